@@ -27,11 +27,11 @@ class Task:
 
 
 class TaskError(Exception):
-    """A task failed: the message names it, gives the reason and says what to do; `__cause__` has the error."""
+    """A task failed: the message names it, gives the reason and says what to do."""
 
 
 class CommandError(Exception):
-    """A program ended with an error or took too long: the message has its command and the end of its output."""
+    """A program failed or took too long: the message has its command and the end of its output."""
 
 
 _runs: ContextVar[tuple[threading.Event, ...]] = ContextVar("runs", default=())
@@ -70,8 +70,8 @@ def _explain(task: Task, error: BaseException, skipped: list[str]) -> str:
 def run(tasks: Sequence[Task]) -> dict[str, Any]:
     """Run all tasks, side by side where `needs` allows, and return what each returned, by name.
 
-    On the first failure nothing more is started, programs started by `command` are ended, and `TaskError` names
-    the task that failed first. Ctrl-C does the same and is passed on.
+    On the first failure nothing more is started, programs started by `command` are ended, and `TaskError`
+    names the task that failed first. Ctrl-C does the same and is passed on.
     """
     waiting = _checked(tasks)
     names = dict(waiting)
