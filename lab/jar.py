@@ -1,0 +1,92 @@
+"""Jars from Java sources of this repository, compiled by the lab's own JDK against the lab's own Flink."""
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab import console
+from lab.errors import LabError
+from lab.paths import cache_dir
+
+if TYPE_CHECKING:
+    from lab.archives import Archive, Archives
+
+
+def version(sources: Path, flink_version: str) -> str:
+    """12 hex digits that change with the sources under `sources` and with the Flink that they are for."""
+    digest = hashlib.sha256(flink_version.encode())
+    for source in _java_files(sources):
+        digest.update(source.relative_to(sources).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def build(name: str, sources: Path, main_class: str, archives: "Archives") -> Path:
+    """The jar of all sources under `sources`, made once for each version. Raises LabError."""
+    folder = cache_dir() / "jars"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-{version(sources, archives.flink.version)}.jar"
+    if path.exists():
+        return path
+    with console.step("job", f"compiling {name}"), tempfile.TemporaryDirectory() as scratch:
+        flink, classes = Path(scratch, "flink"), Path(scratch, "classes")
+        with tarfile.open(archives.flink.path) as archive:
+            libraries = [m for m in archive if m.name.split("/")[1:2] == ["lib"] and m.name.endswith(".jar")]
+            archive.extractall(flink, libraries, filter="data")
+        with jdk(archives.java) as home:
+            javac = home / "bin" / "javac"
+            compile_java(javac, _java_files(sources), classes, sorted(flink.glob("*/lib/*.jar")))
+        with whole(path) as partial:
+            _pack(classes, main_class, partial)
+    return path
+
+
+def compile_java(javac: Path, sources: Sequence[Path], classes: Path, libraries: Sequence[Path] = ()) -> None:
+    """Compile `sources` into the folder `classes`; a warning counts as an error. Raises LabError."""
+    options = ["--release", "17", "-Xlint:all", "-Werror", "-proc:none"]
+    classpath = ["-classpath", os.pathsep.join(map(str, libraries))] if libraries else []
+    command: list[str | Path] = [javac, *options, *classpath, "-d", classes, *sources]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise LabError(f"{javac} refused the sources:\n{done.stdout}{done.stderr}")
+
+
+@contextlib.contextmanager
+def jdk(java: "Archive") -> Iterator[Path]:
+    """The home of the archive's JDK, unpacked for as long as the block lasts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        with tarfile.open(java.path) as archive:
+            archive.extractall(scratch, filter="tar")
+        (home,) = Path(scratch).iterdir()
+        yield home
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A path to write to that becomes `path` if the block ends well, so that nobody ever sees half a file."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _java_files(sources: Path) -> list[Path]:
+    return sorted(sources.rglob("*.java"))
+
+
+def _pack(classes: Path, main_class: str, jar: Path) -> None:
+    """Write a jar whose bytes depend on the classes alone: no times, a fixed order."""
+    entries = {"META-INF/MANIFEST.MF": f"Manifest-Version: 1.0\nMain-Class: {main_class}\n\n".encode()}
+    for file in sorted(classes.rglob("*.class")):
+        entries[file.relative_to(classes).as_posix()] = file.read_bytes()
+    with zipfile.ZipFile(jar, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)

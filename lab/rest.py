@@ -1,0 +1,130 @@
+"""Flink's REST API, asked at whichever JobManager answers: any of them serves any request for the leader."""
+
+import contextlib
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from lab.errors import LabError
+
+ASK_SECONDS = 10.0
+"""How long one JobManager may take to answer before the next one is asked."""
+
+UPLOAD_SECONDS = 60.0
+"""The same for sending a jar and for running it, which plans the job before it answers."""
+
+
+class RestError(LabError):
+    """No usable answer: `status` is that of the answer, or None if no JobManager answered at all."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Rest:
+    """The REST API of one cluster, given the base URLs of all its JobManagers."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        if not urls:
+            raise ValueError("no REST URL: at least one JobManager is needed")
+        self.urls = [url.rstrip("/") for url in urls]
+        # Hosts of our own are never behind the proxy that the environment may name.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def get(self, path: str) -> Any:
+        """The decoded answer to GET `path`. Raises RestError."""
+        return self._ask(lambda url: urllib.request.Request(url + path), ASK_SECONDS)
+
+    def run_jar(self, jar: Path, arguments: Sequence[str], parallelism: int) -> str:
+        """Upload the jar, run its main class, return the id of its job (32 hex digits). Raises RestError.
+
+        The id is chosen here: a JobManager that dies after it took the job and before it said so does not make
+        the next one run it a second time.
+        """
+        job_id = uuid4().hex
+        request = {"jobId": job_id, "parallelism": parallelism, "programArgsList": [*arguments]}
+        silent = []
+        for url in self.urls:
+            # An uploaded jar is known only to the JobManager that took it: both requests go to the same one.
+            one = Rest([url])
+            try:
+                one._run(one._upload(jar), request)
+                return job_id
+            except RestError as error:
+                if error.status not in (None, 503):
+                    raise
+                silent.append(str(error))
+                if self._knows(job_id):
+                    return job_id
+        raise RestError("no JobManager took the job: " + "; ".join(silent))
+
+    def _upload(self, jar: Path) -> str:
+        boundary = uuid4().hex
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="jarfile"; filename="{jar.name}"\r\n'
+            "Content-Type: application/x-java-archive\r\n\r\n"
+        )
+        body = head.encode() + jar.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        answer = self._ask(
+            lambda url: urllib.request.Request(url + "/jars/upload", body, headers), UPLOAD_SECONDS
+        )
+        return Path(answer["filename"]).name
+
+    def _run(self, jar_id: str, request: dict[str, Any]) -> None:
+        path = f"/jars/{quote(jar_id)}"
+        body, headers = json.dumps(request).encode(), {"Content-Type": "application/json"}
+        self._ask(lambda url: urllib.request.Request(f"{url}{path}/run", body, headers), UPLOAD_SECONDS)
+        # The job has a copy of its own; kept, each run would leave one more on the JobManager's disk.
+        with contextlib.suppress(RestError):
+            self._ask(lambda url: urllib.request.Request(url + path, method="DELETE"), ASK_SECONDS)
+
+    def _knows(self, job_id: str) -> bool:
+        try:
+            self.get(f"/jobs/{job_id}")
+        except RestError:
+            return False
+        return True
+
+    def _ask(self, request: Callable[[str], urllib.request.Request], timeout: float) -> Any:
+        """Ask one JobManager after the other; the one that answers is asked first from then on."""
+        silent = []
+        for url in list(self.urls):
+            try:
+                with self._opener.open(request(url), timeout=timeout) as answer:
+                    text = answer.read()
+            except urllib.error.HTTPError as error:
+                problem = f"{url}: HTTP {error.code}: {innermost(_errors(error.read()))}"
+                if error.code != 503:  # 503: this JobManager knows of no leader (yet)
+                    raise RestError(problem, error.code) from None
+                silent.append(problem)
+            except (OSError, HTTPException) as error:
+                silent.append(f"{url}: {getattr(error, 'reason', error)}")
+            else:
+                self.urls.remove(url)
+                self.urls.insert(0, url)
+                return json.loads(text)
+        raise RestError("; ".join(silent))
+
+
+def _errors(body: bytes) -> str:
+    try:
+        return "\n".join(json.loads(body)["errors"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace")
+
+
+def innermost(trace: str) -> str:
+    """The line of a Java stack trace that says what really went wrong: its last cause."""
+    causes = re.findall(r"^Caused by: (.+)$", trace, re.MULTILINE)
+    lines = [line.strip() for line in trace.splitlines() if line.strip()]
+    text = causes[-1] if causes else (lines[0] if lines else "no reason given")
+    return re.sub(r"^(?:[a-z_$][\w$]*\.)+(?=[A-Z])", "", text)
