@@ -59,6 +59,10 @@ class Step:
         self.began = time.monotonic()
         self._over = threading.Event()
 
+    def tell(self, detail: str) -> None:
+        """Note how far the work is, for the next heartbeat line: the last line of a program's output, say."""
+        self.detail = detail.strip()[:80]
+
     def _heartbeat(self) -> None:
         while not self._over.wait(HEARTBEAT_SECONDS):
             detail = f" ({self.detail})" if self.detail else ""
