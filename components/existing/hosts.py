@@ -1,0 +1,52 @@
+"""Hosts that are there already, from the inventory."""
+
+from collections.abc import Sequence
+
+import pulumi
+
+from components import naming
+from components.existing.inventory import InventoryHost, Login
+from components.host import Host, Jump, Ssh
+
+
+class Hosts(pulumi.ComponentResource):
+    """The inventory's hosts as the cluster takes them: `hosts`. Creates nothing; `destroy` leaves the machines alone."""
+
+    hosts: list[Host]
+
+    def __init__(
+        self, name: str, listed: Sequence[InventoryHost], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(naming.type_token("existing", "Hosts"), name, None, opts)
+        self.hosts = [_host(host) for host in listed]
+        self.register_outputs({"hosts": [host.name for host in self.hosts]})
+
+
+def _host(listed: InventoryHost) -> Host:
+    login, jump = listed.login, listed.jump
+    return Host(
+        name=listed.name,
+        role=listed.role,
+        address=listed.address,
+        ssh=Ssh(
+            address=login.address,
+            user=login.user,
+            port=login.port,
+            private_key=pulumi.Output.secret(login.private_key),
+            host_key=login.host_key,
+            jump=None if jump is None else _jump(jump),
+        ),
+        cpus=listed.cpus,
+        memory_mib=listed.memory_mib,
+        zone=listed.zone,
+    )
+
+
+def _jump(login: Login) -> Jump:
+    return Jump(
+        address=login.address,
+        user=login.user,
+        port=login.port,
+        private_key=pulumi.Output.secret(login.private_key),
+        host_key=login.host_key,
+    )

@@ -1,0 +1,19 @@
+"""An object store that is there already."""
+
+import pulumi
+
+from components.host import Storage
+from settings import StorageSettings
+
+
+def storage(settings: StorageSettings) -> Storage:
+    """The storage that the configuration names; its secret key stays a secret."""
+    return Storage(
+        uri=settings.uri,
+        plugin=settings.plugin,
+        region=settings.region,
+        endpoint=settings.endpoint,
+        path_style=settings.path_style,
+        access_key=pulumi.Output.from_input(settings.access_key) if settings.access_key else None,
+        secret_key=settings.secret_key,
+    )

@@ -1,0 +1,1 @@
+"""Apache Flink on hosts, whoever made them."""

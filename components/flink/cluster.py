@@ -1,0 +1,153 @@
+"""A Flink standalone cluster on hosts that are there: everything in its order, and the proof that it works."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_command import remote
+
+from components import naming, ports
+from components.flink import config, daemon, members, node, sizing
+from components.flink.flink_host import FlinkHostArgs
+from components.flink.jobmanager import JobManager
+from components.flink.node import Machine, Node, NodeArgs
+from components.flink.taskmanager import TaskManager
+from components.flink.zookeeper import ZooKeeper, ZooKeeperArgs
+from components.host import Host, Role, Storage
+from components.remote import script_text, step
+from settings import FlinkSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterArgs:
+    """What a cluster is made of."""
+
+    hosts: Sequence[Host]
+    storage: Storage
+    settings: FlinkSettings
+
+
+class Cluster(pulumi.ComponentResource):
+    """A running cluster; `overview` is what its REST API said of itself when everything had come up (JSON)."""
+
+    overview: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(naming.type_token("flink", "Cluster"), name, None, opts)
+        self._args = args
+        self._members = config.Members(tuple(args.hosts))
+        child = pulumi.ResourceOptions(parent=self)
+        probes = {host.name: node.probe(host, args.settings, child) for host in args.hosts}
+        self._probes = list(probes.values())
+        self._nodes = {
+            host.name: Node(
+                host.name, NodeArgs(host=host, settings=args.settings, probes=self._probes), child
+            )
+            for host in args.hosts
+        }
+        keys = [self._nodes[name].public_key for name in self._members.names(Role.JOBMANAGER)]
+        self._joined = {host.name: self._join(host, keys) for host in args.hosts}
+        ensemble = self._ensemble(name) if self._members.of(Role.ZOOKEEPER) else []
+        machines = {host.name: node.machine(host, probes[host.name]) for host in args.hosts}
+        jobmanagers = self._jobmanagers(ensemble)
+        taskmanagers = self._taskmanagers(machines, ensemble)
+        self.overview = self._works(machines, [*jobmanagers, *taskmanagers]).stdout
+        self.register_outputs({"overview": self.overview})
+
+    def _join(self, host: Host, keys: Sequence[pulumi.Output[str]]) -> remote.Command:
+        own = self._nodes[host.name]
+        # The user whose files this writes has to be there
+        opts = pulumi.ResourceOptions(parent=own, depends_on=own.system)
+        return members.join(host, self._args.settings, self._members, keys, opts)
+
+    def _ensemble(self, name: str) -> list[remote.Command]:
+        ensemble = ZooKeeper(
+            name,
+            ZooKeeperArgs(
+                settings=self._args.settings,
+                members=self._members,
+                nodes=self._nodes,
+                joined=self._joined,
+                probes=self._probes,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        return [ensemble.ready]
+
+    def _flink_host(
+        self, host: Host, config_yaml: pulumi.Output[str], after: list[remote.Command]
+    ) -> FlinkHostArgs:
+        return FlinkHostArgs(
+            host=host,
+            node=self._nodes[host.name],
+            joined=self._joined[host.name],
+            settings=self._args.settings,
+            storage=self._args.storage,
+            config_yaml=config_yaml,
+            probes=self._probes,
+            after=after,
+        )
+
+    def _jobmanagers(self, ensemble: list[remote.Command]) -> list[remote.Command]:
+        settings = self._args.settings
+        text = config.config_yaml(
+            Role.JOBMANAGER, settings, self._args.storage, self._members, memory_mib=settings.jobmanager_mib
+        )
+        services: list[remote.Command] = []
+        # Standbys before the first one, which leads unless something happened: a change then makes one failover
+        for host in reversed(self._members.of(Role.JOBMANAGER)):
+            args = self._flink_host(host, pulumi.Output.from_input(text), [*ensemble, *services[-1:]])
+            services.append(JobManager(host.name, args, pulumi.ResourceOptions(parent=self)).service)
+        return services
+
+    def _slots(self, machine: Machine) -> int:
+        return self._args.settings.taskmanager_slots or machine.cpus
+
+    def _taskmanagers(
+        self, machines: dict[str, pulumi.Output[Machine]], ensemble: list[remote.Command]
+    ) -> list[remote.Command]:
+        def text(machine: Machine) -> str:
+            memory = self._args.settings.taskmanager_mib or sizing.taskmanager_mib(machine.memory_mib)
+            slots = self._slots(machine)
+            return config.config_yaml(
+                Role.TASKMANAGER,
+                self._args.settings,
+                self._args.storage,
+                self._members,
+                memory_mib=memory,
+                slots=slots,
+            )
+
+        services = []
+        for host in self._members.of(Role.TASKMANAGER):
+            args = self._flink_host(host, machines[host.name].apply(text), ensemble)
+            services.append(TaskManager(host.name, args, pulumi.ResourceOptions(parent=self)).service)
+        return services
+
+    def _works(
+        self, machines: dict[str, pulumi.Output[Machine]], services: list[remote.Command]
+    ) -> remote.Command:
+        settings, names = self._args.settings, self._members.names
+        host = self._members.of(Role.JOBMANAGER)[0]
+        found = [machines[name] for name in names(Role.TASKMANAGER)]
+        slots = pulumi.Output.all(*found).apply(lambda known: sum(self._slots(machine) for machine in known))
+        stdin = pulumi.Output.all(slots, daemon.generation(services)).apply(
+            lambda known: script_text(
+                host.name,
+                "cluster.sh",
+                {
+                    "rest_port": ports.number("rest"),
+                    "jobmanagers": names(Role.JOBMANAGER),
+                    "taskmanagers": names(Role.TASKMANAGER),
+                    "slots": known[0],
+                    "version": settings.flink.version,
+                    "seconds": settings.ready_timeout_seconds,
+                    "user": node.user(Role.JOBMANAGER),
+                    "generation": known[1],
+                },
+            )
+        )
+        opts = pulumi.ResourceOptions(parent=self, depends_on=services)
+        return step(
+            host, "cluster", stdin, seconds=settings.ready_timeout_seconds + 120, removable=False, opts=opts
+        )

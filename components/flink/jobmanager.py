@@ -1,0 +1,22 @@
+"""A JobManager: leading or standby, as ZooKeeper elects."""
+
+import pulumi
+
+from components import ports
+from components.flink import config
+from components.flink.flink_host import FlinkHost, FlinkHostArgs
+
+
+class JobManager(FlinkHost):
+    """A JobManager on a host; of use when its REST API answers."""
+
+    def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(
+            "JobManager",
+            name,
+            args,
+            what=config.JOBMANAGER,
+            unit=config.jobmanager_unit(args.host.name),
+            check=f"curl -fsS -o /dev/null --max-time 5 http://localhost:{ports.number('rest')}/overview",
+            opts=opts,
+        )

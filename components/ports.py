@@ -1,0 +1,62 @@
+"""The one table of ports. Host firewalls, config.yaml, zoo.cfg, security groups and the docs all derive from it.
+
+Flink opens several of these on a random port unless told otherwise; each is fixed here so that a firewall can name it.
+Sources: Flink's configuration reference ("Ports and network"), ZooKeeper's administrator's guide.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from components.host import Role
+
+OPERATORS = "operators"
+"""The networks in `operatorCidrs`; not a role, since nothing of the cluster runs there."""
+
+JM, TM, ZK = Role.JOBMANAGER, Role.TASKMANAGER, Role.ZOOKEEPER
+
+
+@dataclass(frozen=True)
+class Port:
+    """A TCP port: who listens on it and who may connect."""
+
+    name: str
+    number: int
+    listens: tuple[Role, ...]
+    clients: tuple[Role | str, ...]
+    purpose: str
+
+
+TABLE: tuple[Port, ...] = (
+    Port("ssh", 22, (JM, TM), (OPERATORS, JM), "SSH: Pulumi, operators, start-cluster.sh"),
+    Port("zk-ssh", 22, (ZK,), (OPERATORS,), "SSH: Pulumi, operators"),
+    Port("tm-data", 6121, (TM,), (TM,), "TaskManager: records between tasks"),
+    Port("tm-rpc", 6122, (TM,), (JM, TM), "TaskManager: RPC"),
+    Port("jm-rpc", 6123, (JM,), (JM, TM), "JobManager: RPC"),
+    Port("blob", 6124, (JM,), (JM, TM), "JobManager: jars and other large objects"),
+    Port("metrics-query", 6125, (JM, TM), (JM,), "Metrics for the web UI"),
+    Port("rest", 8081, (JM,), (OPERATORS, JM), "JobManager: web UI and REST API"),
+    Port("prometheus", 9249, (JM, TM), (OPERATORS,), "Metrics for Prometheus"),
+    Port("zk-client", 2181, (ZK,), (JM, TM, ZK), "ZooKeeper: clients"),
+    Port("zk-quorum", 2888, (ZK,), (ZK,), "ZooKeeper: followers to the leader"),
+    Port("zk-election", 3888, (ZK,), (ZK,), "ZooKeeper: leader election"),
+)
+
+_BY_NAME = {port.name: port for port in TABLE}
+
+
+def number(name: str) -> int:
+    """Number of the port `name`; `KeyError` if the table has none."""
+    return _BY_NAME[name].number
+
+
+def listening(role: Role) -> list[Port]:
+    """The ports that hosts of `role` listen on, in the order of the table."""
+    return [port for port in TABLE if role in port.listens]
+
+
+def sources(port: Port, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> list[str]:
+    """Addresses and networks that may connect to `port`, sorted, each once."""
+    found: set[str] = set()
+    for client in port.clients:
+        found.update(operators if client == OPERATORS else addresses.get(Role(client), ()))
+    return sorted(found)

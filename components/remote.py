@@ -1,0 +1,130 @@
+"""Steps on hosts over SSH: the only importer of pulumi_command, so that connection, sudo, quoting, limits and deletion are
+decided once.
+
+A step is one idempotent script of `host_scripts/`. Script and values travel on stdin, never in argv, where any user of
+the host could read them. The same stdin serves both ways: `apply` makes things so, `remove` undoes it.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pulumi
+from pulumi_command import remote
+
+from components import naming
+from components.host import Host, Jump
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "host_scripts"
+
+END_OF_FILE = "END_OF_FILE"
+"""Line that ends a file in the script; no file may have it as a line of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file for a host: absolute path, whole text, and who may read it."""
+
+    path: str
+    text: str
+    mode: str = "0644"
+    owner: str = "root:root"
+
+
+@cache
+def _script(name: str) -> str:
+    return (SCRIPTS / name).read_text()
+
+
+def script_text(
+    host: str,
+    script: str,
+    values: Mapping[str, str | int | Sequence[str]] | None = None,
+    files: Sequence[File] = (),
+) -> str:
+    """The whole text for bash's stdin: values as quoted variables, files as heredocs, our library, the script.
+
+    A sequence becomes a bash array. Everything happens in functions called by the last line, so that a connection
+    which breaks in the middle of the text runs nothing. Raises ValueError for a file that holds the end marker.
+    """
+    lines = [f"# host {host}, step {script}", "set -euo pipefail", f"host={shlex.quote(host)}"]
+    for name, value in (values or {}).items():
+        if isinstance(value, str | int):
+            lines.append(f"{name}={shlex.quote(str(value))}")
+        else:
+            lines.append(f"{name}=({' '.join(shlex.quote(item) for item in value)})")
+    for command in ("write", "delete"):
+        lines.append(f"{command}_files() {{")
+        lines.append("  :")
+        for file in files:
+            if END_OF_FILE in file.text.splitlines():
+                raise ValueError(f"{file.path}: a line may not be {END_OF_FILE}")
+            if command == "delete":
+                lines.append(f"  rm -f {shlex.quote(file.path)}")
+                continue
+            lines.append(f"  write_file {shlex.quote(file.path)} {file.mode} {file.owner} <<'{END_OF_FILE}'")
+            lines.append(file.text.removesuffix("\n"))
+            lines.append(END_OF_FILE)
+        lines.append("}")
+    body = "\n".join(lines)
+    return f'{body}\n{_script("lib.sh")}\n{_script(script)}\nmain "$@" </dev/null\n'
+
+
+def step(
+    host: Host,
+    what: str,
+    stdin: pulumi.Input[str],
+    *,
+    opts: pulumi.ResourceOptions,
+    seconds: int = 600,
+    removable: bool = True,
+) -> remote.Command:
+    """Run a script (its text by `script_text`) on a host as root, again whenever the text changes.
+
+    `seconds` bounds it on the host: Pulumi's custom timeouts do not stop a remote command. Its stderr is shown while it
+    runs; its stdout is the step's result.
+    """
+    options = (
+        opts
+        if host.ready is None
+        else pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(deleted_with=host.ready))
+    )
+    # -k: a script that ignores SIGTERM is ended all the same
+    run = f"sudo -n timeout -k 10 {seconds} bash -s --"
+    # sudo drops the variable; members.sh asks it whether the firewall would lock us out
+    client = '"${SSH_CONNECTION%% *}"'
+    return remote.Command(
+        naming.step(host, what),
+        connection=_connection(host),
+        create=f"{run} apply {client}",
+        delete=f"{run} remove {client}" if removable else None,
+        stdin=stdin,
+        logging=remote.Logging.STDERR,
+        # sshd takes no environment from clients by default, and our scripts ask the host, not their last run
+        add_previous_output_in_env=False,
+        opts=options,
+    )
+
+
+def _connection(host: Host) -> remote.ConnectionArgs:
+    ssh = host.ssh
+    return remote.ConnectionArgs(
+        host=ssh.address,
+        user=ssh.user,
+        port=ssh.port,
+        private_key=ssh.private_key,
+        host_key=ssh.host_key,
+        proxy=None if ssh.jump is None else _proxy(ssh.jump),
+    )
+
+
+def _proxy(jump: Jump) -> remote.ProxyConnectionArgs:
+    return remote.ProxyConnectionArgs(
+        host=jump.address,
+        user=jump.user,
+        port=jump.port,
+        private_key=jump.private_key,
+        host_key=jump.host_key,
+    )

@@ -1,0 +1,49 @@
+# shellcheck shell=bash disable=SC2154
+# Waits until the cluster works: a leader answers and every TaskManager has registered with all its slots. If it does not,
+# says who is missing and shows the end of the logs that tell why.
+# Values: rest_port, taskmanagers (names), slots, version, jobmanagers (names), seconds, user, generation. Prints /overview.
+
+overview='{}'
+
+field() { sed -n "s/.*\"$1\":\"\{0,1\}\([^,\"}]*\).*/\1/p" <<<"$overview"; }
+
+complete() {
+  overview=$(curl -fsS --max-time 5 "http://localhost:$rest_port/overview" 2>/dev/null) || return 1
+  [ "$(field flink-version)" = "$version" ] || return 1
+  [ "$(field taskmanagers)" -eq ${#taskmanagers[@]} ] && [ "$(field slots-total)" -eq "$slots" ] && others_answer
+}
+
+# A standby that does not answer could not take over.
+others_answer() {
+  local jobmanager
+  for jobmanager in "${jobmanagers[@]}"; do
+    curl -fsS -o /dev/null --max-time 5 "http://$jobmanager:$rest_port/overview" 2>/dev/null || return 1
+  done
+}
+
+apply() {
+  if wait_until "$seconds" complete; then
+    say "cluster: Flink $version, ${#taskmanagers[@]} TaskManagers, $slots slots"
+    echo "$overview"
+    return 0
+  fi
+  explain
+  die "the cluster is not complete after $seconds s: wanted Flink $version with ${#taskmanagers[@]} TaskManagers and $slots slots," \
+    "found Flink $(field flink-version) with $(field taskmanagers) and $(field slots-total)"
+}
+
+explain() {
+  local registered name
+  echo "--- $host: end of the JobManager's log" >&2
+  journalctl -u flink-jobmanager -n 25 --no-pager -o cat >&2 || true
+  registered=$(curl -fsS --max-time 5 "http://localhost:$rest_port/taskmanagers" 2>/dev/null || true)
+  for name in "${jobmanagers[@]}" "${taskmanagers[@]}"; do
+    if [ "$name" = "$host" ] || [[ $registered == *"\"id\":\"$name\""* ]]; then continue; fi
+    echo "--- $name: end of its log" >&2
+    # shellcheck disable=SC2016  # the other host expands
+    runuser -u "$user" -- ssh -o BatchMode=yes -o ConnectTimeout=5 "$name" \
+      'tail -qn 25 $(ls -t /var/log/flink/*.log | head -n 1)' >&2 || echo "($name does not answer)" >&2
+  done
+}
+
+remove() { :; }

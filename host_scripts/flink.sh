@@ -1,0 +1,24 @@
+# shellcheck shell=bash disable=SC2154
+# Installs Flink: its release with /etc/flink as its configuration, and the file system plugin that the storage needs.
+# Values: version, url, checksum, plugin.
+
+apply() {
+  install_archive flink "$version" "$url" "$checksum"
+  local home=/opt/flink-$version jar
+  # Configuration outlives versions, and scripts of every version find it
+  if [ ! -L "$home/conf" ]; then
+    [ ! -d "$home/conf" ] || mv -T "$home/conf" "$home/conf.shipped"
+    ln -sfn /etc/flink "$home/conf"
+  fi
+  jar=$plugin-$version.jar
+  if [ ! -e "$home/plugins/$plugin/$jar" ]; then
+    [ -e "$home/opt/$jar" ] || die "storagePlugin $plugin is not in Flink $version: there is no opt/$jar"
+    install -D -m 0644 "$home/opt/$jar" "$home/plugins/$plugin/.$jar"
+    mv "$home/plugins/$plugin/.$jar" "$home/plugins/$plugin/$jar"
+    say "flink: plugin $plugin added"
+  fi
+  # Two plugins for s3:// would be one too many
+  find "$home/plugins" -maxdepth 1 -name 'flink-s3-fs-*' ! -name "$plugin" -exec rm -rf {} +
+}
+
+remove() { remove_archive flink; }

@@ -1,0 +1,26 @@
+# shellcheck shell=bash disable=SC2154
+# Looks at a host and changes nothing: is it one that we can use, and what has it got? All hosts answer before any is touched.
+# Values: role, needed_mib, firewall. Prints {"cpus": N, "memoryMiB": N}.
+
+apply() {
+  local problems=() memory cpus free command
+  # shellcheck source=/dev/null
+  . /etc/os-release
+  [ "$(ps -p 1 -o comm=)" = systemd ] || problems+=("init is not systemd")
+  case $(uname -m) in x86_64 | aarch64) ;; *) problems+=("architecture $(uname -m): wanted x86_64 or aarch64") ;; esac
+  for command in curl tar sha512sum ssh-keygen systemctl useradd; do
+    command -v "$command" >/dev/null || problems+=("$command is missing")
+  done
+  if [ "$firewall" = true ] && ! command -v nft >/dev/null; then
+    problems+=("nft is missing: install nftables, or set firewall to false")
+  fi
+  memory=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
+  cpus=$(nproc)
+  [ "$memory" -ge "$needed_mib" ] || problems+=("memory is $memory MiB: wanted $needed_mib MiB or more for a $role")
+  free=$(df -Pm /opt | awk 'NR == 2 {print $4}')
+  [ -d /opt/java ] || [ "$free" -ge 2048 ] || problems+=("/opt has $free MiB free: wanted 2048")
+  [ ${#problems[@]} -eq 0 ] || die "cannot be a $role ($PRETTY_NAME): $(printf '%s; ' "${problems[@]}")"
+  printf '{"cpus": %d, "memoryMiB": %d}\n' "$cpus" "$memory"
+}
+
+remove() { :; }

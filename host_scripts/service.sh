@@ -1,0 +1,40 @@
+# shellcheck shell=bash disable=SC2154
+# Runs a daemon under systemd, and restarts it only if what it runs is not what is wanted: its unit, configuration, versions.
+# Values: unit, inputs (paths), log, check (a bash condition that holds when the daemon is of use), seconds.
+# Files: the unit.
+
+apply() {
+  local wanted running first=true
+  write_files
+  [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
+  systemctl enable -q "$unit"
+  wanted=$(fingerprint "${inputs[@]}")
+  running=$(cat "/run/$unit/fingerprint" 2>/dev/null || true)
+  if systemctl is-active -q "$unit" && [ "$wanted" = "$running" ]; then
+    say "$unit: runs what is wanted"
+    return 0
+  fi
+  [ -z "$running" ] || first=false
+  systemctl reset-failed "$unit" 2>/dev/null || true
+  systemctl restart "$unit" || fail "$unit does not start"
+  # The first start of all daemons happens side by side, and the cluster's own check waits for all of them at once. Later
+  # the next host may only be touched when this one is of use again.
+  if [ "$first" = true ]; then
+    say "$unit: started"
+    return 0
+  fi
+  wait_until "$seconds" bash -c "$check" || fail "$unit was restarted and is of no use after $seconds s"
+  say "$unit: restarted"
+}
+
+fail() {
+  { journalctl -u "$unit" -n 20 --no-pager -o cat 2>/dev/null || tail -n 20 "$log"; } >&2
+  die "$1; the end of its log is above, the rest in \`journalctl -u $unit\`"
+}
+
+remove() {
+  systemctl disable -q --now "$unit" 2>/dev/null || true
+  delete_files
+  systemctl daemon-reload
+  systemctl reset-failed "$unit" 2>/dev/null || true
+}

@@ -1,0 +1,26 @@
+# shellcheck shell=bash disable=SC2154
+# The user that daemons run as, its directories, and kernel settings. On a JobManager also the key that start-cluster.sh logs
+# in with: it is made here and never leaves the host; its public half is printed.
+# Values: role, user, directories. Files: the fingerprint tool, sysctl settings.
+
+apply() {
+  id "$user" >/dev/null 2>&1 || useradd --system --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
+  local directory
+  for directory in "${directories[@]}"; do install -d -m 0755 -o "$user" -g "$user" "$directory"; done
+  write_files
+  # A container may not set vm.*: then its kernel's own value stays
+  sysctl -q -e --load /etc/sysctl.d/60-flink.conf 2>/dev/null || true
+  [ "$role" = jobmanager ] || return 0
+  local ssh=/var/lib/$user/.ssh
+  install -d -m 0700 -o "$user" -g "$user" "$ssh"
+  [ -s "$ssh/id_ed25519" ] || runuser -u "$user" -- ssh-keygen -q -t ed25519 -N '' -C "$user@$host" -f "$ssh/id_ed25519"
+  cat "$ssh/id_ed25519.pub"
+}
+
+remove() {
+  pkill -KILL -u "$user" || true
+  delete_files
+  local directory
+  for directory in "${directories[@]}"; do rm -rf "$directory"; done
+  if id "$user" >/dev/null 2>&1; then userdel --remove "$user" 2>/dev/null || true; fi
+}

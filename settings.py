@@ -1,0 +1,442 @@
+"""The whole configuration of a stack, read once and checked before anything is touched. Components never read config.
+
+What keys there are, with their types and defaults, is written in one place: `config` in Pulumi.yaml. This module adds what
+a schema cannot say. Every problem is reported, all at once, each with its key, what was found and what is wanted.
+"""
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pulumi
+import yaml
+
+from components import naming
+from components.existing import inventory
+from components.existing.inventory import InventoryHost
+from components.flink import failover, sizing
+from components.host import Role
+from components.problems import Problems
+
+ROOT = Path(__file__).resolve().parent
+PROJECT = "flink"
+
+STORAGE_PLUGINS = ("flink-s3-fs-native", "flink-s3-fs-presto", "flink-s3-fs-hadoop")
+
+# What the program itself writes into config.yaml: an override would contradict the port table or the inventory.
+OWNED_KEYS = re.compile(
+    r"^(high-availability\..*|rest\.(address|bind-address|port|bind-port)|blob\.server\.port|heartbeat\..*"
+    r"|metrics\.internal\.query-service\.port|metrics\.reporter\.prom\..*"
+    r"|jobmanager\.(rpc\..*|bind-host|memory\.process\.size)"
+    r"|taskmanager\.(rpc\..*|data\.port|host|bind-host|resource-id|memory\.process\.size|numberOfTaskSlots)"
+    r"|s3\.(access-key|secret-key|endpoint|region|path-style-access|path\.style\.access)"
+    r"|env\.(java\.home|java\.opts\.all|log\.dir|pid\.dir))$"
+)
+OWNED_ZOOKEEPER_KEYS = re.compile(
+    r"^(dataDir|dataLogDir|clientPort.*|tickTime|initLimit|syncLimit|server\..*|admin\..*|4lw\..*)$"
+)
+
+# Keys that old tutorials have and Flink 2.x ignores or refuses, with what to write instead.
+REMOVED_KEYS = {
+    "jobmanager.heap.size": "jobManagerMemory",
+    "taskmanager.heap.size": "taskManagerMemory",
+    "taskmanager.memory.heap.size": "taskmanager.memory.task.heap.size",
+    "security.ssl.enabled": "security.ssl.internal.enabled and security.ssl.rest.enabled",
+    "cluster.evenly-spread-out-slots": "taskmanager.load-balance.mode",
+    "state.backend": "state.backend.type",
+}
+
+_CLUSTER_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_CHECKSUM = re.compile(r"^(sha512:[0-9a-f]{128}|sha256:[0-9a-f]{64})$")
+_STORAGE_URI = re.compile(r"^s3a?://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()=/-]+)?$")
+_RELEASE = re.compile(r"^(\d+)\.(\d+)\.(\d+)$")
+_JDK = re.compile(r"^(\d+)(\.\d+)*\+\d+(\.\d+)?$")
+_T = TypeVar("_T")
+
+
+class ConfigError(pulumi.RunError):
+    """The configuration is wrong; the message lists every problem. Pulumi shows it without a traceback."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """A release for hosts to install: a .tar.gz with one directory at its top."""
+
+    name: str
+    version: str
+    url: str
+    """`{arch}` in it stands for the host's architecture as Adoptium writes it: x64 or aarch64."""
+    checksum: str
+    """`sha512:HEX`, `sha256:HEX`, or the URL of a file that begins with the digest (`sha512:URL`, `sha256:URL`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageSettings:
+    """Where the state goes; `secret_key` is a secret Output, or None where the hosts have an identity of their own."""
+
+    uri: str
+    plugin: str
+    endpoint: str
+    region: str
+    path_style: bool
+    access_key: str
+    secret_key: pulumi.Output[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlinkSettings:
+    """What the Flink components need to know, whoever made the hosts."""
+
+    cluster_id: str
+    operator_cidrs: tuple[str, ...]
+    firewall: bool
+    timings: failover.Timings
+    flink: Archive
+    zookeeper: Archive
+    java: Archive
+    java_options: str
+    jobmanager_mib: int
+    taskmanager_mib: int | None
+    """None: from the machine."""
+    taskmanager_slots: int | None
+    """None: one for each CPU of the machine."""
+    zookeeper_heap_mib: int
+    common_config: Mapping[str, Any]
+    jobmanager_config: Mapping[str, Any]
+    taskmanager_config: Mapping[str, Any]
+    zookeeper_config: Mapping[str, Any]
+    ready_timeout_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A stack's whole configuration."""
+
+    hosts: tuple[InventoryHost, ...]
+    storage: StorageSettings
+    flink: FlinkSettings
+
+
+def schema() -> dict[str, dict[str, Any]]:
+    """The keys of the configuration as Pulumi.yaml declares them: type, default, description."""
+    declared: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    return declared
+
+
+def read() -> Settings:
+    """Settings of the current stack. Raises ConfigError with every problem found."""
+    raw = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+    return load(
+        raw, stack=pulumi.get_stack(), secret_key=pulumi.Config(PROJECT).get_secret("storageSecretKey")
+    )
+
+
+def load(
+    raw: Mapping[str, str], *, stack: str, secret_key: pulumi.Output[str] | None = None, root: Path = ROOT
+) -> Settings:
+    """Settings from `namespace:key` → text as Pulumi hands them over, objects as JSON.
+
+    Reads the inventory and the private keys that it names; relative paths start at `root`. Raises ConfigError with every
+    problem found.
+    """
+    problems = Problems()
+    values = _values(raw, problems)
+    hosts = _hosts(values, root, problems)
+    storage = _storage(values, secret_key, problems)
+    flink = _flink(values, stack, problems)
+    _check_roles(hosts, values, problems)
+    _check_sizes(hosts, flink, problems)
+    if problems.found:
+        count = f"{len(problems.found)} problem{'s' if len(problems.found) > 1 else ''}"
+        listed = "\n".join(f"  - {problem}" for problem in problems.found)
+        raise ConfigError(f"The configuration of stack {stack} has {count}; nothing was touched:\n{listed}")
+    return Settings(hosts=hosts, storage=storage, flink=flink)
+
+
+def _values(raw: Mapping[str, str], problems: Problems) -> dict[str, Any]:
+    """A value of the declared type for every key; unknown keys and wrong types are problems."""
+    declared = schema()
+    given = {
+        key.removeprefix(f"{PROJECT}:"): text for key, text in raw.items() if key.startswith(f"{PROJECT}:")
+    }
+    for key in sorted(set(given) - set(declared)):
+        near = [known for known in declared if known.lower() == key.lower()]
+        problems.add(key, f"is not a key of this program{f'; meant {near[0]}?' if near else ''}")
+    return {key: _typed(key, entry, given, problems) for key, entry in declared.items()}
+
+
+def _typed(key: str, entry: Mapping[str, Any], given: Mapping[str, str], problems: Problems) -> Any:
+    if key not in given or entry["type"] == "string":
+        return given.get(key, entry["default"])
+    try:
+        value = json.loads(given[key])
+    except ValueError:
+        value = given[key]
+    wanted = {"integer": int, "boolean": bool, "array": list, "object": dict}[entry["type"]]
+    if type(value) is not wanted:
+        problems.add(key, f"{given[key]!r} has the wrong type: wanted {entry['type']}")
+        return entry["default"]
+    return value
+
+
+def _hosts(values: Mapping[str, Any], root: Path, problems: Problems) -> tuple[InventoryHost, ...]:
+    """The inventory's hosts, of the TaskManagers only the first `workers`."""
+    if not values["inventory"]:
+        problems.add("inventory", "is missing: wanted the path of a YAML file that lists the hosts")
+        return ()
+    hosts = inventory.load(root / Path(values["inventory"]).expanduser(), problems)
+    taskmanagers = [host for host in hosts if host.role is Role.TASKMANAGER]
+    workers = values["workers"] or len(taskmanagers)
+    if not 0 <= workers <= len(taskmanagers):
+        problems.add(
+            "workers", f"{workers} is out of range: the inventory has {len(taskmanagers)} TaskManagers"
+        )
+    leaving = {host.name for host in taskmanagers[workers:]}
+    return tuple(host for host in hosts if host.name not in leaving)
+
+
+def _check_roles(hosts: Sequence[InventoryHost], values: Mapping[str, Any], problems: Problems) -> None:
+    """A cluster needs a JobManager and a TaskManager; two JobManagers need an ensemble that can lose a server."""
+    if not hosts:
+        return  # the inventory could not be read, which is a problem already
+    count = {role: sum(host.role is role for host in hosts) for role in Role}
+    for role in (Role.JOBMANAGER, Role.TASKMANAGER):
+        if not count[role]:
+            problems.add("inventory", f"has no {role}: wanted at least one")
+    names = [host.name for host in hosts if host.role is Role.ZOOKEEPER]
+    ids = [problems.catch("inventory", lambda name=name: naming.server_id(name), 0) for name in names]  # type: ignore[misc]
+    if len(set(ids)) < len(ids):
+        problems.add(
+            "inventory",
+            f"zookeeper names {', '.join(names)} end in the same number, which is the server's id",
+        )
+    servers = len(names)
+    if count[Role.JOBMANAGER] > 1 and not servers:
+        problems.add(
+            "inventory",
+            f"has {count[Role.JOBMANAGER]} JobManagers and no zookeeper: wanted three for an election",
+        )
+    elif servers and (servers < 3 or servers % 2 == 0):
+        problems.add(
+            "inventory",
+            f"has {servers} zookeeper: wanted 3, 5 or 7, since only an odd ensemble gains from each server",
+        )
+    if servers and count[Role.JOBMANAGER] == 1:
+        problems.add(
+            "inventory",
+            "has an ensemble and a single jobmanager: wanted a second one to take over, or no zookeeper",
+        )
+
+
+def _storage(
+    values: Mapping[str, Any], secret_key: pulumi.Output[str] | None, problems: Problems
+) -> StorageSettings:
+    uri = values["storageUri"].rstrip("/")
+    if not _STORAGE_URI.match(uri):
+        problems.add("storageUri", f"{uri!r} is not a place in S3: wanted s3://bucket/prefix")
+    newer = _release(values["flinkVersion"]) >= (2, 3, 0)
+    plugin = values["storagePlugin"] or ("flink-s3-fs-native" if newer else "flink-s3-fs-presto")
+    if plugin not in STORAGE_PLUGINS:
+        problems.add("storagePlugin", f"{plugin!r} is unknown: wanted {', '.join(STORAGE_PLUGINS)}")
+    elif plugin == "flink-s3-fs-native" and not newer:
+        problems.add(
+            "storagePlugin",
+            f"flink-s3-fs-native is not in Flink {values['flinkVersion']}: wanted flink-s3-fs-presto",
+        )
+    endpoint = values["storageEndpoint"]
+    if endpoint and not re.match(r"^https?://[^/\s]+/?$", endpoint):
+        problems.add(
+            "storageEndpoint", f"{endpoint!r} is not a server's URL: wanted one such as http://10.0.0.5:9000"
+        )
+    has_secret = bool(values["storageSecretKey"])
+    if bool(values["storageAccessKey"]) != has_secret:
+        missing = "storageAccessKey" if has_secret else "storageSecretKey"
+        problems.add(
+            missing, "is missing: wanted both keys, or neither where the hosts have an instance profile"
+        )
+    if not values["storageRegion"]:
+        problems.add("storageRegion", "is missing: wanted the bucket's region, such as us-east-1")
+    return StorageSettings(
+        uri=uri, plugin=plugin, endpoint=endpoint.rstrip("/"), region=values["storageRegion"],
+        path_style=values["storagePathStyle"], access_key=values["storageAccessKey"],
+        secret_key=secret_key if has_secret else None,
+    )  # fmt: skip
+
+
+def _flink(values: Mapping[str, Any], stack: str, problems: Problems) -> FlinkSettings:
+    cluster_id = values["clusterId"] or stack
+    if not _CLUSTER_ID.match(cluster_id):
+        problems.add(
+            "clusterId", f"{cluster_id!r} is not a name: wanted letters, digits, . _ and -, up to 100"
+        )
+    if not 10 <= values["readyTimeoutSeconds"] <= 3600:
+        problems.add(
+            "readyTimeoutSeconds", f"{values['readyTimeoutSeconds']} is out of range: wanted 10 to 3600"
+        )
+    if values["taskManagerSlots"] < 0:
+        problems.add("taskManagerSlots", f"{values['taskManagerSlots']} is out of range: wanted 0 or more")
+    if re.search(r"[\n'\"\\`$]", values["javaOptions"]):
+        problems.add(
+            "javaOptions", "has a quote, backslash, $ or line break, which Flink's scripts take apart"
+        )
+
+    def memory(key: str, least: int) -> int:
+        size = problems.catch(key, lambda: sizing.mib(values[key]), least)
+        if size < least:
+            problems.add(key, f"{values[key]} is too little: wanted {least}m or more")
+        return size
+
+    owned = {
+        key: _config(key, values, OWNED_KEYS, problems)
+        for key in ("flinkConfig", "jobManagerConfig", "taskManagerConfig")
+    }
+    return FlinkSettings(
+        cluster_id=cluster_id,
+        operator_cidrs=_cidrs(values, problems),
+        firewall=values["firewall"],
+        timings=problems.catch(
+            "failoverSeconds", lambda: failover.timings(values["failoverSeconds"]), failover.timings(15)
+        ),
+        flink=_archive("flink", values, problems),
+        zookeeper=_archive("zookeeper", values, problems),
+        java=_archive("java", values, problems),
+        java_options=values["javaOptions"],
+        jobmanager_mib=memory("jobManagerMemory", sizing.JOBMANAGER_MINIMUM_MIB),
+        taskmanager_mib=memory("taskManagerMemory", sizing.TASKMANAGER_MINIMUM_MIB)
+        if values["taskManagerMemory"]
+        else None,
+        taskmanager_slots=values["taskManagerSlots"] or None,
+        zookeeper_heap_mib=memory("zookeeperHeap", 64),
+        common_config=owned["flinkConfig"],
+        jobmanager_config=owned["jobManagerConfig"],
+        taskmanager_config=owned["taskManagerConfig"],
+        zookeeper_config=_config("zookeeperConfig", values, OWNED_ZOOKEEPER_KEYS, problems),
+        ready_timeout_seconds=values["readyTimeoutSeconds"],
+    )
+
+
+def _cidrs(values: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:
+    good = []
+    for text in values["operatorCidrs"]:
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError:
+            problems.add("operatorCidrs", f"{text!r} is not a network: wanted one such as 198.51.100.0/24")
+            continue
+        if network.prefixlen == 0:
+            problems.add(
+                "operatorCidrs", f"{text} is the whole internet: wanted the networks of your operators"
+            )
+        good.append(str(network))
+    if not values["operatorCidrs"]:
+        problems.add("operatorCidrs", "is missing: wanted the networks that may reach SSH and the web UI")
+    return tuple(sorted(good))
+
+
+def _release(text: str) -> tuple[int, ...]:
+    match = _RELEASE.match(text)
+    return tuple(int(part) for part in match.groups()) if match else ()
+
+
+def _archive(name: str, values: Mapping[str, Any], problems: Problems) -> Archive:
+    """The archive `name` (java, flink, zookeeper): its official place unless the configuration names another."""
+    version, checksum = values[f"{name}Version"], values[f"{name}Checksum"]
+    default, digest = _official(name, version, problems)
+    url = values[f"{name}Url"] or default
+    if not re.match(r"^https?://\S+$", url):
+        problems.add(f"{name}Url", f"{url!r} is not a URL: wanted http:// or https://")
+    if checksum and not _CHECKSUM.match(checksum):
+        problems.add(
+            f"{name}Checksum",
+            f"{checksum[:40]!r} is not a checksum: wanted sha512: or sha256: and the hex digest",
+        )
+    return Archive(name=name, version=version, url=url, checksum=checksum or f"{digest[0]}:{url}{digest[1]}")
+
+
+def _official(name: str, version: str, problems: Problems) -> tuple[str, tuple[str, str]]:
+    """URL of a release where its project publishes it, and the kind and suffix of the checksum file beside it."""
+    key = f"{name}Version"
+    if name == "java":
+        match = _JDK.match(version)
+        if not match or match[1] not in ("11", "17", "21"):
+            problems.add(
+                key,
+                f"{version!r} is not a JDK that Flink 2.x runs on: wanted 11, 17 or 21 with a build, as 17.0.15+6",
+            )
+            return "https://invalid", ("sha256", "")
+        release, file = version.replace("+", "%2B"), version.replace("+", "_")
+        base = f"https://github.com/adoptium/temurin{match[1]}-binaries/releases/download/jdk-{release}"
+        return f"{base}/OpenJDK{match[1]}U-jdk_{{arch}}_linux_hotspot_{file}.tar.gz", (
+            "sha256",
+            ".sha256.txt",
+        )
+    least = (2, 2, 0) if name == "flink" else (3, 8, 0)
+    if _release(version) < least:
+        wanted = ".".join(str(part) for part in least)
+        problems.add(
+            key,
+            f"{version!r} cannot be used: wanted a release such as {schema()[key]['default']}, {wanted} or newer",
+        )
+    if name == "flink":
+        path = f"flink/flink-{version}/flink-{version}-bin-scala_2.12.tgz"
+    else:
+        path = f"zookeeper/zookeeper-{version}/apache-zookeeper-{version}-bin.tar.gz"
+    return f"https://archive.apache.org/dist/{path}", ("sha512", ".sha512")
+
+
+def _config(
+    key: str, values: Mapping[str, Any], owned: re.Pattern[str], problems: Problems
+) -> dict[str, Any]:
+    """Settings for a file of Flink's or ZooKeeper's, flattened to dotted keys; what the program owns is refused."""
+    flat = dict(_flatten(values[key]))
+    for name, value in flat.items():
+        if name in REMOVED_KEYS:
+            problems.add(key, f"{name} is gone in Flink 2.x: wanted {REMOVED_KEYS[name]}")
+        elif owned.match(name):
+            problems.add(
+                key, f"{name} is set by this program (see the table of keys in README): leave it out"
+            )
+        elif value is None or (isinstance(value, str) and "\n" in value):
+            problems.add(key, f"{name} has no value that fits on a line")
+    return flat
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            pairs += _flatten(value, f"{prefix}{key}.")
+        else:
+            pairs.append((f"{prefix}{key}", value))
+    return pairs
+
+
+def _check_sizes(hosts: Sequence[InventoryHost], flink: FlinkSettings, problems: Problems) -> None:
+    """What a daemon is to have must fit its machine, where the inventory says what the machine has."""
+    asked: dict[Role, tuple[str, Callable[[int], int]]] = {
+        Role.JOBMANAGER: ("jobManagerMemory", lambda machine: flink.jobmanager_mib),
+        Role.TASKMANAGER: (
+            "taskManagerMemory",
+            lambda machine: flink.taskmanager_mib or sizing.taskmanager_mib(machine),
+        ),
+        Role.ZOOKEEPER: ("zookeeperHeap", lambda machine: flink.zookeeper_heap_mib),
+    }
+    for host in hosts:
+        if host.memory_mib is None:
+            continue  # the host itself checks, before it is changed (host_scripts/probe.sh)
+        key, size = asked[host.role]
+        wanted, free = size(host.memory_mib), sizing.available(host.memory_mib)
+        if wanted > free:
+            problems.add(
+                key,
+                f"{wanted}m does not fit {host.name}, which has {host.memory_mib} MiB: wanted {free}m or less",
+            )
+        elif host.role is Role.TASKMANAGER and wanted < sizing.TASKMANAGER_MINIMUM_MIB:
+            least = sizing.TASKMANAGER_MINIMUM_MIB
+            problems.add(
+                key, f"{host.name} has {host.memory_mib} MiB, which leaves {wanted}m: wanted {least}m or more"
+            )
