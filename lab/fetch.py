@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lab.errors import LabError
 from lab.paths import cache_dir
 from lab.tasks import stopping
 
@@ -23,7 +24,7 @@ ANSWER_SECONDS = 8.0
 _CHUNK = 1 << 20
 
 
-class FetchError(Exception):
+class FetchError(LabError):
     """A site did not answer, refused, or sent something else than was expected: the message says which."""
 
 

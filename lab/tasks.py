@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.errors import LabError
+
 
 @dataclass(frozen=True)
 class Task:
@@ -26,11 +28,11 @@ class Task:
     """What to do if it fails, where the error itself cannot know."""
 
 
-class TaskError(Exception):
+class TaskError(LabError):
     """A task failed: the message names it, gives the reason and says what to do."""
 
 
-class CommandError(Exception):
+class CommandError(LabError):
     """A program failed or took too long: the message has its command and the end of its output."""
 
 
