@@ -1,0 +1,306 @@
+"""The lab's hosts: what each is made of, and how it is booted, asked, powered off and cut off.
+
+A host is the base image with a layer of its own over it (`upper/`), run by systemd-nspawn under `lab.supervise`.
+Everything that makes it this host and no other (name, address, keys) is written into its layer while it is off.
+"""
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import processes, supervise, tasks
+from lab.errors import LabError
+from lab.network import Network, resolv_conf
+from lab.paths import REPO
+
+ADMIN = "admin"
+_ADMIN_ID = 1000
+BOOT_SECONDS = 120.0
+"""Bound of a boot. One takes 2 s alone, 5 s among seven on 2 cores (measured); the rest is for a busy machine."""
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Role:
+    """What hosts of a role are called, where their addresses begin, how many fit there, and the size they go for."""
+
+    name: str
+    prefix: str
+    first_address: int
+    most: int
+    memory_mib: int
+    cpus: int = 2
+
+
+ROLES = (
+    Role("jobmanager", "jm", 10, 10, 2048),
+    Role("zookeeper", "zk", 20, 10, 1024),
+    Role("taskmanager", "tm", 100, 100, 2560),
+)
+"""Addresses are apart by role, so more hosts of one role never move those of another."""
+
+
+@dataclass(frozen=True)
+class LabHost:
+    """One host: `machine` is its name on this machine, `name` the one that it has itself."""
+
+    name: str
+    role: str
+    address: str
+    machine: str
+    cpus: int
+    memory_mib: int
+
+
+def plan(lab_id: str, network: Network, counts: dict[str, int]) -> list[LabHost]:
+    """The hosts of a lab with so many of each role; `LabError` for a number that cannot be."""
+    hosts = []
+    for role in ROLES:
+        count = counts[role.name]
+        if not 0 <= count <= role.most:
+            raise LabError(f"{count} {role.name}s: a lab can have 0 to {role.most}")
+        for i in range(count):
+            name = f"{role.prefix}-{i}"
+            address = network.address(role.first_address + i)
+            hosts.append(LabHost(name, role.name, address, f"{lab_id}-{name}", role.cpus, role.memory_mib))
+    return hosts
+
+
+def make_key(path: Path, comment: str) -> None:
+    """An Ed25519 key pair at `path` and `path`.pub, unless it is there; the private half comes last, whole."""
+    if path.exists():
+        return
+    with tempfile.TemporaryDirectory(dir=path.parent) as directory:
+        draft = Path(directory) / "key"
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(draft)]
+        subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+        draft.with_suffix(".pub").replace(path.with_name(f"{path.name}.pub"))
+        draft.replace(path)
+
+
+class Machine:
+    """A host and its place on this machine: `directory` has its files, `keys` its host key and the lab's key."""
+
+    def __init__(self, host: LabHost, lab_id: str, network: Network, directory: Path, keys: Path, base: Path) -> None:
+        self.host = host
+        self.lab_id = lab_id
+        self.network = network
+        self.directory = directory
+        self.base = base
+        self.console = directory / "console.log"
+        self.private_key = keys / "id_ed25519"
+        self._host_key = keys / f"{host.name}_ed25519"
+
+    # What it is made of
+
+    @property
+    def host_key(self) -> str:
+        """Its public host key, as `ssh-ed25519 AAAA…`."""
+        return " ".join(self._host_key.with_name(f"{self._host_key.name}.pub").read_text().split()[:2])
+
+    def _put(self, path: str, text: str, mode: int = 0o644, owner: int = 0) -> None:
+        """Write a file of the host's layer, and its directories, which belong to the same owner below /home."""
+        target = self.directory / "upper" / path
+        for parent in reversed(target.relative_to(self.directory / "upper").parents):
+            made = self.directory / "upper" / parent
+            if not made.exists():
+                made.mkdir()
+                made.chmod(0o755)  # whatever the umask is
+                below_home = len(parent.parts) >= 2 and parent.parts[0] == "home"
+                os.chown(made, owner if below_home else 0, owner if below_home else 0)
+        draft = target.with_name(f".{target.name}.new")
+        draft.write_text(text)
+        draft.chmod(mode)
+        os.chown(draft, owner, owner)
+        draft.replace(target)
+
+    def prepare(self) -> None:
+        """Write what makes it this host into its layer; to be done while it is off. What it did itself stays."""
+        host = self.host
+        for name in ("upper", "work", "root"):
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+            (self.directory / name).chmod(0o755)  # whatever the umask is: upper/ is the host's root directory
+        make_key(self._host_key, host.name)
+        self._put("etc/hostname", f"{host.name}\n")
+        self._put("etc/machine-id", hashlib.sha256(host.machine.encode()).hexdigest()[:32] + "\n", 0o444)
+        self._put("etc/resolv.conf", resolv_conf())
+        self._put("etc/ssh/ssh_host_ed25519_key", self._host_key.read_text(), 0o600)
+        self._put("etc/ssh/ssh_host_ed25519_key.pub", f"{self.host_key} {host.name}\n")
+        authorized = self.private_key.with_name(f"{self.private_key.name}.pub").read_text()
+        self._put(f"home/{ADMIN}/.ssh/authorized_keys", authorized, 0o600, _ADMIN_ID)
+        # Named 10-*, before systemd's own 80-container-host0.network, or it would wait for DHCP.
+        network = "etc/systemd/network/10-lab.network"
+        text = (
+            f"[Match]\nName=host0\n\n[Network]\nAddress={host.address}/{self.network.subnet.prefixlen}\n"
+            f"Gateway={self.network.gateway}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+        )
+        layer = self.directory / "upper"
+        if not (layer / network).exists() or (layer / network).read_text() != text:
+            # /etc/hosts is the host's own once it has an address: the program keeps a block in it.
+            # Its own name has its permanent address, as the Debian Reference (5.1.1) wants, not 127.0.1.1.
+            self._put("etc/hosts", f"127.0.0.1 localhost\n{host.address} {host.name}\n::1 localhost ip6-localhost\n")
+            self._put(network, text)
+
+    # On and off
+
+    def is_on(self) -> bool:
+        """Whether it is on, or booting."""
+        return bool(processes.find(self.lab_id, self.host.name))
+
+    def boot(self) -> None:
+        """Switch it on, if it is off, and return at once; `wait_until_ready` waits."""
+        if self._supervisor():
+            return
+        self.cut_off()  # what is left where the supervisor was killed
+        self.prepare()
+        host = self.host
+        module = [sys.executable, "-m", "lab.supervise", "--lab", self.lab_id, "--host", host.name]
+        module += ["--machine", host.machine, "--bridge", self.network.bridge]
+        module += ["--base", str(self.base), "--directory", str(self.directory)]
+        argv = ["unshare", "--mount", "--propagation=private", "--", *module]
+        processes.spawn(self.lab_id, host.name, argv, self.console, {"PYTHONPATH": str(REPO)})
+
+    def _supervisor(self) -> processes.Process | None:
+        found = processes.find(self.lab_id, self.host.name)
+        return next((process for process in found if "lab.supervise" in process.program()), None)
+
+    def wait_until_ready(self, timeout: float = BOOT_SECONDS) -> None:
+        """Wait until it has its host key and lets `admin` in; `LabError` with the end of its console if it does not."""
+        deadline = time.monotonic() + timeout
+        look_again = time.monotonic() + 1  # looking for processes costs more than asking for a connection
+        problem = "its sshd does not answer"
+        while time.monotonic() < deadline:
+            if tasks.stopping():
+                raise LabError(f"{self.host.name}: interrupted while it was booting")
+            if self._answers():
+                done = self.ssh("true", timeout=max(1.0, min(10.0, deadline - time.monotonic())))
+                if done.returncode == 0:
+                    return
+                problem = f"ssh says: {done.stderr.strip()}"
+            elif time.monotonic() > look_again:
+                look_again = time.monotonic() + 1
+                if not self._supervisor():
+                    raise LabError(self._boot_failure("it ended instead of booting"))
+            time.sleep(0.1)
+        raise LabError(self._boot_failure(f"not ready within {timeout:.0f} s: {problem}"))
+
+    def _answers(self) -> bool:
+        """Whether an SSH server is listening."""
+        try:
+            with socket.create_connection((self.host.address, 22), timeout=0.3) as connection:
+                return connection.recv(4) == b"SSH-"
+        except OSError:
+            return False
+
+    def _boot_failure(self, what: str) -> str:
+        errors = self.journal("--priority=err", "--lines=5", "--output=cat").stdout.strip()
+        lines = [
+            f"host {self.host.name} failed to boot: {what}",
+            "The end of its console:",
+            self.console_end(),
+        ]
+        return "\n".join([*lines, *(["The last errors in its journal:", errors] if errors else [])])
+
+    def console_end(self, lines: int = 20) -> str:
+        """The last lines of its console, as plain text."""
+        text = self.console.read_text(errors="replace") if self.console.exists() else ""
+        plain = _ESCAPES.sub("", text).replace("\r", "")
+        return "\n".join([line for line in plain.splitlines() if line.strip()][-lines:])
+
+    def power_off(self) -> None:
+        """Power it off through its init and wait until it is off. Then nothing boots it but `boot`."""
+        supervisor = self._supervisor()
+        if supervisor:
+            os.kill(supervisor.pid, signal.SIGTERM)
+            deadline = time.monotonic() + supervise.POWER_OFF_SECONDS + 15
+            while self._supervisor() and time.monotonic() < deadline:
+                time.sleep(0.05)
+        self.cut_off()
+
+    def cut_off(self) -> None:
+        """A power cut: the network first, so that nobody is told, then everything at once."""
+        subprocess.run(["ip", "link", "delete", f"vb-{self.host.machine}"], capture_output=True, check=False)
+        processes.kill(self.lab_id, self.host.name)
+        forget(self.host.machine)
+
+    def remove(self) -> None:
+        """Switch it off and remove all that it has."""
+        self.cut_off()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        for path in (self._host_key, self._host_key.with_name(f"{self._host_key.name}.pub")):
+            path.unlink(missing_ok=True)
+
+    # Talking to it
+
+    def known_host(self) -> str:
+        """Its line for a known_hosts file."""
+        return f"{self.host.address} {self.host_key}\n"
+
+    def ssh_argv(self) -> list[str]:
+        """The `ssh` command for it, up to the command to run there; its host key is always checked."""
+        options = {
+            "UserKnownHostsFile": self.private_key.with_name("known_hosts"),
+            "GlobalKnownHostsFile": "/dev/null",
+            "StrictHostKeyChecking": "yes",
+            "IdentitiesOnly": "yes",
+            "ConnectTimeout": 5,
+            "ServerAliveInterval": 5,
+            "ServerAliveCountMax": 3,
+            "LogLevel": "ERROR",
+        }
+        flags = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+        return ["ssh", "-F", "none", "-i", str(self.private_key), *flags, f"{ADMIN}@{self.host.address}"]
+
+    def ssh(
+        self, command: str | list[str], stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on it (a list is quoted for its shell); status 255 if it cannot be reached in time."""
+        text = command if isinstance(command, str) else shlex.join(command)
+        argv = [*self.ssh_argv(), "--", text]
+        try:
+            return subprocess.run(argv, input=stdin or "", capture_output=True, text=True, timeout=timeout)
+        except subprocess.TimeoutExpired as expired:
+            output = expired.stdout.decode(errors="replace") if isinstance(expired.stdout, bytes) else ""
+            return subprocess.CompletedProcess(argv, 255, output, f"no end within {timeout:.0f} s")
+
+    def journal_argv(self, *options: str) -> list[str]:
+        """The `journalctl` command for its journal, which can be read from this machine, also when it is off."""
+        return [
+            "journalctl",
+            f"--directory={self.directory / 'upper/var/log/journal'}",
+            "--no-pager",
+            *options,
+        ]
+
+    def journal(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """What its journal says."""
+        return subprocess.run(self.journal_argv(*options), capture_output=True, text=True, check=False)
+
+
+def forget(machine: str) -> None:
+    """Remove what a host that is off has left on this machine: cgroups, and nspawn's notes about it."""
+    for directory in supervise.cgroups(machine):
+        deadline = time.monotonic() + 5
+        while directory.exists() and time.monotonic() < deadline:  # the kernel may be a moment behind
+            for path, _, _ in os.walk(directory, topdown=False):
+                _remove_directory(Path(path))
+        _remove_directory(directory.parent)  # if this was the last host of any lab
+    _remove_directory(Path("/run/systemd/nspawn/propagate") / machine)
+
+
+def _remove_directory(path: Path) -> None:
+    """Remove a directory if it is there and empty."""
+    try:
+        path.rmdir()
+    except OSError:
+        return

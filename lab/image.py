@@ -1,0 +1,163 @@
+"""The base image that every host of every lab stands on: an ordinary Debian 12 with systemd and sshd.
+
+It is made from the Debian sources that this machine's apt is configured with, kept in the cache under a hash of its
+recipe, and never changed afterwards: hosts lay their own files over it.
+"""
+
+import fcntl
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab import console, tasks
+from lab.errors import LabError
+from lab.paths import cache_dir
+
+SUITES = ("bookworm", "bookworm-updates", "bookworm-security")
+PACKAGES = [
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "sudo",
+    "nftables",
+    "curl",
+    "ca-certificates",
+    "iproute2",
+    "procps",
+    "less",
+    "iputils-ping",
+    "netbase",
+]
+_MAKE_SECONDS = 600
+"""Bound for a slow mirror; 30 s is usual (measured, 2 cores)."""
+
+# What no host of a lab needs and what would cost each of its many boots time.
+_MASKED = (
+    "systemd-networkd-wait-online.service getty.target console-getty.service apt-daily.timer apt-daily-upgrade.timer "
+    "dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-pstore.service"
+)
+_CUSTOMIZE = f"""
+set -eu
+cd "$1"
+chroot . useradd --create-home --shell /bin/bash --password '*' admin
+echo 'admin ALL=(ALL:ALL) NOPASSWD:ALL' > etc/sudoers.d/admin
+chmod 0440 etc/sudoers.d/admin
+printf '%s\\n' 'PasswordAuthentication no' 'KbdInteractiveAuthentication no' 'PermitRootLogin no' \\
+    'HostKey /etc/ssh/ssh_host_ed25519_key' > etc/ssh/sshd_config.d/10-keys-only.conf
+mkdir -p etc/systemd/journald.conf.d
+printf '[Journal]\\nSystemMaxUse=256M\\n' > etc/systemd/journald.conf.d/10-size.conf
+chroot . systemctl enable systemd-networkd.service ssh.service
+chroot . systemctl mask {_MASKED}
+chroot . update-ca-certificates
+echo 'LANG=C.UTF-8' > etc/default/locale
+# Each host has keys, a name, a machine id and a resolver of its own.
+rm -f etc/ssh/ssh_host_* etc/hostname etc/hosts etc/resolv.conf
+: > etc/machine-id
+# Otherwise every first boot does again what the packages' own scripts have just done.
+touch -r usr etc/.updated var/.updated
+"""
+
+
+def _sources() -> list[str]:
+    """This machine's Debian 12 sources, as lines for sources.list; its mirrors, not ones that we name."""
+    form = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)|$(ORIGIN)"
+    lines = []
+    for line in tasks.command(["apt-get", "indextargets", "Identifier: Packages", "--format", form]).splitlines():
+        source, _, origin = line.partition("|")
+        words = source.split()
+        if origin == "Debian" and len(words) == 4 and words[2] in SUITES and words[3] == "main":
+            lines.append(source)
+    return sorted(set(lines))
+
+
+def sources() -> list[str]:
+    """As above, after an `apt-get update` if apt has not been used yet; `LabError` if there are none."""
+    found = _sources()
+    if "bookworm" not in [line.split()[2] for line in found]:
+        tasks.command(["apt-get", "update"])
+        found = _sources()
+    if "bookworm" not in [line.split()[2] for line in found]:
+        raise LabError(
+            "this machine's apt has no Debian 12 (bookworm, main) among its sources, which hosts are made from: "
+            "add it under /etc/apt/sources.list.d/ and run `apt-get update`"
+        )
+    return found
+
+
+def outside_name() -> str:
+    """A host name outside of this machine that it can be expected to resolve: its package mirror's."""
+    return sources()[0].split()[1].split("://")[-1].split("/")[0].rpartition("@")[2].partition(":")[0]
+
+
+def _apt_options() -> list[str]:
+    """How this machine's apt reaches its mirrors (proxy, certificates, leniency with dates): hosts do it likewise."""
+    wanted = tuple(f"Acquire::{key}" for key in ("http::", "https::", "Check-", "Retries", "ForceIPv"))
+    dump = tasks.command(["apt-config", "dump", "--format", '%F "%v";%n'])
+    return sorted(line for line in dump.splitlines() if line.startswith(wanted))
+
+
+def _authorities() -> list[Path]:
+    """Certificate authorities that this machine trusts beyond Debian's: hosts trust them as well."""
+    return sorted(Path("/usr/local/share/ca-certificates").glob("*.crt"))
+
+
+def _key(lines: list[str], options: list[str]) -> str:
+    recipe = [SUITES, PACKAGES, _CUSTOMIZE, lines, options, [path.read_text() for path in _authorities()]]
+    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
+
+
+@contextmanager
+def _only_one(directory: Path) -> Iterator[None]:
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def ensure() -> Path:
+    """The base image's root directory, made if it is not in the cache (about 30 s); `LabError` if that fails."""
+    lines, options = sources(), _apt_options()
+    images = cache_dir() / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    path = images / f"debian12-{_key(lines, options)}"
+    if path.exists():
+        return path
+    with _only_one(images):
+        if path.exists():  # another lab was making it
+            return path
+        with console.step("image", "making the hosts' base image, Debian 12, with mmdebstrap"):
+            _make(path, lines, options)
+    return path
+
+
+def _discard(draft: Path) -> None:
+    """Remove a half-made image, but nothing that may still be mounted in it."""
+    subprocess.run(["rm", "-rf", "--one-file-system", str(draft)], check=False)
+
+
+def _make(path: Path, lines: list[str], options: list[str]) -> None:
+    draft = path.with_name(f"{path.name}.new")
+    _discard(draft)
+    unwanted = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
+    argv = [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--mode=root",
+        "--format=directory",
+        f"--include={','.join(PACKAGES)}",
+    ]
+    argv += [f"--aptopt={option}" for option in [*options, 'Acquire::Languages "none";']]
+    argv += [f"--dpkgopt=path-exclude=/{folder}/*" for folder in unwanted]
+    if authorities := _authorities():
+        target = "/usr/local/share/ca-certificates"
+        argv.append(f"--customize-hook=copy-in {' '.join(str(path) for path in authorities)} {target}")
+    argv += [f"--customize-hook={_CUSTOMIZE}", SUITES[0], str(draft), *lines]
+    try:
+        tasks.command(argv, timeout=_MAKE_SECONDS)
+    except tasks.CommandError as error:
+        _discard(draft)
+        raise LabError(f"the base image could not be made: {error}") from error
+    draft.replace(path)

@@ -1,0 +1,47 @@
+"""The archives that hosts install from, over HTTP on the lab's own network: what a package mirror is elsewhere."""
+
+import argparse
+import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedReader
+from typing import Any
+
+PORT = 7481
+"""Where the first free port is looked for."""
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Static files. The kernel copies them to the socket (sendfile): several hosts fetch hundreds of MB at once."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Send a file; directory listings come from memory and go the usual way."""
+        if isinstance(source, BufferedReader):
+            self.connection.sendfile(source)
+        else:
+            super().copyfile(source, outputfile)
+
+
+class Server(ThreadingHTTPServer):
+    """One thread a connection."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
+def main(argv: list[str]) -> int:
+    """Serve until it is ended."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("address")
+    parser.add_argument("port", type=int)
+    parser.add_argument("directory")
+    args = parser.parse_args(argv)
+    Server((args.address, args.port), partial(Handler, directory=args.directory)).serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,269 @@
+"""The lab's network: a bridge with a /24 of its own, NAT to the outside, and what it takes on this machine.
+
+Labs of several clones may be there at the same time, so what they share (which subnets are in use, what
+`net.ipv4.ip_forward` was before the first of them) is kept in `REGISTRY`, under a lock.
+"""
+
+import fcntl
+import hashlib
+import ipaddress
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.errors import LabError
+
+REGISTRY = Path("/run/flink-lab")
+_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+_PRIVATE = tuple(ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+"""RFC 1918. The later ones are only for machines (in VPNs, say) that have a route for all of the first."""
+
+
+def run(*argv: str, stdin: str | None = None, check: bool = True) -> str:
+    """Run a command and return its output; `LabError` with its errors if it fails and `check` is set."""
+    try:
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=60)
+    except FileNotFoundError as error:
+        raise LabError(f"{argv[0]} is not installed") from error
+    if check and done.returncode:
+        raise LabError(f"`{' '.join(argv)}` failed: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Record:
+    """What this machine knows of a lab, whichever clone it belongs to."""
+
+    id: str
+    name: str
+    repo: str
+    subnet: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network of one lab."""
+
+    lab_id: str
+    subnet: ipaddress.IPv4Network
+
+    @property
+    def bridge(self) -> str:
+        """The bridge's interface name."""
+        return f"fl-{self.lab_id}"
+
+    @property
+    def gateway(self) -> str:
+        """This machine's address on the bridge."""
+        return self.address(1)
+
+    def address(self, number: int) -> str:
+        """The `number`th address of the subnet."""
+        return str(self.subnet[number])
+
+
+@contextmanager
+def _registry() -> Iterator[None]:
+    """Hold the registry: one process at a time chooses a subnet or changes what labs share."""
+    REGISTRY.mkdir(mode=0o700, exist_ok=True)
+    with (REGISTRY / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def records() -> list[Record]:
+    """Every lab that this machine knows of, of this clone and of others."""
+    found = []
+    for path in sorted(REGISTRY.glob("*.json")):
+        try:
+            found.append(Record(**json.loads(path.read_text())))
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+        ):  # removed meanwhile, or the machine went down while it was written
+            continue
+    return found
+
+
+def _taken(lab_id: str) -> list[ipaddress.IPv4Network]:
+    """The networks in use on this machine: addresses, routes of all tables, name servers, other labs."""
+    own = f"fl-{lab_id}"
+    texts = [record.subnet for record in records() if record.id != lab_id]
+    for link in json.loads(run("ip", "-j", "-4", "address") or "[]"):
+        if link.get("ifname") != own:
+            texts += [f"{info['local']}/{info['prefixlen']}" for info in link.get("addr_info", []) if "local" in info]
+    for route in json.loads(run("ip", "-j", "-4", "route", "show", "table", "all") or "[]"):
+        if route.get("dev") != own:
+            texts += [route["dst"]] if route["dst"] != "default" else []
+            texts += [route["gateway"]] if "gateway" in route else []
+    for line in resolv_conf().splitlines():
+        if line.startswith("nameserver") and ":" not in line:
+            texts += line.split()[1:2]
+    networks = []
+    for text in texts:
+        try:
+            network = ipaddress.IPv4Network(text, strict=False)
+        except ValueError:
+            continue
+        if network.prefixlen > 0:  # 0.0.0.0/0 is a default route by another name
+            networks.append(network)
+    return networks
+
+
+def _choose(lab_id: str, previous: str | None) -> ipaddress.IPv4Network:
+    """A free /24: the previous one if it still is, else one that depends on the lab's id; `LabError` if none is."""
+    taken = _taken(lab_id)
+
+    def free(network: ipaddress.IPv4Network) -> bool:
+        return not any(network.overlaps(other) for other in taken)
+
+    if previous and free(kept := ipaddress.IPv4Network(previous)):
+        return kept
+    seed = int(hashlib.sha256(lab_id.encode()).hexdigest(), 16)
+    for block in _PRIVATE:
+        count = 1 << (24 - block.prefixlen)
+        for step in range(count):
+            base = int(block.network_address) + ((seed + step) % count << 8)
+            if free(candidate := ipaddress.IPv4Network((base, 24))):
+                return candidate
+    raise LabError(
+        "no private /24 is free: this machine's routes cover 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 "
+        "(see `ip route show table all`); disconnect the VPN that does so, or use another machine"
+    )
+
+
+def resolv_conf() -> str:
+    """The machine's resolver configuration, with name servers that can be reached from a host where it has any."""
+    text = Path("/etc/resolv.conf").read_text() if Path("/etc/resolv.conf").exists() else ""
+    behind_stub = Path("/run/systemd/resolve/resolv.conf")
+    if "nameserver 127." in text and behind_stub.exists():
+        return behind_stub.read_text()
+    return text
+
+
+def _table(network: Network) -> str:
+    """The lab's nftables rules: NAT to the outside, no traffic to other labs, segments that fit the way out."""
+    name, bridge, subnet = f"flinklab_{network.lab_id}", network.bridge, network.subnet
+    return f"""
+table ip {name} {{}}
+delete table ip {name}
+table ip {name} {{
+    chain postrouting {{
+        type nat hook postrouting priority srcnat
+        ip saddr {subnet} ip daddr != {subnet} masquerade
+    }}
+    chain forward {{
+        type filter hook forward priority filter
+        iifname "{bridge}" oifname "fl-*" oifname != "{bridge}" drop
+        iifname "{bridge}" tcp flags syn tcp option maxseg size set rt mtu
+        oifname "{bridge}" tcp flags syn tcp option maxseg size set rt mtu
+    }}
+}}
+"""
+
+
+def _foreign(kind: str, lab_id: str) -> list[dict[str, Any]]:
+    """Chains or rules (`kind`) in tables that are not this lab's, as nft describes them."""
+    listed = json.loads(run("nft", "-j", "list", "ruleset") or '{"nftables": []}')["nftables"]
+    items = [item[kind] for item in listed if kind in item]
+    return [item for item in items if not str(item["table"]).startswith("flinklab_")]
+
+
+def _open_foreign_firewalls(network: Network) -> None:
+    """Let the lab's traffic pass chains of others that drop by policy (Docker and ufw have such).
+
+    An accept in the lab's own table cannot override a drop elsewhere, so each gets a rule, commented with the lab's id.
+    """
+    comment, bridge = f"flinklab_{network.lab_id}", network.bridge
+    there = {
+        (rule["table"], rule["chain"]) for rule in _foreign("rule", network.lab_id) if rule.get("comment") == comment
+    }
+    for chain in _foreign("chain", network.lab_id):
+        if chain.get("policy") != "drop" or chain.get("hook") not in ("forward", "input"):
+            continue
+        if (chain["table"], chain["name"]) in there:
+            continue
+        for match in ("iifname", "oifname") if chain["hook"] == "forward" else ("iifname",):
+            place = ("insert", "rule", chain["family"], chain["table"], chain["name"])
+            run("nft", *place, match, bridge, "accept", "comment", f'"{comment}"')
+
+
+def _close_foreign_firewalls(lab_id: str) -> None:
+    for rule in _foreign("rule", lab_id):
+        if rule.get("comment") == f"flinklab_{lab_id}":
+            place = (rule["family"], rule["table"], rule["chain"])
+            run("nft", "delete", "rule", *place, "handle", str(rule["handle"]), check=False)
+
+
+def up(lab_id: str, name: str, repo: Path, previous: str | None, in_use: bool) -> Network:
+    """Make the lab's network, or what is missing of it, and return it.
+
+    `previous` is the subnet that it had. It has it again if that is still free, or `in_use` by hosts that are on.
+    """
+    with _registry():
+        kept = ipaddress.IPv4Network(previous) if previous and in_use else None
+        network = Network(lab_id, kept or _choose(lab_id, previous))
+        record = Record(lab_id, name, str(repo), str(network.subnet))
+        before = REGISTRY / "ip_forward"
+        if not before.exists():
+            _write(before, _FORWARD.read_text())
+        _write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(record)))
+        if _FORWARD.read_text().strip() != "1":
+            _FORWARD.write_text("1")
+    bridge, wanted = network.bridge, f"{network.gateway}/{network.subnet.prefixlen}"
+    if not Path(f"/sys/class/net/{bridge}").exists():
+        # A fixed MAC address: a bridge without one takes that of a port, and it would change as hosts come and go.
+        mac = ":".join(["02", "f1", *(lab_id[i : i + 2] for i in (0, 2, 4)), "01"])
+        run("ip", "link", "add", bridge, "address", mac, "type", "bridge")
+    for link in json.loads(run("ip", "-j", "-4", "address", "show", "dev", bridge) or "[]"):
+        for info in link.get("addr_info", []):
+            if (old := f"{info['local']}/{info['prefixlen']}") != wanted:
+                run("ip", "address", "delete", old, "dev", bridge)
+    run("ip", "address", "replace", wanted, "dev", bridge)
+    run("ip", "link", "set", bridge, "up")
+    run("nft", "-f", "-", stdin=_table(network))
+    _open_foreign_firewalls(network)
+    return network
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def down(lab_id: str) -> None:
+    """Remove the lab's network and, with the last lab of the machine, what labs share; also if half of it is there."""
+    bridge = f"fl-{lab_id}"
+    if Path(f"/sys/class/net/{bridge}").exists():
+        for port in Path(f"/sys/class/net/{bridge}/brif").iterdir():
+            run("ip", "link", "delete", port.name, check=False)
+        run("ip", "link", "delete", bridge, check=False)
+    if f"flinklab_{lab_id}" in run("nft", "list", "tables"):
+        run("nft", "delete", "table", "ip", f"flinklab_{lab_id}")
+    _close_foreign_firewalls(lab_id)
+    if not REGISTRY.exists():
+        return
+    with _registry():
+        (REGISTRY / f"{lab_id}.json").unlink(missing_ok=True)
+        before = REGISTRY / "ip_forward"
+        if not records() and before.exists():
+            _FORWARD.write_text(before.read_text())
+            before.unlink()
+
+
+def outbound_problem() -> str:
+    """What on this machine may keep hosts from reaching the outside, for an error message."""
+    chains = [c for c in _foreign("chain", "") if c.get("hook") == "forward"]
+    named = ", ".join(f"{c['family']} {c['table']} {c['name']} (policy {c.get('policy')})" for c in chains)
+    return (
+        "forwarded traffic is dropped on its way out. The lab's own nftables table accepts it, but an accept there "
+        f"cannot override a drop elsewhere. Forward chains of others on this machine: {named or 'none that nft lists'};"
+        " see also `iptables-legacy -L FORWARD`, and allow traffic from and to the interfaces fl-*"
+    )

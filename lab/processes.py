@@ -1,0 +1,114 @@
+"""The lab's long-lived processes, found by a mark in their environment.
+
+Each carries `FLINK_LAB=<lab id>/<name>`, from the first instruction to the last: there is no pid file that could be
+stale, missing, or name a process that somebody else started since.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import LabError
+
+MARK = "FLINK_LAB"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of a lab: of the host or server `name`."""
+
+    pid: int
+    name: str
+
+    def _is_init(self) -> bool:
+        """Whether it is pid 1 of a pid namespace of its own, which is what the init of a host is."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return False
+        ids = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
+        return len(ids) > 1 and ids[-1] == "1"
+
+    def program(self) -> str:
+        """Its command line, words separated by spaces; empty if it has ended."""
+        try:
+            return Path(f"/proc/{self.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+
+    def uptime(self) -> float:
+        """Seconds since it was started; 0 if it has ended."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            now = float(Path("/proc/uptime").read_text().split()[0])
+        except OSError:
+            return 0.0
+        return now - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def mark(lab_id: str, name: str) -> str:
+    """The environment entry that all processes of `name` carry."""
+    return f"{MARK}={lab_id}/{name}"
+
+
+def find(lab_id: str, name: str = "") -> list[Process]:
+    """Every process of the lab, or of the one host or server `name` of it."""
+    prefix = f"{MARK}={lab_id}/".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes()
+        except OSError:  # it has ended
+            continue
+        if prefix not in environment:
+            continue
+        for line in environment.split(b"\0"):
+            if line.startswith(prefix) and (owner := line[len(prefix) :].decode()) and name in ("", owner):
+                found.append(Process(int(entry.name), owner))
+    return found
+
+
+def init_of(lab_id: str, host: str) -> Process | None:
+    """The init (pid 1 inside) of a host, if the host is on."""
+    return next((process for process in find(lab_id, host) if process._is_init()), None)
+
+
+def spawn(
+    lab_id: str, name: str, argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one, in a session of its own, with its output added to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            argv,
+            env={**os.environ, **(env or {}), MARK: f"{lab_id}/{name}"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def kill(lab_id: str, name: str = "", timeout: float = 20) -> None:
+    """End every process of the lab, or of `name`, at once (SIGKILL), and wait until they are gone.
+
+    The init of a host takes everything inside with it. `LabError` if something is still there after `timeout`
+    seconds, for which the only known reason is a disk that does not answer.
+    """
+    deadline = time.monotonic() + timeout
+    while left := find(lab_id, name):
+        for process in left:
+            try:
+                os.kill(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if time.monotonic() > deadline:
+            pids = ", ".join(str(process.pid) for process in left)
+            raise LabError(f"processes {pids} did not end within {timeout:.0f} s of SIGKILL")
+        time.sleep(0.02)

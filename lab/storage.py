@@ -1,0 +1,94 @@
+"""The lab's S3 server: versitygw over a directory, with keys and a bucket of the lab's own."""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+BUCKET = "flink"
+REGION = "us-east-1"
+PORT = 7480
+"""Where the first free port is looked for."""
+
+
+@dataclass(frozen=True)
+class S3:
+    """How to reach the lab's S3 server, path-style."""
+
+    endpoint: str
+    region: str
+    bucket: str
+    access_key: str
+    secret_key: str
+
+    def __repr__(self) -> str:
+        """Without the secret: this may end up in a log."""
+        return f"S3({self.endpoint}, {self.bucket})"
+
+    def client(self) -> "S3Client":
+        """A boto3 client for it, which never goes through a proxy that the environment names."""
+        config = Config(
+            s3={"addressing_style": "path"},
+            connect_timeout=5,
+            retries={"mode": "standard", "max_attempts": 5},
+            proxies={},
+        )
+        client: S3Client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=self.region,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=config,
+        )
+        return client
+
+
+def credentials(directory: Path) -> tuple[str, str]:
+    """The lab's access key and secret key, made at random the first time; the file is the owner's alone (0600)."""
+    path = directory / "credentials.json"
+    if not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        draft = directory / ".credentials.new"
+        draft.unlink(missing_ok=True)
+        made = {"accessKey": secrets.token_hex(10).upper(), "secretKey": secrets.token_urlsafe(30)}
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(made, file)
+        draft.replace(path)
+    found = json.loads(path.read_text())
+    return found["accessKey"], found["secretKey"]
+
+
+def command(versitygw: Path, directory: Path, address: str, port: int) -> list[str]:
+    """The server's command line. The sidecar keeps the ETags of parts, without which no checkpoint can be finalised."""
+    data, sidecar = directory / "data", directory / "sidecar"
+    for path in (data, sidecar):
+        path.mkdir(parents=True, exist_ok=True)
+    listen = ["--port", f"{address}:{port}", "--region", REGION, "--quiet"]
+    return [str(versitygw), *listen, "posix", "--sidecar", str(sidecar), str(data)]
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """The keys, for the server's environment: a command line could be read by everyone."""
+    access_key, secret_key = credentials(directory)
+    return {"ROOT_ACCESS_KEY": access_key, "ROOT_SECRET_KEY": secret_key}
+
+
+def problem(s3: S3) -> str | None:
+    """What keeps the server from being used; None if it answers and its bucket is there (made if missing)."""
+    client = s3.client()
+    try:
+        if s3.bucket not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
+            client.create_bucket(Bucket=s3.bucket)
+    except (BotoCoreError, ClientError) as error:
+        return str(error)
+    return None

@@ -1,0 +1,126 @@
+"""Keeps one host of a lab on: the process that `systemd-nspawn` runs under, one a host.
+
+It runs in a mount namespace of its own (`hosts.boot` sees to that), so the host's file system is mounted for it and its
+children only and goes with them: no mount is ever left behind, however they end.
+
+A host that reboots, or ends without being told to, is booted again. SIGTERM powers it off; so does `poweroff` inside.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lab import processes
+
+POWER_OFF_SECONDS = 60
+"""How long a host's services may take to end. Then the plug is pulled."""
+_POWER_OFF = signal.SIGRTMIN + 4
+"""What systemd as pid 1 takes as `systemctl poweroff` (man systemd, SIGNALS)."""
+_REBOOT = 133
+"""How nspawn ends under --keep-unit when the host wants to boot again."""
+_TOO_SHORT_SECONDS, _TOO_OFTEN = 5, 3
+"""A host that ends so soon, so many times in a row, cannot boot."""
+_SIGNALS = (signal.SIGTERM, signal.SIGCHLD)
+
+
+def _join_cgroup(machine: str) -> None:
+    """Move this process into a cgroup of its own, which nspawn then hands to the host.
+
+    Only where no systemd runs the machine: there nspawn asks that for a scope.
+    """
+    for directory in cgroups(machine):
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def cgroups(machine: str) -> list[Path]:
+    """The cgroups of a host, in each hierarchy that systemd keeps processes in; none where systemd runs the machine."""
+    root = Path("/sys/fs/cgroup")
+    if Path("/run/systemd/system").is_dir():
+        return []
+    hierarchies = [root] if (root / "cgroup.controllers").exists() else [root / "systemd", root / "unified"]
+    return [hierarchy / "flink-lab" / machine for hierarchy in hierarchies if hierarchy.is_dir()]
+
+
+def _nspawn(args: argparse.Namespace, root: Path) -> subprocess.Popen[bytes]:
+    argv = [
+        "systemd-nspawn",
+        "--quiet",
+        f"--directory={root}",
+        f"--machine={args.machine}",
+        f"--hostname={args.host}",
+    ]
+    argv += ["--boot", f"--network-bridge={args.bridge}", f"--kill-signal={_POWER_OFF}"]
+    argv += ["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--setenv=TERM=dumb"]
+    argv += [f"--setenv={processes.mark(args.lab, args.host)}"]
+    if not Path("/run/systemd/system").is_dir():
+        argv += ["--register=no", "--keep-unit"]
+    interface = f"vb-{args.machine}"
+    if Path(f"/sys/class/net/{interface}").exists():  # the kernel has not yet removed that of the last boot
+        subprocess.run(["ip", "link", "delete", interface], check=False)
+    print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} power on", flush=True)
+    return subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    )
+
+
+def _power_off(args: argparse.Namespace) -> None:
+    """Ask the host's init, again and again: it may be too early in its boot to listen."""
+    if host := processes.init_of(args.lab, args.host):
+        os.kill(host.pid, _POWER_OFF)
+
+
+def _pull_the_plug(args: argparse.Namespace) -> None:
+    for process in processes.find(args.lab, args.host):
+        if process.pid != os.getpid():
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def _run_once(args: argparse.Namespace, root: Path, stopping: bool) -> tuple[int, bool]:
+    """One boot, until the host has ended: nspawn's status, and whether the host was told to stop."""
+    deadline = time.monotonic() + POWER_OFF_SECONDS
+    process = _nspawn(args, root)
+    while process.poll() is None:
+        if stopping and time.monotonic() > deadline:
+            print("--- still on: pulling the plug", flush=True)
+            _pull_the_plug(args)
+        elif stopping:
+            _power_off(args)
+        got = signal.sigtimedwait(_SIGNALS, 1) if stopping else signal.sigwaitinfo(_SIGNALS)
+        if got and got.si_signo == signal.SIGTERM and not stopping:
+            stopping, deadline = True, time.monotonic() + POWER_OFF_SECONDS
+    _pull_the_plug(args)  # had nspawn been killed, what ran inside would still be there
+    return process.returncode, stopping
+
+
+def main(argv: list[str]) -> int:
+    """Keep the host on until it is told to stop; 1 if it cannot boot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("lab", "host", "machine", "bridge"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--base", required=True, help="root directory of the base image")
+    parser.add_argument("--directory", required=True, type=Path, help="the host's own files")
+    args = parser.parse_args(argv)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    root = args.directory / "root"
+    layers = f"lowerdir={args.base},upperdir={args.directory / 'upper'},workdir={args.directory / 'work'}"
+    subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", root], check=True)
+    _join_cgroup(args.machine)
+    stopping, short = False, 0
+    while not stopping and short < _TOO_OFTEN:
+        began = time.monotonic()
+        status, stopping = _run_once(args, root, stopping)
+        print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} off (status {status})", flush=True)
+        if status == 0:
+            return 0
+        short = short + 1 if status != _REBOOT and time.monotonic() - began < _TOO_SHORT_SECONDS else 0
+        stopping = stopping or signal.SIGTERM in signal.sigpending()
+    return 0 if stopping else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
