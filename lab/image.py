@@ -4,15 +4,12 @@ It is made from the Debian sources that this machine's apt is configured with, k
 recipe, and never changed afterwards: hosts lay their own files over it.
 """
 
-import fcntl
 import hashlib
 import json
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from lab import console, tasks
+from lab import apt, console, fetch, tasks
 from lab.errors import LabError
 from lab.paths import cache_dir
 
@@ -78,7 +75,7 @@ def sources() -> list[str]:
     """As above, after an `apt-get update` if apt has not been used yet; `LabError` if there are none."""
     found = _sources()
     if "bookworm" not in [line.split()[2] for line in found]:
-        tasks.command(["apt-get", "update"])
+        apt.update()
         found = _sources()
     if "bookworm" not in [line.split()[2] for line in found]:
         raise LabError(
@@ -110,54 +107,25 @@ def _key(lines: list[str], options: list[str]) -> str:
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 
-@contextmanager
-def _only_one(directory: Path) -> Iterator[None]:
-    with (directory / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def ensure() -> Path:
     """The base image's root directory, made if it is not in the cache (about 30 s); `LabError` if that fails."""
     lines, options = sources(), _apt_options()
-    images = cache_dir() / "images"
-    images.mkdir(parents=True, exist_ok=True)
-    path = images / f"debian12-{_key(lines, options)}"
-    if path.exists():
-        return path
-    with _only_one(images):
-        if path.exists():  # another lab was making it
-            return path
-        with console.step("image", "making the hosts' base image, Debian 12, with mmdebstrap"):
-            _make(path, lines, options)
+    path = cache_dir() / "images" / f"debian12-{_key(lines, options)}"
+    fetch.cached(path, partial(_make, lines, options))
     return path
 
 
-def _discard(draft: Path) -> None:
-    """Remove a half-made image, but nothing that may still be mounted in it."""
-    subprocess.run(["rm", "-rf", "--one-file-system", str(draft)], check=False)
-
-
-def _make(path: Path, lines: list[str], options: list[str]) -> None:
-    draft = path.with_name(f"{path.name}.new")
-    _discard(draft)
+def _make(lines: list[str], options: list[str], path: Path) -> None:
     unwanted = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
-    argv = [
-        "mmdebstrap",
-        "--variant=minbase",
-        "--mode=root",
-        "--format=directory",
-        f"--include={','.join(PACKAGES)}",
-    ]
+    argv = ["mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory", f"--include={','.join(PACKAGES)}"]
     argv += [f"--aptopt={option}" for option in [*options, 'Acquire::Languages "none";']]
     argv += [f"--dpkgopt=path-exclude=/{folder}/*" for folder in unwanted]
     if authorities := _authorities():
         target = "/usr/local/share/ca-certificates"
         argv.append(f"--customize-hook=copy-in {' '.join(str(path) for path in authorities)} {target}")
-    argv += [f"--customize-hook={_CUSTOMIZE}", SUITES[0], str(draft), *lines]
-    try:
-        tasks.command(argv, timeout=_MAKE_SECONDS)
-    except tasks.CommandError as error:
-        _discard(draft)
-        raise LabError(f"the base image could not be made: {error}") from error
-    draft.replace(path)
+    argv += [f"--customize-hook={_CUSTOMIZE}", SUITES[0], str(path), *lines]
+    with console.step("image", "making the hosts' base image, Debian 12, with mmdebstrap"):
+        try:
+            tasks.command(argv, timeout=_MAKE_SECONDS)
+        except tasks.CommandError as error:
+            raise LabError(f"the base image could not be made: {error}") from error

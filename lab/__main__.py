@@ -1,0 +1,224 @@
+"""The lab's commands: `python -m lab --help`."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab import console, lab, network, tasks
+from lab.errors import LabError
+from lab.lab import Lab
+from lab.paths import REPO
+
+_EXAMPLES = """\
+examples:
+  python -m lab up                          the hosts, and the cluster on them; again: what is missing or changed
+  python -m lab up --name two --hosts-only  another lab beside the first, without a cluster
+  python -m lab status
+  python -m lab ssh jm-0                    a shell; with a command: python -m lab ssh jm-0 systemctl --failed
+  python -m lab logs tm-1 flink-taskmanager -f
+  python -m lab kill jm-0 flink-jobmanager  kill -9 of the leader's JVM, say, to see the standby take over
+  python -m lab stop zk-1                   power off; `start zk-1` boots it again
+  python -m lab down
+
+exit codes: 0 done; 1 it failed, or something of the lab is not on (status); 2 wrong usage;
+130 interrupted; `ssh` ends with the command's own.
+"""
+
+
+def _up(args: argparse.Namespace) -> int:
+    # Imported here: the other commands need neither the engine nor its SDK, which take a second to load.
+    from lab import archives, engine, flights, image, preflight, stack
+
+    preflight.check()
+    made = Lab(args.name)
+    workers = stack.workers() if args.workers is None else args.workers
+    parts = [
+        tasks.Task("image", image.ensure),
+        tasks.Task("versitygw", engine.versitygw),
+        tasks.Task("hosts", lambda: made.up(workers=workers), needs=("image", "versitygw")),
+    ]
+    if not args.hosts_only:
+        parts += [tasks.Task("pulumi", engine.ensure), tasks.Task("archives", archives.ensure)]
+    results = tasks.run(parts)
+    if not args.hosts_only:
+        stack.LabStack(made, results["archives"], {"flink:workers": workers}).up()
+        flights.run(made)
+    _print_ways_on(made, args.hosts_only)
+    return 0
+
+
+def _print_ways_on(made: Lab, hosts_only: bool) -> None:
+    """Say where everything is, and how to get rid of it."""
+    option = "" if made.name == "local" else f" --name {made.name}"
+    lines = [f"lab {made.name!r} is up: {' '.join(host.name for host in made.hosts)} on {made.network.subnet}"]
+    if not hosts_only:
+        urls = [f"http://{host.address}:8081" for host in made.hosts if host.role == "jobmanager"]
+        lines.append(f"web UI and REST API: {' or '.join(urls)} (either answers)")
+    lines += [
+        f"S3: {made.s3.endpoint}, bucket {made.s3.bucket}, keys in {made.dir / 's3' / 'credentials.json'}",
+        f"look around: python -m lab status{option}, python -m lab ssh{option} jm-0",
+        f"tear it down: python -m lab down{option}" + ("" if option else " (or: make down)"),
+    ]
+    console.say("lab", "\n".join(lines))
+
+
+def _down(args: argparse.Namespace) -> int:
+    labs = [Lab(args.name)]
+    if args.all:
+        gone = [record for record in network.records() if not Path(record.repo).is_dir()]
+        labs = [Lab(name) for name in lab.names()] + [Lab(record.name, Path(record.repo)) for record in gone]
+    for each in labs:
+        with console.step("lab", f"removing lab {each.name!r} with its hosts, network and data"):
+            each.down()
+    _print_others()
+    return 0
+
+
+def _print_others() -> None:
+    """Say which labs of other clones are on this machine: they may explain where its memory is."""
+    for record in network.records():
+        if record.repo != str(REPO):
+            left = "its clone is gone: `python -m lab down --all` removes it"
+            owner = f"`make down` there, or `python -m lab down --name {record.name}`"
+            known = owner if Path(record.repo).is_dir() else left
+            console.say("lab", f"another clone's lab is on this machine: {record.name!r} of {record.repo} ({known})")
+
+
+def _list(args: argparse.Namespace) -> int:
+    for name in lab.names():
+        print(f"{name:<16} {REPO}")
+    for record in network.records():
+        if record.repo != str(REPO):
+            print(f"{record.name:<16} {record.repo}{'' if Path(record.repo).is_dir() else ' (gone)'}")
+    return 0
+
+
+def _status(args: argparse.Namespace) -> int:
+    found = Lab(args.name).status()
+    if args.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print("\n".join(_table(found)))
+    states = [part["state"] for part in (*found["hosts"], found["s3"], found["mirror"])]
+    return 0 if set(states) <= {"on"} else 1
+
+
+def _table(found: dict[str, Any]) -> list[str]:
+    """A lab's status for a person."""
+    lines = [f"lab {found['name']} ({found['id']}) on {found['subnet']}, in {found['directory']}"]
+    for host in found["hosts"]:
+        units = ", ".join(f"{unit} {state}" for unit, state in host["units"].items())
+        uptime = "" if host["uptimeSeconds"] is None else console.duration(host["uptimeSeconds"])
+        leader = " (leader)" if host["leader"] else ""
+        line = f"  {host['name']:<7} {host['address']:<15} {host['state']:<12} {uptime:<13} {units}{leader}"
+        lines.append(line.rstrip())
+    for name in ("s3", "mirror"):
+        server = found[name]
+        line = f"  {name:<7} {server['url']:<28} {server['state']:<4} {server['problem'] or ''}"
+        lines.append(line.rstrip())
+    return lines
+
+
+def _ssh(args: argparse.Namespace) -> int:
+    argv = Lab(args.name).machine(args.host).ssh_argv()
+    if not args.command and sys.stdin.isatty():
+        argv.insert(1, "-t")
+    os.execvp(argv[0], [*argv, *(["--", *args.command] if args.command else [])])
+
+
+def _logs(args: argparse.Namespace) -> int:
+    options = [f"--lines={args.lines}", *(["--follow"] if args.follow else [])]
+    options += [f"--unit={args.unit}"] if args.unit else []
+    argv = Lab(args.name).machine(args.host).journal_argv(*options)
+    os.execvp(argv[0], argv)
+
+
+def _kill(args: argparse.Namespace) -> int:
+    pid = Lab(args.name).kill(args.host, args.unit, args.signal)
+    console.say("lab", f"sent SIG{args.signal} to process {pid}, the main process of {args.unit} on {args.host}")
+    return 0
+
+
+def _start(args: argparse.Namespace) -> int:
+    with console.step("hosts", f"booting {args.host}"):
+        Lab(args.name).start(args.host)
+    return 0
+
+
+def _stop(args: argparse.Namespace) -> int:
+    with console.step("hosts", f"powering {args.host} off"):
+        Lab(args.name).stop(args.host)
+    return 0
+
+
+def _preflight(args: argparse.Namespace) -> int:
+    from lab import preflight
+
+    preflight.check()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    form = argparse.RawDescriptionHelpFormatter
+    description = "This machine as a data centre: Debian hosts, an S3 server, a mirror, and the cluster on them."
+    parser = argparse.ArgumentParser(
+        prog="python -m lab", description=description, epilog=_EXAMPLES, formatter_class=form
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command.set_defaults(run=run)
+        command.add_argument("--name", default="local", help="the lab (default: local)")
+        return command
+
+    up = add("up", _up, "make the lab and the cluster on it, or what is missing of them")
+    up.add_argument("--hosts-only", action="store_true", help="stop after hosts, S3 and mirror")
+    up.add_argument("--workers", type=int, metavar="N", help="workers (default: flink:workers in Pulumi.local.yaml)")
+    down = add("down", _down, "remove the lab: hosts, network, servers and all data")
+    down.add_argument("--all", action="store_true", help="every lab of this clone, and those whose clone is gone")
+    status = add("status", _status, "show hosts, what runs on them, the leader, S3 and mirror")
+    status.add_argument("--json", action="store_true", help="for programs")
+    ssh = add("ssh", _ssh, "a shell on a host, or a command there")
+    ssh.add_argument("host", metavar="HOST")
+    ssh.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER, help="default: a shell")
+    logs = add("logs", _logs, "a host's journal, also when it is off")
+    logs.add_argument("host", metavar="HOST")
+    logs.add_argument("unit", metavar="UNIT", nargs="?", help="only this unit's")
+    logs.add_argument("-n", "--lines", type=int, default=200, metavar="N", help="the last N lines (default: 200)")
+    logs.add_argument("-f", "--follow", action="store_true", help="and what comes after them, until Ctrl-C")
+    kill = add("kill", _kill, "kill -9 of the main process of a unit")
+    kill.add_argument("host", metavar="HOST")
+    kill.add_argument("unit", metavar="UNIT")
+    kill.add_argument("--signal", default="KILL", metavar="NAME", help="another signal, such as TERM or STOP")
+    add("start", _start, "boot a host that is off").add_argument("host", metavar="HOST")
+    add("stop", _stop, "power a host off; its disk stays").add_argument("host", metavar="HOST")
+    add("list", _list, "the labs on this machine, of this clone and of others")
+    add("preflight", _preflight, "check what a lab needs: root, memory, disk, programs, registries")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except (LabError, tasks.TaskError, tasks.CommandError) as error:
+        console.fail("lab", str(error))
+        return 1
+    except KeyboardInterrupt:
+        console.fail("lab", "interrupted; the same command goes on where this one stopped")
+        return 130
+    except BrokenPipeError:  # the reader (`| head`) has had enough
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
