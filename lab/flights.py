@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import boto3
-import botocore.config
 import botocore.exceptions
-from lab.lab import Lab
 
 from lab import archives, console, jar
 from lab.errors import LabError
 from lab.flights_data import COLUMNS, FLIGHTS, Row, check, expected, input_csv, order, table
+from lab.lab import Lab
 from lab.paths import REPO
 from lab.rest import Rest, RestError, innermost
 from lab.storage import S3
@@ -110,27 +108,11 @@ class Report:
     job_id: str | None
 
 
-def s3_client(s3: S3) -> "S3Client":
-    """A client for the lab's S3 server, which is never behind a proxy that the environment names."""
-    config = botocore.config.Config(
-        s3={"addressing_style": "path"}, proxies={}, retries={"mode": "standard", "max_attempts": 5}
-    )
-    client: S3Client = boto3.client(
-        "s3",
-        endpoint_url=s3.endpoint,
-        region_name=s3.region,
-        aws_access_key_id=s3.access_key,
-        aws_secret_access_key=s3.secret_key,
-        config=config,
-    )
-    return client
-
-
 def prepare_input(s3: S3) -> str:
     """Put the input on S3, unless size and ETag (MD5 of a single upload) say that it is there; its URI."""
     data = input_csv().read_bytes()
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    client = s3_client(s3)
+    client = s3.client()
     try:
         head = client.head_object(Bucket=s3.bucket, Key=INPUT_KEY)
         there = (head["ContentLength"], head["ETag"].strip('"')) == (len(data), digest)
@@ -208,7 +190,7 @@ def result(s3: S3, output_uri: str) -> list[Row]:
 
     Raises WrongResultError if a line is not one of the job's.
     """
-    client = s3_client(s3)
+    client = s3.client()
     rows = []
     for key in _keys(client, output_uri):
         body = client.get_object(Bucket=urlsplit(output_uri).netloc, Key=key)["Body"].read().decode()
@@ -218,7 +200,7 @@ def result(s3: S3, output_uri: str) -> list[Row]:
 
 def remove_result(s3: S3, output_uri: str) -> None:
     """Delete what is under `s3://bucket/prefix`: the job adds files to its folder, whatever lies there."""
-    client = s3_client(s3)
+    client = s3.client()
     for key in _keys(client, output_uri):
         client.delete_object(Bucket=urlsplit(output_uri).netloc, Key=key)
 
@@ -270,9 +252,7 @@ def _compute(
     else:
         free = rest.get("/overview")["slots-available"]
         if free < max(1, parallelism):
-            raise JobFailedError(
-                f"the cluster has {free} free slots: see `python -m lab status` for its hosts"
-            )
+            raise JobFailedError(f"the cluster has {free} free slots: see `python -m lab status` for its hosts")
         remove_result(s3, options.output)
         job_id = submit(urls, jar_file, options, parallelism or free)
     throttled = FLIGHTS / options.records_per_second if options.records_per_second else 0
@@ -305,9 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--lab", default="local", metavar="NAME", help="the lab (default: %(default)s)")
     parser.add_argument("--records-per-second", type=float, default=0, metavar="N", help="0: full speed")
-    parser.add_argument(
-        "--checkpoint-seconds", type=float, default=2, metavar="S", help="default: %(default)s"
-    )
+    parser.add_argument("--checkpoint-seconds", type=float, default=2, metavar="S", help="default: %(default)s")
     parser.add_argument("--parallelism", type=int, default=0, metavar="P", help="default: every free slot")
     parser.add_argument("--rest", action="append", metavar="URL", help="a JobManager; may be repeated")
     parser.add_argument(

@@ -74,9 +74,7 @@ class Rest:
         )
         body = head.encode() + jar.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        answer = self._ask(
-            lambda url: urllib.request.Request(url + "/jars/upload", body, headers), UPLOAD_SECONDS
-        )
+        answer = self._ask(lambda url: urllib.request.Request(url + "/jars/upload", body, headers), UPLOAD_SECONDS)
         return Path(answer["filename"]).name
 
     def _run(self, jar_id: str, request: dict[str, Any]) -> None:

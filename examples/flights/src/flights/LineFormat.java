@@ -7,6 +7,7 @@ import org.apache.flink.configuration.Configuration;
 import org.apache.flink.connector.file.src.reader.StreamFormat;
 import org.apache.flink.connector.file.src.util.CheckpointedPosition;
 import org.apache.flink.core.fs.FSDataInputStream;
+import org.apache.flink.runtime.execution.SuppressRestartsException;
 
 /**
  * The lines of a file after its header. Flink's TextLineInputFormat cannot be split and knows no byte positions: one
@@ -30,7 +31,8 @@ final class LineFormat implements StreamFormat<String> {
         if (start == 0) {
             String first = lines.next();
             if (!header.equals(first)) {
-                throw new IOException("the file does not start with the line " + header + " but with " + first);
+                throw new SuppressRestartsException(
+                        new BadRowException("the file does not start with " + header + " but with", first));
             }
         }
         return new PositionedReader(lines);
