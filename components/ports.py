@@ -4,10 +4,13 @@ Flink opens several of these on a random port unless told otherwise; each is fix
 Sources: Flink's configuration reference ("Ports and network"), ZooKeeper's administrator's guide.
 """
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from components.host import Role
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 OPERATORS = "operators"
 """The networks in `operatorCidrs`; not a role, since nothing of the cluster runs there."""
@@ -55,8 +58,15 @@ def listening(role: Role) -> list[Port]:
 
 
 def sources(port: Port, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> list[str]:
-    """Addresses and networks that may connect to `port`, sorted, each once."""
-    found: set[str] = set()
+    """Addresses and networks that may connect to `port`; one that another contains is left out (nftables refuses both)."""
+    found: list[str] = []
     for client in port.clients:
-        found.update(operators if client == OPERATORS else addresses.get(Role(client), ()))
-    return sorted(found)
+        found += operators if client == OPERATORS else addresses.get(Role(client), ())
+    networks = sorted({ipaddress.ip_network(text) for text in found}, key=lambda network: (network.version, network))
+    apart = [net for net in networks if not any(net != other and _within(net, other) for other in networks)]
+    # 10.0.0.1 reads better than 10.0.0.1/32
+    return [str(net.network_address) if net.prefixlen == net.max_prefixlen else str(net) for net in apart]
+
+
+def _within(network: Network, other: Network) -> bool:
+    return network.version == other.version and network.subnet_of(other)  # type: ignore[arg-type]

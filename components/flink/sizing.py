@@ -21,8 +21,8 @@ def mib(text: str) -> int:
 
 
 def reserve(machine_mib: int) -> int:
-    """MiB to leave to the system: an eighth, at least 512 MiB (kernel, sshd, journald, page cache for archives and logs)."""
-    return max(512, machine_mib // 8)
+    """MiB to leave to the system: an eighth, at least 384 MiB (kernel, sshd, journald, page cache for archives and logs)."""
+    return max(384, machine_mib // 8)
 
 
 def available(machine_mib: int) -> int:
@@ -37,4 +37,4 @@ def taskmanager_mib(machine_mib: int) -> int:
 
 def machine_mib(daemon_mib: int) -> int:
     """MiB that a machine must have at least for a daemon of `daemon_mib`."""
-    return max(daemon_mib + 512, -(-daemon_mib * 8 // 7))
+    return max(daemon_mib + 384, -(-daemon_mib * 8 // 7))

@@ -1,0 +1,242 @@
+"""This project's program on a lab's hosts, run by the real Pulumi engine.
+
+The Automation API runs `__main__.py` as an inline program: that needs no language host, which is on no package registry
+(docs/decisions). State, passphrase and the stack's whole configuration stay in the lab's folder; the repository's own files
+are only read.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import runpy
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+from pulumi import automation as auto
+
+from lab import console, engine
+from lab.archives import Archives
+from lab.command_plugin import install
+from lab.errors import LabError
+from lab.lab import Lab
+from lab.paths import REPO
+
+SECRET_KEY = "flink:storageSecretKey"
+
+
+@dataclass
+class Steps:
+    """What an operation did: kind by resource name, and how long each step took in seconds."""
+
+    operations: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    diagnostics: list[str] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    def changed(self) -> list[str]:
+        """Names of the commands that ran."""
+        return sorted(name for name, kind in self.operations.items() if kind != "same")
+
+
+def configuration(lab: Lab, archives: Archives, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The stack's configuration without its secret: Pulumi.local.yaml, what the lab knows, then `overrides` (`flink:key`)."""
+    base: dict[str, Any] = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
+    s3 = lab.s3
+    known = {
+        "flink:inventory": str(lab.dir / "inventory.yaml"),
+        "flink:operatorCidrs": [f"{lab.gateway}/32"],
+        "flink:storageUri": f"s3://{s3.bucket}/{lab.name}",
+        "flink:storageEndpoint": s3.endpoint,
+        "flink:storageRegion": s3.region,
+        "flink:storageAccessKey": s3.access_key,
+    }
+    for name in ("flink", "zookeeper", "java"):
+        archive = getattr(archives, name)
+        known[f"flink:{name}Version"] = archive.version
+        known[f"flink:{name}Url"] = f"{lab.mirror_url}/{archive.path.name}"
+        known[f"flink:{name}Checksum"] = f"sha512:{archive.sha512}"
+    return {**base, **known, **(overrides or {})}
+
+
+def workers() -> int:
+    """How many TaskManagers Pulumi.local.yaml asks for."""
+    return int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]["flink:workers"])
+
+
+class LabStack:
+    """The stack of one lab; its name is the lab's."""
+
+    def __init__(self, lab: Lab, archives: Archives, overrides: Mapping[str, Any] | None = None) -> None:
+        self.lab = lab
+        self.folder = lab.dir / "pulumi"
+        self.project = self.folder / "project"
+        self.file = self.project / f"Pulumi.{lab.name}.yaml"
+        self._pulumi = engine.ensure()
+        self._configuration = configuration(lab, archives, overrides)
+
+    # What the engine works in
+
+    def environment(self) -> dict[str, str]:
+        """Variables that `pulumi` needs to work on this stack from the shell, too."""
+        plugins = install.install(self.folder / "plugins")
+        return {
+            "PATH": os.pathsep.join([str(plugins.parent), str(self._pulumi.parent), os.environ.get("PATH", "")]),
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.folder / "passphrase"),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+        }
+
+    def _prepare(self) -> None:
+        for folder in (self.folder, self.folder / "state", self.project):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        passphrase = self.folder / "passphrase"
+        if not passphrase.exists() or not passphrase.read_text():
+            passphrase.touch(mode=0o600)
+            passphrase.write_text(secrets.token_urlsafe(32))
+        project = yaml.safe_load((REPO / "Pulumi.yaml").read_text())
+        self._write(self.project / "Pulumi.yaml", {**project, "main": str(REPO)})
+        old = yaml.safe_load(self.file.read_text()) if self.file.exists() else {}
+        kept = {SECRET_KEY: old["config"][SECRET_KEY]} if SECRET_KEY in old.get("config", {}) else {}
+        self._write(self.file, {**old, "config": {**self._configuration, **kept}})
+
+    @staticmethod
+    def _write(path: Path, content: Mapping[str, Any]) -> None:
+        temporary = path.with_suffix(".new")
+        temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False))
+        temporary.replace(path)
+
+    def _open(self) -> auto.Stack:
+        self._prepare()
+        stack = auto.create_or_select_stack(
+            stack_name=self.lab.name,
+            project_name="flink",
+            program=_program,
+            opts=auto.LocalWorkspaceOptions(
+                work_dir=str(self.project),
+                env_vars=self.environment(),
+                pulumi_command=_Engine(self._pulumi),
+            ),
+        )
+        self._set_secret(stack)
+        self._unlock(stack)
+        return stack
+
+    def _set_secret(self, stack: auto.Stack) -> None:
+        """Encrypt the S3 key into the stack's file once; again only when it is another one."""
+        mark = self.folder / "secret.sha256"
+        digest = hashlib.sha256(self.lab.s3.secret_key.encode()).hexdigest()
+        if mark.exists() and mark.read_text() == digest and SECRET_KEY in self.file.read_text():
+            return
+        stack.set_config(SECRET_KEY, auto.ConfigValue(self.lab.s3.secret_key, secret=True))
+        mark.touch(mode=0o600)
+        mark.write_text(digest)
+
+    def _unlock(self, stack: auto.Stack) -> None:
+        """Take away the lock of an engine that was killed: nobody else can give it back."""
+        for lock in (self.folder / "state" / ".pulumi" / "locks").rglob("*.json"):
+            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+                holder = int(json.loads(lock.read_text()).get("pid", 0))
+                if Path(f"/proc/{holder}").exists():
+                    raise LabError(
+                        f"another pulumi (process {holder}) is working on stack {self.lab.name}; wait for it, or end it"
+                    )
+                console.say("pulumi", f"process {holder}, which worked on this stack, was killed; going on where it stopped")
+                stack.cancel()
+                return
+
+    # Operations
+
+    def up(self) -> Steps:
+        """Make the cluster as declared. Raises LabError with what the engine said."""
+        steps = _Recorder(show=True)
+        with self._reported(steps):
+            result = self._open().up(on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never")
+        steps.found.outputs = {name: output.value for name, output in result.outputs.items()}
+        return steps.found
+
+    def preview(self) -> Steps:
+        """What `up` would do."""
+        steps = _Recorder(show=False)
+        with self._reported(steps):
+            self._open().preview(on_event=steps.event, color="never")
+        return steps.found
+
+    def destroy(self) -> Steps:
+        """Take the cluster off the hosts; the hosts stay."""
+        steps = _Recorder(show=True)
+        with self._reported(steps):
+            self._open().destroy(on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never")
+        return steps.found
+
+    def state(self) -> dict[str, Any]:
+        """The stack's state as the engine exports it, secrets encrypted."""
+        deployment = self._open().export_stack().deployment
+        return dict(deployment or {})
+
+    @contextlib.contextmanager
+    def _reported(self, steps: "_Recorder") -> Iterator[None]:
+        try:
+            yield
+        except auto.CommandError as error:
+            said = "\n".join(steps.found.diagnostics) or str(error)
+            raise LabError(f"pulumi failed for stack {self.lab.name}:\n{said}") from error
+
+
+class _Engine(auto.PulumiCommand):
+    """The engine that the lab found; `version` is asked once."""
+
+    def __init__(self, binary: Path) -> None:
+        super().__init__(root=None if binary.parent.name != "bin" else str(binary.parent.parent))
+        self.command = str(binary)
+
+
+def _program() -> None:
+    """Run `__main__.py` as Pulumi would."""
+    if str(REPO) not in sys.path:
+        sys.path.insert(0, str(REPO))
+    runpy.run_path(str(REPO / "__main__.py"), run_name="__main__")
+
+
+class _Recorder:
+    """Turns the engine's events into `Steps`, and into a line for each step that ran."""
+
+    def __init__(self, *, show: bool) -> None:
+        self.found = Steps()
+        self._show = show
+        self._began: dict[str, float] = {}
+
+    def event(self, event: auto.EngineEvent) -> None:
+        """Take one event."""
+        if event.diagnostic_event and event.diagnostic_event.severity in ("error", "warning"):
+            self._diagnostic(event.diagnostic_event)
+        if event.resource_pre_event:
+            self._began[event.resource_pre_event.metadata.urn] = time.monotonic()
+        if event.res_outputs_event:
+            self._done(event.res_outputs_event.metadata)
+
+    def _diagnostic(self, diagnostic: auto.DiagnosticEvent) -> None:
+        text = diagnostic.message.strip()
+        name = (diagnostic.urn or "").rpartition("::")[2]
+        if text and not text.startswith("resource plugin command is expected"):
+            self.found.diagnostics.append(f"{name}: {text}" if name else text)
+            if self._show and diagnostic.severity == "warning":
+                console.say("pulumi", text)
+
+    def _done(self, step: auto.StepEventMetadata) -> None:
+        if not step.type.startswith("command:"):
+            return
+        name, kind = step.urn.rpartition("::")[2], str(getattr(step.op, "value", step.op))
+        seconds = time.monotonic() - self._began.get(step.urn, time.monotonic())
+        self.found.operations[name] = kind
+        if kind != "same":
+            self.found.seconds[name] = seconds
+            if self._show:
+                console.say("pulumi", f"{name}: {kind}d, {console.duration(seconds)}")

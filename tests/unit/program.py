@@ -1,0 +1,96 @@
+"""A stack as unit tests use it: an inventory of seven hosts in a folder, its configuration, and the program under Pulumi's mocks."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+
+import settings
+
+PRIVATE_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nnobody's\n-----END OPENSSH PRIVATE KEY-----\n"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB1Vhm1DVGfYwVPRHZVVbpxVNyGDQKzwxlnNdYAAPfg3"
+ROLES = {"jm": ("jobmanager", 10, 2048), "zk": ("zookeeper", 20, 1024), "tm": ("taskmanager", 100, 2560)}
+
+
+def host(name: str, /, **changes: Any) -> dict[str, Any]:
+    """An inventory entry for a name such as tm-0."""
+    prefix, _, number = name.partition("-")
+    role, first, memory = ROLES[prefix]
+    entry = {
+        "name": name,
+        "role": role,
+        "address": f"10.9.9.{first + int(number)}",
+        "hostKey": HOST_KEY,
+        "cpus": 2,
+        "memoryMiB": memory,
+    }
+    return {key: value for key, value in {**entry, **changes}.items() if value is not None}
+
+
+SEVEN = ("jm-0", "jm-1", "tm-0", "tm-1", "zk-0", "zk-1", "zk-2")
+
+
+def write_inventory(folder: Path, *hosts: dict[str, Any], ssh: dict[str, Any] | None = None) -> None:
+    """An inventory and its key in `folder`; seven ordinary hosts unless others are given."""
+    (folder / "key").write_text(PRIVATE_KEY)
+    content = {"ssh": ssh or {"user": "admin", "privateKeyFile": "key"}, "hosts": list(hosts) or [host(n) for n in SEVEN]}
+    (folder / "inventory.yaml").write_text(yaml.safe_dump(content))
+
+
+def configuration(folder: Path, **changes: Any) -> dict[str, str]:
+    """A stack's configuration as Pulumi hands it over; None leaves a key out."""
+    base = {
+        "inventory": str(folder / "inventory.yaml"),
+        "operatorCidrs": ["198.51.100.0/24"],
+        "storageUri": "s3://flink/dev",
+    }
+    return {
+        f"flink:{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in {**base, **changes}.items()
+        if value is not None
+    }
+
+
+def load(folder: Path, **changes: Any) -> settings.Settings:
+    """Settings of a stack `dev`."""
+    return settings.load(configuration(folder, **changes), stack="dev")
+
+
+@dataclass
+class Recorded:
+    """A resource that the program registered."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    secret: bool = False
+
+
+@dataclass
+class Mocks(pulumi.runtime.Mocks):
+    """Records what is registered; a command's stdout is what a host would say."""
+
+    found: dict[str, Recorded] = field(default_factory=dict)
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        """Take one registration."""
+        self.found[args.name if args.typ.startswith("command:") else f"{args.typ}/{args.name}"] = Recorded(
+            args.typ, args.name, dict(args.inputs)
+        )
+        outputs = dict(args.inputs)
+        if args.name.endswith("-probe"):
+            outputs["stdout"] = '{"cpus": 8, "memoryMiB": 16384}'
+        elif args.name.endswith("-system"):
+            outputs["stdout"] = f"ssh-ed25519 AAAA{args.name} flink"
+        elif args.name.endswith("-cluster"):
+            outputs["stdout"] = '{"taskmanagers": 2}'
+        else:
+            outputs["stdout"] = "ok"
+        return f"{args.name}-id", outputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        """No function is called."""
+        raise AssertionError(f"unexpected call of {args.token}")

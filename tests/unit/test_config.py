@@ -1,0 +1,172 @@
+"""The texts that hosts get: golden files, and what must hold for any of them.
+
+`UPDATE_GOLDEN=1 pytest tests/unit/test_config.py` writes the golden files anew.
+"""
+
+import os
+from ipaddress import ip_address, ip_network
+from itertools import product
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components import naming, ports
+from components.existing.hosts import _host
+from components.flink import config, members
+from components.flink.config import Members
+from components.host import Role, Storage
+from components.remote import File, script_text
+from tests.unit.program import load, write_inventory
+
+GOLDEN = Path(__file__).parent / "golden"
+STORAGE = Storage(uri="s3://flink/dev", plugin="flink-s3-fs-native", region="eu-central-1", endpoint="http://10.9.9.1:7070", path_style=True)  # fmt: skip
+
+
+@pytest.fixture
+def seven(tmp_path: Path):
+    write_inventory(tmp_path)
+    found = load(tmp_path, javaOptions="-XX:+UseG1GC", taskManagerConfig={"taskmanager.network.retries": 3})
+    return found.flink, Members(tuple(_host(host) for host in found.hosts))
+
+
+def golden(name: str, text: str) -> None:
+    path = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def test_golden_texts(seven) -> None:
+    settings, cluster = seven
+    addresses = {host.name: str(host.address) for host in cluster.hosts}
+    by_role = {role: [addresses[name] for name in cluster.names(role)] for role in Role}
+    golden("jobmanager-config.yaml", config.config_yaml(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600))
+    golden("taskmanager-config.yaml", config.config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2))  # fmt: skip
+    golden("masters", config.masters(cluster))
+    golden("workers", config.workers(cluster))
+    golden("zoo.cfg", config.zoo_cfg(settings, cluster))
+    golden("flink-jobmanager.service", config.jobmanager_unit("jm-0").text)
+    golden("flink-taskmanager.service", config.taskmanager_unit("tm-0").text)
+    golden("zookeeper.service", config.zookeeper_unit(settings).text)
+    for role in Role:
+        golden(f"{role.value}-firewall.nft", config.firewall(role, by_role, settings.operator_cidrs))
+
+
+def test_shipped_java_flags_are_kept(seven) -> None:
+    settings, cluster = seven
+    text = config.config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
+    flags = yaml.safe_load(text)["env.java.opts.all"].split()
+    assert len([flag for flag in flags if flag.startswith("--add-")]) == 19
+    assert flags[-1] == "-XX:+UseG1GC"
+
+
+def test_no_configuration_holds_a_credential(seven) -> None:
+    settings, cluster = seven
+    for role in (Role.JOBMANAGER, Role.TASKMANAGER):
+        keys = yaml.safe_load(config.config_yaml(role, settings, STORAGE, cluster, memory_mib=2048, slots=2))
+        assert not [key for key in keys if "access-key" in key or "secret" in key]
+
+
+def test_every_port_that_flink_opens_is_fixed(seven) -> None:
+    settings, cluster = seven
+    jobmanager = yaml.safe_load(config.config_yaml(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600))
+    taskmanager = yaml.safe_load(config.config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2))  # fmt: skip
+    of_jobmanager = {"jobmanager.rpc.port", "high-availability.jobmanager.port", "blob.server.port", "rest.port", "rest.bind-port"}  # fmt: skip
+    of_both = {"metrics.internal.query-service.port", "metrics.reporter.prom.port"}
+    table = {port.number for port in ports.TABLE}
+    for keys, found in (
+        (of_jobmanager | of_both, jobmanager),
+        ({"taskmanager.rpc.port", "taskmanager.data.port"} | of_both, taskmanager),
+    ):
+        assert {found[key] for key in keys} <= table
+
+
+def test_without_zookeeper_taskmanagers_know_the_jobmanager(tmp_path: Path) -> None:
+    from tests.unit.program import host
+
+    write_inventory(tmp_path, host("jm-0"), host("tm-0"))
+    found = load(tmp_path)
+    cluster = Members(tuple(_host(entry) for entry in found.hosts))
+    keys = yaml.safe_load(config.config_yaml(Role.TASKMANAGER, found.flink, STORAGE, cluster, memory_mib=2048, slots=2))
+    assert keys["high-availability.type"] == "NONE"
+    assert keys["jobmanager.rpc.address"] == "jm-0"
+
+
+def test_names_sort_by_number_not_by_letter(tmp_path: Path) -> None:
+    from tests.unit.program import host
+
+    write_inventory(tmp_path, host("jm-0"), *[host(f"tm-{i}") for i in (10, 2, 1)])
+    cluster = Members(tuple(_host(entry) for entry in load(tmp_path).hosts))
+    assert cluster.names(Role.TASKMANAGER) == ["tm-1", "tm-2", "tm-10"]
+
+
+def test_server_ids_come_from_names() -> None:
+    assert [naming.server_id(name) for name in ("zk-0", "zk-1", "zk-12", "keeper07")] == [1, 2, 13, 8]
+
+
+@pytest.mark.parametrize(("client", "server"), list(product(Role, Role)))
+def test_each_pair_of_roles_reaches_what_it_needs_and_no_more(seven, client: Role, server: Role) -> None:
+    jm, tm, zk = Role.JOBMANAGER, Role.TASKMANAGER, Role.ZOOKEEPER
+    wanted = {
+        (jm, jm): {22, 6123, 6124, 6125, 8081}, (jm, tm): {22, 6122, 6125}, (jm, zk): {2181},
+        (tm, jm): {6123, 6124}, (tm, tm): {6121, 6122}, (tm, zk): {2181},
+        (zk, jm): set(), (zk, tm): set(), (zk, zk): {2181, 2888, 3888},
+    }  # fmt: skip
+    cluster = seven[1]
+    by_role = {role: [str(host.address) for host in cluster.of(role)] for role in Role}
+    rules = config.firewall(server, by_role, ["198.51.100.0/24"])
+    address = by_role[client][0]
+    opened = set()
+    for line in rules.splitlines():
+        if "tcp dport" in line:
+            networks = line.split("{")[1].split("}")[0].split(",")
+            if any(ip_address(address) in ip_network(network.strip()) for network in networks):
+                opened.add(int(line.split("dport ")[1].split()[0]))
+    assert opened == wanted[client, server]
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_no_port_is_open_to_everyone(seven, role: Role) -> None:
+    cluster = seven[1]
+    by_role = {r: [str(host.address) for host in cluster.of(r)] for r in Role}
+    rules = config.firewall(role, by_role, ["198.51.100.0/24"])
+    assert "policy drop" in rules
+    assert all("saddr" in line for line in rules.splitlines() if "tcp dport" in line)
+
+
+def test_members_change_with_the_list_and_configuration_does_not(tmp_path: Path) -> None:
+    from tests.unit.program import SEVEN, host
+
+    write_inventory(tmp_path, *[host(name) for name in (*SEVEN, "tm-2")])
+    seen = {}
+    for count in (2, 3):
+        found = load(tmp_path, workers=count)
+        cluster = Members(tuple(_host(entry) for entry in found.hosts))
+        addresses = {entry.name: str(entry.address) for entry in cluster.hosts}
+        jobmanager = cluster.of(Role.JOBMANAGER)[0]
+        seen[count] = (
+            config.config_yaml(Role.JOBMANAGER, found.flink, STORAGE, cluster, memory_mib=1600),
+            members.text(jobmanager, found.flink, cluster, addresses, ["ssh-ed25519 AAAA x"]),
+        )
+    assert seen[2][0] == seen[3][0]
+    assert "tm-2" in seen[3][1] and "tm-2" not in seen[2][1]
+
+
+def test_values_are_quoted_and_nothing_runs_before_the_last_line() -> None:
+    text = script_text("tm-0", "files.sh", {"what": "a'b; reboot", "list": ["x y", "$z"]}, [File(path="/a b", text="$HOME\n")])
+    assert "what='a'\"'\"'b; reboot'" in text
+    assert "list=('x y' '$z')" in text
+    assert "write_file '/a b' 0644 root:root <<'END_OF_FILE'\n$HOME\nEND_OF_FILE" in text
+    assert text.splitlines()[-1] == 'main "$@" </dev/null'
+
+
+def test_a_file_cannot_end_the_script() -> None:
+    with pytest.raises(ValueError, match="END_OF_FILE"):
+        script_text("tm-0", "files.sh", {}, [File(path="/a", text="x\nEND_OF_FILE\nreboot\n")])
+
+
+def test_networks_that_overlap_are_named_once(seven) -> None:
+    rules = config.firewall(Role.JOBMANAGER, {Role.JOBMANAGER: ["10.9.9.10"]}, ["10.0.0.0/8", "fd00::/8"])
+    assert "ip saddr { 10.0.0.0/8 } tcp dport 22" in rules
+    assert "ip6 saddr { fd00::/8 } tcp dport 22" in rules

@@ -1,0 +1,114 @@
+"""The whole program under Pulumi's mocks, in preview and in an update."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from tests.unit.program import PRIVATE_KEY, SEVEN, Mocks, Recorded, configuration, host, write_inventory
+
+SECRET = "a-secret-key-that-nobody-may-see"
+
+
+def run(folder: Path, *, preview: bool = False, **changes: Any) -> dict[str, Recorded]:
+    """What the program registers."""
+    import asyncio
+    import runpy
+
+    mocks = Mocks()
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    pulumi.runtime.set_mocks(mocks, project="flink", stack="dev", preview=preview)
+    keys = [key for key in ("flink:storageSecretKey",) if "storageSecretKey" in changes]
+    pulumi.runtime.set_all_config(configuration(folder, **changes), keys)
+
+    @pulumi.runtime.test
+    def program() -> None:
+        runpy.run_path(str(Path(__file__).parents[2] / "__main__.py"), run_name="__main__")
+
+    program()
+    return mocks.found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_inventory(tmp_path)
+    return tmp_path
+
+
+def stdin(found: dict[str, Recorded], name: str) -> str:
+    value = found[name].inputs["stdin"]
+    return str(value["value"] if isinstance(value, dict) else value)
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_every_host_is_made_ready_and_its_daemon_run(folder: Path, preview: bool) -> None:
+    found = run(folder, preview=preview)
+    steps = {"jm": "flink", "tm": "flink", "zk": "zookeeper"}
+    for name in SEVEN:
+        release = steps[name.split("-")[0]]
+        for what in ("probe", "system", "java", release, "members", "config", "service"):
+            assert f"{name}-{what}" in found
+    assert "zk-0-ensemble" in found and "jm-0-cluster" in found
+
+
+def test_types_are_ours_or_the_command_plugins(folder: Path) -> None:
+    types = {resource.type for resource in run(folder).values()}
+    assert types == {
+        "flink:existing:Hosts", "flink:flink:Cluster", "flink:flink:Node", "flink:flink:ZooKeeper",
+        "flink:flink:JobManager", "flink:flink:TaskManager", "command:remote:Command",
+    }  # fmt: skip
+
+
+def test_every_command_checks_the_host_key_and_puts_nothing_in_argv(folder: Path) -> None:
+    for name, resource in run(folder).items():
+        if resource.type == "command:remote:Command":
+            assert resource.inputs["connection"]["value"]["hostKey"].startswith("ssh-ed25519 "), name
+            assert resource.inputs["create"].startswith("sudo -n timeout -k 10 "), name
+            assert "triggers" not in resource.inputs, name
+
+
+def test_no_secret_is_in_an_input_that_is_not_secret(folder: Path) -> None:
+    found = run(folder, storageAccessKey="AK", storageSecretKey=SECRET)
+    holders = [name for name, resource in found.items() if SECRET in json.dumps(resource.inputs, default=str)]
+    assert sorted(holders) == ["jm-0-credentials", "jm-1-credentials", "tm-0-credentials", "tm-1-credentials"]
+    for resource in found.values():
+        inputs = {key: value for key, value in resource.inputs.items() if key != "connection"}
+        assert PRIVATE_KEY.strip() not in json.dumps(inputs, default=str)
+
+
+def test_slots_come_from_the_inventory_or_from_the_machine(tmp_path: Path) -> None:
+    unknown = host("tm-1", cpus=None, memoryMiB=None)
+    write_inventory(tmp_path, host("jm-0"), host("tm-0"), unknown)
+    found = run(tmp_path)
+    assert "taskmanager.numberOfTaskSlots: 2" in stdin(found, "tm-0-config")
+    assert "taskmanager.memory.process.size: 2176m" in stdin(found, "tm-0-config")
+    # the mock's machine has 8 CPUs and 16 GiB
+    assert "taskmanager.numberOfTaskSlots: 8" in stdin(found, "tm-1-config")
+    assert "taskmanager.memory.process.size: 14336m" in stdin(found, "tm-1-config")
+    assert "slots=10\n" in stdin(found, "jm-0-cluster")
+
+
+def test_a_wrong_configuration_registers_nothing(folder: Path) -> None:
+    with pytest.raises(Exception, match="nothing was touched"):
+        run(folder, failoverSeconds=1)
+
+
+def differing(before: dict[str, Recorded], after: dict[str, Recorded]) -> set[str]:
+    changed: Callable[[str], bool] = lambda name: before[name].inputs != after[name].inputs  # noqa: E731
+    return {name for name in before.keys() & after.keys() if changed(name)} | (after.keys() - before.keys())
+
+
+def test_a_taskmanager_setting_runs_nothing_on_other_hosts(folder: Path) -> None:
+    after = run(folder, taskManagerConfig={"taskmanager.network.retries": 3})
+    steps = {name for name in differing(run(folder), after)}
+    assert steps == {"tm-0-config", "tm-0-service", "tm-1-config", "tm-1-service", "jm-0-cluster"}
+
+
+def test_one_worker_more_tells_the_others_and_restarts_none(tmp_path: Path) -> None:
+    write_inventory(tmp_path, *[host(name) for name in (*SEVEN, "tm-2")])
+    steps = differing(run(tmp_path, workers=2), run(tmp_path, workers=3))
+    old = {name for name in steps if not name.startswith("tm-2") and "/tm-2" not in name and ":" not in name}
+    assert old == {f"{name}-members" for name in SEVEN} | {"jm-0-cluster"}

@@ -1,0 +1,176 @@
+"""The configuration: everything wrong is refused, all at once, each with its key and what is wanted."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import settings
+from components.flink import failover, sizing
+from components.host import Role
+from tests.unit.program import SEVEN, configuration, host, load, write_inventory
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_inventory(tmp_path)
+    return tmp_path
+
+
+def problems(folder: Path, **changes: Any) -> str:
+    with pytest.raises(settings.ConfigError) as error:
+        load(folder, **changes)
+    return str(error.value)
+
+
+def test_a_good_configuration_is_taken(folder: Path) -> None:
+    found = load(folder)
+    assert [entry.name for entry in found.hosts] == list(SEVEN)
+    assert found.flink.cluster_id == "dev"
+    assert found.flink.flink.url.endswith("/flink/flink-2.3.0/flink-2.3.0-bin-scala_2.12.tgz")
+    assert found.flink.flink.checksum == f"sha512:{found.flink.flink.url}.sha512"
+    assert found.flink.java.checksum == f"sha256:{found.flink.java.url}.sha256.txt"
+    assert "jdk-17.0.15%2B6/OpenJDK17U-jdk_{arch}_linux_hotspot_17.0.15_6.tar.gz" in found.flink.java.url
+    assert found.storage.plugin == "flink-s3-fs-native"
+
+
+def test_all_problems_are_told_at_once(folder: Path) -> None:
+    told = problems(folder, storageUri="http://x", failoverSeconds=2, jobManagerMemory="lots", flinkVersion="1.20.0")
+    assert "has 4 problems; nothing was touched" in told
+    for key in ("storageUri", "failoverSeconds", "jobManagerMemory", "flinkVersion"):
+        assert re.search(rf"- {key}: .*wanted", told), told
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"workerz": 1}, "workerz: is not a key of this program"),
+        ({"Workers": 1}, "Workers: is not a key of this program; meant workers?"),
+        ({"workers": "two"}, "workers: 'two' has the wrong type: wanted integer"),
+        ({"firewall": "maybe"}, "firewall: 'maybe' has the wrong type: wanted boolean"),
+        ({"operatorCidrs": {"a": 1}}, "operatorCidrs: .* has the wrong type: wanted array"),
+        ({"workers": 3}, "workers: 3 is out of range: the inventory has 2 TaskManagers"),
+        ({"workers": -1}, "workers: -1 is out of range"),
+        ({"operatorCidrs": ["0.0.0.0/0"]}, "operatorCidrs: 0.0.0.0/0 is the whole internet"),
+        ({"operatorCidrs": ["::/0"]}, "operatorCidrs: ::/0 is the whole internet"),
+        ({"operatorCidrs": ["10.0.0.1/8"]}, "operatorCidrs: '10.0.0.1/8' is not a network"),
+        ({"operatorCidrs": None}, "operatorCidrs: is missing"),
+        ({"inventory": None}, "inventory: is missing"),
+        ({"inventory": "/nowhere.yaml"}, "inventory: /nowhere.yaml cannot be read"),
+        ({"storageUri": None}, "storageUri: '' is not a place in S3"),
+        ({"storagePlugin": "s3"}, "storagePlugin: 's3' is unknown: wanted flink-s3-fs-native"),
+        ({"storagePlugin": "flink-s3-fs-native", "flinkVersion": "2.2.1"}, "not in Flink 2.2.1"),
+        ({"storageAccessKey": "AK"}, "storageSecretKey: is missing"),
+        ({"storageEndpoint": "minio:9000"}, "storageEndpoint: 'minio:9000' is not a server's URL"),
+        ({"flinkChecksum": "abc"}, "flinkChecksum: 'abc' is not a checksum"),
+        ({"javaVersion": "8.0.1+1"}, "javaVersion: '8.0.1\\+1' is not a JDK that Flink 2.x runs on"),
+        ({"zookeeperVersion": "3.4.14"}, "zookeeperVersion: '3.4.14' cannot be used"),
+        ({"jobManagerMemory": "512m"}, "jobManagerMemory: 512m is too little"),
+        ({"jobManagerMemory": "3g"}, "jobManagerMemory: 3072m does not fit jm-0, which has 2048 MiB: wanted 1664m"),
+        ({"taskManagerMemory": "8g"}, "taskManagerMemory: 8192m does not fit tm-0"),
+        ({"zookeeperHeap": "1g"}, "zookeeperHeap: 1024m does not fit zk-0"),
+        ({"taskManagerSlots": -2}, "taskManagerSlots: -2 is out of range"),
+        ({"clusterId": "a/b"}, "clusterId: 'a/b' is not a name"),
+        ({"javaOptions": "-Da='b'"}, "javaOptions: has a quote"),
+        ({"flinkConfig": {"rest.port": 80}}, "flinkConfig: rest.port is set by this program"),
+        ({"flinkConfig": {"rest": {"port": 80}}}, "flinkConfig: rest.port is set by this program"),
+        ({"taskManagerConfig": {"taskmanager.numberOfTaskSlots": 9}}, "taskManagerConfig: taskmanager.numberOfTaskSlots"),
+        ({"jobManagerConfig": {"env.java.opts.all": "-X"}}, "jobManagerConfig: env.java.opts.all is set by"),
+        ({"flinkConfig": {"jobmanager.heap.size": "1g"}}, "jobmanager.heap.size is gone in Flink 2.x: wanted jobManagerMemory"),
+        ({"zookeeperConfig": {"dataDir": "/x"}}, "zookeeperConfig: dataDir is set by this program"),
+        ({"readyTimeoutSeconds": 1}, "readyTimeoutSeconds: 1 is out of range"),
+        ({"failoverSeconds": 1000}, "failoverSeconds: 1000 is out of range: wanted 6 to 600"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_refused(folder: Path, changes: dict[str, Any], told: str) -> None:
+    assert re.search(told, problems(folder, **changes)), problems(folder, **changes)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "told"),
+    [
+        ([host("jm-0"), host("jm-1"), host("tm-0")], "2 JobManagers and no zookeeper: wanted three"),
+        ([host("jm-0"), host("jm-1"), host("tm-0"), host("zk-0")], "has 1 zookeeper: wanted 3, 5 or 7"),
+        ([host("jm-0"), host("jm-1"), host("tm-0"), host("zk-0"), host("zk-1")], "has 2 zookeeper: wanted 3"),
+        ([host(n) for n in ("jm-0", "jm-1", "tm-0", "zk-0", "zk-1", "zk-2", "zk-3")], "has 4 zookeeper"),
+        ([host(n) for n in ("jm-0", "tm-0", "zk-0", "zk-1", "zk-2")], "a single jobmanager"),
+        ([host("tm-0")], "has no jobmanager"),
+        ([host("jm-0")], "has no taskmanager"),
+        ([host("jm-0"), host("tm-0", address="10.0.0.300")], "tm-0 address: '10.0.0.300' is not an IP address"),
+        ([host("jm-0"), host("tm-0", address="127.0.0.1")], "tm-0 address: 127.0.0.1 cannot be reached by other hosts"),
+        ([host("jm-0"), host("tm-0", address="10.9.9.10")], "tm-0 address: 10.9.9.10 is there twice"),
+        ([host("jm-0"), host("tm-0"), host("tm-0", address="10.9.9.9")], "tm-0 name: tm-0 is there twice"),
+        ([host("jm-0"), host("tm-0", hostKey=None)], "tm-0 hostKey: None is not a public host key"),
+        ([host("jm-0"), host("tm-0", role="worker")], "tm-0 role: 'worker' is not a role: wanted jobmanager"),
+        ([host("jm-0"), host("tm-0", name="TM_0")], "is not a short host name"),
+        ([host("jm-0"), host("tm-0", memoryMiB=1200)], "taskManagerMemory: tm-0 has 1200 MiB, which leaves"),
+        ([host("jm-0"), host("tm-0", cpus="two")], "tm-0 cpus: 'two' has the wrong type: wanted int"),
+        ([host("jm-0"), host("tm-0", ram=1)], "tm-0 ram: is unknown; known are"),
+        ([host("jm-0"), host("tm-0", privateKeyFile="gone")], "privateKeyFile: .*gone cannot be read: No such file"),
+        ([host("jm-0"), host("tm-0", privateKeyFile="inventory.yaml")], "inventory.yaml is not a private key"),
+        ([host("jm-0"), host("tm-0", port=70000)], "tm-0 port: 70000 is out of range"),
+        ([host("jm-0"), host("tm-0", jump={"address": "b.example"})], "tm-0 jump hostKey: None is not a public host key"),
+        (["jm-0"], "inventory host number 1: 'jm-0' is not a mapping"),
+    ],
+)  # fmt: skip
+def test_a_wrong_inventory_is_refused(tmp_path: Path, hosts: list[Any], told: str) -> None:
+    write_inventory(tmp_path, *hosts)
+    assert re.search(told, problems(tmp_path)), problems(tmp_path)
+
+
+def test_ensemble_names_must_give_distinct_ids(tmp_path: Path) -> None:
+    servers = [host("zk-0"), host("zk-1", name="other-0"), host("zk-2")]
+    write_inventory(tmp_path, host("jm-0"), host("jm-1"), host("tm-0"), *servers)
+    assert "end in the same number" in problems(tmp_path)
+
+
+def test_one_key_file_that_is_missing_is_one_problem(tmp_path: Path) -> None:
+    write_inventory(tmp_path, ssh={"user": "admin", "privateKeyFile": "gone"})
+    assert problems(tmp_path).count("cannot be read") == 1
+
+
+def test_no_problem_shows_a_private_key(tmp_path: Path) -> None:
+    write_inventory(tmp_path, host("jm-0"))
+    assert "nobody's" not in problems(tmp_path)
+
+
+def test_one_jobmanager_needs_no_zookeeper(tmp_path: Path) -> None:
+    write_inventory(tmp_path, host("jm-0"), host("tm-0"))
+    assert {entry.role for entry in load(tmp_path).hosts} == {Role.JOBMANAGER, Role.TASKMANAGER}
+
+
+def test_workers_takes_the_first_ones(folder: Path) -> None:
+    assert [entry.name for entry in load(folder, workers=1).hosts if entry.role is Role.TASKMANAGER] == ["tm-0"]
+
+
+def test_every_default_is_of_its_type() -> None:
+    kinds = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
+    for key, entry in settings.schema().items():
+        assert type(entry["default"]) is kinds[entry["type"]], key
+        assert entry["description"].endswith("."), key
+
+
+def test_other_namespaces_are_not_ours(folder: Path) -> None:
+    settings.load({**configuration(folder), "aws:region": "eu-central-1"}, stack="dev")
+
+
+@pytest.mark.parametrize(("text", "mib"), [("1600m", 1600), ("4g", 4096), ("2 GB", 2048), ("1024k", 1), ("1t", 1048576)])
+def test_memory_sizes(text: str, mib: int) -> None:
+    assert sizing.mib(text) == mib
+
+
+@pytest.mark.parametrize("text", ["", "1600", "x", "-1m", "1.5g"])
+def test_what_is_not_a_memory_size(text: str) -> None:
+    with pytest.raises(ValueError, match="wanted a number and a unit"):
+        sizing.mib(text)
+
+
+@pytest.mark.parametrize("budget", range(failover.MINIMUM_SECONDS, 61))
+def test_timings_are_ones_that_zookeeper_and_flink_grant(budget: int) -> None:
+    found = failover.timings(budget)
+    assert 2 * found.tick_time <= found.session_timeout <= 20 * found.tick_time
+    assert found.session_timeout <= budget * 1000 / 2
+    assert found.heartbeat_interval * 2 < found.heartbeat_timeout <= budget * 1000 / 2
+    assert found.retry_wait * found.retry_attempts >= 30_000
+    assert found.init_limit * found.tick_time >= 30_000
