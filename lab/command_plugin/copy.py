@@ -48,7 +48,7 @@ async def _copy(sftp: asyncssh.SFTPClient, source: Object, target: str) -> None:
         if await sftp.isdir(target):
             target = posixpath.join(target, Path(path).name)
         await _make_parents(sftp, target)
-        await sftp.put(path, target)
+        await sftp.put(path, target, follow_symlinks=True)
         return
     await _make_directory(sftp, target)
     if not path.endswith("/"):
@@ -64,7 +64,7 @@ async def _copy_tree(sftp: asyncssh.SFTPClient, source: Path, target: str) -> No
             await _make_directory(sftp, path)
             await _copy_tree(sftp, entry, path)
         else:
-            await sftp.put(str(entry), path)
+            await sftp.put(str(entry), path, follow_symlinks=True)
 
 
 async def _make_parents(sftp: asyncssh.SFTPClient, path: str) -> None:

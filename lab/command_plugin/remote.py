@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 
 import asyncssh
@@ -38,7 +39,7 @@ async def run(
         try:
             await _start(connection, session, command, inputs, previous, log)
             _feed(session.channel, inputs.get("stdin") or "")
-            await session.ended
+            await session.ended.wait()
         except asyncio.CancelledError:
             await _end(session)
             raise
@@ -61,7 +62,7 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         self.output = Output()
         self.failure: str | None = "wait: remote command exited without exit status or exit signal"
         self.lost: Exception | None = None
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.Event()
         self._lines = lines
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
@@ -80,8 +81,7 @@ class _Session(asyncssh.SSHClientSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = exc
-        if not self.ended.done():
-            self.ended.set_result(None)
+        self.ended.set()
 
 
 async def _start(
@@ -132,10 +132,11 @@ def _feed(chan: asyncssh.SSHClientChannel[bytes], stdin: str) -> None:
 async def _end(session: _Session) -> None:
     """Signal a command that is under way: sshd passes it on to the whole process group."""
     for name in ("TERM", "KILL"):
-        if not hasattr(session, "channel") or session.ended.done():
+        if not hasattr(session, "channel") or session.ended.is_set():
             return
         try:
             session.channel.send_signal(name)
         except OSError:
             return
-        await asyncio.wait([session.ended], timeout=_GRACE)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(session.ended.wait(), _GRACE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from lab.command_plugin import copy, local, remote, schema
+from lab.command_plugin import local, schema
 from lab.command_plugin.assets import content_hash
 from lab.command_plugin.log import Log
 from lab.command_plugin.values import UNKNOWN, Object, keep
@@ -22,6 +22,21 @@ class Call:
 
     log: Log
     timeout: float | None
+
+
+async def _run_remote(
+    command: str, inputs: Object, previous: dict[str, str], log: Log, timeout: float | None
+) -> Object:
+    # Here, as below: asyncssh takes as long to import as all the rest, and a preview needs none of it.
+    from lab.command_plugin import remote
+
+    return await remote.run(command, inputs, previous, log, timeout)
+
+
+async def _copy(inputs: Object, call: Call) -> None:
+    from lab.command_plugin import copy
+
+    await copy.copy(inputs, call.log, call.timeout)
 
 
 class CommandResource:
@@ -72,14 +87,14 @@ class CopyResource:
 
     async def create(self, inputs: Object, call: Call) -> Object:
         """Copy."""
-        await copy.copy(inputs, call.log, call.timeout)
+        await _copy(inputs, call)
         return {}
 
     async def update(self, state: Object, inputs: Object, call: Call) -> Object:
         """Copy if the hash of the source or the remote path changed; anything else is only noted."""
         same_content = content_hash(state["source"]) == content_hash(inputs["source"])
         if not same_content or state["remotePath"] != inputs["remotePath"]:
-            await copy.copy(inputs, call.log, call.timeout)
+            await _copy(inputs, call)
         return {}
 
     async def delete(self, state: Object, call: Call) -> None:
@@ -87,7 +102,7 @@ class CopyResource:
 
 
 RESOURCES: dict[str, CommandResource | CopyResource] = {
-    "command:remote:Command": CommandResource(schema.REMOTE_COMMAND, remote.run),
+    "command:remote:Command": CommandResource(schema.REMOTE_COMMAND, _run_remote),
     "command:local:Command": CommandResource(schema.LOCAL_COMMAND, local.run),
     "command:remote:CopyToRemote": CopyResource(),
 }

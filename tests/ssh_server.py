@@ -1,0 +1,176 @@
+"""An SSH server on the loopback for tests: real key exchange, real processes, SFTP, tunnels, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import asyncssh
+
+PASSWORD = "correct horse"
+
+
+class SshServer:
+    """Runs in a thread of its own. Accepts any user with `private_key` or `PASSWORD`."""
+
+    def __init__(self) -> None:
+        self.host_key = asyncssh.generate_private_key("ssh-ed25519")
+        self.client_key = asyncssh.generate_private_key("ssh-ed25519")
+        self.private_key = self.client_key.export_private_key().decode()
+        self.host_key_line = self.host_key.export_public_key().decode()
+        self.port = 0
+        self.connections = 0
+        self.tunnels: list[tuple[str, int]] = []
+        self.commands: list[str] = []
+        self.refuse_first = 0
+        """So many connections to drop before the handshake."""
+        self._open: set[asyncssh.SSHServerConnection] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def connection(self, **more: Any) -> dict[str, Any]:
+        """The `connection` input for this server."""
+        return {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "user": "admin",
+            "privateKey": self.private_key,
+            "hostKey": self.host_key_line,
+            "dialErrorLimit": 0,
+            **more,
+        }
+
+    def drop_connections(self) -> None:
+        """End every connection at once, as a host does that loses power and comes back."""
+        self._call(self._drop())
+
+    def start(self) -> None:
+        self._thread.start()
+        self._call(self._listen())
+
+    def stop(self) -> None:
+        self._call(self._shut())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def _call(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    async def _listen(self) -> None:
+        self._acceptor = await asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_factory=lambda: _Server(self),
+            server_host_keys=[self.host_key],
+            process_factory=self._run,
+            sftp_factory=True,
+            encoding=None,
+            backlog=500,
+        )
+        self.port = self._acceptor.get_port()
+
+    async def _drop(self) -> None:
+        for connection in list(self._open):
+            connection.abort()
+
+    async def _shut(self) -> None:
+        await self._drop()
+        self._acceptor.close()
+        await self._acceptor.wait_closed()
+        # What is left are the handlers of commands whose connections have just been dropped.
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        command = process.command or ""
+        self.commands.append(command)
+        if command.startswith("instantly "):
+            process.stdout.write(command.removeprefix("instantly ").encode())
+            process.exit(0)
+            return
+        child = await asyncio.create_subprocess_exec(
+            "/bin/sh",
+            "-c",
+            command,
+            env={**os.environ, **process.env},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        # The session passes signals to its input stream, where nobody reads after the end of the input.
+        process.signal_received = lambda name: os.killpg(child.pid, getattr(signal, f"SIG{name}"))
+        try:
+            feeder = asyncio.create_task(_relay(process.stdin, child.stdin, eof=True))
+            await asyncio.gather(_relay(child.stdout, process.stdout), _relay(child.stderr, process.stderr))
+            status = await child.wait()
+            feeder.cancel()
+        finally:
+            if child.returncode is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                await child.wait()
+        if status < 0:
+            process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+        else:
+            process.exit(status)
+
+
+async def _relay(source: Any, target: Any, eof: bool = False) -> None:
+    try:
+        while data := await source.read(1 << 16):
+            target.write(data)
+            await target.drain()
+        if eof:
+            target.write_eof()
+    except (asyncssh.Error, OSError):
+        return  # Whoever should read has gone.
+
+
+class _Server(asyncssh.SSHServer):
+    def __init__(self, owner: SshServer) -> None:
+        self._owner = owner
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        self._owner.connections += 1
+        self._owner._open.add(conn)
+        if self._owner.connections <= self._owner.refuse_first:
+            conn.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._owner._open.discard(self._connection)
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return key.public_data == self._owner.client_key.public_data
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return password == PASSWORD
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+        self._owner.tunnels.append((dest_host, dest_port))
+        return True
+
+
+@contextmanager
+def serving() -> Iterator[SshServer]:
+    """A server for as long as the context lasts."""
+    server = SshServer()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
