@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
@@ -23,10 +26,31 @@ REMOTE = "command:remote:Command"
 LOCAL = "command:local:Command"
 COPY = "command:remote:CopyToRemote"
 State = dict[str, Any]
+BOUND = 90
+"""Seconds to wait for what takes well under one: the machine may be busy with everything else."""
 
 
 def urn(token: str, name: str = "it") -> str:
     return f"urn:pulumi:test::project::{token}::{name}"
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + BOUND
+    while not condition():
+        assert time.monotonic() < deadline, "condition not met in time"
+        time.sleep(0.01)
+
+
+def failure(error: pytest.ExceptionInfo[grpc.RpcError]) -> str:
+    """What the user reads of a failed call."""
+    return str(error.value.details())
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    status = Path(f"/proc/{pid}/status")
+    return not status.exists() or "\nState:\tZ" in status.read_text()
 
 
 class PluginClient:
@@ -126,10 +150,10 @@ def plugin() -> Iterator[PluginClient]:
         async def begin() -> tuple[grpc.aio.Server, int]:
             return await start(Provider(Engine(f"127.0.0.1:{engine_port}")))
 
-        server, port = asyncio.run_coroutine_threadsafe(begin(), loop).result(10)
+        server, port = asyncio.run_coroutine_threadsafe(begin(), loop).result(BOUND)
         try:
             yield PluginClient(port, logs)
         finally:
-            asyncio.run_coroutine_threadsafe(server.stop(None), loop).result(10)
+            asyncio.run_coroutine_threadsafe(server.stop(None), loop).result(BOUND)
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(10)
+            thread.join(BOUND)

@@ -56,11 +56,11 @@ class SshServer:
     def stop(self) -> None:
         self._call(self._shut())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(90)
         self._loop.close()
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(90)
 
     async def _listen(self) -> None:
         self._acceptor = await asyncssh.listen(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import asyncssh
@@ -15,20 +14,8 @@ from pulumi.runtime.proto import engine_pb2
 
 from lab.command_plugin import connection as connection_module
 from lab.command_plugin.values import UNKNOWN, Secret, reveal
-from tests.plugin_client import REMOTE, PluginClient
+from tests.plugin_client import BOUND, REMOTE, PluginClient, failure, gone, until
 from tests.ssh_server import PASSWORD, SshServer, serving
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "condition not met in time"
-        time.sleep(0.01)
-
-
-def failure(error: pytest.ExceptionInfo[grpc.RpcError]) -> str:
-    return str(error.value.details())
-
 
 # Life of a resource
 
@@ -200,7 +187,7 @@ def test_a_connection_lost_in_the_middle_names_the_host(client: PluginClient, ss
     until(lambda: ssh.commands == ["sleep 60"])
     ssh.drop_connections()
     with pytest.raises(grpc.RpcError) as error:
-        call.result(timeout=10)
+        call.result(timeout=BOUND)
     assert failure(error).startswith("wait: remote command exited without exit status or exit signal")
     assert f"admin@127.0.0.1:{ssh.port}" in failure(error)
     assert ssh.commands == ["sleep 60"], "a command that had started is not run again"
@@ -396,7 +383,7 @@ def test_hundreds_in_flight(client: PluginClient, capsys: pytest.CaptureFixture[
         ]
         began, cpu = time.monotonic(), time.process_time()
         calls = [client.stub.Create.future(request) for request in requests]
-        outputs = [call.result(timeout=60).properties["stdout"] for call in calls]
+        outputs = [call.result(timeout=BOUND).properties["stdout"] for call in calls]
         wall, cpu = time.monotonic() - began, time.process_time() - cpu
     assert outputs == [str(n) for n in range(count)]
     with capsys.disabled():
@@ -418,10 +405,9 @@ def test_cancel_ends_the_remote_process_group(client: PluginClient, ssh: SshServ
     until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
     client.cancel()
     with pytest.raises(grpc.RpcError) as error:
-        call.result(timeout=10)
+        call.result(timeout=BOUND)
     assert failure(error).startswith("cancelled")
-    child = Path("/proc") / pid_file.read_text().strip()
-    until(lambda: not child.exists() or "\nState:\tZ" in (child / "status").read_text())
+    until(lambda: gone(int(pid_file.read_text())))
     with pytest.raises(grpc.RpcError):
         client.create(REMOTE, {"connection": ssh.connection(), "create": "echo late"})
     assert "echo late" not in ssh.commands
@@ -433,5 +419,5 @@ def test_cancel_ends_the_wait_for_a_host(client: PluginClient, ssh: SshServer) -
     until(lambda: bool(client.texts()))
     client.cancel()
     with pytest.raises(grpc.RpcError) as error:
-        call.result(timeout=5)
+        call.result(timeout=BOUND)
     assert failure(error).startswith("cancelled")
