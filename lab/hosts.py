@@ -4,6 +4,8 @@ A host is the base image with a layer of its own over it (`upper/`), run by syst
 Everything that makes it this host and no other (name, address, keys) is written into its layer while it is off.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -11,6 +13,7 @@ import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -296,6 +299,15 @@ def forget(machine: str) -> None:
                 _remove_directory(Path(path))
         _remove_directory(directory.parent)  # if this was the last host of any lab
     _remove_directory(Path("/run/systemd/nspawn/propagate") / machine)
+
+
+def forget_locks() -> None:
+    """Remove nspawn's lock files that nobody holds: it leaves its own when it is killed."""
+    whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # struct flock (fcntl(2)), 64 bits
+    for path in Path("/run/systemd/nspawn/locks").glob("inode-*"):
+        with contextlib.suppress(OSError), path.open("r+b") as file:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole_file)  # the kind that nspawn takes; fails if it is held
+            path.unlink()
 
 
 def _remove_directory(path: Path) -> None:

@@ -28,7 +28,7 @@ import yaml
 
 from lab import archives, console, engine, image, mirror, network, processes, storage, supervise, tasks
 from lab.errors import LabError
-from lab.hosts import ADMIN, BOOT_SECONDS, ROLES, LabHost, Machine, forget, make_key, plan
+from lab.hosts import ADMIN, BOOT_SECONDS, ROLES, LabHost, Machine, forget, forget_locks, make_key, plan
 from lab.paths import REPO
 from lab.storage import S3
 
@@ -287,6 +287,7 @@ class Lab:
         left = [Path("/run/systemd/nspawn/propagate"), *(path.parent for path in supervise.cgroups("any"))]
         for machine in {path.name for directory in left for path in directory.glob(f"{self.id}-*")}:
             forget(machine)
+        forget_locks()
         if self.dir.exists():
             shutil.rmtree(self.dir)
 
