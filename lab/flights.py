@@ -151,7 +151,8 @@ def progress(rest: Rest, job_id: str) -> Progress:
 def wait(rest_urls: Sequence[str], job_id: str, timeout: float) -> Progress:
     """Wait at most `timeout` seconds until the job is FINISHED, with a line now and then; how it ended.
 
-    Outlives failovers of JobManagers and TaskManagers. Raises JobFailedError with what the cluster says.
+    Outlives failovers of JobManagers and TaskManagers. Raises JobFailedError with what the cluster says, also if it
+    lost sight of the job: a new leader knows nothing of a job that ended under the old one.
     """
     rest = Rest(rest_urls)
     answered = time.monotonic()

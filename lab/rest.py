@@ -30,18 +30,23 @@ class RestError(LabError):
 
 
 class Rest:
-    """The REST API of one cluster, given the base URLs of all its JobManagers."""
+    """The REST API of one cluster, given the base URLs of all its JobManagers.
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    Each may take `ask_seconds` to answer: whoever measures a failover wants less than the default, since a standby
+    keeps a request waiting that is for a leader which has just died.
+    """
+
+    def __init__(self, urls: Sequence[str], ask_seconds: float = ASK_SECONDS) -> None:
         if not urls:
             raise ValueError("no REST URL: at least one JobManager is needed")
+        self.ask_seconds = ask_seconds
         self.urls = [url.rstrip("/") for url in urls]
         # Hosts of our own are never behind the proxy that the environment may name.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(self, path: str) -> Any:
         """The decoded answer to GET `path`. Raises RestError."""
-        return self._ask(lambda url: urllib.request.Request(url + path), ASK_SECONDS)
+        return self._ask(lambda url: urllib.request.Request(url + path), self.ask_seconds)
 
     def run_jar(self, jar: Path, arguments: Sequence[str], parallelism: int) -> str:
         """Upload the jar, run its main class, return the id of its job (32 hex digits). Raises RestError.
@@ -54,7 +59,7 @@ class Rest:
         silent = []
         for url in self.urls:
             # An uploaded jar is known only to the JobManager that took it: both requests go to the same one.
-            one = Rest([url])
+            one = Rest([url], self.ask_seconds)
             try:
                 one._run(one._upload(jar), request)
                 return job_id
@@ -83,7 +88,7 @@ class Rest:
         self._ask(lambda url: urllib.request.Request(f"{url}{path}/run", body, headers), UPLOAD_SECONDS)
         # The job has a copy of its own; kept, each run would leave one more on the JobManager's disk.
         with contextlib.suppress(RestError):
-            self._ask(lambda url: urllib.request.Request(url + path, method="DELETE"), ASK_SECONDS)
+            self._ask(lambda url: urllib.request.Request(url + path, method="DELETE"), self.ask_seconds)
 
     def _knows(self, job_id: str) -> bool:
         try:
