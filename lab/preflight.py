@@ -1,0 +1,235 @@
+"""What a lab needs of this machine, asked before anything is made: everything that is missing is told at once.
+
+Debian packages that are missing are installed. A registry is asked only if something has to come from it, through
+its own client as it is configured, all of them at the same time; with everything in the cache this takes no time.
+"""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import apt, archives, console, engine
+from lab.errors import LabError
+from lab.paths import REPO, cache_dir
+from lab.tasks import command
+
+PYTHON = (3, 11)
+PROGRAMS = {
+    "ip": "iproute2",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "ssh": "openssh-client",
+    "systemd-nspawn": "systemd-container",
+}
+"""The programs that the lab runs on this machine, and the Debian packages that have them."""
+
+_CACHE_GB, _LAB_GB = 4.0, 3.0
+_ANSWER_SECONDS = 45.0
+"""How long a registry may take to answer; Maven alone needs 5 s to start on a busy machine."""
+_CAPABILITIES = {21: "CAP_SYS_ADMIN", 12: "CAP_NET_ADMIN"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is missing, and what to do about it."""
+
+    problem: str
+    remedy: str
+
+
+class PreflightError(LabError):
+    """The message has every finding."""
+
+
+def memory_gib(workers: int) -> float:
+    """GiB of memory that a lab takes at work: two JobManagers and three ZooKeepers 3.5, each worker 2.25."""
+    return 3.5 + 2.25 * workers
+
+
+# --- the machine itself
+
+
+def _system() -> list[Finding]:
+    release = Path("/etc/os-release")
+    names = release.read_text() if release.exists() else ""
+    if platform.system() != "Linux" or "debian" not in names or shutil.which("apt-get") is None:
+        name = platform.system() if platform.system() != "Linux" else "this Linux is not Debian-like, it"
+        return [Finding(f"the lab's hosts need Debian: {name} cannot start them", "use a Debian 12 machine")]
+    return []
+
+
+def _root() -> list[Finding]:
+    if os.geteuid() != 0:
+        return [Finding("not root, which namespaces, mounts and the bridge need", "run it as root, or with sudo")]
+    status = Path("/proc/self/status").read_text()
+    mask = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
+    if lacking := [name for bit, name in _CAPABILITIES.items() if not int(mask, 16) >> bit & 1]:
+        return [
+            Finding(
+                f"root lacks {' and '.join(lacking)} here: this is a container without privileges",
+                "use a virtual machine, or a container with --privileged",
+            )
+        ]
+    return []
+
+
+def _python() -> list[Finding]:
+    if sys.version_info < PYTHON:
+        found, wanted = platform.python_version(), ".".join(map(str, PYTHON))
+        return [Finding(f"Python is {found}, wanted is {wanted} or newer", f"make .venv with python{wanted}")]
+    return []
+
+
+def _memory(workers: int, meminfo: str) -> list[Finding]:
+    """`meminfo` is the text of /proc/meminfo."""
+    kib = next((int(line.split()[1]) for line in meminfo.splitlines() if line.startswith("MemAvailable:")), 0)
+    free, needed = kib / 2**20, memory_gib(workers)
+    if free >= needed:
+        return []
+    fewer = [count for count in range(1, workers) if memory_gib(count) <= free]
+    remedy = "close something" + (f", or ask for {fewer[-1]} workers" if fewer else ", or use a larger machine")
+    return [Finding(f"{free:.1f} GiB of memory are free, a lab of {workers} workers needs {needed:.1f}", remedy)]
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.parent)
+
+
+def _disk(needs: dict[Path, float], free: Callable[[Path], float]) -> list[Finding]:
+    """`needs` has GB by directory, `free` answers GB; directories on one file system need the sum."""
+    by_device: dict[int, list[Path]] = {}
+    for path in needs:
+        by_device.setdefault(_existing(path).stat().st_dev, []).append(path)
+    findings = []
+    for paths in by_device.values():
+        needed, there = sum(needs[path] for path in paths), free(_existing(paths[0]))
+        if there < needed:
+            names = " and ".join(str(path) for path in paths)
+            remedy = "make room, or put the cache elsewhere by FLINK_LAB_CACHE=/a/directory"
+            findings.append(Finding(f"{names}: {there:.1f} GB free, {needed:.1f} needed", remedy))
+    return findings
+
+
+def _free_gb(path: Path) -> float:
+    return shutil.disk_usage(path).free / 1e9
+
+
+# --- packages and registries
+
+
+def missing_packages() -> list[str]:
+    """Debian packages of which the lab needs a program that is not there."""
+    return sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
+
+
+def _apt() -> None:
+    packages = missing_packages()
+    if not packages:
+        apt.update()
+        return
+    with console.step("preflight", f"installing {' '.join(packages)} by apt-get") as step:
+        apt.install(packages, step.tell)
+
+
+def _pip(work: Path) -> None:
+    options = ["-q", "--no-input", "--disable-pip-version-check", "--no-cache-dir", "--retries", "0"]
+    argv = [sys.executable, "-m", "pip", "download", *options, "--timeout", "10", "--no-deps", "-d", str(work)]
+    command([*argv, "iniconfig"], timeout=_ANSWER_SECONDS)
+
+
+def _go(work: Path) -> None:
+    environment = {"GOMODCACHE": str(work), "GOFLAGS": "-modcacherw", "GONOSUMDB": "*", "GOTOOLCHAIN": "local"}
+    argv = ["go", "mod", "download", "github.com/pkg/errors@v0.9.1"]
+    command(argv, cwd=work, env=environment, timeout=_ANSWER_SECONDS)
+
+
+def _maven(work: Path) -> None:
+    bom = "<groupId>org.junit</groupId><artifactId>junit-bom</artifactId><version>5.10.0</version>"
+    imported = f"<dependency>{bom}<type>pom</type><scope>import</scope></dependency>"
+    names = "<groupId>a</groupId><artifactId>a</artifactId><version>1</version><packaging>pom</packaging>"
+    managed = f"<dependencyManagement><dependencies>{imported}</dependencies></dependencyManagement>"
+    (work / "pom.xml").write_text(f"<project><modelVersion>4.0.0</modelVersion>{names}{managed}</project>")
+    argv = ["mvn", "-B", "-q", "-ntp", f"-Dmaven.repo.local={work / 'repository'}", "validate"]
+    command(argv, cwd=work, timeout=_ANSWER_SECONDS)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A package registry: how it is asked, and where its client is configured."""
+
+    name: str
+    ask: Callable[[Path], None]
+    settings: str
+
+
+def needed_registries() -> list[Registry]:
+    """Those from which something has to come that is not in the cache, and whose client is there."""
+    absent, programs = set(archives.missing()), set(engine.missing())
+    has_go, has_maven = shutil.which("go") is not None, shutil.which("mvn") is not None
+    no_image = not any((cache_dir() / "images").glob("debian12-*"))
+    jars = bool(absent & {"flink", "zookeeper"})
+    wanted = [
+        (
+            bool(missing_packages()) or no_image or "java" in absent or (jars and not has_maven),
+            Registry(
+                "Debian's mirror", lambda _work: _apt(), "/etc/apt/sources.list*, `apt-config dump | grep -i proxy`"
+            ),
+        ),
+        (
+            "flink" in absent or (bool(programs) and not has_go),
+            Registry("the Python registry", _pip, "`pip config list`"),
+        ),
+        (bool(programs) and has_go, Registry("the Go module registry", _go, "`go env GOPROXY`")),
+        (jars and has_maven, Registry("the Maven registry", _maven, "~/.m2/settings.xml")),
+    ]
+    return [registry for is_wanted, registry in wanted if is_wanted]
+
+
+def _ask(registry: Registry) -> list[Finding]:
+    try:
+        with tempfile.TemporaryDirectory(prefix="flink-lab-") as work:
+            registry.ask(Path(work))
+    except LabError as error:
+        remedy = f"check the network and its settings: {registry.settings}"
+        return [Finding(f"{registry.name} does not answer: {error}", remedy)]
+    return []
+
+
+def find(workers: int = 2, *, running: bool = False) -> list[Finding]:
+    """Everything that is missing for a lab of so many workers; installs Debian packages if it may.
+
+    `running`: the lab is up already, so the memory and disk that it needs are its own by now.
+    """
+    findings = [*_system(), *_root(), *_python()]
+    if findings:  # without these neither apt nor the rest can work
+        packages = missing_packages()
+        if packages:
+            findings.append(Finding(f"not installed: {' '.join(packages)}", f"apt-get install {' '.join(packages)}"))
+        return findings
+    needs = {cache_dir(): _CACHE_GB} if engine.missing() or archives.missing() else {}
+    if not running:
+        needs[REPO / ".lab"] = _LAB_GB
+        findings += _memory(workers, Path("/proc/meminfo").read_text())
+    findings += _disk(needs, _free_gb)
+    registries = needed_registries()
+    if registries:
+        names = ", ".join(registry.name for registry in registries)
+        with console.step("preflight", f"asking {names}") as step, ThreadPoolExecutor() as pool:
+            answers = [finding for found in pool.map(_ask, registries) for finding in found]
+            step.result = f"{len(answers)} of {len(registries)} do not answer" if answers else "all answer"
+            findings += answers
+    return findings
+
+
+def check(workers: int = 2, *, running: bool = False) -> None:
+    """As `find`, but says that all is well, or raises `PreflightError` with everything that is not."""
+    if findings := find(workers, running=running):
+        lines = [f"- {finding.problem}\n  What to do: {finding.remedy}" for finding in findings]
+        raise PreflightError("\n".join(["this machine is not ready for a lab:", *lines]))
+    console.say("preflight", f"this machine is ready for a lab of {workers} workers")
