@@ -1,0 +1,61 @@
+# What people run here: `make` lists it. All set-up that a target needs is done by the target.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON3 ?= python3
+PYTHON := .venv/bin/python
+ARGS ?=
+
+.PHONY: help up down test check bench requirements clean
+
+help: ## this list
+	@echo 'usage: make TARGET [ARGS="--name demo …"]'
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+up: .venv/ready ## an HA Flink cluster on this machine, made by Pulumi, that has done real work (root; about 15 min the first time)
+	@$(PYTHON) -m lab up $(ARGS)
+
+down: .venv/ready ## remove it: hosts, network, data, state
+	@$(PYTHON) -m lab down $(ARGS)
+
+test: .venv/ready ## every test, with all the set-up that they need (root)
+	@$(PYTHON) tests/run.py test
+
+check: .venv/ready ## lint, format, types, shell scripts and unit tests: under 2 minutes
+	@$(PYTHON) tests/run.py check
+
+bench: .venv/ready ## measured comparisons, as ratios (root)
+	@$(PYTHON) -m bench $(ARGS)
+
+requirements: ## pin the newest packages that requirements*.in allow, with hashes
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	$(PYTHON3) -m venv "$$work" && "$$work/bin/pip" install -q uv; \
+	for name in requirements requirements-dev; do \
+	    "$$work/bin/uv" pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header \
+	        --python-version 3.11 "$$name.in" -o "$$name.txt" > /dev/null; \
+	done
+
+clean: ## remove the Python environment and what tools have cached here; labs and the shared cache stay
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	@find . -name __pycache__ -not -path './.lab/*' -prune -exec rm -rf {} +
+
+# The Python environment, made again when the pinned packages change.
+.venv/ready: requirements-dev.txt
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "make: Python 3.11 or newer is needed: apt-get install python3, or make PYTHON3=/a/newer/python3" >&2; \
+	    exit 1; }
+	@$(PYTHON3) -c 'import ensurepip, venv' 2> /dev/null || { \
+	    if [[ $$EUID != 0 ]]; then \
+	        echo "make: this Python has no venv: as root, apt-get install python3-venv" >&2; exit 1; \
+	    fi; \
+	    echo "venv:        installing python3-venv by apt-get …"; \
+	    apt-get -q update > /dev/null; \
+	    DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends python3-venv > /dev/null; }
+	@echo "venv:        installing the pinned Python packages into .venv …"
+	@began=$$SECONDS; $(PYTHON3) -m venv .venv; \
+	$(PYTHON) -m pip install -q --disable-pip-version-check --no-input --require-hashes -r requirements-dev.txt; \
+	echo "venv:        installing the pinned Python packages into .venv: done, $$((SECONDS - began)) s"
+	@touch $@

@@ -1,0 +1,35 @@
+"""Everything that labs take from the cache, made side by side where it is missing: `python -m lab.prepare`.
+
+`make test` does this before the tests, whose set-up would otherwise seem to hang while the engine is built.
+"""
+
+import sys
+
+from lab import archives, console, engine, image, preflight
+from lab.errors import LabError
+from lab.tasks import Task, run
+
+
+def main() -> int:
+    """Check this machine, then fill the cache; the exit status is 0 if all is there."""
+    try:
+        preflight.check()
+        run(
+            [
+                Task("pulumi", engine.ensure),
+                Task("versitygw", engine.versitygw),
+                Task("archives", archives.ensure),
+                Task("image", image.ensure),
+            ]
+        )
+    except LabError as error:
+        console.fail("prepare", str(error))
+        return 1
+    except KeyboardInterrupt:
+        console.fail("prepare", "interrupted")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
