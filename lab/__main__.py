@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import console, lab, network, tasks
+from lab import console, lab, network, processes, tasks
 from lab.errors import LabError
 from lab.lab import Lab
 from lab.paths import REPO
@@ -33,9 +33,9 @@ def _up(args: argparse.Namespace) -> int:
     # Imported here: the other commands need neither the engine nor its SDK, which take a second to load.
     from lab import archives, engine, flights, image, preflight, stack
 
-    preflight.check()
     made = Lab(args.name)
     workers = stack.workers() if args.workers is None else args.workers
+    preflight.check(workers, running=bool(processes.find(made.id)))
     parts = [
         tasks.Task("image", image.ensure),
         tasks.Task("versitygw", engine.versitygw),
@@ -156,9 +156,9 @@ def _stop(args: argparse.Namespace) -> int:
 
 
 def _preflight(args: argparse.Namespace) -> int:
-    from lab import preflight
+    from lab import preflight, stack
 
-    preflight.check()
+    preflight.check(stack.workers())
     return 0
 
 

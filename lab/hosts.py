@@ -12,7 +12,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -31,6 +30,8 @@ _ADMIN_ID = 1000
 BOOT_SECONDS = 120.0
 """Bound of a boot. One takes 2 s alone, 5 s among seven on 2 cores (measured); the rest is for a busy machine."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_NSPAWN_NOISE = "Attempted to remove disk file system"
+"""nspawn says so where /run is on disk, of a directory that it should remove and that `forget` removes."""
 
 
 @dataclass(frozen=True)
@@ -179,34 +180,24 @@ class Machine:
 
     def wait_until_ready(self, timeout: float = BOOT_SECONDS) -> None:
         """Wait until it has its host key and lets `admin` in; `LabError` with the end of its console if it does not."""
-        deadline = time.monotonic() + timeout
-        look_again = time.monotonic() + 1  # looking for processes costs more than asking for a connection
-        problem = "its sshd does not answer"
+        began, deadline = time.time(), time.monotonic() + timeout
+        problem, init = "its sshd does not listen", None
         while time.monotonic() < deadline:
             if tasks.stopping():
                 raise LabError(f"{self.host.name}: interrupted while it was booting")
-            if self._answers():
+            init = init if init and init.program() else processes.init_of(self.lab_id, self.host.name)
+            if init and _listens(init, 22):
                 done = self.ssh("true", timeout=max(1.0, min(10.0, deadline - time.monotonic())))
                 if done.returncode == 0:
                     return
                 problem = f"ssh says: {done.stderr.strip()}"
-            elif time.monotonic() > look_again:
-                look_again = time.monotonic() + 1
-                if not self._supervisor():
-                    raise LabError(self._boot_failure("it ended instead of booting"))
+            elif not init and not self._supervisor():
+                raise LabError(self._boot_failure("it ended instead of booting", began))
             time.sleep(0.1)
-        raise LabError(self._boot_failure(f"not ready within {timeout:.0f} s: {problem}"))
+        raise LabError(self._boot_failure(f"not ready within {timeout:.0f} s: {problem}", began))
 
-    def _answers(self) -> bool:
-        """Whether an SSH server is listening."""
-        try:
-            with socket.create_connection((self.host.address, 22), timeout=0.3) as connection:
-                return connection.recv(4) == b"SSH-"
-        except OSError:
-            return False
-
-    def _boot_failure(self, what: str) -> str:
-        errors = self.journal("--priority=err", "--lines=5", "--output=cat").stdout.strip()
+    def _boot_failure(self, what: str, began: float) -> str:
+        errors = self.journal("--priority=err", "--lines=5", "--output=cat", f"--since=@{began:.0f}").stdout.strip()
         lines = [
             f"host {self.host.name} failed to boot: {what}",
             "The end of its console:",
@@ -215,19 +206,21 @@ class Machine:
         return "\n".join([*lines, *(["The last errors in its journal:", errors] if errors else [])])
 
     def console_end(self, lines: int = 20) -> str:
-        """The last lines of its console, as plain text."""
+        """The last lines of its console since it was last switched on, as plain text."""
         text = self.console.read_text(errors="replace") if self.console.exists() else ""
-        plain = _ESCAPES.sub("", text).replace("\r", "")
-        return "\n".join([line for line in plain.splitlines() if line.strip()][-lines:])
+        plain = _ESCAPES.sub("", text).replace("\r", "").rpartition(supervise.POWER_ON)[2]
+        said = [line for line in plain.splitlines() if line.strip() and not line.startswith(_NSPAWN_NOISE)]
+        return "\n".join(said[-lines:])
 
     def power_off(self) -> None:
         """Power it off through its init and wait until it is off. Then nothing boots it but `boot`."""
-        supervisor = self._supervisor()
-        if supervisor:
+        if supervisor := self._supervisor():
             os.kill(supervisor.pid, signal.SIGTERM)
-            deadline = time.monotonic() + supervise.POWER_OFF_SECONDS + 15
-            while self._supervisor() and time.monotonic() < deadline:
-                time.sleep(0.05)
+        elif init := processes.init_of(self.lab_id, self.host.name):  # somebody has killed the supervisor
+            os.kill(init.pid, supervise.POWER_OFF)
+        deadline = time.monotonic() + supervise.POWER_OFF_SECONDS + 15
+        while self.is_on() and time.monotonic() < deadline:
+            time.sleep(0.05)
         self.cut_off()
 
     def cut_off(self) -> None:
@@ -288,6 +281,15 @@ class Machine:
     def journal(self, *options: str) -> subprocess.CompletedProcess[str]:
         """What its journal says."""
         return subprocess.run(self.journal_argv(*options), capture_output=True, text=True, check=False)
+
+
+def _listens(init: processes.Process, port: int) -> bool:
+    """Whether something listens on a TCP port of the host with this init; to ask it would fill its journal."""
+    try:
+        rows = [line.split() for line in Path(f"/proc/{init.pid}/net/tcp").read_text().splitlines()[1:]]
+    except OSError:
+        return False
+    return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)  # 0A: TCP_LISTEN, proc(5)
 
 
 def forget(machine: str) -> None:

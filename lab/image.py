@@ -6,7 +6,7 @@ recipe, and never changed afterwards: hosts lay their own files over it.
 
 import hashlib
 import json
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from lab import apt, console, fetch, tasks
@@ -60,7 +60,7 @@ touch -r usr etc/.updated var/.updated
 
 
 def _sources() -> list[str]:
-    """This machine's Debian 12 sources, as lines for sources.list; its mirrors, not ones that we name."""
+    """What apt is configured with and knows to be Debian 12, as lines for sources.list."""
     form = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)|$(ORIGIN)"
     lines = []
     for line in tasks.command(["apt-get", "indextargets", "Identifier: Packages", "--format", form]).splitlines():
@@ -71,8 +71,9 @@ def _sources() -> list[str]:
     return sorted(set(lines))
 
 
+@cache
 def sources() -> list[str]:
-    """As above, after an `apt-get update` if apt has not been used yet; `LabError` if there are none."""
+    """This machine's Debian 12 sources, after an `apt-get update` if there was none yet; `LabError` without any."""
     found = _sources()
     if "bookworm" not in [line.split()[2] for line in found]:
         apt.update()

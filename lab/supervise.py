@@ -18,7 +18,9 @@ from lab import processes
 
 POWER_OFF_SECONDS = 60
 """How long a host's services may take to end. Then the plug is pulled."""
-_POWER_OFF = signal.SIGRTMIN + 4
+POWER_ON = "power on\n"
+"""What the console log says where a boot begins."""
+POWER_OFF = signal.SIGRTMIN + 4
 """What systemd as pid 1 takes as `systemctl poweroff` (man systemd, SIGNALS)."""
 _REBOOT = 133
 """How nspawn ends under --keep-unit when the host wants to boot again."""
@@ -54,7 +56,7 @@ def _nspawn(args: argparse.Namespace, root: Path) -> subprocess.Popen[bytes]:
         f"--machine={args.machine}",
         f"--hostname={args.host}",
     ]
-    argv += ["--boot", f"--network-bridge={args.bridge}", f"--kill-signal={_POWER_OFF}"]
+    argv += ["--boot", f"--network-bridge={args.bridge}", f"--kill-signal={POWER_OFF}"]
     argv += ["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--setenv=TERM=dumb"]
     argv += [f"--setenv={processes.mark(args.lab, args.host)}"]
     if not Path("/run/systemd/system").is_dir():
@@ -62,7 +64,7 @@ def _nspawn(args: argparse.Namespace, root: Path) -> subprocess.Popen[bytes]:
     interface = f"vb-{args.machine}"
     if Path(f"/sys/class/net/{interface}").exists():  # the kernel has not yet removed that of the last boot
         subprocess.run(["ip", "link", "delete", interface], check=False)
-    print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} power on", flush=True)
+    print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {POWER_ON}", end="", flush=True)
     return subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, ())
     )
@@ -71,7 +73,7 @@ def _nspawn(args: argparse.Namespace, root: Path) -> subprocess.Popen[bytes]:
 def _power_off(args: argparse.Namespace) -> None:
     """Ask the host's init, again and again: it may be too early in its boot to listen."""
     if host := processes.init_of(args.lab, args.host):
-        os.kill(host.pid, _POWER_OFF)
+        os.kill(host.pid, POWER_OFF)
 
 
 def _pull_the_plug(args: argparse.Namespace) -> None:
