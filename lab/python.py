@@ -16,9 +16,7 @@ def _requirements(names: Sequence[str], folder: Path) -> list[str]:
     chosen = {spec: hashes for spec, hashes in pinned.items() if spec.partition("==")[0] in names}
     if len(chosen) != len(names):
         raise ValueError(f"lab/pins.toml does not pin all of {', '.join(names)}")
-    lines = [
-        " ".join([spec, *(f"--hash=sha256:{value}" for value in hashes)]) for spec, hashes in chosen.items()
-    ]
+    lines = [" ".join([spec, *(f"--hash=sha256:{value}" for value in hashes)]) for spec, hashes in chosen.items()]
     path = folder / "requirements.txt"
     path.write_text("\n".join(lines) + "\n")
     return ["--require-hashes", "-r", str(path)]
@@ -28,9 +26,7 @@ def download(names: Sequence[str], to: Path) -> list[Path]:
     """Download the wheels of packages of which any platform's will do, since no code in them is run."""
     to.mkdir(parents=True)
     anywhere = ["--platform", "manylinux2014_x86_64", "--python-version", "3.11", "--only-binary", ":all:"]
-    command(
-        [*_PIP, "download", "--no-deps", *anywhere, "-d", str(to), *_requirements(names, to)], timeout=900
-    )
+    command([*_PIP, "download", "--no-deps", *anywhere, "-d", str(to), *_requirements(names, to)], timeout=900)
     return sorted(to.glob("*.whl"))
 
 

@@ -180,8 +180,6 @@ def test_no_colour_codes_when_nobody_is_watching(capsys: pytest.CaptureFixture[s
     assert captured.out == "lab:         three\n"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0.0 s"), (9.96, "10 s"), (59.4, "59 s"), (185, "3 min 05 s")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (9.96, "10 s"), (59.4, "59 s"), (185, "3 min 05 s")])
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert console.duration(seconds) == text
