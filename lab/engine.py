@@ -105,7 +105,7 @@ def go_build(program: GoProgram, to: Path) -> None:
         def count(_line: str) -> None:
             nonlocal compiled
             compiled += 1
-            step.tell(f"{compiled} of {packages} packages compiled, the last ones are the largest")
+            step.tell(f"{compiled} of at most {packages} packages compiled, the last ones are the largest")
 
         argv = [str(tool), "build", "-v", *flags, "-ldflags", f"-s -w {program.ldflags}", "-o", str(to)]
         command([*argv, program.package], cwd=module, env=environment, timeout=3600, on_line=count)

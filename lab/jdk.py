@@ -89,6 +89,7 @@ def build(work: Path) -> Path:
     shutil.copyfile(debian / f"usr/share/doc/{_PACKAGES[1]}/copyright", home / "legal/debian-copyright")
     # The archive of preloaded classes, which Debian makes at installation and which shortens the start of
     # every JVM. It is good only for a lib/modules of the same modification time: hence that first.
+    # Its bytes differ from one making to the next, and with them the digest of this archive alone.
     _age(home)
     command([home / "bin/java", "-Xshare:dump", "-Xms128m", "-Xmx128m", "-XX:+UseG1GC"], timeout=120)
     return home.rename(work / f"jdk-{version(home)}")
