@@ -16,8 +16,8 @@ from lab.command_plugin.values import Object
 
 _WINDOW, _PACKET = 2 << 20, 32 << 10
 """Flow control as asyncssh has it by default, in bytes."""
-_GRACE = 3.0
-"""Seconds that a cancelled command gets between SIGTERM and SIGKILL."""
+_END_SIGNALS = {"TERM": 3.0, "KILL": 1.0}
+"""What a cancelled command is sent, and the seconds that it then gets."""
 _NOT_ACCEPTED = (
     "Unable to set '{}': the SSH server accepts only the variables that its AcceptEnv names. "
     "Write 'VAR=value command' instead, or pass the value by stdin"
@@ -130,8 +130,12 @@ def _feed(chan: asyncssh.SSHClientChannel[bytes], stdin: str) -> None:
 
 
 async def _end(session: _Session) -> None:
-    """Signal a command that is under way: sshd passes it on to the whole process group."""
-    for name in ("TERM", "KILL"):
+    """Signal a command that is under way: OpenSSH passes it on to the whole process group.
+
+    It does so as the user who logged in: what runs under sudo goes on, and a script that must not run twice at
+    the same time needs a lock.
+    """
+    for name, seconds in _END_SIGNALS.items():
         if not hasattr(session, "channel") or session.ended.is_set():
             return
         try:
@@ -139,4 +143,4 @@ async def _end(session: _Session) -> None:
         except OSError:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(session.ended.wait(), _GRACE)
+            await asyncio.wait_for(session.ended.wait(), seconds)
