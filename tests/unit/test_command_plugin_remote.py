@@ -276,7 +276,7 @@ def test_without_host_key_any_is_accepted(client: PluginClient, ssh: SshServer) 
 
 
 def test_private_key_with_passphrase(client: PluginClient, ssh: SshServer) -> None:
-    encrypted = ssh.client_key.export_private_key(passphrase="open sesame", rounds=100).decode()
+    encrypted = ssh.client_key.export_private_key(passphrase="open sesame", rounds=50).decode()
     connection = ssh.connection(privateKey=encrypted, privateKeyPassword="open sesame")
     assert client.create(REMOTE, {"connection": connection, "create": "echo hi"})["stdout"] == "hi"
     with pytest.raises(grpc.RpcError) as error:
