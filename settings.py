@@ -130,9 +130,7 @@ def schema() -> dict[str, dict[str, Any]]:
 def read() -> Settings:
     """Settings of the current stack. Raises ConfigError with every problem found."""
     raw = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
-    return load(
-        raw, stack=pulumi.get_stack(), secret_key=pulumi.Config(PROJECT).get_secret("storageSecretKey")
-    )
+    return load(raw, stack=pulumi.get_stack(), secret_key=pulumi.Config(PROJECT).get_secret("storageSecretKey"))
 
 
 def load(
@@ -160,9 +158,7 @@ def load(
 def _values(raw: Mapping[str, str], problems: Problems) -> dict[str, Any]:
     """A value of the declared type for every key; unknown keys and wrong types are problems."""
     declared = schema()
-    given = {
-        key.removeprefix(f"{PROJECT}:"): text for key, text in raw.items() if key.startswith(f"{PROJECT}:")
-    }
+    given = {key.removeprefix(f"{PROJECT}:"): text for key, text in raw.items() if key.startswith(f"{PROJECT}:")}
     for key in sorted(set(given) - set(declared)):
         near = [known for known in declared if known.lower() == key.lower()]
         problems.add(key, f"is not a key of this program{f'; meant {near[0]}?' if near else ''}")
@@ -192,9 +188,7 @@ def _hosts(values: Mapping[str, Any], root: Path, problems: Problems) -> tuple[I
     taskmanagers = [host for host in hosts if host.role is Role.TASKMANAGER]
     workers = values["workers"] or len(taskmanagers)
     if not 0 <= workers <= len(taskmanagers):
-        problems.add(
-            "workers", f"{workers} is out of range: the inventory has {len(taskmanagers)} TaskManagers"
-        )
+        problems.add("workers", f"{workers} is out of range: the inventory has {len(taskmanagers)} TaskManagers")
     leaving = {host.name for host in taskmanagers[workers:]}
     return tuple(host for host in hosts if host.name not in leaving)
 
@@ -232,9 +226,7 @@ def _check_roles(hosts: Sequence[InventoryHost], values: Mapping[str, Any], prob
         )
 
 
-def _storage(
-    values: Mapping[str, Any], secret_key: pulumi.Output[str] | None, problems: Problems
-) -> StorageSettings:
+def _storage(values: Mapping[str, Any], secret_key: pulumi.Output[str] | None, problems: Problems) -> StorageSettings:
     uri = values["storageUri"].rstrip("/")
     if not _STORAGE_URI.match(uri):
         problems.add("storageUri", f"{uri!r} is not a place in S3: wanted s3://bucket/prefix")
@@ -249,15 +241,11 @@ def _storage(
         )
     endpoint = values["storageEndpoint"]
     if endpoint and not re.match(r"^https?://[^/\s]+/?$", endpoint):
-        problems.add(
-            "storageEndpoint", f"{endpoint!r} is not a server's URL: wanted one such as http://10.0.0.5:9000"
-        )
+        problems.add("storageEndpoint", f"{endpoint!r} is not a server's URL: wanted one such as http://10.0.0.5:9000")
     has_secret = bool(values["storageSecretKey"])
     if bool(values["storageAccessKey"]) != has_secret:
         missing = "storageAccessKey" if has_secret else "storageSecretKey"
-        problems.add(
-            missing, "is missing: wanted both keys, or neither where the hosts have an instance profile"
-        )
+        problems.add(missing, "is missing: wanted both keys, or neither where the hosts have an instance profile")
     if not values["storageRegion"]:
         problems.add("storageRegion", "is missing: wanted the bucket's region, such as us-east-1")
     return StorageSettings(
@@ -270,19 +258,13 @@ def _storage(
 def _flink(values: Mapping[str, Any], stack: str, problems: Problems) -> FlinkSettings:
     cluster_id = values["clusterId"] or stack
     if not _CLUSTER_ID.match(cluster_id):
-        problems.add(
-            "clusterId", f"{cluster_id!r} is not a name: wanted letters, digits, . _ and -, up to 100"
-        )
+        problems.add("clusterId", f"{cluster_id!r} is not a name: wanted letters, digits, . _ and -, up to 100")
     if not 10 <= values["readyTimeoutSeconds"] <= 3600:
-        problems.add(
-            "readyTimeoutSeconds", f"{values['readyTimeoutSeconds']} is out of range: wanted 10 to 3600"
-        )
+        problems.add("readyTimeoutSeconds", f"{values['readyTimeoutSeconds']} is out of range: wanted 10 to 3600")
     if values["taskManagerSlots"] < 0:
         problems.add("taskManagerSlots", f"{values['taskManagerSlots']} is out of range: wanted 0 or more")
     if re.search(r"[\n'\"\\`$]", values["javaOptions"]):
-        problems.add(
-            "javaOptions", "has a quote, backslash, $ or line break, which Flink's scripts take apart"
-        )
+        problems.add("javaOptions", "has a quote, backslash, $ or line break, which Flink's scripts take apart")
 
     def memory(key: str, least: int) -> int:
         size = problems.catch(key, lambda: sizing.mib(values[key]), least)
@@ -328,9 +310,7 @@ def _cidrs(values: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:
             problems.add("operatorCidrs", f"{text!r} is not a network: wanted one such as 198.51.100.0/24")
             continue
         if network.prefixlen == 0:
-            problems.add(
-                "operatorCidrs", f"{text} is the whole internet: wanted the networks of your operators"
-            )
+            problems.add("operatorCidrs", f"{text} is the whole internet: wanted the networks of your operators")
         good.append(str(network))
     if not values["operatorCidrs"]:
         problems.add("operatorCidrs", "is missing: wanted the networks that may reach SSH and the web UI")
@@ -388,18 +368,14 @@ def _official(name: str, version: str, problems: Problems) -> tuple[str, tuple[s
     return f"https://archive.apache.org/dist/{path}", ("sha512", ".sha512")
 
 
-def _config(
-    key: str, values: Mapping[str, Any], owned: re.Pattern[str], problems: Problems
-) -> dict[str, Any]:
+def _config(key: str, values: Mapping[str, Any], owned: re.Pattern[str], problems: Problems) -> dict[str, Any]:
     """Settings for a file of Flink's or ZooKeeper's, flattened to dotted keys; what the program owns is refused."""
     flat = dict(_flatten(values[key]))
     for name, value in flat.items():
         if name in REMOVED_KEYS:
             problems.add(key, f"{name} is gone in Flink 2.x: wanted {REMOVED_KEYS[name]}")
         elif owned.match(name):
-            problems.add(
-                key, f"{name} is set by this program (see the table of keys in README): leave it out"
-            )
+            problems.add(key, f"{name} is set by this program (see the table of keys in README): leave it out")
         elif value is None or (isinstance(value, str) and "\n" in value):
             problems.add(key, f"{name} has no value that fits on a line")
     return flat
@@ -437,6 +413,4 @@ def _check_sizes(hosts: Sequence[InventoryHost], flink: FlinkSettings, problems:
             )
         elif host.role is Role.TASKMANAGER and wanted < sizing.TASKMANAGER_MINIMUM_MIB:
             least = sizing.TASKMANAGER_MINIMUM_MIB
-            problems.add(
-                key, f"{host.name} has {host.memory_mib} MiB, which leaves {wanted}m: wanted {least}m or more"
-            )
+            problems.add(key, f"{host.name} has {host.memory_mib} MiB, which leaves {wanted}m: wanted {least}m or more")

@@ -49,7 +49,7 @@ def script_text(
     A sequence becomes a bash array. Everything happens in functions called by the last line, so that a connection
     which breaks in the middle of the text runs nothing. Raises ValueError for a file that holds the end marker.
     """
-    lines = [f"# host {host}, step {script}", "set -euo pipefail", f"host={shlex.quote(host)}"]
+    lines = [f"# host {host}, step {script}", "set -euo pipefail", f"host={shlex.quote(host)}", f"step={script}"]
     for name, value in (values or {}).items():
         if isinstance(value, str | int):
             lines.append(f"{name}={shlex.quote(str(value))}")

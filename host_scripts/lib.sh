@@ -12,6 +12,9 @@ die() {
 main() {
   # shellcheck disable=SC2034  # members.sh uses it
   client=${2:-}
+  # An `up` that was cancelled leaves its script running (sudo has another user's processes, which sshd may not end)
+  exec 9>"/run/lock/flink-${step%.sh}${name:+-$name}"
+  flock -w 300 9 || die "another run of step $step does not end; see \`ps\` on the host"
   case "${1:-}" in
     apply | remove) "$1" ;;
     *) die "wanted apply or remove, found '${1:-}'" ;;

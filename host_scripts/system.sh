@@ -1,12 +1,13 @@
 # shellcheck shell=bash disable=SC2154
 # The user that daemons run as, its directories, and kernel settings. On a JobManager also the key that start-cluster.sh logs
 # in with: it is made here and never leaves the host; its public half is printed.
-# Values: role, user, directories. Files: the fingerprint tool, sysctl settings.
+# Values: role, user, directories (the user's), configuration (a directory of root's). Files: the fingerprint tool, sysctl settings.
 
 apply() {
   id "$user" >/dev/null 2>&1 || useradd --system --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
   local directory
   for directory in "${directories[@]}"; do install -d -m 0755 -o "$user" -g "$user" "$directory"; done
+  install -d -m 0755 "$configuration"
   write_files
   # A container may not set vm.*: then its kernel's own value stays
   sysctl -q -e --load /etc/sysctl.d/60-flink.conf 2>/dev/null || true
@@ -22,5 +23,6 @@ remove() {
   delete_files
   local directory
   for directory in "${directories[@]}"; do rm -rf "$directory"; done
+  rm -rf "$configuration"
   if id "$user" >/dev/null 2>&1; then userdel --remove "$user" 2>/dev/null || true; fi
 }

@@ -60,7 +60,7 @@ def folder() -> Path:
 def pack(tree: Path, to: Path) -> None:
     """Pack `tree`, its name the only top-level directory; the same files always make the same bytes.
 
-    With the least compression: the hosts are on this machine, so a smaller file costs more than it saves.
+    Stored, not compressed: the jars are already, and the hosts are on this machine, so a smaller file costs more than it saves.
     """
 
     def same_everywhere(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -73,7 +73,7 @@ def pack(tree: Path, to: Path) -> None:
 
     with (
         to.open("wb") as file,
-        GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed,
+        GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT) as archive,
     ):
         for path in [tree, *sorted(tree.rglob("*"))]:

@@ -18,16 +18,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import yaml
 from pulumi import automation as auto
 
 from lab import console, engine
 from lab.archives import Archives
 from lab.command_plugin import install
+from lab.command_plugin.provider import STAND_IN
 from lab.errors import LabError
 from lab.lab import Lab
 from lab.paths import REPO
+from lab.tasks import CommandError, command
+
+COMMAND_PLUGIN = "v1.2.1"
+"""Of the version that requirements.in pins."""
+
+DOWNLOAD_SECONDS = 20
+"""How long the official plugin may take to arrive: a machine that is cut off should not wait for it."""
 
 SECRET_KEY = "flink:storageSecretKey"
 
@@ -86,13 +93,38 @@ class LabStack:
 
     def environment(self) -> dict[str, str]:
         """Variables that `pulumi` needs to work on this stack from the shell, too."""
-        plugins = install.install(self.folder / "plugins")
+        folders = [self._pulumi.parent, *self._stand_in(), os.environ.get("PATH", "")]
         return {
-            "PATH": os.pathsep.join([str(plugins.parent), str(self._pulumi.parent), os.environ.get("PATH", "")]),
+            "PATH": os.pathsep.join(str(folder) for folder in folders),
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.folder / "passphrase"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
         }
+
+    def _stand_in(self) -> list[Path]:
+        """The folder of the command plugin's stand-in, unless the official plugin is there or can be had.
+
+        That is found out once in a lab's life, so that it never changes the plugin under a stack.
+        """
+        folder = self.folder / "plugins"
+        if not folder.exists():
+            if self._official():
+                return []
+            folder.mkdir(parents=True)
+            console.say(
+                "pulumi", f"pulumi-command {COMMAND_PLUGIN} cannot be downloaded: using the lab's stand-in for it"
+            )
+            install.install(folder)
+        return [folder]
+
+    def _official(self) -> bool:
+        """Whether the official command plugin is installed, now at the latest."""
+        words = [str(self._pulumi), "plugin", "install", "resource", "command", COMMAND_PLUGIN]
+        try:
+            command(words, env={"PULUMI_SKIP_UPDATE_CHECK": "true"}, timeout=DOWNLOAD_SECONDS)
+        except CommandError:
+            return False
+        return True
 
     def _prepare(self) -> None:
         for folder in (self.folder, self.folder / "state", self.project):
@@ -122,7 +154,7 @@ class LabStack:
             opts=auto.LocalWorkspaceOptions(
                 work_dir=str(self.project),
                 env_vars=self.environment(),
-                pulumi_command=_Engine(self._pulumi),
+                pulumi_command=auto.PulumiCommand(root=str(self._pulumi.parent.parent)),
             ),
         )
         self._set_secret(stack)
@@ -148,7 +180,9 @@ class LabStack:
                     raise LabError(
                         f"another pulumi (process {holder}) is working on stack {self.lab.name}; wait for it, or end it"
                     )
-                console.say("pulumi", f"process {holder}, which worked on this stack, was killed; going on where it stopped")
+                console.say(
+                    "pulumi", f"process {holder}, which worked on this stack, was killed; going on where it stopped"
+                )
                 stack.cancel()
                 return
 
@@ -177,7 +211,7 @@ class LabStack:
         return steps.found
 
     def state(self) -> dict[str, Any]:
-        """The stack's state as the engine exports it, secrets encrypted."""
+        """The stack's state as the engine exports it to its owner: secrets can be read in it."""
         deployment = self._open().export_stack().deployment
         return dict(deployment or {})
 
@@ -188,14 +222,6 @@ class LabStack:
         except auto.CommandError as error:
             said = "\n".join(steps.found.diagnostics) or str(error)
             raise LabError(f"pulumi failed for stack {self.lab.name}:\n{said}") from error
-
-
-class _Engine(auto.PulumiCommand):
-    """The engine that the lab found; `version` is asked once."""
-
-    def __init__(self, binary: Path) -> None:
-        super().__init__(root=None if binary.parent.name != "bin" else str(binary.parent.parent))
-        self.command = str(binary)
 
 
 def _program() -> None:
@@ -225,7 +251,7 @@ class _Recorder:
     def _diagnostic(self, diagnostic: auto.DiagnosticEvent) -> None:
         text = diagnostic.message.strip()
         name = (diagnostic.urn or "").rpartition("::")[2]
-        if text and not text.startswith("resource plugin command is expected"):
+        if text and "pulumi-resource-command from $PATH" not in text and STAND_IN not in text:  # said already
             self.found.diagnostics.append(f"{name}: {text}" if name else text)
             if self._show and diagnostic.severity == "warning":
                 console.say("pulumi", text)

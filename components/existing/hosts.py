@@ -14,9 +14,7 @@ class Hosts(pulumi.ComponentResource):
 
     hosts: list[Host]
 
-    def __init__(
-        self, name: str, listed: Sequence[InventoryHost], opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, listed: Sequence[InventoryHost], opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("existing", "Hosts"), name, None, opts)
         self.hosts = [_host(host) for host in listed]
         self.register_outputs({"hosts": [host.name for host in self.hosts]})

@@ -20,9 +20,7 @@ from components.host import Role
 from components.problems import Problems
 
 _HOST_NAME = re.compile(r"^(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
-_DNS_NAME = re.compile(
-    r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", re.I
-)
+_DNS_NAME = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", re.I)
 _HOST_KEY = re.compile(r"^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+=*( .*)?$")
 
 _SSH_FIELDS = {"user": str, "port": int, "privateKeyFile": str}
@@ -100,9 +98,7 @@ class _Reader:
             if key not in known:
                 self.problems.add(f"{where} {key}", f"is unknown; known are {', '.join(sorted(known))}")
             elif not isinstance(value, known[key]) or isinstance(value, bool):
-                self.problems.add(
-                    f"{where} {key}", f"{value!r} has the wrong type: wanted {known[key].__name__}"
-                )
+                self.problems.add(f"{where} {key}", f"{value!r} has the wrong type: wanted {known[key].__name__}")
             else:
                 good[key] = value
         return good
@@ -113,14 +109,10 @@ class _Reader:
         before = len(self.problems.found)
         own = self.fields(where, entry, _HOST_FIELDS)
         if not _HOST_NAME.match(own.get("name", "")):
-            self.problems.add(
-                f"{where} name", f"{name!r} is not a short host name: wanted a-z, 0-9 and -, up to 63"
-            )
+            self.problems.add(f"{where} name", f"{name!r} is not a short host name: wanted a-z, 0-9 and -, up to 63")
         roles = [role.value for role in Role]
         if own.get("role") not in roles:
-            self.problems.add(
-                f"{where} role", f"{own.get('role')!r} is not a role: wanted {', '.join(roles)}"
-            )
+            self.problems.add(f"{where} role", f"{own.get('role')!r} is not a role: wanted {', '.join(roles)}")
         address = self._ip(where, own.get("address"))
         for key, least in (("cpus", 1), ("memoryMiB", 256)):
             if key in own and own[key] < least:
@@ -141,14 +133,10 @@ class _Reader:
         try:
             parsed = ipaddress.ip_address(address or "")
         except ValueError:
-            self.problems.add(
-                f"{where} address", f"{address!r} is not an IP address: wanted one such as 10.0.0.10"
-            )
+            self.problems.add(f"{where} address", f"{address!r} is not an IP address: wanted one such as 10.0.0.10")
             return ""
         if parsed.is_loopback or parsed.is_unspecified or parsed.is_multicast:
-            self.problems.add(
-                f"{where} address", f"{address} cannot be reached by other hosts: wanted the host's own"
-            )
+            self.problems.add(f"{where} address", f"{address} cannot be reached by other hosts: wanted the host's own")
         return str(parsed)
 
     def _login(self, where: str, fields: Mapping[str, Any]) -> Login | None:
@@ -157,9 +145,7 @@ class _Reader:
         if not _DNS_NAME.match(address):
             self._ip(where, address)
         if not fields.get("user"):
-            self.problems.add(
-                f"{where} user", "is missing: wanted a user with passwordless sudo, here or under ssh"
-            )
+            self.problems.add(f"{where} user", "is missing: wanted a user with passwordless sudo, here or under ssh")
         if not 0 < fields.get("port", 22) < 65536:
             self.problems.add(f"{where} port", f"{fields['port']} is out of range: wanted 1 to 65535")
         if not _HOST_KEY.match(fields.get("hostKey", "")):

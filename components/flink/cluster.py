@@ -40,9 +40,7 @@ class Cluster(pulumi.ComponentResource):
         probes = {host.name: node.probe(host, args.settings, child) for host in args.hosts}
         self._probes = list(probes.values())
         self._nodes = {
-            host.name: Node(
-                host.name, NodeArgs(host=host, settings=args.settings, probes=self._probes), child
-            )
+            host.name: Node(host.name, NodeArgs(host=host, settings=args.settings, probes=self._probes), child)
             for host in args.hosts
         }
         keys = [self._nodes[name].public_key for name in self._members.names(Role.JOBMANAGER)]
@@ -74,9 +72,7 @@ class Cluster(pulumi.ComponentResource):
         )
         return [ensemble.ready]
 
-    def _flink_host(
-        self, host: Host, config_yaml: pulumi.Output[str], after: list[remote.Command]
-    ) -> FlinkHostArgs:
+    def _flink_host(self, host: Host, config_yaml: pulumi.Output[str], after: list[remote.Command]) -> FlinkHostArgs:
         return FlinkHostArgs(
             host=host,
             node=self._nodes[host.name],
@@ -124,9 +120,7 @@ class Cluster(pulumi.ComponentResource):
             services.append(TaskManager(host.name, args, pulumi.ResourceOptions(parent=self)).service)
         return services
 
-    def _works(
-        self, machines: dict[str, pulumi.Output[Machine]], services: list[remote.Command]
-    ) -> remote.Command:
+    def _works(self, machines: dict[str, pulumi.Output[Machine]], services: list[remote.Command]) -> remote.Command:
         settings, names = self._args.settings, self._members.names
         host = self._members.of(Role.JOBMANAGER)[0]
         found = [machines[name] for name in names(Role.TASKMANAGER)]
@@ -148,6 +142,4 @@ class Cluster(pulumi.ComponentResource):
             )
         )
         opts = pulumi.ResourceOptions(parent=self, depends_on=services)
-        return step(
-            host, "cluster", stdin, seconds=settings.ready_timeout_seconds + 120, removable=False, opts=opts
-        )
+        return step(host, "cluster", stdin, seconds=settings.ready_timeout_seconds + 120, removable=False, opts=opts)

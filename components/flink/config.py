@@ -38,9 +38,7 @@ class Members:
 
     def of(self, role: Role) -> list[Host]:
         """Hosts of a role, `tm-2` before `tm-10`."""
-        return sorted(
-            (host for host in self.hosts if host.role is role), key=lambda host: (len(host.name), host.name)
-        )
+        return sorted((host for host in self.hosts if host.role is role), key=lambda host: (len(host.name), host.name))
 
 
 def _numbers() -> dict[str, int]:
@@ -158,14 +156,14 @@ def jobmanager_unit(name: str) -> File:
 
 def taskmanager_unit(name: str) -> File:
     """The TaskManager's unit on the host `name`, whose name is also its id: metrics keep their series over restarts."""
-    command = f"/opt/flink/bin/taskmanager.sh start-foreground -D taskmanager.host={name} -D taskmanager.resource-id={name}"
+    command = (
+        f"/opt/flink/bin/taskmanager.sh start-foreground -D taskmanager.host={name} -D taskmanager.resource-id={name}"
+    )
     return _flink_unit(TASKMANAGER, command)
 
 
 def _flink_unit(daemon: Daemon, command: str) -> File:
-    text = render(
-        "flink.service.j2", unit=daemon.unit, title=daemon.title, inputs=daemon.inputs, command=command
-    )
+    text = render("flink.service.j2", unit=daemon.unit, title=daemon.title, inputs=daemon.inputs, command=command)
     return File(path=_unit_path(daemon.unit), text=text)
 
 

@@ -47,9 +47,7 @@ def text(
     return script_text(host.name, "members.sh", values, files)
 
 
-def _trust(
-    account: str, members: config.Members, masters: Sequence[str], public_keys: Sequence[str]
-) -> list[File]:
+def _trust(account: str, members: config.Members, masters: Sequence[str], public_keys: Sequence[str]) -> list[File]:
     """SSH from the JobManagers, and from nowhere else, so that start-cluster.sh works; every host key is known beforehand."""
     home, owner = f"/var/lib/{account}/.ssh", f"{account}:{account}"
     source = f'from="{",".join(masters)}",restrict,pty'
@@ -75,7 +73,5 @@ def join(
     """Tell a host about the others; runs again when one comes or goes, and restarts nothing."""
     addresses = pulumi.Output.all(**{member.name: member.address for member in members.hosts})
     keys = pulumi.Output.all(*public_keys)
-    stdin = pulumi.Output.all(addresses, keys).apply(
-        lambda known: text(host, settings, members, known[0], known[1])
-    )
+    stdin = pulumi.Output.all(addresses, keys).apply(lambda known: text(host, settings, members, known[0], known[1]))
     return step(host, "members", stdin, opts=opts)

@@ -14,10 +14,9 @@ from components.host import Host, Role
 from components.remote import SCRIPTS, File, script_text, step
 from settings import Archive, FlinkSettings
 
-FLINK_DIRECTORIES = (
-    "/etc/flink", "/var/log/flink", "/var/lib/flink/tmp", "/var/lib/flink/upload", "/var/lib/flink/pids",
-)  # fmt: skip
-ZOOKEEPER_DIRECTORIES = ("/etc/zookeeper", "/var/log/zookeeper", "/var/lib/zookeeper/data")
+# Owned by the daemons' user; their configuration, /etc/flink and /etc/zookeeper, is root's
+FLINK_DIRECTORIES = ("/var/log/flink", "/var/lib/flink/tmp", "/var/lib/flink/upload", "/var/lib/flink/pids")
+ZOOKEEPER_DIRECTORIES = ("/var/lib/zookeeper/data",)
 
 
 def user(role: Role) -> str:
@@ -123,6 +122,7 @@ class Node(pulumi.ComponentResource):
             "role": role.value,
             "user": user(role),
             "directories": directories,
+            "configuration": f"/etc/{user(role)}",
         }
         self.system = step(host, "system", script_text(host.name, "system.sh", values, files), opts=child)
         self.java = install(host, args.settings.java, "bin/java", child)

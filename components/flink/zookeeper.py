@@ -55,9 +55,7 @@ class ZooKeeper(pulumi.ComponentResource):
             script_text(host.name, "files.sh", {"what": "configuration"}, files),
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=node.system)),
         )
-        wants = daemon.wants(
-            zookeeper=settings.zookeeper.version, java=settings.java.version, config=files[0].text
-        )
+        wants = daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=files[0].text)
         return daemon.run(
             host,
             config.ZOOKEEPER,
@@ -70,9 +68,7 @@ class ZooKeeper(pulumi.ComponentResource):
             ),
         )
 
-    def _complete(
-        self, servers: list[Host], args: ZooKeeperArgs, services: list[remote.Command]
-    ) -> remote.Command:
+    def _complete(self, servers: list[Host], args: ZooKeeperArgs, services: list[remote.Command]) -> remote.Command:
         stdin = daemon.generation(services).apply(
             lambda generation: script_text(
                 servers[0].name,

@@ -36,7 +36,10 @@ SEVEN = ("jm-0", "jm-1", "tm-0", "tm-1", "zk-0", "zk-1", "zk-2")
 def write_inventory(folder: Path, *hosts: dict[str, Any], ssh: dict[str, Any] | None = None) -> None:
     """An inventory and its key in `folder`; seven ordinary hosts unless others are given."""
     (folder / "key").write_text(PRIVATE_KEY)
-    content = {"ssh": ssh or {"user": "admin", "privateKeyFile": "key"}, "hosts": list(hosts) or [host(n) for n in SEVEN]}
+    content = {
+        "ssh": ssh or {"user": "admin", "privateKeyFile": "key"},
+        "hosts": list(hosts) or [host(n) for n in SEVEN],
+    }
     (folder / "inventory.yaml").write_text(yaml.safe_dump(content))
 
 

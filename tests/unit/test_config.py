@@ -154,7 +154,9 @@ def test_members_change_with_the_list_and_configuration_does_not(tmp_path: Path)
 
 
 def test_values_are_quoted_and_nothing_runs_before_the_last_line() -> None:
-    text = script_text("tm-0", "files.sh", {"what": "a'b; reboot", "list": ["x y", "$z"]}, [File(path="/a b", text="$HOME\n")])
+    text = script_text(
+        "tm-0", "files.sh", {"what": "a'b; reboot", "list": ["x y", "$z"]}, [File(path="/a b", text="$HOME\n")]
+    )
     assert "what='a'\"'\"'b; reboot'" in text
     assert "list=('x y' '$z')" in text
     assert "write_file '/a b' 0644 root:root <<'END_OF_FILE'\n$HOME\nEND_OF_FILE" in text

@@ -155,7 +155,9 @@ def test_other_namespaces_are_not_ours(folder: Path) -> None:
     settings.load({**configuration(folder), "aws:region": "eu-central-1"}, stack="dev")
 
 
-@pytest.mark.parametrize(("text", "mib"), [("1600m", 1600), ("4g", 4096), ("2 GB", 2048), ("1024k", 1), ("1t", 1048576)])
+@pytest.mark.parametrize(
+    ("text", "mib"), [("1600m", 1600), ("4g", 4096), ("2 GB", 2048), ("1024k", 1), ("1t", 1048576)]
+)
 def test_memory_sizes(text: str, mib: int) -> None:
     assert sizing.mib(text) == mib
 

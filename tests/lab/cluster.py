@@ -1,0 +1,179 @@
+"""The cluster of a lab as tests look at it: over REST, over SSH, and through the engine."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lab import archives, flights
+from lab.flights import Options
+from lab.lab import Lab
+from lab.paths import REPO
+from lab.rest import Rest, RestError
+from lab.stack import LabStack
+
+UNITS = ("flink-jobmanager", "flink-taskmanager", "zookeeper")
+T = TypeVar("T")
+
+
+def wait_for(what: str, seconds: float, look: Callable[[], T | None]) -> T:
+    """What `look` returns once it is something; AssertionError, saying what was waited for, after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            found = look()
+        except RestError:
+            found = None
+        if found:
+            return found
+        time.sleep(0.2)  # between two looks
+    raise AssertionError(f"{what}: not within {seconds:.0f} s")
+
+
+@dataclass
+class Cluster:
+    """A lab with a running cluster."""
+
+    lab: Lab
+    archives: archives.Archives
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def stack(self) -> LabStack:
+        """Its stack."""
+        return LabStack(self.lab, self.archives, self.overrides)
+
+    @property
+    def urls(self) -> list[str]:
+        """Where its REST API is."""
+        return flights.jobmanager_urls(self.lab)
+
+    @property
+    def rest(self) -> Rest:
+        """Its REST API."""
+        return Rest(self.urls, ask_seconds=2)
+
+    def hosts(self, role: str) -> list[str]:
+        """Names of the hosts of a role."""
+        return [host.name for host in self.lab.hosts if host.role == role]
+
+    def leader(self) -> str:
+        """The leading JobManager's host."""
+        return wait_for("a leading JobManager", 60, lambda: self.lab.status()["leader"])
+
+    def processes(self) -> dict[str, str]:
+        """Unit on host → which start of which process it is; equal twice means that nothing was restarted."""
+        found = {}
+        for host in self.lab.hosts:
+            shown = self.lab.ssh(
+                host, "systemctl show -p Id,MainPID,ExecMainStartTimestampMonotonic " + " ".join(UNITS)
+            )
+            for block in shown.stdout.strip().split("\n\n"):
+                values = dict(line.split("=", 1) for line in block.splitlines())
+                if values["MainPID"] != "0":
+                    found[f"{host.name} {values['Id']}"] = (
+                        f"{values['MainPID']} {values['ExecMainStartTimestampMonotonic']}"
+                    )
+        return found
+
+    def is_whole(self) -> bool:
+        """Whether all TaskManagers are there with all slots free or in use, and every JobManager answers."""
+        overviews = [Rest([url], ask_seconds=5).get("/overview") for url in self.urls]
+        workers = len(self.hosts("taskmanager"))
+        return all(found["taskmanagers"] == workers and found["slots-total"] == 2 * workers for found in overviews)
+
+    def wait_until_whole(self, seconds: float = 120) -> None:
+        """Wait for `is_whole`."""
+        wait_for("the whole cluster", seconds, self.is_whole)
+
+
+@dataclass
+class SlowJob:
+    """The flights job, throttled so that something can happen to it."""
+
+    cluster: Cluster
+    job_id: str
+    output: str
+
+    @classmethod
+    def start(cls, cluster: Cluster, name: str, seconds: float) -> "SlowJob":
+        """Start it so that it takes about `seconds`, and wait until it has completed three checkpoints."""
+        s3 = cluster.lab.s3
+        output = f"s3://{s3.bucket}/tests/{name}"
+        flights.remove_result(s3, output)
+        options = Options(
+            input=flights.prepare_input(s3),
+            output=output,
+            name=name,
+            records_per_second=flights.FLIGHTS / seconds,
+            checkpoint_seconds=1,
+        )
+        jar = flights.build_jar(cluster.archives)
+        job = cls(cluster, flights.submit(cluster.urls, jar, options, parallelism=2), output)
+        wait_for("three checkpoints", 60, lambda: (job.checkpoint() or 0) >= 3)
+        return job
+
+    def checkpoint(self) -> int | None:
+        """Number of the last completed checkpoint."""
+        completed = self.cluster.rest.get(f"/jobs/{self.job_id}/checkpoints")["latest"]["completed"]
+        return completed["id"] if completed else None
+
+    def restored_from(self) -> int | None:
+        """Number of the checkpoint that the job went on from, if it did."""
+        restored = self.cluster.rest.get(f"/jobs/{self.job_id}/checkpoints")["latest"]["restored"]
+        return restored["id"] if restored else None
+
+    def runs(self) -> bool:
+        """Whether every task runs."""
+        job = self.cluster.rest.get(f"/jobs/{self.job_id}")
+        states = {vertex["status"] for vertex in job["vertices"]}
+        return job["state"] == "RUNNING" and states <= {"RUNNING", "FINISHED"}
+
+    def seconds_until_restored(self, since: float, least: int, bound: float) -> float:
+        """Seconds from `since` until the job runs again from checkpoint `least` or a later one."""
+        wait_for(
+            f"job {self.job_id} running from checkpoint {least} or later",
+            bound,
+            lambda: (self.restored_from() or 0) >= least and self.runs(),
+        )
+        return time.monotonic() - since
+
+    def finish(self) -> None:
+        """Wait for its end; every flight must have been counted once."""
+        flights.wait(self.cluster.urls, self.job_id, 300)
+        flights.check(flights.result(self.cluster.lab.s3, self.output), flights.expected())
+
+
+def run_lab(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
+    """`python -m lab …` as a person starts it, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "lab", *arguments],
+        cwd=REPO,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "NO_COLOR": "1"},
+        **options,
+    )
+
+
+def traces(lab_id: str) -> list[str]:
+    """What of a lab is left on this machine: links, mounts, firewall tables, processes."""
+    found = []
+    for command in (["ip", "-o", "link"], ["nft", "list", "tables"]):
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        found += [line for line in lines if lab_id in line]
+    found += [line for line in Path("/proc/self/mounts").read_text().splitlines() if lab_id in line]
+    for process in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if lab_id.encode() in process.read_bytes():
+                found.append(f"process {process.parent.name}")
+        except OSError:
+            continue
+    return found

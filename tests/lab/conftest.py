@@ -1,0 +1,51 @@
+"""One lab with a cluster for all tests of this folder: made by the commands of the README, and always removed."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import archives, engine
+from lab.lab import Lab
+from tests.lab.cluster import UNITS, Cluster, run_lab
+
+NAME = "test"
+
+
+@pytest.fixture(scope="session")
+def printed() -> dict[str, str]:
+    """What the commands printed, by name."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def cluster(printed: dict[str, str]) -> Iterator[Cluster]:
+    """A cluster made by `python -m lab up --name test`."""
+    lab = Lab(NAME)
+    lab.down()  # an earlier run may have been killed
+    try:
+        made = run_lab("up", "--name", NAME)
+        assert made.stdout
+        lines = []
+        for line in made.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+        printed["up"] = "".join(lines)
+        assert made.wait(timeout=60) == 0, "python -m lab up failed"
+        engine.ensure()
+        yield Cluster(lab, archives.ensure())
+    finally:
+        lab.down()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With a test that fails, show what the daemons logged."""
+    report = yield
+    if report.when == "call" and report.failed and "cluster" in getattr(item, "fixturenames", ()):
+        lab = Lab(NAME)
+        for host in lab.hosts:
+            for unit in UNITS:
+                text = lab.logs(host, unit, lines=25).strip()
+                if "No entries" not in text:
+                    report.sections.append((f"{host.name} {unit}", text))
+    return report
