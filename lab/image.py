@@ -29,6 +29,7 @@ PACKAGES = [
     "iputils-ping",
     "netbase",
 ]
+_LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
 _MAKE_SECONDS = 600
 """Bound for a slow mirror; 30 s is usual (measured, 2 cores)."""
 
@@ -104,7 +105,7 @@ def _authorities() -> list[Path]:
 
 
 def _key(lines: list[str], options: list[str]) -> str:
-    recipe = [SUITES, PACKAGES, _CUSTOMIZE, lines, options, [path.read_text() for path in _authorities()]]
+    recipe = [SUITES, PACKAGES, _LEFT_OUT, _CUSTOMIZE, lines, options, [path.read_text() for path in _authorities()]]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 
@@ -117,10 +118,11 @@ def ensure() -> Path:
 
 
 def _make(lines: list[str], options: list[str], path: Path) -> None:
-    unwanted = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
-    argv = ["mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory", f"--include={','.join(PACKAGES)}"]
+    # In a mount namespace of its own: what mmdebstrap mounts goes with it, even if it is killed.
+    argv = ["unshare", "--mount", "--propagation=private", "--"]
+    argv += ["mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory", f"--include={','.join(PACKAGES)}"]
     argv += [f"--aptopt={option}" for option in [*options, 'Acquire::Languages "none";']]
-    argv += [f"--dpkgopt=path-exclude=/{folder}/*" for folder in unwanted]
+    argv += [f"--dpkgopt=path-exclude=/{folder}/*" for folder in _LEFT_OUT]
     if authorities := _authorities():
         target = "/usr/local/share/ca-certificates"
         argv.append(f"--customize-hook=copy-in {' '.join(str(path) for path in authorities)} {target}")
