@@ -1,6 +1,7 @@
 """The whole configuration of a stack, read once and checked before anything is touched. Components never read config.
 
-What keys there are, with their types and defaults, is written in one place: `config` in Pulumi.yaml. This module adds what
+What keys there are, with their types and defaults, is written in one place: `config` in Pulumi.yaml. This module adds
+what
 a schema cannot say. Every problem is reported, all at once, each with its key, what was found and what is wanted.
 """
 
@@ -138,7 +139,8 @@ def load(
 ) -> Settings:
     """Settings from `namespace:key` → text as Pulumi hands them over, objects as JSON.
 
-    Reads the inventory and the private keys that it names; relative paths start at `root`. Raises ConfigError with every
+    Reads the inventory and the private keys that it names; relative paths start at `root`. Raises ConfigError with
+    every
     problem found.
     """
     problems = Problems()

@@ -1,4 +1,5 @@
-"""Steps on hosts over SSH: the only importer of pulumi_command, so that connection, sudo, quoting, limits and deletion are
+"""Steps on hosts over SSH: the only importer of pulumi_command, so that connection, sudo, quoting, limits and
+deletion are
 decided once.
 
 A step is one idempotent script of `host_scripts/`. Script and values travel on stdin, never in argv, where any user of

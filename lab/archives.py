@@ -60,7 +60,8 @@ def folder() -> Path:
 def pack(tree: Path, to: Path) -> None:
     """Pack `tree`, its name the only top-level directory; the same files always make the same bytes.
 
-    Stored, not compressed: the jars are already, and the hosts are on this machine, so a smaller file costs more than it saves.
+    Stored, not compressed: the jars are already, and the hosts are on this machine, so a smaller file costs more than
+    it saves.
     """
 
     def same_everywhere(entry: tarfile.TarInfo) -> tarfile.TarInfo:

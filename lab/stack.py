@@ -1,7 +1,8 @@
 """This project's program on a lab's hosts, run by the real Pulumi engine.
 
 The Automation API runs `__main__.py` as an inline program: that needs no language host, which is on no package registry
-(docs/decisions). State, passphrase and the stack's whole configuration stay in the lab's folder; the repository's own files
+(docs/decisions). State, passphrase and the stack's whole configuration stay in the lab's folder; the repository's own
+files
 are only read.
 """
 
@@ -41,10 +42,12 @@ SECRET_KEY = "flink:storageSecretKey"
 
 @dataclass
 class Steps:
-    """What an operation did: kind by resource name, and how long each step took in seconds."""
+    """What an operation did: kind by resource name, and from when to when each step ran (seconds from the
+    beginning).
+    """
 
     operations: dict[str, str] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     diagnostics: list[str] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
 
@@ -54,7 +57,9 @@ class Steps:
 
 
 def configuration(lab: Lab, archives: Archives, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The stack's configuration without its secret: Pulumi.local.yaml, what the lab knows, then `overrides` (`flink:key`)."""
+    """The stack's configuration without its secret: Pulumi.local.yaml, what the lab knows, then `overrides`
+    (`flink:key`).
+    """
     base: dict[str, Any] = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
     s3 = lab.s3
     known = {
@@ -237,6 +242,7 @@ class _Recorder:
     def __init__(self, *, show: bool) -> None:
         self.found = Steps()
         self._show = show
+        self._start = time.monotonic()
         self._began: dict[str, float] = {}
 
     def event(self, event: auto.EngineEvent) -> None:
@@ -260,9 +266,10 @@ class _Recorder:
         if not step.type.startswith("command:"):
             return
         name, kind = step.urn.rpartition("::")[2], str(getattr(step.op, "value", step.op))
-        seconds = time.monotonic() - self._began.get(step.urn, time.monotonic())
+        now = time.monotonic()
+        began = self._began.get(step.urn, now)
         self.found.operations[name] = kind
         if kind != "same":
-            self.found.seconds[name] = seconds
+            self.found.spans[name] = (began - self._start, now - self._start)
             if self._show:
-                console.say("pulumi", f"{name}: {kind}d, {console.duration(seconds)}")
+                console.say("pulumi", f"{name}: {kind}d, {console.duration(now - began)}")

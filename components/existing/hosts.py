@@ -10,7 +10,9 @@ from components.host import Host, Jump, Ssh
 
 
 class Hosts(pulumi.ComponentResource):
-    """The inventory's hosts as the cluster takes them: `hosts`. Creates nothing; `destroy` leaves the machines alone."""
+    """The inventory's hosts as the cluster takes them: `hosts`. Creates nothing; `destroy` leaves the machines
+    alone.
+    """
 
     hosts: list[Host]
 

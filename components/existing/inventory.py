@@ -26,7 +26,8 @@ _HOST_KEY = re.compile(r"^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+
 _SSH_FIELDS = {"user": str, "port": int, "privateKeyFile": str}
 _JUMP_FIELDS = {**_SSH_FIELDS, "address": str, "hostKey": str}
 _HOST_FIELDS = {
-    **_JUMP_FIELDS, "name": str, "role": str, "sshAddress": str, "cpus": int, "memoryMiB": int, "zone": str, "jump": dict,
+    **_JUMP_FIELDS, "name": str, "role": str, "sshAddress": str, "cpus": int, "memoryMiB": int, "zone": str, "jump":
+    dict,
 }  # fmt: skip
 
 
@@ -57,7 +58,8 @@ class InventoryHost:
 
 
 def load(path: Path, problems: Problems) -> tuple[InventoryHost, ...]:
-    """The hosts that the file at `path` lists, in its order; what is wrong is added to `problems`, and the host left out.
+    """The hosts that the file at `path` lists, in its order; what is wrong is added to `problems`, and the host left
+    out.
 
     Reads the private keys that it names; their relative paths start at the inventory's folder.
     """
@@ -151,8 +153,8 @@ class _Reader:
         if not _HOST_KEY.match(fields.get("hostKey", "")):
             self.problems.add(
                 f"{where} hostKey",
-                f"{fields.get('hostKey')!r} is not a public host key: wanted what `ssh-keyscan -t ed25519 ADDRESS` prints"
-                " after the address, checked against the host's console",
+                f"{fields.get('hostKey')!r} is not a public host key: wanted what `ssh-keyscan -t ed25519 ADDRESS`"
+                " prints after the address, checked against the host's console",
             )
         key = self._private_key(where, fields.get("privateKeyFile"))
         if len(self.problems.found) > before:

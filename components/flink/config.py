@@ -12,7 +12,7 @@ from components.host import Host, Role, Storage
 from components.remote import File
 from settings import FlinkSettings
 
-HEADER = "# Managed by Pulumi: changes are overwritten. See config_templates/config.yaml.j2 for what the keys are there for.\n"
+HEADER = "# Managed by Pulumi: changes are overwritten. config_templates/config.yaml.j2 says what the keys are for.\n"
 
 # What conf/config.yaml of Flink 2.3.0 ships in env.java.opts.all, which a config.yaml of one's own must repeat.
 EXPORTS = (
@@ -135,7 +135,13 @@ class Daemon:
     inputs: tuple[str, ...]
 
 
-FLINK_INPUTS = ("/etc/flink/config.yaml", "/etc/flink/log4j-console.properties", "/etc/flink/credentials.env", "/opt/flink", "/opt/java")  # fmt: skip
+FLINK_INPUTS = (
+    "/etc/flink/config.yaml",
+    "/etc/flink/log4j-console.properties",
+    "/etc/flink/credentials.env",
+    "/opt/flink",
+    "/opt/java",
+)
 ZOOKEEPER_INPUTS = ("/etc/zookeeper/zoo.cfg", "/etc/zookeeper/logback.xml", "/opt/zookeeper", "/opt/java")
 
 

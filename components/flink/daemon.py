@@ -12,7 +12,9 @@ from components.remote import File, script_text, step
 
 
 def wants(**parts: str) -> str:
-    """What a daemon is to run, in a line: short values as they are, long ones as a hash. Its change runs the step again."""
+    """What a daemon is to run, in a line: short values as they are, long ones as a hash. Its change runs the step
+    again.
+    """
     return " ".join(f"{name}={value if len(value) < 40 else _digest(value)}" for name, value in parts.items())
 
 

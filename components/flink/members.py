@@ -12,6 +12,7 @@ from components.host import Host, Role
 from components.remote import File, script_text, step
 from settings import FlinkSettings
 
+PROFILE = "set -a\n[ ! -r /etc/flink/credentials.env ] || . /etc/flink/credentials.env\nset +a\n"
 SSH_CONFIG = "Host *\n  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 10\n"
 
 
@@ -48,7 +49,9 @@ def text(
 
 
 def _trust(account: str, members: config.Members, masters: Sequence[str], public_keys: Sequence[str]) -> list[File]:
-    """SSH from the JobManagers, and from nowhere else, so that start-cluster.sh works; every host key is known beforehand."""
+    """SSH from the JobManagers, and from nowhere else, so that start-cluster.sh works; every host key is known
+    beforehand.
+    """
     home, owner = f"/var/lib/{account}/.ssh", f"{account}:{account}"
     source = f'from="{",".join(masters)}",restrict,pty'
     keys = "".join(f"{source} {key.strip()}\n" for key in public_keys)
@@ -59,7 +62,7 @@ def _trust(account: str, members: config.Members, masters: Sequence[str], public
         File(path=f"{home}/known_hosts", owner=owner, text=known),
         File(path=f"{home}/config", owner=owner, text=SSH_CONFIG),
         # start-cluster.sh runs the daemons from a login shell: there they find the storage's keys
-        File(path=f"/var/lib/{account}/.profile", owner=owner, text="set -a\n[ ! -r /etc/flink/credentials.env ] || . /etc/flink/credentials.env\nset +a\n"),
+        File(path=f"/var/lib/{account}/.profile", owner=owner, text=PROFILE),
     ]  # fmt: skip
 
 

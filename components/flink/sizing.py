@@ -6,10 +6,14 @@ _UNITS = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
 _MEMORY = re.compile(r"^\s*(\d+)\s*([kmgt])(?:b|ib)?\s*$", re.IGNORECASE)
 
 JOBMANAGER_MINIMUM_MIB = 832
-"""Below it Flink refuses its own defaults: metaspace 256, off-heap 128, JVM overhead 192, heap 128, and a little to live."""
+"""Below it Flink refuses its own defaults: metaspace 256, off-heap 128, JVM overhead 192, heap 128, and a little to
+live.
+"""
 
 TASKMANAGER_MINIMUM_MIB = 1024
-"""Below it Flink's defaults leave a task no heap: metaspace 256, overhead 192, framework 256, managed 40 %, network 64."""
+"""Below it Flink's defaults leave a task no heap: metaspace 256, overhead 192, framework 256, managed 40 %, network
+64.
+"""
 
 
 def mib(text: str) -> int:
@@ -21,7 +25,9 @@ def mib(text: str) -> int:
 
 
 def reserve(machine_mib: int) -> int:
-    """MiB to leave to the system: an eighth, at least 384 MiB (kernel, sshd, journald, page cache for archives and logs)."""
+    """MiB to leave to the system: an eighth, at least 384 MiB (kernel, sshd, journald, page cache for archives and
+    logs).
+    """
     return max(384, machine_mib // 8)
 
 

@@ -15,6 +15,10 @@ from components.remote import File, script_text, step
 from settings import FlinkSettings
 
 
+# A server that has no quorum answers, but not with its mode
+SERVES = "timeout 2 bash -c 'exec 3<>/dev/tcp/localhost/{port}; printf srvr >&3; cat <&3' | grep -q ^Mode"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ZooKeeperArgs:
     """The ensemble's servers: `nodes` and `joined` (the step that tells a host of the others) by host name."""
@@ -61,7 +65,7 @@ class ZooKeeper(pulumi.ComponentResource):
             config.ZOOKEEPER,
             config.zookeeper_unit(settings),
             wants,
-            check=f"printf srvr | timeout 2 bash -c 'exec 3<>/dev/tcp/localhost/{ports.number('zk-client')}; cat >&3; cat <&3' | grep -q ^Mode",
+            check=SERVES.format(port=ports.number("zk-client")),
             seconds=settings.ready_timeout_seconds,
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[node.java, args.joined[host.name], release, written, *before]

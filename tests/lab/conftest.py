@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from lab import archives, engine
+from lab.cluster import UNITS, Cluster
 from lab.lab import Lab
-from tests.lab.cluster import UNITS, Cluster, run_lab
+from tests.lab.commands import run_lab
 
 NAME = "test"
 

@@ -1,4 +1,6 @@
-"""What `make up` has made: every daemon, its version, its configuration, the firewall, the job's result, and no secret."""
+"""What `make up` has made: every daemon, its version, its configuration, the firewall, the job's result, and no
+secret.
+"""
 
 import json
 import socket
@@ -8,8 +10,8 @@ import pytest
 import yaml
 
 from lab import flights
+from lab.cluster import Cluster, wait_for
 from lab.rest import Rest
-from tests.lab.cluster import Cluster, wait_for
 
 CLASSES = {
     "jobmanager": "StandaloneSessionClusterEntrypoint",

@@ -1,11 +1,13 @@
-"""What fails, and what becomes of a job that runs meanwhile: it goes on from its last checkpoint, and counts every flight once."""
+"""What fails, and what becomes of a job that runs meanwhile: it goes on from its last checkpoint, and counts every
+flight once.
+"""
 
 import os
 import time
 
 import pytest
 
-from tests.lab.cluster import Cluster, SlowJob, wait_for
+from lab.cluster import Cluster, SlowJob, wait_for
 
 BUDGET = 15
 """`failoverSeconds` of the lab."""

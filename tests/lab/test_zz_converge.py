@@ -1,11 +1,27 @@
-"""Interrupted, taken away, made again: it always ends in the same cluster. Last of its folder, since it takes the cluster apart."""
+"""Interrupted, taken away, made again: it always ends in the same cluster. Last of its folder, since it takes the
+cluster apart.
+"""
 
 import os
 import signal
 import subprocess
 
+from lab.cluster import Cluster
 from lab.lab import Lab
-from tests.lab.cluster import Cluster, run_lab, traces
+from tests.lab.commands import run_lab, traces
+
+
+LEFT = """
+ls -d /opt/java* /opt/flink* /opt/zookeeper* /etc/flink* /etc/zookeeper* /var/lib/flink /var/lib/zookeeper 2>/dev/null
+ls -d /etc/systemd/system/flink* /etc/systemd/system/zookeeper* /usr/local/lib/flink/* 2>/dev/null
+id flink 2>/dev/null
+id zookeeper 2>/dev/null
+grep -n flink /etc/hosts
+sudo -n nft list tables | grep flink
+pgrep -l java
+true
+"""
+"""Prints what of a cluster is on a host."""
 
 
 def finish(process: "subprocess.Popen[str]", seconds: float) -> tuple[int, str]:
@@ -37,12 +53,7 @@ def interrupt(cluster: Cluster, steps: int, number: signal.Signals) -> int:
 def test_destroy_takes_everything_off_the_hosts(cluster: Cluster) -> None:
     cluster.stack.destroy()
     for host in cluster.lab.hosts:
-        left = cluster.lab.ssh(
-            host,
-            "ls -d /opt/java* /opt/flink* /opt/zookeeper* /etc/flink* /etc/zookeeper* /var/lib/flink /var/lib/zookeeper "
-            "/etc/systemd/system/flink* /etc/systemd/system/zookeeper* 2>/dev/null; id flink 2>/dev/null; "
-            "id zookeeper 2>/dev/null; grep -n flink /etc/hosts; sudo -n nft list tables | grep flink; pgrep -l java; true",
-        ).stdout
+        left = cluster.lab.ssh(host, LEFT).stdout
         assert left == "", f"{host.name}: {left}"
 
 

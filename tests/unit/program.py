@@ -1,4 +1,6 @@
-"""A stack as unit tests use it: an inventory of seven hosts in a folder, its configuration, and the program under Pulumi's mocks."""
+"""A stack as unit tests use it: an inventory of seven hosts in a folder, its configuration, and the program under
+Pulumi's mocks.
+"""
 
 import json
 from dataclasses import dataclass, field

@@ -20,7 +20,13 @@ from components.remote import File, script_text
 from tests.unit.program import load, write_inventory
 
 GOLDEN = Path(__file__).parent / "golden"
-STORAGE = Storage(uri="s3://flink/dev", plugin="flink-s3-fs-native", region="eu-central-1", endpoint="http://10.9.9.1:7070", path_style=True)  # fmt: skip
+STORAGE = Storage(
+    uri="s3://flink/dev",
+    plugin="flink-s3-fs-native",
+    region="eu-central-1",
+    endpoint="http://10.9.9.1:7070",
+    path_style=True,
+)
 
 
 @pytest.fixture
@@ -42,7 +48,8 @@ def test_golden_texts(seven) -> None:
     addresses = {host.name: str(host.address) for host in cluster.hosts}
     by_role = {role: [addresses[name] for name in cluster.names(role)] for role in Role}
     golden("jobmanager-config.yaml", config.config_yaml(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600))
-    golden("taskmanager-config.yaml", config.config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2))  # fmt: skip
+    taskmanager = config.config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
+    golden("taskmanager-config.yaml", taskmanager)
     golden("masters", config.masters(cluster))
     golden("workers", config.workers(cluster))
     golden("zoo.cfg", config.zoo_cfg(settings, cluster))
@@ -71,8 +78,12 @@ def test_no_configuration_holds_a_credential(seven) -> None:
 def test_every_port_that_flink_opens_is_fixed(seven) -> None:
     settings, cluster = seven
     jobmanager = yaml.safe_load(config.config_yaml(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600))
-    taskmanager = yaml.safe_load(config.config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2))  # fmt: skip
-    of_jobmanager = {"jobmanager.rpc.port", "high-availability.jobmanager.port", "blob.server.port", "rest.port", "rest.bind-port"}  # fmt: skip
+    text = config.config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
+    taskmanager = yaml.safe_load(text)
+    of_jobmanager = {
+        *("jobmanager.rpc.port", "high-availability.jobmanager.port", "blob.server.port"),
+        *("rest.port", "rest.bind-port"),
+    }
     of_both = {"metrics.internal.query-service.port", "metrics.reporter.prom.port"}
     table = {port.number for port in ports.TABLE}
     for keys, found in (

@@ -103,7 +103,7 @@ def differing(before: dict[str, Recorded], after: dict[str, Recorded]) -> set[st
 
 def test_a_taskmanager_setting_runs_nothing_on_other_hosts(folder: Path) -> None:
     after = run(folder, taskManagerConfig={"taskmanager.network.retries": 3})
-    steps = {name for name in differing(run(folder), after)}
+    steps = differing(run(folder), after)
     assert steps == {"tm-0-config", "tm-0-service", "tm-1-config", "tm-1-service", "jm-0-cluster"}
 
 

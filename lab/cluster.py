@@ -1,18 +1,15 @@
-"""The cluster of a lab as tests look at it: over REST, over SSH, and through the engine."""
+"""The cluster of a lab as tests and benchmarks look at it: over REST, over SSH, and through the engine."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from lab import archives, flights
+from lab.errors import LabError
 from lab.flights import Options
+from lab.flights_data import FLIGHTS
 from lab.lab import Lab
-from lab.paths import REPO
 from lab.rest import Rest, RestError
 from lab.stack import LabStack
 
@@ -21,7 +18,7 @@ T = TypeVar("T")
 
 
 def wait_for(what: str, seconds: float, look: Callable[[], T | None]) -> T:
-    """What `look` returns once it is something; AssertionError, saying what was waited for, after `seconds`."""
+    """What `look` returns once it is something; LabError, saying what was waited for, after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -31,7 +28,7 @@ def wait_for(what: str, seconds: float, look: Callable[[], T | None]) -> T:
         if found:
             return found
         time.sleep(0.2)  # between two looks
-    raise AssertionError(f"{what}: not within {seconds:.0f} s")
+    raise LabError(f"{what}: not within {seconds:.0f} s")
 
 
 @dataclass
@@ -63,7 +60,7 @@ class Cluster:
 
     def leader(self) -> str:
         """The leading JobManager's host."""
-        return wait_for("a leading JobManager", 60, lambda: self.lab.status()["leader"])
+        return str(wait_for("a leading JobManager", 60, lambda: self.lab.status()["leader"]))
 
     def processes(self) -> dict[str, str]:
         """Unit on host → which start of which process it is; equal twice means that nothing was restarted."""
@@ -109,7 +106,7 @@ class SlowJob:
             input=flights.prepare_input(s3),
             output=output,
             name=name,
-            records_per_second=flights.FLIGHTS / seconds,
+            records_per_second=FLIGHTS / seconds,
             checkpoint_seconds=1,
         )
         jar = flights.build_jar(cluster.archives)
@@ -146,34 +143,3 @@ class SlowJob:
         """Wait for its end; every flight must have been counted once."""
         flights.wait(self.cluster.urls, self.job_id, 300)
         flights.check(flights.result(self.cluster.lab.s3, self.output), flights.expected())
-
-
-def run_lab(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
-    """`python -m lab …` as a person starts it, in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-u", "-m", "lab", *arguments],
-        cwd=REPO,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "NO_COLOR": "1"},
-        **options,
-    )
-
-
-def traces(lab_id: str) -> list[str]:
-    """What of a lab is left on this machine: links, mounts, firewall tables, processes."""
-    found = []
-    for command in (["ip", "-o", "link"], ["nft", "list", "tables"]):
-        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-        found += [line for line in lines if lab_id in line]
-    found += [line for line in Path("/proc/self/mounts").read_text().splitlines() if lab_id in line]
-    for process in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if lab_id.encode() in process.read_bytes():
-                found.append(f"process {process.parent.name}")
-        except OSError:
-            continue
-    return found

@@ -1,0 +1,1 @@
+"""Measured comparisons on lab hosts, printed as ratios: `python -m bench`."""

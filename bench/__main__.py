@@ -1,0 +1,151 @@
+"""`python -m bench`: seconds of `up` by phase, of a no-change `up`, of a failover; and the same work by plain
+parallel ssh.
+
+Everything is compared within one run, in turns and from freshly booted hosts, since the machine has neighbours: the
+ratio is the
+result, the seconds are for reading. It makes a lab of its own and removes it.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from bench import plain_ssh
+from lab import archives, console, engine, image
+from lab.cluster import Cluster, SlowJob
+from lab.errors import LabError
+from lab.lab import Lab
+from lab.stack import Steps
+
+NAME = "bench"
+FAILOVER_BOUND = 60.0
+
+
+@dataclass
+class Figures:
+    """What was measured, in seconds: a list has an entry a round."""
+
+    up: list[float] = field(default_factory=list)
+    ssh: list[float] = field(default_factory=list)
+    no_change: list[float] = field(default_factory=list)
+    failover: list[float] = field(default_factory=list)
+    phases: list[dict[str, float]] = field(default_factory=list)
+    loads: list[float] = field(default_factory=list)
+
+
+def timed(what: str, work: Callable[[], object]) -> float:
+    """Seconds that it takes, with a line."""
+    with console.step("bench", f"{what} (load {os.getloadavg()[0]:.1f})"):
+        began = time.monotonic()
+        work()
+        return time.monotonic() - began
+
+
+def fresh(lab: Lab) -> None:
+    """Hosts that have just booted and have nothing on them."""
+    lab.down()
+    lab.up(workers=2)
+
+
+def phases(steps: Steps) -> dict[str, float]:
+    """Seconds from the first beginning to the last end of each kind of step, in the order of their beginnings."""
+    spans: dict[str, tuple[float, float]] = {}
+    for name, (began, ended) in steps.spans.items():
+        kind = name.rpartition("-")[2]
+        known = spans.get(kind, (began, ended))
+        spans[kind] = (min(known[0], began), max(known[1], ended))
+    return {kind: ended - began for kind, (began, ended) in sorted(spans.items(), key=lambda item: item[1][0])}
+
+
+def measure(lab: Lab, rounds: int, failovers: int) -> Figures:
+    """Everything, in turns."""
+    found = Figures()
+    inputs = archives.ensure()
+    for _ in range(rounds):
+        fresh(lab)
+        cluster = Cluster(lab, inputs)
+        steps: list[Steps] = []
+        found.loads.append(os.getloadavg()[0])
+        found.up.append(timed("up by Pulumi", partial(_up, cluster, steps)))
+        found.phases.append(phases(steps[0]))
+        found.no_change.append(timed("up with no change", cluster.stack.up))
+        todo = plain_ssh.steps(cluster.stack.state())
+        if len(found.failover) < failovers:
+            found.failover += [failover(cluster, number) for number in range(failovers)]
+        fresh(lab)
+        found.loads.append(os.getloadavg()[0])
+        found.ssh.append(timed("the same by plain parallel ssh", partial(plain_ssh.run, lab, todo)))
+    return found
+
+
+def _up(cluster: Cluster, steps: list[Steps]) -> None:
+    steps.append(cluster.stack.up())
+
+
+def failover(cluster: Cluster, number: int) -> float:
+    """Seconds from kill -9 of the leading JobManager until the job runs again from its last checkpoint."""
+    cluster.wait_until_whole()
+    job = SlowJob.start(cluster, f"failover-{number}", 60)
+    checkpoint = job.checkpoint() or 0
+    began = time.monotonic()
+    cluster.lab.kill(cluster.leader(), "flink-jobmanager")
+    seconds = job.seconds_until_restored(began, checkpoint, FAILOVER_BOUND)
+    console.say("bench", f"failover {number + 1}: {seconds:.1f} s")
+    job.finish()
+    return seconds
+
+
+def show(found: Figures) -> None:
+    """Print the figures."""
+
+    def row(what: str, values: Sequence[float]) -> str:
+        shown = "  ".join(f"{value:6.1f}" for value in values)
+        return f"{what:<44}{statistics.median(values):8.1f} s   ({shown})" if values else f"{what:<44}  not measured"
+
+    by_round = " ".join(f"{up / ssh:.2f}" for up, ssh in zip(found.up, found.ssh, strict=True))
+    lines = ["", row("up by Pulumi, from booted hosts", found.up)]
+    for kind in found.phases[0]:
+        lines.append(row(f"    {kind}", [phase.get(kind, 0.0) for phase in found.phases]))
+    lines += [
+        row("the same by plain parallel ssh", found.ssh),
+        row("up with no change", found.no_change),
+        row("failover: kill -9 of the leader to job running", found.failover),
+        f"load averages (1 min) at the starts: {' '.join(f'{load:.1f}' for load in found.loads)}",
+        f"ratio of up by Pulumi to plain ssh: {statistics.median(found.up) / statistics.median(found.ssh):.2f}"
+        f" (by round: {by_round}; wanted: at most 1.10)",
+    ]
+    console.say("bench", "\n".join(lines))
+
+
+def main() -> int:
+    """Measure and print; the exit status is 1 if it could not be done."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=2, metavar="N", help="of Pulumi and plain ssh in turns (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--failovers", type=int, default=2, metavar="N", help="how many to measure (default: %(default)s)"
+    )
+    chosen = parser.parse_args()
+    lab = Lab(NAME)
+    try:
+        for prepare in (engine.ensure, engine.versitygw, archives.ensure, image.ensure):
+            prepare()
+        show(measure(lab, max(1, chosen.rounds), chosen.failovers))
+    except LabError as error:
+        console.fail("bench", str(error))
+        return 1
+    finally:
+        lab.down()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The limit: the same steps by plain parallel `ssh`, without an engine, state or a plan.
+
+One shell loop a host, all hosts at once, one connection a host for all of its steps (ControlMaster), and a barrier
+where
+hosts depend on each other. Nothing is rendered or decided here: the texts are those that Pulumi ran.
+"""
+
+import json
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.errors import LabError
+from lab.lab import Lab
+
+# What a host does on its own, then what needs the others: ZooKeeper before Flink, Flink before the cluster's check
+PHASES: tuple[tuple[str, ...], ...] = (
+    ("probe",),
+    ("system", "java", "zookeeper", "flink", "config", "credentials"),
+    ("members",),
+    ("zookeeper service",),
+    ("ensemble",),
+    ("flink service",),
+    ("cluster",),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that Pulumi ran: on which host, what, the command and its stdin."""
+
+    host: str
+    what: str
+    create: str
+    stdin: str
+
+
+def steps(deployment: dict[str, Any]) -> list[Step]:
+    """The steps in a stack's exported state."""
+    found = []
+    for resource in deployment["resources"]:
+        if resource["type"] != "command:remote:Command":
+            continue
+        host, _, what = resource["urn"].rpartition("::")[2].rpartition("-")
+        if what == "service":
+            what = "zookeeper service" if "unit=zookeeper\n" in _plain(resource["inputs"]["stdin"]) else "flink service"
+        found.append(Step(host, what, resource["inputs"]["create"], _plain(resource["inputs"]["stdin"])))
+    return found
+
+
+def _plain(value: Any) -> str:
+    """A value as text; secrets come as an object that has it as JSON."""
+    return str(json.loads(value["plaintext"])) if isinstance(value, dict) else str(value)
+
+
+def run(lab: Lab, todo: Sequence[Step]) -> dict[str, float]:
+    """Run the steps; seconds by phase, and `total`. Raises LabError for the first step that fails."""
+    seconds: dict[str, float] = {}
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="bench-") as sockets, ThreadPoolExecutor(len(lab.hosts)) as pool:
+        for phase in PHASES:
+            start = time.monotonic()
+            by_host: defaultdict[str, list[Step]] = defaultdict(list)
+            for what in phase:
+                for step in todo:
+                    if step.what == what:
+                        by_host[step.host].append(step)
+            list(pool.map(lambda host, work=by_host: _on_host(lab, host, work[host], Path(sockets)), by_host))
+            seconds[" ".join(phase)] = time.monotonic() - start
+        for host in lab.hosts:
+            _ssh(lab, host.name, Path(sockets), ["-O", "exit"], "")
+    seconds["total"] = time.monotonic() - began
+    return seconds
+
+
+def _on_host(lab: Lab, host: str, work: Sequence[Step], sockets: Path) -> None:
+    for step in work:
+        done = _ssh(lab, host, sockets, [step.create], step.stdin)
+        if done.returncode:
+            raise LabError(f"{host} {step.what}: {done.stderr.strip()[-2000:]}")
+
+
+def _ssh(lab: Lab, host: str, sockets: Path, words: list[str], text: str) -> "subprocess.CompletedProcess[str]":
+    *options, destination = lab.machine(host).ssh_argv()
+    shared = ["-o", "ControlMaster=auto", "-o", f"ControlPath={sockets}/{host}", "-o", "ControlPersist=600"]
+    argv = [*options, *shared, *(words if words[0] == "-O" else []), destination, *(words if words[0] != "-O" else [])]
+    return subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
