@@ -1,0 +1,90 @@
+"""The tables of the documents that the code already knows: `python docs/keys.py` writes them, a test finds them stale.
+
+In a document a table stands between `<!-- table: NAME -->` and `<!-- end of NAME -->`; the rest is written by hand.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run as a file, Python looks for `components` in docs/
+
+from components import ports  # noqa: E402
+from components.host import Role  # noqa: E402
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _default(entry: dict[str, Any]) -> str:
+    """An empty default says nothing: what it stands for is in the description."""
+    value = entry["default"]
+    if value in ("", [], {}):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def keys() -> str:
+    """Every key of a stack's configuration, from Pulumi.yaml."""
+    declared: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    rows = [
+        (f"`{name}`", f"{entry['type']}{', secret' if entry.get('secret') else ''}", _default(entry), entry["description"])
+        for name, entry in declared.items()
+    ]
+    return _table(["key", "type", "default", "meaning"], rows)
+
+
+def port_table() -> str:
+    """Every port, who listens on it and who may connect, from components/ports.py."""
+    titles = {Role.JOBMANAGER: "JobManager", Role.TASKMANAGER: "TaskManager", Role.ZOOKEEPER: "ZooKeeper"}
+
+    def names(who: Sequence[Role | str]) -> str:
+        return ", ".join(str(titles[Role(each)]) if each in list(Role) else each for each in who)
+
+    rows = [
+        (str(port.number), f"`{port.name}`", names(port.listens), names(port.clients), port.purpose)
+        for port in sorted(ports.TABLE, key=lambda port: (port.number, port.name))
+    ]
+    return _table(["TCP port", "name", "listens", "may connect", "for"], rows)
+
+
+TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
+    "configuration keys": (ROOT / "README.md", keys),
+    "ports": (ROOT / "docs" / "ports.md", port_table),
+}
+"""Where each table stands and what makes it."""
+
+
+def written(name: str) -> str:
+    """The document that the table `name` stands in, with the table as it should be. ValueError without its markers."""
+    path, make = TABLES[name]
+    begin, end = f"<!-- table: {name} -->\n", f"<!-- end of {name} -->\n"
+    text, found = re.subn(
+        f"{re.escape(begin)}.*?{re.escape(end)}",
+        lambda _match: f"{begin}\n{make()}\n{end}",
+        path.read_text(),
+        flags=re.DOTALL,
+    )
+    if found != 1:
+        raise ValueError(f"{path} has {found} places for the table {name!r}: wanted one, between {begin!r} and {end!r}")
+    return text
+
+
+def main() -> None:
+    """Write every table into its document."""
+    for name, (path, _make) in TABLES.items():
+        text = written(name)
+        if text != path.read_text():
+            path.write_text(text)
+            print(f"{path.relative_to(ROOT)}: {name} written")
+
+
+if __name__ == "__main__":
+    main()
