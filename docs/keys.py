@@ -6,6 +6,7 @@ In a document a table stands between `<!-- table: NAME -->` and `<!-- end of NAM
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file, Python looks for `components` in docs/
 
 from components import ports  # noqa: E402
+from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
 
 
@@ -34,10 +36,10 @@ def _default(entry: dict[str, Any]) -> str:
 def keys() -> str:
     """Every key of a stack's configuration, from Pulumi.yaml."""
     declared: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    rows = [
-        (f"`{name}`", f"{entry['type']}{', secret' if entry.get('secret') else ''}", _default(entry), entry["description"])
-        for name, entry in declared.items()
-    ]
+    rows = []
+    for name, entry in declared.items():
+        kind = entry["type"] + (", secret" if entry.get("secret") else "")
+        rows.append((f"`{name}`", kind, _default(entry), entry["description"]))
     return _table(["key", "type", "default", "meaning"], rows)
 
 
@@ -55,8 +57,17 @@ def port_table() -> str:
     return _table(["TCP port", "name", "listens", "may connect", "for"], rows)
 
 
+def timings() -> str:
+    """What some failover budgets come to, from components/flink/failover.py."""
+    budgets = (failover.MINIMUM_SECONDS, 15, 30, 60)
+    made = [failover.timings(seconds) for seconds in budgets]
+    rows = [(f"`{part.name}`", *(str(getattr(each, part.name)) for each in made)) for part in fields(failover.Timings)]
+    return _table(["`failoverSeconds`", *(str(seconds) for seconds in budgets)], rows)
+
+
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "configuration keys": (ROOT / "README.md", keys),
+    "timings": (ROOT / "docs" / "operations.md", timings),
     "ports": (ROOT / "docs" / "ports.md", port_table),
 }
 """Where each table stands and what makes it."""

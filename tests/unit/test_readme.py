@@ -1,0 +1,102 @@
+"""README and docs/ say what is so: tables are fresh, links lead somewhere, commands and fields exist."""
+
+import argparse
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from components import ports
+from components.existing import inventory
+from components.flink import failover
+from docs import keys
+from lab import __main__ as lab_commands
+
+ROOT = keys.ROOT
+README = ROOT / "README.md"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+LAB_COMMANDS = {
+    name
+    for action in lab_commands._parser()._actions
+    if isinstance(action, argparse._SubParsersAction)
+    for name in action.choices
+}
+LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
+
+
+def prose(text: str) -> str:
+    """Markdown without its code blocks and code spans."""
+    return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page: lower case, hyphens for spaces, no other punctuation."""
+    without_code = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(without_code)}
+
+
+@pytest.mark.parametrize("name", keys.TABLES)
+def test_tables_are_what_the_code_says(name: str) -> None:
+    path, _make = keys.TABLES[name]
+    assert keys.written(name) == path.read_text(), f"{path.name} is stale: run `.venv/bin/python docs/keys.py`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_inside_the_repository_resolves(page: Path) -> None:
+    for link in LINK.findall(prose(page.read_text())):
+        if link.startswith(("https://", "http://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_exists(page: Path) -> None:
+    text = page.read_text()
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)make ([a-z]+)\b", text, re.MULTILINE)) <= targets
+    assert set(re.findall(r"python -m lab ([a-z]+)", text)) <= LAB_COMMANDS
+    for module in re.findall(r"python (docs/\w+\.py)", text):
+        assert (ROOT / module).exists(), module
+
+
+def test_every_command_of_the_lab_is_told() -> None:
+    assert set(re.findall(r"python -m lab ([a-z]+)", README.read_text())) == LAB_COMMANDS
+
+
+def test_every_field_of_the_inventory_is_told() -> None:
+    section = README.read_text().partition("### 2. Inventory")[2].partition("### 3. Stack")[0]
+    assert set(inventory._HOST_FIELDS) <= set(re.findall(r"`(\w+)`", section))
+
+
+def test_the_picture_has_the_ports_of_the_table() -> None:
+    picture = (ROOT / "docs/images/cluster.svg").read_text()
+    shown = {int(number) for number in re.findall(r'class="port">(\d+)<', picture)}
+    assert shown == {port.number for port in ports.TABLE}
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs/decisions"
+    listed = re.findall(r"\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text())
+    assert listed == sorted(path.name for path in folder.glob("0*.md"))
+
+
+def test_the_worked_example_of_the_failover_budget_is_right() -> None:
+    example = (ROOT / "docs/operations.md").read_text().partition("Worked example, 15 s")[2].partition("\n\n")[0]
+    found = failover.timings(15)
+    for told in (
+        f"session is {found.session_timeout} ms",
+        f"tick {found.session_timeout} / 6 = {found.tick_time} ms",
+        f"= {found.init_limit} ticks",
+        f"= {found.sync_limit} ticks",
+    ):
+        assert told in " ".join(example.split())
+
+
+def test_the_license_is_the_unchanged_apache_license() -> None:
+    digest = subprocess.run(["sha256sum", ROOT / "LICENSE"], capture_output=True, text=True, check=True).stdout[:64]
+    assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
