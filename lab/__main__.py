@@ -124,10 +124,12 @@ def _table(found: dict[str, Any]) -> list[str]:
 
 
 def _ssh(args: argparse.Namespace) -> int:
-    argv = Lab(args.name).machine(args.host).ssh_argv()
+    machine = Lab(args.name).machine(args.host)
+    argv = machine.ssh_argv()
     if not args.command and sys.stdin.isatty():
         argv.insert(1, "-t")
-    os.execvp(argv[0], [*argv, *(["--", *args.command] if args.command else [])])
+    argv += ["--", *args.command] if args.command else []
+    os.execvpe(argv[0], argv, machine.ssh_environment())
 
 
 def _logs(args: argparse.Namespace) -> int:

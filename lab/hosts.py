@@ -257,6 +257,10 @@ class Machine:
         flags = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
         return ["ssh", "-F", "none", "-i", str(self.private_key), *flags, f"{ADMIN}@{self.host.address}"]
 
+    def ssh_environment(self) -> dict[str, str]:
+        """The environment for `ssh`: the lab's mark, so that `down` ends what a killed command has left waiting."""
+        return {**os.environ, processes.MARK: f"{self.lab_id}/ssh"}
+
     def ssh(
         self, command: str | list[str], stdin: str | None = None, timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
@@ -264,7 +268,9 @@ class Machine:
         text = command if isinstance(command, str) else shlex.join(command)
         argv = [*self.ssh_argv(), "--", text]
         try:
-            return subprocess.run(argv, input=stdin or "", capture_output=True, text=True, timeout=timeout)
+            return subprocess.run(
+                argv, input=stdin or "", capture_output=True, text=True, timeout=timeout, env=self.ssh_environment()
+            )
         except subprocess.TimeoutExpired as expired:
             output = expired.stdout.decode(errors="replace") if isinstance(expired.stdout, bytes) else ""
             return subprocess.CompletedProcess(argv, 255, output, f"no end within {timeout:.0f} s")
