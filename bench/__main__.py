@@ -8,6 +8,7 @@ result, the seconds are for reading. It makes a lab of its own and removes it.
 
 import argparse
 import os
+import shutil
 import statistics
 import sys
 import time
@@ -47,9 +48,9 @@ def timed(what: str, work: Callable[[], object]) -> float:
 
 
 def fresh(lab: Lab) -> None:
-    """Hosts that have just booted and have nothing on them."""
-    lab.down()
-    lab.up(workers=2)
+    """Hosts that have just booted and have nothing on them, with the names, keys and S3 server of those before."""
+    lab.up(workers=0, jobmanagers=0, zookeepers=0)
+    lab.up(workers=2, jobmanagers=2, zookeepers=3)
 
 
 def phases(steps: Steps) -> dict[str, float]:
@@ -68,7 +69,9 @@ def measure(lab: Lab, rounds: int, failovers: int) -> Figures:
     inputs = archives.ensure()
     for _ in range(rounds):
         fresh(lab)
+        shutil.rmtree(lab.dir / "pulumi", ignore_errors=True)
         cluster = Cluster(lab, inputs)
+        cluster.stack.prepare()
         steps: list[Steps] = []
         found.loads.append(os.getloadavg()[0])
         found.up.append(timed("up by Pulumi", partial(_up, cluster, steps)))
@@ -91,9 +94,9 @@ def failover(cluster: Cluster, number: int) -> float:
     """Seconds from kill -9 of the leading JobManager until the job runs again from its last checkpoint."""
     cluster.wait_until_whole()
     job = SlowJob.start(cluster, f"failover-{number}", 60)
-    checkpoint = job.checkpoint() or 0
+    checkpoint, leader = job.checkpoint() or 0, cluster.leader()
     began = time.monotonic()
-    cluster.lab.kill(cluster.leader(), "flink-jobmanager")
+    cluster.lab.kill(leader, "flink-jobmanager")
     seconds = job.seconds_until_restored(began, checkpoint, FAILOVER_BOUND)
     console.say("bench", f"failover {number + 1}: {seconds:.1f} s")
     job.finish()

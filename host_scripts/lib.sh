@@ -83,27 +83,38 @@ install_archive() {
   fi
 }
 
-# The directory appears whole or not at all, whatever interrupts this.
+# The directory appears whole and verified, or not at all, whatever interrupts this.
 fetch_archive() {
   local url=$1 kind=${2%%:*} wanted=${2#*:} home=$3 work found
   work=$(mktemp -d "/opt/.fetch.XXXXXX")
   # shellcheck disable=SC2064  # the directory of now
   trap "rm -rf '$work'" EXIT
-  curl -fsSL --retry 5 --retry-connrefused --connect-timeout 10 -o "$work/archive" "$url" ||
-    die "cannot fetch $url; see that the host reaches it, or name another place in the configuration (flinkUrl, javaUrl, zookeeperUrl)"
   case $wanted in
     http*)
       found=$(curl -fsSL --retry 5 --connect-timeout 10 "$wanted") || die "cannot fetch the checksum $wanted"
       wanted=${found%%[[:space:]]*}
       ;;
   esac
-  found=$("${kind}sum" "$work/archive" | cut -d' ' -f1)
+  unpack "$url" "$kind" "$work" || unpack "$url" "$kind" "$work" ||
+    die "cannot fetch $url; see that the host reaches it, or name another place (flinkUrl, javaUrl, zookeeperUrl)"
+  found=$(cut -d' ' -f1 "$work/digest")
   [ "$found" = "$wanted" ] || die "$url has $kind $found, wanted $wanted: not installed"
-  mkdir "$work/home"
-  tar -xzf "$work/archive" -C "$work/home" --strip-components=1 --no-same-owner
   mv -T "$work/home" "$home"
   rm -rf "$work"
   trap - EXIT
+}
+
+# Downloads, hashes and unpacks in one pass: on a small disk each further pass over some hundred MB costs seconds.
+unpack() {
+  local url=$1 kind=$2 work=$3 hash
+  rm -rf "${work:?}/home" "${work:?}/pipe"
+  mkdir "$work/home"
+  mkfifo "$work/pipe"
+  "${kind}sum" <"$work/pipe" >"$work/digest" &
+  hash=$!
+  curl -fsSL --retry 5 --retry-connrefused --connect-timeout 10 "$url" | tee "$work/pipe" |
+    tar -xzf - -C "$work/home" --strip-components=1 --no-same-owner || return 1
+  wait "$hash"
 }
 
 # remove_archive NAME: the link and every version.

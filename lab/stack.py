@@ -12,6 +12,7 @@ import json
 import os
 import runpy
 import secrets
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -131,7 +132,7 @@ class LabStack:
             return False
         return True
 
-    def _prepare(self) -> None:
+    def _write_files(self) -> None:
         for folder in (self.folder, self.folder / "state", self.project):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         passphrase = self.folder / "passphrase"
@@ -151,7 +152,7 @@ class LabStack:
         temporary.replace(path)
 
     def _open(self) -> auto.Stack:
-        self._prepare()
+        self._write_files()
         stack = auto.create_or_select_stack(
             stack_name=self.lab.name,
             project_name="flink",
@@ -162,17 +163,27 @@ class LabStack:
                 pulumi_command=auto.PulumiCommand(root=str(self._pulumi.parent.parent)),
             ),
         )
-        self._set_secret(stack)
+        self._set_secret()
         self._unlock(stack)
         return stack
 
-    def _set_secret(self, stack: auto.Stack) -> None:
+    def _set_secret(self) -> None:
         """Encrypt the S3 key into the stack's file once; again only when it is another one."""
         mark = self.folder / "secret.sha256"
         digest = hashlib.sha256(self.lab.s3.secret_key.encode()).hexdigest()
         if mark.exists() and mark.read_text() == digest and SECRET_KEY in self.file.read_text():
             return
-        stack.set_config(SECRET_KEY, auto.ConfigValue(self.lab.s3.secret_key, secret=True))
+        # Over stdin: the Automation API's own set_config would put it into argv, for every user of the machine to read
+        done = subprocess.run(
+            [self._pulumi, "config", "set", SECRET_KEY, "--secret", "--stack", self.lab.name, "--non-interactive"],
+            cwd=self.project,
+            env={**os.environ, **self.environment()},
+            input=self.lab.s3.secret_key,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise LabError(f"pulumi cannot encrypt the S3 key: {done.stderr.strip()}")
         mark.touch(mode=0o600)
         mark.write_text(digest)
 
@@ -192,6 +203,11 @@ class LabStack:
                 return
 
     # Operations
+
+    def prepare(self) -> None:
+        """Make the stack, still empty, and choose its plugins; `up` does it too."""
+        with self._reported(_Recorder(show=False)):
+            self._open()
 
     def up(self) -> Steps:
         """Make the cluster as declared. Raises LabError with what the engine said."""

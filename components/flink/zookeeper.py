@@ -14,7 +14,6 @@ from components.host import Host, Role
 from components.remote import File, script_text, step
 from settings import FlinkSettings
 
-
 # A server that has no quorum answers, but not with its mode
 SERVES = "timeout 2 bash -c 'exec 3<>/dev/tcp/localhost/{port}; printf srvr >&3; cat <&3' | grep -q ^Mode"
 

@@ -10,7 +10,6 @@ from lab.cluster import Cluster
 from lab.lab import Lab
 from tests.lab.commands import run_lab, traces
 
-
 LEFT = """
 ls -d /opt/java* /opt/flink* /opt/zookeeper* /etc/flink* /etc/zookeeper* /var/lib/flink /var/lib/zookeeper 2>/dev/null
 ls -d /etc/systemd/system/flink* /etc/systemd/system/zookeeper* /usr/local/lib/flink/* 2>/dev/null

@@ -80,7 +80,7 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
         ({"flinkConfig": {"jobmanager.heap.size": "1g"}}, "heap.size is gone in Flink 2.x: wanted jobManagerMemory"),
         ({"zookeeperConfig": {"dataDir": "/x"}}, "zookeeperConfig: dataDir is set by this program"),
         ({"readyTimeoutSeconds": 1}, "readyTimeoutSeconds: 1 is out of range"),
-        ({"failoverSeconds": 1000}, "failoverSeconds: 1000 is out of range: wanted 6 to 600"),
+        ({"failoverSeconds": 1000}, "failoverSeconds: 1000 is out of range: wanted 8 to 600"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused(folder: Path, changes: dict[str, Any], told: str) -> None:
