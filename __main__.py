@@ -19,9 +19,7 @@ def main() -> None:
     cluster = Cluster(stack, ClusterArgs(hosts=hosts, storage=place, settings=config.flink))
 
     rest = [
-        pulumi.Output.format("http://{0}:{1}", host.ssh.address, ports.number("rest"))
-        for host in hosts
-        if host.role is Role.JOBMANAGER
+        pulumi.Output.from_input(host.ssh.address).apply(ports.url) for host in hosts if host.role is Role.JOBMANAGER
     ]
     pulumi.export("webUi", rest)
     pulumi.export("hosts", {role.value: [host.name for host in hosts if host.role is role] for role in Role})

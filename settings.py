@@ -8,7 +8,7 @@ a schema cannot say. Every problem is reported, all at once, each with its key, 
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pulumi
 import yaml
 
-from components import naming
+from components import naming, ports
 from components.existing import inventory
 from components.existing.inventory import InventoryHost
 from components.flink import failover, sizing
@@ -25,6 +25,7 @@ from components.problems import Problems
 
 ROOT = Path(__file__).resolve().parent
 PROJECT = "flink"
+SECRET_KEY = "storageSecretKey"
 
 STORAGE_PLUGINS = ("flink-s3-fs-native", "flink-s3-fs-presto", "flink-s3-fs-hadoop")
 
@@ -41,7 +42,7 @@ OWNED_ZOOKEEPER_KEYS = re.compile(
     r"^(dataDir|dataLogDir|clientPort.*|tickTime|initLimit|syncLimit|server\..*|admin\..*|4lw\..*)$"
 )
 
-# Keys that old tutorials have and Flink 2.x ignores or refuses, with what to write instead.
+# Keys that Flink 2.x ignores or refuses, or refuses beside what this program sets, with what to write instead.
 REMOVED_KEYS = {
     "jobmanager.heap.size": "jobManagerMemory",
     "taskmanager.heap.size": "taskManagerMemory",
@@ -49,6 +50,8 @@ REMOVED_KEYS = {
     "security.ssl.enabled": "security.ssl.internal.enabled and security.ssl.rest.enabled",
     "cluster.evenly-spread-out-slots": "taskmanager.load-balance.mode",
     "state.backend": "state.backend.type",
+    "jobmanager.memory.flink.size": "jobManagerMemory, the size of the whole process",
+    "taskmanager.memory.flink.size": "taskManagerMemory, the size of the whole process",
 }
 
 _CLUSTER_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -131,24 +134,36 @@ def schema() -> dict[str, dict[str, Any]]:
 def read() -> Settings:
     """Settings of the current stack. Raises ConfigError with every problem found."""
     raw = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
-    return load(raw, stack=pulumi.get_stack(), secret_key=pulumi.Config(PROJECT).get_secret("storageSecretKey"))
+    return load(
+        raw,
+        stack=pulumi.get_stack(),
+        secret_key=pulumi.Config(PROJECT).get_secret(SECRET_KEY),
+        secrets={key for key in schema() if pulumi.runtime.config.is_config_secret(f"{PROJECT}:{key}")},
+    )
 
 
 def load(
-    raw: Mapping[str, str], *, stack: str, secret_key: pulumi.Output[str] | None = None, root: Path = ROOT
+    raw: Mapping[str, str],
+    *,
+    stack: str,
+    secret_key: pulumi.Output[str] | None = None,
+    secrets: Collection[str] = (),
+    root: Path = ROOT,
 ) -> Settings:
     """Settings from `namespace:key` → text as Pulumi hands them over, objects as JSON.
 
-    Reads the inventory and the private keys that it names; relative paths start at `root`. Raises ConfigError with
-    every
-    problem found.
+    `secrets` are the keys that were set as secrets. Reads the inventory and the private keys that it names; relative
+    paths start at `root`. Raises ConfigError with every problem found.
     """
     problems = Problems()
+    for key in sorted(set(secrets) - {SECRET_KEY}):
+        problems.add(key, f"is a secret, and would be written where many can read it: only {SECRET_KEY} may be one")
     values = _values(raw, problems)
     hosts = _hosts(values, root, problems)
     storage = _storage(values, secret_key, problems)
     flink = _flink(values, stack, problems)
     _check_roles(hosts, values, problems)
+    _check_ssh_ports(hosts, flink, problems)
     _check_sizes(hosts, flink, problems)
     if problems.found:
         count = f"{len(problems.found)} problem{'s' if len(problems.found) > 1 else ''}"
@@ -176,7 +191,7 @@ def _typed(key: str, entry: Mapping[str, Any], given: Mapping[str, str], problem
         value = given[key]
     wanted = {"integer": int, "boolean": bool, "array": list, "object": dict}[entry["type"]]
     if type(value) is not wanted:
-        problems.add(key, f"{given[key]!r} has the wrong type: wanted {entry['type']}")
+        problems.add(key, f"{given[key][:40]!r} has the wrong type: wanted {entry['type']}")
         return entry["default"]
     return value
 
@@ -228,6 +243,14 @@ def _check_roles(hosts: Sequence[InventoryHost], values: Mapping[str, Any], prob
         )
 
 
+def _check_ssh_ports(hosts: Sequence[InventoryHost], flink: FlinkSettings, problems: Problems) -> None:
+    """The host firewall lets SSH in on the port of the table; with sshd elsewhere it would lock us out."""
+    for host in hosts:
+        if flink.firewall and host.login.port != ports.number("ssh"):
+            wanted = f"wanted {ports.number('ssh')}, or firewall: false"
+            problems.add(f"inventory host {host.name} port", f"{host.login.port} is not in the port table: {wanted}")
+
+
 def _storage(values: Mapping[str, Any], secret_key: pulumi.Output[str] | None, problems: Problems) -> StorageSettings:
     uri = values["storageUri"].rstrip("/")
     if not _STORAGE_URI.match(uri):
@@ -244,9 +267,12 @@ def _storage(values: Mapping[str, Any], secret_key: pulumi.Output[str] | None, p
     endpoint = values["storageEndpoint"]
     if endpoint and not re.match(r"^https?://[^/\s]+/?$", endpoint):
         problems.add("storageEndpoint", f"{endpoint!r} is not a server's URL: wanted one such as http://10.0.0.5:9000")
-    has_secret = bool(values["storageSecretKey"])
+    for key in ("storageAccessKey", SECRET_KEY):
+        if not re.match(r"^[\x21-\x7e]*$", values[key]) or re.search(r"['\\]", values[key]):
+            problems.add(key, "has a blank, quote, backslash or character beyond ASCII: wanted another key pair")
+    has_secret = bool(values[SECRET_KEY])
     if bool(values["storageAccessKey"]) != has_secret:
-        missing = "storageAccessKey" if has_secret else "storageSecretKey"
+        missing = "storageAccessKey" if has_secret else SECRET_KEY
         problems.add(missing, "is missing: wanted both keys, or neither where the hosts have an instance profile")
     if not values["storageRegion"]:
         problems.add("storageRegion", "is missing: wanted the bucket's region, such as us-east-1")
@@ -265,8 +291,10 @@ def _flink(values: Mapping[str, Any], stack: str, problems: Problems) -> FlinkSe
         problems.add("readyTimeoutSeconds", f"{values['readyTimeoutSeconds']} is out of range: wanted 10 to 3600")
     if values["taskManagerSlots"] < 0:
         problems.add("taskManagerSlots", f"{values['taskManagerSlots']} is out of range: wanted 0 or more")
-    if re.search(r"[\n'\"\\`$]", values["javaOptions"]):
-        problems.add("javaOptions", "has a quote, backslash, $ or line break, which Flink's scripts take apart")
+    if re.search(r"[\n'\"\\`$%]", values["javaOptions"]):
+        problems.add(
+            "javaOptions", "has a quote, backslash, $, % or line break, which Flink's scripts or systemd expand"
+        )
 
     def memory(key: str, least: int) -> int:
         size = problems.catch(key, lambda: sizing.mib(values[key]), least)
@@ -307,7 +335,7 @@ def _cidrs(values: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:
     good = []
     for text in values["operatorCidrs"]:
         try:
-            network = ipaddress.ip_network(text)
+            network = ipaddress.ip_network(text if isinstance(text, str) else "")
         except ValueError:
             problems.add("operatorCidrs", f"{text!r} is not a network: wanted one such as 198.51.100.0/24")
             continue
@@ -375,7 +403,9 @@ def _config(key: str, values: Mapping[str, Any], owned: re.Pattern[str], problem
     flat = dict(_flatten(values[key]))
     for name, value in flat.items():
         if name in REMOVED_KEYS:
-            problems.add(key, f"{name} is gone in Flink 2.x: wanted {REMOVED_KEYS[name]}")
+            problems.add(key, f"{name} cannot be used here: wanted {REMOVED_KEYS[name]}")
+        elif re.search(r"(?i)password|secret|access[.-]?key", name):
+            problems.add(key, f"{name} would be in plain text in the state and on the hosts: leave it out")
         elif owned.match(name):
             problems.add(key, f"{name} is set by this program (see the table of keys in README): leave it out")
         elif value is None or (isinstance(value, str) and "\n" in value):

@@ -33,6 +33,7 @@ class Figures:
 
     up: list[float] = field(default_factory=list)
     ssh: list[float] = field(default_factory=list)
+    shared_ssh: list[float] = field(default_factory=list)
     no_change: list[float] = field(default_factory=list)
     failover: list[float] = field(default_factory=list)
     phases: list[dict[str, float]] = field(default_factory=list)
@@ -80,9 +81,11 @@ def measure(lab: Lab, rounds: int, failovers: int) -> Figures:
         todo = plain_ssh.steps(cluster.stack.state())
         if len(found.failover) < failovers:
             found.failover += [failover(cluster, number) for number in range(failovers)]
-        fresh(lab)
-        found.loads.append(os.getloadavg()[0])
-        found.ssh.append(timed("the same by plain parallel ssh", partial(plain_ssh.run, lab, todo)))
+        for seconds, shared, how in ((found.ssh, False, "a step"), (found.shared_ssh, True, "a host")):
+            fresh(lab)
+            found.loads.append(os.getloadavg()[0])
+            work = partial(plain_ssh.run, lab, todo, shared=shared)
+            seconds.append(timed(f"the same by plain parallel ssh, a connection {how}", work))
     return found
 
 
@@ -103,6 +106,12 @@ def failover(cluster: Cluster, number: int) -> float:
     return seconds
 
 
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """The ratio of the medians, and that of each round."""
+    by_round = " ".join(f"{one / other:.2f}" for one, other in zip(ours, theirs, strict=True))
+    return f"{statistics.median(ours) / statistics.median(theirs):.2f} (by round: {by_round})"
+
+
 def show(found: Figures) -> None:
     """Print the figures."""
 
@@ -110,17 +119,17 @@ def show(found: Figures) -> None:
         shown = "  ".join(f"{value:6.1f}" for value in values)
         return f"{what:<44}{statistics.median(values):8.1f} s   ({shown})" if values else f"{what:<44}  not measured"
 
-    by_round = " ".join(f"{up / ssh:.2f}" for up, ssh in zip(found.up, found.ssh, strict=True))
     lines = ["", row("up by Pulumi, from booted hosts", found.up)]
     for kind in found.phases[0]:
         lines.append(row(f"    {kind}", [phase.get(kind, 0.0) for phase in found.phases]))
     lines += [
-        row("the same by plain parallel ssh", found.ssh),
+        row("the same by plain ssh, a connection a step", found.ssh),
+        row("the same by plain ssh, a connection a host", found.shared_ssh),
         row("up with no change", found.no_change),
         row("failover: kill -9 of the leader to job running", found.failover),
         f"load averages (1 min) at the starts: {' '.join(f'{load:.1f}' for load in found.loads)}",
-        f"ratio of up by Pulumi to plain ssh: {statistics.median(found.up) / statistics.median(found.ssh):.2f}"
-        f" (by round: {by_round}; wanted: at most 1.10)",
+        f"ratio of up to plain ssh: {ratio(found.up, found.ssh)}; wanted: at most 1.10",
+        f"ratio of up to plain ssh with shared connections: {ratio(found.up, found.shared_ssh)}",
     ]
     console.say("bench", "\n".join(lines))
 

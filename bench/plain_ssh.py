@@ -1,14 +1,13 @@
 """The limit: the same steps by plain parallel `ssh`, without an engine, state or a plan.
 
-One shell loop a host, all hosts at once, one connection a host for all of its steps (ControlMaster), and a barrier
-where
-hosts depend on each other. Nothing is rendered or decided here: the texts are those that Pulumi ran.
+One loop a host, all hosts at once, and a barrier where hosts depend on each other. Nothing is rendered or decided here:
+the texts are those that Pulumi ran. Connections are one a step, as a shell script would have it and as Pulumi does; or,
+`shared`, one a host for all of its steps (ControlMaster), which is as fast as ssh can be made.
 """
 
 import json
 import subprocess
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,35 +58,32 @@ def _plain(value: Any) -> str:
     return str(json.loads(value["plaintext"])) if isinstance(value, dict) else str(value)
 
 
-def run(lab: Lab, todo: Sequence[Step]) -> dict[str, float]:
-    """Run the steps; seconds by phase, and `total`. Raises LabError for the first step that fails."""
-    seconds: dict[str, float] = {}
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="bench-") as sockets, ThreadPoolExecutor(len(lab.hosts)) as pool:
+def run(lab: Lab, todo: Sequence[Step], *, shared: bool) -> None:
+    """Run the steps. Raises LabError for the first step that fails."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, ThreadPoolExecutor(len(lab.hosts)) as pool:
+        sockets = Path(folder) if shared else None
         for phase in PHASES:
-            start = time.monotonic()
             by_host: defaultdict[str, list[Step]] = defaultdict(list)
             for what in phase:
                 for step in todo:
                     if step.what == what:
                         by_host[step.host].append(step)
-            list(pool.map(lambda host, work=by_host: _on_host(lab, host, work[host], Path(sockets)), by_host))
-            seconds[" ".join(phase)] = time.monotonic() - start
-        for host in lab.hosts:
-            _ssh(lab, host.name, Path(sockets), ["-O", "exit"], "")
-    seconds["total"] = time.monotonic() - began
-    return seconds
+            list(pool.map(lambda host, work=by_host: _on_host(lab, host, work[host], sockets), by_host))
+        if sockets:
+            for host in lab.hosts:
+                _ssh(lab, host.name, sockets, ["-O", "exit"], "")
 
 
-def _on_host(lab: Lab, host: str, work: Sequence[Step], sockets: Path) -> None:
+def _on_host(lab: Lab, host: str, work: Sequence[Step], sockets: Path | None) -> None:
     for step in work:
         done = _ssh(lab, host, sockets, [step.create], step.stdin)
         if done.returncode:
             raise LabError(f"{host} {step.what}: {done.stderr.strip()[-2000:]}")
 
 
-def _ssh(lab: Lab, host: str, sockets: Path, words: list[str], text: str) -> "subprocess.CompletedProcess[str]":
+def _ssh(lab: Lab, host: str, sockets: Path | None, words: list[str], text: str) -> "subprocess.CompletedProcess[str]":
     *options, destination = lab.machine(host).ssh_argv()
-    shared = ["-o", "ControlMaster=auto", "-o", f"ControlPath={sockets}/{host}", "-o", "ControlPersist=600"]
-    argv = [*options, *shared, *(words if words[0] == "-O" else []), destination, *(words if words[0] != "-O" else [])]
+    if sockets:
+        options += ["-o", "ControlMaster=auto", "-o", f"ControlPath={sockets}/{host}", "-o", "ControlPersist=600"]
+    argv = [*options, *words, destination] if words[0] == "-O" else [*options, destination, *words]
     return subprocess.run(argv, input=text, capture_output=True, text=True, check=False)

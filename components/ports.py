@@ -52,6 +52,11 @@ def number(name: str) -> int:
     return _BY_NAME[name].number
 
 
+def url(address: str) -> str:
+    """URL of the web UI and REST API on a JobManager at `address`, IPv6 in brackets."""
+    return f"http://[{address}]:{number('rest')}" if ":" in address else f"http://{address}:{number('rest')}"
+
+
 def listening(role: Role) -> list[Port]:
     """The ports that hosts of `role` listen on, in the order of the table."""
     return [port for port in TABLE if role in port.listens]

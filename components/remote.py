@@ -40,7 +40,7 @@ def _script(name: str) -> str:
 
 
 def script_text(
-    host: str,
+    host: Host,
     script: str,
     values: Mapping[str, str | int | Sequence[str]] | None = None,
     files: Sequence[File] = (),
@@ -50,7 +50,8 @@ def script_text(
     A sequence becomes a bash array. Everything happens in functions called by the last line, so that a connection
     which breaks in the middle of the text runs nothing. Raises ValueError for a file that holds the end marker.
     """
-    lines = [f"# host {host}, step {script}", "set -euo pipefail", f"host={shlex.quote(host)}", f"step={script}"]
+    lines = [f"# host {host.name}, step {script}", "set -euo pipefail", f"host={host.name}", f"step={script}"]
+    lines.append(f"owner={shlex.quote(f'{host.role} {host.name}')}")
     for name, value in (values or {}).items():
         if isinstance(value, str | int):
             lines.append(f"{name}={shlex.quote(str(value))}")

@@ -1,9 +1,10 @@
 # shellcheck shell=bash disable=SC2154
-# Installs a release: /opt/NAME-VERSION, and /opt/NAME pointing at it. Values: name, version, url, checksum, check.
+# Installs a release: /opt/NAME-VERSION, and /opt/NAME pointing at it. Values: name, version, url, checksum, check (a file
+# that it must have).
 
 apply() {
-  install_archive "$name" "$version" "$url" "$checksum"
-  "/opt/$name/$check" >/dev/null 2>&1 || [ -e "/opt/$name/$check" ] || die "$url is not what it should be: /opt/$name/$check is not there"
+  fetch_release "$name" "$version" "$url" "$checksum" "$check"
+  use_release "$name" "$version"
 }
 
-remove() { remove_archive "$name"; }
+remove() { remove_releases "$name"; }

@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154
 # Installs Flink: its release with /etc/flink as its configuration, and the file system plugin that the storage needs.
-# Values: version, url, checksum, plugin.
+# Values: name (flink), version, url, checksum, check, plugin.
 
 apply() {
-  install_archive flink "$version" "$url" "$checksum"
+  fetch_release flink "$version" "$url" "$checksum" "$check"
   local home=/opt/flink-$version jar
   # Configuration outlives versions, and scripts of every version find it
   if [ ! -L "$home/conf" ]; then
@@ -19,6 +19,8 @@ apply() {
   fi
   # Two plugins for s3:// would be one too many
   find "$home/plugins" -maxdepth 1 -name 'flink-s3-fs-*' ! -name "$plugin" -exec rm -rf {} +
+  # Last: a daemon that restarts in the middle of this must find a version that works
+  use_release flink "$version"
 }
 
-remove() { remove_archive flink; }
+remove() { remove_releases flink; }

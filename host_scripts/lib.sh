@@ -12,13 +12,26 @@ die() {
 main() {
   # shellcheck disable=SC2034  # members.sh uses it
   client=${2:-}
+  # `timeout` ends the step by it; without this the message would name neither the host nor the step
+  trap 'die "step $step was ended: it takes too long, or this up was cancelled; running up again goes on"' TERM
   # An `up` that was cancelled leaves its script running (sudo has another user's processes, which sshd may not end)
-  exec 9>"/run/lock/flink-${step%.sh}${name:+-$name}"
-  flock -w 300 9 || die "another run of step $step does not end; see \`ps\` on the host"
+  install -d -m 0700 /run/flink-steps
+  exec 9>"/run/flink-steps/${step%.sh}${name:+-$name}"
+  flock -w 60 9 || die "an earlier run of step $step is still under way; see \`ps\` on the host, and run up again when it has ended"
   case "${1:-}" in
-    apply | remove) "$1" ;;
+    apply) apply ;;
+    remove) if is_ours; then remove; fi ;;
     *) die "wanted apply or remove, found '${1:-}'" ;;
   esac
+}
+
+# A host that got another name or role belongs to its new steps; Pulumi removes the old ones after it has made the new ones.
+is_ours() {
+  local found
+  found=$(cat /etc/flink-owner 2>/dev/null || echo "$owner")
+  [ "$found" = "$owner" ] && return 0
+  say "this is $found now: nothing of $owner is removed"
+  return 1
 }
 
 changed=()
@@ -42,11 +55,15 @@ write_file() {
 # replace_block FILE LINES: keeps our lines at the top of a file that others write to as well; no lines, no block.
 replace_block() {
   local file=$1 lines=$2 rest
-  rest=$(sed '/^# BEGIN flink$/,/^# END flink$/d' "$file" 2>/dev/null || true)
-  {
+  rest=$(cat "$file") || die "cannot read $file"
+  if grep -q '^# BEGIN flink$' <<<"$rest"; then
+    grep -q '^# END flink$' <<<"$rest" || die "$file has '# BEGIN flink' and no '# END flink': remove that block by hand"
+    rest=$(sed '/^# BEGIN flink$/,/^# END flink$/d' <<<"$rest")
+  fi
+  write_file "$file" 0644 root:root < <(
     [ -z "$lines" ] || printf '# BEGIN flink\n%s\n# END flink\n' "$lines"
     [ -z "$rest" ] || printf '%s\n' "$rest"
-  } | write_file "$file" 0644 root:root
+  )
 }
 
 report() {
@@ -66,27 +83,17 @@ wait_until() {
 # fingerprint PATH...: one hash of what files hold and where links point, to tell whether a daemon runs what is wanted.
 fingerprint() { /usr/local/lib/flink/fingerprint "$@"; }
 
-# install_archive NAME VERSION URL CHECKSUM: /opt/NAME-VERSION, verified, and /opt/NAME pointing at it. Versions stay side by side.
-install_archive() {
-  local name=$1 version=$2 url=$3 checksum=$4 home=/opt/$1-$2 arch
-  if [ ! -d "$home" ]; then
-    arch=$(uname -m | sed 's/^x86_64$/x64/')
-    url=${url//\{arch\}/$arch}
-    checksum=${checksum//\{arch\}/$arch}
-    fetch_archive "$url" "$checksum" "$home"
-    say "$name: installed $version in $home"
-  fi
-  if [ "$(readlink "/opt/$name" || true)" != "$home" ]; then
-    ln -sfn "$home" "/opt/$name.new"
-    mv -fT "/opt/$name.new" "/opt/$name"
-    say "$name: /opt/$name is now $version"
-  fi
-}
-
-# The directory appears whole and verified, or not at all, whatever interrupts this.
-fetch_archive() {
-  local url=$1 kind=${2%%:*} wanted=${2#*:} home=$3 work found
-  work=$(mktemp -d "/opt/.fetch.XXXXXX")
+# fetch_release NAME VERSION URL CHECKSUM CHECK: /opt/NAME-VERSION, whole, verified and with the file CHECK in it, or not at
+# all, whatever interrupts this. Versions stay side by side.
+fetch_release() {
+  local name=$1 home=/opt/$1-$2 url=$3 checksum=$4 check=$5 arch kind wanted found work
+  rm -rf /opt/.fetch."$name".*
+  [ ! -d "$home" ] || return 0
+  arch=$(uname -m | sed 's/^x86_64$/x64/')
+  url=${url//\{arch\}/$arch}
+  checksum=${checksum//\{arch\}/$arch}
+  kind=${checksum%%:*} wanted=${checksum#*:}
+  work=$(mktemp -d "/opt/.fetch.$name.XXXXXX")
   # shellcheck disable=SC2064  # the directory of now
   trap "rm -rf '$work'" EXIT
   case $wanted in
@@ -96,12 +103,15 @@ fetch_archive() {
       ;;
   esac
   unpack "$url" "$kind" "$work" || unpack "$url" "$kind" "$work" ||
-    die "cannot fetch $url; see that the host reaches it, or name another place (flinkUrl, javaUrl, zookeeperUrl)"
+    die "cannot fetch $url; see that the host reaches it, or name another place (${name}Url)"
   found=$(cut -d' ' -f1 "$work/digest")
-  [ "$found" = "$wanted" ] || die "$url has $kind $found, wanted $wanted: not installed"
+  [ "$found" = "$wanted" ] || die "$url has $kind $found, wanted $wanted: not installed (${name}Checksum)"
+  [ -e "$work/home/$check" ] || die "$url is not a release of $name: it has no $check (${name}Url)"
+  touch "$work/home/.installed-by-pulumi"
   mv -T "$work/home" "$home"
   rm -rf "$work"
   trap - EXIT
+  say "$name: installed ${home#/opt/"$name"-} in $home"
 }
 
 # Downloads, hashes and unpacks in one pass: on a small disk each further pass over some hundred MB costs seconds.
@@ -112,12 +122,26 @@ unpack() {
   mkfifo "$work/pipe"
   "${kind}sum" <"$work/pipe" >"$work/digest" &
   hash=$!
-  curl -fsSL --retry 5 --retry-connrefused --connect-timeout 10 "$url" | tee "$work/pipe" |
-    tar -xzf - -C "$work/home" --strip-components=1 --no-same-owner || return 1
+  curl -fsSL --retry 5 --retry-connrefused --connect-timeout 10 --speed-limit 10000 --speed-time 60 "$url" |
+    tee "$work/pipe" | tar -xzf - -C "$work/home" --strip-components=1 --no-same-owner || return 1
   wait "$hash"
 }
 
-# remove_archive NAME: the link and every version.
-remove_archive() {
-  rm -rf "/opt/$1" /opt/"$1"-[0-9]*
+# use_release NAME VERSION: /opt/NAME points at it.
+use_release() {
+  local home=/opt/$1-$2
+  [ "$(readlink "/opt/$1" || true)" != "$home" ] || return 0
+  ln -sfn "$home" "/opt/$1.new"
+  mv -fT "/opt/$1.new" "/opt/$1"
+  say "$1: /opt/$1 is now $2"
+}
+
+# remove_releases NAME: the link, and the versions that a step of ours installed.
+remove_releases() {
+  local home
+  rm -rf /opt/.fetch."$1".*
+  [ ! -L "/opt/$1" ] || rm -f "/opt/$1"
+  for home in /opt/"$1"-*; do
+    [ ! -e "$home/.installed-by-pulumi" ] || rm -rf "$home"
+  done
 }

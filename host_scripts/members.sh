@@ -5,6 +5,10 @@
 
 apply() {
   if [ "$firewall" = true ]; then stays_reachable; fi
+  # cloud-init would write the file anew at the next boot, and the names would be gone
+  if [ -d /etc/cloud/cloud.cfg.d ]; then
+    echo "manage_etc_hosts: false" | write_file /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg 0644 root:root
+  fi
   replace_block /etc/hosts "$hosts_block"
   install -d -m 0700 -o "$user" -g "$user" "/var/lib/$user/.ssh"
   write_files
@@ -12,6 +16,8 @@ apply() {
     systemctl daemon-reload
     systemctl enable -q flink-firewall.service
     systemctl reload-or-restart flink-firewall.service
+  else
+    no_firewall
   fi
   report members
 }
@@ -20,11 +26,12 @@ apply() {
 stays_reachable() {
   local type=ipv4_addr inside=true
   case $client in *:*) type=ipv6_addr ;; esac
-  nft -f - <<<"table inet flink_check { set clients { type $type; flags interval; auto-merge; }; }"
+  # Emptied first: an earlier run may have been ended in between
+  nft -f - <<<"table inet flink_check; delete table inet flink_check; table inet flink_check { set clients { type $type; flags interval; auto-merge; }; }"
   local network
   for network in "${ssh_clients[@]}"; do
     case $network:$type in
-      *.*:ipv4_addr | *::*:ipv6_addr) nft add element inet flink_check clients "{ $network }" ;;
+      *.*:ipv4_addr | *:*:*:ipv6_addr) nft add element inet flink_check clients "{ $network }" ;;
     esac
   done
   nft get element inet flink_check clients "{ $client }" >/dev/null 2>&1 || inside=false
@@ -32,9 +39,15 @@ stays_reachable() {
   [ "$inside" = true ] || die "you connect from $client, which operatorCidrs does not contain: the firewall would lock you out"
 }
 
-remove() {
+no_firewall() {
   systemctl disable -q --now flink-firewall.service 2>/dev/null || true
+  rm -f /etc/flink-firewall.nft /etc/systemd/system/flink-firewall.service
+}
+
+remove() {
+  no_firewall
   delete_files
+  rm -f /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg
   systemctl daemon-reload
   replace_block /etc/hosts ""
 }

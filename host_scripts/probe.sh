@@ -1,19 +1,25 @@
 # shellcheck shell=bash disable=SC2154
 # Looks at a host and changes nothing: is it one that we can use, and what has it got? All hosts answer before any is touched.
-# Values: role, needed_mib, firewall. Prints {"cpus": N, "memoryMiB": N}.
+# Values: role, needed_mib, firewall, user, releases (names below /opt). Prints {"cpus": N, "memoryMiB": N}.
 
 apply() {
-  local problems=() memory cpus free command
+  local problems=() memory cpus free command home
   # shellcheck source=/dev/null
   . /etc/os-release
   [ "$(ps -p 1 -o comm=)" = systemd ] || problems+=("init is not systemd")
   case $(uname -m) in x86_64 | aarch64) ;; *) problems+=("architecture $(uname -m): wanted x86_64 or aarch64") ;; esac
-  for command in curl tar sha512sum ssh-keygen systemctl useradd; do
+  for command in curl tar gzip sha256sum sha512sum mkfifo flock runuser ss sysctl ssh-keygen systemctl useradd; do
     command -v "$command" >/dev/null || problems+=("$command is missing")
   done
   if [ "$firewall" = true ] && ! command -v nft >/dev/null; then
     problems+=("nft is missing: install nftables, or set firewall to false")
   fi
+  home=$(getent passwd "$user" | cut -d: -f6 || true)
+  [ -z "$home" ] || [ "$home" = "/var/lib/$user" ] ||
+    problems+=("user $user is there already, with the home $home: it is not this program's to use")
+  for command in "${releases[@]}"; do
+    [ ! -e "/opt/$command" ] || [ -L "/opt/$command" ] || problems+=("/opt/$command is not a link: move it away")
+  done
   memory=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
   cpus=$(nproc)
   [ "$memory" -ge "$needed_mib" ] || problems+=("memory is $memory MiB: wanted $needed_mib MiB or more for a $role")

@@ -4,6 +4,7 @@
 # Values: role, user, directories (the user's), configuration (a directory of root's). Files: the fingerprint tool, sysctl settings.
 
 apply() {
+  echo "$owner" | write_file /etc/flink-owner 0644 root:root
   id "$user" >/dev/null 2>&1 || useradd --system --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
   local directory
   for directory in "${directories[@]}"; do install -d -m 0755 -o "$user" -g "$user" "$directory"; done
@@ -18,11 +19,16 @@ apply() {
   cat "$ssh/id_ed25519.pub"
 }
 
+no_process() { ! pgrep -u "$user" >/dev/null; }
+
 remove() {
   pkill -KILL -u "$user" || true
   delete_files
   local directory
   for directory in "${directories[@]}"; do rm -rf "$directory"; done
   rm -rf "$configuration"
+  rmdir /usr/local/lib/flink 2>/dev/null || true
+  wait_until 10 no_process || say "processes of $user do not end"
   if id "$user" >/dev/null 2>&1; then userdel --remove "$user" 2>/dev/null || true; fi
+  rm -f /etc/flink-owner
 }

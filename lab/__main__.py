@@ -39,14 +39,20 @@ def _up(args: argparse.Namespace) -> int:
     parts = [
         tasks.Task("image", image.ensure),
         tasks.Task("versitygw", engine.versitygw),
-        tasks.Task("hosts", lambda: made.up(workers=workers), needs=("image", "versitygw")),
+        # Workers that are to go stay until the program has taken them out of the cluster
+        tasks.Task("hosts", lambda: made.up(workers=max(workers, made.workers())), needs=("image", "versitygw")),
     ]
     if not args.hosts_only:
-        parts += [tasks.Task("pulumi", engine.ensure), tasks.Task("archives", archives.ensure)]
+        parts += [
+            tasks.Task("pulumi", engine.ensure),
+            tasks.Task("archives", archives.ensure),
+            tasks.Task("job", lambda: flights.build_jar(archives.ensure()), needs=("archives",)),
+        ]
     results = tasks.run(parts)
     if not args.hosts_only:
         stack.LabStack(made, results["archives"], {"flink:workers": workers}).up()
         flights.run(made)
+    made.up(workers=workers)
     _print_ways_on(made, args.hosts_only)
     return 0
 

@@ -92,6 +92,10 @@ class Lab:
         """Whether there is anything of it to work with: `up` has got as far as choosing a network."""
         return self._state().subnet is not None
 
+    def workers(self) -> int:
+        """How many workers it has now; 0 before it was made."""
+        return self._state().counts["taskmanager"] if self.exists() else 0
+
     @property
     def network(self) -> network.Network:
         """Its network; `LabError` if there is no such lab."""

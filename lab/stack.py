@@ -50,7 +50,6 @@ class Steps:
     operations: dict[str, str] = field(default_factory=dict)
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     diagnostics: list[str] = field(default_factory=list)
-    outputs: dict[str, Any] = field(default_factory=dict)
 
     def changed(self) -> list[str]:
         """Names of the commands that ran."""
@@ -105,6 +104,8 @@ class LabStack:
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.folder / "passphrase"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # The state is written whole, and renamed into place, after each step: a second copy each time helps nobody here
+            "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
         }
 
     def _stand_in(self) -> list[Path]:
@@ -153,16 +154,13 @@ class LabStack:
 
     def _open(self) -> auto.Stack:
         self._write_files()
-        stack = auto.create_or_select_stack(
-            stack_name=self.lab.name,
-            project_name="flink",
+        workspace = _Workspace(
+            work_dir=str(self.project),
             program=_program,
-            opts=auto.LocalWorkspaceOptions(
-                work_dir=str(self.project),
-                env_vars=self.environment(),
-                pulumi_command=auto.PulumiCommand(root=str(self._pulumi.parent.parent)),
-            ),
+            env_vars=self.environment(),
+            pulumi_command=auto.PulumiCommand(root=str(self._pulumi.parent.parent)),
         )
+        stack = auto.Stack.create_or_select(self.lab.name, workspace)
         self._set_secret()
         self._unlock(stack)
         return stack
@@ -213,8 +211,7 @@ class LabStack:
         """Make the cluster as declared. Raises LabError with what the engine said."""
         steps = _Recorder(show=True)
         with self._reported(steps):
-            result = self._open().up(on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never")
-        steps.found.outputs = {name: output.value for name, output in result.outputs.items()}
+            self._open().up(on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never")
         return steps.found
 
     def preview(self) -> Steps:
@@ -243,6 +240,14 @@ class LabStack:
         except auto.CommandError as error:
             said = "\n".join(steps.found.diagnostics) or str(error)
             raise LabError(f"pulumi failed for stack {self.lab.name}:\n{said}") from error
+
+
+class _Workspace(auto.LocalWorkspace):
+    """Does not ask for the outputs after every operation: two more starts of the engine, for what nobody here reads."""
+
+    def stack_outputs(self, stack_name: str) -> auto.OutputMap:
+        """None."""
+        return {}
 
 
 def _program() -> None:

@@ -7,6 +7,8 @@
 README (Inventory) has every field.
 """
 
+import base64
+import contextlib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -67,6 +69,9 @@ def load(path: Path, problems: Problems) -> tuple[InventoryHost, ...]:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
         problems.add("inventory", f"{path} cannot be read: {error.strerror}")
+        return ()
+    except UnicodeDecodeError:
+        problems.add("inventory", f"{path} is not text in UTF-8")
         return ()
     except yaml.YAMLError as error:
         problems.add("inventory", f"{path} is not YAML: {' '.join(str(error).split())}")
@@ -187,8 +192,21 @@ class _Reader:
                     f"{path} is not a private key: wanted one in PEM or OpenSSH form",
                 )
                 return ""
+            if _has_passphrase(text):
+                self.problems.add("inventory privateKeyFile", f"{path} has a passphrase: wanted a key without one")
+                return ""
             self.keys[name] = text
         return self.keys[name]
+
+
+def _has_passphrase(key: str) -> bool:
+    """Whether a private key is encrypted: PEM says so in its header, OpenSSH's own form names its key function."""
+    if "BEGIN OPENSSH PRIVATE KEY" not in key:
+        return "ENCRYPTED" in key
+    body = "".join(line for line in key.splitlines() if not line.startswith("-----"))
+    with contextlib.suppress(ValueError):
+        return b"bcrypt" in base64.b64decode(body)[:64]
+    return False
 
 
 def _unique(hosts: tuple[InventoryHost, ...], problems: Problems) -> None:

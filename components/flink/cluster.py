@@ -127,7 +127,7 @@ class Cluster(pulumi.ComponentResource):
         slots = pulumi.Output.all(*found).apply(lambda known: sum(self._slots(machine) for machine in known))
         stdin = pulumi.Output.all(slots, daemon.generation(services)).apply(
             lambda known: script_text(
-                host.name,
+                host,
                 "cluster.sh",
                 {
                     "rest_port": ports.number("rest"),

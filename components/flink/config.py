@@ -154,22 +154,30 @@ TASKMANAGER = Daemon("flink-taskmanager", "TaskManager", (*FLINK_INPUTS, _unit_p
 ZOOKEEPER = Daemon("zookeeper", "ZooKeeper", (*ZOOKEEPER_INPUTS, _unit_path("zookeeper")))
 
 
-def jobmanager_unit(name: str) -> File:
+def jobmanager_unit(name: str, plugin: str) -> File:
     """The JobManager's unit on the host `name`."""
     command = f"/opt/flink/bin/jobmanager.sh start-foreground {name} {ports.number('rest')}"
-    return _flink_unit(JOBMANAGER, command)
+    return _flink_unit(JOBMANAGER, command, plugin)
 
 
-def taskmanager_unit(name: str) -> File:
+def taskmanager_unit(name: str, plugin: str) -> File:
     """The TaskManager's unit on the host `name`, whose name is also its id: metrics keep their series over restarts."""
     command = (
         f"/opt/flink/bin/taskmanager.sh start-foreground -D taskmanager.host={name} -D taskmanager.resource-id={name}"
     )
-    return _flink_unit(TASKMANAGER, command)
+    return _flink_unit(TASKMANAGER, command, plugin)
 
 
-def _flink_unit(daemon: Daemon, command: str) -> File:
-    text = render("flink.service.j2", unit=daemon.unit, title=daemon.title, inputs=daemon.inputs, command=command)
+def _flink_unit(daemon: Daemon, command: str, plugin: str) -> File:
+    """`plugin` is in the text because a daemon has to be restarted when it changes: plugins are loaded at the start."""
+    text = render(
+        "flink.service.j2",
+        unit=daemon.unit,
+        title=daemon.title,
+        inputs=daemon.inputs,
+        command=command,
+        plugin=plugin,
+    )
     return File(path=_unit_path(daemon.unit), text=text)
 
 

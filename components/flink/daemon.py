@@ -45,7 +45,7 @@ def run(
     """
     stdin = pulumi.Output.from_input(wanted).apply(
         lambda line: script_text(
-            host.name,
+            host,
             "service.sh",
             {
                 "unit": daemon.unit,

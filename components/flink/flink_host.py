@@ -96,7 +96,7 @@ def _files(host: Host, config_yaml: str) -> str:
         File(path="/etc/flink/log4j-cli.properties", text=render("log4j-console.properties")),
         File(path="/etc/flink/log4j.properties", text=render("log4j-console.properties")),
     ]
-    return script_text(host.name, "files.sh", {"what": "configuration"}, files)
+    return script_text(host, "files.sh", {"what": "configuration"}, files)
 
 
 def _credentials(host: Host, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command | None:
@@ -107,7 +107,7 @@ def _credentials(host: Host, storage: Storage, opts: pulumi.ResourceOptions) -> 
         return None
     stdin = pulumi.Output.all(storage.access_key, storage.secret_key).apply(
         lambda keys: script_text(
-            host.name,
+            host,
             "credentials.sh",
             files=[
                 File(

@@ -45,7 +45,7 @@ def text(
             File(path="/etc/flink/workers", text=config.workers(members)),
             *_trust(account, members, by_role[Role.JOBMANAGER], public_keys),
         ]
-    return script_text(host.name, "members.sh", values, files)
+    return script_text(host, "members.sh", values, files)
 
 
 def _trust(account: str, members: config.Members, masters: Sequence[str], public_keys: Sequence[str]) -> list[File]:

@@ -37,12 +37,14 @@ def needed_mib(role: Role, settings: FlinkSettings) -> int:
 def probe(host: Host, settings: FlinkSettings, opts: pulumi.ResourceOptions) -> remote.Command:
     """Look at a host and change nothing; its result tells `machine` what the host has got."""
     text = script_text(
-        host.name,
+        host,
         "probe.sh",
         {
             "role": host.role.value,
             "needed_mib": needed_mib(host.role, settings),
             "firewall": "true" if settings.firewall else "false",
+            "user": user(host.role),
+            "releases": ("java", "zookeeper" if host.role is Role.ZOOKEEPER else "flink"),
         },
     )
     return step(host, "probe", text, seconds=60, removable=False, opts=opts)
@@ -78,7 +80,7 @@ def install(
 ) -> remote.Command:
     """Install a release on a host; `check` is a file that it must have."""
     text = script_text(
-        host.name,
+        host,
         script,
         {
             "name": archive.name,
@@ -89,7 +91,8 @@ def install(
             **values,
         },
     )
-    return step(host, archive.name, text, opts=opts)
+    # Long enough for some hundred MB at 100 KB/s; one that stands still ends itself after a minute
+    return step(host, archive.name, text, seconds=3600, opts=opts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +129,7 @@ class Node(pulumi.ComponentResource):
             "directories": directories,
             "configuration": f"/etc/{user(role)}",
         }
-        self.system = step(host, "system", script_text(host.name, "system.sh", values, files), opts=child)
+        self.system = step(host, "system", script_text(host, "system.sh", values, files), opts=child)
         self.java = install(host, args.settings.java, "bin/java", child)
         self.public_key = self.system.stdout
         self.register_outputs({})

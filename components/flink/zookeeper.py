@@ -55,7 +55,7 @@ class ZooKeeper(pulumi.ComponentResource):
         written = step(
             host,
             "config",
-            script_text(host.name, "files.sh", {"what": "configuration"}, files),
+            script_text(host, "files.sh", {"what": "configuration"}, files),
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=node.system)),
         )
         wants = daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=files[0].text)
@@ -74,7 +74,7 @@ class ZooKeeper(pulumi.ComponentResource):
     def _complete(self, servers: list[Host], args: ZooKeeperArgs, services: list[remote.Command]) -> remote.Command:
         stdin = daemon.generation(services).apply(
             lambda generation: script_text(
-                servers[0].name,
+                servers[0],
                 "ensemble.sh",
                 {
                     "servers": [host.name for host in servers],

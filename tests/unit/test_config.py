@@ -53,8 +53,8 @@ def test_golden_texts(seven) -> None:
     golden("masters", config.masters(cluster))
     golden("workers", config.workers(cluster))
     golden("zoo.cfg", config.zoo_cfg(settings, cluster))
-    golden("flink-jobmanager.service", config.jobmanager_unit("jm-0").text)
-    golden("flink-taskmanager.service", config.taskmanager_unit("tm-0").text)
+    golden("flink-jobmanager.service", config.jobmanager_unit("jm-0", STORAGE.plugin).text)
+    golden("flink-taskmanager.service", config.taskmanager_unit("tm-0", STORAGE.plugin).text)
     golden("zookeeper.service", config.zookeeper_unit(settings).text)
     for role in Role:
         golden(f"{role.value}-firewall.nft", config.firewall(role, by_role, settings.operator_cidrs))
@@ -164,9 +164,12 @@ def test_members_change_with_the_list_and_configuration_does_not(tmp_path: Path)
     assert "tm-2" in seen[3][1] and "tm-2" not in seen[2][1]
 
 
-def test_values_are_quoted_and_nothing_runs_before_the_last_line() -> None:
+def test_values_are_quoted_and_nothing_runs_before_the_last_line(seven) -> None:
     text = script_text(
-        "tm-0", "files.sh", {"what": "a'b; reboot", "list": ["x y", "$z"]}, [File(path="/a b", text="$HOME\n")]
+        seven[1].hosts[0],
+        "files.sh",
+        {"what": "a'b; reboot", "list": ["x y", "$z"]},
+        [File(path="/a b", text="$HOME\n")],
     )
     assert "what='a'\"'\"'b; reboot'" in text
     assert "list=('x y' '$z')" in text
@@ -174,9 +177,9 @@ def test_values_are_quoted_and_nothing_runs_before_the_last_line() -> None:
     assert text.splitlines()[-1] == 'main "$@" </dev/null'
 
 
-def test_a_file_cannot_end_the_script() -> None:
+def test_a_file_cannot_end_the_script(seven) -> None:
     with pytest.raises(ValueError, match="END_OF_FILE"):
-        script_text("tm-0", "files.sh", {}, [File(path="/a", text="x\nEND_OF_FILE\nreboot\n")])
+        script_text(seven[1].hosts[0], "files.sh", {}, [File(path="/a", text="x\nEND_OF_FILE\nreboot\n")])
 
 
 def test_networks_that_overlap_are_named_once(seven) -> None:

@@ -1,6 +1,7 @@
 """The configuration: everything wrong is refused, all at once, each with its key and what is wanted."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,13 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
         ({"flinkConfig": {"rest": {"port": 80}}}, "flinkConfig: rest.port is set by this program"),
         ({"taskManagerConfig": {"taskmanager.numberOfTaskSlots": 9}}, "Config: taskmanager.numberOfTaskSlots"),
         ({"jobManagerConfig": {"env.java.opts.all": "-X"}}, "jobManagerConfig: env.java.opts.all is set by"),
-        ({"flinkConfig": {"jobmanager.heap.size": "1g"}}, "heap.size is gone in Flink 2.x: wanted jobManagerMemory"),
+        ({"flinkConfig": {"jobmanager.heap.size": "1g"}}, "heap.size cannot be used here: wanted jobManagerMemory"),
+        ({"flinkConfig": {"security.ssl.internal.keystore-password": "x"}}, "would be in plain text"),
+        ({"flinkConfig": {"fs.s3a.secret.key": "x"}}, "would be in plain text"),
+        ({"flinkConfig": {"taskmanager.memory.flink.size": "1g"}}, "wanted taskManagerMemory"),
+        ({"javaOptions": "-Xlog:gc:file=/var/log/%t"}, "javaOptions: has a quote, backslash, \\$, %"),
+        ({"operatorCidrs": [10]}, "operatorCidrs: 10 is not a network"),
+        ({"storageAccessKey": "a'b", "storageSecretKey": "x"}, "storageAccessKey: has a blank, quote"),
         ({"zookeeperConfig": {"dataDir": "/x"}}, "zookeeperConfig: dataDir is set by this program"),
         ({"readyTimeoutSeconds": 1}, "readyTimeoutSeconds: 1 is out of range"),
         ({"failoverSeconds": 1000}, "failoverSeconds: 1000 is out of range: wanted 8 to 600"),
@@ -109,6 +116,7 @@ def test_a_wrong_value_is_refused(folder: Path, changes: dict[str, Any], told: s
         ([host("jm-0"), host("tm-0", ram=1)], "tm-0 ram: is unknown; known are"),
         ([host("jm-0"), host("tm-0", privateKeyFile="gone")], "privateKeyFile: .*gone cannot be read: No such file"),
         ([host("jm-0"), host("tm-0", privateKeyFile="inventory.yaml")], "inventory.yaml is not a private key"),
+        ([host("jm-0"), host("tm-0", port=2222)], "tm-0 port: 2222 is not in the port table: wanted 22, or firewall"),
         ([host("jm-0"), host("tm-0", port=70000)], "tm-0 port: 70000 is out of range"),
         ([host("jm-0"), host("tm-0", jump={"address": "b.example"})], "tm-0 jump hostKey: None is not a public"),
         (["jm-0"], "inventory host number 1: 'jm-0' is not a mapping"),
@@ -176,3 +184,14 @@ def test_timings_are_ones_that_zookeeper_and_flink_grant(budget: int) -> None:
     assert found.heartbeat_interval * 2 < found.heartbeat_timeout <= budget * 1000 / 2
     assert found.retry_wait * found.retry_attempts >= 30_000
     assert found.init_limit * found.tick_time >= 30_000
+
+
+def test_only_the_storages_key_may_be_a_secret(folder: Path) -> None:
+    with pytest.raises(settings.ConfigError, match="flinkConfig: is a secret, and would be written"):
+        settings.load(configuration(folder), stack="dev", secrets={"flinkConfig", "storageSecretKey"})
+
+
+def test_a_key_with_a_passphrase_is_refused(folder: Path) -> None:
+    (folder / "key").unlink()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", folder / "key"], check=True)
+    assert "key has a passphrase: wanted a key without one" in problems(folder)
