@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bench import plain_ssh
-from lab import archives, console, engine, image
+from lab import archives, console, prepare
 from lab.cluster import Cluster, SlowJob
 from lab.errors import LabError
 from lab.lab import Lab
@@ -148,8 +148,7 @@ def main() -> int:
     chosen = parser.parse_args()
     lab = Lab(NAME)
     try:
-        for prepare in (engine.ensure, engine.versitygw, archives.ensure, image.ensure):
-            prepare()
+        prepare.everything()
         show(measure(lab, max(1, chosen.rounds), chosen.failovers))
     except LabError as error:
         console.fail("bench", str(error))

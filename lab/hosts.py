@@ -245,7 +245,8 @@ class Machine:
     def ssh_argv(self) -> list[str]:
         """The `ssh` command for it, up to the command to run there; its host key is always checked."""
         options = {
-            "UserKnownHostsFile": self.private_key.with_name("known_hosts"),
+            # Quoted, since ssh takes a blank for the end of a path, and % for the beginning of a variable
+            "UserKnownHostsFile": f'"{str(self.private_key.with_name("known_hosts")).replace("%", "%%")}"',
             "GlobalKnownHostsFile": "/dev/null",
             "StrictHostKeyChecking": "yes",
             "IdentitiesOnly": "yes",

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import ipaddress
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -245,9 +246,10 @@ def down(lab_id: str) -> None:
         for port in Path(f"/sys/class/net/{bridge}/brif").iterdir():
             run("ip", "link", "delete", port.name, check=False)
         run("ip", "link", "delete", bridge, check=False)
-    if f"flinklab_{lab_id}" in run("nft", "list", "tables"):
-        run("nft", "delete", "table", "ip", f"flinklab_{lab_id}")
-    _close_foreign_firewalls(lab_id)
+    if shutil.which("nft"):  # where there is none, no lab ever had rules
+        if f"flinklab_{lab_id}" in run("nft", "list", "tables"):
+            run("nft", "delete", "table", "ip", f"flinklab_{lab_id}")
+        _close_foreign_firewalls(lab_id)
     if not REGISTRY.exists():
         return
     with _registry():

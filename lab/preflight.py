@@ -30,7 +30,7 @@ PROGRAMS = {
 """The programs that the lab runs on this machine, and the Debian packages that have them."""
 
 _CACHE_GB, _LAB_GB = 4.0, 3.5
-_GO_GB = 4.0
+_GO_GB = 6.0
 """What Go's own caches take while a program is built from its modules."""
 _ANSWER_SECONDS = 45.0
 """How long a registry may take to answer; Maven alone needs 5 s to start on a busy machine."""
@@ -217,9 +217,9 @@ def find(workers: int = 2, *, running: bool = False) -> list[Finding]:
     needs = {cache_dir(): _CACHE_GB} if engine.missing() or archives.missing() else {}
     if not running:
         needs[REPO / ".lab"] = _LAB_GB
+        findings += _memory(workers, Path("/proc/meminfo").read_text())
     if engine.missing():
         needs[Path.home()] = _GO_GB
-        findings += _memory(workers, Path("/proc/meminfo").read_text())
     findings += _disk(needs, _free_gb)
     registries = needed_registries()
     if registries:

@@ -10,18 +10,23 @@ from lab.errors import LabError
 from lab.tasks import Task, run
 
 
+def everything() -> None:
+    """Check this machine, then fill the cache. `LabError` says what is missing."""
+    preflight.check()
+    run(
+        [
+            Task("pulumi", engine.ensure),
+            Task("versitygw", engine.versitygw),
+            Task("archives", archives.ensure),
+            Task("image", image.ensure),
+        ]
+    )
+
+
 def main() -> int:
-    """Check this machine, then fill the cache; the exit status is 0 if all is there."""
+    """Do it; the exit status is 0 if all is there."""
     try:
-        preflight.check()
-        run(
-            [
-                Task("pulumi", engine.ensure),
-                Task("versitygw", engine.versitygw),
-                Task("archives", archives.ensure),
-                Task("image", image.ensure),
-            ]
-        )
+        everything()
     except LabError as error:
         console.fail("prepare", str(error))
         return 1

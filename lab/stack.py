@@ -38,6 +38,9 @@ COMMAND_PLUGIN = "v1.2.1"
 DOWNLOAD_SECONDS = 20
 """How long the official plugin may take to arrive: a machine that is cut off should not wait for it."""
 
+PARALLEL = 4 * (os.cpu_count() or 2)
+"""Steps at once. Real hosts bring processors of their own; a lab's share this machine's, and crowding costs time."""
+
 SECRET_KEY = "flink:storageSecretKey"
 
 
@@ -104,7 +107,7 @@ class LabStack:
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.folder / "passphrase"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # The state is written whole, and renamed into place, after each step: a second copy each time helps nobody here
+            # The state is written whole, and renamed into place, after each step: a second copy helps nobody here
             "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
         }
 
@@ -154,6 +157,8 @@ class LabStack:
 
     def _open(self) -> auto.Stack:
         self._write_files()
+        # It would win over the lab's own passphrase file
+        os.environ.pop("PULUMI_CONFIG_PASSPHRASE", None)
         workspace = _Workspace(
             work_dir=str(self.project),
             program=_program,
@@ -190,7 +195,9 @@ class LabStack:
         for lock in (self.folder / "state" / ".pulumi" / "locks").rglob("*.json"):
             with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
                 holder = int(json.loads(lock.read_text()).get("pid", 0))
-                if Path(f"/proc/{holder}").exists():
+                name = Path(f"/proc/{holder}/comm")
+                # After a restart of this machine the number may be anyone's
+                if name.exists() and name.read_text().strip() == "pulumi":
                     raise LabError(
                         f"another pulumi (process {holder}) is working on stack {self.lab.name}; wait for it, or end it"
                     )
@@ -211,7 +218,9 @@ class LabStack:
         """Make the cluster as declared. Raises LabError with what the engine said."""
         steps = _Recorder(show=True)
         with self._reported(steps):
-            self._open().up(on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never")
+            self._open().up(
+                parallel=PARALLEL, on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never"
+            )
         return steps.found
 
     def preview(self) -> Steps:

@@ -5,6 +5,7 @@ tells the time of each folder of tests, and of the parts before, just above that
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -58,6 +59,8 @@ def run(parts: Mapping[str, Sequence[str | Path]], took: list[str]) -> list[str]
 
 def main(what: str) -> int:
     """Run `check` or `test`; the exit status is 0 only if every part passed."""
+    # Tests send it to what they start; a run in the background of a script would have it ignored, and hand that on
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     took: list[str] = []
     failed = run(LINT, took)
     if what == "test" and not failed:

@@ -1,17 +1,20 @@
 """The lab's commands as a person starts them, and what a lab leaves on a machine."""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from lab.paths import REPO
 
 
-def run_lab(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
-    """`python -m lab …` as a person starts it, in a process group of its own."""
-    return subprocess.Popen(
+@contextmanager
+def lab_command(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """`python -m lab …` as a person starts it, in a process group that ends with the block at the latest."""
+    process = subprocess.Popen(
         [sys.executable, "-u", "-m", "lab", *arguments],
         cwd=REPO,
         stdin=subprocess.DEVNULL,
@@ -20,8 +23,21 @@ def run_lab(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
         text=True,
         start_new_session=True,
         env={**os.environ, "NO_COLOR": "1"},
-        **options,
     )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def finish(seconds: float, *arguments: str) -> tuple[int, str]:
+    """Run one of the lab's commands to its end: exit code, and what it printed."""
+    with lab_command(*arguments) as process:
+        output, _ = process.communicate(timeout=seconds)
+        print(output)
+        return process.returncode, output
 
 
 def traces(lab_id: str) -> list[str]:

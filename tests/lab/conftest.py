@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import archives, engine
+from lab import archives
 from lab.cluster import UNITS, Cluster
 from lab.lab import Lab
-from tests.lab.commands import run_lab
+from lab.paths import REPO
+from tests.lab.commands import lab_command
 
 NAME = "test"
 
@@ -20,22 +21,28 @@ def printed() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def cluster(printed: dict[str, str]) -> Iterator[Cluster]:
-    """A cluster made by `python -m lab up --name test`."""
+    """A cluster made by `python -m lab up --name test --workers 2`."""
     lab = Lab(NAME)
     lab.down()  # an earlier run may have been killed
     try:
-        made = run_lab("up", "--name", NAME)
-        assert made.stdout
-        lines = []
-        for line in made.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
-        printed["up"] = "".join(lines)
-        assert made.wait(timeout=60) == 0, "python -m lab up failed"
-        engine.ensure()
+        before = stack_files()
+        with lab_command("up", "--name", NAME, "--workers", "2") as made:
+            assert made.stdout
+            lines = []
+            for line in made.stdout:
+                print(line, end="", flush=True)
+                lines.append(line)
+            printed["up"] = "".join(lines)
+            assert made.wait(timeout=60) == 0, "python -m lab up failed"
+        assert stack_files() == before, "the lab writes only below .lab"
         yield Cluster(lab, archives.ensure())
     finally:
         lab.down()
+
+
+def stack_files() -> dict[str, bytes]:
+    """The repository's own stack files."""
+    return {path.name: path.read_bytes() for path in REPO.glob("Pulumi*.yaml")}
 
 
 @pytest.hookimpl(wrapper=True)

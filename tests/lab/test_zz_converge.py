@@ -4,15 +4,15 @@ cluster apart.
 
 import os
 import signal
-import subprocess
 
-from lab.cluster import Cluster
+from lab.cluster import Cluster, wait_for
 from lab.lab import Lab
-from tests.lab.commands import run_lab, traces
+from tests.lab.commands import finish, lab_command, traces
 
 LEFT = """
 ls -d /opt/java* /opt/flink* /opt/zookeeper* /etc/flink* /etc/zookeeper* /var/lib/flink /var/lib/zookeeper 2>/dev/null
-ls -d /etc/systemd/system/flink* /etc/systemd/system/zookeeper* /usr/local/lib/flink/* 2>/dev/null
+ls -d /opt/.fetch* /etc/flink-owner /usr/local/lib/flink 2>/dev/null
+ls -d /etc/systemd/system/flink* /etc/systemd/system/zookeeper* 2>/dev/null
 id flink 2>/dev/null
 id zookeeper 2>/dev/null
 grep -n flink /etc/hosts
@@ -23,18 +23,11 @@ true
 """Prints what of a cluster is on a host."""
 
 
-def finish(process: "subprocess.Popen[str]", seconds: float) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=seconds)
-    print(output)
-    return process.returncode, output
-
-
 def interrupt(cluster: Cluster, steps: int, number: signal.Signals) -> int:
     """`up`, sent a signal when that many steps are done; its exit code."""
-    process = run_lab("up", "--name", cluster.lab.name)
-    assert process.stdout
     done = 0
-    try:
+    with lab_command("up", "--name", cluster.lab.name, "--workers", "2") as process:
+        assert process.stdout
         for line in process.stdout:
             print(line, end="")
             done += line.startswith("pulumi:") and "created" in line
@@ -42,11 +35,50 @@ def interrupt(cluster: Cluster, steps: int, number: signal.Signals) -> int:
                 break
         assert done == steps, "it ended before"
         os.killpg(process.pid, number)
-        return finish(process, 120)[0]
+        print(process.communicate(timeout=120)[0])
+        return process.returncode
+
+
+def test_a_taskmanager_setting_restarts_taskmanagers_only(cluster: Cluster) -> None:
+    before = cluster.processes()
+    cluster.overrides = {"flink:taskManagerConfig": {"taskmanager.network.retries": 3}}
+    try:
+        ran = cluster.stack.up().changed()
+        assert ran == ["jm-0-cluster", "tm-0-config", "tm-0-service", "tm-1-config", "tm-1-service"]
+        after = cluster.processes()
+        changed = {name for name in before if before[name] != after[name]}
+        assert changed == {"tm-0 flink-taskmanager.service", "tm-1 flink-taskmanager.service"}
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        cluster.overrides = {}
+        cluster.stack.up()
+    cluster.wait_until_whole()
+
+
+def test_a_zookeeper_setting_keeps_quorum_and_leader(cluster: Cluster) -> None:
+    before, leader = cluster.processes(), cluster.leader()
+    cluster.overrides = {"flink:zookeeperConfig": {"autopurge.purgeInterval": 12}}
+    try:
+        cluster.stack.up()
+        after = cluster.processes()
+        assert {name.split()[1] for name in before if before[name] != after[name]} == {"zookeeper.service"}
+        assert cluster.leader() == leader
+    finally:
+        cluster.overrides = {}
+        cluster.stack.up()
+    cluster.wait_until_whole()
+
+
+def test_a_worker_joins_and_leaves_and_the_others_do_not_restart(cluster: Cluster) -> None:
+    before = cluster.processes()
+    code, output = finish(600, "up", "--name", cluster.lab.name, "--workers", "3")
+    assert code == 0, output
+    assert cluster.rest.get("/overview")["taskmanagers"] == 3
+    assert "tm-2" in cluster.lab.ssh("jm-0", "cat /etc/flink/workers").stdout
+    code, output = finish(600, "up", "--name", cluster.lab.name, "--workers", "2")
+    assert code == 0, output
+    wait_for("two TaskManagers", 60, lambda: cluster.rest.get("/overview")["taskmanagers"] == 2)
+    assert "tm-2" not in cluster.lab.ssh("jm-0", "cat /etc/flink/workers").stdout
+    assert cluster.processes() == before
 
 
 def test_destroy_takes_everything_off_the_hosts(cluster: Cluster) -> None:
@@ -59,7 +91,7 @@ def test_destroy_takes_everything_off_the_hosts(cluster: Cluster) -> None:
 def test_an_interrupted_up_can_be_run_again(cluster: Cluster) -> None:
     assert interrupt(cluster, 10, signal.SIGINT) == 130
     assert interrupt(cluster, 12, signal.SIGKILL) == -signal.SIGKILL
-    code, output = finish(run_lab("up", "--name", cluster.lab.name), 600)
+    code, output = finish(600, "up", "--name", cluster.lab.name, "--workers", "2")
     assert code == 0, output
     cluster.wait_until_whole()
     assert cluster.stack.up().changed() == []
@@ -68,11 +100,11 @@ def test_an_interrupted_up_can_be_run_again(cluster: Cluster) -> None:
 def test_down_leaves_nothing_and_up_works_again(cluster: Cluster) -> None:
     lab_id = cluster.lab.id
     assert traces(lab_id)
-    code, _ = finish(run_lab("down", "--name", cluster.lab.name), 120)
+    code, _ = finish(120, "down", "--name", cluster.lab.name)
     assert code == 0
     assert traces(lab_id) == []
     assert not cluster.lab.dir.exists()
-    code, output = finish(run_lab("up", "--name", cluster.lab.name), 900)
+    code, output = finish(900, "up", "--name", cluster.lab.name, "--workers", "2")
     assert code == 0, output
     cluster.lab = Lab(cluster.lab.name)
     cluster.wait_until_whole()

@@ -50,6 +50,8 @@ def probe(tmp_path_factory):
     with contextlib.ExitStack() as stack:
         javac, java = shutil.which("javac"), shutil.which("java")
         if not (javac and java):
+            if "java" in archives.missing():  # `make check` builds no archives; `make test` has built them before this
+                pytest.skip("no JDK here, and none in the lab's cache yet: make test runs this")
             home = stack.enter_context(jar.jdk(archives.ensure().java))
             javac, java = home / "bin" / "javac", home / "bin" / "java"
         jar.compile_java(Path(javac), SOURCES, classes)
