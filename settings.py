@@ -1,8 +1,8 @@
 """The whole configuration of a stack, read once and checked before anything is touched. Components never read config.
 
 What keys there are, with their types and defaults, is written in one place: `config` in Pulumi.yaml. This module adds
-what
-a schema cannot say. Every problem is reported, all at once, each with its key, what was found and what is wanted.
+what a schema cannot say. Every problem is reported, all at once, each with its key, what was found and what is
+wanted.
 """
 
 import ipaddress

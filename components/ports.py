@@ -63,9 +63,7 @@ def listening(role: Role) -> list[Port]:
 
 
 def sources(port: Port, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> list[str]:
-    """Addresses and networks that may connect to `port`; one that another contains is left out (nftables refuses
-    both).
-    """
+    """Addresses and networks that may connect to `port`; one within another is left out (nftables refuses both)."""
     found: list[str] = []
     for client in port.clients:
         found += operators if client == OPERATORS else addresses.get(Role(client), ())

@@ -1,9 +1,8 @@
-"""Steps on hosts over SSH: the only importer of pulumi_command, so that connection, sudo, quoting, limits and
-deletion are
-decided once.
+"""Steps on hosts over SSH: the only importer of pulumi_command, so that connection, sudo, quoting, limits and deletion
+are decided once.
 
-A step is one idempotent script of `host_scripts/`. Script and values travel on stdin, never in argv, where any user of
-the host could read them. The same stdin serves both ways: `apply` makes things so, `remove` undoes it.
+A step is one idempotent script of `host_scripts/`. Script and values travel on stdin, never in argv, where any user
+of the host could read them. The same stdin serves both ways: `apply` makes things so, `remove` undoes it.
 """
 
 import shlex
@@ -85,8 +84,8 @@ def step(
 ) -> remote.Command:
     """Run a script (its text by `script_text`) on a host as root, again whenever the text changes.
 
-    `seconds` bounds it on the host: Pulumi's custom timeouts do not stop a remote command. Its stderr is shown while it
-    runs; its stdout is the step's result.
+    `seconds` bounds it on the host: Pulumi's custom timeouts do not stop a remote command. Its stderr is shown while
+    it runs; its stdout is the step's result.
     """
     options = (
         opts

@@ -55,6 +55,9 @@ SILENCE_SECONDS = 90.0
 """How long the cluster may know nothing of a job before it counts as lost: twice a failover with Flink's
 defaults (43 s, measured: FLINK-2-FACTS)."""
 
+CACHE_SECONDS = 5.0
+"""How long the REST API may answer with old counts: Flink's web.refresh-interval is 3 s."""
+
 ENDED = ("FINISHED", "FAILED", "CANCELED")
 """Flink's globally terminal job states (org.apache.flink.api.common.JobStatus)."""
 
@@ -154,7 +157,7 @@ def wait(rest_urls: Sequence[str], job_id: str, timeout: float) -> Progress:
     Outlives failovers of JobManagers and TaskManagers. Raises JobFailedError with what the cluster says, also if it
     lost sight of the job: a new leader knows nothing of a job that ended under the old one.
     """
-    rest = Rest(rest_urls)
+    rest, finished = Rest(rest_urls), None
     answered = time.monotonic()
     deadline = answered + timeout
     with console.step("job", f"running job {job_id}") as step:
@@ -168,9 +171,11 @@ def wait(rest_urls: Sequence[str], job_id: str, timeout: float) -> Progress:
             else:
                 answered = time.monotonic()
                 step.detail = step.result = str(latest)
-                if latest.state == "FINISHED":
+                # The REST API answers from a cache of some seconds: wait for its counts, but not for ever
+                finished = finished or (time.monotonic() if latest.state == "FINISHED" else None)
+                if finished and (latest.checkpoints or time.monotonic() - finished > CACHE_SECONDS):
                     return latest
-                if latest.state in ENDED:
+                if latest.state in ENDED and not finished:
                     raise JobFailedError(f"job {job_id} {latest.state}: {_reason(rest, job_id)}")
             if time.monotonic() > deadline:
                 reason = _reason(rest, job_id)

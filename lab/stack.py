@@ -1,9 +1,8 @@
 """This project's program on a lab's hosts, run by the real Pulumi engine.
 
-The Automation API runs `__main__.py` as an inline program: that needs no language host, which is on no package registry
-(docs/decisions). State, passphrase and the stack's whole configuration stay in the lab's folder; the repository's own
-files
-are only read.
+The Automation API runs `__main__.py` as an inline program: that needs no language host, which is on no package
+registry (docs/decisions). State, passphrase and the stack's whole configuration stay in the lab's folder; the
+repository's own files are only read.
 """
 
 import contextlib
@@ -46,9 +45,7 @@ SECRET_KEY = "flink:storageSecretKey"
 
 @dataclass
 class Steps:
-    """What an operation did: kind by resource name, and from when to when each step ran (seconds from the
-    beginning).
-    """
+    """What an operation did: kind by resource name, and from when to when each ran (seconds from the beginning)."""
 
     operations: dict[str, str] = field(default_factory=dict)
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)

@@ -1,3 +1,1 @@
-"""Hosts and storage that are there already: this provider takes them as the inventory and the configuration name
-them.
-"""
+"""Hosts and storage that are there already, taken as the inventory and the configuration name them."""

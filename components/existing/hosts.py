@@ -10,9 +10,7 @@ from components.host import Host, Jump, Ssh
 
 
 class Hosts(pulumi.ComponentResource):
-    """The inventory's hosts as the cluster takes them: `hosts`. Creates nothing; `destroy` leaves the machines
-    alone.
-    """
+    """The inventory's hosts as the cluster takes them: `hosts`. Creates nothing; `destroy` leaves them alone."""
 
     hosts: list[Host]
 

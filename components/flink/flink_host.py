@@ -100,8 +100,8 @@ def _files(host: Host, config_yaml: str) -> str:
 
 
 def _credentials(host: Host, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command | None:
-    """The storage's keys in a file of their own, so that config.yaml's differences can be shown; none with an
-    instance profile.
+    """The storage's keys in a file of their own, so that config.yaml's differences can be shown; none with an instance
+    profile.
     """
     if storage.access_key is None or storage.secret_key is None:
         return None

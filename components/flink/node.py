@@ -106,9 +106,7 @@ class NodeArgs:
 
 
 class Node(pulumi.ComponentResource):
-    """A host ready for its daemon. On a JobManager's host, `public_key` is the key that start-cluster.sh logs in
-    with.
-    """
+    """A host ready for its daemon. On a JobManager's host, `public_key` is that of start-cluster.sh."""
 
     def __init__(self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("flink", "Node"), name, None, opts)

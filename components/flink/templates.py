@@ -22,7 +22,5 @@ def _environment() -> jinja2.Environment:
 
 
 def render(name: str, **values: Any) -> str:
-    """Text of the template `config_templates/NAME`. Raises jinja2.UndefinedError if it uses a value that is not
-    given.
-    """
+    """Text of the template `config_templates/NAME`. Raises jinja2.UndefinedError for a value that is not given."""
     return _environment().get_template(name).render(**values)

@@ -1,6 +1,4 @@
-"""What `make up` has made: every daemon, its version, its configuration, the firewall, the job's result, and no
-secret.
-"""
+"""What `make up` has made: daemons, versions, configuration, firewall, the job's result, and no secret in sight."""
 
 import socket
 import urllib.request
