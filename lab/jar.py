@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import subprocess
-import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from lab import console
 from lab.errors import LabError
 from lab.paths import cache_dir
+from lab.tasks import command
 
 if TYPE_CHECKING:
     from lab.archives import Archive, Archives
@@ -36,9 +36,7 @@ def build(name: str, sources: Path, main_class: str, archives: "Archives") -> Pa
         return path
     with console.step("job", f"compiling {name}"), tempfile.TemporaryDirectory() as scratch:
         flink, classes = Path(scratch, "flink"), Path(scratch, "classes")
-        with tarfile.open(archives.flink.path) as archive:
-            libraries = [m for m in archive if m.name.split("/")[1:2] == ["lib"] and m.name.endswith(".jar")]
-            archive.extractall(flink, libraries, filter="data")
+        _unpack(archives.flink.path, flink, "--wildcards", "*/lib/*.jar")
         with jdk(archives.java) as home:
             javac = home / "bin" / "javac"
             compile_java(javac, _java_files(sources), classes, sorted(flink.glob("*/lib/*.jar")))
@@ -57,12 +55,17 @@ def compile_java(javac: Path, sources: Sequence[Path], classes: Path, libraries:
         raise LabError(f"{javac} refused the sources:\n{done.stdout}{done.stderr}")
 
 
+def _unpack(archive: Path, to: Path, *members: str) -> None:
+    """By tar: Debian 12's Python does not know tarfile's filters yet, and without one later versions complain."""
+    to.mkdir(exist_ok=True)
+    command(["tar", "-xzf", archive, "-C", to, "--no-same-owner", *members])
+
+
 @contextlib.contextmanager
 def jdk(java: "Archive") -> Iterator[Path]:
     """The home of the archive's JDK, unpacked for as long as the block lasts."""
     with tempfile.TemporaryDirectory() as scratch:
-        with tarfile.open(java.path) as archive:
-            archive.extractall(scratch, filter="tar")
+        _unpack(java.path, Path(scratch))
         (home,) = Path(scratch).iterdir()
         yield home
 

@@ -244,7 +244,8 @@ class LabStack:
         try:
             yield
         except auto.CommandError as error:
-            said = "\n".join(steps.found.diagnostics) or str(error)
+            # Without a word from the program it is the engine itself that refuses, and says why on its stderr
+            said = "\n".join(steps.found.diagnostics) or str(error).rpartition("stderr: ")[2].strip()
             raise LabError(f"pulumi failed for stack {self.lab.name}:\n{said}") from error
 
 
@@ -284,7 +285,8 @@ class _Recorder:
     def _diagnostic(self, diagnostic: auto.DiagnosticEvent) -> None:
         text = diagnostic.message.strip()
         name = (diagnostic.urn or "").rpartition("::")[2]
-        if text and "pulumi-resource-command from $PATH" not in text and STAND_IN not in text:  # said already
+        known = ("pulumi-resource-command from $PATH", STAND_IN, "an unhandled error occurred")
+        if text and not any(words in text for words in known):  # those were said already
             self.found.diagnostics.append(f"{name}: {text}" if name else text)
             if self._show and diagnostic.severity == "warning":
                 console.say("pulumi", text)

@@ -1,0 +1,64 @@
+"""The program in the real engine, as far as that goes without a host: previews, which never connect."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.errors import LabError
+from lab.stack import LabStack, Steps
+from tests.unit.program import SEVEN, host, write_inventory
+
+
+@pytest.fixture
+def preview(tmp_path: Path) -> Iterator[Any]:
+    """A function: previews a stack of hosts that are not there, with changes to its configuration."""
+    write_inventory(tmp_path)
+    s3 = SimpleNamespace(
+        bucket="flink",
+        endpoint="http://10.9.9.1:7480",
+        region="us-east-1",
+        access_key="AK",
+        secret_key="not-to-be-seen",
+    )
+    lab = SimpleNamespace(dir=tmp_path, name="preview", gateway="10.9.9.1", s3=s3, mirror_url="http://10.9.9.1:7481")
+    archives = SimpleNamespace(
+        **{
+            name: SimpleNamespace(version=version, path=Path(f"{name}.tgz"), sha512="a" * 128)
+            for name, version in (("flink", "2.3.0"), ("zookeeper", "3.9.5"), ("java", "17.0.15+6"))
+        }
+    )
+
+    def run(**changes: Any) -> Steps:
+        stack = LabStack(lab, archives, {f"flink:{key}": value for key, value in changes.items()})  # type: ignore[arg-type]
+        return stack.preview()
+
+    yield run
+
+
+def test_a_preview_shows_every_step_and_connects_to_nothing(preview: Any) -> None:
+    steps = preview()
+    assert set(steps.operations.values()) == {"create"}
+    assert {name for name in steps.operations if name.endswith("-service")} == {f"{name}-service" for name in SEVEN}
+
+
+def test_a_wrong_configuration_is_refused_whole_and_registers_nothing(preview: Any) -> None:
+    with pytest.raises(LabError) as error:
+        preview(failoverSeconds=1, workrs=3, operatorCidrs=["0.0.0.0/0"], jobManagerMemory="9g")
+    said = str(error.value)
+    assert "has 5 problems; nothing was touched" in said  # the memory fits neither JobManager
+    for key in ("failoverSeconds", "workrs", "operatorCidrs", "jobManagerMemory"):
+        assert said.count(f"- {key}: ") in (1, 2), said
+
+
+def test_two_jobmanagers_without_an_ensemble_are_refused(preview: Any, tmp_path: Path) -> None:
+    write_inventory(tmp_path, *[host(name) for name in SEVEN if not name.startswith("zk")])
+    with pytest.raises(LabError, match="2 JobManagers and no zookeeper"):
+        preview()
+
+
+def test_the_engine_itself_refuses_a_wrong_type(preview: Any) -> None:
+    with pytest.raises(LabError, match="'workers' must be of type 'integer'"):
+        preview(workers="two")
