@@ -4,34 +4,42 @@
 # Files: the unit.
 
 apply() {
-  local wanted running first=true unproven=/run/flink-steps/unproven-$unit
-  systemctl is-enabled -q "$unit" 2>/dev/null && first=false
+  local wanted running known=true
+  unproven=/run/flink-steps/unproven-$unit
+  systemctl is-enabled -q "$unit" 2>/dev/null || known=false
   write_files
   [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
   systemctl enable -q "$unit"
   wanted=$(fingerprint "${inputs[@]}")
   running=$(cat "/run/$unit/fingerprint" 2>/dev/null || true)
   if systemctl is-active -q "$unit" && [ "$wanted" = "$running" ]; then
-    # An earlier run restarted it and did not see it come back: the next host may not be touched before it has
-    [ ! -e "$unproven" ] || prove
+    prove
     say "$unit: runs what is wanted"
     return 0
   fi
-  [ "$first" = true ] || touch "$unproven"
+  if of_use; then touch "$unproven"; fi
   systemctl reset-failed "$unit" 2>/dev/null || true
   systemctl restart "$unit" || fail "$unit does not start"
-  # The first start of all daemons happens side by side, and the cluster's own check waits for all of them at once. Later
-  # the next host may only be touched when this one is of use again.
-  if [ "$first" = true ]; then
+  if [ -e "$unproven" ]; then
+    prove
+    say "$unit: restarted"
+  elif [ "$known" = true ]; then
+    # It was of no use before, so what it lacks may be the others, whose turn comes after this one's
+    wait_until 30 of_use || say "$unit: of no use yet; going on, since it was of none before"
+    say "$unit: restarted"
+  else
+    # The first start of all daemons happens side by side, and the cluster's own check waits for all of them at once
     say "$unit: started"
-    return 0
   fi
-  prove
-  say "$unit: restarted"
 }
 
+of_use() { timeout 10 bash -c "$check"; }
+
+# A daemon that was of use and was restarted has to be so again before the next host may be touched, even if that is found
+# out only by a later run.
 prove() {
-  wait_until "$seconds" bash -c "$check" || fail "$unit was restarted and is of no use after $seconds s"
+  [ -e "$unproven" ] || return 0
+  wait_until "$seconds" of_use || fail "$unit was restarted and is of no use after $seconds s"
   rm -f "$unproven"
 }
 
