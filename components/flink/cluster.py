@@ -90,8 +90,9 @@ class Cluster(pulumi.ComponentResource):
             Role.JOBMANAGER, settings, self._args.storage, self._members, memory_mib=settings.jobmanager_mib
         )
         services: list[remote.Command] = []
-        # Standbys before the first one, which leads unless something happened: a change then makes one failover
-        for host in reversed(self._members.of(Role.JOBMANAGER)):
+        # One after the other, so that there is always one to lead. Which one leads is not known here, so a change may
+        # make as many failovers as there are JobManagers
+        for host in self._members.of(Role.JOBMANAGER):
             args = self._flink_host(host, pulumi.Output.from_input(text), [*ensemble, *services[-1:]])
             services.append(JobManager(host.name, args, pulumi.ResourceOptions(parent=self)).service)
         return services

@@ -6,6 +6,7 @@ import urllib.request
 import pytest
 import yaml
 
+from components.flink import config
 from lab import flights, flights_data
 from lab.cluster import Cluster, wait_for
 from lab.rest import Rest
@@ -62,11 +63,21 @@ def test_one_jobmanager_leads_and_the_other_stands_by(cluster: Cluster) -> None:
     assert len(leading) == 1
 
 
+def test_no_daemon_runs_with_anything_else_than_what_is_on_its_disk(cluster: Cluster) -> None:
+    daemons = {"jobmanager": config.JOBMANAGER, "taskmanager": config.TASKMANAGER, "zookeeper": config.ZOOKEEPER}
+    for host in cluster.lab.hosts:
+        daemon = daemons[host.role]
+        wanted = cluster.lab.ssh(host, ["sudo", "-n", "/usr/local/lib/flink/fingerprint", *daemon.inputs]).stdout
+        running = cluster.lab.ssh(host, f"cat /run/{daemon.unit}/fingerprint").stdout
+        assert wanted == running != "", host.name
+
+
 def test_the_ensemble_has_one_leader(cluster: Cluster) -> None:
     ask = "exec 3<>/dev/tcp/localhost/2181; printf srvr >&3; cat <&3"
     shown = [cluster.lab.ssh(name, ["bash", "-c", ask]).stdout for name in cluster.hosts("zookeeper")]
     modes = sorted(line.split()[1] for text in shown for line in text.splitlines() if line.startswith("Mode:"))
     assert modes == ["follower", "follower", "leader"]
+    assert all(f"Zookeeper version: {cluster.archives.zookeeper.version}" in text for text in shown)
 
 
 def test_all_slots_are_registered(cluster: Cluster) -> None:
