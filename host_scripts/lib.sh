@@ -88,7 +88,10 @@ fingerprint() { /usr/local/lib/flink/fingerprint "$@"; }
 fetch_release() {
   local name=$1 home=/opt/$1-$2 url=$3 checksum=$4 check=$5 arch kind wanted found work
   rm -rf /opt/.fetch."$name".*
-  [ ! -d "$home" ] || return 0
+  if [ -d "$home" ]; then
+    [ -e "$home/.installed-by-pulumi" ] || die "$home is there, and nobody has verified it: move it away"
+    return 0
+  fi
   arch=$(uname -m | sed 's/^x86_64$/x64/')
   url=${url//\{arch\}/$arch}
   checksum=${checksum//\{arch\}/$arch}

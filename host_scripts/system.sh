@@ -4,6 +4,9 @@
 # Values: role, user, directories (the user's), configuration (a directory of root's). Files: the fingerprint tool, sysctl settings.
 
 apply() {
+  local previous
+  previous=$(cat /etc/flink-owner 2>/dev/null || echo "$owner")
+  [ "$previous" = "$owner" ] || retire "$previous"
   echo "$owner" | write_file /etc/flink-owner 0644 root:root
   id "$user" >/dev/null 2>&1 || useradd --system --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
   local directory
@@ -17,6 +20,17 @@ apply() {
   install -d -m 0700 -o "$user" -g "$user" "$ssh"
   [ -s "$ssh/id_ed25519" ] || runuser -u "$user" -- ssh-keygen -q -t ed25519 -N '' -C "$user@$host" -f "$ssh/id_ed25519"
   cat "$ssh/id_ed25519.pub"
+}
+
+# The host had another name or role before, whose own steps may no longer touch it (lib.sh, is_ours).
+retire() {
+  local unit
+  for unit in flink-jobmanager flink-taskmanager zookeeper; do
+    systemctl disable -q --now "$unit" 2>/dev/null || true
+    rm -f "/etc/systemd/system/$unit.service"
+  done
+  systemctl daemon-reload
+  say "this was $1: its daemon is stopped"
 }
 
 no_process() { ! pgrep -u "$user" >/dev/null; }

@@ -53,7 +53,7 @@ RUN_SECONDS = 300.0
 
 SILENCE_SECONDS = 90.0
 """How long the cluster may know nothing of a job before it counts as lost: twice a failover with Flink's
-defaults (43 s, measured: FLINK-2-FACTS)."""
+defaults (43 s, measured: docs/operations.md)."""
 
 CACHE_SECONDS = 5.0
 """How long the REST API may answer with old counts: Flink's web.refresh-interval is 3 s."""

@@ -2,7 +2,7 @@
 
 A leading JobManager that dies is noticed when its ZooKeeper session expires; a TaskManager, when its heartbeats stop.
 Measured on lab hosts with Flink's defaults: 40 of 43 seconds of a failover are the expiry, 2 to 3 s the recovery
-(shared/FLINK-2-FACTS.md). So two fifths of the budget go to detection; the rest is for the
+(docs/operations.md). So two fifths of the budget go to detection; the rest is for the
 expiry's rounding up to a tick, election, recovery and a machine that is busy.
 """
 
