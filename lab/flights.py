@@ -56,7 +56,7 @@ SILENCE_SECONDS = 90.0
 defaults (43 s, measured: docs/operations.md)."""
 
 CACHE_SECONDS = 5.0
-"""How long the REST API may answer with old counts: Flink's web.refresh-interval is 3 s."""
+"""How long the REST API may answer with old counts: Flink's web.refresh-interval is 3 s by default."""
 
 ENDED = ("FINISHED", "FAILED", "CANCELED")
 """Flink's globally terminal job states (org.apache.flink.api.common.JobStatus)."""
