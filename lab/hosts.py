@@ -27,6 +27,9 @@ from lab.paths import REPO
 
 ADMIN = "admin"
 _ADMIN_ID = 1000
+_GONE_SECONDS = 2.0
+"""How long a host's processes have to be out of sight before it counts as ended."""
+
 BOOT_SECONDS = 120.0
 """Bound of a boot. One takes 2 s alone, 5 s among seven on 2 cores (measured); the rest is for a busy machine."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -182,6 +185,7 @@ class Machine:
         """Wait until it has its host key and lets `admin` in; `LabError` with the end of its console if it does not."""
         began, deadline = time.time(), time.monotonic() + timeout
         problem, init = "its sshd does not listen", None
+        seen = time.monotonic()
         while time.monotonic() < deadline:
             if tasks.stopping():
                 raise LabError(f"{self.host.name}: interrupted while it was booting")
@@ -191,7 +195,10 @@ class Machine:
                 if done.returncode == 0:
                     return
                 problem = f"ssh says: {done.stderr.strip()}"
-            elif not init and not self._supervisor():
+            elif init or self._supervisor():
+                seen = time.monotonic()
+            # A process that is becoming another program (execve) has neither arguments nor environment for a moment
+            elif time.monotonic() - seen > _GONE_SECONDS:
                 raise LabError(self._boot_failure("it ended instead of booting", began))
             time.sleep(0.1)
         raise LabError(self._boot_failure(f"not ready within {timeout:.0f} s: {problem}", began))

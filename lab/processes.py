@@ -85,7 +85,7 @@ def spawn(
     """Start a process that outlives this one, in a session of its own, with its output added to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             argv,
             env={**os.environ, **(env or {}), MARK: f"{lab_id}/{name}"},
             stdin=subprocess.DEVNULL,
@@ -93,6 +93,11 @@ def spawn(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    # In the middle of execve a process has no environment to be found by
+    deadline = time.monotonic() + 5
+    while process.poll() is None and not find(lab_id, name) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return process
 
 
 def kill(lab_id: str, name: str = "", timeout: float = 20) -> None:
