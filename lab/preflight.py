@@ -30,7 +30,7 @@ PROGRAMS = {
 """The programs that the lab runs on this machine, and the Debian packages that have them."""
 
 _CACHE_GB, _LAB_GB = 4.0, 3.5
-_GO_GB = 6.0
+_GO_GB = 4.0
 """What Go's own caches take while a program is built from its modules."""
 _ANSWER_SECONDS = 45.0
 """How long a registry may take to answer; Maven alone needs 5 s to start on a busy machine."""
