@@ -10,8 +10,9 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pulumi
 import yaml
@@ -59,7 +60,6 @@ _CHECKSUM = re.compile(r"^(sha512:[0-9a-f]{128}|sha256:[0-9a-f]{64})$")
 _STORAGE_URI = re.compile(r"^s3a?://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()=/-]+)?$")
 _RELEASE = re.compile(r"^(\d+)\.(\d+)\.(\d+)$")
 _JDK = re.compile(r"^(\d+)(\.\d+)*\+\d+(\.\d+)?$")
-_T = TypeVar("_T")
 
 
 class ConfigError(pulumi.RunError):
@@ -125,6 +125,7 @@ class Settings:
     flink: FlinkSettings
 
 
+@cache
 def schema() -> dict[str, dict[str, Any]]:
     """The keys of the configuration as Pulumi.yaml declares them: type, default, description."""
     declared: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]

@@ -15,17 +15,6 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Jump:
-    """An SSH host on the way to another one (a bastion)."""
-
-    address: pulumi.Input[str]
-    user: str
-    port: int
-    private_key: pulumi.Input[str]
-    host_key: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Ssh:
     """How to reach a host. The host key is always checked, so it is not optional."""
 
@@ -35,7 +24,8 @@ class Ssh:
     private_key: pulumi.Input[str]
     host_key: str
     """Public key as in authorized_keys: `ssh-ed25519 AAAA…`."""
-    jump: Jump | None = None
+    jump: "Ssh | None" = None
+    """SSH host on the way to it (a bastion), which is reached without another one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pulumi
 from pulumi_command import remote
 
 from components import naming
-from components.host import Host, Jump
+from components.host import Host, Ssh
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "host_scripts"
 
@@ -34,7 +35,8 @@ class File:
 
 
 @cache
-def _script(name: str) -> str:
+def host_script(name: str) -> str:
+    """Text of `host_scripts/NAME`."""
     return (SCRIPTS / name).read_text()
 
 
@@ -70,7 +72,7 @@ def script_text(
             lines.append(END_OF_FILE)
         lines.append("}")
     body = "\n".join(lines)
-    return f'{body}\n{_script("lib.sh")}\n{_script(script)}\nmain "$@" </dev/null\n'
+    return f'{body}\n{host_script("lib.sh")}\n{host_script(script)}\nmain "$@" </dev/null\n'
 
 
 def step(
@@ -98,7 +100,7 @@ def step(
     client = '"${SSH_CONNECTION%% *}"'
     return remote.Command(
         naming.step(host, what),
-        connection=_connection(host),
+        connection=_connection(host.ssh),
         create=f"{run} apply {client}",
         delete=f"{run} remove {client}" if removable else None,
         stdin=stdin,
@@ -109,23 +111,17 @@ def step(
     )
 
 
-def _connection(host: Host) -> remote.ConnectionArgs:
-    ssh = host.ssh
-    return remote.ConnectionArgs(
-        host=ssh.address,
-        user=ssh.user,
-        port=ssh.port,
-        private_key=ssh.private_key,
-        host_key=ssh.host_key,
-        proxy=None if ssh.jump is None else _proxy(ssh.jump),
-    )
+def _connection(ssh: Ssh) -> remote.ConnectionArgs:
+    proxy = None if ssh.jump is None else remote.ProxyConnectionArgs(**_login(ssh.jump))
+    return remote.ConnectionArgs(**_login(ssh), proxy=proxy)
 
 
-def _proxy(jump: Jump) -> remote.ProxyConnectionArgs:
-    return remote.ProxyConnectionArgs(
-        host=jump.address,
-        user=jump.user,
-        port=jump.port,
-        private_key=jump.private_key,
-        host_key=jump.host_key,
-    )
+def _login(ssh: Ssh) -> dict[str, Any]:
+    """What a connection and its proxy have in common."""
+    return {
+        "host": ssh.address,
+        "user": ssh.user,
+        "port": ssh.port,
+        "private_key": ssh.private_key,
+        "host_key": ssh.host_key,
+    }

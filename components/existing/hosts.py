@@ -6,7 +6,7 @@ import pulumi
 
 from components import naming
 from components.existing.inventory import InventoryHost, Login
-from components.host import Host, Jump, Ssh
+from components.host import Host, Ssh
 
 
 class Hosts(pulumi.ComponentResource):
@@ -21,30 +21,23 @@ class Hosts(pulumi.ComponentResource):
 
 
 def _host(listed: InventoryHost) -> Host:
-    login, jump = listed.login, listed.jump
     return Host(
         name=listed.name,
         role=listed.role,
         address=listed.address,
-        ssh=Ssh(
-            address=login.address,
-            user=login.user,
-            port=login.port,
-            private_key=pulumi.Output.secret(login.private_key),
-            host_key=login.host_key,
-            jump=None if jump is None else _jump(jump),
-        ),
+        ssh=_ssh(listed.login, None if listed.jump is None else _ssh(listed.jump)),
         cpus=listed.cpus,
         memory_mib=listed.memory_mib,
         zone=listed.zone,
     )
 
 
-def _jump(login: Login) -> Jump:
-    return Jump(
+def _ssh(login: Login, jump: Ssh | None = None) -> Ssh:
+    return Ssh(
         address=login.address,
         user=login.user,
         port=login.port,
         private_key=pulumi.Output.secret(login.private_key),
         host_key=login.host_key,
+        jump=jump,
     )

@@ -11,7 +11,7 @@ from components import naming
 from components.flink import sizing
 from components.flink.templates import render
 from components.host import Host, Role
-from components.remote import SCRIPTS, File, script_text, step
+from components.remote import File, host_script, script_text, step
 from settings import Archive, FlinkSettings
 
 # Owned by the daemons' user; their configuration, /etc/flink and /etc/zookeeper, is root's
@@ -117,7 +117,7 @@ class Node(pulumi.ComponentResource):
             File(
                 path="/usr/local/lib/flink/fingerprint",
                 mode="0755",
-                text=(SCRIPTS / "fingerprint.sh").read_text(),
+                text=host_script("fingerprint.sh"),
             ),
             File(path="/etc/sysctl.d/60-flink.conf", text=render("sysctl.conf")),
         ]
