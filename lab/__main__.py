@@ -66,8 +66,8 @@ def _print_ways_on(made: Lab, hosts_only: bool) -> None:
         lines.append(f"web UI and REST API: {' or '.join(urls)} (either answers)")
     lines += [
         f"S3: {made.s3.endpoint}, bucket {made.s3.bucket}, keys in {made.dir / 's3' / 'credentials.json'}",
-        f"look around: python -m lab status{option}, python -m lab ssh{option} jm-0",
-        f"tear it down: python -m lab down{option}" + ("" if option else " (or: make down)"),
+        f"look around: .venv/bin/python -m lab status{option}, .venv/bin/python -m lab ssh{option} jm-0",
+        f"tear it down: .venv/bin/python -m lab down{option}" + ("" if option else " (or: make down)"),
     ]
     console.say("lab", "\n".join(lines))
 
