@@ -117,6 +117,55 @@ class FlinkSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GroupSettings:
+    """The machines of a role on AWS."""
+
+    count: int
+    instance_type: str
+    disk_gib: int
+    """Size of the root volume."""
+    zones: int
+    """They are spread over the first so many of the network's zones."""
+    spot: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsSettings:
+    """What to create on AWS."""
+
+    region: str
+    owner: str
+    ephemeral: bool
+    """The stack may be lost: `destroy` empties the bucket, and nothing is protected."""
+    expires: str
+    """When an ephemeral stack may be destroyed (RFC 3339), or `never`; empty where the stack is not ephemeral."""
+    vpc_cidr: str
+    vpc_id: str
+    """Empty: a VPC of its own."""
+    subnet_ids: tuple[str, ...]
+    """Existing subnets, one for each zone; only with `vpc_id`."""
+    zones: int
+    private_subnets: bool
+    nat_gateways: str
+    """`none`, `one` or `zone` (one in each)."""
+    bastion: bool
+    bastion_type: str
+    operator_cidrs: tuple[str, ...]
+    bucket: str
+    create_bucket: bool
+    """False: it is there already."""
+    prefix: str
+    """Below the bucket, without slashes at its ends."""
+    kms_key: str
+    """ARN; empty: a key of S3's own."""
+    savepoint_days: int
+    """0: they are kept for ever."""
+    groups: Mapping[Role, GroupSettings]
+    data_disk_gib: int
+    """Size of the volume that a ZooKeeper server's data has to itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """A stack's whole configuration."""
 

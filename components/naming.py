@@ -1,6 +1,32 @@
-"""Names of resources: a host's own name, then what is done there. Stable: nothing depends on a position in a list."""
+"""Names of resources: a host's own name, then what is done there. Stable: nothing depends on a position in a list.
+And the tags of what costs money, so that it can be found, and charged to somebody.
+"""
+
+from dataclasses import dataclass
 
 from components.host import Host
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """Whose a stack is. `expires` is empty unless the stack is ephemeral."""
+
+    project: str
+    stack: str
+    owner: str
+    expires: str = ""
+
+    def tags(self, name: str, role: str = "") -> dict[str, str]:
+        """Tags of the resource that AWS's console shows as `name`; empty ones are left out."""
+        found = {
+            "Name": name,
+            "project": self.project,
+            "stack": self.stack,
+            "owner": self.owner,
+            "role": role,
+            "expires": self.expires,
+        }
+        return {key: value for key, value in found.items() if value}
 
 
 def type_token(module: str, kind: str) -> str:
