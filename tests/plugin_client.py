@@ -18,9 +18,9 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, prov
 
 from lab.command_plugin.log import Engine
 from lab.command_plugin.provider import Provider
-from lab.command_plugin.rpc import MESSAGE_SIZE_OPTIONS
 from lab.command_plugin.serve import start
-from lab.command_plugin.values import from_struct, to_struct
+from lab.plugin.rpc import MESSAGE_SIZE_OPTIONS
+from lab.plugin.values import from_struct, to_struct
 
 REMOTE = "command:remote:Command"
 LOCAL = "command:local:Command"

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lab.command_plugin.values import ARCHIVE, ASSET, SIGNATURE, Object
+from lab.plugin.values import ARCHIVE, ASSET, SIGNATURE, Object
 
 _ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz", ".zip", ".jar")
 _BLOCK = 1 << 20

@@ -14,7 +14,7 @@ import asyncssh
 
 from lab.command_plugin.log import Log
 from lab.command_plugin.outcome import CommandError
-from lab.command_plugin.values import Object
+from lab.plugin.values import Object
 
 _FIRST_DELAY, _BACKOFF, _LONGEST_DELAY = 0.1, 1.5, 5.0
 """Seconds between attempts, as sdk/go/common/util/retry has them."""

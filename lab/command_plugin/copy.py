@@ -11,7 +11,7 @@ import asyncssh
 from lab.command_plugin.connection import connect, endpoint
 from lab.command_plugin.log import Log
 from lab.command_plugin.outcome import CommandError
-from lab.command_plugin.values import Object
+from lab.plugin.values import Object
 
 
 async def copy(inputs: Object, log: Log, timeout: float | None) -> None:

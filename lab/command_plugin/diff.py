@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from lab.command_plugin.values import Object, Value, is_archive, is_asset
+from lab.plugin.values import Object, Value, is_archive, is_asset
 
 Change = Literal["add", "delete", "update"]
 

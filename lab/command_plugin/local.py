@@ -10,7 +10,7 @@ from pathlib import Path
 from lab.command_plugin.assets import asset_archive, find_assets
 from lab.command_plugin.log import LineLogger, Log
 from lab.command_plugin.outcome import Output, local_exit
-from lab.command_plugin.values import Object
+from lab.plugin.values import Object
 
 _GRACE = 3.0
 """Seconds that a cancelled command gets between SIGTERM and SIGKILL."""

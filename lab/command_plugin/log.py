@@ -11,7 +11,7 @@ from typing import Any
 import grpc.aio
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
-from lab.command_plugin.rpc import MESSAGE_SIZE_OPTIONS
+from lab.plugin.rpc import MESSAGE_SIZE_OPTIONS
 
 _BACKLOG = 1000
 """Status lines kept for an engine that is slower than a command writes; older ones are dropped."""

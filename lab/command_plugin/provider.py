@@ -19,7 +19,7 @@ from lab.command_plugin import VERSION, diff, schema
 from lab.command_plugin.log import Engine, Log
 from lab.command_plugin.outcome import CommandError
 from lab.command_plugin.resources import RESOURCES, Call, CommandResource, CopyResource
-from lab.command_plugin.values import from_struct, reveal, to_struct
+from lab.plugin.values import from_struct, reveal, to_struct
 
 STAND_IN = f"pulumi-resource-command: a stand-in of the lab, not the official plugin (behaves as v{VERSION})"
 """Said once in every run that uses it."""

@@ -12,7 +12,7 @@ from asyncssh.packet import String
 from lab.command_plugin.connection import connect, endpoint
 from lab.command_plugin.log import LineLogger, Log
 from lab.command_plugin.outcome import CommandError, Output, remote_exit, remote_signal
-from lab.command_plugin.values import Object
+from lab.plugin.values import Object
 
 _WINDOW, _PACKET = 2 << 20, 32 << 10
 """Flow control as asyncssh has it by default, in bytes."""

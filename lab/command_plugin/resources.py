@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lab.command_plugin import local, schema
 from lab.command_plugin.assets import content_hash
 from lab.command_plugin.log import Log
-from lab.command_plugin.values import UNKNOWN, Object, keep
+from lab.plugin.values import UNKNOWN, Object, keep
 
 _PREVIOUS = {"stdout": "PULUMI_COMMAND_STDOUT", "stderr": "PULUMI_COMMAND_STDERR"}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from lab.command_plugin.values import UNKNOWN, Object, Secret, Value, is_archive, is_asset
+from lab.plugin.values import UNKNOWN, Object, Secret, Value, is_archive, is_asset
 
 Kind = Literal["string", "number", "boolean", "strings", "string map", "list", "object", "asset or archive"]
 

@@ -12,7 +12,7 @@ from pulumi.runtime.proto import provider_pb2_grpc
 
 from lab.command_plugin.log import Engine
 from lab.command_plugin.provider import Provider
-from lab.command_plugin.rpc import MESSAGE_SIZE_OPTIONS
+from lab.plugin.rpc import MESSAGE_SIZE_OPTIONS
 
 _END_SECONDS = 10.0
 """For answering the calls under way when the plugin ends: longer than a command gets to end on a host."""

@@ -20,7 +20,7 @@ from lab import engine
 from lab.command_plugin.assets import content_hash
 from lab.command_plugin.install import install
 from lab.command_plugin.provider import STAND_IN
-from lab.command_plugin.values import ARCHIVE, SIGNATURE
+from lab.plugin.values import ARCHIVE, SIGNATURE
 from tests.plugin_client import BOUND, until
 from tests.ssh_server import SshServer
 

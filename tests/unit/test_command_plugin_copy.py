@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from lab.command_plugin.assets import asset_archive, content_hash, file_asset, find_assets
-from lab.command_plugin.values import ARCHIVE, ASSET, SIGNATURE
+from lab.plugin.values import ARCHIVE, ASSET, SIGNATURE
 from tests.plugin_client import COPY, PluginClient
 from tests.ssh_server import SshServer
 

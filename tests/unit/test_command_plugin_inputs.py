@@ -12,7 +12,7 @@ from pulumi.runtime.proto import provider_pb2
 from lab.command_plugin import VERSION
 from lab.command_plugin.outcome import quote
 from lab.command_plugin.provider import STAND_IN
-from lab.command_plugin.values import ARCHIVE, ASSET, SIGNATURE, UNKNOWN, Secret, from_struct, to_struct
+from lab.plugin.values import ARCHIVE, ASSET, SIGNATURE, UNKNOWN, Secret, from_struct, to_struct
 from tests.plugin_client import COPY, LOCAL, REMOTE, PluginClient, urn
 
 HOST = {"host": "h"}

@@ -16,7 +16,7 @@ from pulumi.runtime.proto import provider_pb2
 
 from lab.command_plugin.install import install
 from lab.command_plugin.provider import STAND_IN
-from lab.command_plugin.values import ARCHIVE, ASSET, SIGNATURE, UNKNOWN
+from lab.plugin.values import ARCHIVE, ASSET, SIGNATURE, UNKNOWN
 from tests.plugin_client import BOUND, LOCAL, PluginClient, engine, failure, gone, until
 
 # The command

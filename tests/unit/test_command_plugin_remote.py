@@ -13,7 +13,7 @@ import pytest
 from pulumi.runtime.proto import engine_pb2
 
 from lab.command_plugin import connection as connection_module
-from lab.command_plugin.values import UNKNOWN, Secret, reveal
+from lab.plugin.values import UNKNOWN, Secret, reveal
 from tests.plugin_client import BOUND, REMOTE, PluginClient, failure, gone, until
 from tests.ssh_server import PASSWORD, SshServer, serving
 
