@@ -1,8 +1,8 @@
-"""This project's program on a lab's hosts, run by the real Pulumi engine.
+"""This project's program, run by the real Pulumi engine: `Stack`; on a lab's hosts: `LabStack`.
 
 The Automation API runs `__main__.py` as an inline program: that needs no language host, which is on no package
-registry (docs/decisions). State, passphrase and the stack's whole configuration stay in the lab's folder; the
-repository's own files are only read.
+registry (docs/decisions). State, passphrase and the stack's whole configuration stay in a folder of the stack's own;
+the repository's own files are only read.
 """
 
 import contextlib
@@ -14,7 +14,8 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,8 @@ from lab.lab import Lab
 from lab.paths import REPO
 from lab.tasks import CommandError, command
 
-COMMAND_PLUGIN = "v1.2.1"
-"""Of the version that requirements.in pins."""
-
 DOWNLOAD_SECONDS = 20
-"""How long the official plugin may take to arrive: a machine that is cut off should not wait for it."""
+"""How long the official plugins may take to arrive: a machine that is cut off should not wait for them."""
 
 PARALLEL = 4 * (os.cpu_count() or 2)
 """Steps at once. Real hosts bring processors of their own; a lab's share this machine's, and crowding costs time."""
@@ -43,17 +41,64 @@ PARALLEL = 4 * (os.cpu_count() or 2)
 SECRET_KEY = "flink:storageSecretKey"
 
 
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin of the engine. The official one comes first, and what stands in for it where that cannot be had."""
+
+    name: str
+    """As after `pulumi-resource-`."""
+    version: str
+    """Of the official one that requirements.in pins, with its v."""
+    install: Callable[[Path], object]
+    """Puts the stand-in into a folder."""
+    warning: str
+    """With which the stand-in names itself, and which need not be repeated."""
+
+
+COMMAND = Plugin("command", "v1.2.1", install.install, STAND_IN)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was done to a resource, and from when to when (seconds from the beginning of the operation)."""
+
+    type: str
+    name: str
+    kind: str
+    """`same`, `create`, `update`, `replace`, `delete` or `read`."""
+    began: float
+    ended: float
+
+
 @dataclass
 class Steps:
-    """What an operation did: kind by resource name, and from when to when each ran (seconds from the beginning)."""
+    """What an operation did, in the order of the steps' ends."""
 
-    operations: dict[str, str] = field(default_factory=dict)
-    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
+    done: list[Step] = field(default_factory=list)
     diagnostics: list[str] = field(default_factory=list)
+
+    @property
+    def commands(self) -> list[Step]:
+        """Those on hosts."""
+        return [step for step in self.done if step.type.startswith("command:")]
+
+    @property
+    def operations(self) -> dict[str, str]:
+        """Kind by name, of the commands."""
+        return {step.name: step.kind for step in self.commands}
+
+    @property
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """From when to when each command ran, by name."""
+        return {step.name: (step.began, step.ended) for step in self.commands if step.kind != "same"}
 
     def changed(self) -> list[str]:
         """Names of the commands that ran."""
-        return sorted(name for name, kind in self.operations.items() if kind != "same")
+        return sorted(self.spans)
+
+    def changes(self) -> dict[tuple[str, str], str]:
+        """Kind by type and name, of every resource with a provider that did not stay the same."""
+        return {(step.type, step.name): step.kind for step in self.done if step.kind not in ("same", "read")}
 
 
 def configuration(lab: Lab, archives: Archives, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -83,23 +128,42 @@ def workers() -> int:
     return int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]["flink:workers"])
 
 
-class LabStack:
-    """The stack of one lab; its name is the lab's."""
+class Stack:
+    """A stack of this project's program, with all that it needs in a `folder` of its own.
 
-    def __init__(self, lab: Lab, archives: Archives, overrides: Mapping[str, Any] | None = None) -> None:
-        self.lab = lab
-        self.folder = lab.dir / "pulumi"
+    `configuration` is the whole of it, but for `secrets`, which are given by the same keys and are encrypted.
+    `variables` are for the environment of the engine, the program and the plugins.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        configuration: Mapping[str, Any],
+        *,
+        secrets: Mapping[str, str] | None = None,
+        plugins: Sequence[Plugin] = (COMMAND,),
+        variables: Mapping[str, str] | None = None,
+        parallel: int = PARALLEL,
+    ) -> None:
+        self.name = name
+        self.folder = folder
         self.project = self.folder / "project"
-        self.file = self.project / f"Pulumi.{lab.name}.yaml"
+        self.file = self.project / f"Pulumi.{name}.yaml"
         self._pulumi = engine.ensure()
-        self._configuration = configuration(lab, archives, overrides)
+        self._configuration = dict(configuration)
+        self._secrets = dict(secrets or {})
+        self._plugins = tuple(plugins)
+        self._variables = dict(variables or {})
+        self._parallel = parallel
 
     # What the engine works in
 
     def environment(self) -> dict[str, str]:
         """Variables that `pulumi` needs to work on this stack from the shell, too."""
-        folders = [self._pulumi.parent, *self._stand_in(), os.environ.get("PATH", "")]
+        folders = [self._pulumi.parent, *self._stand_ins(), os.environ.get("PATH", "")]
         return {
+            **self._variables,
             "PATH": os.pathsep.join(str(folder) for folder in folders),
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.folder / "passphrase"),
@@ -108,25 +172,26 @@ class LabStack:
             "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
         }
 
-    def _stand_in(self) -> list[Path]:
-        """The folder of the command plugin's stand-in, unless the official plugin is there or can be had.
+    def _stand_ins(self) -> list[Path]:
+        """The folder of the plugins' stand-ins, unless every official plugin is there or can be had.
 
-        That is found out once in a lab's life, so that it never changes the plugin under a stack.
+        That is found out once in a stack's life, so that it never changes the plugin under it.
         """
         folder = self.folder / "plugins"
-        if not folder.exists():
-            if self._official():
-                return []
-            folder.mkdir(parents=True)
-            console.say(
-                "pulumi", f"pulumi-command {COMMAND_PLUGIN} cannot be downloaded: using the lab's stand-in for it"
-            )
-            install.install(folder)
-        return [folder]
+        unknown = [plugin for plugin in self._plugins if not (folder / f"pulumi-resource-{plugin.name}").exists()]
+        if unknown:
+            with ThreadPoolExecutor(len(unknown)) as pool:
+                official = list(pool.map(self._official, unknown))
+            for plugin in (plugin for plugin, found in zip(unknown, official, strict=True) if not found):
+                folder.mkdir(parents=True, exist_ok=True)
+                said = f"pulumi-{plugin.name} {plugin.version} cannot be downloaded: using the lab's stand-in for it"
+                console.say("pulumi", said)
+                plugin.install(folder)
+        return [folder] if folder.exists() else []
 
-    def _official(self) -> bool:
-        """Whether the official command plugin is installed, now at the latest."""
-        words = [str(self._pulumi), "plugin", "install", "resource", "command", COMMAND_PLUGIN]
+    def _official(self, plugin: Plugin) -> bool:
+        """Whether the official plugin is installed, now at the latest."""
+        words = [str(self._pulumi), "plugin", "install", "resource", plugin.name, plugin.version]
         try:
             command(words, env={"PULUMI_SKIP_UPDATE_CHECK": "true"}, timeout=DOWNLOAD_SECONDS)
         except CommandError:
@@ -143,7 +208,7 @@ class LabStack:
         project = yaml.safe_load((REPO / "Pulumi.yaml").read_text())
         self._write(self.project / "Pulumi.yaml", {**project, "main": str(REPO)})
         old = yaml.safe_load(self.file.read_text()) if self.file.exists() else {}
-        kept = {SECRET_KEY: old["config"][SECRET_KEY]} if SECRET_KEY in old.get("config", {}) else {}
+        kept = {key: value for key, value in old.get("config", {}).items() if key in self._secrets}
         self._write(self.file, {**old, "config": {**self._configuration, **kept}})
 
     @staticmethod
@@ -162,30 +227,35 @@ class LabStack:
             env_vars=self.environment(),
             pulumi_command=auto.PulumiCommand(root=str(self._pulumi.parent.parent)),
         )
-        stack = auto.Stack.create_or_select(self.lab.name, workspace)
-        self._set_secret()
+        stack = auto.Stack.create_or_select(self.name, workspace)
+        self._set_secrets()
         self._unlock(stack)
         return stack
 
-    def _set_secret(self) -> None:
-        """Encrypt the S3 key into the stack's file once; again only when it is another one."""
+    def _set_secrets(self) -> None:
+        """Encrypt the secrets into the stack's file once; again only when they are others."""
         mark = self.folder / "secret.sha256"
-        digest = hashlib.sha256(self.lab.s3.secret_key.encode()).hexdigest()
-        if mark.exists() and mark.read_text() == digest and SECRET_KEY in self.file.read_text():
+        digest = hashlib.sha256(json.dumps(self._secrets, sort_keys=True).encode()).hexdigest()
+        there = self.file.read_text()
+        if mark.exists() and mark.read_text() == digest and all(key in there for key in self._secrets):
             return
+        for key, value in self._secrets.items():
+            self._encrypt(key, value)
+        mark.touch(mode=0o600)
+        mark.write_text(digest)
+
+    def _encrypt(self, key: str, value: str) -> None:
         # Over stdin: the Automation API's own set_config would put it into argv, for every user of the machine to read
         done = subprocess.run(
-            [self._pulumi, "config", "set", SECRET_KEY, "--secret", "--stack", self.lab.name, "--non-interactive"],
+            [self._pulumi, "config", "set", key, "--secret", "--stack", self.name, "--non-interactive"],
             cwd=self.project,
             env={**os.environ, **self.environment()},
-            input=self.lab.s3.secret_key,
+            input=value,
             capture_output=True,
             text=True,
         )
         if done.returncode:
-            raise LabError(f"pulumi cannot encrypt the S3 key: {done.stderr.strip()}")
-        mark.touch(mode=0o600)
-        mark.write_text(digest)
+            raise LabError(f"pulumi cannot encrypt {key}: {done.stderr.strip()}")
 
     def _unlock(self, stack: auto.Stack) -> None:
         """Take away the lock of an engine that was killed: nobody else can give it back."""
@@ -196,7 +266,7 @@ class LabStack:
                 # After a restart of this machine the number may be anyone's
                 if name.exists() and name.read_text().strip() == "pulumi":
                     raise LabError(
-                        f"another pulumi (process {holder}) is working on stack {self.lab.name}; wait for it, or end it"
+                        f"another pulumi (process {holder}) is working on stack {self.name}; wait for it, or end it"
                     )
                 console.say(
                     "pulumi", f"process {holder}, which worked on this stack, was killed; going on where it stopped"
@@ -208,28 +278,42 @@ class LabStack:
 
     def prepare(self) -> None:
         """Make the stack, still empty, and choose its plugins; `up` does it too."""
-        with self._reported(_Recorder(show=False)):
+        with self._reported(_Recorder(self._plugins)):
             self._open()
 
-    def up(self) -> Steps:
-        """Make the cluster as declared. Raises LabError with what the engine said."""
-        steps = _Recorder(show=True)
+    def up(self, *, refresh: bool = False) -> Steps:
+        """Make everything as declared, with `refresh` after a look at what has become of it. Raises LabError with what
+        the engine said.
+        """
+        steps = _Recorder(self._plugins, show=True)
         with self._reported(steps):
             self._open().up(
-                parallel=PARALLEL, on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never"
+                parallel=self._parallel,
+                refresh=refresh,
+                on_event=steps.event,
+                suppress_outputs=True,
+                show_secrets=False,
+                color="never",
             )
         return steps.found
 
-    def preview(self) -> Steps:
+    def preview(self, *, refresh: bool = False) -> Steps:
         """What `up` would do."""
-        steps = _Recorder(show=False)
+        steps = _Recorder(self._plugins)
         with self._reported(steps):
-            self._open().preview(on_event=steps.event, color="never")
+            self._open().preview(refresh=refresh, on_event=steps.event, color="never")
+        return steps.found
+
+    def refresh(self) -> Steps:
+        """Take into the state what has become of everything. What differs is an update, what is gone a deletion."""
+        steps = _Recorder(self._plugins, show=True)
+        with self._reported(steps):
+            self._open().refresh(on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never")
         return steps.found
 
     def destroy(self) -> Steps:
-        """Take the cluster off the hosts; the hosts stay."""
-        steps = _Recorder(show=True)
+        """Take everything away; hosts that the stack did not create stay."""
+        steps = _Recorder(self._plugins, show=True)
         with self._reported(steps):
             self._open().destroy(on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never")
         return steps.found
@@ -239,6 +323,11 @@ class LabStack:
         deployment = self._open().export_stack().deployment
         return dict(deployment or {})
 
+    def outputs(self) -> dict[str, Any]:
+        """What the program exports, as of the last operation; a secret one as the state has it."""
+        resources = self.state().get("resources", [])
+        return next((dict(it.get("outputs", {})) for it in resources if it["type"] == "pulumi:pulumi:Stack"), {})
+
     @contextlib.contextmanager
     def _reported(self, steps: "_Recorder") -> Iterator[None]:
         try:
@@ -246,7 +335,20 @@ class LabStack:
         except auto.CommandError as error:
             # Without a word from the program it is the engine itself that refuses, and says why on its stderr
             said = "\n".join(steps.found.diagnostics) or str(error).rpartition("stderr: ")[2].strip()
-            raise LabError(f"pulumi failed for stack {self.lab.name}:\n{said}") from error
+            raise LabError(f"pulumi failed for stack {self.name}:\n{said}") from error
+
+
+class LabStack(Stack):
+    """The stack of one lab; its name is the lab's."""
+
+    def __init__(self, lab: Lab, archives: Archives, overrides: Mapping[str, Any] | None = None) -> None:
+        super().__init__(
+            lab.name,
+            lab.dir / "pulumi",
+            configuration(lab, archives, overrides),
+            secrets={SECRET_KEY: lab.s3.secret_key},
+        )
+        self.lab = lab
 
 
 class _Workspace(auto.LocalWorkspace):
@@ -264,14 +366,22 @@ def _program() -> None:
     runpy.run_path(str(REPO / "__main__.py"), run_name="__main__")
 
 
-class _Recorder:
-    """Turns the engine's events into `Steps`, and into a line for each step that ran."""
+_KINDS = {"create-replacement": "replace", "delete-replaced": "replace", "read-replacement": "read"}
+"""Steps of the engine that are parts of what a person would call another one."""
 
-    def __init__(self, *, show: bool) -> None:
+_PAST = {"create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "read": "read"}
+
+
+class _Recorder:
+    """Turns the engine's events into `Steps`, and with `show` into a line for each step that did something."""
+
+    def __init__(self, plugins: Sequence[Plugin], *, show: bool = False) -> None:
         self.found = Steps()
         self._show = show
         self._start = time.monotonic()
         self._began: dict[str, float] = {}
+        self._said = ["an unhandled error occurred", *(plugin.warning for plugin in plugins)]
+        self._said += [f"pulumi-resource-{plugin.name} from $PATH" for plugin in plugins]
 
     def event(self, event: auto.EngineEvent) -> None:
         """Take one event."""
@@ -285,20 +395,24 @@ class _Recorder:
     def _diagnostic(self, diagnostic: auto.DiagnosticEvent) -> None:
         text = diagnostic.message.strip()
         name = (diagnostic.urn or "").rpartition("::")[2]
-        known = ("pulumi-resource-command from $PATH", STAND_IN, "an unhandled error occurred")
-        if text and not any(words in text for words in known):  # those were said already
+        if text and not any(words in text for words in self._said):
             self.found.diagnostics.append(f"{name}: {text}" if name else text)
             if self._show and diagnostic.severity == "warning":
                 console.say("pulumi", text)
 
-    def _done(self, step: auto.StepEventMetadata) -> None:
-        if not step.type.startswith("command:"):
+    def _done(self, event: auto.StepEventMetadata) -> None:
+        # Components and the stack itself are never sent to a provider; nor is a look at a resource a change of it
+        if not event.provider or (kind := str(getattr(event.op, "value", event.op))) == "refresh":
             return
-        name, kind = step.urn.rpartition("::")[2], str(getattr(step.op, "value", step.op))
         now = time.monotonic()
-        began = self._began.get(step.urn, now)
-        self.found.operations[name] = kind
-        if kind != "same":
-            self.found.spans[name] = (began - self._start, now - self._start)
-            if self._show:
-                console.say("pulumi", f"{name}: {kind}d, {console.duration(now - began)}")
+        began = self._began.get(event.urn, now)
+        step = Step(
+            event.type,
+            event.urn.rpartition("::")[2],
+            _KINDS.get(kind, kind),
+            began - self._start,
+            now - self._start,
+        )
+        self.found.done.append(step)
+        if self._show and step.kind != "same":
+            console.say("pulumi", f"{step.name}: {_PAST.get(step.kind, step.kind)}, {console.duration(now - began)}")
