@@ -1,5 +1,6 @@
 """What every provider hands over: hosts and a storage. Nothing behind this line knows where they came from."""
 
+import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -22,10 +23,30 @@ class Ssh:
     user: str
     port: int
     private_key: pulumi.Input[str]
-    host_key: str
+    host_key: pulumi.Input[str]
     """Public key as in authorized_keys: `ssh-ed25519 AAAA…`."""
     jump: "Ssh | None" = None
     """SSH host on the way to it (a bastion), which is reached without another one."""
+
+
+class Service:
+    """A promise of the cluster to whoever made a host: the resource after which the host is of use.
+
+    With it a provider can replace machines one after the other, though it makes them before the cluster is declared.
+    Must be made where an event loop runs, as in a Pulumi program.
+    """
+
+    def __init__(self) -> None:
+        self._kept: asyncio.Future[pulumi.Resource] = asyncio.get_running_loop().create_future()
+
+    def keep(self, resource: pulumi.Resource) -> None:
+        """Say which resource it is. Without it whoever waits for the host waits for ever."""
+        self._kept.set_result(resource)
+
+    @property
+    def resource(self) -> pulumi.Output[pulumi.Resource]:
+        """For `depends_on`."""
+        return pulumi.Output.from_input(self._kept)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +54,9 @@ class Host:
     """A machine of the cluster."""
 
     name: str
-    """Short host name; the others find it under this name, whatever its address is."""
+    """Short host name: what resources, TaskManagers and log lines are called."""
+    dns_name: str = ""
+    """The name that DNS has for it, where its provider keeps one; otherwise the others learn its address."""
     role: Role
     address: pulumi.Input[str]
     """Address that the other hosts of the cluster reach it under."""
@@ -43,8 +66,20 @@ class Host:
     memory_mib: int | None = None
     """Memory in MiB, where the provider knows it before the machine is reached."""
     zone: str = ""
+    machine: pulumi.Input[str] = ""
+    """Which machine has the name now, where it can be another one next time: then every step is done again."""
+    data_device: pulumi.Input[str] | None = None
+    """Block device for data that outlives the machine; None: the data is on its own disk."""
+    waits: bool = False
+    """It is replaced only after others are in service again, so these cannot wait for it."""
+    service: Service | None = field(default=None, compare=False)
     ready: pulumi.Resource | None = field(default=None, compare=False)
     """The resource after which SSH can be tried; a host that goes takes what was on it along (`deleted_with`)."""
+
+    @property
+    def reached_as(self) -> str:
+        """The name under which the other hosts reach it, whatever its address is."""
+        return self.dns_name or self.name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,10 +98,14 @@ def step(
     run = f"sudo -n timeout -k 10 {seconds} bash -s --"
     # sudo drops the variable; members.sh asks it whether the firewall would lock us out
     client = '"${SSH_CONNECTION%% *}"'
+    create: pulumi.Input[str] = f"{run} apply {client}"
+    if host.machine:
+        # Another machine under the same name, perhaps even the same address, is another input
+        create = pulumi.Output.concat(create, " ", host.machine)
     return remote.Command(
         naming.step(host, what),
         connection=_connection(host.ssh),
-        create=f"{run} apply {client}",
+        create=create,
         delete=f"{run} remove {client}" if removable else None,
         stdin=stdin,
         logging=remote.Logging.STDERR,

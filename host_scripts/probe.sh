@@ -2,8 +2,12 @@
 # Looks at a host and changes nothing: is it one that we can use, and what has it got? All hosts answer before any is touched.
 # Values: role, needed_mib, firewall, user, releases (names below /opt). Prints {"cpus": N, "memoryMiB": N}.
 
+cloud_init_is_done() { [ -e /run/cloud-init/result.json ] || [ -e /run/cloud-init/disabled ]; }
+
 apply() {
   local problems=() memory cpus free command home
+  # A machine that was just created may let us in before cloud-init is done with it
+  [ ! -d /run/cloud-init ] || wait_until 300 cloud_init_is_done || die "cloud-init is not done after 300 s"
   # shellcheck source=/dev/null
   . /etc/os-release
   [ "$(ps -p 1 -o comm=)" = systemd ] || problems+=("init is not systemd")

@@ -8,7 +8,7 @@ from pulumi_command import remote
 
 from components import naming, ports
 from components.flink import config, daemon, members, node, sizing
-from components.flink.flink_host import FlinkHostArgs
+from components.flink.flink_host import FlinkHost, FlinkHostArgs
 from components.flink.jobmanager import JobManager
 from components.flink.node import Machine, Node, NodeArgs
 from components.flink.taskmanager import TaskManager
@@ -37,26 +37,34 @@ class Cluster(pulumi.ComponentResource):
         self._args = args
         self._members = config.Members(tuple(args.hosts))
         child = pulumi.ResourceOptions(parent=self)
-        probes = {host.name: node.probe(host, args.settings, child) for host in args.hosts}
-        self._probes = list(probes.values())
+        self._probes = {host.name: node.probe(host, args.settings, child) for host in args.hosts}
         self._nodes = {
-            host.name: Node(host.name, NodeArgs(host=host, settings=args.settings, probes=self._probes), child)
+            host.name: Node(
+                host.name, NodeArgs(host=host, settings=args.settings, probes=self._looked_at(host)), child
+            )
             for host in args.hosts
         }
         keys = [self._nodes[name].public_key for name in self._members.names(Role.JOBMANAGER)]
-        self._joined = {host.name: self._join(host, keys) for host in args.hosts}
+        directory = members.Directory(args.settings, self._members, keys)
+        self._joined = {host.name: self._join(host, directory) for host in args.hosts}
         ensemble = self._ensemble(name) if self._members.of(Role.ZOOKEEPER) else []
-        machines = {host.name: node.machine(host, probes[host.name]) for host in args.hosts}
+        machines = {host.name: node.machine(host, self._probes[host.name]) for host in args.hosts}
         jobmanagers = self._jobmanagers(ensemble)
         taskmanagers = self._taskmanagers(machines, ensemble)
         self.overview = self._works(machines, [*jobmanagers, *taskmanagers]).stdout
         self.register_outputs({"overview": self.overview})
 
-    def _join(self, host: Host, keys: Sequence[pulumi.Output[str]]) -> remote.Command:
+    def _looked_at(self, host: Host) -> list[remote.Command]:
+        """The probes that must have succeeded before `host` is changed: everyone's, but for those of machines that are
+        made only after others, perhaps this one, are in service again.
+        """
+        return [self._probes[other.name] for other in self._args.hosts if not other.waits or other is host]
+
+    def _join(self, host: Host, directory: members.Directory) -> remote.Command:
         own = self._nodes[host.name]
         # The user whose files this writes has to be there
         opts = pulumi.ResourceOptions(parent=own, depends_on=own.system)
-        return members.join(host, self._args.settings, self._members, keys, opts)
+        return members.join(host, self._args.settings, self._members, directory, opts)
 
     def _ensemble(self, name: str) -> list[remote.Command]:
         ensemble = ZooKeeper(
@@ -66,7 +74,7 @@ class Cluster(pulumi.ComponentResource):
                 members=self._members,
                 nodes=self._nodes,
                 joined=self._joined,
-                probes=self._probes,
+                probes={host.name: self._looked_at(host) for host in self._members.of(Role.ZOOKEEPER)},
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -80,7 +88,7 @@ class Cluster(pulumi.ComponentResource):
             settings=self._args.settings,
             storage=self._args.storage,
             config_yaml=config_yaml,
-            probes=self._probes,
+            probes=self._looked_at(host),
             after=after,
         )
 
@@ -94,7 +102,7 @@ class Cluster(pulumi.ComponentResource):
         # make as many failovers as there are JobManagers
         for host in self._members.of(Role.JOBMANAGER):
             args = self._flink_host(host, pulumi.Output.from_input(text), [*ensemble, *services[-1:]])
-            services.append(JobManager(host.name, args, pulumi.ResourceOptions(parent=self)).service)
+            services.append(_kept(host, JobManager(host.name, args, pulumi.ResourceOptions(parent=self))))
         return services
 
     def _slots(self, machine: Machine) -> int:
@@ -118,7 +126,7 @@ class Cluster(pulumi.ComponentResource):
         services = []
         for host in self._members.of(Role.TASKMANAGER):
             args = self._flink_host(host, machines[host.name].apply(text), ensemble)
-            services.append(TaskManager(host.name, args, pulumi.ResourceOptions(parent=self)).service)
+            services.append(_kept(host, TaskManager(host.name, args, pulumi.ResourceOptions(parent=self))))
         return services
 
     def _works(self, machines: dict[str, pulumi.Output[Machine]], services: list[remote.Command]) -> remote.Command:
@@ -126,13 +134,13 @@ class Cluster(pulumi.ComponentResource):
         host = self._members.of(Role.JOBMANAGER)[0]
         found = [machines[name] for name in names(Role.TASKMANAGER)]
         slots = pulumi.Output.all(*found).apply(lambda known: sum(self._slots(machine) for machine in known))
-        stdin = pulumi.Output.all(slots, daemon.generation(services)).apply(
+        stdin = pulumi.Output.all(slots, daemon.generation(services, self._args.hosts)).apply(
             lambda known: script_text(
                 host,
                 "cluster.sh",
                 {
                     "rest_port": ports.number("rest"),
-                    "jobmanagers": names(Role.JOBMANAGER),
+                    "jobmanagers": self._members.reached_as(Role.JOBMANAGER),
                     "taskmanagers": names(Role.TASKMANAGER),
                     "slots": known[0],
                     "version": settings.flink.version,
@@ -144,3 +152,10 @@ class Cluster(pulumi.ComponentResource):
         )
         opts = pulumi.ResourceOptions(parent=self, depends_on=services)
         return step(host, "cluster", stdin, seconds=settings.ready_timeout_seconds + 120, removable=False, opts=opts)
+
+
+def _kept(host: Host, running: FlinkHost) -> remote.Command:
+    """The step that keeps a host's daemon running, of which its provider is told."""
+    if host.service:
+        host.service.keep(running.service)
+    return running.service

@@ -33,8 +33,12 @@ class Members:
     hosts: tuple[Host, ...]
 
     def names(self, role: Role) -> list[str]:
-        """Names of the hosts of a role."""
+        """Short names of the hosts of a role."""
         return [host.name for host in self.of(role)]
+
+    def reached_as(self, role: Role) -> list[str]:
+        """Names under which the hosts of a role are reached."""
+        return [host.reached_as for host in self.of(role)]
 
     def of(self, role: Role) -> list[Host]:
         """Hosts of a role, `tm-2` before `tm-10`."""
@@ -72,9 +76,9 @@ def config_yaml(
             exports=EXPORTS,
             opens=OPENS,
             java_options=settings.java_options,
-            quorum=",".join(f"{name}:{zookeeper}" for name in members.names(Role.ZOOKEEPER)),
+            quorum=",".join(f"{name}:{zookeeper}" for name in members.reached_as(Role.ZOOKEEPER)),
             cluster_id=settings.cluster_id,
-            jobmanagers=members.names(Role.JOBMANAGER),
+            jobmanagers=members.reached_as(Role.JOBMANAGER),
             storage=storage,
             timings=settings.timings,
             ports=_numbers(),
@@ -89,12 +93,12 @@ def config_yaml(
 
 def masters(members: Members) -> str:
     """conf/masters: with the port, since start-cluster.sh binds the web UI to a random one without."""
-    return render("masters.j2", jobmanagers=members.names(Role.JOBMANAGER), ports=_numbers())
+    return render("masters.j2", jobmanagers=members.reached_as(Role.JOBMANAGER), ports=_numbers())
 
 
 def workers(members: Members) -> str:
     """conf/workers."""
-    return render("workers.j2", taskmanagers=members.names(Role.TASKMANAGER))
+    return render("workers.j2", taskmanagers=members.reached_as(Role.TASKMANAGER))
 
 
 def zoo_cfg(settings: FlinkSettings, members: Members) -> str:
@@ -114,9 +118,10 @@ def zoo_cfg(settings: FlinkSettings, members: Members) -> str:
         "admin.enableServer": "false",
         "4lw.commands.whitelist": "ruok,srvr,mntr",
     }
+    quorum, election = ports.number("zk-quorum"), ports.number("zk-election")
     servers = {
-        f"server.{naming.server_id(name)}": f"{name}:{ports.number('zk-quorum')}:{ports.number('zk-election')}"
-        for name in members.names(Role.ZOOKEEPER)
+        f"server.{naming.server_id(host.name)}": f"{host.reached_as}:{quorum}:{election}"
+        for host in members.of(Role.ZOOKEEPER)
     }
     return render("zoo.cfg.j2", settings=list({**base, **extra, **servers}.items()))
 
@@ -154,18 +159,16 @@ TASKMANAGER = Daemon("flink-taskmanager", "TaskManager", (*FLINK_INPUTS, _unit_p
 ZOOKEEPER = Daemon("zookeeper", "ZooKeeper", (*ZOOKEEPER_INPUTS, _unit_path("zookeeper")))
 
 
-def jobmanager_unit(name: str, plugin: str) -> File:
-    """The JobManager's unit on the host `name`."""
-    command = f"/opt/flink/bin/jobmanager.sh start-foreground {name} {ports.number('rest')}"
+def jobmanager_unit(host: Host, plugin: str) -> File:
+    """The JobManager's unit on a host."""
+    command = f"/opt/flink/bin/jobmanager.sh start-foreground {host.reached_as} {ports.number('rest')}"
     return _flink_unit(JOBMANAGER, command, plugin)
 
 
-def taskmanager_unit(name: str, plugin: str) -> File:
-    """The TaskManager's unit on the host `name`, whose name is also its id: metrics keep their series over restarts."""
-    command = (
-        f"/opt/flink/bin/taskmanager.sh start-foreground -D taskmanager.host={name} -D taskmanager.resource-id={name}"
-    )
-    return _flink_unit(TASKMANAGER, command, plugin)
+def taskmanager_unit(host: Host, plugin: str) -> File:
+    """The TaskManager's unit on a host, whose name is also its id: metrics keep their series over restarts."""
+    options = f"-D taskmanager.host={host.reached_as} -D taskmanager.resource-id={host.name}"
+    return _flink_unit(TASKMANAGER, f"/opt/flink/bin/taskmanager.sh start-foreground {options}", plugin)
 
 
 def _flink_unit(daemon: Daemon, command: str, plugin: str) -> File:
@@ -192,9 +195,13 @@ def zookeeper_unit(settings: FlinkSettings) -> File:
     return File(path=_unit_path("zookeeper"), text=text)
 
 
-def hosts_block(addresses: Mapping[str, str]) -> str:
-    """Lines for /etc/hosts from name → address, sorted by name."""
-    return "\n".join(f"{address} {name}" for name, address in sorted(addresses.items()))
+def hosts_block(host: Host, members: Members, addresses: Mapping[str, str]) -> str:
+    """Lines for /etc/hosts on `host`, sorted by name: those that DNS does not have, and itself, since Java asks for
+    that name before there is a network. `addresses`: short name → address.
+    """
+    listed = [other for other in members.hosts if other is host or not other.dns_name]
+    names = {other.name: f"{other.dns_name} {other.name}".strip() for other in listed}
+    return "\n".join(f"{addresses[name]} {names[name]}" for name in sorted(names))
 
 
 def firewall(role: Role, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> str:

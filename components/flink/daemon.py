@@ -22,11 +22,12 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def generation(commands: Sequence[remote.Command]) -> pulumi.Output[str]:
-    """A hash of what the steps were told to do, for a step that has to look again when one of them did something."""
-    return pulumi.Output.all(*[command.stdin for command in commands]).apply(
-        lambda texts: _digest("\n".join(str(text) for text in texts))
-    )
+def generation(commands: Sequence[remote.Command], hosts: Sequence[Host]) -> pulumi.Output[str]:
+    """A hash of what the steps were told to do, and to which machines, for a step that has to look again when one of
+    them did something.
+    """
+    told = [*[command.stdin for command in commands], *[host.machine for host in hosts]]
+    return pulumi.Output.all(*told).apply(lambda texts: _digest("\n".join(str(text) for text in texts)))
 
 
 def run(

@@ -48,7 +48,7 @@ class FlinkHost(pulumi.ComponentResource):
     ) -> None:
         super().__init__(naming.type_token("flink", kind), name, None, opts)
         host, settings = args.host, args.settings
-        prepared = pulumi.ResourceOptions(parent=self, depends_on=args.node.system)
+        prepared = pulumi.ResourceOptions(parent=self, depends_on=args.node.prepared)
         release = install(
             host,
             settings.flink,

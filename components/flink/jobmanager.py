@@ -16,7 +16,7 @@ class JobManager(FlinkHost):
             name,
             args,
             what=config.JOBMANAGER,
-            unit=config.jobmanager_unit(args.host.name, args.storage.plugin),
+            unit=config.jobmanager_unit(args.host, args.storage.plugin),
             check=f"curl -fsS -o /dev/null --max-time 5 http://localhost:{ports.number('rest')}/overview",
             opts=opts,
         )

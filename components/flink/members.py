@@ -1,6 +1,7 @@
 """What a host knows of the others: their names, who may connect to which port, masters, workers, SSH trust."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi
 from pulumi_command import remote
@@ -16,19 +17,52 @@ PROFILE = "set -a\n[ ! -r /etc/flink/credentials.env ] || . /etc/flink/credentia
 SSH_CONFIG = "Host *\n  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 10\n"
 
 
-def text(
-    host: Host,
-    settings: FlinkSettings,
-    members: config.Members,
-    addresses: Mapping[str, str],
-    public_keys: Sequence[str],
-) -> str:
-    """The step's whole text for `host`. `addresses`: name → address; `public_keys`: those of the JobManagers."""
-    by_role = {role: [addresses[name] for name in members.names(role)] for role in Role}
+@dataclass(frozen=True)
+class Known:
+    """What a host has to know of the others, by their short names."""
+
+    addresses: Mapping[str, str]
+    host_keys: Mapping[str, str] = field(default_factory=dict)
+    """Public SSH host keys of the hosts that a JobManager logs in to; empty elsewhere."""
+    public_keys: Sequence[str] = ()
+    """Those that the JobManagers log in with."""
+
+
+class Directory:
+    """The addresses and keys of a cluster's hosts, resolved once for all that need them."""
+
+    def __init__(
+        self, settings: FlinkSettings, members: config.Members, public_keys: Sequence[pulumi.Output[str]]
+    ) -> None:
+        self._settings = settings
+        self._members = members
+        self._addresses = pulumi.Output.all(**{host.name: host.address for host in members.hosts})
+        self._host_keys = pulumi.Output.all(**{host.name: host.ssh.host_key for host in _flink_hosts(members)})
+        self._public_keys = pulumi.Output.all(*public_keys)
+
+    def needed_by(self, host: Host) -> pulumi.Output[Known]:
+        """What a host has to know: where DNS and the provider's firewall do their part, nothing that grows with the
+        cluster, except on JobManagers.
+        """
+        by_dns = all(other.dns_name for other in self._members.hosts)
+        alone = by_dns and not self._settings.firewall
+        addresses = pulumi.Output.all(**{host.name: host.address}) if alone else self._addresses
+        if host.role is Role.ZOOKEEPER:
+            return addresses.apply(lambda known: Known(known))
+        if host.role is Role.TASKMANAGER:
+            return pulumi.Output.all(addresses, self._public_keys).apply(lambda known: Known(known[0], {}, known[1]))
+        everything = pulumi.Output.all(addresses, self._host_keys, self._public_keys)
+        return everything.apply(lambda known: Known(*known))
+
+
+def text(host: Host, settings: FlinkSettings, members: config.Members, known: Known) -> str:
+    """The step's whole text for `host`."""
+    addresses = known.addresses
+    by_role = {role: [addresses[name] for name in members.names(role) if name in addresses] for role in Role}
     account = user(host.role)
     values: dict[str, str | Sequence[str]] = {
         "user": account,
-        "hosts_block": config.hosts_block(addresses),
+        "hosts_block": config.hosts_block(host, members, addresses),
         "firewall": "true" if settings.firewall else "false",
         "ssh_clients": config.ssh_clients(host.role, by_role, settings.operator_cidrs),
     }
@@ -40,41 +74,44 @@ def text(
             File(path="/etc/systemd/system/flink-firewall.service", text=render("flink-firewall.service")),
         ]
     if host.role is not Role.ZOOKEEPER:
-        files += [
-            File(path="/etc/flink/masters", text=config.masters(members)),
-            File(path="/etc/flink/workers", text=config.workers(members)),
-            *_trust(account, members, by_role[Role.JOBMANAGER], public_keys),
-        ]
+        files += [File(path="/etc/flink/masters", text=config.masters(members)), *_trusting(account, members, known)]
+    if host.role is Role.JOBMANAGER:
+        files += [File(path="/etc/flink/workers", text=config.workers(members)), *_trusted(account, members, known)]
     return script_text(host, "members.sh", values, files)
 
 
-def _trust(account: str, members: config.Members, masters: Sequence[str], public_keys: Sequence[str]) -> list[File]:
-    """SSH from the JobManagers, and from nowhere else, so that start-cluster.sh works; every host key is known
-    beforehand.
-    """
-    home, owner = f"/var/lib/{account}/.ssh", f"{account}:{account}"
-    source = f'from="{",".join(masters)}",restrict,pty'
-    keys = "".join(f"{source} {key.strip()}\n" for key in public_keys)
-    flink_hosts = [*members.of(Role.JOBMANAGER), *members.of(Role.TASKMANAGER)]
-    known = "".join(f"{host.name} {host.ssh.host_key}\n" for host in flink_hosts)
+def _flink_hosts(members: config.Members) -> list[Host]:
+    return [*members.of(Role.JOBMANAGER), *members.of(Role.TASKMANAGER)]
+
+
+def _trusting(account: str, members: config.Members, known: Known) -> list[File]:
+    """SSH from the JobManagers, and from nowhere else, so that start-cluster.sh works."""
+    jobmanagers = members.of(Role.JOBMANAGER)
+    # Addresses that may be others next time are not worth much here, and the provider's firewall knows the machines
+    listed = [known.addresses[host.name] for host in jobmanagers if not host.dns_name]
+    options = f'from="{",".join(listed)}",restrict,pty' if listed else "restrict,pty"
+    home, owner = f"/var/lib/{account}", f"{account}:{account}"
+    keys = "".join(f"{options} {key.strip()}\n" for key in known.public_keys)
     return [
-        File(path=f"{home}/authorized_keys", mode="0600", owner=owner, text=keys),
-        File(path=f"{home}/known_hosts", owner=owner, text=known),
-        File(path=f"{home}/config", owner=owner, text=SSH_CONFIG),
+        File(path=f"{home}/.ssh/authorized_keys", mode="0600", owner=owner, text=keys),
         # start-cluster.sh runs the daemons from a login shell: there they find the storage's keys
-        File(path=f"/var/lib/{account}/.profile", owner=owner, text=PROFILE),
-    ]  # fmt: skip
+        File(path=f"{home}/.profile", owner=owner, text=PROFILE),
+    ]
+
+
+def _trusted(account: str, members: config.Members, known: Known) -> list[File]:
+    """Every host key is known beforehand to those that log in."""
+    home, owner = f"/var/lib/{account}/.ssh", f"{account}:{account}"
+    lines = "".join(f"{host.reached_as} {known.host_keys[host.name]}\n" for host in _flink_hosts(members))
+    return [
+        File(path=f"{home}/known_hosts", owner=owner, text=lines),
+        File(path=f"{home}/config", owner=owner, text=SSH_CONFIG),
+    ]
 
 
 def join(
-    host: Host,
-    settings: FlinkSettings,
-    members: config.Members,
-    public_keys: Sequence[pulumi.Output[str]],
-    opts: pulumi.ResourceOptions,
+    host: Host, settings: FlinkSettings, members: config.Members, directory: Directory, opts: pulumi.ResourceOptions
 ) -> remote.Command:
     """Tell a host about the others; runs again when one comes or goes, and restarts nothing."""
-    addresses = pulumi.Output.all(**{member.name: member.address for member in members.hosts})
-    keys = pulumi.Output.all(*public_keys)
-    stdin = pulumi.Output.all(addresses, keys).apply(lambda known: text(host, settings, members, known[0], known[1]))
+    stdin = directory.needed_by(host).apply(lambda known: text(host, settings, members, known))
     return step(host, "members", stdin, opts=opts)

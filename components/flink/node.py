@@ -47,7 +47,7 @@ def probe(host: Host, settings: FlinkSettings, opts: pulumi.ResourceOptions) -> 
             "releases": ("java", "zookeeper" if host.role is Role.ZOOKEEPER else "flink"),
         },
     )
-    return step(host, "probe", text, seconds=60, removable=False, opts=opts)
+    return step(host, "probe", text, seconds=360, removable=False, opts=opts)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,9 @@ class NodeArgs:
 
 
 class Node(pulumi.ComponentResource):
-    """A host ready for its daemon. On a JobManager's host, `public_key` is that of start-cluster.sh."""
+    """A host ready for its daemon: `prepared` is the step after which its files can be written. On a JobManager's host,
+    `public_key` is that of start-cluster.sh.
+    """
 
     def __init__(self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("flink", "Node"), name, None, opts)
@@ -128,6 +130,17 @@ class Node(pulumi.ComponentResource):
             "configuration": f"/etc/{user(role)}",
         }
         self.system = step(host, "system", script_text(host, "system.sh", values, files), opts=child)
+        self.prepared = self.system if host.data_device is None else self._data_disk(host, host.data_device)
         self.java = install(host, args.settings.java, "bin/java", child)
         self.public_key = self.system.stdout
         self.register_outputs({})
+
+    def _data_disk(self, host: Host, device: pulumi.Input[str]) -> remote.Command:
+        """Mount the disk that outlives the machine where the daemon keeps its data."""
+        directory = ZOOKEEPER_DIRECTORIES[0]
+        stdin = pulumi.Output.from_input(device).apply(
+            lambda path: script_text(
+                host, "disk.sh", {"device": path, "directory": directory, "user": user(host.role)}
+            )
+        )
+        return step(host, "disk", stdin, opts=pulumi.ResourceOptions(parent=self, depends_on=self.system))

@@ -16,7 +16,7 @@ class TaskManager(FlinkHost):
             name,
             args,
             what=config.TASKMANAGER,
-            unit=config.taskmanager_unit(args.host.name, args.storage.plugin),
+            unit=config.taskmanager_unit(args.host, args.storage.plugin),
             check=f"ss -Hltn 'sport = :{ports.number('tm-rpc')}' | grep -q .",
             opts=opts,
         )

@@ -20,13 +20,15 @@ SERVES = "timeout 2 bash -c 'exec 3<>/dev/tcp/localhost/{port}; printf srvr >&3;
 
 @dataclass(frozen=True, kw_only=True)
 class ZooKeeperArgs:
-    """The ensemble's servers: `nodes` and `joined` (the step that tells a host of the others) by host name."""
+    """The ensemble's servers: `nodes`, `joined` (the step that tells a host of the others) and `probes` (those before
+    any change to the host) by host name.
+    """
 
     settings: FlinkSettings
     members: config.Members
     nodes: Mapping[str, Node]
     joined: Mapping[str, remote.Command]
-    probes: list[remote.Command]
+    probes: Mapping[str, list[remote.Command]]
 
 
 class ZooKeeper(pulumi.ComponentResource):
@@ -39,13 +41,14 @@ class ZooKeeper(pulumi.ComponentResource):
         for host in servers:
             # One server at a time, so that a changed setting never takes the quorum away
             services.append(self._server(host, args, services[-1:]))
+            if host.service:
+                host.service.keep(services[-1])
         self.ready = self._complete(servers, args, services)
         self.register_outputs({"servers": [host.name for host in servers]})
 
     def _server(self, host: Host, args: ZooKeeperArgs, before: list[remote.Command]) -> remote.Command:
         settings, node = args.settings, args.nodes[host.name]
-        child = pulumi.ResourceOptions(parent=self)
-        after_probes = pulumi.ResourceOptions(parent=self, depends_on=args.probes)
+        after_probes = pulumi.ResourceOptions(parent=self, depends_on=args.probes[host.name])
         release = install(host, settings.zookeeper, "lib", after_probes)
         files = [
             File(path="/etc/zookeeper/zoo.cfg", text=config.zoo_cfg(settings, args.members)),
@@ -56,7 +59,7 @@ class ZooKeeper(pulumi.ComponentResource):
             host,
             "config",
             script_text(host, "files.sh", {"what": "configuration"}, files),
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=node.system)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=node.prepared),
         )
         wants = daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=files[0].text)
         return daemon.run(
@@ -72,12 +75,12 @@ class ZooKeeper(pulumi.ComponentResource):
         )
 
     def _complete(self, servers: list[Host], args: ZooKeeperArgs, services: list[remote.Command]) -> remote.Command:
-        stdin = daemon.generation(services).apply(
+        stdin = daemon.generation(services, servers).apply(
             lambda generation: script_text(
                 servers[0],
                 "ensemble.sh",
                 {
-                    "servers": [host.name for host in servers],
+                    "servers": [host.reached_as for host in servers],
                     "port": ports.number("zk-client"),
                     "seconds": args.settings.ready_timeout_seconds,
                     "generation": generation,

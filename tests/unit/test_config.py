@@ -4,6 +4,7 @@
 """
 
 import os
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from itertools import product
 from pathlib import Path
@@ -53,8 +54,8 @@ def test_golden_texts(seven) -> None:
     golden("masters", config.masters(cluster))
     golden("workers", config.workers(cluster))
     golden("zoo.cfg", config.zoo_cfg(settings, cluster))
-    golden("flink-jobmanager.service", config.jobmanager_unit("jm-0", STORAGE.plugin).text)
-    golden("flink-taskmanager.service", config.taskmanager_unit("tm-0", STORAGE.plugin).text)
+    golden("flink-jobmanager.service", config.jobmanager_unit(cluster.of(Role.JOBMANAGER)[0], STORAGE.plugin).text)
+    golden("flink-taskmanager.service", config.taskmanager_unit(cluster.of(Role.TASKMANAGER)[0], STORAGE.plugin).text)
     golden("zookeeper.service", config.zookeeper_unit(settings).text)
     for role in Role:
         golden(f"{role.value}-firewall.nft", config.firewall(role, by_role, settings.operator_cidrs))
@@ -154,14 +155,35 @@ def test_members_change_with_the_list_and_configuration_does_not(tmp_path: Path)
     for count in (2, 3):
         found = load(tmp_path, workers=count)
         cluster = Members(tuple(_host(entry) for entry in found.hosts))
-        addresses = {entry.name: str(entry.address) for entry in cluster.hosts}
+        known = members.Known(
+            {entry.name: str(entry.address) for entry in cluster.hosts},
+            {entry.name: str(entry.ssh.host_key) for entry in cluster.hosts},
+            ["ssh-ed25519 AAAA x"],
+        )
         jobmanager = cluster.of(Role.JOBMANAGER)[0]
         seen[count] = (
             config.config_yaml(Role.JOBMANAGER, found.flink, STORAGE, cluster, memory_mib=1600),
-            members.text(jobmanager, found.flink, cluster, addresses, ["ssh-ed25519 AAAA x"]),
+            members.text(jobmanager, found.flink, cluster, known),
         )
     assert seen[2][0] == seen[3][0]
     assert "tm-2" in seen[3][1] and "tm-2" not in seen[2][1]
+
+
+def test_names_in_dns_leave_nothing_to_tell_but_a_hosts_own(seven) -> None:
+    """What a worker more would change on hosts that find each other by DNS, behind a firewall of their provider."""
+    settings, cluster = seven
+    named = Members(tuple(replace(host, dns_name=f"{host.name}.x.internal") for host in cluster.hosts))
+    settings = replace(settings, firewall=False)
+    for role in Role:
+        host = named.of(role)[0]
+        keys = {entry.name: str(entry.ssh.host_key) for entry in named.hosts} if role is Role.JOBMANAGER else {}
+        text = members.text(host, settings, named, members.Known({host.name: "10.0.0.5"}, keys, ["ssh-ed25519 AAAA x"]))
+        assert f"10.0.0.5 {host.name}.x.internal {host.name}'" in text
+        assert ("tm-1" in text) is (role is Role.JOBMANAGER), role
+        assert "from=" not in text
+    assert "server.1=zk-0.x.internal:2888:3888" in config.zoo_cfg(settings, named)
+    unit = config.taskmanager_unit(named.of(Role.TASKMANAGER)[0], "p").text
+    assert "taskmanager.host=tm-0.x.internal -D taskmanager.resource-id=tm-0" in unit
 
 
 def test_values_are_quoted_and_nothing_runs_before_the_last_line(seven) -> None:
