@@ -16,10 +16,10 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
-from lab.command_plugin.log import Engine
 from lab.command_plugin.provider import Provider
-from lab.command_plugin.serve import start
+from lab.plugin.log import Engine
 from lab.plugin.rpc import MESSAGE_SIZE_OPTIONS
+from lab.plugin.serve import start
 from lab.plugin.values import from_struct, to_struct
 
 REMOTE = "command:remote:Command"

@@ -1,5 +1,6 @@
 """Starts the plugin: `python -m lab.command_plugin [engine address]`."""
 
-from lab.command_plugin.serve import main
+from lab.command_plugin.provider import Provider
+from lab.plugin.serve import main
 
-main()
+main(Provider)

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import asyncssh
 
-from lab.command_plugin.log import Log
 from lab.command_plugin.outcome import CommandError
+from lab.plugin.log import Log
 from lab.plugin.values import Object
 
 _FIRST_DELAY, _BACKOFF, _LONGEST_DELAY = 0.1, 1.5, 5.0

@@ -9,8 +9,8 @@ from pathlib import Path
 import asyncssh
 
 from lab.command_plugin.connection import connect, endpoint
-from lab.command_plugin.log import Log
 from lab.command_plugin.outcome import CommandError
+from lab.plugin.log import Log
 from lab.plugin.values import Object
 
 

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
-_NAME = "pulumi-resource-command"
+from lab.plugin import install as plugin
 
 
 def install(directory: Path) -> Path:
-    """Write an executable `pulumi-resource-command` into a folder, which is made; gives its path.
-
-    It runs this repository with the Python that runs now. Doing it again changes nothing.
-    """
-    # Isolated (-I), and the repository by code rather than by PYTHONPATH: local commands inherit the
-    # environment, and must find in it what they would find with the official plugin.
-    path_entry = f"import sys; sys.path.insert(0, {str(_REPOSITORY)!r})"
-    code = f"{path_entry}; from lab.command_plugin.serve import main; main()"
-    script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -c {shlex.quote(code)} "$@"\n'
-    path = directory / _NAME
-    if not path.exists() or path.read_text() != script:
-        directory.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        temporary.write_text(script)
-        temporary.chmod(0o755)
-        temporary.replace(path)  # At once: an engine may be starting the old one.
-    return path
+    """Write an executable `pulumi-resource-command` into a folder, which is made; gives its path."""
+    return plugin.install(directory, "command", "lab.command_plugin")

@@ -8,8 +8,9 @@ import signal
 from pathlib import Path
 
 from lab.command_plugin.assets import asset_archive, find_assets
-from lab.command_plugin.log import LineLogger, Log
+from lab.command_plugin.lines import LineLogger
 from lab.command_plugin.outcome import Output, local_exit
+from lab.plugin.log import Log
 from lab.plugin.values import Object
 
 _GRACE = 3.0

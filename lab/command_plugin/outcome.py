@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, field
 
+from lab.plugin.provider import OperationError
 
-class CommandError(Exception):
+
+class CommandError(OperationError):
     """A command, or the way to it, failed: the text is what the user reads."""
 
 

@@ -10,8 +10,9 @@ import asyncssh
 from asyncssh.packet import String
 
 from lab.command_plugin.connection import connect, endpoint
-from lab.command_plugin.log import LineLogger, Log
+from lab.command_plugin.lines import LineLogger
 from lab.command_plugin.outcome import CommandError, Output, remote_exit, remote_signal
+from lab.plugin.log import Log
 from lab.plugin.values import Object
 
 _WINDOW, _PACKET = 2 << 20, 32 << 10

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from lab.command_plugin import local, schema
 from lab.command_plugin.assets import content_hash
-from lab.command_plugin.log import Log
+from lab.plugin.log import Log
+from lab.plugin.schema import Shape
 from lab.plugin.values import UNKNOWN, Object, keep
 
 _PREVIOUS = {"stdout": "PULUMI_COMMAND_STDOUT", "stderr": "PULUMI_COMMAND_STDERR"}
@@ -44,7 +45,7 @@ class CommandResource:
 
     id_has_name = True
 
-    def __init__(self, shape: schema.Shape, run: Run) -> None:
+    def __init__(self, shape: Shape, run: Run) -> None:
         self.shape = shape
         self._run = run
 

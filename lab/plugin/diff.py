@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from typing import Literal
+
+from pulumi.runtime.proto import provider_pb2
 
 from lab.plugin.values import Object, Value, is_archive, is_asset
 
 Change = Literal["add", "delete", "update"]
+_KINDS = {
+    "add": (provider_pb2.PropertyDiff.ADD, provider_pb2.PropertyDiff.ADD_REPLACE),
+    "delete": (provider_pb2.PropertyDiff.DELETE, provider_pb2.PropertyDiff.DELETE_REPLACE),
+    "update": (provider_pb2.PropertyDiff.UPDATE, provider_pb2.PropertyDiff.UPDATE_REPLACE),
+}
 
 
 def changes(old: Object, new: Object) -> dict[str, Change]:
@@ -17,9 +25,22 @@ def changes(old: Object, new: Object) -> dict[str, Change]:
     return found
 
 
-def replaces(path: str) -> bool:
-    """Whether a change at this path makes a new resource: only `triggers`, as a whole or an entry of it."""
-    return path == "triggers" or path.startswith(("triggers[", "triggers."))
+def response(changes: dict[str, Change], replaces: Callable[[str], bool]) -> provider_pb2.DiffResponse:
+    """The answer to Diff, given which paths of those that changed make a new resource."""
+    message = provider_pb2.DiffResponse(hasDetailedDiff=True)
+    message.changes = message.DIFF_SOME if changes else message.DIFF_NONE
+    for path, change in changes.items():
+        replacing = replaces(path)
+        message.detailedDiff[path].kind = _KINDS[change][replacing]
+        message.diffs.append(path)
+        if replacing:
+            message.replaces.append(path)
+    return message
+
+
+def top(path: str) -> str:
+    """The property that a path begins with: `tags` of `tags["a b"]`."""
+    return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
 def with_ignored(new: Object, state: Object, ignored: Iterable[str]) -> Object:

@@ -6,23 +6,24 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import grpc.aio
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from lab.command_plugin.log import Engine
-from lab.command_plugin.provider import Provider
+from lab.plugin.log import Engine
+from lab.plugin.provider import BaseProvider
 from lab.plugin.rpc import MESSAGE_SIZE_OPTIONS
 
 _END_SECONDS = 10.0
 """For answering the calls under way when the plugin ends: longer than a command gets to end on a host."""
 
 
-async def serve(arguments: list[str]) -> None:
+async def serve(make: Callable[[Engine], BaseProvider], arguments: list[str]) -> None:
     """Serve until SIGINT, SIGTERM or the engine's end. The last argument is the engine's address, if any."""
     addresses = [argument for argument in arguments if not argument.startswith("-")]
     engine = Engine(addresses[-1] if addresses else None)
-    provider = Provider(engine)
+    provider = make(engine)
     server, port = await start(provider)
     print(port, flush=True)
     ended = asyncio.Event()
@@ -35,7 +36,7 @@ async def serve(arguments: list[str]) -> None:
     await server.stop(_END_SECONDS)
 
 
-async def start(provider: Provider) -> tuple[grpc.aio.Server, int]:
+async def start(provider: BaseProvider) -> tuple[grpc.aio.Server, int]:
     """Start a server on a free port of the loopback; gives the port too."""
     server = grpc.aio.server(options=MESSAGE_SIZE_OPTIONS)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
@@ -52,6 +53,6 @@ async def _watch_parent(ended: asyncio.Event) -> None:
     ended.set()
 
 
-def main() -> None:
-    """The program."""
-    asyncio.run(serve(sys.argv[1:]))
+def main(make: Callable[[Engine], BaseProvider]) -> None:
+    """The program of a plugin, given its provider's class."""
+    asyncio.run(serve(make, sys.argv[1:]))
