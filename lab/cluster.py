@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from lab import archives, flights
 from lab.errors import LabError
@@ -12,6 +12,7 @@ from lab.flights_data import FLIGHTS
 from lab.lab import Lab
 from lab.rest import Rest, RestError
 from lab.stack import LabStack
+from lab.storage import S3
 
 UNITS = ("flink-jobmanager", "flink-taskmanager", "zookeeper")
 T = TypeVar("T")
@@ -43,6 +44,16 @@ class Cluster:
     def stack(self) -> LabStack:
         """Its stack."""
         return LabStack(self.lab, self.archives, self.overrides)
+
+    @property
+    def s3(self) -> S3:
+        """Its S3 server, with a bucket that jobs may use."""
+        return self.lab.s3
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of that bucket that jobs may use begin with."""
+        return ""
 
     @property
     def urls(self) -> list[str]:
@@ -88,29 +99,53 @@ class Cluster:
         wait_for("the whole cluster", seconds, self.is_whole)
 
 
+class Runs(Protocol):
+    """A running cluster, wherever its hosts are, as far as a job needs to know it."""
+
+    @property
+    def archives(self) -> archives.Archives:
+        """What it runs."""
+
+    @property
+    def urls(self) -> list[str]:
+        """Where its REST API is."""
+
+    @property
+    def rest(self) -> Rest:
+        """Its REST API."""
+
+    @property
+    def s3(self) -> S3:
+        """Its S3 server, with a bucket that jobs may use."""
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of that bucket that jobs may use begin with."""
+
+
 @dataclass
 class SlowJob:
     """The flights job, throttled so that something can happen to it."""
 
-    cluster: Cluster
+    cluster: Runs
     job_id: str
     output: str
 
     @classmethod
-    def start(cls, cluster: Cluster, name: str, seconds: float) -> "SlowJob":
+    def start(cls, cluster: Runs, name: str, seconds: float, parallelism: int = 2) -> "SlowJob":
         """Start it so that it takes about `seconds`, and wait until it has completed three checkpoints."""
-        s3 = cluster.lab.s3
-        output = f"s3://{s3.bucket}/tests/{name}"
+        s3 = cluster.s3
+        output = f"s3://{s3.bucket}/{cluster.prefix}tests/{name}"
         flights.remove_result(s3, output)
         options = Options(
-            input=flights.prepare_input(s3),
+            input=flights.prepare_input(s3, cluster.prefix),
             output=output,
             name=name,
             records_per_second=FLIGHTS / seconds,
             checkpoint_seconds=1,
         )
         jar = flights.build_jar(cluster.archives)
-        job = cls(cluster, flights.submit(cluster.urls, jar, options, parallelism=2), output)
+        job = cls(cluster, flights.submit(cluster.urls, jar, options, parallelism), output)
         wait_for("three checkpoints", 60, lambda: (job.checkpoint() or 0) >= 3)
         return job
 
@@ -142,4 +177,4 @@ class SlowJob:
     def finish(self) -> None:
         """Wait for its end; every flight must have been counted once."""
         flights.wait(self.cluster.urls, self.job_id, 300)
-        flights.check(flights.result(self.cluster.lab.s3, self.output), flights.expected())
+        flights.check(flights.result(self.cluster.s3, self.output), flights.expected())

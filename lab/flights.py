@@ -111,13 +111,16 @@ class Report:
     job_id: str | None
 
 
-def prepare_input(s3: S3) -> str:
-    """Put the input on S3, unless size and ETag (MD5 of a single upload) say that it is there; its URI."""
-    data = input_csv().read_bytes()
+def prepare_input(s3: S3, prefix: str = "") -> str:
+    """Put the input on S3, unless size and ETag (MD5 of a single upload) say that it is there; its URI.
+
+    `prefix` comes before its key, with a slash at its end.
+    """
+    data, key = input_csv().read_bytes(), prefix + INPUT_KEY
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     client = s3.client()
     try:
-        head = client.head_object(Bucket=s3.bucket, Key=INPUT_KEY)
+        head = client.head_object(Bucket=s3.bucket, Key=key)
         there = (head["ContentLength"], head["ETag"].strip('"')) == (len(data), digest)
     except botocore.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
@@ -125,8 +128,8 @@ def prepare_input(s3: S3) -> str:
         there = False
     if not there:
         with console.step("job", f"uploading {FLIGHTS:,} flights ({len(data) / 1e6:.0f} MB) to S3"):
-            client.put_object(Bucket=s3.bucket, Key=INPUT_KEY, Body=data, ContentType="text/csv")
-    return f"s3://{s3.bucket}/{INPUT_KEY}"
+            client.put_object(Bucket=s3.bucket, Key=key, Body=data, ContentType="text/csv")
+    return f"s3://{s3.bucket}/{key}"
 
 
 def build_jar(inputs: archives.Archives) -> Path:

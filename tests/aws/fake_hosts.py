@@ -1,0 +1,160 @@
+"""Machines that answer over SSH as hosts would, and do nothing: for a stack that is too large for real ones.
+
+To be used in a network namespace where every address is local (`namespace`): one listener on port 22 serves all of
+moto's instances. Each has the host key and lets in the user that its user data say.
+"""
+
+import asyncio
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncssh
+import yaml
+
+SSH_PORT = 22
+BOUND = 120.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One instance: what it says and whom it lets in. `answers` make up a step's stdout from its text."""
+
+    host_key: asyncssh.SSHKey
+    authorized: dict[str, asyncssh.SSHAuthorizedKeys]
+
+    @classmethod
+    def of(cls, user_data: str) -> "Machine":
+        """From the cloud-config of an instance."""
+        config: dict[str, Any] = yaml.safe_load(user_data)
+        keys = {
+            user["name"]: asyncssh.import_authorized_keys("\n".join(user["ssh_authorized_keys"]) + "\n")
+            for user in config["users"]
+            if isinstance(user, dict)
+        }
+        return cls(asyncssh.import_private_key(config["ssh_keys"]["ed25519_private"]), keys)
+
+
+def answer(script: str) -> str:
+    """What a step prints that other steps, or the outputs, go on with."""
+    first = re.match(r"# host (\S+), step (\S+)\n", script)
+    host, step = first.groups() if first else ("", "")
+    if step == "probe.sh":
+        return '{"cpus": 4, "memoryMiB": 15800}'
+    if step == "system.sh":
+        return f"ssh-ed25519 AAAA{host} flink"
+    if step == "cluster.sh":
+        return json.dumps({"taskmanagers": 1, "slots-total": 4, "flink-version": "2.3.0"})
+    return "ok"
+
+
+class FakeHosts:
+    """All machines. `find` gives the user data of the instance with an address, or None."""
+
+    def __init__(self, find: Callable[[str], str | None]) -> None:
+        self._find = find
+        self._machines: dict[str, Machine] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.connections = 0
+        """How many TCP connections came to port 22."""
+        self.logins = 0
+        """How many of them were let in, those through a bastion and those to it."""
+        self.steps: Counter[str] = Counter()
+        """How often each script was run."""
+
+    def start(self) -> None:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(BOUND)
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(BOUND)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(BOUND)
+        self._loop.close()
+
+    async def _listen(self) -> None:
+        # Not asyncssh.listen: which host key to show depends on the address that was called
+        self._listener = asyncio.create_task(self._accept())
+        await asyncio.sleep(0)
+
+    async def _accept(self) -> None:
+        import socket
+
+        with socket.create_server(("0.0.0.0", SSH_PORT), backlog=500) as listener:
+            listener.setblocking(False)
+            while True:
+                client, _ = await self._loop.sock_accept(listener)
+                self.connections += 1
+                address = client.getsockname()[0]
+                task = asyncio.create_task(self._serve(client, address))
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _serve(self, client: Any, address: str) -> None:
+        machine = await self._machine(address)
+        if machine is None:
+            client.close()
+            return
+        await asyncssh.run_server(
+            client,
+            server_factory=lambda: _Server(self, machine),
+            server_host_keys=[machine.host_key],
+            process_factory=self._run,
+            encoding=None,
+        )
+
+    async def _machine(self, address: str) -> Machine | None:
+        if address not in self._machines:
+            user_data = await asyncio.to_thread(self._find, address)
+            if user_data is None:
+                return None
+            self._machines[address] = Machine.of(user_data)
+        return self._machines[address]
+
+    async def _run(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
+        script = (await process.stdin.read()).decode()
+        first = re.match(r"# host \S+, step (\S+)\n", script)
+        self.steps[first[1] if first else "?"] += 1
+        process.stdout.write(answer(script).encode() + b"\n")
+        process.exit(0)
+
+    async def _shut(self) -> None:
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+
+class _Server(asyncssh.SSHServer):
+    def __init__(self, owner: FakeHosts, machine: Machine) -> None:
+        self._owner = owner
+        self._machine = machine
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        known = self._machine.authorized.get(username)
+        return bool(known and known.validate(key, "", "", None) is not None)
+
+    def auth_completed(self) -> None:
+        self._owner.logins += 1
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+        return True
+
+
+@contextmanager
+def serving(find: Callable[[str], str | None]) -> Iterator[FakeHosts]:
+    """The machines for as long as the context lasts."""
+    hosts = FakeHosts(find)
+    hosts.start()
+    try:
+        yield hosts
+    finally:
+        hosts.stop()
