@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, TypeVar
 
+from lab.plugin.provider import OperationError
+from lab.plugin.schema import Failure
 from lab.plugin.values import UNKNOWN, Object, Value
 
+T = TypeVar("T")
 
-class Refused(Exception):
+
+class Refused(OperationError):
     """What AWS would answer no to, where it is ours to say it: the text is what the user reads.
 
     boto3's own errors need no wrapping: the provider turns them into the official plugin's words.
     """
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why an input is refused: `path` as the user would write it, such as `metadataOptions.httpTokens`."""
+class HalfMade(Refused):
+    """It is there, but what was to follow failed: the engine keeps it in the state, to be repaired or removed."""
 
-    path: str
-    reason: str
+    def __init__(self, text: str, id: str, outputs: Object) -> None:
+        super().__init__(text)
+        self.id = id
+        self.outputs = outputs
 
 
 class Aws(Protocol):
@@ -40,9 +44,18 @@ class Aws(Protocol):
     def partition(self) -> str:
         """`aws`, for ARNs."""
 
+    def until(self, what: str, done: Callable[[], T | None], seconds: float = 600) -> T:
+        """Ask again and again until the answer is not `None`; `Refused` naming what was waited for after so long.
+
+        Ends at once, in `Refused` too, when the user cancels.
+        """
+
 
 class Resource:
     """One resource type. Stateless: many threads use the one object.
+
+    The provider does for all of them: refusing unknown inputs, `tagsAll` and default tags (`inputs["tags"]` has them,
+    and `read` gives all tags), errors, secrets, and taking a "not found" of `read` or `delete` for gone.
 
     Properties are the engine's, in camelCase, with nothing in them that is secret or unknown but in `check`, where
     an unknown input is `lab.plugin.values.UNKNOWN`. Numbers are floats: use `int` where AWS wants one.
