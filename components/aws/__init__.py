@@ -1,0 +1,1 @@
+"""Machines, network and storage that the program creates on AWS."""

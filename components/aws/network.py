@@ -1,0 +1,193 @@
+"""The network: a VPC of its own or one that is there, subnets by zone, ways out, and a private zone of names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import cast
+
+import pulumi
+from pulumi_aws import ec2, route53
+
+from components import naming
+from components.aws import names, subnets
+from components.aws.declaration import AwsSettings
+from components.naming import Labels
+
+ANYWHERE = "0.0.0.0/0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subnet:
+    """Where hosts go, one a zone."""
+
+    zone: str
+    id: pulumi.Input[str]
+    public: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkArgs:
+    """What a network is made from."""
+
+    settings: AwsSettings
+    labels: Labels
+    zones: Sequence[str]
+    """Names of the availability zones, as many as the settings have zones."""
+    subnets: Sequence[Subnet] = ()
+    """Those of an existing VPC."""
+
+
+class Network(pulumi.ComponentResource):
+    """The hosts' subnets and their private domain. Of an existing VPC nothing is created or changed but the domain."""
+
+    vpc_id: pulumi.Input[str]
+    subnets: list[Subnet]
+    """One a zone, for the cluster's hosts. A subnet's id is there when its way out is."""
+    bastion_subnet: pulumi.Input[str] | None
+    """A public subnet, where there is one."""
+    zone_id: pulumi.Output[str]
+    """The private Route 53 zone."""
+    domain: str
+
+    def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(naming.type_token("aws", "Network"), name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        if args.settings.vpc_id:
+            self.vpc_id = args.settings.vpc_id
+            self.subnets = public = list(args.subnets)
+        else:
+            own = _Vpc(args, child)
+            self.vpc_id, self.subnets, public = own.id, own.private or own.public, own.public
+        self.bastion_subnet = next((subnet.id for subnet in public if subnet.public), None)
+        self.domain = names.domain(args.labels.stack)
+        self.zone_id = self._names(args.labels, child).zone_id
+        self.register_outputs({"vpcId": self.vpc_id, "domain": self.domain, "zoneId": self.zone_id})
+
+    def _names(self, labels: Labels, child: pulumi.ResourceOptions) -> route53.Zone:
+        return route53.Zone(
+            "names",
+            name=self.domain,
+            comment=f"Hosts of the Flink cluster {labels.stack}",
+            vpcs=[route53.ZoneVpcArgs(vpc_id=self.vpc_id)],
+            # Records that somebody added by hand must not keep `destroy` from its end
+            force_destroy=True,
+            tags=labels.tags(f"{labels.stack}-names"),
+            opts=child,
+        )
+
+
+class _Vpc:
+    """A VPC of its own. Its default security group is left as it is: no machine is in it."""
+
+    def __init__(self, args: NetworkArgs, child: pulumi.ResourceOptions) -> None:
+        self._args, self._settings, self._child = args, args.settings, child
+        plan = subnets.plan(args.settings.vpc_cidr)
+        self.id = ec2.Vpc(
+            "vpc",
+            cidr_block=args.settings.vpc_cidr,
+            # Without both, the names of a private zone are not answered
+            enable_dns_support=True,
+            enable_dns_hostnames=True,
+            tags=self._tags("vpc"),
+            opts=child,
+        ).id
+        self._tables: list[ec2.RouteTable] = []
+        self.public = self._public(dict(zip(self._zones_with_public(), plan.public, strict=False)))
+        private = zip(args.zones, plan.private, strict=False) if args.settings.private_subnets else ()
+        self.private = self._private(dict(private))
+        self._s3_endpoint()
+
+    def _tags(self, name: str) -> dict[str, str]:
+        return self._args.labels.tags(f"{self._args.labels.stack}-{name}")
+
+    def _zones_with_public(self) -> Sequence[str]:
+        """The zones with a public subnet: those where public hosts, a NAT gateway or the bastion are."""
+        if not self._settings.private_subnets or self._settings.nat_gateways == "zone":
+            return self._args.zones
+        return self._args.zones[: 1 if self._settings.bastion or self._settings.nat_gateways == "one" else 0]
+
+    def _public(self, blocks: Mapping[str, IPv4Network]) -> list[Subnet]:
+        if not blocks:
+            return []
+        internet = ec2.InternetGateway("internet", vpc_id=self.id, tags=self._tags("internet"), opts=self._child)
+        table = self._table("public")
+        out = ec2.Route(
+            "public",
+            route_table_id=table.id,
+            destination_cidr_block=ANYWHERE,
+            gateway_id=internet.id,
+            opts=self._child,
+        )
+        return [self._subnet(zone, block, table, [out], public=True) for zone, block in blocks.items()]
+
+    def _private(self, blocks: Mapping[str, IPv4Network]) -> list[Subnet]:
+        """Each zone has a route table of its own, so that a NAT gateway a zone later changes a route and no subnet."""
+        gateways = self._nat_gateways()
+        found = []
+        for zone, block in blocks.items():
+            table = self._table(f"private-{zone}")
+            gateway = gateways.get(zone, next(iter(gateways.values()), None))
+            out = [] if gateway is None else [self._nat_route(zone, table, gateway)]
+            found.append(self._subnet(zone, block, table, out, public=False))
+        return found
+
+    def _nat_gateways(self) -> dict[str, ec2.NatGateway]:
+        """NAT gateways by zone, each with a public address that stays."""
+        count = {"none": 0, "one": 1, "zone": len(self._args.zones)}[self._settings.nat_gateways]
+        found = {}
+        for subnet in self.public[:count]:
+            name = f"nat-{subnet.zone}"
+            address = ec2.Eip(name, domain="vpc", tags=self._tags(name), opts=self._child)
+            found[subnet.zone] = ec2.NatGateway(
+                name, allocation_id=address.id, subnet_id=subnet.id, tags=self._tags(name), opts=self._child
+            )
+        return found
+
+    def _nat_route(self, zone: str, table: ec2.RouteTable, gateway: ec2.NatGateway) -> ec2.Route:
+        return ec2.Route(
+            f"private-{zone}",
+            route_table_id=table.id,
+            destination_cidr_block=ANYWHERE,
+            nat_gateway_id=gateway.id,
+            opts=self._child,
+        )
+
+    def _table(self, name: str) -> ec2.RouteTable:
+        table = ec2.RouteTable(name, vpc_id=self.id, tags=self._tags(name), opts=self._child)
+        self._tables.append(table)
+        return table
+
+    def _subnet(
+        self, zone: str, block: IPv4Network, table: ec2.RouteTable, out: Sequence[ec2.Route], *, public: bool
+    ) -> Subnet:
+        name = f"{'public' if public else 'private'}-{zone}"
+        # Whether a machine gets a public address is said at the machine, not here
+        subnet = ec2.Subnet(
+            name,
+            vpc_id=self.id,
+            availability_zone=zone,
+            cidr_block=str(block),
+            tags=self._tags(name),
+            opts=self._child,
+        )
+        # A machine may need its way out when it first boots; and while there are machines with public addresses, AWS
+        # does not let the internet gateway go. So who takes the id from here comes after the route, and goes before it
+        joined = ec2.RouteTableAssociation(
+            name,
+            subnet_id=subnet.id,
+            route_table_id=table.id,
+            opts=pulumi.ResourceOptions(parent=self._child.parent, depends_on=out),
+        )
+        return Subnet(zone=zone, id=cast(pulumi.Output[str], joined.subnet_id), public=public)
+
+    def _s3_endpoint(self) -> None:
+        """S3 without NAT and without a charge for traffic; what may be done there is up to the instance profile."""
+        ec2.VpcEndpoint(
+            "s3",
+            vpc_id=self.id,
+            vpc_endpoint_type="Gateway",
+            service_name=f"com.amazonaws.{self._settings.region}.s3",
+            route_table_ids=[table.id for table in self._tables],
+            tags=self._tags("s3"),
+            opts=self._child,
+        )

@@ -1,0 +1,138 @@
+"""Who may reach whom: a security group for each role, and rules made from the table of ports that name groups."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_aws import ec2, vpc
+
+from components import naming, ports
+from components.aws.declaration import AwsSettings
+from components.host import Role
+from components.naming import Labels
+
+BASTION = "bastion"
+"""The machine that operators go through; not a role, since nothing of the cluster runs there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One source may open connections to one port of one kind of machine."""
+
+    target: str
+    """A role, or BASTION."""
+    port: str
+    """Its name in the table of ports."""
+    number: int
+    source: str
+    """A role, BASTION, or a network of operators as a CIDR."""
+    purpose: str
+
+    @property
+    def name(self) -> str:
+        """Name of the resource. It says what the rule is, so that another rule moves none."""
+        return f"{self.target}-{self.port}-{self.source}".replace("/", "-").replace(":", "-")
+
+    @property
+    def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+        """The source, if it is a network."""
+        return None if self.source in (*Role, BASTION) else ipaddress.ip_network(self.source)
+
+
+def rules(operator_cidrs: Sequence[str], bastion: bool) -> list[Rule]:
+    """What the table of ports says, with operators as their networks, or as the bastion where there is one."""
+    networks = list(dict.fromkeys(str(ipaddress.ip_network(text)) for text in operator_cidrs))
+    operators = [BASTION] if bastion else networks
+    found = []
+    for port in ports.TABLE:
+        sources = [
+            source for client in port.clients for source in (operators if client == ports.OPERATORS else [client])
+        ]
+        found += [
+            Rule(target=target, port=port.name, number=port.number, source=source, purpose=port.purpose)
+            for target in port.listens
+            for source in sources
+        ]
+    if bastion:
+        ssh = ports.number("ssh")
+        found += [
+            Rule(target=BASTION, port="ssh", number=ssh, source=network, purpose="SSH: the way to the hosts")
+            for network in networks
+        ]
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecurityArgs:
+    """What security groups are made from."""
+
+    settings: AwsSettings
+    labels: Labels
+    vpc_id: pulumi.Input[str]
+
+
+class Security(pulumi.ComponentResource):
+    """The security groups with their rules."""
+
+    groups: dict[Role, pulumi.Output[str]]
+    bastion: pulumi.Output[str] | None
+    """Of the bastion, where there is one."""
+    ready: list[pulumi.Resource]
+    """The rules. Hosts need not wait for them: connections that come too early are tried again."""
+
+    def __init__(self, name: str, args: SecurityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(naming.type_token("aws", "Security"), name, None, opts)
+        self._args = args
+        self._child = pulumi.ResourceOptions(parent=self)
+        bastion = [BASTION] if args.settings.bastion else []
+        groups = {target: self._group(target).id for target in (*Role, *bastion)}
+        self.groups = {role: groups[role] for role in Role}
+        self.bastion = groups.get(BASTION)
+        wanted = rules(args.settings.operator_cidrs, args.settings.bastion)
+        self.ready = [self._rule(rule, groups) for rule in wanted]
+        self.ready += [self._out(target, group, v) for target, group in groups.items() for v in (4, 6)]
+        self.register_outputs({})
+
+    def _group(self, target: str) -> ec2.SecurityGroup:
+        """A group without rules. A change of name or description would replace it, and with it what uses it."""
+        name = f"flink-{self._args.labels.stack}-{target}"
+        return ec2.SecurityGroup(
+            target,
+            name=name,
+            description=f"Flink cluster {self._args.labels.stack}: {target}",
+            vpc_id=self._args.vpc_id,
+            tags=self._args.labels.tags(name, target),
+            opts=self._child,
+        )
+
+    def _rule(self, rule: Rule, groups: Mapping[str, pulumi.Output[str]]) -> pulumi.Resource:
+        network = rule.network
+        return vpc.SecurityGroupIngressRule(
+            rule.name,
+            security_group_id=groups[rule.target],
+            ip_protocol="tcp",
+            from_port=rule.number,
+            to_port=rule.number,
+            referenced_security_group_id=groups[rule.source] if network is None else None,
+            cidr_ipv4=str(network) if isinstance(network, ipaddress.IPv4Network) else None,
+            cidr_ipv6=str(network) if isinstance(network, ipaddress.IPv6Network) else None,
+            description=rule.purpose,
+            tags=self._args.labels.tags(rule.name, rule.target),
+            opts=self._child,
+        )
+
+    def _out(self, target: str, group: pulumi.Output[str], version: int) -> pulumi.Resource:
+        # Hosts fetch archives and packages from places whose addresses change, and jobs talk to systems that only
+        # their authors know of. A list here would be wrong soon; a network that must be closed has no NAT gateway
+        name = f"{target}-out-ipv{version}"
+        return vpc.SecurityGroupEgressRule(
+            name,
+            security_group_id=group,
+            ip_protocol="-1",
+            cidr_ipv4="0.0.0.0/0" if version == 4 else None,
+            cidr_ipv6="::/0" if version == 6 else None,
+            description="Anywhere",
+            tags=self._args.labels.tags(name, target),
+            opts=self._child,
+        )

@@ -1,0 +1,151 @@
+"""The bucket for HA metadata, checkpoints and savepoints: encrypted, private, TLS only, and not easily lost."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_aws import s3
+
+from components import naming
+from components.aws import names
+from components.aws.declaration import AwsSettings
+from components.naming import Labels
+
+UPLOAD_DAYS = 7
+"""After so many days a multipart upload that nobody has completed is broken: a checkpoint takes minutes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketArgs:
+    """What a bucket is made from."""
+
+    settings: AwsSettings
+    labels: Labels
+
+
+def tls_only(bucket_arn: str) -> dict[str, Any]:
+    """The bucket's policy: nobody reads or writes without TLS, whatever else they may."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "TlsOnly",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [bucket_arn, f"{bucket_arn}/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
+
+
+def lifecycle(settings: AwsSettings) -> list[s3.BucketLifecycleConfigurationRuleArgs]:
+    """What goes by itself: uploads that broke off and, if asked for, old savepoints. Nothing else ever expires: HA
+    metadata and checkpoints may be old and in use.
+
+    A job that took over a savepoint's files (restore mode CLAIM) may need them for longer than `savepoint_days`.
+    """
+    rules = [
+        s3.BucketLifecycleConfigurationRuleArgs(
+            id="broken-uploads",
+            status="Enabled",
+            filter=s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=f"{settings.prefix}/"),
+            abort_incomplete_multipart_upload=s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
+                days_after_initiation=UPLOAD_DAYS
+            ),
+        )
+    ]
+    if settings.savepoint_days:
+        rules.append(
+            s3.BucketLifecycleConfigurationRuleArgs(
+                id="old-savepoints",
+                status="Enabled",
+                filter=s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=f"{settings.prefix}/savepoints/"),
+                expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(days=settings.savepoint_days),
+            )
+        )
+    return rules
+
+
+class Bucket(pulumi.ComponentResource):
+    """The stack's bucket; nothing at all where the bucket is there already.
+
+    Unless the stack is ephemeral, the bucket is protected, and what is removed from the stack after all stays in AWS.
+    """
+
+    ready: list[pulumi.Resource]
+    """What has to be there before Flink writes."""
+
+    def __init__(self, name: str, args: BucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(naming.type_token("aws", "Bucket"), name, None, opts)
+        self._settings = args.settings
+        self.ready = []
+        if args.settings.create_bucket:
+            self._create(args.labels)
+        self.register_outputs({"bucket": args.settings.bucket})
+
+    def _create(self, labels: Labels) -> None:
+        bucket = s3.Bucket(
+            "bucket",
+            bucket=self._settings.bucket,
+            force_destroy=self._settings.ephemeral,
+            tags=labels.tags(self._settings.bucket),
+            opts=self._child(protect=not self._settings.ephemeral),
+        )
+        self.ready = [bucket]
+        self._close(bucket)
+        self._encrypt(bucket)
+        s3.BucketLifecycleConfiguration(
+            "bucket", bucket=bucket.bucket, rules=lifecycle(self._settings), opts=self._child()
+        )
+
+    def _child(self, protect: bool | None = None) -> pulumi.ResourceOptions:
+        """Options of the next resource. A retained bucket keeps its encryption and its policy, so these stay as well.
+
+        S3 refuses two changes of a bucket at the same time (409 OperationAborted), so each waits for the one before.
+        """
+        return pulumi.ResourceOptions(
+            parent=self,
+            protect=protect,
+            retain_on_delete=not self._settings.ephemeral,
+            depends_on=self.ready[-1:],
+        )
+
+    def _close(self, bucket: s3.Bucket) -> None:
+        """Nobody but the account, whatever policy or access list somebody adds; and nobody without TLS."""
+        block = s3.BucketPublicAccessBlock(
+            "bucket",
+            bucket=bucket.bucket,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=self._child(),
+        )
+        self.ready.append(block)
+        owner = s3.BucketOwnershipControls(
+            "bucket",
+            bucket=bucket.bucket,
+            rule=s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
+            opts=self._child(),
+        )
+        self.ready.append(owner)
+        arn = names.bucket_arn(self._settings.region, self._settings.bucket)
+        policy = s3.BucketPolicy("bucket", bucket=bucket.bucket, policy=json.dumps(tls_only(arn)), opts=self._child())
+        self.ready.append(policy)
+
+    def _encrypt(self, bucket: s3.Bucket) -> None:
+        key = self._settings.kms_key
+        default = s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+            sse_algorithm="aws:kms" if key else "AES256", kms_master_key_id=key or None
+        )
+        rule = s3.BucketServerSideEncryptionConfigurationRuleArgs(
+            apply_server_side_encryption_by_default=default,
+            # One call of KMS for many objects: a checkpoint writes thousands, and each call costs
+            bucket_key_enabled=True if key else None,
+        )
+        self.ready.append(
+            s3.BucketServerSideEncryptionConfiguration("bucket", bucket=bucket.bucket, rules=[rule], opts=self._child())
+        )

@@ -1,0 +1,179 @@
+"""AWS components under Pulumi's mocks: what they register, with the options that mocks alone do not show."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+from pulumi.runtime.mocks import MockMonitor
+
+from components.aws.declaration import AwsSettings, GroupSettings
+from components.host import Role
+from components.naming import Labels
+
+ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def settings(**changes: Any) -> AwsSettings:
+    """Settings of an ephemeral stack in one zone, such as `dev`."""
+    group = GroupSettings(count=2, instance_type="m6i.large", disk_gib=20, zones=1)
+    base: dict[str, Any] = {
+        "region": "eu-central-1",
+        "owner": "data-team",
+        "ephemeral": True,
+        "expires": "2030-01-31T18:00:00Z",
+        "vpc_cidr": "10.20.0.0/16",
+        "vpc_id": "",
+        "subnet_ids": (),
+        "zones": 1,
+        "private_subnets": False,
+        "nat_gateways": "none",
+        "bastion": False,
+        "bastion_type": "t3.micro",
+        "operator_cidrs": ("198.51.100.0/24", "2001:db8:7::/48"),
+        "bucket": "flink-dev-123456789012",
+        "create_bucket": True,
+        "prefix": "dev",
+        "kms_key": "",
+        "savepoint_days": 0,
+        "groups": dict.fromkeys(Role, group),
+        "data_disk_gib": 10,
+    }
+    return AwsSettings(**{**base, **changes})
+
+
+def prod(**changes: Any) -> AwsSettings:
+    """Settings of a stack that must last: three zones, private subnets, a bastion."""
+    base = {
+        "ephemeral": False,
+        "expires": "",
+        "zones": 3,
+        "private_subnets": True,
+        "nat_gateways": "zone",
+        "bastion": True,
+        "kms_key": KEY,
+        "savepoint_days": 90,
+    }
+    return settings(**{**base, **changes})
+
+
+def labels(of: AwsSettings) -> Labels:
+    """The tags that go with settings."""
+    return Labels(project="flink", stack="dev" if of.ephemeral else "prod", owner=of.owner, expires=of.expires)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A resource as it was registered."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    parent: str
+    """Type and name of the parent, as in `found`."""
+    protect: bool
+    retain: bool
+    after: frozenset[str]
+    """Those that it waits for, directly: as in `found`."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.type}/{self.name}"
+
+
+class Recording(MockMonitor):
+    """Keeps what is registered by `type/name`."""
+
+    def __init__(self, mocks: pulumi.runtime.Mocks) -> None:
+        super().__init__(mocks)
+        self.found: dict[str, Registered] = {}
+
+    def RegisterResource(self, request: Any) -> Any:
+        answer = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            inputs = pulumi.runtime.rpc.deserialize_properties(request.object)
+            one = Registered(
+                request.type,
+                request.name,
+                dict(inputs),
+                _key(request.parent) if request.parent else "",
+                bool(request.protect),
+                bool(request.retainOnDelete),
+                frozenset(_key(urn) for urn in request.dependencies),
+            )
+            assert one.key not in self.found, f"{one.key} is registered twice"
+            self.found[one.key] = one
+        return answer
+
+
+def _key(urn: str) -> str:
+    _, _, types, name = urn.split("::", 3)
+    return f"{types.split('$')[-1]}/{name}"
+
+
+@dataclass
+class Mocks(pulumi.runtime.Mocks):
+    """An id and, in `answers`, what AWS would add; a function is answered from `calls`, by its token."""
+
+    calls: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
+    answers: dict[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        more = self.answers.get(args.typ, lambda name, inputs: {})(args.name, dict(args.inputs))
+        if args.typ == "aws:route53/zone:Zone":
+            more = {"zoneId": f"{args.name}-id", **more}
+        return f"{args.name}-id", {**args.inputs, **more}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        assert args.token in self.calls, f"unexpected call of {args.token}"
+        return self.calls[args.token](dict(args.args))
+
+
+def register(program: Callable[[], Any], *, preview: bool, mocks: Mocks | None = None) -> dict[str, Registered]:
+    """What `program` registers, by `type/name`, in a preview or in an update."""
+    mocks = mocks or Mocks()
+    monitor = Recording(mocks)
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    pulumi.runtime.set_mocks(mocks, project="flink", stack="dev", preview=preview, monitor=monitor)
+    pulumi.runtime.test(program)()
+    return monitor.found
+
+
+def of_type(found: dict[str, Registered], kind: str) -> dict[str, Registered]:
+    """Those of a type such as `ec2/subnet:Subnet`, by name."""
+    return {one.name: one for one in found.values() if one.type == f"aws:{kind}"}
+
+
+def check_common(found: dict[str, Registered], of: AwsSettings) -> None:
+    """What holds for every component: all that can have tags has all of them, and everything has a parent."""
+    wanted = {key for key, value in labels(of).tags("x").items() if value}
+    for key, one in found.items():
+        if one.type.startswith("aws:"):
+            assert one.parent.startswith("flink:aws:"), key
+            if _taggable(one.type):
+                assert wanted <= set(one.inputs["tags"]), key
+                assert ("expires" in one.inputs["tags"]) is of.ephemeral, key
+            else:
+                assert "tags" not in one.inputs, key
+
+
+def _taggable(token: str) -> bool:
+    """Whether AWS has tags for a type: then the SDK's class takes them."""
+    return "tags" in _inputs()[token]
+
+
+@cache
+def _inputs() -> dict[str, set[str]]:
+    """The inputs of each type of resource, from the SDK."""
+    modules = (aws.ec2, aws.vpc, aws.s3, aws.iam, aws.route53, aws.ebs)
+    kinds = [kind for module in modules for _, kind in inspect.getmembers(module, inspect.isclass)]
+    return {
+        kind.pulumi_type: set(inspect.signature(kind._internal_init).parameters)
+        for kind in kinds
+        if issubclass(kind, pulumi.CustomResource)
+    }
