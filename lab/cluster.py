@@ -174,6 +174,11 @@ class SlowJob:
         )
         return time.monotonic() - since
 
+    def cancel(self) -> None:
+        """End it before its end, and wait until it has."""
+        self.cluster.rest.cancel(self.job_id)
+        wait_for("its end", 60, lambda: self.cluster.rest.get(f"/jobs/{self.job_id}")["state"] == "CANCELED")
+
     def finish(self) -> None:
         """Wait for its end; every flight must have been counted once."""
         flights.wait(self.cluster.urls, self.job_id, 300)

@@ -71,6 +71,11 @@ class Rest:
                     return job_id
         raise RestError("no JobManager took the job: " + "; ".join(silent))
 
+    def cancel(self, job_id: str) -> None:
+        """Have the job end CANCELED; that takes a moment. Raises RestError."""
+        path = f"/jobs/{job_id}?mode=cancel"
+        self._ask(lambda url: urllib.request.Request(url + path, method="PATCH"), self.ask_seconds)
+
     def _upload(self, jar: Path) -> str:
         boundary = uuid4().hex
         head = (

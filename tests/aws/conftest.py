@@ -1,0 +1,41 @@
+"""The rehearsal for all tests of this folder that want one: made when the first asks, and always removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab.lab import Lab
+from tests.aws.cloud import Cloud
+from tests.aws.inventory import everything
+from tests.aws.rehearsal import NAME, Rehearsal
+
+
+@pytest.fixture(scope="session")
+def rehearsal() -> Iterator[Rehearsal]:
+    """A data centre without a machine, and the stack that is to create them."""
+    lab = Lab(NAME)
+    lab.down()  # an earlier run may have been killed
+    try:
+        with Cloud(lab) as cloud:
+            yield Rehearsal(lab, cloud)
+    finally:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def before(rehearsal: Rehearsal) -> set[str]:
+    """What there is in an account that nothing was created in."""
+    return everything(rehearsal.cloud.endpoint, rehearsal.cloud.region)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With a test that fails, show what the daemons logged."""
+    report = yield
+    rehearsal = getattr(item, "funcargs", {}).get("rehearsal")
+    if report.when == "call" and report.failed and rehearsal:
+        for name, text in rehearsal.logs().items():
+            report.sections.append((name, text))
+    return report

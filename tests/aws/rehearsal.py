@@ -1,0 +1,226 @@
+"""The stack `dev` from Pulumi.dev.yaml on a data centre of this machine's: what AWS is in a rehearsal.
+
+Only where things are and how large differs from the stack that a user of AWS has: the API's address, a network that
+this machine can route, the archives' mirror, and machines that fit beside each other here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from lab import archives, console
+from lab.cluster import UNITS, wait_for
+from lab.errors import LabError
+from lab.lab import Lab
+from lab.processes import MARK
+from lab.rest import Rest
+from lab.stack import Stack, Steps
+from lab.storage import S3
+from tests.aws import stack
+from tests.aws.cloud import Cloud
+from tests.aws.inventory import client, machines
+
+NAME = "aws"
+STACK = "dev"
+
+SIZES = {
+    "flink:jobManagerType": "t3.small",
+    "flink:taskManagerType": "t3.medium",
+    "flink:zooKeeperType": "t3.micro",
+    "flink:workers": 2,
+    # As in Pulumi.local.yaml: hosts that share one small machine boot fast and take little
+    "flink:javaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "flink:jobManagerMemory": "1024m",
+    "flink:zookeeperHeap": "64m",
+    "flink:flinkConfig": {"web.refresh-interval": "500 ms"},
+}
+OTHER_TYPE = "t3a.medium"
+"""Of the same size as the TaskManagers' type."""
+
+PLAINTEXT = "plaintext"
+"""Where an exported state has the value of a secret, as JSON."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Login:
+    """How Pulumi reaches a host."""
+
+    address: str
+    user: str
+    private_key: str
+    host_key: str
+
+
+class Rehearsal:
+    """The lab, the data centre and the stack; also a running cluster as `lab.cluster.SlowJob` needs to know it."""
+
+    def __init__(self, lab: Lab, cloud: Cloud) -> None:
+        self.lab = lab
+        self.cloud = cloud
+        self.archives = archives.ensure()
+        self.changes: dict[str, Any] = {}
+        """To the configuration, by `flink:key`, for the operations to come."""
+        self.took: dict[str, float] = {}
+        """Seconds of what was timed."""
+        self._logins: dict[str, Login] = {}
+
+    # The stack
+
+    @property
+    def stack(self) -> Stack:
+        """The stack, as configured now."""
+        known = {
+            **SIZES,
+            **stack.releases(self.archives, self.lab.mirror_url),
+            "flink:vpcCidr": self.cloud.vpc_cidr,
+            "flink:operatorCidrs": [f"{self.lab.gateway}/32"],
+            "flink:storageEndpoint": self.cloud.endpoint,
+            "flink:storagePathStyle": True,
+        }
+        return stack.stack(STACK, self.lab.dir / "pulumi", self.cloud.endpoint, {**known, **self.changes})
+
+    def timed(self, what: str, work: Callable[[], T]) -> T:
+        """Do it, and say how long it took."""
+        with console.step("rehearsal", what):
+            began = time.monotonic()
+            found = work()
+            self.took[what] = time.monotonic() - began
+        return found
+
+    def up(self, what: str, *, refresh: bool = False) -> Steps:
+        """`pulumi up`, `what` for."""
+        steps = self.timed(f"up: {what}", lambda: self.stack.up(refresh=refresh))
+        self._logins = _logins(self.stack.state())
+        return steps
+
+    # The cluster
+
+    @property
+    def logins(self) -> dict[str, Login]:
+        """How Pulumi reaches each host, as of the last `up`."""
+        return self._logins
+
+    def hosts(self, role: str) -> list[str]:
+        """Names of the hosts of a role, by its prefix: jm, tm or zk."""
+        return sorted(name for name in self._logins if name.startswith(f"{role}-"))
+
+    @property
+    def urls(self) -> list[str]:
+        """Where its REST API is."""
+        return [f"http://{self._logins[name].address}:8081" for name in self.hosts("jm")]
+
+    @property
+    def rest(self) -> Rest:
+        """Its REST API."""
+        return Rest(self.urls, ask_seconds=2)
+
+    @property
+    def s3(self) -> S3:
+        """The stack's own bucket, with the rights of whoever deploys."""
+        uri = str(self.stack.outputs()["savepoints"])
+        keys = (stack.VARIABLES["AWS_ACCESS_KEY_ID"], stack.VARIABLES["AWS_SECRET_ACCESS_KEY"])
+        return S3(self.cloud.endpoint, self.cloud.region, uri.split("/")[2], *keys)
+
+    @property
+    def prefix(self) -> str:
+        """Below which the hosts may read and write."""
+        uri = str(self.stack.outputs()["savepoints"])
+        return uri.split("/", 3)[3].removesuffix("savepoints")
+
+    def overview(self) -> dict[str, Any]:
+        """What its REST API says of it."""
+        found: dict[str, Any] = self.rest.get("/overview")
+        return found
+
+    def wait_until_whole(self, workers: int, seconds: float = 120) -> None:
+        """Wait until so many TaskManagers, and no others, are there with all their slots."""
+
+        def whole() -> bool:
+            found = self.overview()
+            return bool(found["taskmanagers"] == workers and found["slots-total"] == 2 * workers)
+
+        wait_for(f"{workers} TaskManagers", seconds, whole)
+
+    # The machines
+
+    def ssh(self, name: str, command: str, check: bool = True) -> str:
+        """What a command prints on a host; its host key is checked against the one that Pulumi gave it."""
+        login = self._logins[name]
+        folder = self.lab.dir / "ssh"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        key, known = folder / "key", folder / "known_hosts"
+        if not key.exists():
+            key.touch(mode=0o600)
+            key.write_text(login.private_key)
+        known.write_text("".join(f"{each.address} {each.host_key}\n" for each in self._logins.values()))
+        options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={known}", "GlobalKnownHostsFile=/dev/null"]
+        options += ["IdentitiesOnly=yes", "ConnectTimeout=10", "LogLevel=ERROR"]
+        flags = [word for option in options for word in ("-o", option)]
+        argv = ["ssh", "-F", "none", "-i", str(key), *flags, f"{login.user}@{login.address}", "--", command]
+        environment = {"PATH": "/usr/bin:/bin", MARK: f"{self.lab.id}/ssh"}
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, env=environment
+        )
+        if check and done.returncode:
+            raise LabError(f"{name}: `{command}` ended with {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    def processes(self) -> dict[str, str]:
+        """Unit on host → which start of which process it is; equal twice means that nothing was restarted."""
+        found = {}
+        show = "systemctl show -p Id,MainPID,ExecMainStartTimestampMonotonic " + " ".join(UNITS)
+        for name in self._logins:
+            for block in self.ssh(name, show).strip().split("\n\n"):
+                values = dict(line.split("=", 1) for line in block.splitlines())
+                if values["MainPID"] != "0":
+                    found[f"{name} {values['Id']}"] = f"{values['MainPID']} {values['ExecMainStartTimestampMonotonic']}"
+        return found
+
+    def logs(self, lines: int = 25) -> dict[str, str]:
+        """The end of each daemon's journal, as far as its host answers."""
+        found = {}
+        for name in self._logins:
+            for unit in UNITS:
+                with contextlib.suppress(LabError, OSError, subprocess.SubprocessError):
+                    text = self.ssh(name, f"sudo -n journalctl -u {unit} -n {lines} --no-pager -o cat").strip()
+                    if "No entries" not in text:
+                        found[f"{name} {unit}"] = text
+        return found
+
+    def instances(self) -> dict[str, str]:
+        """Id of the running instance by its name."""
+        return machines(self.cloud.endpoint, self.cloud.region)
+
+    def terminate(self, name: str) -> None:
+        """Take a machine away behind Pulumi's back."""
+        ec2 = client("ec2", self.cloud.endpoint, self.cloud.region)
+        ec2.terminate_instances(InstanceIds=[self.instances()[name]])
+
+
+def _logins(state: dict[str, Any]) -> dict[str, Login]:
+    """By host, from the connection of its first step."""
+    found = {}
+    for resource in state["resources"]:
+        name = resource["urn"].rpartition("::")[2]
+        if resource["type"] == "command:remote:Command" and name.endswith("-probe"):
+            connection = _plain(resource["inputs"]["connection"])
+            found[name.removesuffix("-probe")] = Login(
+                _plain(connection["host"]),
+                _plain(connection["user"]),
+                _plain(connection["privateKey"]),
+                _plain(connection["hostKey"]),
+            )
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value of an exported state, also where it is a secret."""
+    return json.loads(value[PLAINTEXT]) if isinstance(value, dict) and PLAINTEXT in value else value

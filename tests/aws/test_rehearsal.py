@@ -1,0 +1,173 @@
+"""The life of the stack `dev` on AWS, rehearsed by the real engine. The tests are one story, told in their order."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from lab import flights
+from lab.cluster import SlowJob, wait_for
+from lab.flights import Options
+from lab.rest import Rest, RestError
+from lab.stack import Steps
+from tests.aws.inventory import everything
+from tests.aws.rehearsal import OTHER_TYPE, Rehearsal
+
+WORKERS = 2
+
+
+def says(text: str) -> None:
+    """A line for whoever watches."""
+    print(f"rehearsal:    {text}", flush=True)
+
+
+def others(steps: Steps, host: str) -> set[str]:
+    """Names of what an operation changed, but for what is there for one host, and its steps."""
+    names = {name for _, name in steps.changes()}
+    return {name for name in names if name != host and not name.startswith(f"{host}-")}
+
+
+def after_growth(rehearsal: Rehearsal) -> set[str]:
+    """Steps on other hosts that have to know how many workers there are."""
+    return {*(f"{name}-members" for name in rehearsal.hosts("jm")), "jm-0-cluster"}
+
+
+def without(processes: dict[str, str], host: str) -> dict[str, str]:
+    return {name: start for name, start in processes.items() if not name.startswith(f"{host} ")}
+
+
+@contextmanager
+def sampled(rehearsal: Rehearsal) -> Iterator[list[int]]:
+    """How many TaskManagers there are, asked all the time while the block lasts."""
+    found: list[int] = []
+    over = threading.Event()
+    rest = Rest(rehearsal.urls, ask_seconds=2)
+
+    def look() -> None:
+        while not over.wait(0.3):
+            try:
+                found.append(int(rest.get("/overview")["taskmanagers"]))
+            except RestError:
+                continue
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_preview_shows_everything_and_creates_nothing(rehearsal: Rehearsal, before: set[str]) -> None:
+    steps = rehearsal.timed("preview", rehearsal.stack.preview)
+    assert set(steps.changes().values()) == {"create"}
+    says(f"{len(steps.done)} resources, {len(steps.commands)} of them steps on hosts")
+    assert everything(rehearsal.cloud.endpoint, rehearsal.cloud.region) == before
+    assert rehearsal.instances() == {}
+
+
+def test_up_makes_a_running_cluster(rehearsal: Rehearsal) -> None:
+    steps = rehearsal.up("everything")
+    assert set(steps.changes().values()) == {"create"}
+    assert rehearsal.hosts("jm") == ["jm-0", "jm-1"]
+    assert rehearsal.hosts("zk") == ["zk-0", "zk-1", "zk-2"]
+    assert rehearsal.hosts("tm") == [f"tm-{number}" for number in range(WORKERS)]
+    overviews = [Rest([url]).get("/overview") for url in rehearsal.urls]
+    assert [found["taskmanagers"] for found in overviews] == [WORKERS, WORKERS]
+    assert [found["slots-total"] for found in overviews] == [2 * WORKERS, 2 * WORKERS]
+    assert {found["flink-version"] for found in overviews} == {rehearsal.archives.flink.version}
+
+
+def test_a_job_reads_and_writes_the_stacks_own_bucket(rehearsal: Rehearsal) -> None:
+    s3, prefix = rehearsal.s3, rehearsal.prefix
+    output = f"s3://{s3.bucket}/{prefix}results"
+    options = Options(input=flights.prepare_input(s3, prefix), output=output, name="rehearsal")
+    jar = flights.build_jar(rehearsal.archives)
+
+    def run() -> None:
+        job_id = flights.submit(rehearsal.urls, jar, options, 2 * WORKERS)
+        flights.wait(rehearsal.urls, job_id, 300)
+
+    rehearsal.timed("job", run)
+    flights.check(flights.result(s3, output), flights.expected())
+
+
+def test_a_second_up_changes_nothing(rehearsal: Rehearsal) -> None:
+    running, machines = rehearsal.processes(), rehearsal.instances()
+    assert rehearsal.up("no change").changes() == {}
+    assert rehearsal.up("no change, after a refresh", refresh=True).changes() == {}
+    assert rehearsal.processes() == running
+    assert rehearsal.instances() == machines
+
+
+def test_one_worker_more_touches_no_other_machine(rehearsal: Rehearsal) -> None:
+    running, machines, new = rehearsal.processes(), rehearsal.instances(), f"tm-{WORKERS}"
+    rehearsal.changes["flink:workers"] = WORKERS + 1
+    steps = rehearsal.up("one worker more")
+    assert set(steps.operations) >= {f"{new}-service"}
+    assert others(steps, new) <= after_growth(rehearsal)
+    rehearsal.wait_until_whole(WORKERS + 1)
+    assert without(rehearsal.processes(), new) == running
+    assert {name: machine for name, machine in rehearsal.instances().items() if name in machines} == machines
+
+
+def test_a_machine_that_was_lost_comes_back_under_its_name(rehearsal: Rehearsal) -> None:
+    running, machines, lost = rehearsal.processes(), rehearsal.instances(), "tm-1"
+    rehearsal.terminate(_full_name(machines, lost))
+    wait_for("one TaskManager less", 120, lambda: rehearsal.overview()["taskmanagers"] == WORKERS)
+    steps = rehearsal.up("one machine lost", refresh=True)
+    assert others(steps, lost) <= {"jm-0-cluster"}
+    rehearsal.wait_until_whole(WORKERS + 1)
+    assert without(rehearsal.processes(), lost) == without(running, lost)
+    now = rehearsal.instances()
+    assert {name for name in machines if machines[name] != now.get(name)} == {_full_name(machines, lost)}
+
+
+def test_another_instance_type_replaces_machine_by_machine(rehearsal: Rehearsal) -> None:
+    running, machines = rehearsal.processes(), rehearsal.instances()
+    job = SlowJob.start(rehearsal, "other-type", seconds=600, parallelism=2)
+    checkpoint = job.checkpoint() or 0
+    rehearsal.changes["flink:taskManagerType"] = OTHER_TYPE
+    with sampled(rehearsal) as seen:
+        rehearsal.up("another instance type for the TaskManagers")
+    says(f"TaskManagers seen meanwhile: {sorted(set(seen))}")
+    assert min(seen) >= WORKERS, "never two at once"
+    rehearsal.wait_until_whole(WORKERS + 1)
+    now = rehearsal.instances()
+    replaced = {name for name in machines if machines[name] != now.get(name)}
+    assert replaced == {_full_name(machines, name) for name in rehearsal.hosts("tm")}
+    after = rehearsal.processes()
+    assert {name: after[name] for name in running if not name.startswith("tm-")} == {
+        name: start for name, start in running.items() if not name.startswith("tm-")
+    }
+    wait_for("the job from a checkpoint", 120, lambda: (job.restored_from() or 0) >= checkpoint and job.runs())
+    job.cancel()
+
+
+def test_one_worker_fewer_touches_no_other_machine(rehearsal: Rehearsal) -> None:
+    running, leaving = rehearsal.processes(), f"tm-{WORKERS}"
+    rehearsal.changes["flink:workers"] = WORKERS
+    known = after_growth(rehearsal)
+    steps = rehearsal.up("one worker fewer")
+    assert others(steps, leaving) <= known
+    rehearsal.wait_until_whole(WORKERS)
+    assert rehearsal.processes() == without(running, leaving)
+    assert not [name for name in rehearsal.instances() if name.endswith(leaving)]
+
+
+def test_destroy_leaves_nothing(rehearsal: Rehearsal, before: set[str]) -> None:
+    rehearsal.timed("destroy", rehearsal.stack.destroy)
+    assert everything(rehearsal.cloud.endpoint, rehearsal.cloud.region) == before
+    wait_for("a lab without hosts", 60, lambda: not rehearsal.cloud.hosts)
+    says(f"load {os.getloadavg()[0]:.1f}; seconds: " + ", ".join(f"{k} {v:.0f}" for k, v in rehearsal.took.items()))
+
+
+def _full_name(machines: dict[str, str], host: str) -> str:
+    """The name that AWS's console shows for a host."""
+    return next(name for name in machines if name == host or name.endswith(f"-{host}"))
