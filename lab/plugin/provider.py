@@ -76,14 +76,19 @@ class BaseProvider(provider_pb2_grpc.ResourceProviderServicer):
         for task in self._under_way:
             task.cancel()
 
-    async def perform(self, operation: Coroutine[Any, Any, T], context: Context) -> T:
-        """Do the work of a resource so that Cancel can end it; an `OperationError` fails the RPC with its text."""
+    async def perform(self, operation: Coroutine[Any, Any, T], context: Context, *passed: type[OperationError]) -> T:
+        """Do the work of a resource so that Cancel can end it.
+
+        An `OperationError` fails the RPC with its text, but for those `passed` on to the caller.
+        """
         task = asyncio.create_task(operation)
         self._under_way.add(task)
         if self.cancelled:
             task.cancel()
         try:
             return await task
+        except passed:
+            raise
         except OperationError as error:
             await abort(context, grpc.StatusCode.UNKNOWN, str(error))
         except asyncio.CancelledError:

@@ -92,7 +92,7 @@ def _options(hint: Any) -> list[Any]:
 def _names_of(thing: Any) -> dict[str, Any]:
     """The names that a hint may use: those of its module, of the nested classes beside it, and of `Input` itself."""
     module = importlib.import_module(thing.__module__)
-    return {"Output": Output, **vars(module), **vars(getattr(module, "_inputs", module))}
+    return {"Output": Output, "T": Any, **vars(module), **vars(getattr(module, "_inputs", module))}
 
 
 def _load(where: str) -> Any:

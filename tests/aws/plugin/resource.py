@@ -92,6 +92,10 @@ class Resource:
         """Inputs whose change replaces only with these values; `replaces` needs no mention here."""
         return frozenset()
 
+    def same(self, name: str, old: Value, new: Value) -> bool:
+        """Whether a top-level input says the same in two forms that are not equal, as a policy with other spaces."""
+        return False
+
     def preview(self, inputs: Object) -> Object:
         """Outputs known before the create, beyond the inputs: what follows from the inputs alone."""
         return {}
