@@ -1,6 +1,7 @@
 """AWS components under Pulumi's mocks: what they register, with the options that mocks alone do not show."""
 
 import asyncio
+import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,13 +9,13 @@ from functools import cache
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 from pulumi.runtime.mocks import MockMonitor
 
 from components.aws.declaration import AwsSettings, GroupSettings
 from components.host import Role
 from components.naming import Labels
 
+UNKNOWN = "(not known yet)"
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
@@ -96,7 +97,7 @@ class Recording(MockMonitor):
     def RegisterResource(self, request: Any) -> Any:
         answer = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
-            inputs = pulumi.runtime.rpc.deserialize_properties(request.object)
+            inputs = _plain(pulumi.runtime.rpc.deserialize_properties(request.object))
             one = Registered(
                 request.type,
                 request.name,
@@ -111,6 +112,20 @@ class Recording(MockMonitor):
         return answer
 
 
+def _plain(value: Any) -> Any:
+    """What can be compared: what is not known yet is UNKNOWN."""
+    if isinstance(value, pulumi.output.Unknown):
+        return UNKNOWN
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def id_of(name: str, *, preview: bool) -> str:
+    """The id of the resource `name`: in a preview nobody knows it."""
+    return UNKNOWN if preview else f"{name}-id"
+
+
 def _key(urn: str) -> str:
     _, _, types, name = urn.split("::", 3)
     return f"{types.split('$')[-1]}/{name}"
@@ -118,15 +133,18 @@ def _key(urn: str) -> str:
 
 @dataclass
 class Mocks(pulumi.runtime.Mocks):
-    """An id and, in `answers`, what AWS would add; a function is answered from `calls`, by its token."""
+    """What AWS would say: an id and `answers` by type, both only when it is not a preview; to functions, `calls`."""
 
+    preview: bool = False
     calls: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
     answers: dict[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        more = self.answers.get(args.typ, lambda name, inputs: {})(args.name, dict(args.inputs))
-        if args.typ == "aws:route53/zone:Zone":
-            more = {"zoneId": f"{args.name}-id", **more}
+        if self.preview:
+            return "", dict(args.inputs)
+        more = {"zoneId": f"{args.name}-id"} if args.typ == "aws:route53/zone:Zone" else {}
+        if args.typ in self.answers:
+            more |= self.answers[args.typ](args.name, dict(args.inputs))
         return f"{args.name}-id", {**args.inputs, **more}
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
@@ -137,6 +155,7 @@ class Mocks(pulumi.runtime.Mocks):
 def register(program: Callable[[], Any], *, preview: bool, mocks: Mocks | None = None) -> dict[str, Registered]:
     """What `program` registers, by `type/name`, in a preview or in an update."""
     mocks = mocks or Mocks()
+    mocks.preview = preview
     monitor = Recording(mocks)
     asyncio.set_event_loop(asyncio.new_event_loop())
     pulumi.runtime.set_mocks(mocks, project="flink", stack="dev", preview=preview, monitor=monitor)
@@ -162,18 +181,9 @@ def check_common(found: dict[str, Registered], of: AwsSettings) -> None:
                 assert "tags" not in one.inputs, key
 
 
-def _taggable(token: str) -> bool:
-    """Whether AWS has tags for a type: then the SDK's class takes them."""
-    return "tags" in _inputs()[token]
-
-
 @cache
-def _inputs() -> dict[str, set[str]]:
-    """The inputs of each type of resource, from the SDK."""
-    modules = (aws.ec2, aws.vpc, aws.s3, aws.iam, aws.route53, aws.ebs)
-    kinds = [kind for module in modules for _, kind in inspect.getmembers(module, inspect.isclass)]
-    return {
-        kind.pulumi_type: set(inspect.signature(kind._internal_init).parameters)
-        for kind in kinds
-        if issubclass(kind, pulumi.CustomResource)
-    }
+def _taggable(token: str) -> bool:
+    """Whether AWS has tags for a type such as aws:ec2/vpc:Vpc: then the SDK's class takes them."""
+    _, module, kind = token.split(":")
+    found = getattr(importlib.import_module(f"pulumi_aws.{module.split('/')[0]}"), kind)
+    return "tags" in inspect.signature(found._internal_init).parameters
