@@ -11,8 +11,8 @@ from typing import Any
 from lab.plugin.schema import Failure
 from lab.plugin.values import Object, Value
 from tests.aws.plugin import policy, tags
-from tests.aws.plugin.half_made import half_made
 from tests.aws.plugin.resource import Aws, Refused, Resource, is_unknown
+from tests.aws.plugin.support import half_made, unsupported
 
 _NAME = re.compile(r"[\w+=,.@-]+", re.ASCII)
 _PATH = re.compile(r"/|/[!-\x7f]+/")
@@ -32,7 +32,11 @@ class Role(Resource):
 
     def check(self, inputs: Object) -> list[Failure]:
         """Names, lengths, and what the trust policy may say."""
-        found = [*_name_failures(inputs, 64), *tags.failures(inputs), *_absent(inputs, "inlinePolicies", "namePrefix")]
+        found = [
+            *_name_failures(inputs, 64),
+            *tags.failures(inputs),
+            *unsupported(inputs, "inlinePolicies", "namePrefix"),
+        ]
         if problem := policy.trust_problem(inputs.get("assumeRolePolicy")):
             found.append(Failure("assumeRolePolicy", problem))
         seconds = inputs.get("maxSessionDuration")
@@ -141,7 +145,7 @@ class RolePolicy(Resource):
 
     def check(self, inputs: Object) -> list[Failure]:
         """Names, and what the policy may say."""
-        found = [*_name_failures(inputs, 128), *_absent(inputs, "namePrefix")]
+        found = [*_name_failures(inputs, 128), *unsupported(inputs, "namePrefix")]
         if problem := policy.inline_problem(inputs.get("policy")):
             found.append(Failure("policy", problem))
         return found
@@ -198,7 +202,7 @@ class InstanceProfile(Resource):
 
     def check(self, inputs: Object) -> list[Failure]:
         """Names and tags."""
-        return [*_name_failures(inputs, 128), *tags.failures(inputs), *_absent(inputs, "namePrefix")]
+        return [*_name_failures(inputs, 128), *tags.failures(inputs), *unsupported(inputs, "namePrefix")]
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
         """Create it and add its role."""
@@ -278,11 +282,6 @@ def _name_failures(inputs: Object, longest: int) -> list[Failure]:
     if isinstance(path, str) and not is_unknown(path) and not _PATH.fullmatch(path):
         found.append(Failure("path", f"a path begins and ends with a slash; got {path}"))
     return found
-
-
-def _absent(inputs: Object, *names: str) -> list[Failure]:
-    """Failures for inputs that the official plugin takes and this stand-in would ignore."""
-    return [Failure(name, f"the stand-in does not do {name}") for name in names if inputs.get(name) is not None]
 
 
 def _update_boundary(client: Any, role: str, old: Object, new: Object) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from lab.plugin.schema import Failure
 from lab.plugin.values import Object, Value
 from tests.aws.plugin import tags
-from tests.aws.plugin.half_made import half_made
 from tests.aws.plugin.resource import Aws, Refused, Resource, failures_of_choice, is_unknown
+from tests.aws.plugin.support import half_made, unsupported, unsupported_but
 
 _TYPES = (
     *("A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NAPTR", "NS"),
@@ -34,7 +34,7 @@ class Zone(Resource):
 
     def check(self, inputs: Object) -> list[Failure]:
         """The name and the tags."""
-        found = [*tags.failures(inputs), *_absent(inputs, "delegationSetId", "enableAcceleratedRecovery")]
+        found = [*tags.failures(inputs), *unsupported(inputs, "delegationSetId", "enableAcceleratedRecovery")]
         return found + [Failure("name", problem) for problem in _name_problems(inputs.get("name"))]
 
     def same(self, name: str, old: Value, new: Value) -> bool:
@@ -121,8 +121,7 @@ class Record(Resource):
 
     def check(self, inputs: Object) -> list[Failure]:
         """The type, and values that Route 53 refuses."""
-        known = {"allowOverwrite", "name", "records", "ttl", "type", "zoneId"}
-        found = [Failure(name, f"the stand-in does not do {name}") for name in inputs.keys() - known]
+        found = unsupported_but(inputs, "allowOverwrite", "name", "records", "ttl", "type", "zoneId")
         found += failures_of_choice(inputs, {"type": _TYPES})
         found += [Failure("name", problem) for problem in _name_problems(inputs.get("name"))]
         if not inputs.get("records"):
@@ -195,11 +194,6 @@ class Record(Resource):
 
 
 RESOURCES: dict[str, Resource] = {resource.token: resource for resource in (Zone(), Record())}
-
-
-def _absent(inputs: Object, *names: str) -> list[Failure]:
-    """Failures for inputs that the official plugin takes and this stand-in would ignore."""
-    return [Failure(name, f"the stand-in does not do {name}") for name in names if inputs.get(name) is not None]
 
 
 def _plain(name: Value) -> str:

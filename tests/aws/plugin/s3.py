@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from lab.plugin.schema import Failure
 from lab.plugin.values import Object, Value
 from tests.aws.plugin import lifecycle, policy, tags
-from tests.aws.plugin.half_made import half_made
 from tests.aws.plugin.resource import Aws, Refused, Resource, failures_of_choice, is_unknown
+from tests.aws.plugin.support import half_made, unsupported, unsupported_but
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
@@ -53,8 +53,7 @@ class Bucket(Resource):
 
     def check(self, inputs: Object) -> list[Failure]:
         """The name, by S3's rules; inputs that have resource types of their own are not for the stand-in."""
-        known = {"bucket", "forceDestroy", "region", "tags"}
-        found = [Failure(name, f"the stand-in does not do {name}") for name in inputs.keys() - known]
+        found = unsupported_but(inputs, "bucket", "forceDestroy", "region", "tags")
         bucket = inputs.get("bucket")
         if isinstance(bucket, str) and not is_unknown(bucket):
             found += [Failure("bucket", reason) for reason in _name_problems(bucket)]
@@ -168,11 +167,13 @@ class Encryption(_Setting):
 
     token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     kind = "S3 Bucket Server-side Encryption Configuration"
+    # `…Args` is an input of Bucket there.
+    args = "pulumi_aws.s3.bucket_server_side_encryption_configuration:BucketServerSideEncryptionConfigurationInitArgs"
     missing = "ServerSideEncryptionConfigurationNotFoundError"
 
     def check(self, inputs: Object) -> list[Failure]:
         """The algorithm, and a key only where it is used."""
-        found = []
+        found = unsupported(inputs, "expectedBucketOwner")
         for index, rule in enumerate(_objects(inputs.get("rules"))):
             path = f"rules[{index}].applyServerSideEncryptionByDefault"
             default = rule.get("applyServerSideEncryptionByDefault")
@@ -280,7 +281,7 @@ class LifecycleConfiguration(_Setting):
 
     def check(self, inputs: Object) -> list[Failure]:
         """What a rule may say."""
-        return list(lifecycle.failures(inputs))
+        return [*lifecycle.failures(inputs), *unsupported(inputs, "expectedBucketOwner", "timeouts")]
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
         """Set it."""
