@@ -5,8 +5,10 @@ moto's instances. Each has the host key and lets in the user that its user data 
 """
 
 import asyncio
+import base64
 import json
 import re
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -84,8 +86,6 @@ class FakeHosts:
         await asyncio.sleep(0)
 
     async def _accept(self) -> None:
-        import socket
-
         with socket.create_server(("0.0.0.0", SSH_PORT), backlog=500) as listener:
             listener.setblocking(False)
             while True:
@@ -158,3 +158,14 @@ def serving(find: Callable[[str], str | None]) -> Iterator[FakeHosts]:
         yield hosts
     finally:
         hosts.stop()
+
+
+def user_data(ec2: Any, address: str) -> str | None:
+    """User data of the instance that has an address, public or private; None if there is none."""
+    for name in ("private-ip-address", "ip-address"):
+        found = ec2.describe_instances(Filters=[{"Name": name, "Values": [address]}])["Reservations"]
+        if found:
+            instance = found[0]["Instances"][0]["InstanceId"]
+            answer = ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")
+            return base64.b64decode(answer["UserData"]["Value"]).decode()
+    return None

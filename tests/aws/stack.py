@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import yaml
 from lab.archives import Archives
 from lab.paths import REPO
 from lab.plugin.install import install
-from lab.stack import COMMAND, Plugin, Stack
+from lab.plugin.provider import stand_in
+from lab.stack import COMMAND, PARALLEL, Plugin, Stack
 
 SERVICES = ("ec2", "iam", "route53", "s3", "ssm", "sts")
 """What the program uses of AWS."""
@@ -27,30 +29,18 @@ VARIABLES = {
 """Credentials that are those of no account."""
 
 
-def plugins() -> Sequence[Plugin]:
-    """Those of an AWS stack; the stand-ins install themselves where the official ones cannot be had."""
-    # Imported here, so that this module can be read while there is no such plugin
-    from tests.aws.plugin import provider
-
-    return (
-        COMMAND,
-        Plugin(
-            "aws", _pinned("pulumi-aws"), lambda folder: install(folder, "aws", "tests.aws.plugin"), provider.STAND_IN
-        ),
-        Plugin(
-            "tls",
-            _pinned("pulumi-tls"),
-            lambda folder: install(folder, "tls", "tests.aws.plugin.tls"),
-            provider.STAND_IN,
-        ),
+def _plugin(name: str) -> Plugin:
+    number = version(f"pulumi-{name}")
+    return Plugin(
+        name,
+        f"v{number}",
+        lambda folder: install(folder, name, f"tests.aws.plugin.run_{name}"),
+        stand_in(name, number),
     )
 
 
-def _pinned(package: str) -> str:
-    """The version of a plugin is that of its SDK."""
-    from importlib.metadata import version
-
-    return f"v{version(package)}"
+PLUGINS = (COMMAND, _plugin("aws"), _plugin("tls"))
+"""Each of the version of its SDK; the stand-ins where the official ones cannot be had."""
 
 
 def base(stack: str) -> dict[str, Any]:
@@ -80,7 +70,7 @@ def releases(archives: Archives, mirror: str) -> dict[str, Any]:
     return found
 
 
-def stack(name: str, folder: Path, endpoint: str, changes: Mapping[str, Any]) -> Stack:
+def stack(name: str, folder: Path, endpoint: str, changes: Mapping[str, Any], parallel: int = PARALLEL) -> Stack:
     """The stack `name` on the moto server at `endpoint`."""
     configuration = {**base(name), **at(endpoint), **changes}
-    return Stack(name, folder, configuration, plugins=plugins(), variables=VARIABLES)
+    return Stack(name, folder, configuration, plugins=PLUGINS, variables=VARIABLES, parallel=parallel)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import pytest
 
 from lab import flights
 from lab.cluster import SlowJob, wait_for

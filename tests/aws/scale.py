@@ -1,0 +1,205 @@
+"""How a stack of many machines behaves: `python -m tests.aws.scale --help`.
+
+Everything runs in a network namespace of its own, where every address is local: moto is the API, and one process
+answers over SSH for all of its instances (fake_hosts.py). Nothing of it can be seen outside, and nothing outside can
+be reached from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab import console
+from lab.paths import REPO
+from lab.stack import Stack, Steps
+from tests.aws import fake_hosts, stack
+from tests.aws.inventory import client
+from tests.aws.moto_server import running
+from tests.aws.usage import Usage, measured
+
+BASE = "prod"
+REGION = "eu-central-1"
+ZONES = 3
+INSIDE = "FLINK_SCALE_INSIDE"
+"""The environment variable that says that this process is in the namespace."""
+
+PARALLEL = 32
+"""Steps at once when the stack is created: what matters here is that all are done, not how many connections Pulumi
+could hold.
+"""
+
+
+@dataclass
+class Point:
+    """What was measured for one size; seconds are wall time."""
+
+    workers: int
+    resources: int
+    commands: int
+    seconds: float
+    """Of the operation in the engine, without the start of Python and its imports."""
+    usage: Usage
+    """Of all processes, from the start of Python to its end."""
+
+
+@dataclass
+class Created:
+    """What happened to a stack that was created for real, on machines that are not."""
+
+    workers: int
+    seconds: float
+    steps: int
+    connections: int
+    second: Point
+    """The `up` after it, in which nothing had changed."""
+    changed: list[str]
+    """What that one did all the same."""
+    connections_of_second: int
+
+
+@dataclass
+class Found:
+    """Everything that was measured."""
+
+    curve: list[Point] = field(default_factory=list)
+    created: Created | None = None
+
+
+def configuration(workers: int) -> dict[str, Any]:
+    """What differs from Pulumi.prod.yaml."""
+    return {
+        "aws:region": REGION,
+        "flink:workers": workers,
+        "flink:zones": ZONES,
+        "flink:owner": "scale",
+        # It has to go again
+        "flink:ephemeral": True,
+        "flink:operatorCidrs": ["198.51.100.0/24"],
+    }
+
+
+def the_stack(folder: Path, endpoint: str, workers: int) -> Stack:
+    """The stack with so many TaskManagers."""
+    return stack.stack(BASE, folder, endpoint, configuration(workers), parallel=PARALLEL)
+
+
+def operation(folder: Path, endpoint: str, workers: int, what: str) -> dict[str, Any]:
+    """Do one operation, in this process; what it did, to be printed as JSON."""
+    one = the_stack(folder, endpoint, workers)
+    began = time.monotonic()
+    steps: Steps = one.preview() if what == "preview" else one.up()
+    return {
+        "seconds": time.monotonic() - began,
+        "resources": len(steps.done),
+        "commands": len(steps.commands),
+        "changed": sorted(name for _, name in steps.changes()),
+    }
+
+
+def measure(folder: Path, endpoint: str, workers: int, what: str) -> tuple[Point, list[str]]:
+    """One operation in a process of its own, with what that and all below it took, and what it changed."""
+    argv = [sys.executable, "-m", "tests.aws.scale", "--operation", what, "--folder", str(folder)]
+    argv += ["--endpoint", endpoint, "--workers", str(workers)]
+    with console.step("scale", f"{what} of {workers} TaskManagers") as step:
+        process = subprocess.Popen(argv, cwd=REPO, stdout=subprocess.PIPE, text=True)
+        try:
+            with measured(process.pid) as usage:
+                output, _ = process.communicate()
+        finally:
+            process.kill()
+        if process.returncode:
+            raise SystemExit(f"{what} of {workers} TaskManagers failed; what it says is above")
+        found = json.loads(output.splitlines()[-1])
+        point = Point(workers, found["resources"], found["commands"], found["seconds"], usage)
+        step.result = f"{found['seconds']:.1f} s, {usage.cpu_seconds:.1f} CPU s, {usage.peak_mib:.0f} MiB"
+    return point, found["changed"]
+
+
+def curve(endpoint: str, sizes: Sequence[int]) -> list[Point]:
+    """A preview of each size."""
+    points = []
+    for workers in sizes:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            the_stack(folder, endpoint, workers).prepare()
+            points.append(measure(folder, endpoint, workers, "preview")[0])
+    return points
+
+
+def create(endpoint: str, workers: int) -> Created:
+    """Create a stack, look whether a second `up` leaves every machine alone, and destroy it."""
+    ec2 = client("ec2", endpoint, REGION)
+
+    def user_data(address: str) -> str | None:
+        return fake_hosts.user_data(ec2, address)
+
+    with tempfile.TemporaryDirectory() as scratch, fake_hosts.serving(user_data) as hosts:
+        folder = Path(scratch)
+        the_stack(folder, endpoint, workers).prepare()
+        first, _ = measure(folder, endpoint, workers, "up")
+        connections, steps = hosts.connections, sum(hosts.steps.values())
+        second, changed = measure(folder, endpoint, workers, "up")
+        created = Created(workers, first.seconds, steps, connections, second, changed, hosts.connections - connections)
+        with console.step("scale", f"destroy of {workers} TaskManagers"):
+            the_stack(folder, endpoint, workers).destroy()
+    return created
+
+
+def show(found: Found) -> str:
+    """The measurements as a table."""
+    lines = ["workers  resources  steps  preview s  CPU s  peak MiB  of which"]
+    for point in found.curve:
+        parts = ", ".join(f"{name} {mib:.0f}" for name, mib in sorted(point.usage.at_peak.items()))
+        lines.append(
+            f"{point.workers:7}  {point.resources:9}  {point.commands:5}  {point.seconds:9.1f}"
+            f"  {point.usage.cpu_seconds:5.1f}  {point.usage.peak_mib:8.0f}  {parts}"
+        )
+    if it := found.created:
+        lines.append(f"up of {it.workers}: {it.seconds:.1f} s, {it.steps} steps over {it.connections} connections")
+        lines.append(
+            f"up with no change: {it.second.seconds:.1f} s, {it.second.usage.peak_mib:.0f} MiB,"
+            f" {it.connections_of_second} connections, {len(it.changed)} changes"
+        )
+    return "\n".join(lines)
+
+
+def inside() -> list[str]:
+    """The command that runs what follows it in a network namespace where every address is this machine."""
+    setup = 'ip link set lo up && ip route add local default dev lo && exec "$@"'
+    return ["unshare", "--net", "--", "sh", "-c", setup, "sh"]
+
+
+def main() -> int:
+    """Measure and print; the last line is JSON."""
+    parser = argparse.ArgumentParser(prog="python -m tests.aws.scale", description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[10, 30, 100], metavar="N", help="of the curve")
+    parser.add_argument("--create", type=int, default=0, metavar="N", help="create so many for real; 0: none")
+    for name in ("operation", "folder", "endpoint", "workers"):
+        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.operation:
+        found = operation(Path(chosen.folder), chosen.endpoint, int(chosen.workers), chosen.operation)
+        print(json.dumps(found))
+        return 0
+    if INSIDE not in os.environ:
+        os.environ[INSIDE] = "1"
+        os.execvp("unshare", [*inside(), sys.executable, "-m", "tests.aws.scale", *sys.argv[1:]])
+    with running() as endpoint:
+        result = Found(curve(endpoint, chosen.sizes), create(endpoint, chosen.create) if chosen.create else None)
+    print(show(result))
+    print(json.dumps(asdict(result)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

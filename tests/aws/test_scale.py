@@ -1,0 +1,52 @@
+"""A stack of a hundred machines: what its preview takes, and that an `up` without a change leaves them alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from lab.paths import REPO
+
+SIZES = (10, 30, 100)
+BUDGET_SECONDS, BUDGET_MIB = 10, 600
+"""For the preview of 100 (DESIGN.md)."""
+
+MOST_MIB = 900
+"""With slack: Python's and Go's memory depend on the machine."""
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    """Everything that was measured, for the two tests."""
+    argv = [sys.executable, "-m", "tests.aws.scale", "--sizes", *map(str, SIZES), "--create", str(SIZES[-1])]
+    done = subprocess.run(argv, cwd=REPO, stdout=subprocess.PIPE, text=True, timeout=1500)
+    print(done.stdout.rpartition("\n{")[0])
+    assert done.returncode == 0
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def test_the_preview_grows_with_the_machines_and_not_faster(found: dict[str, Any]) -> None:
+    small, _, large = found["curve"]
+    assert [point["workers"] for point in found["curve"]] == list(SIZES)
+    usage = large["usage"]
+    print(
+        f"preview of {SIZES[-1]}: {large['seconds']:.1f} s (budget {BUDGET_SECONDS}), {usage['peak_mib']:.0f} MiB"
+        f" (budget {BUDGET_MIB}), {large['resources']} resources, load {os.getloadavg()[0]:.1f}"
+    )
+    assert usage["peak_mib"] <= MOST_MIB
+    by_worker = (large["resources"] - small["resources"]) / (SIZES[-1] - SIZES[0])
+    assert by_worker == int(by_worker), "each worker is as many resources"
+
+
+def test_an_up_without_a_change_makes_no_connection(found: dict[str, Any]) -> None:
+    created = found["created"]
+    assert created["steps"] > 0
+    assert created["connections"] >= created["steps"]
+    assert created["changed"] == []
+    assert created["connections_of_second"] == 0
