@@ -4,8 +4,8 @@ import pulumi
 
 import settings
 from components import ports
-from components.existing.hosts import Hosts
-from components.existing.storage import storage
+from components.existing.site import site as existing_site
+from components.flink import node
 from components.flink.cluster import Cluster, ClusterArgs
 from components.host import Role
 
@@ -14,19 +14,26 @@ def main() -> None:
     """Declare the stack."""
     config = settings.read()
     stack = pulumi.get_stack()
-    hosts = Hosts(stack, config.hosts).hosts
-    place = storage(config.storage)
-    cluster = Cluster(stack, ClusterArgs(hosts=hosts, storage=place, settings=config.flink))
+    if config.aws is None:
+        site = existing_site(stack, config)
+    else:
+        # Imported only where it is used: the SDK for AWS is large
+        from components.aws.site import declare
 
-    rest = [
-        pulumi.Output.from_input(host.ssh.address).apply(ports.url) for host in hosts if host.role is Role.JOBMANAGER
-    ]
+        needed = {role: node.needed_mib(role, config.flink) for role in Role}
+        site = declare(stack, config.aws, config.storage, needed)
+    cluster = Cluster(stack, ClusterArgs(hosts=site.hosts, storage=site.storage, settings=config.flink))
+
+    by_role = {role: [host for host in site.hosts if host.role is role] for role in Role}
+    rest = [pulumi.Output.from_input(host.ssh.address).apply(ports.url) for host in by_role[Role.JOBMANAGER]]
     pulumi.export("webUi", rest)
-    pulumi.export("hosts", {role.value: [host.name for host in hosts if host.role is role] for role in Role})
+    pulumi.export("hosts", {role.value: {host.name: host.ssh.address for host in by_role[role]} for role in Role})
     pulumi.export("clusterId", config.flink.cluster_id)
-    pulumi.export("checkpoints", f"{place.uri}/checkpoints")
-    pulumi.export("savepoints", f"{place.uri}/savepoints")
+    pulumi.export("checkpoints", f"{site.storage.uri}/checkpoints")
+    pulumi.export("savepoints", f"{site.storage.uri}/savepoints")
     pulumi.export("overview", cluster.overview.apply(pulumi.Output.json_loads))
+    for name, value in site.outputs.items():
+        pulumi.export(name, value)
 
 
 main()

@@ -7,9 +7,10 @@ wanted.
 
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import pulumi
 import yaml
 
 from components import naming, ports
+from components.aws import declaration
+from components.aws.declaration import AwsSettings
 from components.existing import inventory
 from components.existing.inventory import InventoryHost
 from components.flink import failover, sizing
@@ -54,6 +57,13 @@ REMOVED_KEYS = {
     "jobmanager.memory.flink.size": "jobManagerMemory, the size of the whole process",
     "taskmanager.memory.flink.size": "taskManagerMemory, the size of the whole process",
 }
+
+PROVIDERS = ("existing", "aws")
+PROVIDER_KEYS = {
+    **dict.fromkeys(("inventory", "firewall", "storageAccessKey", "storageSecretKey"), "existing"),
+    **dict.fromkeys(declaration.KEYS, "aws"),
+}
+"""Keys that mean something to one provider only."""
 
 _CLUSTER_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 _CHECKSUM = re.compile(r"^(sha512:[0-9a-f]{128}|sha256:[0-9a-f]{64})$")
@@ -117,59 +127,11 @@ class FlinkSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupSettings:
-    """The machines of a role on AWS."""
-
-    count: int
-    instance_type: str
-    disk_gib: int
-    """Size of the root volume."""
-    zones: int
-    """They are spread over the first so many of the network's zones."""
-    spot: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class AwsSettings:
-    """What to create on AWS."""
-
-    region: str
-    owner: str
-    ephemeral: bool
-    """The stack may be lost: `destroy` empties the bucket, and nothing is protected."""
-    expires: str
-    """When an ephemeral stack may be destroyed (RFC 3339), or `never`; empty where the stack is not ephemeral."""
-    vpc_cidr: str
-    vpc_id: str
-    """Empty: a VPC of its own."""
-    subnet_ids: tuple[str, ...]
-    """Existing subnets, one for each zone; only with `vpc_id`."""
-    zones: int
-    private_subnets: bool
-    nat_gateways: str
-    """`none`, `one` or `zone` (one in each)."""
-    bastion: bool
-    bastion_type: str
-    operator_cidrs: tuple[str, ...]
-    bucket: str
-    create_bucket: bool
-    """False: it is there already."""
-    prefix: str
-    """Below the bucket, without slashes at its ends."""
-    kms_key: str
-    """ARN; empty: a key of S3's own."""
-    savepoint_days: int
-    """0: they are kept for ever."""
-    groups: Mapping[Role, GroupSettings]
-    data_disk_gib: int
-    """Size of the volume that a ZooKeeper server's data has to itself."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """A stack's whole configuration."""
+    """A stack's whole configuration: hosts that are there already, or what to create on AWS."""
 
     hosts: tuple[InventoryHost, ...]
+    aws: AwsSettings | None
     storage: StorageSettings
     flink: FlinkSettings
 
@@ -209,17 +171,54 @@ def load(
     for key in sorted(set(secrets) - {SECRET_KEY}):
         problems.add(key, f"is a secret, and would be written where many can read it: only {SECRET_KEY} may be one")
     values = _values(raw, problems)
-    hosts = _hosts(values, root, problems)
-    storage = _storage(values, secret_key, problems)
+    on_aws = _on_aws(raw, values, problems)
+    storage = _storage(values, secret_key, _region(raw) if on_aws else "", problems)
     flink = _flink(values, stack, problems)
-    _check_roles(hosts, values, problems)
-    _check_ssh_ports(hosts, flink, problems)
-    _check_sizes(hosts, flink, problems)
+    hosts: tuple[InventoryHost, ...] = ()
+    aws = None
+    if on_aws:
+        flink = replace(flink, firewall=False)  # security groups do it, and know machines that are yet to come
+        aws = declaration.load(
+            values,
+            stack=stack,
+            region=_region(raw),
+            operator_cidrs=flink.operator_cidrs,
+            cluster_id=flink.cluster_id,
+            root=root,
+            problems=problems,
+        )
+        _check_counts({role: (key, aws.groups[role].count) for role, key in declaration.COUNT_KEYS.items()}, problems)
+    else:
+        hosts = _hosts(values, root, problems)
+        _check_roles(hosts, problems)
+        _check_ssh_ports(hosts, flink, problems)
+        _check_sizes(hosts, flink, problems)
     if problems.found:
-        count = f"{len(problems.found)} problem{'s' if len(problems.found) > 1 else ''}"
-        listed = "\n".join(f"  - {problem}" for problem in problems.found)
-        raise ConfigError(f"The configuration of stack {stack} has {count}; nothing was touched:\n{listed}")
-    return Settings(hosts=hosts, storage=storage, flink=flink)
+        raise refused(stack, problems)
+    return Settings(hosts=hosts, aws=aws, storage=storage, flink=flink)
+
+
+def refused(stack: str, problems: Problems) -> ConfigError:
+    """The error that says every problem."""
+    count = f"{len(problems.found)} problem{'s' if len(problems.found) > 1 else ''}"
+    listed = "\n".join(f"  - {problem}" for problem in problems.found)
+    return ConfigError(f"The configuration of stack {stack} has {count}; nothing was touched:\n{listed}")
+
+
+def _on_aws(raw: Mapping[str, str], values: Mapping[str, Any], problems: Problems) -> bool:
+    """Whether hosts are created on AWS; keys that have no effect then, or only then, are problems."""
+    provider = values["provider"]
+    if provider not in PROVIDERS:
+        problems.add("provider", f"{provider!r} is unknown: wanted {' or '.join(PROVIDERS)}")
+    for key in sorted(key.removeprefix(f"{PROJECT}:") for key in raw):
+        if key in PROVIDER_KEYS and PROVIDER_KEYS[key] != provider and provider in PROVIDERS:
+            problems.add(key, f"has no effect with provider {provider}: leave it out")
+    return bool(provider == "aws")
+
+
+def _region(raw: Mapping[str, str]) -> str:
+    """The region as Pulumi's AWS provider finds it."""
+    return raw.get("aws:region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
 
 
 def _values(raw: Mapping[str, str], problems: Problems) -> dict[str, Any]:
@@ -260,8 +259,8 @@ def _hosts(values: Mapping[str, Any], root: Path, problems: Problems) -> tuple[I
     return tuple(host for host in hosts if host.name not in leaving)
 
 
-def _check_roles(hosts: Sequence[InventoryHost], values: Mapping[str, Any], problems: Problems) -> None:
-    """A cluster needs a JobManager and a TaskManager; two JobManagers need an ensemble that can lose a server."""
+def _check_roles(hosts: Sequence[InventoryHost], problems: Problems) -> None:
+    """The inventory must make a cluster, and each ZooKeeper server have an id of its own."""
     if not hosts:
         return  # the inventory could not be read, which is a problem already
     count = {role: sum(host.role is role for host in hosts) for role in Role}
@@ -275,20 +274,23 @@ def _check_roles(hosts: Sequence[InventoryHost], values: Mapping[str, Any], prob
             "inventory",
             f"zookeeper names {', '.join(names)} end in the same number, which is the server's id",
         )
-    servers = len(names)
-    if count[Role.JOBMANAGER] > 1 and not servers:
-        problems.add(
-            "inventory",
-            f"has {count[Role.JOBMANAGER]} JobManagers and no zookeeper: wanted three for an election",
-        )
+    _check_counts({role: ("inventory", count[role]) for role in Role}, problems)
+
+
+def _check_counts(found: Mapping[Role, tuple[str, int]], problems: Problems) -> None:
+    """Two JobManagers need an ensemble that can lose a server, and a single one has no use for it. `found` has, for
+    each role, the key that says the count, and the count.
+    """
+    jobmanagers, (key, servers) = found[Role.JOBMANAGER][1], found[Role.ZOOKEEPER]
+    if jobmanagers > 1 and not servers:
+        problems.add(key, f"has {jobmanagers} JobManagers and no zookeeper: wanted three for an election")
     elif servers and (servers < 3 or servers % 2 == 0):
         problems.add(
-            "inventory",
-            f"has {servers} zookeeper: wanted 3, 5 or 7, since only an odd ensemble gains from each server",
+            key, f"has {servers} zookeeper: wanted 3, 5 or 7, since only an odd ensemble gains from each server"
         )
-    if servers and count[Role.JOBMANAGER] == 1:
+    if servers and jobmanagers == 1:
         problems.add(
-            "inventory",
+            found[Role.JOBMANAGER][0],
             "has an ensemble and a single jobmanager: wanted a second one to take over, or no zookeeper",
         )
 
@@ -301,9 +303,12 @@ def _check_ssh_ports(hosts: Sequence[InventoryHost], flink: FlinkSettings, probl
             problems.add(f"inventory host {host.name} port", f"{host.login.port} is not in the port table: {wanted}")
 
 
-def _storage(values: Mapping[str, Any], secret_key: pulumi.Output[str] | None, problems: Problems) -> StorageSettings:
+def _storage(
+    values: Mapping[str, Any], secret_key: pulumi.Output[str] | None, region: str, problems: Problems
+) -> StorageSettings:
+    """`region` is that of the hosts, where AWS is to make them and a bucket; otherwise empty."""
     uri = values["storageUri"].rstrip("/")
-    if not _STORAGE_URI.match(uri):
+    if not _STORAGE_URI.match(uri) and (uri or not region):
         problems.add("storageUri", f"{uri!r} is not a place in S3: wanted s3://bucket/prefix")
     newer = _release(values["flinkVersion"]) >= (2, 3, 0)
     plugin = values["storagePlugin"] or ("flink-s3-fs-native" if newer else "flink-s3-fs-presto")
@@ -326,6 +331,8 @@ def _storage(values: Mapping[str, Any], secret_key: pulumi.Output[str] | None, p
         problems.add(missing, "is missing: wanted both keys, or neither where the hosts have an instance profile")
     if not values["storageRegion"]:
         problems.add("storageRegion", "is missing: wanted the bucket's region, such as us-east-1")
+    if region and values["storageRegion"] == schema()["storageRegion"]["default"]:
+        values = {**values, "storageRegion": region}
     return StorageSettings(
         uri=uri, plugin=plugin, endpoint=endpoint.rstrip("/"), region=values["storageRegion"],
         path_style=values["storagePathStyle"], access_key=values["storageAccessKey"],

@@ -1,6 +1,7 @@
 """What every provider hands over: hosts and a storage. Nothing behind this line knows where they came from."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -96,3 +97,15 @@ class Storage:
     access_key: pulumi.Input[str] | None = None
     """None: the hosts have an identity of their own (an instance profile)."""
     secret_key: pulumi.Input[str] | None = None
+    ready: tuple[pulumi.Resource, ...] = field(default=(), compare=False)
+    """What has to be there before it is written to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What a provider hands over, and what people want to know of it."""
+
+    hosts: Sequence[Host]
+    storage: Storage
+    outputs: Mapping[str, pulumi.Input[object]] = field(default_factory=dict)
+    """Further outputs of the stack."""

@@ -7,8 +7,6 @@
 README (Inventory) has every field.
 """
 
-import base64
-import contextlib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -18,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from components import private_key
 from components.host import Role
 from components.problems import Problems
 
@@ -179,34 +178,8 @@ class _Reader:
             return ""
         if name not in self.keys:
             path = self.folder / Path(name).expanduser()
-            self.keys[name] = ""
-            try:
-                text = path.read_text()
-            except (OSError, UnicodeDecodeError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "not text"
-                self.problems.add("inventory privateKeyFile", f"{path} cannot be read: {reason}")
-                return ""
-            if "PRIVATE KEY-----" not in text:
-                self.problems.add(
-                    "inventory privateKeyFile",
-                    f"{path} is not a private key: wanted one in PEM or OpenSSH form",
-                )
-                return ""
-            if _has_passphrase(text):
-                self.problems.add("inventory privateKeyFile", f"{path} has a passphrase: wanted a key without one")
-                return ""
-            self.keys[name] = text
+            self.keys[name] = private_key.read(path, "inventory privateKeyFile", self.problems)
         return self.keys[name]
-
-
-def _has_passphrase(key: str) -> bool:
-    """Whether a private key is encrypted: PEM says so in its header, OpenSSH's own form names its key function."""
-    if "BEGIN OPENSSH PRIVATE KEY" not in key:
-        return "ENCRYPTED" in key
-    body = "".join(line for line in key.splitlines() if not line.startswith("-----"))
-    with contextlib.suppress(ValueError):
-        return b"bcrypt" in base64.b64decode(body)[:64]
-    return False
 
 
 def _unique(hosts: tuple[InventoryHost, ...], problems: Problems) -> None:

@@ -39,9 +39,7 @@ class Cluster(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self._probes = {host.name: node.probe(host, args.settings, child) for host in args.hosts}
         self._nodes = {
-            host.name: Node(
-                host.name, NodeArgs(host=host, settings=args.settings, probes=self._looked_at(host)), child
-            )
+            host.name: Node(host.name, NodeArgs(host=host, settings=args.settings, probes=self._looked_at(host)), child)
             for host in args.hosts
         }
         keys = [self._nodes[name].public_key for name in self._members.names(Role.JOBMANAGER)]

@@ -75,6 +75,7 @@ class FlinkHost(pulumi.ComponentResource):
             written,
             *([credentials] if credentials else []),
             *args.after,
+            *args.storage.ready,
         ]
         self.service = daemon.run(
             host,

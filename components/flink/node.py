@@ -139,8 +139,6 @@ class Node(pulumi.ComponentResource):
         """Mount the disk that outlives the machine where the daemon keeps its data."""
         directory = ZOOKEEPER_DIRECTORIES[0]
         stdin = pulumi.Output.from_input(device).apply(
-            lambda path: script_text(
-                host, "disk.sh", {"device": path, "directory": directory, "user": user(host.role)}
-            )
+            lambda path: script_text(host, "disk.sh", {"device": path, "directory": directory, "user": user(host.role)})
         )
         return step(host, "disk", stdin, opts=pulumi.ResourceOptions(parent=self, depends_on=self.system))

@@ -1,0 +1,306 @@
+"""What a stack's configuration says of AWS, checked as far as that goes without asking AWS (which `facts.py` does)."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from components import private_key
+from components.aws import names, subnets
+from components.host import Role
+from components.problems import Problems
+
+NAT = ("none", "one", "zone")
+
+COUNT_KEYS = {Role.JOBMANAGER: "jobManagers", Role.TASKMANAGER: "workers", Role.ZOOKEEPER: "zooKeepers"}
+TYPE_KEYS = {
+    Role.JOBMANAGER: "jobManagerType",
+    Role.TASKMANAGER: "taskManagerType",
+    Role.ZOOKEEPER: "zooKeeperType",
+}
+DISK_KEYS = {
+    Role.JOBMANAGER: "jobManagerDiskGiB",
+    Role.TASKMANAGER: "taskManagerDiskGiB",
+    Role.ZOOKEEPER: "zooKeeperDiskGiB",
+}
+MOST = {Role.JOBMANAGER: 9, Role.TASKMANAGER: 1000, Role.ZOOKEEPER: 7}
+KEYS = (
+    *("owner", "ephemeral", "expires", "zones", "vpcCidr", "vpcId", "subnetIds", "privateSubnets", "natGateways"),
+    *("bastion", "bastionType", "jobManagers", "zooKeepers", *TYPE_KEYS.values(), *DISK_KEYS.values()),
+    *("zooKeeperDataGiB", "taskManagerZones", "taskManagerSpot", "bucketName", "kmsKey", "savepointDays"),
+    *("adminKeyFile", "maxUnavailable"),
+)
+"""Keys of the configuration that mean something on AWS only."""
+
+_REGION = re.compile(r"^[a-z]{2}(-[a-z]+)+-\d$")
+_INSTANCE_TYPE = re.compile(r"^[a-z0-9-]+\.[a-z0-9-]+$")
+_ID = {"vpcId": re.compile(r"^vpc-[0-9a-f]{8,17}$"), "subnetIds": re.compile(r"^subnet-[0-9a-f]{8,17}$")}
+_KMS_KEY = re.compile(r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/\S+$")
+_TAG = re.compile(r"^[\w .:/=+@-]{1,256}$")
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; no dots, since TLS certificates of S3
+# do not cover names with one
+_BUCKET = re.compile(r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
+_RESERVED = re.compile(r"^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSettings:
+    """The machines of a role."""
+
+    count: int
+    instance_type: str
+    disk_gib: int
+    """Size of the root volume."""
+    zones: int
+    """They are spread over the first so many of the network's zones."""
+    spot: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdminKey:
+    """The key pair that Pulumi and operators log in with."""
+
+    private: str
+    public: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsSettings:
+    """What to create on AWS."""
+
+    region: str
+    owner: str
+    ephemeral: bool
+    """The stack may be lost: `destroy` empties the bucket, and nothing is protected."""
+    expires: str
+    """When an ephemeral stack may be destroyed (RFC 3339), or `never`; empty where the stack is not ephemeral."""
+    vpc_cidr: str
+    vpc_id: str
+    """Empty: a VPC of its own."""
+    subnet_ids: tuple[str, ...]
+    """Existing subnets, one for each zone; only with `vpc_id`."""
+    zones: int
+    private_subnets: bool
+    nat_gateways: str
+    """`none`, `one` or `zone` (one in each)."""
+    bastion: bool
+    bastion_type: str
+    operator_cidrs: tuple[str, ...]
+    bucket: str
+    """Empty until the account is known, from which its name derives unless one is given."""
+    create_bucket: bool
+    """False: it is there already."""
+    prefix: str
+    """Below the bucket, without slashes at its ends."""
+    kms_key: str
+    """ARN; empty: a key of S3's own."""
+    savepoint_days: int
+    """0: they are kept for ever."""
+    groups: Mapping[Role, GroupSettings]
+    data_disk_gib: int
+    """Size of the volume that a ZooKeeper server's data has to itself."""
+    max_unavailable: int = 1
+    admin_key: AdminKey | None = None
+    """None: Pulumi makes one."""
+
+
+def load(
+    values: Mapping[str, Any],
+    *,
+    stack: str,
+    region: str,
+    operator_cidrs: tuple[str, ...],
+    cluster_id: str,
+    root: Path,
+    problems: Problems,
+) -> AwsSettings:
+    """Settings from the configuration's values (`Pulumi.yaml` has the keys); what is wrong is added to `problems`."""
+    if not _REGION.match(region):
+        problems.add("aws:region", f"{region!r} is not a region: wanted one such as eu-central-1")
+    if not _TAG.match(values["owner"]):
+        problems.add("owner", f"{values['owner']!r} cannot be a tag: wanted who answers for the stack, such as a team")
+    problems.catch("the stack's name", lambda: names.domain(stack), "")
+    zones = _number("zones", values, 1, 3, problems)
+    _check_network(values, zones, problems)
+    groups = _groups(values, zones, problems)
+    if not values["vpcId"]:
+        _check_addresses(values["vpcCidr"], groups, operator_cidrs, problems)
+    bucket, prefix = _bucket(values, cluster_id, problems)
+    return AwsSettings(
+        region=region,
+        owner=values["owner"],
+        ephemeral=values["ephemeral"],
+        expires=_expires(values, problems),
+        vpc_cidr=values["vpcCidr"],
+        vpc_id=values["vpcId"],
+        subnet_ids=tuple(values["subnetIds"]),
+        zones=zones,
+        private_subnets=values["privateSubnets"],
+        nat_gateways=values["natGateways"],
+        bastion=values["bastion"],
+        bastion_type=_type("bastionType", values, problems),
+        operator_cidrs=operator_cidrs,
+        bucket=bucket,
+        create_bucket=not values["storageUri"],
+        prefix=prefix,
+        kms_key=values["kmsKey"],
+        savepoint_days=_number("savepointDays", values, 0, 36500, problems),
+        groups=groups,
+        data_disk_gib=_number("zooKeeperDataGiB", values, 1, 16384, problems),
+        max_unavailable=_number("maxUnavailable", values, 1, 1000, problems),
+        admin_key=_admin_key(values["adminKeyFile"], root, problems),
+    )
+
+
+def _number(key: str, values: Mapping[str, Any], least: int, most: int, problems: Problems) -> int:
+    number: int = values[key]
+    if not least <= number <= most:
+        problems.add(key, f"{number} is out of range: wanted {least} to {most}")
+        return least
+    return number
+
+
+def _type(key: str, values: Mapping[str, Any], problems: Problems) -> str:
+    name: str = values[key]
+    if not _INSTANCE_TYPE.match(name):
+        problems.add(key, f"{name!r} is not an instance type: wanted one such as m6i.large")
+    return name
+
+
+def _expires(values: Mapping[str, Any], problems: Problems) -> str:
+    text: str = values["expires"]
+    if not values["ephemeral"]:
+        if text:
+            problems.add("expires", f"{text} is set and ephemeral is not: wanted ephemeral: true, or no end")
+        return ""
+    if not text:
+        return "never"
+    try:
+        zone = datetime.fromisoformat(text).tzinfo
+    except ValueError:
+        zone = None
+    if zone is None:
+        problems.add("expires", f"{text!r} is not a time with a zone: wanted one such as 2030-01-31T18:00:00Z")
+    return text
+
+
+def _check_network(values: Mapping[str, Any], zones: int, problems: Problems) -> None:
+    given = values["subnetIds"]
+    if values["vpcId"]:
+        if not _ID["vpcId"].match(values["vpcId"]):
+            problems.add(
+                "vpcId", f"{values['vpcId']!r} is not the id of a VPC: wanted one such as vpc-0123456789abcdef0"
+            )
+        if len(given) != zones:
+            problems.add("subnetIds", f"has {len(given)} subnets: wanted {zones}, one for each of the zones")
+        for key in ("bastion",):
+            if values[key]:
+                problems.add(
+                    key, "cannot be made in a VPC that is not the stack's: wanted a way in of yours, such as a VPN"
+                )
+        if values["natGateways"] != "none":
+            problems.add("natGateways", "cannot be made in a VPC that is not the stack's: wanted none")
+    elif given:
+        problems.add("subnetIds", "is set and vpcId is not: wanted both, or neither")
+    for name in given:
+        if not isinstance(name, str) or not _ID["subnetIds"].match(name):
+            problems.add(
+                "subnetIds", f"{name!r} is not the id of a subnet: wanted one such as subnet-0123456789abcdef0"
+            )
+    if len(set(map(str, given))) < len(given):
+        problems.add("subnetIds", "names a subnet twice")
+    if values["natGateways"] not in NAT:
+        problems.add("natGateways", f"{values['natGateways']!r} is unknown: wanted {', '.join(NAT)}")
+    if values["kmsKey"] and not _KMS_KEY.match(values["kmsKey"]):
+        problems.add(
+            "kmsKey", f"{values['kmsKey']!r} is not the ARN of a KMS key: wanted arn:aws:kms:REGION:ACCOUNT:key/ID"
+        )
+    if not values["privateSubnets"]:
+        if values["bastion"]:
+            problems.add("bastion", "is of no use while hosts have public addresses: wanted privateSubnets: true")
+        if values["natGateways"] != "none":
+            problems.add("natGateways", "are of no use while hosts have public addresses: wanted privateSubnets: true")
+    elif not values["vpcId"] and values["natGateways"] == "none":
+        missing = [key for key in ("flinkUrl", "zookeeperUrl", "javaUrl") if not values[key]]
+        if missing:
+            problems.add(
+                "natGateways",
+                "is none, and hosts in private subnets cannot fetch archives from the internet: wanted one or zone, "
+                f"or places inside of the network for {', '.join(missing)}",
+            )
+
+
+def _groups(values: Mapping[str, Any], zones: int, problems: Problems) -> Mapping[Role, GroupSettings]:
+    spread = _number("taskManagerZones", values, 0, 3, problems) or zones
+    if spread > zones:
+        problems.add("taskManagerZones", f"{spread} is more than there are zones: wanted 1 to {zones}, or 0 for all")
+    return {
+        role: GroupSettings(
+            count=_number(COUNT_KEYS[role], values, 0 if role is Role.ZOOKEEPER else 1, MOST[role], problems),
+            instance_type=_type(TYPE_KEYS[role], values, problems),
+            disk_gib=_number(DISK_KEYS[role], values, 8, 16384, problems),
+            zones=min(spread, zones) if role is Role.TASKMANAGER else zones,
+            spot=role is Role.TASKMANAGER and values["taskManagerSpot"],
+        )
+        for role in Role
+    }
+
+
+def _check_addresses(
+    cidr: str, groups: Mapping[Role, GroupSettings], operator_cidrs: tuple[str, ...], problems: Problems
+) -> None:
+    """The hosts of the fullest zone, its first, must fit its subnet; and no operator may have an address in the VPC."""
+    try:
+        room = subnets.plan(cidr).public[0].num_addresses - subnets.RESERVED
+    except ValueError as error:
+        problems.add("vpcCidr", str(error))
+        return
+    hosts = sum(-(-group.count // group.zones) for group in groups.values())
+    if hosts > room:
+        problems.add("vpcCidr", f"{cidr} is too small: a zone has room for {room} hosts, wanted {hosts} or more")
+    for text in operator_cidrs:
+        if ipaddress.ip_network(text).overlaps(ipaddress.ip_network(cidr)):
+            problems.add(
+                "operatorCidrs",
+                f"{text} overlaps vpcCidr {cidr}: hosts could come in as operators, and answers to operators would "
+                "stay in the VPC; wanted networks apart from each other",
+            )
+
+
+def _bucket(values: Mapping[str, Any], cluster_id: str, problems: Problems) -> tuple[str, str]:
+    """Name of the bucket, empty if it derives from the account, and the prefix below it."""
+    name: str = values["bucketName"]
+    if values["storageUri"]:
+        if name:
+            problems.add("bucketName", "and storageUri are both set: wanted one of them")
+        bucket, _, prefix = values["storageUri"].partition("://")[2].partition("/")
+        return bucket, prefix.strip("/")
+    if name and (not _BUCKET.match(name) or _RESERVED.search(name)):
+        problems.add(
+            "bucketName",
+            f"{name!r} is not a name that S3 takes: wanted 3 to 63 of a-z, 0-9 and -, and none of S3's own prefixes",
+        )
+    return name, cluster_id
+
+
+def _admin_key(name: str, root: Path, problems: Problems) -> AdminKey | None:
+    if not name:
+        return None
+    path = root / Path(name).expanduser()
+    text = private_key.read(path, "adminKeyFile", problems)
+    public = path.with_name(f"{path.name}.pub")
+    try:
+        words = public.read_text().split()
+    except OSError as error:
+        problems.add(
+            "adminKeyFile", f"{public} cannot be read: {error.strerror}; wanted the public key beside the private"
+        )
+        return None
+    if len(words) < 2:
+        problems.add("adminKeyFile", f"{public} is not a public key: wanted `ssh-keygen -y -f {path}`")
+        return None
+    return AdminKey(private=text, public=" ".join(words[:2]))

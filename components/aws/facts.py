@@ -1,0 +1,251 @@
+"""What AWS has to say before anything is created: the account, zones, images, machine sizes, what runs already.
+
+All of it by functions of Pulumi's AWS provider, so with its credentials and endpoints, and all of it reading. A
+configuration that AWS cannot fulfil is refused here, at preview, naming the key.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pulumi_aws as aws
+
+from components.aws.declaration import TYPE_KEYS, AwsSettings
+from components.aws.network import Subnet
+from components.host import Role
+from components.naming import Labels
+from components.problems import Problems
+
+T = TypeVar("T")
+
+IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/{architecture}"
+"""Where Debian publishes its images: https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm."""
+
+LARGER = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge")
+
+RUNNING = ("pending", "running", "stopping", "stopped")
+"""States of an instance that is there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """A type of machine."""
+
+    name: str
+    cpus: int
+    memory_mib: int
+    """What the system has of it: firmware and kernel keep a part. A sixteenth is more than on any type that we saw
+    (t3.medium: 3,840 of 4,096 MiB, where /proc/meminfo says 3,890)."""
+    architecture: str
+    """As Debian writes it: amd64 or arm64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What `up` will do to the machines of a role that are there."""
+
+    replaced: bool
+    """They have another type than they are to have, so one after the other is made anew."""
+    architecture: bool = False
+    """The new ones have another architecture, so the image must be another one, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of AWS when the stack is declared."""
+
+    account: str
+    zones: tuple[str, ...]
+    """Names of as many zones as the settings want, in the order of their names."""
+    images: Mapping[str, str]
+    """Ids of Debian's newest images by architecture."""
+    sizes: Mapping[str, Size]
+    """By instance type."""
+    changes: Mapping[Role, Change]
+    subnets: tuple[Subnet, ...]
+    """Those of an existing VPC."""
+
+
+class AwsError(Exception):
+    """AWS, or Pulumi's provider for it, could not be asked at all."""
+
+
+def look_up(settings: AwsSettings, labels: Labels, needed_mib: Mapping[Role, int], problems: Problems) -> Facts:
+    """Ask AWS; what is wrong is added to `problems`.
+
+    `needed_mib` is the memory that a machine of each role needs at least. Raises AwsError if AWS does not answer at
+    all: no credentials, no such region, no way there.
+    """
+    try:
+        account = aws.get_caller_identity().account_id
+    except Exception as error:  # the SDK raises nothing more special
+        raise AwsError(_words(error)) from error
+    types = {settings.groups[role].instance_type: TYPE_KEYS[role] for role in Role if settings.groups[role].count}
+    if settings.bastion:
+        types.setdefault(settings.bastion_type, "bastionType")
+    sizes = {name: size for name, key in types.items() if (size := _size(name, key, problems))}
+    _check_sizes(settings, sizes, needed_mib, problems)
+    zones, subnets = _places(settings, problems)
+    images = {arch: _image(arch, problems) for arch in sorted({size.architecture for size in sizes.values()})}
+    changes = {role: _change(role, settings, labels, sizes) for role in Role}
+    _check_ensemble(settings, labels, zones, problems)
+    return Facts(
+        account=account,
+        zones=zones,
+        images=images,
+        sizes=sizes,
+        changes=changes,
+        subnets=subnets,
+    )
+
+
+def _words(error: Exception) -> str:
+    """What an error says, without the gRPC around it."""
+    return " ".join(str(error).split())
+
+
+def _asked(key: str, what: str, ask: Callable[[], T], problems: Problems) -> T | None:
+    """What AWS answers; if it refuses, a problem of `key`."""
+    try:
+        return ask()
+    except Exception as error:  # the SDK raises nothing more special
+        problems.add(key, f"{what}: {_words(error)}")
+        return None
+
+
+def _size(name: str, key: str, problems: Problems) -> Size | None:
+    found = _asked(key, f"{name!r} is not a type that this region has", lambda: _described(name), problems)
+    return _as_size(found) if found else None
+
+
+def _described(name: str) -> aws.ec2.GetInstanceTypeResult:
+    return aws.ec2.get_instance_type(instance_type=name)
+
+
+def _as_size(found: aws.ec2.GetInstanceTypeResult) -> Size:
+    arm = "arm64" in found.supported_architectures
+    return Size(
+        name=found.instance_type,
+        cpus=found.default_vcpus,
+        memory_mib=found.memory_size * 15 // 16,
+        architecture="arm64" if arm else "amd64",
+    )
+
+
+def _check_sizes(
+    settings: AwsSettings, sizes: Mapping[str, Size], needed_mib: Mapping[Role, int], problems: Problems
+) -> None:
+    for role, key in TYPE_KEYS.items():
+        size, needed = sizes.get(settings.groups[role].instance_type), needed_mib[role]
+        if size is None or size.memory_mib >= needed or not settings.groups[role].count:
+            continue
+        would_do = _larger(size, needed)
+        problems.add(
+            key,
+            f"{size.name} has {size.memory_mib} MiB for its system and a {role}, which needs {needed}: "
+            + (f"{would_do} would do" if would_do else "wanted a larger one"),
+        )
+
+
+def _larger(size: Size, needed: int) -> str | None:
+    """The smallest type of the same family that has `needed` MiB."""
+    family, _, own = size.name.partition(".")
+    for name in LARGER[LARGER.index(own) + 1 :] if own in LARGER else ():
+        try:
+            found = _as_size(_described(f"{family}.{name}"))
+        except Exception:  # a family need not have every size
+            continue
+        if found.memory_mib >= needed:
+            return found.name
+    return None
+
+
+def _places(settings: AwsSettings, problems: Problems) -> tuple[tuple[str, ...], tuple[Subnet, ...]]:
+    """The zones, and the subnets in them if these are there already."""
+    if settings.vpc_id:
+        subnets = tuple(filter(None, (_subnet(name, settings, problems) for name in settings.subnet_ids)))
+        zones = [subnet.zone for subnet in subnets]
+        if len(set(zones)) < len(zones):
+            problems.add("subnetIds", f"are in {', '.join(zones)}: wanted each in a zone of its own")
+        return tuple(zones), subnets
+    found = _asked(
+        "aws:region",
+        f"{settings.region} does not tell its zones",
+        lambda: (
+            aws.get_availability_zones(
+                state="available",
+                # Local and wavelength zones have neither all instance types nor all services
+                filters=[aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])],
+            ).names
+        ),
+        problems,
+    )
+    if found is not None and len(found) < settings.zones:
+        problems.add("zones", f"{settings.zones} is more than {settings.region} has: {', '.join(sorted(found))}")
+    return tuple(sorted(found or ())[: settings.zones]), ()
+
+
+def _subnet(name: str, settings: AwsSettings, problems: Problems) -> Subnet | None:
+    found = _asked("subnetIds", f"{name} is not there", lambda: aws.ec2.get_subnet(id=name), problems)
+    if found is None:
+        return None
+    if found.vpc_id != settings.vpc_id:
+        problems.add("subnetIds", f"{name} is in {found.vpc_id}: wanted subnets of vpcId {settings.vpc_id}")
+    return Subnet(zone=found.availability_zone, id=name, public=not settings.private_subnets)
+
+
+def _image(architecture: str, problems: Problems) -> str:
+    name = IMAGE_PARAMETER.format(architecture=architecture)
+    found = _asked(
+        "aws:region", f"has no image of Debian 12 ({name})", lambda: aws.ssm.get_parameter(name=name).value, problems
+    )
+    return found or ""
+
+
+def _there(labels: Labels, role: Role, **more: Sequence[str]) -> list[str]:
+    """Ids of the stack's instances of a role; `more` are further filters of DescribeInstances, `_` for `-`."""
+    wanted: dict[str, Iterable[str]] = {
+        "tag:project": [labels.project],
+        "tag:stack": [labels.stack],
+        "tag:role": [role.value],
+        **{name.replace("_", "-"): values for name, values in more.items()},
+    }
+    filters = [aws.ec2.GetInstancesFilterArgs(name=name, values=list(values)) for name, values in wanted.items()]
+    return list(aws.ec2.get_instances(instance_state_names=list(RUNNING), filters=filters).ids)
+
+
+def _change(role: Role, settings: AwsSettings, labels: Labels, sizes: Mapping[str, Size]) -> Change:
+    wanted = settings.groups[role].instance_type
+    there = _there(labels, role)
+    if not there or wanted not in sizes or len(_there(labels, role, instance_type=[wanted])) == len(there):
+        return Change(replaced=False)
+    as_aws_says = {"amd64": "x86_64"}.get(sizes[wanted].architecture, sizes[wanted].architecture)
+    fitting = _there(labels, role, architecture=[as_aws_says])
+    return Change(replaced=True, architecture=len(fitting) < len(there))
+
+
+def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str], problems: Problems) -> None:
+    """ZooKeeper's volumes stay in their zone, so the ensemble cannot be spread over other zones later."""
+    there = _there(labels, Role.ZOOKEEPER)
+    group = settings.groups[Role.ZOOKEEPER]
+    if not there or not zones or len(there) != group.count:
+        return
+    for index, zone in enumerate(zones):
+        wanted = len(range(index, group.count, len(zones)))
+        found = len(_there(labels, Role.ZOOKEEPER, availability_zone=[zone]))
+        if found < wanted:
+            problems.add(
+                "zones",
+                f"{settings.zones} would move a ZooKeeper server ({found} are in {zone}, where {wanted} would be), and "
+                "its data stays where it is: wanted as many zones as the stack was made with",
+            )
+            return
+
+
+def say(error: AwsError) -> str:
+    """What to do about it."""
+    return (
+        f"AWS cannot be asked: {error}\n"
+        "Wanted: credentials that are valid now (AWS_PROFILE, `aws sso login`, AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY, or an OIDC role in CI) and a region (aws:region). Nothing was touched."
+    )

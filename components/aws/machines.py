@@ -1,0 +1,251 @@
+"""The machines: by role and spread over the zones, with host keys that are known before they boot, and names in DNS."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_tls as tls
+from pulumi_aws import ebs, ec2, route53
+
+from components import naming
+from components.aws import user_data
+from components.aws.declaration import AwsSettings, GroupSettings
+from components.aws.facts import Facts
+from components.aws.network import Network
+from components.aws.security import BASTION, Security
+from components.host import Host, Role, Service, Ssh
+from components.naming import Labels
+
+PREFIXES = {Role.JOBMANAGER: "jm", Role.TASKMANAGER: "tm", Role.ZOOKEEPER: "zk"}
+"""A host's name is its role's prefix and a number that stays its own."""
+
+DNS_SECONDS = 10
+"""How long the address of a machine that was replaced may still be remembered."""
+
+DATA_DEVICE = "/dev/sdf"
+"""What AWS is told; on the machine the volume is found by its id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachinesArgs:
+    """What machines are made from."""
+
+    settings: AwsSettings
+    facts: Facts
+    labels: Labels
+    network: Network
+    security: Security
+    profile: pulumi.Input[str]
+    """Name of the instance profile of those that use the bucket."""
+
+
+class Machines(pulumi.ComponentResource):
+    """All machines of the stack; `hosts` are those of the cluster, `bastion` the way to them if there is one."""
+
+    hosts: list[Host]
+    bastion: Ssh | None
+    admin_key: pulumi.Output[str]
+    """The private key that `admin` logs in with, a secret."""
+
+    def __init__(self, name: str, args: MachinesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(naming.type_token("aws", "Machines"), name, None, opts)
+        self._args = args
+        self.admin_key, self._admin_public = self._admin()
+        self.bastion = self._bastion() if args.settings.bastion else None
+        self.hosts = [host for role in Role for host in self._group(role, args.settings.groups[role])]
+        self.register_outputs({"hosts": [host.name for host in self.hosts]})
+
+    # Keys
+
+    def _admin(self) -> tuple[pulumi.Output[str], pulumi.Input[str]]:
+        given = self._args.settings.admin_key
+        if given:
+            return pulumi.Output.secret(given.private), given.public
+        made = self._key("admin")
+        return made.private_key_openssh, made.public_key_openssh
+
+    def _key(self, name: str) -> tls.PrivateKey:
+        return tls.PrivateKey(f"{name}-key", algorithm="ED25519", opts=pulumi.ResourceOptions(parent=self))
+
+    # Machines
+
+    def _bastion(self) -> Ssh:
+        assert self._args.network.bastion_subnet is not None, "the settings allow no bastion without a subnet for it"
+        key = self._key(BASTION)
+        machine = self._instance(
+            BASTION,
+            key,
+            instance_type=self._args.settings.bastion_type,
+            subnet_id=self._args.network.bastion_subnet,
+            public=True,
+            groups=[self._args.security.bastion],
+            role=BASTION,
+        )
+        return self._ssh(machine.public_ip, key)
+
+    def _group(self, role: Role, group: GroupSettings) -> list[Host]:
+        """The hosts of a role. If AWS has them and they are to be of another type, they are replaced one after the
+        other, so many at once as may be missing: each waits for the service of one before.
+        """
+        at_once = self._args.settings.max_unavailable if role is Role.TASKMANAGER else 1
+        hosts: list[Host] = []
+        for index in range(group.count):
+            waits = self._args.facts.changes[role].replaced and index >= at_once
+            before = hosts[index - at_once].service if waits else None
+            hosts.append(self._host(role, group, index, before))
+        return hosts
+
+    def _host(self, role: Role, group: GroupSettings, index: int, before: Service | None) -> Host:
+        args, name = self._args, f"{PREFIXES[role]}-{index}"
+        subnet = args.network.subnets[index % group.zones]
+        key = self._key(name)
+        machine = self._instance(
+            name,
+            key,
+            instance_type=group.instance_type,
+            subnet_id=subnet.id,
+            public=subnet.public,
+            groups=[args.security.groups[role]],
+            role=role.value,
+            disk_gib=group.disk_gib,
+            profile=None if role is Role.ZOOKEEPER else args.profile,
+            spot=group.spot,
+            other_image=args.facts.changes[role].architecture,
+            before=before,
+        )
+        record = self._record(name, machine)
+        device = self._volume(name, subnet.zone, machine) if role is Role.ZOOKEEPER else None
+        size = args.facts.sizes[group.instance_type]
+        address = machine.public_ip if subnet.public else machine.private_ip
+        return Host(
+            name=name,
+            dns_name=f"{name}.{args.network.domain}",
+            role=role,
+            address=machine.private_ip,
+            # All names are there before a daemon asks for one: nobody remembers that there is no such name
+            ssh=self._ssh(
+                pulumi.Output.all(address, record.fqdn).apply(lambda known: str(known[0])), key, self.bastion
+            ),
+            cpus=size.cpus,
+            memory_mib=size.memory_mib,
+            zone=subnet.zone,
+            machine=machine.id,
+            data_device=device,
+            waits=before is not None,
+            service=Service(),
+            ready=machine,
+        )
+
+    def _instance(
+        self,
+        name: str,
+        key: tls.PrivateKey,
+        *,
+        instance_type: str,
+        subnet_id: pulumi.Input[str],
+        public: bool,
+        groups: list[pulumi.Output[str] | None],
+        role: str,
+        disk_gib: int = 8,
+        profile: pulumi.Input[str] | None = None,
+        spot: bool = False,
+        other_image: bool = False,
+        before: Service | None = None,
+    ) -> ec2.Instance:
+        facts, tags = self._args.facts, self._args.labels.tags(f"{self._args.labels.stack}-{name}", role)
+        text = pulumi.Output.all(self._admin_public, key.private_key_openssh, key.public_key_openssh).apply(
+            lambda keys: user_data.cloud_config(name, self._args.network.domain, keys[0], keys[1], keys[2])
+        )
+        # A newer image or another version of this program never replaces a machine that runs
+        kept = ["userData", "subnetId", *([] if other_image else ["ami"])]
+        return ec2.Instance(
+            name,
+            ami=facts.images[facts.sizes[instance_type].architecture],
+            instance_type=instance_type,
+            subnet_id=subnet_id,
+            vpc_security_group_ids=[group for group in groups if group is not None],
+            associate_public_ip_address=public,
+            iam_instance_profile=profile,
+            user_data=text,
+            # A token is wanted, and no container or proxy on the machine gets one
+            metadata_options=ec2.InstanceMetadataOptionsArgs(
+                http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
+            ),
+            root_block_device=ec2.InstanceRootBlockDeviceArgs(
+                volume_type="gp3", volume_size=disk_gib, encrypted=True, delete_on_termination=True, tags=tags
+            ),
+            instance_market_options=_SPOT if spot else None,
+            tags=tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # AWS would stop the machine and start it with another size; a spot instance it would refuse to
+                replace_on_changes=["instanceType"],
+                delete_before_replace=True,
+                ignore_changes=kept,
+                # In a change of machines: the one before must be in service again
+                depends_on=before.resource if before else None,
+            ),
+        )
+
+    def _record(self, name: str, machine: ec2.Instance) -> route53.Record:
+        return route53.Record(
+            name,
+            zone_id=self._args.network.zone_id,
+            name=f"{name}.{self._args.network.domain}",
+            type="A",
+            ttl=DNS_SECONDS,
+            records=[machine.private_ip],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _volume(self, name: str, zone: str, machine: ec2.Instance) -> pulumi.Output[str]:
+        """A volume for data that outlives the machine; the path of its device there."""
+        settings, labels = self._args.settings, self._args.labels
+        volume = ebs.Volume(
+            f"{name}-data",
+            availability_zone=zone,
+            size=settings.data_disk_gib,
+            type="gp3",
+            encrypted=True,
+            tags=labels.tags(f"{labels.stack}-{name}-data", Role.ZOOKEEPER.value),
+            opts=pulumi.ResourceOptions(parent=self, protect=not settings.ephemeral),
+        )
+        attached = ec2.VolumeAttachment(
+            f"{name}-data",
+            device_name=DATA_DEVICE,
+            volume_id=volume.id,
+            instance_id=machine.id,
+            # A volume that is in use cannot be taken away from a running system without harm
+            stop_instance_before_detaching=True,
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+        return attached.volume_id.apply(device_path)
+
+    def _ssh(self, address: pulumi.Input[str], key: tls.PrivateKey, jump: Ssh | None = None) -> Ssh:
+        return Ssh(
+            address=address,
+            user=user_data.ADMIN,
+            port=22,
+            private_key=self.admin_key,
+            host_key=key.public_key_openssh.apply(lambda line: line.strip()),
+            jump=jump,
+        )
+
+
+_SPOT = ec2.InstanceInstanceMarketOptionsArgs(
+    market_type="spot",
+    spot_options=ec2.InstanceInstanceMarketOptionsSpotOptionsArgs(
+        spot_instance_type="one-time", instance_interruption_behavior="terminate"
+    ),
+)
+
+
+def device_path(volume_id: str) -> str:
+    """Where udev puts a volume on an instance of the Nitro kind, whatever AWS was told (`/dev/sdf` is nvme1n1 there):
+    https://docs.aws.amazon.com/ebs/latest/userguide/identify-nvme-ebs-device.html.
+    """
+    return f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{volume_id.replace('-', '')}"
+
+
+def _after(value: pulumi.Output[str], other: pulumi.Output[str]) -> pulumi.Output[str]:
+    """The value, but only when the other is there."""
+    return pulumi.Output.all(value, other).apply(lambda known: str(known[0]))

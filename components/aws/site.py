@@ -1,0 +1,141 @@
+"""AWS as a provider of hosts and a storage: everything that a cluster needs there, as one component."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pulumi
+
+from components import naming, ports
+from components.aws import facts
+from components.aws.declaration import AwsSettings
+from components.aws.facts import AwsError, Facts
+from components.aws.identity import Identity, IdentityArgs
+from components.aws.machines import Machines, MachinesArgs
+from components.aws.network import Network, NetworkArgs
+from components.aws.security import Security, SecurityArgs
+from components.aws.storage import Bucket, BucketArgs
+from components.host import Role, Site, Storage
+from components.naming import Labels
+from components.problems import Problems
+from settings import PROJECT, ConfigError, StorageSettings, refused
+
+LONGEST_BUCKET = 63
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteArgs:
+    """What is wanted of AWS, and what AWS said."""
+
+    settings: AwsSettings
+    storage: StorageSettings
+    facts: Facts
+    labels: Labels
+
+
+class AwsSite(pulumi.ComponentResource):
+    """Network, security groups, identity, bucket and machines; `site` is what comes of it."""
+
+    site: Site
+
+    def __init__(self, name: str, args: SiteArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(naming.type_token("aws", "Site"), name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        settings, labels = args.settings, args.labels
+        network = Network(
+            name,
+            NetworkArgs(settings=settings, labels=labels, zones=args.facts.zones, subnets=args.facts.subnets),
+            child,
+        )
+        security = Security(name, SecurityArgs(settings=settings, labels=labels, vpc_id=network.vpc_id), child)
+        identity = Identity(name, IdentityArgs(settings=settings, labels=labels), child)
+        bucket = Bucket(name, BucketArgs(settings=settings, labels=labels), child)
+        machines = Machines(
+            name,
+            MachinesArgs(
+                settings=settings,
+                facts=args.facts,
+                labels=labels,
+                network=network,
+                security=security,
+                profile=identity.profile,
+            ),
+            child,
+        )
+        storage = Storage(
+            uri=f"s3://{settings.bucket}/{settings.prefix}".rstrip("/"),
+            plugin=args.storage.plugin,
+            region=args.storage.region,
+            endpoint=args.storage.endpoint,
+            path_style=args.storage.path_style,
+            ready=tuple(bucket.ready),
+        )
+        self.site = Site(hosts=machines.hosts, storage=storage, outputs=_outputs(args, machines))
+        self.register_outputs({"bucket": settings.bucket})
+
+
+def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_mib: Mapping[Role, int]) -> Site:
+    """Ask AWS, then declare what is to be there. `needed_mib`: memory that a machine of each role needs.
+
+    Raises ConfigError, before anything is declared, with all that AWS has against the configuration.
+    """
+    labels = Labels(project=PROJECT, stack=stack, owner=settings.owner, expires=settings.expires)
+    problems = Problems()
+    try:
+        known = facts.look_up(settings, labels, needed_mib, problems)
+    except AwsError as error:
+        raise ConfigError(facts.say(error)) from error
+    if problems.found:
+        raise refused(stack, problems)
+    for role, change in known.changes.items():
+        if change.replaced:
+            pulumi.log.info(f"the machines of the {role}s get another instance type: one after the other is replaced")
+    if not settings.bucket:
+        settings = replace(settings, bucket=bucket_name(PROJECT, stack, known.account, settings.region))
+    return AwsSite(stack, SiteArgs(settings=settings, storage=storage, facts=known, labels=labels)).site
+
+
+def bucket_name(project: str, stack: str, account: str, region: str) -> str:
+    """Name of a stack's bucket. Buckets of all accounts share one name space, so the account and region are in it."""
+    whole = re.sub(r"[^a-z0-9-]", "-", f"{project}-{stack}-{account}-{region}".lower())
+    if len(whole) <= LONGEST_BUCKET:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return f"{whole[: LONGEST_BUCKET - 9]}-{digest}"
+
+
+def _outputs(args: SiteArgs, machines: Machines) -> dict[str, pulumi.Input[object]]:
+    """What people need to get at the cluster: keys, and commands to paste."""
+    stack = args.labels.stack
+    first = next(host for host in machines.hosts if host.role is Role.JOBMANAGER)
+    entrances = [machines.bastion] if machines.bastion else []
+    reached = [*entrances, *(host.ssh for host in machines.hosts)]
+    known = [pulumi.Output.concat(ssh.address, " ", ssh.host_key) for ssh in reached]
+    key, known_hosts = f"flink-{stack}.key", f"flink-{stack}.known_hosts"
+    options = f"-i {key} -o UserKnownHostsFile={known_hosts}"
+    target = pulumi.Output.concat(first.ssh.user, "@", first.ssh.address)
+    through: pulumi.Input[str] = ""
+    if machines.bastion:
+        # -J would not use the key and the known hosts for the bastion
+        through = pulumi.Output.concat(
+            f' -o ProxyCommand="ssh {options} -W %h:%p ', machines.bastion.user, "@", machines.bastion.address, '"'
+        )
+    rest = ports.number("rest")
+    login = f"pulumi stack output knownHosts --stack {stack} > {known_hosts}"
+    if args.settings.admin_key is None:
+        login = f"(umask 077; pulumi stack output sshPrivateKey --show-secrets --stack {stack} > {key}); {login}"
+    found: dict[str, pulumi.Input[object]] = {
+        "bucket": args.settings.bucket,
+        "knownHosts": pulumi.Output.all(*known).apply("\n".join),
+        "commands": {
+            "login": login,
+            "ssh": pulumi.Output.concat(f"ssh {options}", through, " ", target),
+            "tunnel": pulumi.Output.concat(
+                f"ssh {options}", through, f" -N -L {rest}:", first.dns_name, f":{rest} ", target
+            ),
+        },
+    }
+    if args.settings.admin_key is None:
+        found["sshPrivateKey"] = machines.admin_key
+    return found

@@ -1,0 +1,40 @@
+"""What a new machine is told by cloud-init: its name, who may log in, and the host key by which it is recognised.
+
+Nothing else: whatever can change is done over SSH later. A machine that is there never gets another user data, so
+this text may change between versions of the program without touching one.
+"""
+
+import yaml
+
+ADMIN = "admin"
+"""The user that Debian's images have."""
+
+# Debian's images have curl, as far as we saw; ours fetch archives with it
+_CURL = "command -v curl >/dev/null || { apt-get -q update && apt-get -q -y install --no-install-recommends curl; }"
+
+
+def cloud_config(name: str, domain: str, admin_key: str, host_key: str, host_public_key: str) -> str:
+    """User data of the machine `name` in `domain`; `admin_key` and the host's key pair in OpenSSH's form."""
+    content = {
+        "hostname": name,
+        "fqdn": f"{name}.{domain}",
+        "preserve_hostname": False,
+        # The program keeps a block there (host_scripts/members.sh)
+        "manage_etc_hosts": False,
+        "users": [
+            {
+                "name": ADMIN,
+                "shell": "/bin/bash",
+                "sudo": "ALL=(ALL) NOPASSWD:ALL",
+                "lock_passwd": True,
+                "ssh_authorized_keys": [admin_key.strip()],
+            }
+        ],
+        "ssh_pwauth": False,
+        # This host key and no other, so that it can be checked from the first connection on
+        "ssh_deletekeys": True,
+        "ssh_genkeytypes": [],
+        "ssh_keys": {"ed25519_private": host_key, "ed25519_public": host_public_key.strip()},
+        "bootcmd": [["sh", "-c", _CURL]],
+    }
+    return "#cloud-config\n" + yaml.safe_dump(content, sort_keys=False, width=1000)
