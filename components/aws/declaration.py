@@ -15,22 +15,22 @@ from components.problems import Problems
 
 NAT = ("none", "one", "zone")
 
-COUNT_KEYS = {Role.JOBMANAGER: "jobManagers", Role.TASKMANAGER: "workers", Role.ZOOKEEPER: "zooKeepers"}
+COUNT_KEYS = {Role.JOBMANAGER: "jobManagers", Role.TASKMANAGER: "workers", Role.ZOOKEEPER: "zookeepers"}
 TYPE_KEYS = {
     Role.JOBMANAGER: "jobManagerType",
     Role.TASKMANAGER: "taskManagerType",
-    Role.ZOOKEEPER: "zooKeeperType",
+    Role.ZOOKEEPER: "zookeeperType",
 }
 DISK_KEYS = {
     Role.JOBMANAGER: "jobManagerDiskGiB",
     Role.TASKMANAGER: "taskManagerDiskGiB",
-    Role.ZOOKEEPER: "zooKeeperDiskGiB",
+    Role.ZOOKEEPER: "zookeeperDiskGiB",
 }
 MOST = {Role.JOBMANAGER: 9, Role.TASKMANAGER: 1000, Role.ZOOKEEPER: 7}
 KEYS = (
     *("owner", "ephemeral", "expires", "zones", "vpcCidr", "vpcId", "subnetIds", "privateSubnets", "natGateways"),
-    *("bastion", "bastionType", "jobManagers", "zooKeepers", *TYPE_KEYS.values(), *DISK_KEYS.values()),
-    *("zooKeeperDataGiB", "taskManagerZones", "taskManagerSpot", "bucketName", "kmsKey", "savepointDays"),
+    *("bastion", "bastionType", "jobManagers", "zookeepers", *TYPE_KEYS.values(), *DISK_KEYS.values()),
+    *("zookeeperDataGiB", "taskManagerZones", "taskManagerSpot", "bucketName", "kmsKey", "savepointDays"),
     *("adminKeyFile", "maxUnavailable"),
 )
 """Keys of the configuration that mean something on AWS only."""
@@ -150,7 +150,7 @@ def load(
         kms_key=values["kmsKey"],
         savepoint_days=_number("savepointDays", values, 0, 36500, problems),
         groups=groups,
-        data_disk_gib=_number("zooKeeperDataGiB", values, 1, 16384, problems),
+        data_disk_gib=_number("zookeeperDataGiB", values, 1, 16384, problems),
         max_unavailable=_number("maxUnavailable", values, 1, 1000, problems),
         admin_key=_admin_key(values["adminKeyFile"], root, problems),
     )

@@ -1,0 +1,361 @@
+"""The whole program on AWS under Pulumi's mocks: the stacks dev and prod as their files declare them."""
+
+import asyncio
+import json
+import runpy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pulumi
+import pytest
+import yaml
+
+from components.aws import user_data
+from components.aws.facts import IMAGE_PARAMETER
+from components.aws.machines import device_path
+from components.aws.site import bucket_name
+from tests.unit.program import Mocks, Recorded
+
+ROOT = Path(__file__).parents[2]
+SIZES = {
+    "t3.micro": (2, 1024),
+    "t3.small": (2, 2048),
+    "t3.medium": (2, 4096),
+    "t3.large": (2, 8192),
+    "m6i.large": (2, 8192),
+    "m6i.xlarge": (4, 16384),
+    "m6i.2xlarge": (8, 32768),
+    "m7g.large": (2, 8192),
+}
+
+
+class Refused(grpc.RpcError):
+    """What a provider's plugin makes of a refusal."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNKNOWN
+
+    def details(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass
+class Aws(Mocks):
+    """AWS as far as the program asks it. `running` has, for each role, the instance types of its machines."""
+
+    zones: tuple[str, ...] = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
+    running: Mapping[str, list[str]] = field(default_factory=dict)
+    refuses: Mapping[str, str] = field(default_factory=dict)
+    spread: int = 1
+    """Over how many zones the machines of each role are spread."""
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
+        """Answer a question."""
+        name = args.token.rpartition(":")[2]
+        if name in self.refuses:
+            raise Refused(self.refuses[name])
+        answer: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "getCallerIdentity": lambda _: {"accountId": "123456789012"},
+            "getAvailabilityZones": lambda _: {"names": list(self.zones)},
+            "getInstanceType": self._type,
+            "getInstances": self._instances,
+            "getParameter": lambda asked: {"value": f"ami-{asked['name'].rpartition('/')[2]}"},
+            "getSubnet": lambda asked: {
+                "vpcId": "vpc-0123456789abcdef0",
+                "availabilityZone": {"subnet-0123456789abcdef0": "eu-central-1a"}.get(asked["id"], "eu-central-1b"),
+            },
+        }
+        return answer[name](dict(args.args))
+
+    def _type(self, asked: dict[str, Any]) -> dict[str, Any]:
+        name = asked["instanceType"]
+        if name not in SIZES:
+            raise Refused(f"InvalidInstanceType: The following supplied instance types do not exist: [{name}]")
+        cpus, memory = SIZES[name]
+        architecture = "arm64" if name.startswith("m7g") else "x86_64"
+        return {
+            "instanceType": name,
+            "defaultVcpus": cpus,
+            "memorySize": memory,
+            "supportedArchitectures": [architecture],
+        }
+
+    def _instances(self, asked: dict[str, Any]) -> dict[str, Any]:
+        filters = {entry["name"]: entry["values"] for entry in asked["filters"]}
+        found = self.running.get(filters["tag:role"][0], [])
+        for kind in filters.get("instance-type", []):
+            found = [name for name in found if name == kind]
+        for architecture in filters.get("architecture", []):
+            found = [name for name in found if name.startswith("m7g") == (architecture == "arm64")]
+        if "availability-zone" in filters and self.spread:
+            found = found[: -(-len(found) // self.spread)]
+        return {"ids": [f"i-{index}" for index, _ in enumerate(found)]}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        """Take one registration."""
+        _, outputs = super().new_resource(args)
+        kind = args.typ.rpartition(":")[2]
+        prefix = {"Instance": "i", "Volume": "vol", "Vpc": "vpc", "Subnet": "subnet"}.get(kind, kind.lower())
+        made = f"{prefix}-{args.name}"
+        if kind == "Instance":
+            outputs |= {
+                "privateIp": f"10.0.0.{len(self.found) % 250}",
+                "publicIp": f"198.51.100.{len(self.found) % 250}",
+            }
+        elif kind == "PrivateKey":
+            outputs |= {
+                "privateKeyOpenssh": f"PRIVATE {args.name}",
+                "publicKeyOpenssh": f"ssh-ed25519 AAAA{args.name}\n",
+            }
+        elif kind == "Record":
+            outputs |= {"fqdn": args.inputs["name"]}
+        return made, outputs
+
+
+def configuration(stack: str, **changes: Any) -> dict[str, str]:
+    """What Pulumi makes of a stack's file; None leaves a key out."""
+    declared: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    merged = {**declared, **{f"flink:{key}" if ":" not in key else key: value for key, value in changes.items()}}
+    return {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in merged.items()
+        if value is not None
+    }
+
+
+def run(stack: str, mocks: Aws | None = None, *, preview: bool = False, **changes: Any) -> dict[str, Recorded]:
+    """What the program registers."""
+    mocks = mocks or Aws()
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    pulumi.runtime.set_mocks(mocks, project="flink", stack=stack, preview=preview)
+    pulumi.runtime.set_all_config(configuration(stack, **changes), [])
+
+    @pulumi.runtime.test
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+    program()
+    return mocks.found
+
+
+def of_type(found: Mapping[str, Recorded], kind: str) -> dict[str, Recorded]:
+    """Resources by name whose type ends so."""
+    return {entry.name: entry for entry in found.values() if entry.type.endswith(kind)}
+
+
+def stdin(found: Mapping[str, Recorded], name: str) -> str:
+    value = found[name].inputs["stdin"]
+    return str(value["value"] if isinstance(value, dict) else value)
+
+
+@pytest.mark.parametrize("preview", [True, False])
+@pytest.mark.parametrize(("stack", "hosts"), [("dev", 7), ("prod", 8)])
+def test_the_stacks_as_they_are_make_a_cluster(stack: str, hosts: int, preview: bool) -> None:
+    found = run(stack, preview=preview)
+    machines = of_type(found, ":Instance")
+    assert len(machines) == hosts + (stack == "prod")
+    if not preview:
+        assert {name for name in found if name.endswith("-service")} == {
+            f"{name}-service" for name in machines if name != "bastion"
+        }
+        assert "jm-0-cluster" in found
+    for name, machine in machines.items():
+        options = machine.inputs["metadataOptions"]
+        assert options["httpTokens"] == "required" and options["httpPutResponseHopLimit"] == 1, name
+        assert machine.inputs["rootBlockDevice"]["encrypted"] is True, name
+        assert machine.inputs["rootBlockDevice"]["volumeType"] == "gp3", name
+        assert machine.inputs["ami"] == "ami-amd64"
+        assert {"project", "stack", "owner", "role", "Name"} <= machine.inputs["tags"].keys()
+
+
+def test_no_key_of_aws_is_on_a_host_and_only_flink_has_a_profile() -> None:
+    found = run("dev")
+    assert not [name for name in found if name.endswith("-credentials")]
+    assert "access-key" not in stdin(found, "jm-0-config")
+    profiles = {name: "iamInstanceProfile" in entry.inputs for name, entry in of_type(found, ":Instance").items()}
+    assert {name for name, has in profiles.items() if has} == {"jm-0", "jm-1", "tm-0", "tm-1"}
+
+
+def test_prod_is_spread_private_and_behind_a_bastion() -> None:
+    found = run("prod")
+    subnets = of_type(found, ":Subnet")
+    machines = of_type(found, ":Instance")
+    zones = {
+        name: subnets[entry.inputs["subnetId"].removeprefix("subnet-")].inputs["availabilityZone"]
+        for name, entry in machines.items()
+    }
+    assert [zones[f"zk-{index}"][-1] for index in range(3)] == ["a", "b", "c"]
+    assert [zones[f"tm-{index}"][-1] for index in range(3)] == ["a", "b", "c"]
+    assert zones["jm-0"] != zones["jm-1"]
+    public = {name for name, entry in machines.items() if entry.inputs["associatePublicIpAddress"]}
+    assert public == {"bastion"}
+    for name, entry in found.items():
+        if entry.type == "command:remote:Command":
+            connection = entry.inputs["connection"]["value"]
+            assert connection["proxy"]["hostKey"] == "ssh-ed25519 AAAAbastion-key", name
+            assert connection["host"].startswith("10."), name
+    assert len(of_type(found, ":NatGateway")) == 3
+
+
+def test_host_keys_are_known_before_the_first_connection() -> None:
+    found = run("dev")
+    for name, machine in of_type(found, ":Instance").items():
+        text = machine.inputs["userData"]
+        text = text["value"] if isinstance(text, dict) else text
+        content = yaml.safe_load(text)
+        assert text.startswith("#cloud-config\n")
+        assert content["ssh_keys"]["ed25519_public"] == f"ssh-ed25519 AAAA{name}-key"
+        assert content["fqdn"] == f"{name}.dev.flink.internal"
+        assert found[f"{name}-probe"].inputs["connection"]["value"]["hostKey"] == f"ssh-ed25519 AAAA{name}-key"
+
+
+def test_zookeepers_data_has_a_volume_of_its_own_and_is_protected_in_prod() -> None:
+    found = run("dev")
+    assert set(of_type(found, ":Volume")) == {"zk-0-data", "zk-1-data", "zk-2-data"}
+    assert all(entry.inputs["stopInstanceBeforeDetaching"] for entry in of_type(found, ":VolumeAttachment").values())
+    assert device_path("vol-zk-0-data") in stdin(found, "zk-0-disk")
+    assert "tm-0-disk" not in found
+
+
+def test_memory_and_slots_come_from_the_instance_type() -> None:
+    text = stdin(run("dev", taskManagerType="m6i.xlarge"), "tm-0-config")
+    assert "taskmanager.numberOfTaskSlots: 4" in text
+    assert "taskmanager.memory.process.size: 13440m" in text  # 15/16 of 16 GiB, less an eighth
+
+
+def test_one_worker_more_tells_the_jobmanagers_only() -> None:
+    before, after = run("dev"), run("dev", workers=3)
+    # Mocks give addresses by count; what a host is told is the same but for its own
+    told = {name for name in before if name.endswith(("-members", "-service", "-config"))}
+    changed = {name for name in told if "tm-2" in stdin(after, name)}
+    assert changed == {"jm-0-members", "jm-1-members"}
+
+
+def test_machines_of_another_type_wait_for_each_other_and_nobody_waits_for_their_probes() -> None:
+    there = {"taskmanager": ["m6i.large"] * 4, "jobmanager": ["t3.medium"] * 2, "zookeeper": ["t3.small"] * 3}
+    for at_once in (1, 2):
+        found = run("dev", Aws(running=there), workers=4, taskManagerType="m6i.xlarge", maxUnavailable=at_once)
+        order = [f"{entry.type.rpartition(':')[2]} {entry.name}" for entry in found.values()]
+        for index in range(at_once, 4):
+            service = order.index(f"Command tm-{index - at_once}-service")
+            assert service < order.index(f"Instance tm-{index}"), order
+        assert order.index(f"Instance tm-{at_once - 1}") < order.index("Command tm-0-service")
+        assert order.index("Instance jm-1") < order.index("Command jm-0-service"), "their type is what it was"
+
+
+def test_new_machines_wait_for_none() -> None:
+    order = [f"{entry.type.rpartition(':')[2]} {entry.name}" for entry in run("dev", workers=4).values()]
+    services = [place for place, name in enumerate(order) if name.endswith("-service")]
+    assert max(place for place, name in enumerate(order) if name.startswith("Instance ")) < min(services)
+
+
+def test_spot_is_for_taskmanagers() -> None:
+    machines = of_type(run("dev", taskManagerSpot=True), ":Instance")
+    assert {name for name, entry in machines.items() if "instanceMarketOptions" in entry.inputs} == {"tm-0", "tm-1"}
+
+
+def test_arm_machines_get_an_arm_image() -> None:
+    machines = of_type(run("dev", taskManagerType="m7g.large"), ":Instance")
+    assert machines["tm-0"].inputs["ami"] == "ami-arm64"
+    assert machines["jm-0"].inputs["ami"] == "ami-amd64"
+
+
+def test_an_existing_vpc_is_used_and_nothing_of_it_is_made() -> None:
+    ids = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+    found = run("dev", vpcId="vpc-0123456789abcdef0", subnetIds=ids, zones=2)
+    kinds = {entry.type for entry in found.values()}
+    assert not {kind for kind in kinds if kind.endswith((":Vpc", ":Subnet", ":RouteTable", ":InternetGateway"))}
+    assert of_type(found, ":Instance")["tm-1"].inputs["subnetId"] == ids[1]
+
+
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("dev", {"aws:region": None}, "aws:region: '' is not a region"),
+    ("dev", {"owner": None}, "owner: '' cannot be a tag"),
+    ("dev", {"vpcCidr": "10.0.0.0/26"}, "vpcCidr: 10.0.0.0/26 is too small"),
+    ("dev", {"vpcCidr": "10.0.0.0/25", "workers": 50}, "vpcCidr: 10.0.0.0/25 is too small"),
+    ("dev", {"vpcCidr": "10.0.0.5/16"}, "vpcCidr: 10.0.0.5/16 has bits set"),
+    ("dev", {"operatorCidrs": ["10.0.3.0/24"]}, "operatorCidrs: 10.0.3.0/24 overlaps vpcCidr 10.0.0.0/16"),
+    ("dev", {"operatorCidrs": ["0.0.0.0/0"]}, "operatorCidrs: 0.0.0.0/0 is the whole internet"),
+    ("dev", {"operatorCidrs": ["::/0"]}, "operatorCidrs: ::/0 is the whole internet"),
+    ("dev", {"operatorCidrs": []}, "operatorCidrs: is missing"),
+    ("dev", {"taskManagerType": "m6i.huge"}, "taskManagerType: 'm6i.huge' is not a type that this region has"),
+    ("dev", {"taskManagerType": "large"}, "taskManagerType: 'large' is not an instance type"),
+    ("dev", {"jobManagerType": "t3.micro"}, "jobManagerType: t3.micro has 960 MiB for its system and a jobmanager, which needs 1984: t3.medium would do"),
+    ("dev", {"zones": 4}, "zones: 4 is out of range: wanted 1 to 3"),
+    ("dev", {"workers": 0}, "workers: 0 is out of range: wanted 1 to"),
+    ("dev", {"jobManagers": 0}, "jobManagers: 0 is out of range"),
+    ("dev", {"zookeepers": 2}, "zookeepers: has 2 zookeeper: wanted 3, 5 or 7"),
+    ("dev", {"zookeepers": 0}, "zookeepers: has 2 JobManagers and no zookeeper"),
+    ("dev", {"bucketName": "My_Bucket"}, "bucketName: 'My_Bucket' is not a name that S3 takes"),
+    ("dev", {"bucketName": "xn--bucket"}, "bucketName: 'xn--bucket' is not a name that S3 takes"),
+    ("dev", {"expires": "tomorrow"}, "expires: 'tomorrow' is not a time with a zone"),
+    ("prod", {"expires": "2030-01-31T18:00:00Z"}, "expires: 2030-01-31T18:00:00Z is set and ephemeral is not"),
+    ("prod", {"natGateways": "none"}, "natGateways: is none, and hosts in private subnets cannot fetch archives"),
+    ("prod", {"natGateways": "two"}, "natGateways: 'two' is unknown"),
+    ("dev", {"bastion": True}, "bastion: is of no use while hosts have public addresses"),
+    ("prod", {"kmsKey": "my-key"}, "kmsKey: 'my-key' is not the ARN of a KMS key"),
+    ("dev", {"inventory": "hosts.yaml"}, "inventory: has no effect with provider aws"),
+    ("dev", {"firewall": True}, "firewall: has no effect with provider aws"),
+    ("dev", {"storageAccessKey": "AK"}, "storageAccessKey: has no effect with provider aws"),
+    ("dev", {"vpcId": "vpc-0123456789abcdef0"}, "subnetIds: has 0 subnets: wanted 1"),
+    ("dev", {"subnetIds": ["subnet-1"]}, "subnetIds: is set and vpcId is not"),
+    ("dev", {"adminKeyFile": "/nowhere/key"}, "adminKeyFile: /nowhere/key cannot be read"),
+    ("dev", {"provider": "gcp"}, "provider: 'gcp' is unknown: wanted existing or aws"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stack", "changes", "said"), BAD, ids=[said.split(":")[0] + str(n) for n, (_, _, said) in enumerate(BAD)]
+)
+def test_what_cannot_be_is_refused_before_anything_is_declared(
+    stack: str, changes: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    mocks = Aws()
+    with pytest.raises(Exception) as error:
+        run(stack, mocks, **changes)
+    assert f"  - {said}" in str(error.value)
+    assert "nothing was touched" in str(error.value)
+    assert not [entry for entry in mocks.found.values() if entry.type != "pulumi:pulumi:Stack"]
+
+
+def test_more_zones_than_the_region_has_are_refused() -> None:
+    with pytest.raises(Exception, match=r"zones: 3 is more than eu-central-1 has: eu-central-1a, eu-central-1b"):
+        run("prod", Aws(zones=("eu-central-1a", "eu-central-1b")))
+
+
+def test_missing_credentials_are_one_clear_error() -> None:
+    mocks = Aws(refuses={"getCallerIdentity": "no valid credential sources found"})
+    with pytest.raises(Exception) as error:
+        run("dev", mocks)
+    assert "AWS cannot be asked: " in str(error.value) and "AWS_PROFILE" in str(error.value)
+    assert not of_type(mocks.found, ":Vpc")
+
+
+def test_an_ensemble_cannot_be_spread_over_other_zones() -> None:
+    mocks = Aws(running={"zookeeper": ["t3.small"] * 3}, spread=3)
+    with pytest.raises(Exception, match=r"zones: 1 would move a ZooKeeper server \(1 are in eu-central-1a"):
+        run("dev", mocks)
+    run("prod", Aws(running={"zookeeper": ["t3.medium"] * 3}, spread=3))
+
+
+def test_the_user_data_stays_as_it_is() -> None:
+    """Machines that are there keep theirs; a change here is for new ones only, and should have a reason."""
+    text = user_data.cloud_config("tm-0", "dev.flink.internal", "ssh-ed25519 A\n", "KEY\n", "ssh-ed25519 H\n")
+    golden = Path(__file__).parent / "golden" / "user-data.yaml"
+    import os
+
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_names_of_buckets_fit() -> None:
+    assert bucket_name("flink", "dev", "123456789012", "eu-central-1") == "flink-dev-123456789012-eu-central-1"
+    long = bucket_name("flink", "a" * 60, "123456789012", "eu-central-1")
+    assert len(long) == 63 and long != bucket_name("flink", "a" * 61, "123456789012", "eu-central-1")
+    assert IMAGE_PARAMETER.format(architecture="amd64").endswith("/debian/release/12/latest/amd64")
