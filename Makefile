@@ -9,7 +9,7 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help up down test check bench requirements clean
+.PHONY: help up down test rehearse check bench requirements clean
 
 help: ## this list
 	@echo 'usage: make TARGET [ARGS="--name demo …"]'
@@ -23,6 +23,10 @@ down: .venv/ready ## remove it: hosts, network, data, state
 
 test: .venv/ready ## every test, with all the set-up that they need (root)
 	@$(PYTHON) tests/run.py test
+
+rehearse: .venv/ready ## the AWS stack by the real engine, from preview to destroy, with hosts of this machine as its instances (root)
+	@$(PYTHON) -m lab.prepare
+	@$(PYTHON) -m pytest -q -s tests/aws/test_rehearsal.py $(ARGS)
 
 check: .venv/ready ## lint, format, types, shell scripts and unit tests: under 2 minutes
 	@$(PYTHON) tests/run.py check

@@ -27,7 +27,7 @@ LINT: dict[str, list[str | Path]] = {
     "shell": [BIN / "shellcheck", "-x", "-P", "SCRIPTDIR", *sorted(ROOT.glob("host_scripts/*.sh")), ".ci/run"],
 }
 PREPARE = {"set-up": [sys.executable, "-m", "lab.prepare"]}
-FOLDERS = {"check": ["unit"], "test": ["unit", "engine", "lab"]}
+FOLDERS = {"check": ["unit"], "test": ["unit", "engine", "aws", "lab"]}
 
 _seconds: defaultdict[str, float] = defaultdict(float)
 

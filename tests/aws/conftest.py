@@ -1,4 +1,4 @@
-"""The rehearsal for all tests of this folder that want one: made when the first asks, and always removed."""
+"""The rehearsal for the tests of a file that want one: made when the first asks, and always removed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.aws.inventory import everything
 from tests.aws.rehearsal import NAME, Rehearsal
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rehearsal() -> Iterator[Rehearsal]:
     """A data centre without a machine, and the stack that is to create them."""
     lab = Lab(NAME)
@@ -24,7 +24,7 @@ def rehearsal() -> Iterator[Rehearsal]:
         lab.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def before(rehearsal: Rehearsal) -> set[str]:
     """What there is in an account that nothing was created in."""
     return everything(rehearsal.cloud.endpoint, rehearsal.cloud.region)

@@ -24,7 +24,7 @@ from lab.processes import MARK
 from lab.rest import Rest
 from lab.stack import Stack, Steps
 from lab.storage import S3
-from tests.aws import stack
+from tests.aws import actions, stack
 from tests.aws.inventory import client, machines
 
 NAME = "aws"
@@ -33,7 +33,7 @@ STACK = "dev"
 SIZES = {
     "flink:jobManagerType": "t3.small",
     "flink:taskManagerType": "t3.medium",
-    "flink:zooKeeperType": "t3.micro",
+    "flink:zookeeperType": "t3.micro",
     "flink:workers": 2,
     # As in Pulumi.local.yaml: hosts that share one small machine boot fast and take little
     "flink:javaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
@@ -96,11 +96,22 @@ class Rehearsal:
             self.took[what] = time.monotonic() - began
         return found
 
+    def preview(self) -> Steps:
+        """`pulumi preview`."""
+        with actions.recorded(self.cloud.endpoint):
+            return self.timed("preview", self.stack.preview)
+
     def up(self, what: str, *, refresh: bool = False) -> Steps:
         """`pulumi up`, `what` for."""
-        steps = self.timed(f"up: {what}", lambda: self.stack.up(refresh=refresh))
+        with actions.recorded(self.cloud.endpoint):
+            steps = self.timed(f"up: {what}", lambda: self.stack.up(refresh=refresh))
         self._logins = _logins(self.stack.state())
         return steps
+
+    def destroy(self) -> Steps:
+        """`pulumi destroy`."""
+        with actions.recorded(self.cloud.endpoint):
+            return self.timed("destroy", self.stack.destroy)
 
     # The cluster
 

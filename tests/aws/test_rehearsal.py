@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from contextlib import contextmanager
 from lab import flights
 from lab.cluster import SlowJob, wait_for
 from lab.flights import Options
+from lab.paths import REPO
 from lab.rest import Rest, RestError
 from lab.stack import Steps
+from tests.aws import actions, stack
 from tests.aws.inventory import everything
 from tests.aws.rehearsal import OTHER_TYPE, Rehearsal
 
@@ -62,7 +65,7 @@ def sampled(rehearsal: Rehearsal) -> Iterator[list[int]]:
 
 
 def test_a_preview_shows_everything_and_creates_nothing(rehearsal: Rehearsal, before: set[str]) -> None:
-    steps = rehearsal.timed("preview", rehearsal.stack.preview)
+    steps = rehearsal.preview()
     assert set(steps.changes().values()) == {"create"}
     says(f"{len(steps.done)} resources, {len(steps.commands)} of them steps on hosts")
     assert everything(rehearsal.cloud.endpoint, rehearsal.cloud.region) == before
@@ -159,10 +162,19 @@ def test_one_worker_fewer_touches_no_other_machine(rehearsal: Rehearsal) -> None
 
 
 def test_destroy_leaves_nothing(rehearsal: Rehearsal, before: set[str]) -> None:
-    rehearsal.timed("destroy", rehearsal.stack.destroy)
+    rehearsal.destroy()
     assert everything(rehearsal.cloud.endpoint, rehearsal.cloud.region) == before
     wait_for("a lab without hosts", 60, lambda: not rehearsal.cloud.hosts)
     says(f"load {os.getloadavg()[0]:.1f}; seconds: " + ", ".join(f"{k} {v:.0f}" for k, v in rehearsal.took.items()))
+
+
+def test_the_deploying_identity_needs_no_other_rights_than_those_documented(rehearsal: Rehearsal) -> None:
+    policy = json.loads((REPO / "docs" / "iam" / "deploy-policy.json").read_text())
+    asked = actions.asked(rehearsal.cloud.endpoint, stack.VARIABLES["AWS_ACCESS_KEY_ID"])
+    says(f"{len(asked)} actions: {' '.join(sorted(asked))}")
+    assert {"ec2:RunInstances", "s3:CreateBucket"} <= asked
+    # No call of its own: an instance profile is passed on with RunInstances
+    assert actions.refused({*asked, "iam:PassRole"}, policy) == set()
 
 
 def _full_name(machines: dict[str, str], host: str) -> str:
