@@ -26,7 +26,11 @@ def trust(region: str) -> dict[str, Any]:
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": names.partition(region).ec2}, "Action": "sts:AssumeRole"}
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": f"ec2.{names.partition(region).suffix}"},
+                "Action": "sts:AssumeRole",
+            }
         ],
     }
 
@@ -34,37 +38,32 @@ def trust(region: str) -> dict[str, Any]:
 def policy(settings: AwsSettings) -> dict[str, Any]:
     """What Flink's S3 plugins do, on the stack's prefix of its bucket only.
 
-    HeadObject needs GetObject; that a missing object is not found rather than forbidden needs ListBucket, where S3
-    takes the key for `s3:prefix`. Copies are GetObject and PutObject, multipart uploads PutObject. Versions, tags and
-    access lists are not touched.
+    The calls are those of flink-s3-fs-native 2.3: ListObjectsV2, HeadObject, GetObject, PutObject, CopyObject,
+    DeleteObject, and multipart uploads. HeadObject needs GetObject; that a missing object is not found rather than
+    forbidden needs ListBucket, for which S3 takes the key as `s3:prefix`. Listing uploads could not be limited to the
+    prefix, and nothing does it: the bucket's lifecycle ends those that broke off.
     """
     bucket = names.bucket_arn(settings.region, settings.bucket)
-    below = {"StringLike": {"s3:prefix": [settings.prefix, f"{settings.prefix}/*"]}}
+    own = [settings.prefix, f"{settings.prefix}/*"]
+    objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+    uploads = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     statements = [
-        # flink-s3-fs-hadoop asks for the region
-        _allow("Bucket", ["s3:GetBucketLocation"], bucket),
-        _allow("List", ["s3:ListBucket", "s3:ListBucketMultipartUploads"], bucket, below),
-        _allow(
-            "Objects",
-            [
-                "s3:GetObject",
-                "s3:PutObject",
-                "s3:DeleteObject",
-                "s3:AbortMultipartUpload",
-                "s3:ListMultipartUploadParts",
-            ],
-            f"{bucket}/{settings.prefix}/*",
-        ),
+        # S3A, which flink-s3-fs-hadoop is made of, asks in which region the bucket is
+        _allow("Bucket", ["s3:GetBucketLocation"], [bucket]),
+        _allow("List", ["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": own}}),
+        _allow("Objects", [*objects, *uploads], [f"{bucket}/{key}" for key in own]),
     ]
     if settings.kms_key:
-        # Parts of an upload are read again to put them together, hence Decrypt: it is S3 that asks, never a host
-        by_s3 = {"StringLike": {"kms:ViaService": f"s3.{settings.region}.amazonaws.com*"}}
-        statements.append(_allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], settings.kms_key, by_s3))
+        # It is S3 that asks for the key, never a host; Decrypt also for uploads, whose parts are put together again
+        by_s3 = {"StringEquals": {"kms:ViaService": f"s3.{settings.region}.{names.partition(settings.region).suffix}"}}
+        statements.append(_allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [settings.kms_key], by_s3))
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def _allow(sid: str, actions: list[str], resource: str, condition: dict[str, Any] | None = None) -> dict[str, Any]:
-    statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource}
+def _allow(
+    sid: str, actions: list[str], resources: list[str], condition: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
     return statement if condition is None else {**statement, "Condition": condition}
 
 

@@ -14,25 +14,26 @@ class Partition:
 
     name: str
     """As in `arn:aws:…`."""
-    ec2: str
-    """Whom a role for EC2 instances has to trust."""
+    suffix: str
+    """What the names of its services end in, such as `ec2.amazonaws.com`, which a role for machines has to trust."""
 
 
-# What a region's name begins with, the longer ones first
 _BY_PREFIX = {
-    "cn-": Partition("aws-cn", "ec2.amazonaws.com.cn"),
-    "us-gov-": Partition("aws-us-gov", "ec2.amazonaws.com"),
-    "eusc-": Partition("aws-eusc", "ec2.amazonaws.com"),
+    "cn-": Partition("aws-cn", "amazonaws.com.cn"),
+    "us-gov-": Partition("aws-us-gov", "amazonaws.com"),
 }
+
+# AWS's isolated and sovereign clouds: what their services are called, nobody could try
+_UNKNOWN = re.compile(r"^(us-iso|eu-iso|eusc-)")
 
 
 def partition(region: str) -> Partition:
-    """The partition of `region`, as in botocore's endpoints.json. AWS's isolated regions (us-iso-…) are left out: what
-    is said here of them nobody could try.
-    """
+    """The partition of `region`, as in botocore's endpoints.json. Raises ValueError for one that is not supported."""
+    if _UNKNOWN.match(region):
+        raise ValueError(f"{region} is in a cloud of AWS's that this program does not know: wanted a public region")
     return next(
         (found for prefix, found in _BY_PREFIX.items() if region.startswith(prefix)),
-        Partition("aws", "ec2.amazonaws.com"),
+        Partition("aws", "amazonaws.com"),
     )
 
 
