@@ -98,6 +98,9 @@ def make_key(path: Path, comment: str) -> None:
 class Machine:
     """A host and its place on this machine: `directory` has its files, `keys` its host key and the lab's key."""
 
+    properties: tuple[str, ...] = ()
+    """What its systemd scope has beyond nspawn's own settings, where a systemd runs this machine."""
+
     def __init__(self, host: LabHost, lab_id: str, network: Network, directory: Path, keys: Path, base: Path) -> None:
         self.host = host
         self.lab_id = lab_id
@@ -131,32 +134,40 @@ class Machine:
         os.chown(draft, owner, owner)
         draft.replace(target)
 
-    def prepare(self) -> None:
-        """Write what makes it this host into its layer; to be done while it is off. What it did itself stays."""
-        host = self.host
+    def _make_layer(self, machine_id: str) -> None:
+        """Make the directories that it is mounted from, and its machine id out of `machine_id`."""
         for name in ("upper", "work", "root"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
             (self.directory / name).chmod(0o755)  # whatever the umask is: upper/ is the host's root directory
+        self._put("etc/machine-id", hashlib.sha256(machine_id.encode()).hexdigest()[:32] + "\n", 0o444)
+
+    def _put_network(self, text: str, hosts: str) -> None:
+        """Write the network's configuration and, when that is another one than before, /etc/hosts."""
+        # Named 10-*, before systemd's own 80-container-host0.network, or it would wait for DHCP.
+        network = "etc/systemd/network/10-lab.network"
+        layer = self.directory / "upper"
+        if not (layer / network).exists() or (layer / network).read_text() != text:
+            # /etc/hosts is the host's own once it has an address: the program keeps a block in it.
+            self._put("etc/hosts", hosts)
+            self._put(network, text)
+
+    def prepare(self) -> None:
+        """Write what makes it this host into its layer; to be done while it is off. What it did itself stays."""
+        host = self.host
+        self._make_layer(host.machine)
         make_key(self._host_key, host.name)
         self._put("etc/hostname", f"{host.name}\n")
-        self._put("etc/machine-id", hashlib.sha256(host.machine.encode()).hexdigest()[:32] + "\n", 0o444)
         self._put("etc/resolv.conf", resolv_conf())
         self._put("etc/ssh/ssh_host_ed25519_key", self._host_key.read_text(), 0o600)
         self._put("etc/ssh/ssh_host_ed25519_key.pub", f"{self.host_key} {host.name}\n")
         authorized = self.private_key.with_name(f"{self.private_key.name}.pub").read_text()
         self._put(f"home/{ADMIN}/.ssh/authorized_keys", authorized, 0o600, _ADMIN_ID)
-        # Named 10-*, before systemd's own 80-container-host0.network, or it would wait for DHCP.
-        network = "etc/systemd/network/10-lab.network"
-        text = (
+        # Its own name has its permanent address, as the Debian Reference (5.1.1) wants, not 127.0.1.1.
+        self._put_network(
             f"[Match]\nName=host0\n\n[Network]\nAddress={host.address}/{self.network.subnet.prefixlen}\n"
-            f"Gateway={self.network.gateway}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+            f"Gateway={self.network.gateway}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
+            f"127.0.0.1 localhost\n{host.address} {host.name}\n::1 localhost ip6-localhost\n",
         )
-        layer = self.directory / "upper"
-        if not (layer / network).exists() or (layer / network).read_text() != text:
-            # /etc/hosts is the host's own once it has an address: the program keeps a block in it.
-            # Its own name has its permanent address, as the Debian Reference (5.1.1) wants, not 127.0.1.1.
-            self._put("etc/hosts", f"127.0.0.1 localhost\n{host.address} {host.name}\n::1 localhost ip6-localhost\n")
-            self._put(network, text)
 
     # On and off
 
@@ -174,6 +185,7 @@ class Machine:
         module = [sys.executable, "-m", "lab.supervise", "--lab", self.lab_id, "--host", host.name]
         module += ["--machine", host.machine, "--bridge", self.network.bridge]
         module += ["--base", str(self.base), "--directory", str(self.directory)]
+        module += [f"--property={text}" for text in self.properties]
         argv = ["unshare", "--mount", "--propagation=private", "--", *module]
         processes.spawn(self.lab_id, host.name, argv, self.console, {"PYTHONPATH": str(REPO)})
 
@@ -190,7 +202,7 @@ class Machine:
             if tasks.stopping():
                 raise LabError(f"{self.host.name}: interrupted while it was booting")
             init = init if init and init.program() else processes.init_of(self.lab_id, self.host.name)
-            if init and _listens(init, 22):
+            if init and listens(init, 22):
                 done = self.ssh("true", timeout=max(1.0, min(10.0, deadline - time.monotonic())))
                 if done.returncode == 0:
                     return
@@ -297,7 +309,7 @@ class Machine:
         return subprocess.run(self.journal_argv(*options), capture_output=True, text=True, check=False)
 
 
-def _listens(init: processes.Process, port: int) -> bool:
+def listens(init: processes.Process, port: int) -> bool:
     """Whether something listens on a TCP port of the host with this init; to ask it would fill its journal."""
     try:
         rows = [line.split() for line in Path(f"/proc/{init.pid}/net/tcp").read_text().splitlines()[1:]]

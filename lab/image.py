@@ -28,6 +28,7 @@ PACKAGES = [
     "less",
     "iputils-ping",
     "netbase",
+    "cloud-init",
 ]
 _LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
 _MAKE_SECONDS = 600
@@ -52,6 +53,8 @@ chroot . systemctl enable systemd-networkd.service ssh.service
 chroot . systemctl mask {_MASKED}
 chroot . update-ca-certificates
 echo 'LANG=C.UTF-8' > etc/default/locale
+# Only a launched host has user data (lab.launched); for the others cloud-init is as good as not installed.
+: > etc/cloud/cloud-init.disabled
 # Each host has keys, a name, a machine id and a resolver of its own.
 rm -f etc/ssh/ssh_host_* etc/hostname etc/hosts etc/resolv.conf
 : > etc/machine-id

@@ -26,7 +26,7 @@ from typing import Any
 
 import yaml
 
-from lab import archives, console, engine, image, mirror, network, processes, storage, supervise, tasks
+from lab import archives, console, engine, image, launched, loops, mirror, network, processes, storage, supervise, tasks
 from lab.errors import LabError
 from lab.hosts import ADMIN, BOOT_SECONDS, ROLES, LabHost, Machine, forget, forget_locks, make_key, plan
 from lab.paths import REPO
@@ -138,11 +138,12 @@ class Lab:
         return found
 
     def machine(self, host: LabHost | str) -> Machine:
-        """The host of that name with its place on this machine."""
-        found, base = self.host(host), self._state().base
-        return Machine(
-            found, self.id, self.network, self.dir / "hosts" / found.name, self.dir / "keys", Path(base or "")
-        )
+        """The host of that name, planned or launched, with its place on this machine."""
+        name = host if isinstance(host, str) else host.name
+        directory, base = self.dir / "hosts" / name, Path(self._state().base or "")
+        if launch := launched.read(directory):
+            return launched.LaunchedMachine(launch, self.id, self.network, directory, base)
+        return Machine(self.host(host), self.id, self.network, directory, self.dir / "keys", base)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -209,14 +210,14 @@ class Lab:
         state.subnet = str(made.subnet)
         for server, preferred in (("s3", storage.PORT), ("mirror", mirror.PORT)):
             if server not in state.ports:
-                state.ports[server] = _free_port(made.gateway, preferred, set(state.ports.values()))
+                state.ports[server] = free_port(made.gateway, preferred, set(state.ports.values()))
         self._save(state)
 
     def _remove_unwanted(self) -> None:
         """Remove hosts that are there but no longer among the lab's."""
         wanted = {host.name for host in self.hosts}
         for path in (self.dir / "hosts").iterdir():
-            if path.name not in wanted:
+            if path.name not in wanted and not launched.read(path):
                 role = next(role for role in ROLES if path.name.startswith(f"{role.prefix}-"))
                 host = LabHost(path.name, role.name, "", f"{self.id}-{path.name}", role.cpus, role.memory_mib)
                 Machine(host, self.id, self.network, path, self.dir / "keys", Path()).remove()
@@ -238,15 +239,18 @@ class Lab:
     def _serve_s3(self) -> None:
         directory = self.dir / "s3"
         argv = storage.command(engine.versitygw(), directory, self.gateway, self._state().ports["s3"])
-        self._serve("s3", argv, storage.environment(directory), partial(storage.problem, self.s3))
+        self.serve("s3", argv, storage.environment(directory), partial(storage.problem, self.s3))
 
     def _serve_mirror(self) -> None:
         argv = [sys.executable, "-m", "lab.mirror", self.gateway, str(self._state().ports["mirror"])]
         argv.append(str(archives.folder()))
-        self._serve("mirror", argv, {"PYTHONPATH": str(REPO)}, partial(_http_problem, self.mirror_url))
+        self.serve("mirror", argv, {"PYTHONPATH": str(REPO)}, partial(http_problem, self.mirror_url))
 
-    def _serve(self, name: str, argv: list[str], env: Mapping[str, str], problem: Callable[[], str | None]) -> None:
-        """Start a server unless it runs, and wait until it has answered a real request."""
+    def serve(self, name: str, argv: list[str], env: Mapping[str, str], problem: Callable[[], str | None]) -> None:
+        """Start a server of the lab unless it runs, and wait until it has answered a real request; `down` ends it.
+
+        `problem` says what is wrong with it, or None. `LabError` with the end of its log if that stays so.
+        """
         log = self.dir / "logs" / f"{name}.log"
         if not processes.find(self.id, name):
             processes.spawn(self.id, name, argv, log, env)
@@ -292,6 +296,7 @@ class Lab:
         for machine in {path.name for directory in left for path in directory.glob(f"{self.id}-*")}:
             forget(machine)
         forget_locks()
+        loops.detach_below(self.dir)
         if self.dir.exists():
             shutil.rmtree(self.dir)
 
@@ -363,6 +368,28 @@ class Lab:
         options = [f"--lines={lines}", *([f"--unit={unit}"] if unit else [])]
         return self.machine(host).journal(*options).stdout
 
+    # Machines that come and go while it is up
+
+    def launch(self, launch: launched.Launch) -> launched.LaunchedMachine:
+        """Switch on a machine beside the planned hosts, and return at once; it is there until `terminate` or `down`.
+
+        One that was switched off boots again, with the data that it had.
+        """
+        directory = self.dir / "hosts" / launch.name
+        directory.mkdir(mode=0o700, exist_ok=True)
+        launched.write(directory, launch)
+        machine = launched.LaunchedMachine(launch, self.id, self.network, directory, Path(self._state().base or ""))
+        machine.connect()
+        machine.boot()
+        return machine
+
+    def terminate(self, name: str) -> None:
+        """Switch a launched machine off and remove all that it has; nothing happens if there is none of that name."""
+        machine = self.machine(name) if launched.read(self.dir / "hosts" / name) else None
+        if isinstance(machine, launched.LaunchedMachine):
+            machine.disconnect()
+            machine.remove()
+
     # Status
 
     def _probe(self, host: LabHost) -> dict[str, Any]:
@@ -382,7 +409,7 @@ class Lab:
     def status(self) -> dict[str, Any]:
         """How the lab is, as `python -m lab status --json` prints it; `LabError` if there is no such lab."""
         hosts = tasks.run([tasks.Task(host.name, partial(self._probe, host)) for host in self.hosts])
-        problems = {"s3": partial(storage.problem, self.s3), "mirror": partial(_http_problem, self.mirror_url)}
+        problems = {"s3": partial(storage.problem, self.s3), "mirror": partial(http_problem, self.mirror_url)}
         servers = {}
         for name, problem in problems.items():
             reason = problem() if processes.find(self.id, name) else "not running"
@@ -416,7 +443,7 @@ def _raise_failures(failures: list[LabError | None]) -> None:
         raise LabError("\n\n".join([*texts[:2], *more]))
 
 
-def _free_port(address: str, preferred: int, taken: set[int]) -> int:
+def free_port(address: str, preferred: int, taken: set[int]) -> int:
     """The first port from `preferred` on that nothing listens on, at that address or at all of them."""
     for port in range(preferred, preferred + 1000):
         if port in taken:
@@ -431,7 +458,7 @@ def _free_port(address: str, preferred: int, taken: set[int]) -> int:
     raise LabError(f"no port from {preferred} on is free at {address}")
 
 
-def _http_problem(url: str) -> str | None:
+def http_problem(url: str) -> str | None:
     """What is wrong with an HTTP server; None if it answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class Record:
     name: str
     repo: str
     subnet: str
+    public: str = ""
+    """The addresses outside of this machine that it plays, if any (`claim`)."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,8 @@ def up(lab_id: str, name: str, repo: Path, previous: str | None, in_use: bool) -
     with _registry():
         kept = ipaddress.IPv4Network(previous) if previous and in_use else None
         network = Network(lab_id, kept or _choose(lab_id, previous))
-        record = Record(lab_id, name, str(repo), str(network.subnet))
+        public = next((record.public for record in records() if record.id == lab_id), "")
+        record = Record(lab_id, name, str(repo), str(network.subnet), public)
         before = REGISTRY / "ip_forward"
         if not before.exists():
             _write(before, _FORWARD.read_text())
@@ -232,6 +235,24 @@ def up(lab_id: str, name: str, repo: Path, previous: str | None, in_use: bool) -
     return network
 
 
+def claim(lab_id: str, of: ipaddress.IPv4Network, prefix: int) -> ipaddress.IPv4Network:
+    """A part of `of` that no other lab of this machine plays; the lab keeps it until it is down.
+
+    `LabError` if all of it is taken, or if there is no such lab.
+    """
+    with _registry():
+        mine = next((record for record in records() if record.id == lab_id), None)
+        if mine is None:
+            raise LabError(f"there is no lab with the id {lab_id} on this machine")
+        taken = [ipaddress.IPv4Network(record.public) for record in records() if record.public and record != mine]
+        for part in of.subnets(new_prefix=prefix):
+            if not any(part.overlaps(other) for other in taken):
+                _write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(replace(mine, public=str(part)))))
+                return part
+    others = ", ".join(sorted(record.name for record in records() if record.public and record.id != lab_id))
+    raise LabError(f"no /{prefix} of {of} is free: other labs of this machine play it ({others}); end one of them")
+
+
 def _write(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all."""
     draft = path.with_name(f".{path.name}.new")
@@ -247,8 +268,9 @@ def down(lab_id: str) -> None:
             run("ip", "link", "delete", port.name, check=False)
         run("ip", "link", "delete", bridge, check=False)
     if shutil.which("nft"):  # where there is none, no lab ever had rules
-        if f"flinklab_{lab_id}" in run("nft", "list", "tables"):
-            run("nft", "delete", "table", "ip", f"flinklab_{lab_id}")
+        for line in run("nft", "list", "tables", "ip").splitlines():  # "table ip NAME"
+            if (name := line.split()[2]) == f"flinklab_{lab_id}" or name.startswith(f"flinklab_{lab_id}_"):
+                run("nft", "delete", "table", "ip", name)
         _close_foreign_firewalls(lab_id)
     if not REGISTRY.exists():
         return

@@ -61,6 +61,8 @@ def _nspawn(args: argparse.Namespace, root: Path) -> subprocess.Popen[bytes]:
     argv += [f"--setenv={processes.mark(args.lab, args.host)}"]
     if not Path("/run/systemd/system").is_dir():
         argv += ["--register=no", "--keep-unit"]
+    else:
+        argv += [f"--property={text}" for text in args.property]
     interface = f"vb-{args.machine}"
     if Path(f"/sys/class/net/{interface}").exists():  # the kernel has not yet removed that of the last boot
         subprocess.run(["ip", "link", "delete", interface], check=False)
@@ -106,6 +108,7 @@ def main(argv: list[str]) -> int:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--base", required=True, help="root directory of the base image")
     parser.add_argument("--directory", required=True, type=Path, help="the host's own files")
+    parser.add_argument("--property", action="append", default=[], help="a setting of the host's systemd scope")
     args = parser.parse_args(argv)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     root = args.directory / "root"
