@@ -9,13 +9,24 @@ from pulumi.runtime.proto import provider_pb2
 
 from lab.plugin.provider import Context, abort, stand_in
 from lab.plugin.values import from_struct
-from tests.aws.plugin import config, ec2_instances, ec2_network, ec2_security, ec2_volumes, iam, invokes, route53, s3
+from tests.aws.plugin import (
+    config,
+    ec2_instances,
+    ec2_network,
+    ec2_routes,
+    ec2_security,
+    ec2_volumes,
+    iam,
+    invokes,
+    route53,
+    s3,
+)
 from tests.aws.plugin.aws import Session, describe
 from tests.aws.plugin.provider import Provider
 
 VERSION = "7.51.1"
 """Of the SDK in use: the engine asks for it."""
-MODULES = (ec2_network, ec2_security, ec2_instances, ec2_volumes, iam, route53, s3)
+MODULES = (ec2_network, ec2_routes, ec2_security, ec2_instances, ec2_volumes, iam, route53, s3)
 
 
 class AwsProvider(Provider):
