@@ -171,6 +171,9 @@ def load(
     for key in sorted(set(secrets) - {SECRET_KEY}):
         problems.add(key, f"is a secret, and would be written where many can read it: only {SECRET_KEY} may be one")
     values = _values(raw, problems)
+    # Pulumi.yaml cannot say so: the engine wants a value marked as a secret there to be set
+    if values[SECRET_KEY] and SECRET_KEY not in secrets:
+        problems.add(SECRET_KEY, f"is in plain text: wanted `pulumi config set --secret {SECRET_KEY}`")
     on_aws = _on_aws(raw, values, problems)
     storage = _storage(values, secret_key, _region(raw) if on_aws else "", problems)
     flink = _flink(values, stack, problems)

@@ -195,3 +195,11 @@ def test_a_key_with_a_passphrase_is_refused(folder: Path) -> None:
     (folder / "key").unlink()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", folder / "key"], check=True)
     assert "key has a passphrase: wanted a key without one" in problems(folder)
+
+
+def test_a_secret_key_in_plain_text_is_refused(folder: Path) -> None:
+    both = {"storageAccessKey": "AK", "storageSecretKey": "in-plain-text"}
+    with pytest.raises(settings.ConfigError, match="storageSecretKey: is in plain text") as error:
+        settings.load(configuration(folder, **both), stack="dev")
+    assert "in-plain-text" not in str(error.value)
+    settings.load(configuration(folder, **both), stack="dev", secrets={"storageSecretKey"})
