@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import subprocess
 import threading
 import uuid
@@ -14,12 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pulumi
+import pulumi_aws
+import pulumi_tls
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 from moto.server import ThreadedMotoServer
+from pulumi import automation
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
+from lab import engine
 from lab.plugin.log import Engine
 from lab.plugin.provider import stand_in
 from lab.plugin.rpc import MESSAGE_SIZE_OPTIONS
@@ -27,6 +33,7 @@ from lab.plugin.serve import start
 from lab.plugin.values import UNKNOWN, Secret, from_struct, to_struct
 from tests.aws.plugin import iam, route53, s3, tls
 from tests.aws.plugin.aws import Access, Session
+from tests.aws.plugin.install import install_plugins
 from tests.aws.plugin.provider import Provider
 
 # The SDK speaks up for each of its own classes that has a successor.
@@ -183,14 +190,16 @@ def endpoint() -> Iterator[str]:
         server.stop()
 
 
+SERVICES = ("ec2", "iam", "route53", "s3", "sts")
+
+
 def session(endpoint: str, region: str = REGION) -> Session:
-    services = ("ec2", "iam", "route53", "s3", "sts")
     return Session(
         Access(
             region=region,
             access_key="testing",
             secret_key="testing",
-            endpoints=dict.fromkeys(services, endpoint),
+            endpoints=dict.fromkeys(SERVICES, endpoint),
             path_style=True,
         )
     )
@@ -1119,3 +1128,141 @@ def test_a_key_is_made_once(make: Make) -> None:
 )
 def test_keys_that_cannot_be_made(make: Make, inputs: Properties, path: str) -> None:
     assert list(make(KEY).refusals(inputs)) == [path]
+
+
+# All of them under the real engine
+
+
+class Stack:
+    """A stack whose program is that of `declare`, in a local backend."""
+
+    def __init__(self, folder: Path, endpoint: str, vpc: str, bucket: str) -> None:
+        self._state = folder / ".pulumi" / "stacks" / "more" / "test.json"
+        self._vpc, self._bucket = vpc, bucket
+        self.indent: int | None = None
+        backend = automation.ProjectBackend(f"file://{folder}")
+        options = automation.LocalWorkspaceOptions(
+            work_dir=str(folder),
+            pulumi_home=str(folder / "home"),
+            project_settings=automation.ProjectSettings("more", runtime="python", backend=backend),
+            env_vars={"PULUMI_CONFIG_PASSPHRASE": "test", "PULUMI_SKIP_UPDATE_CHECK": "true"},
+        )
+        self._stack = automation.create_stack("test", program=self._program, opts=options, project_name="more")
+        config = {
+            "region": REGION,
+            "accessKey": "testing",
+            "secretKey": "testing",
+            "endpoints": json.dumps([dict.fromkeys(SERVICES, endpoint)]),
+            "s3UsePathStyle": "true",
+        }
+        self._stack.set_all_config({f"aws:{key}": automation.ConfigValue(value) for key, value in config.items()})
+
+    def preview(self) -> dict[str, int]:
+        return {str(kind): count for kind, count in self._stack.preview().change_summary.items()}
+
+    def up(self, refresh: bool = False) -> automation.UpResult:
+        return self._stack.up(refresh=refresh)
+
+    def destroy(self) -> None:
+        self._stack.destroy()
+
+    def text(self) -> str:
+        """The state as it is on the disk."""
+        return self._state.read_text()
+
+    def _program(self) -> None:
+        declare(self._vpc, self._bucket, self.indent)
+
+
+def declare(vpc: str, name: str, indent: int | None) -> None:
+    """One of each type; policies are written with this indent."""
+    bucket = pulumi_aws.s3.Bucket("bucket", bucket=name, force_destroy=True, tags=TAGS)
+    pulumi_aws.s3.BucketPublicAccessBlock("bucket", bucket=bucket.bucket, block_public_policy=True)
+    pulumi_aws.s3.BucketPolicy("bucket", bucket=bucket.bucket, policy=json.dumps(tls_only(name), indent=indent))
+    pulumi_aws.s3.BucketOwnershipControls("bucket", bucket=bucket.bucket, **_snake(SETTINGS[OWNERSHIP][0]))
+    pulumi_aws.s3.BucketLifecycleConfiguration("bucket", bucket=bucket.bucket, **_snake(SETTINGS[LIFECYCLE][0]))
+    pulumi_aws.s3.BucketServerSideEncryptionConfiguration(
+        "bucket", bucket=bucket.bucket, **_snake(SETTINGS[ENCRYPTION][0])
+    )
+    role = pulumi_aws.iam.Role("role", name=name, assume_role_policy=json.dumps(TRUST, indent=indent), tags=TAGS)
+    rights = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket.arn}
+    document = pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [rights]}, indent=indent)
+    pulumi_aws.iam.RolePolicy("storage", role=role.name, policy=document)
+    profile = pulumi_aws.iam.InstanceProfile("profile", role=role.name)
+    zone = pulumi_aws.route53.Zone("zone", name=f"{name}.internal", vpcs=[{"vpc_id": vpc}])
+    record = pulumi_aws.route53.Record(
+        "jm-0", zone_id=zone.zone_id, name="jm-0", type="A", ttl=60, records=["10.0.0.1"]
+    )
+    key = pulumi_tls.PrivateKey("key", algorithm="ED25519")
+    outputs = {"profile": profile.arn, "fqdn": record.fqdn, "public": key.public_key_openssh}
+    for output, value in {**outputs, "private": key.private_key_openssh}.items():
+        pulumi.export(output, value)
+
+
+def _snake(value: Any) -> Any:
+    """Inputs under the names that they have in Python."""
+    if isinstance(value, dict):
+        return {"".join(f"_{c.lower()}" if c.isupper() else c for c in name): _snake(v) for name, v in value.items()}
+    return [_snake(item) for item in value] if isinstance(value, list) else value
+
+
+def inventory(aws: Session) -> set[str]:
+    """What there is of the types under test."""
+    listed = aws.client("iam")
+    return {
+        *(role["Arn"] for role in listed.list_roles()["Roles"]),
+        *(profile["Arn"] for profile in listed.list_instance_profiles()["InstanceProfiles"]),
+        *(bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]),
+        *(zone["Id"] for zone in aws.client("route53").list_hosted_zones()["HostedZones"]),
+    }
+
+
+@pytest.fixture
+def stack(
+    tmp_path: Path, endpoint: str, vpc: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stack]:
+    plugins = tmp_path_factory.mktemp("bin")
+    install_plugins(plugins)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(plugins), str(engine.ensure().parent), os.environ["PATH"]]))
+    yield Stack(tmp_path, endpoint, vpc, unique("flink"))
+
+
+def test_all_of_them_under_the_real_engine(stack: Stack, aws: Session) -> None:
+    before = inventory(aws)
+    count = 13
+    assert stack.preview() == {"create": count}
+    assert inventory(aws) == before
+
+    made = stack.up()
+    assert made.summary.resource_changes == {"create": count}
+    new = inventory(aws) - before
+    assert len(new) == 4
+    outputs = {name: output.value for name, output in made.outputs.items()}
+    assert outputs["profile"] in new
+    assert outputs["fqdn"].startswith("jm-0.flink-")
+    assert outputs["public"].startswith("ssh-ed25519 ")
+    assert made.outputs["private"].secret
+    assert "PRIVATE KEY" in outputs["private"] and "PRIVATE KEY" not in stack.text()
+
+    assert stack.preview() == {"same": count}
+    stack.indent = 2
+    assert stack.up(refresh=True).summary.resource_changes == {"same": count}
+
+    # Behind Pulumi's back: tags, a record, the bucket's policy, and something in the bucket. moto heeds a policy without
+    # its conditions, and our calls come without TLS: with the policy it would refuse them.
+    client, dns = aws.client("s3"), aws.client("route53")
+    (bucket,) = (name for name in new if name.startswith("flink-"))
+    client.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": []})
+    client.delete_bucket_policy(Bucket=bucket)
+    client.put_object(Bucket=bucket, Key="ha/metadata", Body=b"x")
+    (zone,) = (id for id in new if id.startswith("/hostedzone/"))
+    listed = dns.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    changes = [{"Action": "DELETE", "ResourceRecordSet": record} for record in listed if record["Type"] == "A"]
+    dns.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    healed = stack.up(refresh=True)
+    assert healed.summary.resource_changes == {"same": count - 3, "create": 2, "update": 1}
+    assert {t["Key"]: t["Value"] for t in client.get_bucket_tagging(Bucket=bucket)["TagSet"]} == TAGS
+    assert stack.preview() == {"same": count}
+
+    stack.destroy()
+    assert inventory(aws) == before
