@@ -174,7 +174,7 @@ def load(
     # Pulumi.yaml cannot say so: the engine wants a value marked as a secret there to be set
     if values[SECRET_KEY] and SECRET_KEY not in secrets:
         problems.add(SECRET_KEY, f"is in plain text: wanted `pulumi config set --secret {SECRET_KEY}`")
-    on_aws = _on_aws(raw, values, problems)
+    on_aws = _on_aws(values, problems)
     storage = _storage(values, secret_key, _region(raw) if on_aws else "", problems)
     flink = _flink(values, stack, problems)
     hosts: tuple[InventoryHost, ...] = ()
@@ -208,13 +208,14 @@ def refused(stack: str, problems: Problems) -> ConfigError:
     return ConfigError(f"The configuration of stack {stack} has {count}; nothing was touched:\n{listed}")
 
 
-def _on_aws(raw: Mapping[str, str], values: Mapping[str, Any], problems: Problems) -> bool:
+def _on_aws(values: Mapping[str, Any], problems: Problems) -> bool:
     """Whether hosts are created on AWS; keys that have no effect then, or only then, are problems."""
     provider = values["provider"]
     if provider not in PROVIDERS:
         problems.add("provider", f"{provider!r} is unknown: wanted {' or '.join(PROVIDERS)}")
-    for key in sorted(key.removeprefix(f"{PROJECT}:") for key in raw):
-        if key in PROVIDER_KEYS and PROVIDER_KEYS[key] != provider and provider in PROVIDERS:
+    for key, owner in sorted(PROVIDER_KEYS.items()):
+        # The engine fills in the defaults, so whether somebody wrote a key can be seen only where it is another value
+        if provider in PROVIDERS and owner != provider and values[key] != schema()[key]["default"]:
             problems.add(key, f"has no effect with provider {provider}: leave it out")
     return bool(provider == "aws")
 

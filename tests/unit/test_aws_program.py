@@ -299,7 +299,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("dev", {"bastion": True}, "bastion: is of no use while hosts have public addresses"),
     ("prod", {"kmsKey": "my-key"}, "kmsKey: 'my-key' is not the ARN of a KMS key"),
     ("dev", {"inventory": "hosts.yaml"}, "inventory: has no effect with provider aws"),
-    ("dev", {"firewall": True}, "firewall: has no effect with provider aws"),
+    ("dev", {"firewall": False}, "firewall: has no effect with provider aws"),
     ("dev", {"storageAccessKey": "AK"}, "storageAccessKey: has no effect with provider aws"),
     ("dev", {"vpcId": "vpc-0123456789abcdef0"}, "subnetIds: has 0 subnets: wanted 1"),
     ("dev", {"subnetIds": ["subnet-1"]}, "subnetIds: is set and vpcId is not"),
