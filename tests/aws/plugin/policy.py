@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from lab.plugin.values import UNKNOWN, Value
@@ -71,12 +71,20 @@ def length(document: Value) -> int:
 
 def trust_problem(document: Value) -> str | None:
     """Why IAM refuses a role's trust policy, with its error code."""
-    return _problem(document, _trust_problems) or _too_long(document, TRUST_LENGTH, "quota for ACLSizePerRole")
+    if problem := _problem(document, _trust_problems):
+        return problem
+    if not _undecided(document) and length(document) > TRUST_LENGTH:
+        return f"LimitExceeded: Cannot exceed quota for ACLSizePerRole: {TRUST_LENGTH}"
+    return None
 
 
 def inline_problem(document: Value) -> str | None:
-    """Why IAM refuses a policy of an identity."""
-    return _problem(document, _inline_problems)
+    """Why IAM refuses a policy of a role, even if it were its only one."""
+    if problem := _problem(document, _inline_problems):
+        return problem
+    if not _undecided(document) and length(document) > INLINE_LENGTH:
+        return f"LimitExceeded: Maximum policy size of {INLINE_LENGTH} bytes exceeded"
+    return None
 
 
 def bucket_problem(document: Value, bucket: Value) -> str | None:
@@ -106,13 +114,7 @@ def _undecided(document: Value) -> bool:
     return document is None or UNKNOWN in text(document)
 
 
-def _too_long(document: Value, limit: int, what: str) -> str | None:
-    if _undecided(document) or length(document) <= limit:
-        return None
-    return f"LimitExceeded: Cannot exceed {what}: {limit}"
-
-
-def _problem(document: Value, of_statement: Any) -> str | None:
+def _problem(document: Value, of_statement: Callable[[_Statement], Iterator[str]]) -> str | None:
     """The first problem; `of_statement` gives those that depend on what kind of policy it is."""
     if _undecided(document):
         return None
