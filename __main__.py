@@ -3,15 +3,16 @@
 import pulumi
 
 import settings
-from components import ports
+from components import pace, ports
 from components.existing.site import site as existing_site
 from components.flink import node
 from components.flink.cluster import Cluster, ClusterArgs
 from components.host import Role
 
 
-def main() -> None:
+async def main() -> None:
     """Declare the stack."""
+    pace.prepare()
     config = settings.read()
     stack = pulumi.get_stack()
     if config.aws is None:
@@ -34,6 +35,7 @@ def main() -> None:
     pulumi.export("overview", cluster.overview.apply(pulumi.Output.json_loads))
     for name, value in site.outputs.items():
         pulumi.export(name, value)
+    await pace.settle()
 
 
-main()
+pulumi.run(main)

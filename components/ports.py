@@ -68,7 +68,9 @@ def sources(port: Port, addresses: Mapping[Role, Sequence[str]], operators: Sequ
     for client in port.clients:
         found += operators if client == OPERATORS else addresses.get(Role(client), ())
     networks = sorted({ipaddress.ip_network(text) for text in found}, key=lambda network: (network.version, network))
-    apart = [net for net in networks if not any(net != other and _within(net, other) for other in networks)]
+    # A single address holds no other: leaving those out keeps this linear in the number of hosts
+    wide = [net for net in networks if net.prefixlen < net.max_prefixlen]
+    apart = [net for net in networks if not any(net != other and _within(net, other) for other in wide)]
     # 10.0.0.1 reads better than 10.0.0.1/32
     return [str(net.network_address) if net.prefixlen == net.max_prefixlen else str(net) for net in apart]
 

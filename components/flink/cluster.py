@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import pulumi
 from pulumi_command import remote
@@ -109,6 +110,7 @@ class Cluster(pulumi.ComponentResource):
     def _taskmanagers(
         self, machines: dict[str, pulumi.Output[Machine]], ensemble: list[remote.Command]
     ) -> list[remote.Command]:
+        @cache  # most machines are alike, and YAML is slow
         def text(machine: Machine) -> str:
             memory = self._args.settings.taskmanager_mib or sizing.taskmanager_mib(machine.memory_mib)
             slots = self._slots(machine)

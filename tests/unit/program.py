@@ -3,9 +3,12 @@ Pulumi's mocks.
 """
 
 import json
+import runpy
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 import yaml
@@ -99,3 +102,11 @@ class Mocks(pulumi.runtime.Mocks):
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
         """No function is called."""
         raise AssertionError(f"unexpected call of {args.token}")
+
+
+def entry(program: Path) -> Awaitable[None]:
+    """The program's own entrypoint, called: mocks have no stack that would do it."""
+    with patch("pulumi.run") as run:
+        runpy.run_path(str(program), run_name="__main__")
+    started: Awaitable[None] = run.call_args.args[0]()
+    return started

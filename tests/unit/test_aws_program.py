@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import runpy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from components.aws import user_data
 from components.aws.facts import IMAGE_PARAMETER
 from components.aws.machines import device_path
 from components.aws.site import bucket_name
-from tests.unit.program import Mocks, Recorded
+from tests.unit.program import Mocks, Recorded, entry
 
 ROOT = Path(__file__).parents[2]
 SIZES = {
@@ -134,8 +133,8 @@ def run(stack: str, mocks: Aws | None = None, *, preview: bool = False, **change
     pulumi.runtime.set_all_config(configuration(stack, **changes), [])
 
     @pulumi.runtime.test
-    def program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+    def program() -> Any:
+        return entry(ROOT / "__main__.py")
 
     program()
     return mocks.found
@@ -192,9 +191,9 @@ def test_prod_is_spread_private_and_behind_a_bastion() -> None:
     assert zones["jm-0"] != zones["jm-1"]
     public = {name for name, entry in machines.items() if entry.inputs["associatePublicIpAddress"]}
     assert public == {"bastion"}
-    for name, entry in found.items():
-        if entry.type == "command:remote:Command":
-            connection = entry.inputs["connection"]["value"]
+    for name, step in found.items():
+        if step.type == "command:remote:Command":
+            connection = step.inputs["connection"]["value"]
             assert connection["proxy"]["hostKey"] == "ssh-ed25519 AAAAbastion-key", name
             assert connection["host"].startswith("10."), name
     assert len(of_type(found, ":NatGateway")) == 3

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.unit.program import PRIVATE_KEY, SEVEN, Mocks, Recorded, configuration, host, write_inventory
+from tests.unit.program import PRIVATE_KEY, SEVEN, Mocks, Recorded, configuration, entry, host, write_inventory
 
 SECRET = "a-secret-key-that-nobody-may-see"
 
@@ -16,7 +16,6 @@ SECRET = "a-secret-key-that-nobody-may-see"
 def run(folder: Path, *, preview: bool = False, **changes: Any) -> dict[str, Recorded]:
     """What the program registers."""
     import asyncio
-    import runpy
 
     mocks = Mocks()
     asyncio.set_event_loop(asyncio.new_event_loop())
@@ -25,8 +24,8 @@ def run(folder: Path, *, preview: bool = False, **changes: Any) -> dict[str, Rec
     pulumi.runtime.set_all_config(configuration(folder, **changes), keys)
 
     @pulumi.runtime.test
-    def program() -> None:
-        runpy.run_path(str(Path(__file__).parents[2] / "__main__.py"), run_name="__main__")
+    def program() -> Any:
+        return entry(Path(__file__).parents[2] / "__main__.py")
 
     program()
     return mocks.found
