@@ -120,7 +120,16 @@ def _taken(lab_id: str) -> list[ipaddress.IPv4Network]:
 
 def _choose(lab_id: str, previous: str | None) -> ipaddress.IPv4Network:
     """A free /24: the previous one if it still is, else one that depends on the lab's id; `LabError` if none is."""
-    taken = _taken(lab_id)
+    return _free(lab_id, previous, 24, _taken(lab_id))
+
+
+def free(lab_id: str, prefix: int) -> ipaddress.IPv4Network:
+    """Another private network beside the lab's own that nothing on this machine uses; `LabError` if none is free."""
+    own = [ipaddress.IPv4Network(record.subnet) for record in records() if record.id == lab_id]
+    return _free(lab_id, None, prefix, [*_taken(lab_id), *own])
+
+
+def _free(lab_id: str, previous: str | None, prefix: int, taken: list[ipaddress.IPv4Network]) -> ipaddress.IPv4Network:
 
     def free(network: ipaddress.IPv4Network) -> bool:
         return not any(network.overlaps(other) for other in taken)
@@ -129,13 +138,13 @@ def _choose(lab_id: str, previous: str | None) -> ipaddress.IPv4Network:
         return kept
     seed = int(hashlib.sha256(lab_id.encode()).hexdigest(), 16)
     for block in _PRIVATE:
-        count = 1 << (24 - block.prefixlen)
+        count = 1 << max(0, prefix - block.prefixlen)
         for step in range(count):
-            base = int(block.network_address) + ((seed + step) % count << 8)
-            if free(candidate := ipaddress.IPv4Network((base, 24))):
+            base = int(block.network_address) + ((seed + step) % count << (32 - prefix))
+            if free(candidate := ipaddress.IPv4Network((base, prefix))):
                 return candidate
     raise LabError(
-        "no private /24 is free: this machine's routes cover 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 "
+        f"no private /{prefix} is free: this machine's routes cover 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 "
         "(see `ip route show table all`); disconnect the VPN that does so, or use another machine"
     )
 

@@ -1,0 +1,221 @@
+"""moto as a server of its own: AWS's API, prepared for a lab that makes its instances real.
+
+`python -m tests.aws.cloud.moto_server --host ADDRESS --port PORT [--public CIDR]`
+
+What it has beyond moto: Debian's images and the parameters that name them, addresses that are unique and documented as
+nobody's, a lock around everything but S3's objects, and `GET /lab/changes?after=N`, which answers when somebody has
+asked for anything since.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import ipaddress
+import json
+import logging
+import os
+import random
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+PUBLIC = "198.51.100.0/24"
+"""TEST-NET-2 (RFC 5737): what instances have as public addresses."""
+DEBIAN = "136693071363"
+"""The account that publishes Debian's images (https://wiki.debian.org/Cloud/AmazonEC2Image)."""
+IMAGES = {
+    architecture: {
+        "ami_id": f"ami-{hashlib.sha256(architecture.encode()).hexdigest()[:17]}",
+        "name": f"debian-12-{architecture}-20261027-2281",
+        "description": f"Debian 12 (20261027-2281) {architecture}",
+        "owner_id": DEBIAN,
+        "architecture": name,
+        "public": True,
+        "virtualization_type": "hvm",
+        "image_type": "machine",
+        "image_location": "amazon/debian-12",
+        "hypervisor": "xen",
+        "root_device_name": "/dev/xvda",
+        "root_device_type": "ebs",
+        "sriov": "simple",
+        "state": "available",
+        "creation_date": "2026-10-27T00:00:00.000Z",
+    }
+    for architecture, name in (("amd64", "x86_64"), ("arm64", "arm64"))
+}
+PARAMETER = "/aws/service/debian/release/12/latest/{architecture}"
+WATCHER = "lab-cloud"
+"""In the user agent of whoever watches: what only it asks is no change."""
+_WAIT_SECONDS = 30.0
+
+
+class Addresses:
+    """Addresses that are handed out at random, and none twice."""
+
+    def __init__(self, public: str) -> None:
+        hosts = [str(address) for address in ipaddress.IPv4Network(public).hosts()]
+        random.shuffle(hosts)
+        self._public = iter(hosts)
+        self._size = len(hosts)
+        self._private: set[str] = set()
+
+    def public(self) -> str:
+        """A public one. They are not reused: what is remembered of a machine that is gone never meets another."""
+        found = next(self._public, None)
+        if found is None:
+            raise RuntimeError(f"this cloud has had {self._size} public addresses, and there are no more")
+        return found
+
+    def private(self, cidr: str | None = None, ipv6: bool = False) -> str:
+        """One of a subnet, beyond the four that AWS keeps and not among the first, which moto gives to instances."""
+        if ipv6 or cidr is None:
+            return _random_private_ip(cidr, ipv6)
+        network = ipaddress.IPv4Network(cidr)
+        for number in range(network.num_addresses - 2, 4, -1):
+            if (address := str(network[number])) not in self._private:
+                self._private.add(address)
+                return address
+        raise RuntimeError(f"no address of {cidr} is free")
+
+
+def _random_private_ip(cidr: str | None, ipv6: bool) -> str:
+    from moto.ec2.utils import random_private_ip
+
+    made: str = random_private_ip(cidr, ipv6)
+    return made
+
+
+def prepare(public: str, directory: Path) -> None:
+    """Set moto up, in this process and before any of its backends is made."""
+    images = directory / "images.json"
+    images.write_text(json.dumps(list(IMAGES.values())))
+    os.environ |= {
+        "MOTO_AMIS_PATH": str(images),
+        "MOTO_ENABLE_AMI_VALIDATION": "true",
+        "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "true",
+        "MOTO_RECORDER_FILEPATH": str(directory / "requests"),
+        "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true",
+    }
+    _give_addresses(Addresses(public))
+    _publish_parameters()
+
+
+def _give_addresses(addresses: Addresses) -> None:
+    """Have every module of moto's EC2 take its addresses from here, wherever it has imported the function to."""
+    from moto.ec2.models import elastic_ip_addresses  # noqa: F401 - it imports all of them
+
+    given: dict[str, Callable[..., str]] = {
+        "random_public_ip": addresses.public,
+        "random_ip": addresses.public,
+        "random_private_ip": addresses.private,
+    }
+    for name, module in list(sys.modules.items()):
+        if name.startswith("moto.ec2.models"):
+            for function in given.keys() & vars(module).keys():
+                setattr(module, function, given[function])
+
+
+def _publish_parameters() -> None:
+    """Let each region's Parameter Store have Debian's, which nobody but AWS can write there."""
+    from moto.core.utils import utcnow
+    from moto.ssm.models import Parameter, ParameterDict
+
+    load = ParameterDict._check_loading_status
+
+    def check(self: Any, key: str) -> None:
+        load(self, key)
+        for architecture, image in IMAGES.items():
+            name = PARAMETER.format(architecture=architecture)
+            if dict.get(self, name) is None:
+                value = Parameter(  # type: ignore[abstract]
+                    account_id=self.account_id,
+                    name=name,
+                    value=str(image["ami_id"]),
+                    parameter_type="String",
+                    description=None,
+                    allowed_pattern=None,
+                    keyid=None,
+                    last_modified_date=utcnow(),
+                    version=1,
+                    data_type="aws:ec2:image",
+                )
+                dict.__setitem__(self, name, [value])
+
+    ParameterDict._check_loading_status = check  # type: ignore[method-assign]
+
+
+class Changes:
+    """How many requests there have been that may have changed something."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._more = threading.Condition()
+
+    def add(self) -> None:
+        """One more."""
+        with self._more:
+            self._number += 1
+            self._more.notify_all()
+
+    def after(self, number: int, timeout: float) -> int:
+        """How many there are, as soon as there are not `number`, or the time is over."""
+        with self._more:
+            self._more.wait_for(lambda: self._number != number, timeout)
+            return self._number
+
+
+WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Application:
+    """What stands before moto: one request at a time, and a count of those that may have changed something."""
+
+    def __init__(self, moto: WSGI) -> None:
+        self._moto = moto
+        self._changes = Changes()
+        self._one = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request."""
+        if environ["PATH_INFO"] == "/lab/changes":
+            return self._answer(environ, start_response)
+        if "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", ""):
+            return self._moto(environ, start_response)  # bodies may be large, and moto does these side by side
+        try:
+            with self._one:
+                return self._moto(environ, start_response)
+        finally:
+            if WATCHER not in environ.get("HTTP_USER_AGENT", ""):
+                self._changes.add()
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        asked = {key: values[0] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+        timeout = min(float(asked.get("timeout", "0")), _WAIT_SECONDS)
+        number = self._changes.after(int(asked.get("after", "-1")), timeout)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [str(number).encode()]
+
+
+def main(argv: list[str]) -> None:
+    """Serve until it is killed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--public", default=PUBLIC, help="public addresses of instances")
+    parser.add_argument("--directory", type=Path, default=Path(), help="where it may keep files")
+    args = parser.parse_args(argv)
+    prepare(args.public, args.directory)
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from werkzeug.serving import run_simple
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    application = Application(DomainDispatcherApplication(create_backend_app))
+    run_simple(args.host, args.port, application, threaded=True, request_handler=MotoRequestHandler)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
