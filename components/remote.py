@@ -40,15 +40,25 @@ def host_script(name: str) -> str:
     return (SCRIPTS / name).read_text()
 
 
+@cache
+def _code(name: str) -> str:
+    """`host_scripts/NAME` without its comments, which are for readers here: every step has its script in the state
+    twice, and a local backend writes the whole state after every step.
+    """
+    lines = host_script(name).splitlines()
+    return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
 def script_text(
     host: Host,
     script: str,
     values: Mapping[str, str | int | Sequence[str]] | None = None,
     files: Sequence[File] = (),
+    uses: Sequence[str] = (),
 ) -> str:
     """The whole text for bash's stdin: values as quoted variables, files as heredocs, our library, the script.
 
-    A sequence becomes a bash array. Everything happens in functions called by the last line, so that a connection
+    `uses` are further parts of the library. A sequence becomes a bash array. Everything happens in functions called by the last line, so that a connection
     which breaks in the middle of the text runs nothing. Raises ValueError for a file that holds the end marker.
     """
     lines = [f"# host {host.name}, step {script}", "set -euo pipefail", f"host={host.name}", f"step={script}"]
@@ -72,7 +82,8 @@ def script_text(
             lines.append(END_OF_FILE)
         lines.append("}")
     body = "\n".join(lines)
-    return f'{body}\n{host_script("lib.sh")}\n{host_script(script)}\nmain "$@" </dev/null\n'
+    code = "\n".join(_code(name) for name in ("lib.sh", *uses, script))
+    return f'{body}\n{code}\nmain "$@" </dev/null\n'
 
 
 def step(

@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# Releases below /opt: what the steps use that install one. The rest of the library is in lib.sh.
+
+# fetch_release NAME VERSION URL CHECKSUM CHECK: /opt/NAME-VERSION, whole, verified and with the file CHECK in it, or not at
+# all, whatever interrupts this. Versions stay side by side.
+fetch_release() {
+  local name=$1 home=/opt/$1-$2 url=$3 checksum=$4 check=$5 arch kind wanted found work
+  rm -rf /opt/.fetch."$name".*
+  if [ -d "$home" ]; then
+    [ -e "$home/.installed-by-pulumi" ] || die "$home is there, and nobody has verified it: move it away"
+    return 0
+  fi
+  arch=$(uname -m | sed 's/^x86_64$/x64/')
+  url=${url//\{arch\}/$arch}
+  checksum=${checksum//\{arch\}/$arch}
+  kind=${checksum%%:*} wanted=${checksum#*:}
+  work=$(mktemp -d "/opt/.fetch.$name.XXXXXX")
+  # shellcheck disable=SC2064  # the directory of now
+  trap "rm -rf '$work'" EXIT
+  case $wanted in
+    http*)
+      found=$(curl -fsSL --retry 5 --connect-timeout 10 "$wanted") || die "cannot fetch the checksum $wanted"
+      wanted=${found%%[[:space:]]*}
+      ;;
+  esac
+  unpack "$url" "$kind" "$work" || unpack "$url" "$kind" "$work" ||
+    die "cannot fetch $url; see that the host reaches it, or name another place (${name}Url)"
+  found=$(cut -d' ' -f1 "$work/digest")
+  [ "$found" = "$wanted" ] || die "$url has $kind $found, wanted $wanted: not installed (${name}Checksum)"
+  [ -e "$work/home/$check" ] || die "$url is not a release of $name: it has no $check (${name}Url)"
+  touch "$work/home/.installed-by-pulumi"
+  mv -T "$work/home" "$home"
+  rm -rf "$work"
+  trap - EXIT
+  say "$name: installed ${home#/opt/"$name"-} in $home"
+}
+
+# Downloads, hashes and unpacks in one pass: on a small disk each further pass over some hundred MB costs seconds.
+unpack() {
+  local url=$1 kind=$2 work=$3 hash
+  rm -rf "${work:?}/home" "${work:?}/pipe"
+  mkdir "$work/home"
+  mkfifo "$work/pipe"
+  "${kind}sum" <"$work/pipe" >"$work/digest" &
+  hash=$!
+  curl -fsSL --retry 5 --retry-connrefused --connect-timeout 10 --speed-limit 10000 --speed-time 60 "$url" |
+    tee "$work/pipe" | tar -xzf - -C "$work/home" --strip-components=1 --no-same-owner || return 1
+  wait "$hash"
+}
+
+# use_release NAME VERSION: /opt/NAME points at it.
+use_release() {
+  local home=/opt/$1-$2
+  [ "$(readlink "/opt/$1" || true)" != "$home" ] || return 0
+  ln -sfn "$home" "/opt/$1.new"
+  mv -fT "/opt/$1.new" "/opt/$1"
+  say "$1: /opt/$1 is now $2"
+}
+
+# remove_releases NAME: the link, and the versions that a step of ours installed.
+remove_releases() {
+  local home
+  rm -rf /opt/.fetch."$1".*
+  [ ! -L "/opt/$1" ] || rm -f "/opt/$1"
+  for home in /opt/"$1"-*; do
+    [ ! -e "$home/.installed-by-pulumi" ] || rm -rf "$home"
+  done
+}
