@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.command_plugin.provider import Provider
 from tests.plugin_client import PluginClient, plugin
 from tests.ssh_server import SshServer, serving
 
@@ -18,5 +19,5 @@ def ssh() -> Iterator[SshServer]:
 @pytest.fixture
 def client() -> Iterator[PluginClient]:
     """The stand-in command plugin, and a client that speaks to it as the engine does."""
-    with plugin() as it:
+    with plugin(Provider, PluginClient) as it:
         yield it

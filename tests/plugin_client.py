@@ -1,4 +1,4 @@
-"""Speaks to the stand-in command plugin over gRPC as the engine does, and listens as the engine would."""
+"""Speaks to a stand-in plugin over gRPC as the engine does, and listens as the engine would."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
-from lab.command_plugin.provider import Provider
 from lab.plugin.log import Engine
+from lab.plugin.provider import BaseProvider
 from lab.plugin.rpc import MESSAGE_SIZE_OPTIONS
 from lab.plugin.serve import start
 from lab.plugin.values import from_struct, to_struct
@@ -139,20 +139,23 @@ def engine() -> Iterator[tuple[int, list[engine_pb2.LogRequest]]]:
         server.stop(None).wait()
 
 
+Client = TypeVar("Client", bound=PluginClient)
+
+
 @contextmanager
-def plugin() -> Iterator[PluginClient]:
-    """The plugin, serving from a thread of this process, and a client of it."""
+def plugin(make: Callable[[Engine], BaseProvider], client: type[Client]) -> Iterator[Client]:
+    """A plugin, serving from a thread of this process, and a client of it."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     with engine() as (engine_port, logs):
 
         async def begin() -> tuple[grpc.aio.Server, int]:
-            return await start(Provider(Engine(f"127.0.0.1:{engine_port}")))
+            return await start(make(Engine(f"127.0.0.1:{engine_port}")))
 
         server, port = asyncio.run_coroutine_threadsafe(begin(), loop).result(BOUND)
         try:
-            yield PluginClient(port, logs)
+            yield client(port, logs)
         finally:
             asyncio.run_coroutine_threadsafe(server.stop(None), loop).result(BOUND)
             loop.call_soon_threadsafe(loop.stop)

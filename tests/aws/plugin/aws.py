@@ -154,11 +154,17 @@ def _check_enumerations(params: Object, model: OperationModel, **_: Any) -> None
     """AWS refuses a value that its model does not list; moto takes most of them."""
     if model.input_shape is not None:
         for path, value, allowed in _outside(model.input_shape, params, ""):
-            shown = ", ".join(allowed[:20]) + (", …" if len(allowed) > 20 else "")
             raise Refused(
-                f"operation error {model.service_model.service_id}: {model.name}, api error InvalidParameterValue: "
-                f"Invalid value '{value}' for {path}: one of {shown}"
+                f"operation error {model.service_model.service_id}: {model.name}, api error "
+                + _refusal(path, value, allowed)
             )
+
+
+def _refusal(path: str, value: str, allowed: list[str]) -> str:
+    if "t3.micro" in allowed:
+        return f"InvalidInstanceType: The following supplied instance types do not exist: [{value}]"
+    shown = ", ".join(allowed[:20]) + (", …" if len(allowed) > 20 else "")
+    return f"InvalidParameterValue: Invalid value '{value}' for {path}: one of {shown}"
 
 
 def _outside(shape: Shape, value: Any, path: str) -> Iterator[tuple[str, str, list[str]]]:

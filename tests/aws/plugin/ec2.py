@@ -10,7 +10,7 @@ from lab.plugin.values import Object, Value
 from tests.aws.plugin import tags
 from tests.aws.plugin.resource import Aws, Failure, Refused, Resource, is_unknown
 
-_IN_USE_SECONDS = 120
+IN_USE_SECONDS = 120
 """For what still uses a thing to be deleted to go away; the official plugin waits longer."""
 
 
@@ -98,9 +98,17 @@ def when_unused(aws: Aws, what: str, delete: Callable[[], Any]) -> None:
         return True
 
     try:
-        aws.until(f"{what} to be unused", try_it, _IN_USE_SECONDS)
+        aws.until(f"{what} to be unused", try_it, IN_USE_SECONDS)
     except Refused as error:
         raise Refused(f"{error}: api error DependencyViolation: {last}") from None
+
+
+def until_unused(aws: Aws, what: str, is_unused: Callable[[], bool]) -> None:
+    """Wait, for as long as AWS would refuse to delete it, which moto does not."""
+    try:
+        aws.until(f"{what} to be unused", lambda: is_unused() or None, IN_USE_SECONDS)
+    except Refused as error:
+        raise Refused(f"{error}: api error DependencyViolation: {what} has a dependent object") from None
 
 
 def one(items: list[Any]) -> Any | None:

@@ -207,7 +207,7 @@ class Instance(Ec2Resource):
         for change in changes:
             client.modify_instance_attribute(InstanceId=id, **change)
         client.start_instances(InstanceIds=[id])
-        self._until_running_again(id, aws)
+        self._until(id, "running", aws)
 
     def _until(self, id: str, state: str, aws: Aws) -> None:
         def reached() -> bool | None:
@@ -216,18 +216,16 @@ class Instance(Ec2Resource):
 
         aws.until(f"{id} to be {state}", reached)
 
-    def _until_running_again(self, id: str, aws: Aws) -> None:
-        self._until(id, "running", aws)
-
     def delete(self, id: str, state: Object, aws: Aws) -> None:
         """End it and wait until it has ended."""
-        aws.client("ec2").terminate_instances(InstanceIds=[id])
 
         def ended() -> bool | None:
             instance = _instance(id, aws)
             return True if instance is None or instance["State"]["Name"] == "terminated" else None
 
-        aws.until(f"{id} to be terminated", ended)
+        if not ended():
+            aws.client("ec2").terminate_instances(InstanceIds=[id])
+            aws.until(f"{id} to be terminated", ended)
 
 
 # What AWS refuses and moto does not
@@ -270,12 +268,13 @@ def _request(inputs: Object, image: Any) -> Object:
     """The parameters of RunInstances."""
     groups, subnet = inputs.get("vpcSecurityGroupIds"), inputs.get("subnetId")
     private, public = inputs.get("privateIp"), inputs.get("associatePublicIpAddress")
-    if public is not None and subnet:
-        interface = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": public}
-        interface.update(given(Groups=groups, PrivateIpAddress=private))
+    if subnet:
+        # moto deletes a machine's interface only where that is said; for AWS it goes without saying.
+        interface = {"DeviceIndex": 0, "SubnetId": subnet, "DeleteOnTermination": True}
+        interface.update(given(AssociatePublicIpAddress=public, Groups=groups, PrivateIpAddress=private))
         network: Object = {"NetworkInterfaces": [interface]}
     else:
-        network = given(SubnetId=subnet, SecurityGroupIds=groups, PrivateIpAddress=private)
+        network = given(SecurityGroupIds=groups, PrivateIpAddress=private)
     zone, profile = inputs.get("availabilityZone"), inputs.get("iamInstanceProfile")
     return {
         "ImageId": inputs["ami"],

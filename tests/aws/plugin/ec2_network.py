@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab.plugin.values import Object
+from tests.aws.plugin.aws import is_gone
 from tests.aws.plugin.ec2 import (
     Ec2Resource,
     arn,
@@ -11,11 +12,10 @@ from tests.aws.plugin.ec2 import (
     one,
     specification,
     tags_of,
+    until_unused,
     when_unused,
 )
 from tests.aws.plugin.resource import Aws, Failure, Refused, Resource, failures_of_choice
-
-_FIRST_WAIT = 120
 
 
 class Vpc(Ec2Resource):
@@ -50,7 +50,7 @@ class Vpc(Ec2Resource):
             TagSpecifications=specification("vpc", inputs),
         )["Vpc"]
         id = vpc["VpcId"]
-        aws.until(f"{id} to be available", lambda: self._available(id, aws), _FIRST_WAIT)
+        aws.until(f"{id} to be available", lambda: self._available(id, aws))
         self.modify(id, {"enableDnsSupport": True, "enableDnsHostnames": False}, inputs, aws)
         return id, self.found(id, inputs, aws)
 
@@ -152,7 +152,7 @@ class Subnet(Ec2Resource):
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
         """Delete it as soon as no machine has an interface in it, which moto does not ask."""
-        aws.until(f"{id} to be unused (DependencyViolation)", lambda: self._is_empty(id, aws) or None, _FIRST_WAIT)
+        until_unused(aws, id, lambda: self._is_empty(id, aws))
         aws.client("ec2").delete_subnet(SubnetId=id)
 
     def _is_empty(self, id: str, aws: Aws) -> bool:
@@ -283,8 +283,14 @@ class VpcEndpoint(Ec2Resource):
         aws.until(f"{id} to be deleted", lambda: self._is_gone(id, aws) or None)
 
     def _is_gone(self, id: str, aws: Aws) -> bool:
-        of_id = [{"Name": "vpc-endpoint-id", "Values": [id]}]
-        found = aws.client("ec2").describe_vpc_endpoints(Filters=of_id)["VpcEndpoints"]
+        from botocore.exceptions import ClientError
+
+        try:
+            found = aws.client("ec2").describe_vpc_endpoints(VpcEndpointIds=[id])["VpcEndpoints"]
+        except ClientError as error:
+            if is_gone(error):
+                return True
+            raise
         return all(endpoint["State"].lower() == "deleted" for endpoint in found)
 
 

@@ -278,8 +278,15 @@ class NatGateway(Ec2Resource):
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
         """Delete it and wait until it is gone: until then it holds its address and subnet."""
-        aws.client("ec2").delete_nat_gateway(NatGatewayId=id)
+        client = aws.client("ec2")
+        if _nat_gateway(id, aws) is None:
+            return
+        client.delete_nat_gateway(NatGatewayId=id)
         aws.until(f"{id} to be deleted", lambda: True if _nat_gateway(id, aws) is None else None)
+        # moto leaves its interface, which AWS takes away.
+        left = [{"Name": "network-interface-id", "Values": [state.get("networkInterfaceId") or "none"]}]
+        for interface in client.describe_network_interfaces(Filters=left)["NetworkInterfaces"]:
+            client.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"])
 
 
 def _nat_gateway(id: str, aws: Aws) -> Any | None:

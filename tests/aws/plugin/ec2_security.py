@@ -7,13 +7,12 @@ import re
 from typing import Any, ClassVar
 
 from lab.plugin.values import Object
-from tests.aws.plugin.ec2 import Ec2Resource, arn, given, one, specification, tags_of, update_tags, whole
+from tests.aws.plugin.ec2 import Ec2Resource, arn, given, one, specification, tags_of, until_unused, update_tags, whole
 from tests.aws.plugin.resource import Aws, Failure, Refused, Resource, is_unknown
 
 _TEXT = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html"""
 _SOURCES = ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
-_WAIT_SECONDS = 120
 
 
 class SecurityGroup(Ec2Resource):
@@ -74,7 +73,7 @@ class SecurityGroup(Ec2Resource):
     def delete(self, id: str, state: Object, aws: Aws) -> None:
         """Delete it as soon as no machine and no other group's rule uses it, which moto does not ask."""
         self._group(id, aws)
-        aws.until(f"{id} to be unused (DependencyViolation)", lambda: self._unused(id, aws) or None, _WAIT_SECONDS)
+        until_unused(aws, id, lambda: self._unused(id, aws))
         aws.client("ec2").delete_security_group(GroupId=id)
 
     def _unused(self, id: str, aws: Aws) -> bool:

@@ -1,0 +1,125 @@
+"""Speaks to the AWS and tls stand-ins as the engine does, with a moto server of its own behind them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from moto.server import ThreadedMotoServer
+from pulumi.runtime.proto import engine_pb2, provider_pb2
+
+from lab.plugin.values import from_struct, to_struct
+from tests.aws.plugin.aws_provider import AwsProvider
+from tests.plugin_client import PluginClient, State, plugin, urn
+
+REGION = "eu-central-1"
+SERVICES = ("ec2", "iam", "kms", "route53", "s3", "ssm", "sts")
+
+
+class Moto:
+    """A moto server on a free port of the loopback."""
+
+    def __init__(self, server: ThreadedMotoServer) -> None:
+        self.url = "http://{}:{}".format(*server.get_host_and_port())
+
+    def client(self, service: str) -> Any:
+        """A client of ours, beside the plugin's."""
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        return boto3.client(service, region_name=REGION, endpoint_url=self.url, **keys)
+
+    def config(self) -> dict[str, str]:
+        """The provider's configuration as the engine sends it."""
+        return {
+            "region": REGION,
+            "accessKey": "test",
+            "secretKey": "test",
+            "s3UsePathStyle": "true",
+            "endpoints": json.dumps([dict.fromkeys(SERVICES, self.url)]),
+        }
+
+
+@contextmanager
+def moto() -> Iterator[Moto]:
+    """A moto server with nothing in it but AWS's defaults."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        it = Moto(server)
+        it.client("ec2")  # Its model is read once, before a test is timed.
+        yield it
+    finally:
+        server.stop()
+
+
+class AwsClient(PluginClient):
+    """The calls of a resource's life, with ids. A failed one raises `grpc.RpcError`."""
+
+    def __init__(self, port: int, logs: list[engine_pb2.LogRequest]) -> None:
+        super().__init__(port, logs)
+        self.made: list[tuple[str, str, State]] = []
+
+    def configure(self, config: State) -> None:
+        self.stub.Configure(provider_pb2.ConfigureRequest(args=to_struct(config)))
+
+    def check_config(self, config: State) -> dict[str, str]:
+        """The reasons of refusal by property."""
+        response = self.stub.CheckConfig(
+            provider_pb2.CheckRequest(urn=urn("pulumi:providers:aws"), news=to_struct(config))
+        )
+        return {f.property: f.reason for f in response.failures}
+
+    def make(self, token: str, inputs: State, **more: Any) -> tuple[str, State]:
+        """Check and create; gives id and state."""
+        response = self.stub.Create(self.create_request(token, inputs, **more))
+        state = from_struct(response.properties)
+        if response.id:
+            self.made.append((token, response.id, state))
+        return response.id, state
+
+    def change(self, token: str, id: str, state: State, inputs: State, **more: Any) -> State:
+        """Check and update; gives the state."""
+        request = provider_pb2.UpdateRequest(
+            id=id, urn=urn(token), olds=to_struct(state), news=to_struct(self.checked(token, inputs)), **more
+        )
+        return from_struct(self.stub.Update(request).properties)
+
+    def differences(self, token: str, state: State, old: State, new: State) -> dict[str, str]:
+        """The changed paths and their kinds, between checked inputs."""
+        request = provider_pb2.DiffRequest(
+            id="id", urn=urn(token), olds=to_struct(state), old_inputs=to_struct(old), news=to_struct(new)
+        )
+        response = self.stub.Diff(request)
+        return {path: provider_pb2.PropertyDiff.Kind.Name(d.kind) for path, d in response.detailedDiff.items()}
+
+    def read(self, token: str, id: str, state: State, inputs: State) -> tuple[str, State, State]:
+        """Refresh: id (empty if it is gone), inputs and state as they are now."""
+        request = provider_pb2.ReadRequest(id=id, urn=urn(token), properties=to_struct(state), inputs=to_struct(inputs))
+        response = self.stub.Read(request)
+        return response.id, from_struct(response.inputs), from_struct(response.properties)
+
+    def remove(self, token: str, id: str, state: State) -> None:
+        self.stub.Delete(provider_pb2.DeleteRequest(id=id, urn=urn(token), properties=to_struct(state)))
+        self.made = [made for made in self.made if made[1] != id]
+
+    def remove_all(self) -> None:
+        """Remove what was made, the last one first."""
+        for token, id, state in reversed(self.made):
+            self.remove(token, id, state)
+
+    def invoke(self, token: str, args: State) -> State:
+        response = self.stub.Invoke(provider_pb2.InvokeRequest(tok=token, args=to_struct(args)))
+        assert not response.failures, [f.reason for f in response.failures]
+        return from_struct(getattr(response, "return"))
+
+
+@contextmanager
+def aws_plugin(cloud: Moto) -> Iterator[AwsClient]:
+    """The AWS stand-in, configured for this moto server."""
+    with plugin(AwsProvider, AwsClient) as it:
+        it.configure(cloud.config())
+        yield it
