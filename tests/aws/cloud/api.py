@@ -15,6 +15,8 @@ from tests.aws.cloud.moto_server import WATCHER
 
 ACCESS_KEY, SECRET_KEY = "LABCLOUD", "lab-cloud"
 """moto takes any."""
+_ROOTS = ("/dev/sda1", "/dev/xvda")
+"""Where moto has the root volume of an instance, whatever its image says."""
 LIVING = ("pending", "running")
 
 
@@ -139,7 +141,7 @@ def _instances(aws: Aws) -> Iterator[Instance]:
                 public=found.get("PublicIpAddress", ""),
                 vpc=found.get("VpcId", ""),
                 subnet=found.get("SubnetId", ""),
-                groups=tuple(sorted(group["GroupId"] for group in found.get("SecurityGroups", []))),
+                groups=tuple(sorted({group["GroupId"] for group in _network(found).get("Groups", [])})),
                 profile=profile.rpartition("/")[2],
                 root_device=found.get("RootDeviceName", ""),
                 image=found.get("ImageId", ""),
@@ -147,11 +149,18 @@ def _instances(aws: Aws) -> Iterator[Instance]:
             )
 
 
+def _network(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An instance's first network interface: moto keeps groups with it, and not always with the instance itself."""
+    interfaces = found.get("NetworkInterfaces") or [{}]
+    first: Mapping[str, Any] = min(interfaces, key=lambda each: each.get("Attachment", {}).get("DeviceIndex", 0))
+    return first
+
+
 def _volumes(aws: Aws, instances: Mapping[str, Instance]) -> Iterator[Volume]:
     for found in aws.pages("ec2", "describe_volumes", "Volumes"):
         attached: dict[str, str] = next(iter(found.get("Attachments", [])), {})
         instance, device = attached.get("InstanceId", ""), attached.get("Device", "")
-        is_root = instance in instances and device == instances[instance].root_device
+        is_root = instance in instances and device in (instances[instance].root_device, *_ROOTS)
         if found["State"] in ("available", "in-use") and not is_root:
             yield Volume(id=found["VolumeId"], gib=found["Size"], instance=instance, device=device)
 
