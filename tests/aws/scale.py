@@ -10,21 +10,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lab import console
+from lab.cluster import wait_for
 from lab.paths import REPO
 from lab.stack import Stack, Steps
 from tests.aws import fake_hosts, stack
 from tests.aws.inventory import client
-from tests.aws.moto_server import running
 from tests.aws.usage import Usage, measured
 
 BASE = "prod"
@@ -173,6 +175,28 @@ def show(found: Found) -> str:
     return "\n".join(lines)
 
 
+@contextmanager
+def moto() -> Iterator[str]:
+    """moto as a server, without machines: its URL, for as long as the context lasts."""
+    with socket.socket() as probe, tempfile.TemporaryDirectory() as scratch:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        argv = [sys.executable, "-m", "tests.aws.cloud.moto_server", "--port", str(port), "--directory", scratch]
+        process = subprocess.Popen(argv, cwd=REPO)
+        try:
+            wait_for("moto", 60, lambda: not _refuses(port) or process.poll() is not None)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _refuses(port: int) -> bool:
+    with socket.socket() as probe:
+        return bool(probe.connect_ex(("127.0.0.1", port)))
+
+
 def inside() -> list[str]:
     """The command that runs what follows it in a network namespace where every address is this machine."""
     setup = 'ip link set lo up && ip route add local default dev lo && exec "$@"'
@@ -194,7 +218,7 @@ def main() -> int:
     if INSIDE not in os.environ:
         os.environ[INSIDE] = "1"
         os.execvp("unshare", [*inside(), sys.executable, "-m", "tests.aws.scale", *sys.argv[1:]])
-    with running() as endpoint:
+    with moto() as endpoint:
         result = Found(curve(endpoint, chosen.sizes), create(endpoint, chosen.create) if chosen.create else None)
     print(show(result))
     print(json.dumps(asdict(result)))

@@ -95,7 +95,7 @@ def program(pid: int) -> str:
     words = _read(pid, "cmdline").split("\0")
     line = " ".join(words)
     for plugin in ("command", "aws", "tls"):
-        if f"pulumi-resource-{plugin}" in line or f"{plugin}_plugin" in line or f"plugin.{plugin}" in line:
+        if f"pulumi-resource-{plugin}" in line or f"{plugin}_plugin" in line or f"plugin.run_{plugin}" in line:
             return f"plugin {plugin}"
     if not words[0]:
         return ""
