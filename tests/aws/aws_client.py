@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -50,6 +51,8 @@ def moto() -> Iterator[Moto]:
     server.start()
     try:
         it = Moto(server)
+        # Its backends are the process's: another server before this one may have left something.
+        urllib.request.urlopen(urllib.request.Request(f"{it.url}/moto-api/reset", method="POST")).close()
         it.client("ec2")  # Its model is read once, before a test is timed.
         yield it
     finally:

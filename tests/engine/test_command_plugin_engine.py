@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -21,55 +20,9 @@ from lab.command_plugin.assets import content_hash
 from lab.command_plugin.install import install
 from lab.command_plugin.provider import STAND_IN
 from lab.plugin.values import ARCHIVE, SIGNATURE
+from tests.engine_stack import EngineStack, Program
 from tests.plugin_client import BOUND, until
 from tests.ssh_server import SshServer
-
-Program = Callable[[], None]
-
-
-class Stack:
-    """A stack of its own in a local backend, whose program can be another at each step."""
-
-    def __init__(self, directory: Path) -> None:
-        self.printed = ""
-        self._directory = directory
-        settings = automation.ProjectSettings(
-            "plugin", runtime="python", backend=automation.ProjectBackend(f"file://{directory}")
-        )
-        options = automation.LocalWorkspaceOptions(
-            work_dir=str(directory),
-            pulumi_home=str(directory / "home"),
-            project_settings=settings,
-            env_vars={"PULUMI_CONFIG_PASSPHRASE": "test", "PULUMI_SKIP_UPDATE_CHECK": "true"},
-        )
-        self._stack = automation.create_stack("test", program=_nothing, opts=options, project_name="plugin")
-
-    def up(self, program: Program, **more: Any) -> automation.UpResult:
-        self.printed = ""
-        self._stack.workspace.program = program
-        return self._stack.up(on_output=self._note, suppress_progress=True, **more)
-
-    def preview(self, program: Program) -> dict[automation.OpType, int]:
-        self._stack.workspace.program = program
-        return dict(self._stack.preview(on_output=self._note).change_summary)
-
-    def destroy(self) -> None:
-        self._stack.destroy(on_output=self._note)
-
-    def state(self) -> dict[str, Any]:
-        """Of each resource by name, what the state file has; `text` is the whole."""
-        # The file itself, as the Automation API's export decrypts the secrets in it.
-        text = (self._directory / ".pulumi" / "stacks" / "plugin" / "test.json").read_text()
-        deployment = json.loads(text)["checkpoint"]["latest"]
-        resources = {r["urn"].split("::")[-1]: r for r in deployment.get("resources", [])}
-        return {**resources, "text": text, "pending": deployment.get("pending_operations")}
-
-    def _note(self, text: str) -> None:
-        self.printed += text + "\n"
-
-
-def _nothing() -> None:
-    """A program without resources."""
 
 
 @pytest.fixture(scope="session")
@@ -80,11 +33,11 @@ def search_path(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, search_path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def stack(tmp_path: Path, search_path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineStack]:
     monkeypatch.setenv("PATH", search_path)
     directory = tmp_path / "stack"
     directory.mkdir()
-    yield Stack(directory)
+    yield EngineStack(directory)
 
 
 def command(ssh: SshServer, name: str = "it", opts: ResourceOptions | None = None, **more: Any) -> remote.Command:
@@ -99,7 +52,7 @@ def command(ssh: SshServer, name: str = "it", opts: ResourceOptions | None = Non
     return remote.Command(name, connection=connection, opts=opts, **more)
 
 
-def test_life_of_a_command(stack: Stack, ssh: SshServer) -> None:
+def test_life_of_a_command(stack: EngineStack, ssh: SshServer) -> None:
     """Preview never connects, a second up runs nothing, an update runs `update`, destroy runs `delete`."""
 
     def program(stdin: str) -> Program:
@@ -135,7 +88,7 @@ def test_life_of_a_command(stack: Stack, ssh: SshServer) -> None:
     assert ssh.commands[4:] == ['echo "bye $PULUMI_COMMAND_STDOUT"']
 
 
-def test_triggers_run_the_old_delete_after_the_new_create(stack: Stack, ssh: SshServer) -> None:
+def test_triggers_run_the_old_delete_after_the_new_create(stack: EngineStack, ssh: SshServer) -> None:
     def program(version: int) -> Program:
         def run() -> None:
             command(
@@ -154,7 +107,7 @@ def test_triggers_run_the_old_delete_after_the_new_create(stack: Stack, ssh: Ssh
     assert ssh.commands == ["echo create 1", "echo create 2", "echo delete 1"]
 
 
-def test_a_failed_update_keeps_the_old_state(stack: Stack, ssh: SshServer) -> None:
+def test_a_failed_update_keeps_the_old_state(stack: EngineStack, ssh: SshServer) -> None:
     def program(create: str) -> Program:
         return lambda: command(ssh, create=create) and None
 
@@ -169,7 +122,7 @@ def test_a_failed_update_keeps_the_old_state(stack: Stack, ssh: SshServer) -> No
     assert ssh.commands == ["echo good", "echo bad; exit 4"]
 
 
-def test_refused_inputs_stop_the_run_before_anything_happens(stack: Stack, ssh: SshServer) -> None:
+def test_refused_inputs_stop_the_run_before_anything_happens(stack: EngineStack, ssh: SshServer) -> None:
     def program() -> None:
         class Misspelt(pulumi.CustomResource):
             def __init__(self) -> None:
@@ -182,7 +135,7 @@ def test_refused_inputs_stop_the_run_before_anything_happens(stack: Stack, ssh: 
     assert ssh.connections == 0
 
 
-def test_no_secret_is_in_the_state_or_in_what_is_printed(stack: Stack, ssh: SshServer) -> None:
+def test_no_secret_is_in_the_state_or_in_what_is_printed(stack: EngineStack, ssh: SshServer) -> None:
     secret = "s3cret-in-stdin"
 
     def program() -> None:
@@ -202,7 +155,7 @@ def test_no_secret_is_in_the_state_or_in_what_is_printed(stack: Stack, ssh: SshS
     assert state["it"]["outputs"]["stdin"].keys() == {SIGNATURE, "ciphertext"}
 
 
-def test_deleted_with_its_machine_runs_no_delete(stack: Stack, ssh: SshServer, tmp_path: Path) -> None:
+def test_deleted_with_its_machine_runs_no_delete(stack: EngineStack, ssh: SshServer, tmp_path: Path) -> None:
     proof = tmp_path / "proof"
 
     def program(version: int) -> Program:
@@ -229,7 +182,7 @@ def test_deleted_with_its_machine_runs_no_delete(stack: Stack, ssh: SshServer, t
     assert proof.read_text() == "1\n2\n"
 
 
-def test_the_hash_of_a_directory_is_the_engines(stack: Stack, ssh: SshServer, tmp_path: Path) -> None:
+def test_the_hash_of_a_directory_is_the_engines(stack: EngineStack, ssh: SshServer, tmp_path: Path) -> None:
     source = tmp_path / "source"
     deep = source / "-".join("directory" for _ in range(8)) / "-".join("file" for _ in range(12))
     deep.parent.mkdir(parents=True)
@@ -253,7 +206,7 @@ def test_the_hash_of_a_directory_is_the_engines(stack: Stack, ssh: SshServer, tm
     assert (to / "a.txt").read_text() == "b"
 
 
-def test_an_interrupted_up_leaves_a_state_to_go_on_from(stack: Stack, ssh: SshServer, tmp_path: Path) -> None:
+def test_an_interrupted_up_leaves_a_state_to_go_on_from(stack: EngineStack, ssh: SshServer, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
 
     def program(create: str) -> Program:
@@ -289,7 +242,7 @@ def test_an_interrupted_up_leaves_a_state_to_go_on_from(stack: Stack, ssh: SshSe
     assert ssh.commands.count("echo first") == 1
 
 
-def test_many_commands(stack: Stack, ssh: SshServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_many_commands(stack: EngineStack, ssh: SshServer, capsys: pytest.CaptureFixture[str]) -> None:
     def program(count: int) -> Program:
         def run() -> None:
             for n in range(count):

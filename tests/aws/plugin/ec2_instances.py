@@ -157,8 +157,9 @@ class Instance(Ec2Resource):
         for name in ("disableApiTermination", "disableApiStop", "sourceDestCheck"):
             if name in new and new[name] != old.get(name):
                 client.modify_instance_attribute(InstanceId=id, **{name[0].upper() + name[1:]: {"Value": new[name]}})
-        if _metadata(new) and _metadata(new) != _metadata(old):
-            client.modify_instance_metadata_options(InstanceId=id, **_metadata(new))
+        # All of them, as moto forgets those that are not said.
+        if (options := {**_metadata(old), **_metadata(new)}) != _metadata(old):
+            client.modify_instance_metadata_options(InstanceId=id, **options)
         self._update_profile(id, old, new, aws)
         self._update_root(id, old, new, aws)
         self._update_stopped(id, old, new, aws)
@@ -323,12 +324,8 @@ def _root_request(inputs: Object, image: Any) -> list[Object] | None:
 
 
 def _metadata(inputs: Object) -> Object:
-    return (
-        _capitalized(
-            {name: inputs["metadataOptions"][name] for name in _METADATA if name in _inner(inputs, "metadataOptions")}
-        )
-        or {}
-    )
+    options = _inner(inputs, "metadataOptions")
+    return _capitalized({name: options[name] for name in _METADATA if name in options}) or {}
 
 
 def _capitalized(value: Value) -> Any:
@@ -377,7 +374,8 @@ def _described(instance: Any) -> Object:
         "subnetId": instance.get("SubnetId", ""),
         "tags": tags_of(instance),
         "tenancy": instance["Placement"].get("Tenancy", "default"),
-        "vpcSecurityGroupIds": [group["GroupId"] for group in instance.get("SecurityGroups") or []],
+        # The interface's, as moto knows a machine's only where they were changed; for AWS they are the same.
+        "vpcSecurityGroupIds": [group["GroupId"] for group in interface.get("Groups") or []],
     }
 
 

@@ -80,7 +80,7 @@ class Provider(BaseProvider):
         resource = await self._resource(request.urn, context)
         inputs = from_struct(request.properties)
         if request.preview:
-            known = self._tagged_outputs(inputs, state.previewed(resource, inputs))
+            known = self._tagged_outputs(resource, inputs, state.previewed(resource, inputs))
             return provider_pb2.CreateResponse(properties=to_struct(known))
         name = name_of(request.urn)
 
@@ -90,10 +90,10 @@ class Provider(BaseProvider):
         try:
             id, outputs = await self._call(f"creating {resource.kind} ({name})", create, context)
         except HalfMade as error:
-            outputs = self._tagged_outputs(inputs, state.created(resource, inputs, error.outputs))
+            outputs = self._tagged_outputs(resource, inputs, state.created(resource, inputs, error.outputs))
             text = f"creating {resource.kind} ({name}): {error}"
             return await _init_failed(context, text, error.id, outputs, inputs)
-        outputs = self._tagged_outputs(inputs, state.created(resource, inputs, outputs))
+        outputs = self._tagged_outputs(resource, inputs, state.created(resource, inputs, outputs))
         return provider_pb2.CreateResponse(id=id, properties=to_struct(outputs))
 
     async def Update(self, request: provider_pb2.UpdateRequest, context: Context) -> provider_pb2.UpdateResponse:
@@ -108,7 +108,7 @@ class Provider(BaseProvider):
             doing = f"updating {resource.kind} ({request.id})"
             found = await self._call(doing, lambda: resource.update(request.id, old, new, self.aws), context)
             outputs = state.created(resource, inputs, found)
-        return provider_pb2.UpdateResponse(properties=to_struct(self._tagged_outputs(inputs, outputs)))
+        return provider_pb2.UpdateResponse(properties=to_struct(self._tagged_outputs(resource, inputs, outputs)))
 
     async def Delete(self, request: provider_pb2.DeleteRequest, context: Context) -> empty_pb2.Empty:
         resource = await self._resource(request.urn, context)
@@ -188,9 +188,9 @@ class Provider(BaseProvider):
     def _tagged(self, inputs: Object) -> Object:
         return {**inputs, "tags": {**self.default_tags, **(inputs.get("tags") or {})}} if self.default_tags else inputs
 
-    def _tagged_outputs(self, inputs: Object, outputs: Object) -> Object:
-        """With `tagsAll`, for those that had it or got tags."""
-        if "tags" not in inputs and "tagsAll" not in outputs:
+    def _tagged_outputs(self, resource: Resource, inputs: Object, outputs: Object) -> Object:
+        """With `tagsAll`, for types with tags."""
+        if "tags" not in state.shape_of(resource).fields:
             return outputs
         tags = inputs.get("tags") or {}
         if not isinstance(tags, dict):

@@ -1,0 +1,170 @@
+"""EC2 of the AWS stand-in under the real Pulumi engine: a network with a machine through its life."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pytest
+from pulumi import ResourceOptions, automation
+
+from lab import engine
+from tests.aws.aws_client import Moto, moto
+from tests.aws.plugin.install import install_plugins
+from tests.engine_stack import EngineStack
+
+COUNT = 8
+"""Resources of the program below, the stack included."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the program is asked for."""
+
+    image: str
+    instance_type: str = "t3.small"
+    hostname: str = "one"
+    role: str = "worker"
+    second_cidr: str = "10.60.1.0/24"
+
+
+def program(wanted: Wanted) -> Callable[[], None]:
+    """A network with two subnets and a machine whose type may only change with the machine."""
+
+    def run() -> None:
+        zones = aws.get_availability_zones(state="available").names
+        vpc = aws.ec2.Vpc("net", cidr_block="10.60.0.0/16", enable_dns_hostnames=True)
+        gateway = aws.ec2.InternetGateway("net", vpc_id=vpc.id)
+        cidrs = {"a": "10.60.0.0/24", "b": wanted.second_cidr}
+        subnets = [
+            aws.ec2.Subnet(name, vpc_id=vpc.id, cidr_block=cidr, availability_zone=zone)
+            for (name, cidr), zone in zip(cidrs.items(), zones, strict=False)
+        ]
+        group = aws.ec2.SecurityGroup("workers", vpc_id=vpc.id)
+        aws.vpc.SecurityGroupEgressRule("out", security_group_id=group.id, ip_protocol="-1", cidr_ipv4="0.0.0.0/0")
+        machine = aws.ec2.Instance(
+            "worker-0",
+            ami=wanted.image,
+            instance_type=wanted.instance_type,
+            subnet_id=subnets[0].id,
+            vpc_security_group_ids=[group.id],
+            associate_public_ip_address=True,
+            user_data=f"#cloud-config\nhostname: {wanted.hostname}\n",
+            user_data_replace_on_change=True,
+            metadata_options={"http_tokens": "required", "http_endpoint": "enabled"},
+            root_block_device={"volume_type": "gp3", "volume_size": 30, "encrypted": True},
+            tags={"Name": "worker-0", "role": wanted.role},
+            opts=ResourceOptions(replace_on_changes=["instanceType"], depends_on=gateway),
+        )
+        pulumi.export("id", machine.id)
+        pulumi.export("address", machine.private_ip)
+
+    return run
+
+
+@pytest.fixture
+def cloud() -> Iterator[Moto]:
+    with moto() as it:
+        yield it
+
+
+@pytest.fixture
+def stack(tmp_path: Path, cloud: Moto, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineStack]:
+    plugins = tmp_path / "bin"
+    install_plugins(plugins)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(plugins), str(engine.ensure().parent), os.environ["PATH"]]))
+    directory = tmp_path / "stack"
+    directory.mkdir()
+    it = EngineStack(directory)
+    it.configure({f"aws:{key}": value for key, value in cloud.config().items()})
+    yield it
+
+
+@pytest.fixture
+def wanted(cloud: Moto) -> Wanted:
+    images = cloud.client("ec2").describe_images(Filters=[{"Name": "architecture", "Values": ["x86_64"]}])["Images"]
+    return Wanted(next(i["ImageId"] for i in images if i.get("BlockDeviceMappings")))
+
+
+def machines(cloud: Moto) -> dict[str, Any]:
+    """The machines that run, by id."""
+    running = [{"Name": "instance-state-name", "Values": ["running"]}]
+    reservations = cloud.client("ec2").describe_instances(Filters=running)["Reservations"]
+    return {instance["InstanceId"]: instance for group in reservations for instance in group["Instances"]}
+
+
+def changed(wanted: Wanted, **changes: str) -> Callable[[], None]:
+    return program(Wanted(**{**vars(wanted), **changes}))
+
+
+def test_life_of_a_network_with_a_machine(stack: EngineStack, cloud: Moto, wanted: Wanted) -> None:
+    assert stack.preview(program(wanted)) == {automation.OpType.CREATE: COUNT}
+    assert machines(cloud) == {}
+    first = stack.up(program(wanted))
+    [id] = machines(cloud)
+    assert first.outputs["id"].value == id
+    assert first.outputs["address"].value.startswith("10.60.0.")
+    again = stack.up(program(wanted), refresh=True, diff=True)
+    assert again.summary.resource_changes == {"same": COUNT}, stack.printed
+
+    # A tag is changed in place; the type, because the program says so, and the user data by a new machine.
+    up = stack.up(changed(wanted, role="jobmanager"))
+    assert up.summary.resource_changes == {"update": 1, "same": COUNT - 1}
+    assert list(machines(cloud)) == [id]
+    up = stack.up(changed(wanted, instance_type="t3.large"))
+    assert up.summary.resource_changes == {"replace": 1, "same": COUNT - 1}
+    [second] = machines(cloud)
+    assert second != id
+    stack.up(changed(wanted, hostname="two"))
+    [third] = machines(cloud)
+    assert third != second
+
+    # Behind Pulumi's back: a tag is another, then the machine is gone.
+    client = cloud.client("ec2")
+    client.create_tags(Resources=[third], Tags=[{"Key": "role", "Value": "stolen"}])
+    up = stack.up(changed(wanted, hostname="two"), refresh=True)
+    assert up.summary.resource_changes == {"update": 1, "same": COUNT - 1}
+    assert {"Key": "role", "Value": "worker"} in machines(cloud)[third]["Tags"]
+    client.terminate_instances(InstanceIds=[third])
+    up = stack.up(changed(wanted, hostname="two"), refresh=True)
+    assert up.summary.resource_changes == {"create": 1, "same": COUNT - 1}
+    assert len(machines(cloud)) == 1
+
+    stack.destroy()
+    assert machines(cloud) == {}
+    assert [vpc for vpc in client.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]] == []
+    assert client.describe_volumes()["Volumes"] == []
+    assert client.describe_network_interfaces()["NetworkInterfaces"] == []
+
+
+def test_what_aws_refuses_fails_the_update_by_its_name(stack: EngineStack, cloud: Moto, wanted: Wanted) -> None:
+    with pytest.raises(automation.CommandError) as error:
+        stack.up(changed(wanted, second_cidr="10.60.0.128/25"))
+    assert "creating EC2 Subnet" in str(error.value)
+    assert "InvalidSubnet.Conflict" in str(error.value)
+    stack.destroy()
+    assert [vpc for vpc in cloud.client("ec2").describe_vpcs()["Vpcs"] if not vpc["IsDefault"]] == []
+
+
+def test_a_misspelt_nested_input_stops_the_run_before_anything_is_made(stack: EngineStack, cloud: Moto) -> None:
+    class Misspelt(pulumi.CustomResource):
+        def __init__(self) -> None:
+            inputs = {"ami": "ami-1", "instanceType": "t3.small", "metadataOptions": {"httpToken": "required"}}
+            super().__init__("aws:ec2/instance:Instance", "it", inputs)
+
+    with pytest.raises(automation.CommandError, match=r"Unrecognized field 'httpToken'"):
+        stack.up(lambda: Misspelt() and None)
+    assert machines(cloud) == {}
+
+
+def test_a_missing_region_stops_the_preview(stack: EngineStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    stack.configure({"aws:region": None})
+    with pytest.raises(automation.CommandError, match="Invalid or missing region"):
+        stack.preview(lambda: aws.ec2.Vpc("net", cidr_block="10.60.0.0/16") and None)
