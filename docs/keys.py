@@ -15,9 +15,20 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file, Python looks for `components` in docs/
 
+import settings  # noqa: E402
 from components import ports  # noqa: E402
 from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
+
+GROUPS = {
+    "": "For any provider:",
+    "existing": "With `provider: existing` only:",
+    "aws": "With `provider: aws` only:",
+}
+"""What stands above the keys of each provider; an empty name is for those that mean something to all of them."""
+
+YOURS = ("owner", "operatorCidrs")
+"""What everybody fills in, so that no two stacks are alike in it."""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -33,14 +44,38 @@ def _default(entry: dict[str, Any]) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def keys() -> str:
-    """Every key of a stack's configuration, from Pulumi.yaml."""
-    declared: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+def _of(provider: str) -> str:
+    """The keys that mean something to `provider` only."""
     rows = []
-    for name, entry in declared.items():
-        kind = entry["type"] + (", secret" if entry.get("secret") else "")
-        rows.append((f"`{name}`", kind, _default(entry), entry["description"]))
+    for name, entry in settings.schema().items():
+        kind = entry["type"] + (", secret" if name == settings.SECRET_KEY else "")
+        if settings.PROVIDER_KEYS.get(name, "") == provider:
+            rows.append((f"`{name}`", kind, _default(entry), entry["description"]))
     return _table(["key", "type", "default", "meaning"], rows)
+
+
+def keys() -> str:
+    """Every key of a stack's configuration, from Pulumi.yaml, by the provider that it is for."""
+    return "\n".join(f"{title}\n\n{_of(provider)}" for provider, title in GROUPS.items())
+
+
+def _stack(name: str) -> dict[str, Any]:
+    """The whole configuration of a stack: what its file says, and the defaults of the rest."""
+    given: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
+    found = {key: given.get(f"flink:{key}", entry["default"]) for key, entry in settings.schema().items()}
+    # `pulumi config set` writes every value as a text
+    return {key: yaml.safe_load(value) if isinstance(value, str) and value else value for key, value in found.items()}
+
+
+def stacks() -> str:
+    """What the two stacks on AWS differ in."""
+    dev, prod = _stack("dev"), _stack("prod")
+    rows = [
+        (f"`{key}`", *(_default({"default": stack[key]}) for stack in (dev, prod)))
+        for key in dev
+        if dev[key] != prod[key] and key not in YOURS
+    ]
+    return _table(["key", "`dev`", "`prod`"], rows)
 
 
 def port_table() -> str:
@@ -67,6 +102,7 @@ def timings() -> str:
 
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "configuration keys": (ROOT / "README.md", keys),
+    "stacks": (ROOT / "docs" / "aws.md", stacks),
     "timings": (ROOT / "docs" / "operations.md", timings),
     "ports": (ROOT / "docs" / "ports.md", port_table),
 }

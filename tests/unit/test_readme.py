@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from components import ports
+from components.aws import subnets
 from components.existing import inventory
 from components.flink import failover
 from docs import keys
 from lab import __main__ as lab_commands
+from tests.unit.program import Recorded
+from tests.unit.test_aws_program import SIZES, run
 
 ROOT = keys.ROOT
 README = ROOT / "README.md"
@@ -77,6 +80,49 @@ def test_the_picture_has_the_ports_of_the_table() -> None:
     picture = (ROOT / "docs/images/cluster.svg").read_text()
     shown = {int(number) for number in re.findall(r'class="port">(\d+)<', picture)}
     assert shown == {port.number for port in ports.TABLE}
+
+
+def test_the_picture_of_the_network_has_the_ports_and_subnets_that_it_has() -> None:
+    picture = (ROOT / "docs/images/aws.svg").read_text()
+    shown = {int(number) for number in re.findall(r'class="port">(\d+)<', picture)}
+    assert shown == {port.number for port in ports.TABLE if ports.OPERATORS in port.clients}
+    drawn = re.findall(r"(?:public|private) ([\d./]+)<", picture)
+    plan = subnets.plan("10.0.0.0/16")
+    assert drawn == [str(subnet) for subnet in (*plan.private, *plan.public)]
+
+
+def counts(found: dict[str, Recorded]) -> dict[str, int]:
+    """How many there are of what docs/aws.md has in its table."""
+
+    def of(suffix: str) -> list[Recorded]:
+        return [entry for entry in found.values() if entry.type.endswith(suffix)]
+
+    machines = of(":Instance")
+    return {
+        "EC2 instances": len(machines),
+        "public IPv4 addresses": sum(it.inputs["associatePublicIpAddress"] for it in machines) + len(of(":Eip")),
+        "data volumes of ZooKeeper": len(of(":Volume")),
+        "NAT gateways": len(of(":NatGateway")),
+        "subnets": len(of(":Subnet")),
+        "security groups": len(of(":SecurityGroup")),
+        "names in Route 53": len(of(":Record")),
+        "SSH key pairs, in Pulumi's state only": len(of(":PrivateKey")),
+    }
+
+
+@pytest.mark.parametrize(("column", "stack"), [(0, "dev"), (1, "prod")])
+def test_what_is_created_on_aws_is_told(column: int, stack: str) -> None:
+    section = (ROOT / "docs/aws.md").read_text().partition("## What is created")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| (\d+) \| (\d+) \|$", section, re.MULTILINE)
+    assert {row[0]: int(row[1 + column]) for row in rows} == counts(run(stack))
+
+
+def test_the_quota_that_is_told_is_what_the_machines_have() -> None:
+    told = re.search(r"`dev` needs (\d+), `prod` (\d+)", " ".join((ROOT / "docs/aws.md").read_text().split()))
+    assert told
+    for stack, number in zip(("dev", "prod"), told.groups(), strict=True):
+        types = [it.inputs["instanceType"] for it in run(stack).values() if it.type.endswith(":Instance")]
+        assert int(number) == sum(SIZES[name][0] for name in types)
 
 
 def test_every_decision_is_listed() -> None:
