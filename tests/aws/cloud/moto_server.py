@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from tests.aws.cloud import corrections
+
 PUBLIC = "198.51.100.0/24"
 """TEST-NET-2 (RFC 5737): what instances have as public addresses."""
 DEBIAN = "136693071363"
@@ -102,6 +104,7 @@ def prepare(public: str, directory: Path) -> None:
     }
     _give_addresses(Addresses(public))
     _publish_parameters()
+    corrections.apply()
 
 
 def _give_addresses(addresses: Addresses) -> None:

@@ -1,0 +1,51 @@
+"""What moto does otherwise than AWS, as far as a stack of ours meets it. To be applied before a backend is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+IMAGE_GIB = 8
+"""Size of Debian's images; moto says 15 of any."""
+
+
+def apply() -> None:
+    """All of them, in this process."""
+    _image_size()
+    _conditions()
+
+
+def _image_size() -> None:
+    """A root volume may be as small as the image."""
+    from moto.ec2.models.amis import Ami
+
+    init, mappings = Ami.__init__, Ami.block_device_mappings.fget
+
+    def made(self: Any, *args: Any, **more: Any) -> None:
+        init(self, *args, **more)
+        self.ebs_snapshot.volume.size = IMAGE_GIB
+
+    def block_device_mappings(self: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = mappings(self)
+        found[0]["Ebs"]["VolumeSize"] = IMAGE_GIB
+        return found
+
+    Ami.__init__ = made
+    Ami.block_device_mappings = property(block_device_mappings)
+
+
+def _conditions() -> None:
+    """A statement of a bucket's policy says nothing of a request that does not meet its conditions, where moto would
+    refuse it. It is met by none here: our policy's is that the connection is not by TLS, and moto serves plain HTTP in
+    place of AWS's HTTPS.
+    """
+    from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+
+    ask = IAMPolicyStatement.is_action_permitted
+
+    def is_action_permitted(self: Any, *args: Any, **more: Any) -> PermissionResult:
+        conditions = self._statement.get("Condition", {})
+        if "aws:SecureTransport" in conditions.get("Bool", {}):
+            return PermissionResult.NEUTRAL
+        return ask(self, *args, **more)
+
+    IAMPolicyStatement.is_action_permitted = is_action_permitted
