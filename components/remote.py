@@ -59,7 +59,8 @@ def script_text(
     """The whole text for bash's stdin: values as quoted variables, files as heredocs, our library, the script.
 
     `uses` are further parts of the library. A sequence becomes a bash array. Everything happens in functions called by
-    the last line, so that a connection which breaks in the middle of the text runs nothing. Raises ValueError for a file that holds the end marker.
+    the last line, so that a connection which breaks in the middle of the text runs nothing. Raises ValueError for a
+    file that holds the end marker.
     """
     lines = [f"# host {host.name}, step {script}", "set -euo pipefail", f"host={host.name}", f"step={script}"]
     lines.append(f"owner={shlex.quote(f'{host.role} {host.name}')}")

@@ -27,6 +27,9 @@ DISK_KEYS = {
     Role.ZOOKEEPER: "zookeeperDiskGiB",
 }
 MOST = {Role.JOBMANAGER: 9, Role.TASKMANAGER: 1000, Role.ZOOKEEPER: 7}
+MOST_OPERATORS = 15
+"""Each is a rule for each of three ports on a JobManager, whose group has ten more:
+https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html."""
 KEYS = (
     *("owner", "ephemeral", "expires", "zones", "vpcCidr", "vpcId", "subnetIds", "privateSubnets", "natGateways"),
     *("bastion", "bastionType", "jobManagers", "zookeepers", *TYPE_KEYS.values(), *DISK_KEYS.values()),
@@ -38,7 +41,7 @@ KEYS = (
 _REGION = re.compile(r"^[a-z]{2}(-[a-z]+)+-\d$")
 _INSTANCE_TYPE = re.compile(r"^[a-z0-9-]+\.[a-z0-9-]+$")
 _ID = {"vpcId": re.compile(r"^vpc-[0-9a-f]{8,17}$"), "subnetIds": re.compile(r"^subnet-[0-9a-f]{8,17}$")}
-_KMS_KEY = re.compile(r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/\S+$")
+_KMS_KEY = re.compile(r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/\S+$")
 _TAG = re.compile(r"^[\w .:/=+@-]{1,256}$")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; no dots, since TLS certificates of S3
@@ -119,8 +122,15 @@ def load(
     problems: Problems,
 ) -> AwsSettings:
     """Settings from the configuration's values (`Pulumi.yaml` has the keys); what is wrong is added to `problems`."""
-    if not _REGION.match(region):
+    if _REGION.match(region):
+        problems.catch("aws:region", lambda: names.partition(region), None)
+    else:
         problems.add("aws:region", f"{region!r} is not a region: wanted one such as eu-central-1")
+    if len(operator_cidrs) > MOST_OPERATORS:
+        problems.add(
+            "operatorCidrs",
+            f"has {len(operator_cidrs)} networks: wanted {MOST_OPERATORS} or fewer, as AWS allows 60 rules a group",
+        )
     if not _TAG.match(values["owner"]):
         problems.add("owner", f"{values['owner']!r} cannot be a tag: wanted who answers for the stack, such as a team")
     problems.catch("the stack's name", lambda: names.domain(stack), "")
