@@ -38,6 +38,8 @@ class Size:
     (t3.medium: 3,840 of 4,096 MiB, where /proc/meminfo says 3,890)."""
     architecture: str
     """As Debian writes it: amd64 or arm64."""
+    nitro: bool
+    """Its volumes are found by their ids; on older machines they are not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class Change:
     """What `up` will do to the machines of a role that are there."""
 
     replaced: bool
-    """They have another type than they are to have, so one after the other is made anew."""
+    """They are of another type, or another market, than they are to be, so one after the other is made anew."""
     architecture: bool = False
     """The new ones have another architecture, so the image must be another one, too."""
 
@@ -129,6 +131,7 @@ def _as_size(found: aws.ec2.GetInstanceTypeResult) -> Size:
         cpus=found.default_vcpus,
         memory_mib=found.memory_size * 15 // 16,
         architecture="arm64" if arm else "amd64",
+        nitro=found.hypervisor == "nitro" or found.bare_metal,
     )
 
 
@@ -137,14 +140,19 @@ def _check_sizes(
 ) -> None:
     for role, key in TYPE_KEYS.items():
         size, needed = sizes.get(settings.groups[role].instance_type), needed_mib[role]
-        if size is None or size.memory_mib >= needed or not settings.groups[role].count:
+        if size is None or not settings.groups[role].count:
             continue
-        would_do = _larger(size, needed)
-        problems.add(
-            key,
-            f"{size.name} has {size.memory_mib} MiB for its system and a {role}, which needs {needed}: "
-            + (f"{would_do} would do" if would_do else "wanted a larger one"),
-        )
+        if role is Role.ZOOKEEPER and not size.nitro:
+            problems.add(
+                key, f"{size.name} is not of the Nitro kind, where a data volume is found: wanted one as t3.small"
+            )
+        if size.memory_mib < needed:
+            would_do = _larger(size, needed)
+            problems.add(
+                key,
+                f"{size.name} has {size.memory_mib} MiB for its system and a {role}, which needs {needed}: "
+                + (f"{would_do} would do" if would_do else "wanted a larger one"),
+            )
 
 
 def _larger(size: Size, needed: int) -> str | None:
@@ -215,13 +223,17 @@ def _there(labels: Labels, role: Role, **more: Sequence[str]) -> list[str]:
 
 
 def _change(role: Role, settings: AwsSettings, labels: Labels, sizes: Mapping[str, Size]) -> Change:
-    wanted = settings.groups[role].instance_type
-    there = _there(labels, role)
-    if not there or wanted not in sizes or len(_there(labels, role, instance_type=[wanted])) == len(there):
+    group = settings.groups[role]
+    there = len(_there(labels, role))
+    if not there or group.instance_type not in sizes:
         return Change(replaced=False)
-    as_aws_says = {"amd64": "x86_64"}.get(sizes[wanted].architecture, sizes[wanted].architecture)
-    fitting = _there(labels, role, architecture=[as_aws_says])
-    return Change(replaced=True, architecture=len(fitting) < len(there))
+    spot = len(_there(labels, role, instance_lifecycle=["spot"]))
+    same_market = spot == (there if group.spot else 0)
+    if same_market and len(_there(labels, role, instance_type=[group.instance_type])) == there:
+        return Change(replaced=False)
+    architecture = sizes[group.instance_type].architecture
+    fitting = _there(labels, role, architecture=[{"amd64": "x86_64"}.get(architecture, architecture)])
+    return Change(replaced=True, architecture=len(fitting) < there)
 
 
 def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str], problems: Problems) -> None:

@@ -90,7 +90,9 @@ def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_
         raise refused(stack, problems)
     for role, change in known.changes.items():
         if change.replaced:
-            pulumi.log.info(f"the machines of the {role}s get another instance type: one after the other is replaced")
+            pulumi.log.info(
+                f"the machines of the {role}s are of another kind than wanted: one after the other is replaced"
+            )
     if not settings.bucket:
         settings = replace(settings, bucket=bucket_name(PROJECT, stack, known.account, settings.region))
     return AwsSite(stack, SiteArgs(settings=settings, storage=storage, facts=known, labels=labels)).site

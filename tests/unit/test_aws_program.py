@@ -20,6 +20,7 @@ from tests.unit.program import Mocks, Recorded, entry
 
 ROOT = Path(__file__).parents[2]
 SIZES = {
+    "t2.medium": (2, 4096),
     "t3.micro": (2, 1024),
     "t3.small": (2, 2048),
     "t3.medium": (2, 4096),
@@ -48,6 +49,8 @@ class Aws(Mocks):
     zones: tuple[str, ...] = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
     running: Mapping[str, list[str]] = field(default_factory=dict)
     refuses: Mapping[str, str] = field(default_factory=dict)
+    spot: bool = False
+    """Whether all machines are spot instances."""
     spread: int = 1
     """Over how many zones the machines of each role are spread."""
 
@@ -80,6 +83,8 @@ class Aws(Mocks):
             "defaultVcpus": cpus,
             "memorySize": memory,
             "supportedArchitectures": [architecture],
+            "hypervisor": "xen" if name.startswith("t2") else "nitro",
+            "bareMetal": False,
         }
 
     def _instances(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +92,8 @@ class Aws(Mocks):
         found = self.running.get(filters["tag:role"][0], [])
         for kind in filters.get("instance-type", []):
             found = [name for name in found if name == kind]
+        if "instance-lifecycle" in filters:
+            found = [name for name in found if self.spot]
         for architecture in filters.get("architecture", []):
             found = [name for name in found if name.startswith("m7g") == (architecture == "arm64")]
         if "availability-zone" in filters and self.spread:
@@ -245,6 +252,15 @@ def test_machines_of_another_type_wait_for_each_other_and_nobody_waits_for_their
         assert order.index("Instance jm-1") < order.index("Command jm-0-service"), "their type is what it was"
 
 
+@pytest.mark.parametrize(("is_spot", "wanted"), [(False, True), (True, False)])
+def test_a_change_to_spot_or_back_is_one_machine_after_the_other(is_spot: bool, wanted: bool) -> None:
+    there = Aws(running={"taskmanager": ["m6i.large"] * 2}, spot=is_spot)
+    order = [
+        f"{step.type.rpartition(':')[2]} {step.name}" for step in run("dev", there, taskManagerSpot=wanted).values()
+    ]
+    assert order.index("Command tm-0-service") < order.index("Instance tm-1")
+
+
 def test_new_machines_wait_for_none() -> None:
     order = [f"{entry.type.rpartition(':')[2]} {entry.name}" for entry in run("dev", workers=4).values()]
     services = [place for place, name in enumerate(order) if name.endswith("-service")]
@@ -284,6 +300,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("dev", {"taskManagerType": "large"}, "taskManagerType: 'large' is not an instance type"),
     ("dev", {"jobManagerType": "t3.micro"},
      "jobManagerType: t3.micro has 960 MiB for its system and a jobmanager, which needs 1984: t3.medium would do"),
+    ("dev", {"zookeeperType": "t2.medium"}, "zookeeperType: t2.medium is not of the Nitro kind"),
     ("dev", {"zones": 4}, "zones: 4 is out of range: wanted 1 to 3"),
     ("dev", {"workers": 0}, "workers: 0 is out of range: wanted 1 to"),
     ("dev", {"jobManagers": 0}, "jobManagers: 0 is out of range"),
