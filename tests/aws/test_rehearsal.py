@@ -164,6 +164,7 @@ def test_one_worker_fewer_touches_no_other_machine(rehearsal: Rehearsal) -> None
 def test_destroy_leaves_nothing(rehearsal: Rehearsal, before: set[str]) -> None:
     rehearsal.destroy()
     assert everything(rehearsal.cloud.endpoint, rehearsal.cloud.region) == before
+    rehearsal.cloud.settle()
     wait_for("a lab without hosts", 60, lambda: not rehearsal.cloud.hosts)
     says(f"load {os.getloadavg()[0]:.1f}; seconds: " + ", ".join(f"{k} {v:.0f}" for k, v in rehearsal.took.items()))
 

@@ -11,6 +11,7 @@ IMAGE_GIB = 8
 def apply() -> None:
     """All of them, in this process."""
     _image_size()
+    _descriptions()
     _conditions()
 
 
@@ -31,6 +32,17 @@ def _image_size() -> None:
 
     Ami.__init__ = made
     Ami.block_device_mappings = property(block_device_mappings)
+
+
+def _descriptions() -> None:
+    """A rule about a group has its description, too: AWS keeps it, and a refresh would take it for drift."""
+    from moto.ec2.models.security_groups import SecurityGroupRule
+
+    def description(self: Any) -> str | None:
+        found: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
+        return found
+
+    SecurityGroupRule.description = property(description)
 
 
 def _conditions() -> None:
