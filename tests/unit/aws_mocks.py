@@ -81,6 +81,12 @@ class Registered:
     retain: bool
     after: frozenset[str]
     """Those that it waits for, directly: as in `found`."""
+    ignores: frozenset[str] = frozenset()
+    """Inputs whose change is not looked at."""
+    replaced_by: frozenset[str] = frozenset()
+    """Inputs whose change replaces it, whatever the provider would do."""
+    deleted_first: bool = False
+    """A replaced one goes before the new one comes."""
 
     @property
     def key(self) -> str:
@@ -106,6 +112,9 @@ class Recording(MockMonitor):
                 bool(request.protect),
                 bool(request.retainOnDelete),
                 frozenset(_key(urn) for urn in request.dependencies),
+                frozenset(request.ignoreChanges),
+                frozenset(request.replaceOnChanges),
+                bool(request.deleteBeforeReplace),
             )
             assert one.key not in self.found, f"{one.key} is registered twice"
             self.found[one.key] = one
