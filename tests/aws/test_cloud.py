@@ -13,6 +13,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,8 @@ class Site:
     group: str
 
     def client(self, service: str) -> Any:
-        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-        where = {"endpoint_url": self.cloud.endpoint, "region_name": self.cloud.region}
-        return boto3.client(service, **keys, **where, config=Config(proxies={}))  # type: ignore[call-overload]
+        session: Any = boto3.session.Session("testing", "testing", region_name=self.cloud.region)
+        return session.client(service, endpoint_url=self.cloud.endpoint, config=Config(proxies={}))
 
     @property
     def ec2(self) -> Any:
@@ -141,6 +141,9 @@ class Site:
         environment = {**os.environ, processes.MARK: f"{self.cloud.lab.id}/ssh"}
         return subprocess.run(argv, capture_output=True, text=True, timeout=60, env=environment, input="")
 
+    def lets_in(self, name: str) -> bool:
+        return self.try_ssh(name, "true").returncode == 0
+
     def ssh(self, name: str, command: str) -> str:
         done = self.try_ssh(name, command)
         assert done.returncode == 0, f"{name}: {command}: {done.stderr or done.stdout}"
@@ -173,8 +176,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             began = time.monotonic()
             it.launch("one", profile="profile")
             it.launch("two")
+            until(lambda: len(cloud.hosts) == 2)
             for name in ("one", "two"):
-                until(lambda name=name: len(cloud.hosts) == 2 and it.try_ssh(name, "true").returncode == 0)
+                until(partial(it.lets_in, name))
             print(f"two hosts let one in {time.monotonic() - began:.1f} s after they were asked for")
             yield it
         assert left_of(NAME) == []
@@ -277,19 +281,43 @@ def test_only_an_instance_with_a_profile_gets_credentials(site: Site) -> None:
     status, text = ask(site, "one", "meta-data/iam/security-credentials/writer")
     keys = json.loads(text)
     assert (status, keys["Code"]) == ("200", "Success")
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=site.cloud.endpoint,
-        region_name=site.cloud.region,
-        aws_access_key_id=keys["AccessKeyId"],
-        aws_secret_access_key=keys["SecretAccessKey"],
-        aws_session_token=keys["Token"],
-        config=Config(proxies={}, s3={"addressing_style": "path"}),
+    assert keys["Expiration"] > keys["LastUpdated"]
+
+
+def from_host(site: Site, method: str, path: str, keys: dict[str, str] | None = None) -> str:
+    """Status of a request to S3 that host `one` makes."""
+    sign = ""
+    if keys:
+        sign = f"--aws-sigv4 aws:amz:{site.cloud.region}:s3 --user {keys['AccessKeyId']}:{keys['SecretAccessKey']}"
+        sign += f" -H 'x-amz-security-token: {keys['Token']}'"
+    data = "--data-binary text -H 'content-type: text/plain'" if method == "PUT" else ""
+    return site.ssh(
+        "one", f"curl -s -o /dev/null -w '%{{http_code}}' -X {method} {data} {sign} {site.cloud.endpoint}{path}"
     )
+
+
+def test_a_host_may_do_in_s3_what_its_role_allows(site: Site) -> None:
+    s3 = site.client("s3")
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": site.cloud.region})
-    s3.put_object(Bucket="bucket", Key="key", Body=b"value")
-    assert s3.get_object(Bucket="bucket", Key="key")["Body"].read() == b"value"
-    assert site.ssh("one", f"curl -s -o /dev/null -w '%{{http_code}}' {site.cloud.endpoint}/bucket") != "000"
+    resource = ["arn:aws:s3:::bucket/own/*"]
+    allow = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": resource}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    site.client("iam").put_role_policy(RoleName="writer", PolicyName="own", PolicyDocument=policy)
+    keys = json.loads(ask(site, "one", "meta-data/iam/security-credentials/writer")[1])
+    assert from_host(site, "PUT", "/bucket/own/key", keys) == "200"
+    assert from_host(site, "GET", "/bucket/own/key", keys) == "200"
+    assert s3.get_object(Bucket="bucket", Key="own/key")["Body"].read() == b"text"
+    refused = [
+        ("PUT", "/bucket/other"),
+        ("GET", "/bucket/own/missing"),
+        ("DELETE", "/bucket/own/key"),
+        ("GET", "/bucket"),
+    ]
+    for method, path in refused:
+        assert from_host(site, method, path, keys) == "403", (method, path)
+    assert from_host(site, "GET", "/bucket/own/key") == "403"
+    assert from_host(site, "GET", "/bucket/own/key", {**keys, "Token": "another"}) == "403"
+    assert from_host(site, "GET", "/moto-api/data.json") == "403"
 
 
 def listen(site: Site, name: str, port: int) -> None:

@@ -3,14 +3,16 @@
 `python -m tests.aws.cloud.moto_server --host ADDRESS --port PORT [--public CIDR]`
 
 What it has beyond moto: Debian's images and the parameters that name them, addresses that are unique and documented as
-nobody's, a lock around everything but S3's objects, and `GET /lab/changes?after=N`, which answers when somebody has
-asked for anything since.
+nobody's, a lock around everything but S3, rights of hosts that go no further than their role's policies (`access`), and
+`GET /lab/changes?after=N`, which answers when somebody has asked for anything since.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import html
+import io
 import ipaddress
 import json
 import logging
@@ -18,12 +20,12 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from tests.aws.cloud import corrections
+from tests.aws.cloud import access, corrections
 
 PUBLIC = "198.51.100.0/24"
 """TEST-NET-2 (RFC 5737): what instances have as public addresses."""
@@ -175,18 +177,25 @@ WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Application:
-    """What stands before moto: one request at a time, and a count of those that may have changed something."""
+    """What stands before moto: one request at a time, and a count of those that may have changed something.
 
-    def __init__(self, moto: WSGI) -> None:
+    Who asks from one of the addresses `operators` may do anything. Others are hosts, which may use S3 as far as that
+    role allows whose credentials the metadata service has given them.
+    """
+
+    def __init__(self, moto: WSGI, operators: frozenset[str]) -> None:
         self._moto = moto
+        self._operators = operators
         self._changes = Changes()
         self._one = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
+        if environ["REMOTE_ADDR"] not in self._operators:
+            return self._answer_host(environ, start_response)
         if environ["PATH_INFO"] == "/lab/changes":
-            return self._answer(environ, start_response)
-        if "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", ""):
+            return self._answer_watcher(environ, start_response)
+        if _is_s3(environ):
             return self._moto(environ, start_response)  # bodies may be large, and moto does these side by side
         try:
             with self._one:
@@ -195,12 +204,72 @@ class Application:
             if WATCHER not in environ.get("HTTP_USER_AGENT", ""):
                 self._changes.add()
 
-    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _answer_watcher(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         asked = {key: values[0] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         timeout = min(float(asked.get("timeout", "0")), _WAIT_SECONDS)
         number = self._changes.after(int(asked.get("after", "-1")), timeout)
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [str(number).encode()]
+
+    def _answer_host(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        method, path, query = environ["REQUEST_METHOD"], _path(environ), environ.get("QUERY_STRING", "")
+        key = access.access_key(environ.get("HTTP_AUTHORIZATION", ""))
+        if not _is_s3(environ) or not key:
+            return _refuse(environ, start_response, "AccessDenied", "a host may use S3 only, and only signed")
+        policies = access.policies_of(key, environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
+        if policies is None:
+            return _refuse(environ, start_response, "InvalidAccessKeyId", "not of this cloud, or expired")
+        try:
+            headers = {"x-amz-copy-source": environ.get("HTTP_X_AMZ_COPY_SOURCE", "")}
+            asked = access.asked_for(method, path, query, headers, _body(environ))
+        except access.Unknown as unknown:
+            return _refuse(environ, start_response, "AccessDenied", str(unknown))
+        for each in asked:
+            if not access.permitted(policies, each):
+                return _refuse(environ, start_response, "AccessDenied", f"{each.action} of {each.resource}")
+        missing = access.listing_of(path)
+        if missing is None or access.permitted(policies, missing):
+            return self._moto(environ, start_response)
+        return self._hide_missing(environ, start_response, missing)
+
+    def _hide_missing(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], missing: access.Asked
+    ) -> Iterable[bytes]:
+        """Answer 403 in place of 404, as S3 does to those who may not list."""
+        said: list[Any] = []
+        body = b"".join(self._moto(environ, lambda *told: said.append(told)))
+        if said[-1][0].startswith("404"):
+            return _refuse(environ, start_response, "AccessDenied", f"{missing.action} of {missing.context}")
+        start_response(*said[-1])
+        return [body]
+
+
+def _is_s3(environ: Mapping[str, Any]) -> bool:
+    return "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "")
+
+
+def _path(environ: Mapping[str, Any]) -> str:
+    """The path as UTF-8; WSGI has its bytes as Latin-1 (PEP 3333)."""
+    text: str = environ["PATH_INFO"]
+    return text.encode("latin-1").decode(errors="replace")
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    """The body of a request that names objects in it, which moto can read again; empty for all others."""
+    if environ["REQUEST_METHOD"] != "POST" or "delete" not in parse_qs(environ["QUERY_STRING"], keep_blank_values=True):
+        return b""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _refuse(environ: Mapping[str, Any], start_response: Callable[..., Any], code: str, why: str) -> Iterable[bytes]:
+    """S3's answer to who may not; the log says why."""
+    print(f"refused {environ['REMOTE_ADDR']} {environ['REQUEST_METHOD']} {environ['PATH_INFO']}: {why}", flush=True)
+    start_response("403 Forbidden", [("Content-Type", "application/xml")])
+    if environ["REQUEST_METHOD"] == "HEAD":
+        return []
+    return [f"<Error><Code>{code}</Code><Message>{html.escape(why)}</Message></Error>".encode()]
 
 
 def main(argv: list[str]) -> None:
@@ -216,7 +285,7 @@ def main(argv: list[str]) -> None:
     from werkzeug.serving import run_simple
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    application = Application(DomainDispatcherApplication(create_backend_app))
+    application = Application(DomainDispatcherApplication(create_backend_app), frozenset({"127.0.0.1", args.host}))
     run_simple(args.host, args.port, application, threaded=True, request_handler=MotoRequestHandler)
 
 

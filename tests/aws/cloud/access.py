@@ -1,0 +1,168 @@
+"""What hosts may do with moto's S3: what their role's policies allow, which moto itself does not ask about.
+
+Only as much of IAM as S3 needs here: statements with actions, resources and conditions on the prefix of a listing. What
+is not understood allows nothing. Signatures are not checked; keys, session tokens and their expiry are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import parse_qs, unquote
+from xml.etree import ElementTree
+
+LISTING = frozenset(
+    {
+        *("continuation-token", "delimiter", "encoding-type", "fetch-owner", "list-type", "marker", "max-keys"),
+        *("optional-object-attributes", "prefix", "start-after"),
+    }
+)
+"""Options of ListObjects and ListObjectsV2."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One thing that a request asks for: an action, of what, and what conditions can be about."""
+
+    action: str
+    resource: str
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+class Unknown(Exception):
+    """A request of which it is not known what it asks for."""
+
+
+def matches(value: str, pattern: str) -> bool:
+    """Whether a value is what a pattern with * and ? stands for (brackets are themselves)."""
+    return fnmatchcase(value, pattern.replace("[", "[[]"))
+
+
+def permitted(policies: Iterable[Mapping[str, Any]], asked: Asked) -> bool:
+    """Whether a statement allows what is asked, and none denies it."""
+    effects = {
+        statement["Effect"]
+        for policy in policies
+        for statement in _list(policy.get("Statement"))
+        if _applies(statement, asked)
+    }
+    return effects == {"Allow"}
+
+
+def _applies(statement: Mapping[str, Any], asked: Asked) -> bool:
+    actions = [action.lower() for action in _list(statement.get("Action"))]
+    return (
+        any(matches(asked.action.lower(), action) for action in actions)
+        and any(matches(asked.resource, resource) for resource in _list(statement.get("Resource")))
+        and all(
+            _holds(operator, key, _list(wanted), asked.context)
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, wanted in keys.items()
+        )
+    )
+
+
+def _holds(operator: str, key: str, wanted: list[str], context: Mapping[str, str]) -> bool:
+    if key not in context or operator not in ("StringEquals", "StringLike"):
+        return False
+    if operator == "StringEquals":
+        return context[key] in wanted
+    return any(matches(context[key], each) for each in wanted)
+
+
+def listing_of(key_path: str) -> Asked | None:
+    """What one has to be allowed to be told that an object is not there, rather than that it is none of one's business.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions".
+    """
+    bucket, _, key = key_path.lstrip("/").partition("/")
+    return Asked("s3:ListBucket", f"arn:aws:s3:::{bucket}", {"s3:prefix": key}) if key else None
+
+
+def _list(value: Any) -> list[Any]:
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def asked_for(method: str, path: str, query: str, headers: Mapping[str, str], body: bytes = b"") -> list[Asked]:
+    """What a path-style request of S3 asks for; `Unknown` for what no host has any reason to ask.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+    """
+    bucket, _, key = path.lstrip("/").partition("/")
+    options = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
+    if not bucket:
+        raise Unknown(f"{method} /")
+    if not key:
+        return _of_bucket(method, f"arn:aws:s3:::{bucket}", options, body)
+    asked = [Asked(f"s3:{_of_object(method, options)}", f"arn:aws:s3:::{bucket}/{key}")]
+    if method == "PUT" and (source := headers.get("x-amz-copy-source")):
+        asked.append(Asked("s3:GetObject", f"arn:aws:s3:::{unquote(source).lstrip('/')}"))
+    return asked
+
+
+def _of_bucket(method: str, bucket: str, options: Mapping[str, str], body: bytes) -> list[Asked]:
+    if method == "POST" and "delete" in options:
+        keys = [each.text or "" for each in ElementTree.fromstring(body).iter() if each.tag.endswith("Key")]
+        return [Asked("s3:DeleteObject", f"{bucket}/{key}") for key in keys]
+    if method == "GET" and "location" in options:
+        return [Asked("s3:GetBucketLocation", bucket)]
+    if method == "GET" and "uploads" in options:
+        return [Asked("s3:ListBucketMultipartUploads", bucket)]
+    if method == "HEAD" or (method == "GET" and options.keys() <= LISTING):
+        return [Asked("s3:ListBucket", bucket, {"s3:prefix": options.get("prefix", "")})]
+    raise Unknown(f"{method} of a bucket with {sorted(options)}")
+
+
+def _of_object(method: str, options: Mapping[str, str]) -> str:
+    upload, parts = "uploadId" in options, "partNumber" in options
+    known = {
+        ("GET", False): "GetObject",
+        ("HEAD", False): "GetObject",
+        ("GET", True): "ListMultipartUploadParts",
+        ("PUT", False): "PutObject",
+        ("POST", True): "PutObject",
+        ("DELETE", True): "AbortMultipartUpload",
+        ("DELETE", False): "DeleteObject",
+    }
+    plain = options.keys() <= {"uploadId", "partNumber", "x-id", "versionId"}
+    if method == "POST" and options.keys() == {"uploads"}:
+        return "PutObject"
+    if method == "PUT" and upload and parts and plain:
+        return "PutObject"
+    if not plain or (method, upload) not in known:
+        raise Unknown(f"{method} of an object with {sorted(options)}")
+    return known[method, upload]
+
+
+def access_key(authorization: str) -> str:
+    """The access key that a request was signed with; empty if it was not."""
+    found = re.search(r"Credential=([^/,\s]+)/", authorization)
+    return found[1] if found else ""
+
+
+def policies_of(key: str, token: str) -> list[Mapping[str, Any]] | None:
+    """Policies of the role that moto has given these credentials for; None if it has not, or they have expired."""
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.core.utils import utcnow
+    from moto.iam.models import iam_backends
+    from moto.sts.models import sts_backends
+
+    for partition, backend in list(sts_backends[DEFAULT_ACCOUNT_ID].items()):
+        for role in list(backend.assumed_roles):
+            if role.access_key_id == key and role.session_token == token:
+                if role.expiration.replace(tzinfo=None) < utcnow().replace(tzinfo=None):
+                    return None
+                iam, name = iam_backends[DEFAULT_ACCOUNT_ID][partition], role.role_arn.split("/")[-1]
+                texts = [iam.get_role_policy(name, each)[1] for each in iam.list_role_policies(name)]
+                texts += [_document(each) for each in iam.list_attached_role_policies(name)[0]]
+                return [json.loads(text) if isinstance(text, str) else text for text in texts]
+    return None
+
+
+def _document(policy: Any) -> Any:
+    """What a managed policy says in the version that holds."""
+    return next(each.document for each in policy.versions if each.version_id == policy.default_version_id)
