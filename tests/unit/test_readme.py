@@ -106,7 +106,7 @@ def counts(found: dict[str, Recorded]) -> dict[str, int]:
         "subnets": len(of(":Subnet")),
         "security groups": len(of(":SecurityGroup")),
         "names in Route 53": len(of(":Record")),
-        "SSH key pairs, in Pulumi's state only": len(of(":PrivateKey")),
+        "SSH key pairs, made by Pulumi": len(of(":PrivateKey")),
     }
 
 
