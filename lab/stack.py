@@ -335,7 +335,7 @@ class Stack:
         except auto.CommandError as error:
             # Without a word from the program it is the engine itself that refuses, and says why on its stderr
             said = "\n".join(steps.found.diagnostics) or str(error).rpartition("stderr: ")[2].strip()
-            raise LabError(f"pulumi failed for stack {self.name}:\n{said}") from error
+            raise LabError(f"pulumi failed for stack {self.name}:\n{said}") from None
 
 
 class LabStack(Stack):

@@ -12,6 +12,7 @@ def apply() -> None:
     """All of them, in this process."""
     _image_size()
     _descriptions()
+    _spot_filter()
     _conditions()
 
 
@@ -43,6 +44,13 @@ def _descriptions() -> None:
         return found
 
     SecurityGroupRule.description = property(description)
+
+
+def _spot_filter() -> None:
+    """Instances can be asked for by `instance-lifecycle`."""
+    from moto.ec2.utils import filter_dict_attribute_mapping
+
+    filter_dict_attribute_mapping["instance-lifecycle"] = "lifecycle"
 
 
 def _conditions() -> None:
