@@ -104,6 +104,20 @@ def test_missing_credentials_are_one_clear_error(monkeypatch: pytest.MonkeyPatch
     assert "No valid credential sources found" in failure(error)
 
 
+def test_a_profile_gives_the_credentials(monkeypatch: pytest.MonkeyPatch, cloud: Moto, tmp_path: Any) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "credentials").write_text("[flink]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    config = {name: value for name, value in cloud.config().items() if not name.endswith("Key")}
+    with plugin(AwsProvider, AwsClient) as client:
+        client.configure({**config, "profile": "flink"})
+        with pytest.raises(grpc.RpcError) as error:
+            client.configure({**config, "profile": "other"})
+    assert failure(error).startswith("unable to validate AWS credentials. Details: The config profile (other)")
+
+
 def test_an_unknown_region_is_refused(cloud: Moto) -> None:
     with plugin(AwsProvider, AwsClient) as client, pytest.raises(grpc.RpcError) as error:
         client.configure({**cloud.config(), "region": "eu-central-9"})
@@ -376,6 +390,10 @@ def test_what_moto_takes_and_aws_does_not_is_refused(aws: AwsClient, image: str)
     zone = {"vpcId": vpc, "cidrBlock": "10.20.9.0/24", "availabilityZone": "eu-central-1z"}
     assert "availabilityZone" in refused(aws, SUBNET, zone)
     assert "NotFound" in refused(aws, NAT, {"subnetId": subnet, "allocationId": "eipalloc-0"})
+    other, _ = aws.make(VPC, {"cidrBlock": "10.70.0.0/16"})
+    group, _ = aws.make(GROUP, {"vpcId": other})
+    assert "different networks" in refused(aws, INSTANCE, machine(image, subnet, vpcSecurityGroupIds=[group]))
+    aws.make(GATEWAY, {"vpcId": vpc})
     service = {"vpcId": vpc, "serviceName": "com.amazonaws.eu-central-1.s4"}
     assert "InvalidServiceName" in refused(aws, ENDPOINT, service)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,18 @@ from tests.aws.aws_client import Moto, moto
 from tests.aws.plugin.install import install_plugins
 from tests.engine_stack import EngineStack
 
+REPOSITORY = Path(__file__).parents[2]
+BROKEN_PLUGIN = """
+from lab.plugin.serve import main
+from tests.aws.plugin import aws_provider, ec2_instances, resource
+
+def broken(self, id, aws):
+    raise resource.Refused("it broke")
+
+ec2_instances.Instance._until_running = broken
+main(aws_provider.AwsProvider)
+"""
+"""The plugin, with machines that never run."""
 COUNT = 8
 """Resources of the program below, the stack included."""
 
@@ -149,6 +162,26 @@ def test_what_aws_refuses_fails_the_update_by_its_name(stack: EngineStack, cloud
     assert "InvalidSubnet.Conflict" in str(error.value)
     stack.destroy()
     assert [vpc for vpc in cloud.client("ec2").describe_vpcs()["Vpcs"] if not vpc["IsDefault"]] == []
+
+
+def test_a_machine_that_does_not_come_up_is_in_the_state(
+    stack: EngineStack, cloud: Moto, wanted: Wanted, tmp_path: Path
+) -> None:
+    """It is there and costs money: the engine has to know of it, or nobody would remove it."""
+    broken = tmp_path / "broken.py"
+    broken.write_text(BROKEN_PLUGIN)
+    executable = tmp_path / "bin" / "pulumi-resource-aws"
+    executable.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} {broken} "$@"\n')
+    with pytest.raises(automation.CommandError, match="it broke"):
+        stack.up(program(wanted))
+    [id] = machines(cloud)
+    state = stack.state()["worker-0"]
+    assert state["id"] == id
+    assert "it broke" in state["initErrors"][0]
+    install_plugins(executable.parent)
+    assert stack.up(program(wanted)).outputs["id"].value == id
+    stack.destroy()
+    assert machines(cloud) == {}
 
 
 def test_a_misspelt_nested_input_stops_the_run_before_anything_is_made(stack: EngineStack, cloud: Moto) -> None:

@@ -14,7 +14,7 @@ from lab.plugin.values import Object
 from tests.aws.plugin.resource import Refused
 
 if TYPE_CHECKING:
-    from botocore.model import OperationModel, Shape
+    from botocore.model import OperationModel
 
 # boto3 and botocore are imported where they are first needed: the plugin answers the engine 0.3 s sooner.
 
@@ -98,7 +98,9 @@ class Session:
         import boto3
 
         access = self._access
-        return boto3.Session(access.access_key, access.secret_key, access.token, self.region, access.profile)
+        return boto3.Session(
+            access.access_key, access.secret_key, access.token, self.region, profile_name=access.profile
+        )
 
     def _partition_or_default(self) -> str:
         from botocore.exceptions import UnknownRegionError
@@ -167,7 +169,7 @@ def _refusal(path: str, value: str, allowed: list[str]) -> str:
     return f"InvalidParameterValue: Invalid value '{value}' for {path}: one of {shown}"
 
 
-def _outside(shape: Shape, value: Any, path: str) -> Iterator[tuple[str, str, list[str]]]:
+def _outside(shape: Any, value: Any, path: str) -> Iterator[tuple[str, str, list[str]]]:
     """The values that are none of their enumeration, with where they are and what they could be."""
     kind = shape.type_name
     if kind == "structure" and isinstance(value, dict):

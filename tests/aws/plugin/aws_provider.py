@@ -60,9 +60,9 @@ class AwsProvider(Provider):
 
 def _problem(session: Session, plain: dict[str, object]) -> str:
     """Why nothing will work with this configuration; empty if it will."""
-    if not plain.get("skipRegionValidation") and not session.knows_region():
-        return f"Invalid AWS Region: {session.region}. {config.NO_REGION}"
     try:
+        if not plain.get("skipRegionValidation") and not session.knows_region():
+            return f"Invalid AWS Region: {session.region}. {config.NO_REGION}"
         if not session.has_credentials():
             return config.NO_CREDENTIALS
         if not plain.get("skipCredentialsValidation"):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from lab.plugin.schema import Failure
 from lab.plugin.values import Object, Value
 from tests.aws.plugin import tags
-from tests.aws.plugin.resource import Aws, Failure, Refused, Resource, is_unknown
+from tests.aws.plugin.aws import describe
+from tests.aws.plugin.resource import Aws, HalfMade, Refused, Resource, is_unknown
 
 IN_USE_SECONDS = 120
 """For what still uses a thing to be deleted to go away; the official plugin waits longer."""
@@ -109,6 +112,15 @@ def until_unused(aws: Aws, what: str, is_unused: Callable[[], bool]) -> None:
         aws.until(f"{what} to be unused", lambda: is_unused() or None, IN_USE_SECONDS)
     except Refused as error:
         raise Refused(f"{error}: api error DependencyViolation: {what} has a dependent object") from None
+
+
+@contextmanager
+def made(id: str) -> Iterator[None]:
+    """For the steps after the call that made the thing: if one fails, the thing is there, and the state has to know."""
+    try:
+        yield
+    except Exception as error:
+        raise HalfMade(describe(error) or str(error), id, {}) from error
 
 
 def one(items: list[Any]) -> Any | None:

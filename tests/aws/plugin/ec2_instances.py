@@ -6,11 +6,12 @@ import base64
 import re
 from typing import Any
 
+from lab.plugin.schema import Failure
 from lab.plugin.values import Object, Value
 from tests.aws.plugin import tags
-from tests.aws.plugin.ec2 import Ec2Resource, arn, given, one, tags_of, update_tags, whole
+from tests.aws.plugin.ec2 import Ec2Resource, arn, given, made, one, tags_of, update_tags, whole
 from tests.aws.plugin.ec2_volumes import VOLUME_TYPES
-from tests.aws.plugin.resource import Aws, Failure, HalfMade, Refused, Resource, failures_of_choice, is_unknown
+from tests.aws.plugin.resource import Aws, Refused, Resource, failures_of_choice, is_unknown
 
 _USER_DATA_BYTES = 16384
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""
@@ -103,18 +104,16 @@ class Instance(Ec2Resource):
         image = _image(inputs["ami"], aws)
         _refuse_type(inputs["instanceType"], image, aws)
         _refuse_root(inputs, image)
+        _refuse_groups(inputs, aws)
         instance = client.run_instances(**_request(inputs, image), MinCount=1, MaxCount=1)["Instances"][0]
         id = str(instance["InstanceId"])
-        try:
+        with made(id):  # It costs money.
             self._until_running(id, aws)
             if inputs.get("disableApiTermination"):
                 client.modify_instance_attribute(InstanceId=id, DisableApiTermination={"Value": True})
             if inputs.get("sourceDestCheck") is False:
                 client.modify_instance_attribute(InstanceId=id, SourceDestCheck={"Value": False})
             return id, self.found(id, inputs, aws)
-        except Exception as error:
-            # It is there and costs money: it has to get into the state.
-            raise HalfMade(f"waiting for EC2 Instance ({id}): {error}", id, {}) from error
 
     def _until_running(self, id: str, aws: Aws) -> None:
         def running() -> bool | None:
@@ -153,6 +152,7 @@ class Instance(Ec2Resource):
         """Change what can be changed; the type and user data while it is stopped."""
         client = aws.client("ec2")
         if set(old.get("vpcSecurityGroupIds") or []) != set(groups := new.get("vpcSecurityGroupIds") or []):
+            _refuse_groups(new, aws)
             client.modify_instance_attribute(InstanceId=id, Groups=groups)
         for name in ("disableApiTermination", "disableApiStop", "sourceDestCheck"):
             if name in new and new[name] != old.get(name):
@@ -259,6 +259,21 @@ def _refuse_root(inputs: Object, image: Any) -> None:
             raise Refused(
                 f"operation error EC2: RunInstances, api error InvalidBlockDeviceMapping: Volume of size {size:g}GB is "
                 f"smaller than snapshot '{mapping['Ebs'].get('SnapshotId')}', expect size >= {smallest}GB"
+            )
+
+
+def _refuse_groups(inputs: Object, aws: Aws) -> None:
+    """Refuse groups that AWS has not, by its own error, or that are of another network than the subnet."""
+    groups, subnet = inputs.get("vpcSecurityGroupIds"), inputs.get("subnetId")
+    if not groups or not subnet:
+        return
+    client = aws.client("ec2")
+    [vpc] = {found["VpcId"] for found in client.describe_subnets(SubnetIds=[subnet])["Subnets"]}
+    for group in client.describe_security_groups(GroupIds=groups)["SecurityGroups"]:
+        if group["VpcId"] != vpc:
+            raise Refused(
+                "operation error EC2: RunInstances, api error InvalidParameter: Security group "
+                f"{group['GroupId']} and subnet {subnet} belong to different networks."
             )
 
 

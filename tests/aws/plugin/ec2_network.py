@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from lab.plugin.schema import Failure
 from lab.plugin.values import Object
 from tests.aws.plugin.aws import is_gone
 from tests.aws.plugin.ec2 import (
     Ec2Resource,
     arn,
     given,
+    made,
     network_failure,
     one,
     specification,
@@ -15,7 +17,7 @@ from tests.aws.plugin.ec2 import (
     until_unused,
     when_unused,
 )
-from tests.aws.plugin.resource import Aws, Failure, Refused, Resource, failures_of_choice
+from tests.aws.plugin.resource import Aws, Refused, Resource, failures_of_choice
 
 
 class Vpc(Ec2Resource):
@@ -50,9 +52,10 @@ class Vpc(Ec2Resource):
             TagSpecifications=specification("vpc", inputs),
         )["Vpc"]
         id = vpc["VpcId"]
-        aws.until(f"{id} to be available", lambda: self._available(id, aws))
-        self.modify(id, {"enableDnsSupport": True, "enableDnsHostnames": False}, inputs, aws)
-        return id, self.found(id, inputs, aws)
+        with made(id):
+            aws.until(f"{id} to be available", lambda: self._available(id, aws))
+            self.modify(id, {"enableDnsSupport": True, "enableDnsHostnames": False}, inputs, aws)
+            return id, self.found(id, inputs, aws)
 
     def _available(self, id: str, aws: Aws) -> bool | None:
         [vpc] = aws.client("ec2").describe_vpcs(VpcIds=[id])["Vpcs"]
@@ -126,8 +129,9 @@ class Subnet(Ec2Resource):
             **given(AvailabilityZone=inputs.get("availabilityZone")),
         )["Subnet"]
         id = subnet["SubnetId"]
-        self.modify(id, {"mapPublicIpOnLaunch": False}, inputs, aws)
-        return id, self.found(id, inputs, aws)
+        with made(id):
+            self.modify(id, {"mapPublicIpOnLaunch": False}, inputs, aws)
+            return id, self.found(id, inputs, aws)
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
         """The subnet."""
@@ -170,11 +174,14 @@ class InternetGateway(Ec2Resource):
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
         """Create and attach it."""
+        if inputs.get("vpcId"):
+            self._refuse_second(inputs["vpcId"], aws)
         specifications = specification("internet-gateway", inputs)
         gateway = aws.client("ec2").create_internet_gateway(TagSpecifications=specifications)["InternetGateway"]
         id = gateway["InternetGatewayId"]
-        self.modify(id, {}, inputs, aws)
-        return id, self.found(id, inputs, aws)
+        with made(id):
+            self.modify(id, {}, inputs, aws)
+            return id, self.found(id, inputs, aws)
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
         """The gateway and its network."""
@@ -195,6 +202,15 @@ class InternetGateway(Ec2Resource):
             self._detach(id, before, aws)
         if after and before != after:
             aws.client("ec2").attach_internet_gateway(InternetGatewayId=id, VpcId=after)
+
+    def _refuse_second(self, vpc: str, aws: Aws) -> None:
+        """A network has one at most; moto takes more."""
+        of_vpc = [{"Name": "attachment.vpc-id", "Values": [vpc]}]
+        for other in aws.client("ec2").describe_internet_gateways(Filters=of_vpc)["InternetGateways"]:
+            raise Refused(
+                "operation error EC2: AttachInternetGateway, api error Resource.AlreadyAssociated: resource "
+                f"{other['InternetGatewayId']} is already attached to network {vpc}"
+            )
 
     def _detach(self, id: str, vpc: str, aws: Aws) -> None:
         client = aws.client("ec2")

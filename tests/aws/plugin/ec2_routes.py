@@ -5,9 +5,20 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+from lab.plugin.schema import Failure
 from lab.plugin.values import Object
-from tests.aws.plugin.ec2 import Ec2Resource, arn, given, network_failure, one, specification, tags_of, when_unused
-from tests.aws.plugin.resource import Aws, Failure, Refused, Resource, failures_of_choice
+from tests.aws.plugin.ec2 import (
+    Ec2Resource,
+    arn,
+    given,
+    made,
+    network_failure,
+    one,
+    specification,
+    tags_of,
+    when_unused,
+)
+from tests.aws.plugin.resource import Aws, Refused, Resource, failures_of_choice
 
 _TARGETS = {"gatewayId": "GatewayId", "natGatewayId": "NatGatewayId"}
 
@@ -249,8 +260,9 @@ class NatGateway(Ec2Resource):
             **given(AllocationId=inputs.get("allocationId")),
         )["NatGateway"]
         id = gateway["NatGatewayId"]
-        aws.until(f"{id} to be available", lambda: self._is_available(id, aws) or None)
-        return id, self.found(id, inputs, aws)
+        with made(id):
+            aws.until(f"{id} to be available", lambda: self._is_available(id, aws) or None)
+            return id, self.found(id, inputs, aws)
 
     def _is_available(self, id: str, aws: Aws) -> bool:
         gateway = _nat_gateway(id, aws)

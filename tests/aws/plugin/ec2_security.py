@@ -6,9 +6,21 @@ import ipaddress
 import re
 from typing import Any, ClassVar
 
+from lab.plugin.schema import Failure
 from lab.plugin.values import Object
-from tests.aws.plugin.ec2 import Ec2Resource, arn, given, one, specification, tags_of, until_unused, update_tags, whole
-from tests.aws.plugin.resource import Aws, Failure, Refused, Resource, is_unknown
+from tests.aws.plugin.ec2 import (
+    Ec2Resource,
+    arn,
+    given,
+    made,
+    one,
+    specification,
+    tags_of,
+    until_unused,
+    update_tags,
+    whole,
+)
+from tests.aws.plugin.resource import Aws, Refused, Resource, is_unknown
 
 _TEXT = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html"""
@@ -46,10 +58,10 @@ class SecurityGroup(Ec2Resource):
             TagSpecifications=specification("security-group", inputs),
             **given(VpcId=inputs.get("vpcId")),
         )["GroupId"]
-        group = self._group(id, aws)
-        if group["IpPermissionsEgress"]:
-            client.revoke_security_group_egress(GroupId=id, IpPermissions=group["IpPermissionsEgress"])
-        return id, self.found(id, inputs, aws)
+        with made(id):
+            if everything := self._group(id, aws)["IpPermissionsEgress"]:
+                client.revoke_security_group_egress(GroupId=id, IpPermissions=everything)
+            return id, self.found(id, inputs, aws)
 
     def _group(self, id: str, aws: Aws) -> Any:
         [group] = aws.client("ec2").describe_security_groups(GroupIds=[id])["SecurityGroups"]

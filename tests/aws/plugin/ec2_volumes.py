@@ -5,9 +5,10 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+from lab.plugin.schema import Failure
 from lab.plugin.values import Object
-from tests.aws.plugin.ec2 import Ec2Resource, arn, given, one, specification, tags_of, whole
-from tests.aws.plugin.resource import Aws, Failure, Refused, Resource, failures_of_choice
+from tests.aws.plugin.ec2 import Ec2Resource, arn, given, made, one, specification, tags_of, whole
+from tests.aws.plugin.resource import Aws, Refused, Resource, failures_of_choice
 
 VOLUME_TYPES = ("standard", "io1", "io2", "gp2", "gp3", "sc1", "st1")
 
@@ -46,8 +47,9 @@ class Volume(Ec2Resource):
             ),
         )
         id = volume["VolumeId"]
-        until_volume(id, "available", aws)
-        return id, self.found(id, inputs, aws)
+        with made(id):
+            until_volume(id, "available", aws)
+            return id, self.found(id, inputs, aws)
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
         """The volume."""
@@ -104,9 +106,10 @@ class VolumeAttachment(Ec2Resource):
         self._refuse_other_zone(volume, machine, aws)
         until_volume(volume, "available", aws)
         aws.client("ec2").attach_volume(VolumeId=volume, InstanceId=machine, Device=device)
-        aws.until(f"{volume} to be attached to {machine}", lambda: self._attached(inputs, aws))
         id = f"vai-{zlib.crc32(f'{device}-{machine}-{volume}-'.encode())}"
-        return id, self.found(id, inputs, aws)
+        with made(id):
+            aws.until(f"{volume} to be attached to {machine}", lambda: self._attached(inputs, aws))
+            return id, self.found(id, inputs, aws)
 
     def _refuse_other_zone(self, volume: str, machine: str, aws: Aws) -> None:
         [reservation] = aws.client("ec2").describe_instances(InstanceIds=[machine])["Reservations"]

@@ -48,8 +48,9 @@ def invoke_shape(token: str) -> Shape:
 
 @cache
 def _shape(cls: type) -> Shape:
-    hints = typing.get_type_hints(cls.__init__, _names_of(cls))
-    parameters = inspect.signature(cls.__init__).parameters
+    constructor = inspect.getattr_static(cls, "__init__")
+    hints = typing.get_type_hints(constructor, _names_of(cls))
+    parameters = inspect.signature(constructor).parameters
     fields = {
         name: _field(hints[python_name], required=parameters[python_name].default is inspect.Parameter.empty)
         for python_name, name in input_type_py_to_pulumi_names(cls).items()

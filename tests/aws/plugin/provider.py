@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 from google.protobuf import any_pb2, empty_pb2
@@ -92,7 +92,7 @@ class Provider(BaseProvider):
         except HalfMade as error:
             outputs = self._tagged_outputs(resource, inputs, state.created(resource, inputs, error.outputs))
             text = f"creating {resource.kind} ({name}): {error}"
-            return await _init_failed(context, text, error.id, outputs, inputs)
+            await _init_failed(context, text, error.id, outputs, inputs)
         outputs = self._tagged_outputs(resource, inputs, state.created(resource, inputs, outputs))
         return provider_pb2.CreateResponse(id=id, properties=to_struct(outputs))
 
@@ -157,7 +157,9 @@ class Provider(BaseProvider):
             return provider_pb2.InvokeResponse(failures=found)
         function = self.invokes[token]
         result = await self._call(f"invoking {token}", lambda: function(reveal(args), self.aws), context)
-        return provider_pb2.InvokeResponse(**{"return": to_struct(result)})
+        response = provider_pb2.InvokeResponse()
+        getattr(response, "return").CopyFrom(to_struct(result))
+        return response
 
     def check_region(self, inputs: Object) -> list[Failure]:
         """Refuse another region than the provider's: the stand-in has clients for one."""
@@ -233,7 +235,7 @@ def _check_response(inputs: Object, failures: list[Failure]) -> provider_pb2.Che
     return provider_pb2.CheckResponse(inputs=to_struct(inputs), failures=found)
 
 
-async def _init_failed(context: Context, text: str, id: str, outputs: Object, inputs: Object) -> Any:
+async def _init_failed(context: Context, text: str, id: str, outputs: Object, inputs: Object) -> NoReturn:
     """Fail, and say what is there nevertheless, as the protocol wants it: in the status's details."""
     detail = any_pb2.Any()
     detail.Pack(
