@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from lab import flights
 from lab.cluster import SlowJob, wait_for
 from lab.flights import Options
@@ -19,6 +21,14 @@ from tests.aws.inventory import everything
 from tests.aws.rehearsal import OTHER_TYPE, Rehearsal
 
 WORKERS = 2
+
+
+@pytest.fixture
+def cluster(rehearsal: Rehearsal) -> Rehearsal:
+    """The rehearsal, once it has a cluster."""
+    if not rehearsal.logins:
+        pytest.skip("there is no cluster")
+    return rehearsal
 
 
 def says(text: str) -> None:
@@ -84,65 +94,65 @@ def test_up_makes_a_running_cluster(rehearsal: Rehearsal) -> None:
     assert {found["flink-version"] for found in overviews} == {rehearsal.archives.flink.version}
 
 
-def test_a_job_reads_and_writes_the_stacks_own_bucket(rehearsal: Rehearsal) -> None:
-    s3, prefix = rehearsal.s3, rehearsal.prefix
+def test_a_job_reads_and_writes_the_stacks_own_bucket(cluster: Rehearsal) -> None:
+    s3, prefix = cluster.s3, cluster.prefix
     output = f"s3://{s3.bucket}/{prefix}results"
     options = Options(input=flights.prepare_input(s3, prefix), output=output, name="rehearsal")
-    jar = flights.build_jar(rehearsal.archives)
+    jar = flights.build_jar(cluster.archives)
 
     def run() -> None:
-        job_id = flights.submit(rehearsal.urls, jar, options, 2 * WORKERS)
-        flights.wait(rehearsal.urls, job_id, 300)
+        job_id = flights.submit(cluster.urls, jar, options, 2 * WORKERS)
+        flights.wait(cluster.urls, job_id, 300)
 
-    rehearsal.timed("job", run)
+    cluster.timed("job", run)
     flights.check(flights.result(s3, output), flights.expected())
 
 
-def test_a_second_up_changes_nothing(rehearsal: Rehearsal) -> None:
-    running, machines = rehearsal.processes(), rehearsal.instances()
-    assert rehearsal.up("no change").changes() == {}
-    assert rehearsal.up("no change, after a refresh", refresh=True).changes() == {}
-    assert rehearsal.processes() == running
-    assert rehearsal.instances() == machines
+def test_a_second_up_changes_nothing(cluster: Rehearsal) -> None:
+    running, machines = cluster.processes(), cluster.instances()
+    assert cluster.up("no change").changes() == {}
+    assert cluster.up("no change, after a refresh", refresh=True).changes() == {}
+    assert cluster.processes() == running
+    assert cluster.instances() == machines
 
 
-def test_one_worker_more_touches_no_other_machine(rehearsal: Rehearsal) -> None:
-    running, machines, new = rehearsal.processes(), rehearsal.instances(), f"tm-{WORKERS}"
-    rehearsal.changes["flink:workers"] = WORKERS + 1
-    steps = rehearsal.up("one worker more")
+def test_one_worker_more_touches_no_other_machine(cluster: Rehearsal) -> None:
+    running, machines, new = cluster.processes(), cluster.instances(), f"tm-{WORKERS}"
+    cluster.changes["flink:workers"] = WORKERS + 1
+    steps = cluster.up("one worker more")
     assert set(steps.operations) >= {f"{new}-service"}
-    assert others(steps, new) <= after_growth(rehearsal)
-    rehearsal.wait_until_whole(WORKERS + 1)
-    assert without(rehearsal.processes(), new) == running
-    assert {name: machine for name, machine in rehearsal.instances().items() if name in machines} == machines
+    assert others(steps, new) <= after_growth(cluster)
+    cluster.wait_until_whole(WORKERS + 1)
+    assert without(cluster.processes(), new) == running
+    assert {name: machine for name, machine in cluster.instances().items() if name in machines} == machines
 
 
-def test_a_machine_that_was_lost_comes_back_under_its_name(rehearsal: Rehearsal) -> None:
-    running, machines, lost = rehearsal.processes(), rehearsal.instances(), "tm-1"
-    rehearsal.terminate(_full_name(machines, lost))
-    wait_for("one TaskManager less", 120, lambda: rehearsal.overview()["taskmanagers"] == WORKERS)
-    steps = rehearsal.up("one machine lost", refresh=True)
+def test_a_machine_that_was_lost_comes_back_under_its_name(cluster: Rehearsal) -> None:
+    running, machines, lost = cluster.processes(), cluster.instances(), "tm-1"
+    cluster.terminate(_full_name(machines, lost))
+    wait_for("one TaskManager less", 120, lambda: cluster.overview()["taskmanagers"] == WORKERS)
+    steps = cluster.up("one machine lost", refresh=True)
     assert others(steps, lost) <= {"jm-0-cluster"}
-    rehearsal.wait_until_whole(WORKERS + 1)
-    assert without(rehearsal.processes(), lost) == without(running, lost)
-    now = rehearsal.instances()
+    cluster.wait_until_whole(WORKERS + 1)
+    assert without(cluster.processes(), lost) == without(running, lost)
+    now = cluster.instances()
     assert {name for name in machines if machines[name] != now.get(name)} == {_full_name(machines, lost)}
 
 
-def test_another_instance_type_replaces_machine_by_machine(rehearsal: Rehearsal) -> None:
-    running, machines = rehearsal.processes(), rehearsal.instances()
-    job = SlowJob.start(rehearsal, "other-type", seconds=600, parallelism=2)
+def test_another_instance_type_replaces_machine_by_machine(cluster: Rehearsal) -> None:
+    running, machines = cluster.processes(), cluster.instances()
+    job = SlowJob.start(cluster, "other-type", seconds=600, parallelism=2)
     checkpoint = job.checkpoint() or 0
-    rehearsal.changes["flink:taskManagerType"] = OTHER_TYPE
-    with sampled(rehearsal) as seen:
-        rehearsal.up("another instance type for the TaskManagers")
+    cluster.changes["flink:taskManagerType"] = OTHER_TYPE
+    with sampled(cluster) as seen:
+        cluster.up("another instance type for the TaskManagers")
     says(f"TaskManagers seen meanwhile: {sorted(set(seen))}")
     assert min(seen) >= WORKERS, "never two at once"
-    rehearsal.wait_until_whole(WORKERS + 1)
-    now = rehearsal.instances()
+    cluster.wait_until_whole(WORKERS + 1)
+    now = cluster.instances()
     replaced = {name for name in machines if machines[name] != now.get(name)}
-    assert replaced == {_full_name(machines, name) for name in rehearsal.hosts("tm")}
-    after = rehearsal.processes()
+    assert replaced == {_full_name(machines, name) for name in cluster.hosts("tm")}
+    after = cluster.processes()
     assert {name: after[name] for name in running if not name.startswith("tm-")} == {
         name: start for name, start in running.items() if not name.startswith("tm-")
     }
@@ -150,15 +160,15 @@ def test_another_instance_type_replaces_machine_by_machine(rehearsal: Rehearsal)
     job.cancel()
 
 
-def test_one_worker_fewer_touches_no_other_machine(rehearsal: Rehearsal) -> None:
-    running, leaving = rehearsal.processes(), f"tm-{WORKERS}"
-    rehearsal.changes["flink:workers"] = WORKERS
-    known = after_growth(rehearsal)
-    steps = rehearsal.up("one worker fewer")
+def test_one_worker_fewer_touches_no_other_machine(cluster: Rehearsal) -> None:
+    running, leaving = cluster.processes(), f"tm-{WORKERS}"
+    cluster.changes["flink:workers"] = WORKERS
+    known = after_growth(cluster)
+    steps = cluster.up("one worker fewer")
     assert others(steps, leaving) <= known
-    rehearsal.wait_until_whole(WORKERS)
-    assert rehearsal.processes() == without(running, leaving)
-    assert not [name for name in rehearsal.instances() if name.endswith(leaving)]
+    cluster.wait_until_whole(WORKERS)
+    assert cluster.processes() == without(running, leaving)
+    assert not [name for name in cluster.instances() if name.endswith(leaving)]
 
 
 def test_destroy_leaves_nothing(rehearsal: Rehearsal, before: set[str]) -> None:
