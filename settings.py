@@ -333,12 +333,8 @@ def _storage(
     if bool(values["storageAccessKey"]) != has_secret:
         missing = "storageAccessKey" if has_secret else SECRET_KEY
         problems.add(missing, "is missing: wanted both keys, or neither where the hosts have an instance profile")
-    if not values["storageRegion"]:
-        problems.add("storageRegion", "is missing: wanted the bucket's region, such as us-east-1")
-    if region and values["storageRegion"] == schema()["storageRegion"]["default"]:
-        values = {**values, "storageRegion": region}
     return StorageSettings(
-        uri=uri, plugin=plugin, endpoint=endpoint.rstrip("/"), region=values["storageRegion"],
+        uri=uri, plugin=plugin, endpoint=endpoint.rstrip("/"), region=values["storageRegion"] or region or "us-east-1",
         path_style=values["storagePathStyle"], access_key=values["storageAccessKey"],
         secret_key=secret_key if has_secret else None,
     )  # fmt: skip

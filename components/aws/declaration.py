@@ -67,6 +67,8 @@ class GroupSettings:
 class AdminKey:
     """The key pair that Pulumi and operators log in with."""
 
+    path: str
+    """Of the private key, as the configuration says it."""
     private: str
     public: str
 
@@ -313,4 +315,4 @@ def _admin_key(name: str, root: Path, problems: Problems) -> AdminKey | None:
     if len(words) < 2:
         problems.add("adminKeyFile", f"{public} is not a public key: wanted `ssh-keygen -y -f {path}`")
         return None
-    return AdminKey(private=text, public=" ".join(words[:2]))
+    return AdminKey(path=name, private=text, public=" ".join(words[:2]))

@@ -173,6 +173,7 @@ def _places(settings: AwsSettings, problems: Problems) -> tuple[tuple[str, ...],
     if settings.vpc_id:
         subnets = tuple(filter(None, (_subnet(name, settings, problems) for name in settings.subnet_ids)))
         zones = [subnet.zone for subnet in subnets]
+        _check_names(settings.vpc_id, problems)
         if len(set(zones)) < len(zones):
             problems.add("subnetIds", f"are in {', '.join(zones)}: wanted each in a zone of its own")
         return tuple(zones), subnets
@@ -200,6 +201,13 @@ def _subnet(name: str, settings: AwsSettings, problems: Problems) -> Subnet | No
     if found.vpc_id != settings.vpc_id:
         problems.add("subnetIds", f"{name} is in {found.vpc_id}: wanted subnets of vpcId {settings.vpc_id}")
     return Subnet(zone=found.availability_zone, id=name, public=not settings.private_subnets)
+
+
+def _check_names(vpc_id: str, problems: Problems) -> None:
+    """Without both of these the names of a private zone are not answered."""
+    found = _asked("vpcId", f"{vpc_id} is not there", lambda: aws.ec2.get_vpc(id=vpc_id), problems)
+    if found and not (found.enable_dns_support and found.enable_dns_hostnames):
+        problems.add("vpcId", f"{vpc_id} has no DNS host names: wanted enableDnsSupport and enableDnsHostnames set")
 
 
 def _image(architecture: str, problems: Problems) -> str:

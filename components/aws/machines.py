@@ -122,9 +122,7 @@ class Machines(pulumi.ComponentResource):
             role=role,
             address=machine.private_ip,
             # All names are there before a daemon asks for one: nobody remembers that there is no such name
-            ssh=self._ssh(
-                pulumi.Output.all(address, record.fqdn).apply(lambda known: str(known[0])), key, self.bastion
-            ),
+            ssh=self._ssh(_after(address, record.fqdn), key, self.bastion),
             cpus=size.cpus,
             memory_mib=size.memory_mib,
             zone=subnet.zone,

@@ -16,7 +16,7 @@ from components.aws.machines import Machines, MachinesArgs
 from components.aws.network import Network, NetworkArgs
 from components.aws.security import Security, SecurityArgs
 from components.aws.storage import Bucket, BucketArgs
-from components.host import Role, Site, Storage
+from components.host import Role, Site, Ssh, Storage
 from components.naming import Labels
 from components.problems import Problems
 from settings import PROJECT, ConfigError, StorageSettings, refused
@@ -109,35 +109,33 @@ def bucket_name(project: str, stack: str, account: str, region: str) -> str:
 
 def _outputs(args: SiteArgs, machines: Machines) -> dict[str, pulumi.Input[object]]:
     """What people need to get at the cluster: keys, and commands to paste."""
-    stack = args.labels.stack
+    stack, given = args.labels.stack, args.settings.admin_key
     first = next(host for host in machines.hosts if host.role is Role.JOBMANAGER)
-    entrances = [machines.bastion] if machines.bastion else []
-    reached = [*entrances, *(host.ssh for host in machines.hosts)]
+    reached = [*([machines.bastion] if machines.bastion else []), *(host.ssh for host in machines.hosts)]
     known = [pulumi.Output.concat(ssh.address, " ", ssh.host_key) for ssh in reached]
-    key, known_hosts = f"flink-{stack}.key", f"flink-{stack}.known_hosts"
-    options = f"-i {key} -o UserKnownHostsFile={known_hosts}"
-    target = pulumi.Output.concat(first.ssh.user, "@", first.ssh.address)
-    through: pulumi.Input[str] = ""
-    if machines.bastion:
-        # -J would not use the key and the known hosts for the bastion
-        through = pulumi.Output.concat(
-            f' -o ProxyCommand="ssh {options} -W %h:%p ', machines.bastion.user, "@", machines.bastion.address, '"'
-        )
-    rest = ports.number("rest")
+    key, known_hosts = given.path if given else f"flink-{stack}.key", f"flink-{stack}.known_hosts"
     login = f"pulumi stack output knownHosts --stack {stack} > {known_hosts}"
-    if args.settings.admin_key is None:
-        login = f"(umask 077; pulumi stack output sshPrivateKey --show-secrets --stack {stack} > {key}); {login}"
     found: dict[str, pulumi.Input[object]] = {
         "bucket": args.settings.bucket,
         "knownHosts": pulumi.Output.all(*known).apply("\n".join),
-        "commands": {
-            "login": login,
-            "ssh": pulumi.Output.concat(f"ssh {options}", through, " ", target),
-            "tunnel": pulumi.Output.concat(
-                f"ssh {options}", through, f" -N -L {rest}:", first.dns_name, f":{rest} ", target
-            ),
-        },
     }
-    if args.settings.admin_key is None:
+    if given is None:
         found["sshPrivateKey"] = machines.admin_key
-    return found
+        login = f"(umask 077; pulumi stack output sshPrivateKey --show-secrets --stack {stack} > {key}); {login}"
+    options = f"-i {key} -o IdentitiesOnly=yes -o UserKnownHostsFile={known_hosts}"
+    ssh = pulumi.Output.concat("ssh ", options, _through(machines.bastion, options))
+    target = pulumi.Output.concat(first.ssh.user, "@", first.ssh.address)
+    port = ports.number("rest")
+    return {
+        **found,
+        "login": login,
+        "ssh": pulumi.Output.concat(ssh, " ", target),
+        "tunnel": pulumi.Output.concat(ssh, f" -N -L {port}:{first.dns_name}:{port} ", target),
+    }
+
+
+def _through(bastion: Ssh | None, options: str) -> pulumi.Input[str]:
+    """The option of ssh for the way through the bastion; `-J` would use neither the key nor the known hosts there."""
+    if bastion is None:
+        return ""
+    return pulumi.Output.concat(f" -o 'ProxyCommand=ssh {options} -W %h:%p ", bastion.user, "@", bastion.address, "'")

@@ -64,10 +64,10 @@ def text(host: Host, settings: FlinkSettings, members: config.Members, known: Kn
         "user": account,
         "hosts_block": config.hosts_block(host, members, addresses),
         "firewall": "true" if settings.firewall else "false",
-        "ssh_clients": config.ssh_clients(host.role, by_role, settings.operator_cidrs),
     }
     files = []
     if settings.firewall:
+        values["ssh_clients"] = config.ssh_clients(host.role, by_role, settings.operator_cidrs)
         rules = config.firewall(host.role, by_role, settings.operator_cidrs)
         files += [
             File(path="/etc/flink-firewall.nft", text=rules),

@@ -89,7 +89,7 @@ def test_a_data_volume_is_in_the_zone_of_its_machine(preview: bool) -> None:
 
 @BOTH
 def test_a_key_that_is_given_is_not_made(preview: bool) -> None:
-    given = aws_mocks.settings(admin_key=AdminKey(private="MINE", public="ssh-ed25519 MINE"))
+    given = aws_mocks.settings(admin_key=AdminKey(path="mine", private="MINE", public="ssh-ed25519 MINE"))
     found = run(given, preview=preview)
     assert "tls:index/privateKey:PrivateKey/admin-key" not in found
     assert "tls:index/privateKey:PrivateKey/tm-0-key" in found

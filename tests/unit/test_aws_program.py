@@ -49,6 +49,8 @@ class Aws(Mocks):
     zones: tuple[str, ...] = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
     running: Mapping[str, list[str]] = field(default_factory=dict)
     refuses: Mapping[str, str] = field(default_factory=dict)
+    dns_names: bool = True
+    """Whether the existing VPC has host names."""
     spot: bool = False
     """Whether all machines are spot instances."""
     spread: int = 1
@@ -65,6 +67,7 @@ class Aws(Mocks):
             "getInstanceType": self._type,
             "getInstances": self._instances,
             "getParameter": lambda asked: {"value": f"ami-{asked['name'].rpartition('/')[2]}"},
+            "getVpc": lambda _: {"enableDnsSupport": True, "enableDnsHostnames": self.dns_names},
             "getSubnet": lambda asked: {
                 "vpcId": "vpc-0123456789abcdef0",
                 "availabilityZone": {"subnet-0123456789abcdef0": "eu-central-1a"}.get(asked["id"], "eu-central-1b"),
@@ -284,6 +287,12 @@ def test_an_existing_vpc_is_used_and_nothing_of_it_is_made() -> None:
     kinds = {entry.type for entry in found.values()}
     assert not {kind for kind in kinds if kind.endswith((":Vpc", ":Subnet", ":RouteTable", ":InternetGateway"))}
     assert of_type(found, ":Instance")["tm-1"].inputs["subnetId"] == ids[1]
+
+
+def test_an_existing_vpc_without_dns_names_is_refused() -> None:
+    ids = ["subnet-0123456789abcdef0"]
+    with pytest.raises(Exception, match="vpcId: vpc-0123456789abcdef0 has no DNS host names"):
+        run("dev", Aws(dns_names=False), vpcId="vpc-0123456789abcdef0", subnetIds=ids)
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
