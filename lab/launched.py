@@ -6,7 +6,6 @@ launched with, whatever network that is of, and reaches everything by way of thi
 
 import json
 import os
-import shlex
 import stat
 import time
 from dataclasses import asdict, dataclass
@@ -141,10 +140,3 @@ class LaunchedMachine(Machine):
     def ssh_argv(self) -> list[str]:
         """`LabError`: the lab has no key to log in to it with."""
         raise LabError(f"{self.host.name} was launched: who may log in to it is for its user data to say")
-
-    def run_inside(self, command: str) -> str:
-        """Run a command as root in all of its namespaces, as from its console; `LabError` if it fails or is off."""
-        if (init := self.init()) is None:
-            raise LabError(f"{self.host.name} is off")
-        argv = ["nsenter", f"--target={init.pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wdns=/"]
-        return run(*argv, *shlex.split("/bin/sh -c"), command)

@@ -79,6 +79,11 @@ def init_of(lab_id: str, host: str) -> Process | None:
     return next((process for process in find(lab_id, host) if process._is_init()), None)
 
 
+def inits(lab_id: str) -> dict[str, Process]:
+    """The init of each host that is on, by the host's name; one look for all of them."""
+    return {process.name: process for process in find(lab_id) if process._is_init()}
+
+
 def spawn(
     lab_id: str, name: str, argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:

@@ -27,6 +27,7 @@ from lab.lab import Lab, lab_id
 from lab.paths import REPO
 from tests.aws.cloud import Cloud, CloudHost
 from tests.aws.cloud.moto_server import PARAMETER
+from tests.aws.cloud.volumes import by_id
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="hosts need root")
 
@@ -359,7 +360,8 @@ def test_a_member_that_joins_a_group_later_is_let_in(site: Site) -> None:
 def test_a_volume_keeps_its_files_from_one_instance_to_the_next(site: Site) -> None:
     zone = site.ec2.describe_subnets(SubnetIds=[site.subnet])["Subnets"][0]["AvailabilityZone"]
     volume = site.ec2.create_volume(Size=1, AvailabilityZone=zone, VolumeType="gp3")["VolumeId"]
-    device = f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
+    device = by_id(volume)
+    assert device == f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
     site.ec2.attach_volume(VolumeId=volume, InstanceId=site.host("one").instance, Device="/dev/sdf")
     until(lambda: site.try_ssh("one", f"test -b {device}").returncode == 0, 20)
     site.ssh("one", f"sudo mkfs.ext4 -q {device} && sudo mkdir -p /data && sudo mount {device} /data")
@@ -376,6 +378,21 @@ def test_a_volume_keeps_its_files_from_one_instance_to_the_next(site: Site) -> N
     lab = site.cloud.lab.dir
     until(lambda: not list((lab / "aws/volumes").iterdir()), 20)
     assert str(lab) not in subprocess.run(["losetup", "--list"], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_volume_is_there_again_after_a_reboot(site: Site) -> None:
+    one = site.host("one")
+    zone = site.ec2.describe_subnets(SubnetIds=[site.subnet])["Subnets"][0]["AvailabilityZone"]
+    volume = site.ec2.create_volume(Size=1, AvailabilityZone=zone)["VolumeId"]
+    site.ec2.attach_volume(VolumeId=volume, InstanceId=one.instance, Device="/dev/sdf")
+    device = by_id(volume)
+    until(lambda: site.try_ssh("one", f"test -b {device}").returncode == 0, 20)
+    site.ssh("one", f"echo kept | sudo dd of={device} status=none conv=fsync")
+    before = processes.init_of(site.cloud.lab.id, one.host)
+    site.try_ssh("one", "sudo systemctl reboot")
+    until(lambda: processes.init_of(site.cloud.lab.id, one.host) not in (before, None), 30)
+    until(lambda: site.try_ssh("one", f"sudo head -c 4 {device}").stdout == "kept")
+    site.cloud.settle()
 
 
 def test_a_host_that_was_stopped_comes_back_with_its_files(site: Site) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from tests.aws.cloud.moto_server import WATCHER
+from tests.aws.cloud.known import WATCHER
 
 ACCESS_KEY, SECRET_KEY = "LABCLOUD", "lab-cloud"
 """moto takes any."""
@@ -72,7 +72,6 @@ class Instance:
     """Name of its instance profile; empty without one."""
     root_device: str
     image: str
-    tags: tuple[tuple[str, str], ...] = ()
 
     @property
     def lives(self) -> bool:
@@ -145,7 +144,6 @@ def _instances(aws: Aws) -> Iterator[Instance]:
                 profile=profile.rpartition("/")[2],
                 root_device=found.get("RootDeviceName", ""),
                 image=found.get("ImageId", ""),
-                tags=tuple(sorted(tags.items())),
             )
 
 

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 from types import TracebackType
 from typing import Any
 
-from lab import network
+from lab import network, processes
 from lab.errors import LabError
 from lab.lab import Lab, free_port
 from lab.launched import Launch, LaunchedMachine
@@ -21,7 +21,7 @@ from lab.paths import REPO
 from lab.storage import S3
 from tests.aws.cloud import api, dns, firewall, imds
 from tests.aws.cloud.api import Aws, Instance, Snapshot
-from tests.aws.cloud.moto_server import PUBLIC
+from tests.aws.cloud.known import PUBLIC
 from tests.aws.cloud.volumes import Volumes
 
 PORT = 7400
@@ -218,7 +218,9 @@ class Cloud:
             if instance.lives and instance.id not in self._machines:
                 self._launch(instance)
         if before.volumes or snapshot.volumes:
-            return self._volumes.reconcile(snapshot.volumes, self._machines)
+            inits = {name: process.pid for name, process in processes.inits(self.lab.id).items()}
+            hosts = {instance: inits.get(machine.host.name) for instance, machine in self._machines.items()}
+            return self._volumes.reconcile(snapshot.volumes, hosts)
         return True
 
     # Making it real

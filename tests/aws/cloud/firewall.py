@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 
 from lab.network import Network
 from tests.aws.cloud.api import Instance, Rule, Snapshot
-from tests.aws.cloud.moto_server import PUBLIC
+from tests.aws.cloud.known import PUBLIC
 
 METADATA = "169.254.169.254"
 """Where an instance asks for its metadata."""

@@ -26,9 +26,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tests.aws.cloud import access, corrections
+from tests.aws.cloud.known import PUBLIC, WATCHER
 
-PUBLIC = "198.51.100.0/24"
-"""TEST-NET-2 (RFC 5737): what instances have as public addresses."""
 DEBIAN = "136693071363"
 """The account that publishes Debian's images (https://wiki.debian.org/Cloud/AmazonEC2Image)."""
 IMAGES = {
@@ -52,8 +51,6 @@ IMAGES = {
     for architecture, name in (("amd64", "x86_64"), ("arm64", "arm64"))
 }
 PARAMETER = "/aws/service/debian/release/12/latest/{architecture}"
-WATCHER = "lab-cloud"
-"""In the user agent of whoever watches: what only it asks is no change."""
 _WAIT_SECONDS = 30.0
 
 

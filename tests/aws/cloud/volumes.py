@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shlex
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from lab import loops
 from lab.errors import LabError
-from lab.launched import LaunchedMachine
+from lab.network import run
 from tests.aws.cloud.api import Volume
 
 _GIB = 1 << 30
@@ -29,47 +27,46 @@ class Volumes:
         """What is behind a volume."""
         return self._directory / volume
 
-    def reconcile(self, volumes: Mapping[str, Volume], machines: Mapping[str, LaunchedMachine]) -> bool:
+    def reconcile(self, volumes: Mapping[str, Volume], hosts: Mapping[str, int | None]) -> bool:
         """Make the files and devices be what the volumes say; False if something has to wait.
 
-        `machines` are the hosts that there are, by instance.
+        `hosts` are the hosts that there are, by instance, with the pid of their init, or None while they are off.
         """
         settled = True
         for path in self._directory.iterdir():
             if path.name not in volumes:
-                settled &= self._remove(path, machines)
+                settled &= self._remove(path, hosts)
         for volume in volumes.values():
             path = self.file(volume.id)
             if not path.exists() or path.stat().st_size < volume.gib * _GIB:
                 with path.open("ab") as file:
                     file.truncate(volume.gib * _GIB)
-            settled &= self._place(volume, machines)
+            settled &= self._place(volume, hosts)
         return settled
 
-    def _remove(self, path: Path, machines: Mapping[str, LaunchedMachine]) -> bool:
-        for machine in machines.values():
-            _take(machine, path.name)
+    def _remove(self, path: Path, hosts: Mapping[str, int | None]) -> bool:
+        for pid in hosts.values():
+            _take(pid, path.name)
         if not loops.detach(path, timeout=0):
             return False
         path.unlink(missing_ok=True)
         return True
 
-    def _place(self, volume: Volume, machines: Mapping[str, LaunchedMachine]) -> bool:
+    def _place(self, volume: Volume, hosts: Mapping[str, int | None]) -> bool:
         """Have a volume at the instance that it is attached to, and nowhere else."""
-        for instance, other in machines.items():
+        for instance, other in hosts.items():
             if instance != volume.instance:
                 _take(other, volume.id)
-        machine = machines.get(volume.instance)
-        if machine is None:
-            return loops.detach(self.file(volume.id), timeout=0)
-        init = machine.init()
-        if init is None or not _booted(init.pid):
+        file = self.file(volume.id)
+        if volume.instance not in hosts:
+            return loops.detach(file, timeout=0)
+        pid = hosts[volume.instance]
+        if pid is None or not _booted(pid):
             return False
-        if not _link(init.pid, volume.id).is_symlink():
-            if (left := loops.device_of(self.file(volume.id))) and not loops.detach(self.file(volume.id), timeout=0):
-                return bool(not left)  # another host still has it open
-            device = loops.attach(self.file(volume.id))
-            _give(init.pid, volume.id, device)
+        if not _link(pid, volume.id).is_symlink():
+            if not loops.detach(file, timeout=0):
+                return False  # the host that had it before has not let it go yet
+            _give(pid, volume.id, loops.attach(file))
         return True
 
 
@@ -92,23 +89,23 @@ def _give(pid: int, volume: str, device: Path) -> None:
     dev = Path(f"/proc/{pid}/root/dev")
     node = next(f"nvme{number}n1" for number in range(1, 100) if not (dev / f"nvme{number}n1").exists())
     os.mknod(dev / node, stat.S_IFBLK | 0o660, device.stat().st_rdev)
-    with contextlib.suppress(KeyError):
-        os.chown(dev / node, 0, 6)  # Debian's group disk
+    os.chown(dev / node, 0, 6)  # Debian's group disk
     link = _link(pid, volume)
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(f"../../{node}")
 
 
-def _take(machine: LaunchedMachine, volume: str) -> None:
+def _take(pid: int | None, volume: str) -> None:
     """Remove a volume's device from a host, if it is there, as a drive that is pulled: what is mounted goes first."""
-    init = machine.init()
-    if init is None or not (link := _link(init.pid, volume)).is_symlink():
+    if pid is None or not (link := _link(pid, volume)).is_symlink():
         return
-    node = Path(f"/proc/{init.pid}/root/dev") / link.readlink().name
-    for place in _mounted(init.pid, node.stat().st_rdev):
-        quoted = shlex.quote(place)
-        with contextlib.suppress(LabError):
-            machine.run_inside(f"umount {quoted} 2>/dev/null || umount --lazy {quoted}")
+    node = Path(f"/proc/{pid}/root/dev") / link.readlink().name
+    for place in _mounted(pid, node.stat().st_rdev):
+        inside = ("nsenter", f"--target={pid}", "--mount", "--root", "--wdns=/", "umount")
+        try:
+            run(*inside, place)
+        except LabError:  # somebody has a file open there
+            run(*inside, "--lazy", place, check=False)
     link.unlink(missing_ok=True)
     node.unlink(missing_ok=True)
 
