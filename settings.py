@@ -58,6 +58,9 @@ REMOVED_KEYS = {
     "taskmanager.memory.flink.size": "taskManagerMemory, the size of the whole process",
 }
 
+SHORTEST_PREFIX = {4: 8, 6: 16}
+"""Of a network of operators, by the version of IP: 10.0.0.0/8 is a company's, anything larger is nobody's."""
+
 PROVIDERS = ("existing", "aws")
 PROVIDER_KEYS = {
     **dict.fromkeys(("inventory", "firewall", "storageAccessKey", "storageSecretKey"), "existing"),
@@ -180,12 +183,14 @@ def load(
     hosts: tuple[InventoryHost, ...] = ()
     aws = None
     if on_aws:
-        flink = replace(flink, firewall=False)  # security groups do it, and know machines that are yet to come
+        operators = flink.operator_cidrs
+        # Security groups do it, and know machines that are yet to come
+        flink = replace(flink, firewall=False, operator_cidrs=())
         aws = declaration.load(
             values,
             stack=stack,
             region=_region(raw),
-            operator_cidrs=flink.operator_cidrs,
+            operator_cidrs=operators,
             cluster_id=flink.cluster_id,
             root=root,
             problems=problems,
@@ -391,13 +396,18 @@ def _flink(values: Mapping[str, Any], stack: str, problems: Problems) -> FlinkSe
 def _cidrs(values: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:
     good = []
     for text in values["operatorCidrs"]:
+        if text == declaration.OWN_ADDRESS and values["provider"] == "aws":
+            good.append(text)
+            continue
         try:
             network = ipaddress.ip_network(text if isinstance(text, str) else "")
         except ValueError:
             problems.add("operatorCidrs", f"{text!r} is not a network: wanted one such as 198.51.100.0/24")
             continue
-        if network.prefixlen == 0:
-            problems.add("operatorCidrs", f"{text} is the whole internet: wanted the networks of your operators")
+        # Two halves are a whole, too; and nobody's operators are in so many places
+        if network.prefixlen < SHORTEST_PREFIX[network.version]:
+            what = "the whole internet" if network.prefixlen == 0 else "a large part of the internet"
+            problems.add("operatorCidrs", f"{text} is {what}: wanted the networks of your operators")
         good.append(str(network))
     if not values["operatorCidrs"]:
         problems.add("operatorCidrs", "is missing: wanted the networks that may reach SSH and the web UI")

@@ -13,6 +13,9 @@ from components.aws import names, subnets
 from components.host import Role
 from components.problems import Problems
 
+OWN_ADDRESS = "auto"
+"""In `operatorCidrs`: the address that Pulumi itself connects from."""
+
 NAT = ("none", "one", "zone")
 
 COUNT_KEYS = {Role.JOBMANAGER: "jobManagers", Role.TASKMANAGER: "workers", Role.ZOOKEEPER: "zookeepers"}
@@ -95,6 +98,7 @@ class AwsSettings:
     bastion: bool
     bastion_type: str
     operator_cidrs: tuple[str, ...]
+    """OWN_ADDRESS may be among them until it has been asked for."""
     bucket: str
     """Empty until the account is known, from which its name derives unless one is given."""
     create_bucket: bool
@@ -274,7 +278,7 @@ def _check_addresses(
     hosts = sum(-(-group.count // group.zones) for group in groups.values())
     if hosts > room:
         problems.add("vpcCidr", f"{cidr} is too small: a zone has room for {room} hosts, wanted {hosts} or more")
-    for text in operator_cidrs:
+    for text in set(operator_cidrs) - {OWN_ADDRESS}:
         if ipaddress.ip_network(text).overlaps(ipaddress.ip_network(cidr)):
             problems.add(
                 "operatorCidrs",

@@ -4,13 +4,15 @@ All of it by functions of Pulumi's AWS provider, so with its credentials and end
 configuration that AWS cannot fulfil is refused here, at preview, naming the key.
 """
 
+import ipaddress
+import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import pulumi_aws as aws
 
-from components.aws.declaration import TYPE_KEYS, AwsSettings
+from components.aws.declaration import OWN_ADDRESS, TYPE_KEYS, AwsSettings
 from components.aws.network import Subnet
 from components.host import Role
 from components.naming import Labels
@@ -20,6 +22,8 @@ T = TypeVar("T")
 
 IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/{architecture}"
 """Where Debian publishes its images: https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm."""
+
+WHO_AM_I = "https://checkip.amazonaws.com"
 
 LARGER = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge")
 
@@ -66,6 +70,8 @@ class Facts:
     changes: Mapping[Role, Change]
     subnets: tuple[Subnet, ...]
     """Those of an existing VPC."""
+    operator_cidrs: tuple[str, ...]
+    """With the address that this machine has in the internet, if that was asked for."""
 
 
 class AwsError(Exception):
@@ -98,7 +104,26 @@ def look_up(settings: AwsSettings, labels: Labels, needed_mib: Mapping[Role, int
         sizes=sizes,
         changes=changes,
         subnets=subnets,
+        operator_cidrs=_operators(settings, problems),
     )
+
+
+def _operators(settings: AwsSettings, problems: Problems) -> tuple[str, ...]:
+    """The operators' networks; `auto` is the address that AWS sees us come from."""
+    if OWN_ADDRESS not in settings.operator_cidrs:
+        return settings.operator_cidrs
+    try:
+        with urllib.request.urlopen(WHO_AM_I, timeout=10) as answer:
+            own = ipaddress.ip_network(answer.read(100).decode().strip())
+    except (OSError, ValueError) as error:
+        problems.add(
+            "operatorCidrs",
+            f"{OWN_ADDRESS}: {WHO_AM_I} does not tell this machine's address ({error}): wanted the networks of your "
+            "operators",
+        )
+        return ()
+    others = [text for text in settings.operator_cidrs if text != OWN_ADDRESS]
+    return tuple(sorted({str(own), *others}))
 
 
 def _words(error: Exception) -> str:
@@ -213,7 +238,10 @@ def _check_names(vpc_id: str, problems: Problems) -> None:
 def _image(architecture: str, problems: Problems) -> str:
     name = IMAGE_PARAMETER.format(architecture=architecture)
     found = _asked(
-        "aws:region", f"has no image of Debian 12 ({name})", lambda: aws.ssm.get_parameter(name=name).value, problems
+        "aws:region",
+        f"has no image of Debian 12 ({name})",
+        lambda: aws.ssm.get_parameter(name=name).insecure_value,
+        problems,
     )
     return found or ""
 

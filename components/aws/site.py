@@ -93,6 +93,7 @@ def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_
             pulumi.log.info(
                 f"the machines of the {role}s are of another kind than wanted: one after the other is replaced"
             )
+    settings = replace(settings, operator_cidrs=known.operator_cidrs)
     if not settings.bucket:
         settings = replace(settings, bucket=bucket_name(PROJECT, stack, known.account, settings.region))
     return AwsSite(stack, SiteArgs(settings=settings, storage=storage, facts=known, labels=labels)).site

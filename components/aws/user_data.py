@@ -12,6 +12,9 @@ ADMIN = "admin"
 # Debian's images have curl, as far as we saw; ours fetch archives with it
 _CURL = "command -v curl >/dev/null || { apt-get -q update && apt-get -q -y install --no-install-recommends curl; }"
 
+# sudo complains about a host that does not know itself; what the program writes later stands above this line
+_OWN_NAME = "grep -q ' {name}$' /etc/hosts || echo '127.0.1.1 {name}.{domain} {name}' >> /etc/hosts"
+
 
 def cloud_config(name: str, domain: str, admin_key: str, host_key: str, host_public_key: str) -> str:
     """User data of the machine `name` in `domain`; `admin_key` and the host's key pair in OpenSSH's form."""
@@ -35,6 +38,6 @@ def cloud_config(name: str, domain: str, admin_key: str, host_key: str, host_pub
         "ssh_deletekeys": True,
         "ssh_genkeytypes": [],
         "ssh_keys": {"ed25519_private": host_key, "ed25519_public": host_public_key.strip()},
-        "bootcmd": [["sh", "-c", _CURL]],
+        "bootcmd": [["sh", "-c", _OWN_NAME.format(name=name, domain=domain)], ["sh", "-c", _CURL]],
     }
     return "#cloud-config\n" + yaml.safe_dump(content, sort_keys=False, width=1000)

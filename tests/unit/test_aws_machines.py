@@ -40,6 +40,7 @@ def run(of: AwsSettings, *, preview: bool = False, architecture: bool = False) -
             },
             changes={role: Change(replaced=False, architecture=architecture) for role in Role},
             subnets=(),
+            operator_cidrs=of.operator_cidrs,
         )
         security = Security("groups", SecurityArgs(settings=of, labels=labels, vpc_id=network.vpc_id))
         args = MachinesArgs(

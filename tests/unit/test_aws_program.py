@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pulumi
 import pytest
 import yaml
 
-from components.aws import user_data
+from components.aws import facts, user_data
 from components.aws.facts import IMAGE_PARAMETER
 from components.aws.machines import device_path
 from components.aws.site import bucket_name
@@ -66,7 +67,7 @@ class Aws(Mocks):
             "getAvailabilityZones": lambda _: {"names": list(self.zones)},
             "getInstanceType": self._type,
             "getInstances": self._instances,
-            "getParameter": lambda asked: {"value": f"ami-{asked['name'].rpartition('/')[2]}"},
+            "getParameter": lambda asked: {"insecureValue": f"ami-{asked['name'].rpartition('/')[2]}"},
             "getVpc": lambda _: {"enableDnsSupport": True, "enableDnsHostnames": self.dns_names},
             "getSubnet": lambda asked: {
                 "vpcId": "vpc-0123456789abcdef0",
@@ -127,6 +128,8 @@ class Aws(Mocks):
 def configuration(stack: str, **changes: Any) -> dict[str, str]:
     """What Pulumi makes of a stack's file; None leaves a key out."""
     declared: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    # Nobody is asked in a test
+    declared["flink:operatorCidrs"] = ["198.51.100.0/24"]
     merged = {**declared, **{f"flink:{key}" if ":" not in key else key: value for key, value in changes.items()}}
     return {
         key: value if isinstance(value, str) else json.dumps(value)
@@ -289,6 +292,23 @@ def test_an_existing_vpc_is_used_and_nothing_of_it_is_made() -> None:
     assert of_type(found, ":Instance")["tm-1"].inputs["subnetId"] == ids[1]
 
 
+def test_the_stacks_let_in_who_deploys_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the files as they are, credentials are enough."""
+    for stack in ("dev", "prod"):
+        assert yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]["flink:operatorCidrs"] == ["auto"]
+    monkeypatch.setattr(facts.urllib.request, "urlopen", lambda url, timeout: BytesIO(b"198.51.100.77\n"))
+    found = run("dev", operatorCidrs=["auto", "203.0.113.0/24"])
+    rules = of_type(found, ":SecurityGroupIngressRule").values()
+    assert {rule.inputs["cidrIpv4"] for rule in rules if "cidrIpv4" in rule.inputs} == {
+        "198.51.100.77/32",
+        "203.0.113.0/24",
+    }
+    monkeypatch.undo()
+    monkeypatch.setattr(facts, "WHO_AM_I", "http://127.0.0.1:1/")
+    with pytest.raises(Exception, match=r"operatorCidrs: auto: .* does not tell this machine's address"):
+        run("dev", operatorCidrs=["auto"])
+
+
 def test_an_existing_vpc_without_dns_names_is_refused() -> None:
     ids = ["subnet-0123456789abcdef0"]
     with pytest.raises(Exception, match="vpcId: vpc-0123456789abcdef0 has no DNS host names"):
@@ -304,6 +324,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("dev", {"operatorCidrs": ["10.0.3.0/24"]}, "operatorCidrs: 10.0.3.0/24 overlaps vpcCidr 10.0.0.0/16"),
     ("dev", {"operatorCidrs": ["0.0.0.0/0"]}, "operatorCidrs: 0.0.0.0/0 is the whole internet"),
     ("dev", {"operatorCidrs": ["::/0"]}, "operatorCidrs: ::/0 is the whole internet"),
+    ("dev", {"operatorCidrs": ["0.0.0.0/1", "128.0.0.0/1"]}, "operatorCidrs: 0.0.0.0/1 is a large part of"),
     ("dev", {"operatorCidrs": []}, "operatorCidrs: is missing"),
     ("dev", {"taskManagerType": "m6i.huge"}, "taskManagerType: 'm6i.huge' is not a type that this region has"),
     ("dev", {"taskManagerType": "large"}, "taskManagerType: 'large' is not an instance type"),
