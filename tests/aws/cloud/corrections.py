@@ -13,6 +13,7 @@ def apply() -> None:
     _image_size()
     _descriptions()
     _spot_filter()
+    _network_acls()
     _conditions()
 
 
@@ -51,6 +52,21 @@ def _spot_filter() -> None:
     from moto.ec2.utils import filter_dict_attribute_mapping
 
     filter_dict_attribute_mapping["instance-lifecycle"] = "lifecycle"
+
+
+def _network_acls() -> None:
+    """The network ACL that a VPC begins with goes with it."""
+    from moto.ec2.models import EC2Backend
+
+    delete = EC2Backend.delete_vpc
+
+    def delete_vpc(self: Any, vpc_id: str) -> Any:
+        gone = delete(self, vpc_id)
+        for acl in [each for each in self.network_acls.values() if each.vpc_id == vpc_id and each.default]:
+            del self.network_acls[acl.id]
+        return gone
+
+    EC2Backend.delete_vpc = delete_vpc
 
 
 def _conditions() -> None:
