@@ -18,19 +18,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pulumi import automation as auto
 
 from lab import console, engine
-from lab.archives import Archives
 from lab.command_plugin import install
 from lab.command_plugin.provider import STAND_IN
 from lab.errors import LabError
-from lab.lab import Lab
 from lab.paths import REPO
 from lab.tasks import CommandError, command
+
+if TYPE_CHECKING:
+    from lab.archives import Archives
+    from lab.lab import Lab
 
 DOWNLOAD_SECONDS = 20
 """How long the official plugins may take to arrive: a machine that is cut off should not wait for them."""
@@ -101,7 +103,7 @@ class Steps:
         return {(step.type, step.name): step.kind for step in self.done if step.kind not in ("same", "read")}
 
 
-def configuration(lab: Lab, archives: Archives, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The stack's configuration without its secret: Pulumi.local.yaml, what the lab knows, then `overrides`
     (`flink:key`).
     """
@@ -341,7 +343,7 @@ class Stack:
 class LabStack(Stack):
     """The stack of one lab; its name is the lab's."""
 
-    def __init__(self, lab: Lab, archives: Archives, overrides: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, lab: "Lab", archives: "Archives", overrides: Mapping[str, Any] | None = None) -> None:
         super().__init__(
             lab.name,
             lab.dir / "pulumi",

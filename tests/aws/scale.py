@@ -14,31 +14,20 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lab import console
 from lab.cluster import wait_for
 from lab.paths import REPO
-from lab.stack import Stack, Steps
-from tests.aws import fake_hosts, stack
+from tests.aws import fake_hosts, operation
 from tests.aws.inventory import client
 from tests.aws.usage import Usage, measured
 
-BASE = "prod"
-REGION = "eu-central-1"
-ZONES = 3
 INSIDE = "FLINK_SCALE_INSIDE"
 """The environment variable that says that this process is in the namespace."""
-
-PARALLEL = 32
-"""Steps at once when the stack is created: what matters here is that all are done, not how many connections Pulumi
-could hold.
-"""
 
 
 @dataclass
@@ -77,41 +66,9 @@ class Found:
     created: Created | None = None
 
 
-def configuration(workers: int) -> dict[str, Any]:
-    """What differs from Pulumi.prod.yaml."""
-    return {
-        "aws:region": REGION,
-        "flink:workers": workers,
-        "flink:zones": ZONES,
-        "flink:owner": "scale",
-        # It has to go again
-        "flink:ephemeral": True,
-        "flink:operatorCidrs": ["198.51.100.0/24"],
-    }
-
-
-def the_stack(folder: Path, endpoint: str, workers: int) -> Stack:
-    """The stack with so many TaskManagers."""
-    return stack.stack(BASE, folder, endpoint, configuration(workers), parallel=PARALLEL)
-
-
-def operation(folder: Path, endpoint: str, workers: int, what: str) -> dict[str, Any]:
-    """Do one operation, in this process; what it did, to be printed as JSON."""
-    one = the_stack(folder, endpoint, workers)
-    began = time.monotonic()
-    steps: Steps = one.preview() if what == "preview" else one.up()
-    return {
-        "seconds": time.monotonic() - began,
-        "resources": len(steps.done),
-        "commands": len(steps.commands),
-        "changed": sorted(name for _, name in steps.changes()),
-    }
-
-
 def measure(folder: Path, endpoint: str, workers: int, what: str) -> tuple[Point, list[str]]:
     """One operation in a process of its own, with what that and all below it took, and what it changed."""
-    argv = [sys.executable, "-m", "tests.aws.scale", "--operation", what, "--folder", str(folder)]
-    argv += ["--endpoint", endpoint, "--workers", str(workers)]
+    argv = [sys.executable, "-m", "tests.aws.operation", what, str(folder), endpoint, str(workers)]
     with console.step("scale", f"{what} of {workers} TaskManagers") as step:
         process = subprocess.Popen(argv, cwd=REPO, stdout=subprocess.PIPE, text=True)
         try:
@@ -133,27 +90,27 @@ def curve(endpoint: str, sizes: Sequence[int]) -> list[Point]:
     for workers in sizes:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            the_stack(folder, endpoint, workers).prepare()
+            operation.the_stack(folder, endpoint, workers).prepare()
             points.append(measure(folder, endpoint, workers, "preview")[0])
     return points
 
 
 def create(endpoint: str, workers: int) -> Created:
     """Create a stack, look whether a second `up` leaves every machine alone, and destroy it."""
-    ec2 = client("ec2", endpoint, REGION)
+    ec2 = client("ec2", endpoint, operation.REGION)
 
     def user_data(address: str) -> str | None:
         return fake_hosts.user_data(ec2, address)
 
     with tempfile.TemporaryDirectory() as scratch, fake_hosts.serving(user_data) as hosts:
         folder = Path(scratch)
-        the_stack(folder, endpoint, workers).prepare()
+        operation.the_stack(folder, endpoint, workers).prepare()
         first, _ = measure(folder, endpoint, workers, "up")
         connections, steps = hosts.connections, sum(hosts.steps.values())
         second, changed = measure(folder, endpoint, workers, "up")
         created = Created(workers, first.seconds, steps, connections, second, changed, hosts.connections - connections)
         with console.step("scale", f"destroy of {workers} TaskManagers"):
-            the_stack(folder, endpoint, workers).destroy()
+            operation.the_stack(folder, endpoint, workers).destroy()
     return created
 
 
@@ -208,13 +165,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.aws.scale", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="*", default=[10, 30, 100], metavar="N", help="of the curve")
     parser.add_argument("--create", type=int, default=0, metavar="N", help="create so many for real; 0: none")
-    for name in ("operation", "folder", "endpoint", "workers"):
-        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.operation:
-        found = operation(Path(chosen.folder), chosen.endpoint, int(chosen.workers), chosen.operation)
-        print(json.dumps(found))
-        return 0
     if INSIDE not in os.environ:
         os.environ[INSIDE] = "1"
         os.execvp("unshare", [*inside(), sys.executable, "-m", "tests.aws.scale", *sys.argv[1:]])

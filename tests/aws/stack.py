@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lab.archives import Archives
 from lab.paths import REPO
 from lab.plugin.install import install
 from lab.plugin.provider import stand_in
 from lab.stack import COMMAND, PARALLEL, Plugin, Stack
+
+if TYPE_CHECKING:
+    from lab.archives import Archives
 
 SERVICES = ("ec2", "iam", "route53", "s3", "ssm", "sts")
 """What the program uses of AWS."""

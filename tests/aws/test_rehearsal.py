@@ -176,7 +176,9 @@ def test_destroy_leaves_nothing(rehearsal: Rehearsal, before: set[str]) -> None:
     left = everything(rehearsal.cloud.endpoint, rehearsal.cloud.region)
     assert (left - before, before - left) == (set(), set())
     rehearsal.cloud.settle()
-    wait_for("a lab without hosts", 60, lambda: not rehearsal.cloud.hosts)
+    assert rehearsal.cloud.hosts == []
+    places = (rehearsal.lab.dir / "hosts", rehearsal.lab.dir / "aws" / "volumes")
+    assert [path for place in places if place.exists() for path in place.iterdir()] == []
     says(f"load {os.getloadavg()[0]:.1f}; seconds: " + ", ".join(f"{k} {v:.0f}" for k, v in rehearsal.took.items()))
 
 

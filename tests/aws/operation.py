@@ -1,0 +1,59 @@
+"""One operation on a stack of many machines, in a process of its own that has loaded nothing else.
+
+`python -m tests.aws.operation preview|up FOLDER ENDPOINT WORKERS` prints what it did, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from lab.stack import Stack, Steps
+from tests.aws import stack
+
+BASE = "prod"
+REGION = "eu-central-1"
+ZONES = 3
+
+PARALLEL = 32
+"""Steps at once when the stack is created: what matters here is that all are done, not how many connections Pulumi
+could hold.
+"""
+
+
+def configuration(workers: int) -> dict[str, Any]:
+    """What differs from Pulumi.prod.yaml."""
+    return {
+        "aws:region": REGION,
+        "flink:workers": workers,
+        "flink:zones": ZONES,
+        "flink:owner": "scale",
+        # It has to go again
+        "flink:ephemeral": True,
+        "flink:operatorCidrs": ["198.51.100.0/24"],
+    }
+
+
+def the_stack(folder: Path, endpoint: str, workers: int) -> Stack:
+    """The stack with so many TaskManagers."""
+    return stack.stack(BASE, folder, endpoint, configuration(workers), parallel=PARALLEL)
+
+
+def run(folder: Path, endpoint: str, workers: int, what: str) -> dict[str, Any]:
+    """Do one operation, in this process; what it did, to be printed as JSON."""
+    one = the_stack(folder, endpoint, workers)
+    began = time.monotonic()
+    steps: Steps = one.preview() if what == "preview" else one.up()
+    return {
+        "seconds": time.monotonic() - began,
+        "resources": len(steps.done),
+        "commands": len(steps.commands),
+        "changed": sorted(name for _, name in steps.changes()),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[1])))
