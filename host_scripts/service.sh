@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Runs a daemon under systemd, and restarts it only if what it runs is not what is wanted: its unit, configuration, versions.
-# Values: unit, inputs (paths), check (a bash condition that holds when the daemon is of use), seconds.
+# Values: unit, inputs (paths), check (a bash condition that holds when the daemon is of use), seconds, others (HOST:PORT of
+# daemons that there are already if this one comes to a running cluster).
 # Files: the unit.
 
 apply() {
@@ -17,12 +18,12 @@ apply() {
     say "$unit: runs what is wanted"
     return 0
   fi
-  if of_use; then touch "$unproven"; fi
+  if of_use || { [ "$known" = false ] && others_answer; }; then touch "$unproven"; fi
   systemctl reset-failed "$unit" 2>/dev/null || true
   systemctl restart "$unit" || fail "$unit does not start"
   if [ -e "$unproven" ]; then
     prove
-    say "$unit: restarted"
+    say "$unit: started, and of use"
   elif [ "$known" = true ]; then
     # It was of no use before, so what it lacks may be the others, whose turn comes after this one's
     wait_until 30 of_use || say "$unit: of no use yet; going on, since it was of none before"
@@ -35,11 +36,21 @@ apply() {
 
 of_use() { timeout 10 bash -c "$check"; }
 
-# A daemon that was of use and was restarted has to be so again before the next host may be touched, even if that is found
-# out only by a later run.
+# Does this daemon come to a cluster that runs? Then it may be a machine's replacement, and the next machine's turn is after it.
+others_answer() {
+  local other
+  for other in "${others[@]}"; do
+    # shellcheck disable=SC2016  # the inner shell expands
+    if timeout 2 bash -c 'exec 3<>"/dev/tcp/$1/$2"' _ "${other%:*}" "${other##*:}" 2>/dev/null; then return 0; fi
+  done
+  return 1
+}
+
+# A daemon that was of use and was restarted, or that comes to a running cluster, has to be of use before the next host may
+# be touched, even if that is found out only by a later run.
 prove() {
   [ -e "$unproven" ] || return 0
-  wait_until "$seconds" of_use || fail "$unit was restarted and is of no use after $seconds s"
+  wait_until "$seconds" of_use || fail "$unit was started and is of no use after $seconds s"
   rm -f "$unproven"
 }
 

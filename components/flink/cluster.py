@@ -82,6 +82,7 @@ class Cluster(pulumi.ComponentResource):
     def _flink_host(self, host: Host, config_yaml: pulumi.Output[str], after: list[remote.Command]) -> FlinkHostArgs:
         return FlinkHostArgs(
             host=host,
+            jobmanagers=self._members.of(Role.JOBMANAGER),
             node=self._nodes[host.name],
             joined=self._joined[host.name],
             settings=self._args.settings,

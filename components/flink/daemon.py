@@ -37,12 +37,14 @@ def run(
     wanted: pulumi.Input[str],
     *,
     check: str,
+    others: Sequence[str],
     seconds: int,
     opts: pulumi.ResourceOptions,
 ) -> remote.Command:
     """Start the daemon, or restart it if it runs anything else than `wanted` (from `wants`).
 
-    `check` is a bash condition that holds when the daemon is of use; after a restart it must hold within `seconds`.
+    `check` is a bash condition that holds when the daemon is of use. After a restart it must hold within `seconds`, and
+    also after a first start if one of `others` (HOST:PORT) answers: then it comes to a cluster that runs.
     """
     stdin = pulumi.Output.from_input(wanted).apply(
         lambda line: script_text(
@@ -53,6 +55,7 @@ def run(
                 "wants": line,
                 "inputs": daemon.inputs,
                 "check": check,
+                "others": others,
                 "seconds": seconds,
             },
             [unit],

@@ -1,5 +1,6 @@
 """What JobManagers and TaskManagers share: the release, the storage's credentials, config.yaml, the daemon."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -19,6 +20,8 @@ class FlinkHostArgs:
     """A host that runs Flink."""
 
     host: Host
+    jobmanagers: Sequence[Host]
+    """All of the cluster's."""
     node: Node
     joined: remote.Command
     """The step that tells the host of the others."""
@@ -44,6 +47,7 @@ class FlinkHost(pulumi.ComponentResource):
         what: config.Daemon,
         unit: File,
         check: str,
+        others: Sequence[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(naming.type_token("flink", kind), name, None, opts)
@@ -83,6 +87,7 @@ class FlinkHost(pulumi.ComponentResource):
             unit,
             wanted,
             check=check,
+            others=others,
             seconds=settings.ready_timeout_seconds,
             opts=pulumi.ResourceOptions(parent=self, depends_on=needed),
         )

@@ -8,15 +8,18 @@ from components.flink.flink_host import FlinkHost, FlinkHostArgs
 
 
 class TaskManager(FlinkHost):
-    """A TaskManager on a host; of use when it takes RPCs, and the cluster's own check then counts its slots."""
+    """A TaskManager on a host; of use when it talks to a JobManager. The cluster's own check then counts its slots."""
 
     def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        rpc = ports.number("jm-rpc")
         super().__init__(
             "TaskManager",
             name,
             args,
             what=config.TASKMANAGER,
             unit=config.taskmanager_unit(args.host, args.storage.plugin),
-            check=f"ss -Hltn 'sport = :{ports.number('tm-rpc')}' | grep -q .",
+            # It opens the connection to register, which takes milliseconds then, and keeps it
+            check=f"ss -Htn state established 'dport = :{rpc}' | grep -q .",
+            others=[f"{host.reached_as}:{rpc}" for host in args.jobmanagers],
             opts=opts,
         )

@@ -68,6 +68,11 @@ class ZooKeeper(pulumi.ComponentResource):
             config.zookeeper_unit(settings),
             wants,
             check=SERVES.format(port=ports.number("zk-client")),
+            others=[
+                f"{server.reached_as}:{ports.number('zk-client')}"
+                for server in args.members.of(Role.ZOOKEEPER)
+                if server is not host
+            ],
             seconds=settings.ready_timeout_seconds,
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[node.java, args.joined[host.name], release, written, *before]
