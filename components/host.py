@@ -28,6 +28,8 @@ class Ssh:
     """Public key as in authorized_keys: `ssh-ed25519 AAAA…`."""
     jump: "Ssh | None" = None
     """SSH host on the way to it (a bastion), which is reached without another one."""
+    new: bool = False
+    """It may just have been made, so it is not lost if it refuses connections for minutes."""
 
 
 class Service:
@@ -41,8 +43,13 @@ class Service:
         self._kept: asyncio.Future[pulumi.Resource] = asyncio.get_running_loop().create_future()
 
     def keep(self, resource: pulumi.Resource) -> None:
-        """Say which resource it is. Without it whoever waits for the host waits for ever."""
+        """Say which resource it is. Without it, or `give_up`, whoever waits for the host waits for ever."""
         self._kept.set_result(resource)
+
+    def give_up(self, error: Exception) -> None:
+        """Say that there will be none."""
+        if not self._kept.done():
+            self._kept.set_exception(error)
 
     @property
     def resource(self) -> pulumi.Output[pulumi.Resource]:

@@ -140,4 +140,8 @@ def _login(ssh: Ssh) -> dict[str, Any]:
         "port": ssh.port,
         "private_key": ssh.private_key,
         "host_key": ssh.host_key,
+        # pulumi-command waits up to 5 s between two attempts: half a minute for a machine that is there, since the
+        # first ones come at once, and 5 minutes for one that boots and refuses connections meanwhile
+        "dial_error_limit": 60 if ssh.new else 10,
+        "per_dial_timeout": 10 if ssh.new else 15,
     }

@@ -141,7 +141,7 @@ def load(
         problems.add("owner", f"{values['owner']!r} cannot be a tag: wanted who answers for the stack, such as a team")
     problems.catch("the stack's name", lambda: names.domain(stack), "")
     zones = _number("zones", values, 1, 3, problems)
-    _check_network(values, zones, problems)
+    _check_network(values, region, zones, problems)
     groups = _groups(values, zones, problems)
     if not values["vpcId"]:
         _check_addresses(values["vpcCidr"], groups, operator_cidrs, problems)
@@ -204,7 +204,7 @@ def _expires(values: Mapping[str, Any], problems: Problems) -> str:
     return text
 
 
-def _check_network(values: Mapping[str, Any], zones: int, problems: Problems) -> None:
+def _check_network(values: Mapping[str, Any], region: str, zones: int, problems: Problems) -> None:
     given = values["subnetIds"]
     if values["vpcId"]:
         if not _ID["vpcId"].match(values["vpcId"]):
@@ -231,7 +231,9 @@ def _check_network(values: Mapping[str, Any], zones: int, problems: Problems) ->
         problems.add("subnetIds", "names a subnet twice")
     if values["natGateways"] not in NAT:
         problems.add("natGateways", f"{values['natGateways']!r} is unknown: wanted {', '.join(NAT)}")
-    if values["kmsKey"] and not _KMS_KEY.match(values["kmsKey"]):
+    if _KMS_KEY.match(values["kmsKey"]) and values["kmsKey"].split(":")[3] != region:
+        problems.add("kmsKey", f"{values['kmsKey']} is of another region: wanted one of {region}, where the bucket is")
+    elif values["kmsKey"] and not _KMS_KEY.match(values["kmsKey"]):
         problems.add(
             "kmsKey", f"{values['kmsKey']!r} is not the ARN of a KMS key: wanted arn:aws:kms:REGION:ACCOUNT:key/ID"
         )
@@ -240,7 +242,15 @@ def _check_network(values: Mapping[str, Any], zones: int, problems: Problems) ->
             problems.add("bastion", "is of no use while hosts have public addresses: wanted privateSubnets: true")
         if values["natGateways"] != "none":
             problems.add("natGateways", "are of no use while hosts have public addresses: wanted privateSubnets: true")
-    elif not values["vpcId"] and values["natGateways"] == "none":
+    elif not values["bastion"] and OWN_ADDRESS in values["operatorCidrs"]:
+        problems.add(
+            "operatorCidrs",
+            f"{OWN_ADDRESS} is an address in the internet, and hosts have private ones: wanted the private networks "
+            "that you come from",
+        )
+    if values["privateSubnets"] and not values["vpcId"] and not values["bastion"]:
+        problems.add("bastion", "is false, and nothing else leads to the private subnets of a new VPC: wanted true")
+    if values["privateSubnets"] and not values["vpcId"] and values["natGateways"] == "none":
         missing = [key for key in ("flinkUrl", "zookeeperUrl", "javaUrl") if not values[key]]
         if missing:
             problems.add(
@@ -294,6 +304,12 @@ def _bucket(values: Mapping[str, Any], cluster_id: str, problems: Problems) -> t
         if name:
             problems.add("bucketName", "and storageUri are both set: wanted one of them")
         bucket, _, prefix = values["storageUri"].partition("://")[2].partition("/")
+        if not prefix.strip("/") or "*" in prefix:
+            problems.add(
+                "storageUri",
+                f"{values['storageUri']!r} has no prefix of its own: wanted s3://bucket/prefix without *, since hosts "
+                "get rights on what is below it",
+            )
         return bucket, prefix.strip("/")
     if name and (not _BUCKET.match(name) or _RESERVED.search(name)):
         problems.add(

@@ -8,8 +8,10 @@ import ipaddress
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
+import pulumi
 import pulumi_aws as aws
 
 from components.aws.declaration import OWN_ADDRESS, TYPE_KEYS, AwsSettings
@@ -93,7 +95,7 @@ def look_up(settings: AwsSettings, labels: Labels, needed_mib: Mapping[Role, int
         types.setdefault(settings.bastion_type, "bastionType")
     sizes = {name: size for name, key in types.items() if (size := _size(name, key, problems))}
     _check_sizes(settings, sizes, needed_mib, problems)
-    zones, subnets = _places(settings, problems)
+    zones, subnets = _places(settings, {name: key for name, key in types.items() if name in sizes}, problems)
     images = {arch: _image(arch, problems) for arch in sorted({size.architecture for size in sizes.values()})}
     changes = {role: _change(role, settings, labels, sizes) for role in Role}
     _check_ensemble(settings, labels, zones, problems)
@@ -122,6 +124,7 @@ def _operators(settings: AwsSettings, problems: Problems) -> tuple[str, ...]:
             "operators",
         )
         return ()
+    pulumi.log.info(f"operatorCidrs: {OWN_ADDRESS} is {own}")
     others = [text for text in settings.operator_cidrs if text != OWN_ADDRESS]
     return tuple(sorted({str(own), *others}))
 
@@ -193,30 +196,52 @@ def _larger(size: Size, needed: int) -> str | None:
     return None
 
 
-def _places(settings: AwsSettings, problems: Problems) -> tuple[tuple[str, ...], tuple[Subnet, ...]]:
-    """The zones, and the subnets in them if these are there already."""
+def _places(
+    settings: AwsSettings, types: Mapping[str, str], problems: Problems
+) -> tuple[tuple[str, ...], tuple[Subnet, ...]]:
+    """The zones, and the subnets in them if these are there already. `types`: the types in use, with their keys."""
     if settings.vpc_id:
         subnets = tuple(filter(None, (_subnet(name, settings, problems) for name in settings.subnet_ids)))
         zones = [subnet.zone for subnet in subnets]
         _check_names(settings.vpc_id, problems)
         if len(set(zones)) < len(zones):
             problems.add("subnetIds", f"are in {', '.join(zones)}: wanted each in a zone of its own")
+        for name, key in types.items():
+            if lacking := sorted(set(zones) - set(_zones_with([name], problems))):
+                problems.add(
+                    key, f"{name} is not to be had in {', '.join(lacking)}: wanted another type, or other zones"
+                )
         return tuple(zones), subnets
-    found = _asked(
-        "aws:region",
-        f"{settings.region} does not tell its zones",
-        lambda: (
-            aws.get_availability_zones(
-                state="available",
-                # Local and wavelength zones have neither all instance types nor all services
-                filters=[aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])],
-            ).names
-        ),
-        problems,
-    )
-    if found is not None and len(found) < settings.zones:
-        problems.add("zones", f"{settings.zones} is more than {settings.region} has: {', '.join(sorted(found))}")
-    return tuple(sorted(found or ())[: settings.zones]), ()
+    found = _zones_with(sorted(types), problems)
+    if len(found) < settings.zones:
+        have = ", ".join(found) or "none"
+        problems.add(
+            "zones", f"{settings.zones} is more than {settings.region} has with {', '.join(sorted(types))}: {have}"
+        )
+    return tuple(found[: settings.zones]), ()
+
+
+def _zones_with(types: Sequence[str], problems: Problems) -> list[str]:
+    """Zones of the region that have all these types, by name. Which those are differs from account to account."""
+    found = _asked("aws:region", "does not tell its zones", _zones, problems)
+    zones = set(found or ())
+    for name in types:
+        offered = _asked("aws:region", f"does not tell where it has {name}", partial(_offered, name), problems)
+        zones &= set(offered or ())
+    return sorted(zones)
+
+
+def _zones() -> tuple[str, ...]:
+    """Zones in any state: one that has a bad day must not move the others' numbers."""
+    # Local and wavelength zones have neither all instance types nor all services
+    ordinary = aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])
+    return tuple(aws.get_availability_zones(filters=[ordinary]).names)
+
+
+def _offered(name: str) -> tuple[str, ...]:
+    """Zones that have a type."""
+    wanted = aws.ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=[name])
+    return tuple(aws.ec2.get_instance_type_offerings(location_type="availability-zone", filters=[wanted]).locations)
 
 
 def _subnet(name: str, settings: AwsSettings, problems: Problems) -> Subnet | None:
@@ -273,21 +298,34 @@ def _change(role: Role, settings: AwsSettings, labels: Labels, sizes: Mapping[st
 
 
 def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str], problems: Problems) -> None:
-    """ZooKeeper's volumes stay in their zone, so the ensemble cannot be spread over other zones later."""
-    there = _there(labels, Role.ZOOKEEPER)
-    group = settings.groups[Role.ZOOKEEPER]
-    if not there or not zones or len(there) != group.count:
+    """ZooKeeper's volumes stay in their zones, so an ensemble that is there cannot be spread over others."""
+    there = _volumes(labels)
+    if not there or not zones:
         return
-    for index, zone in enumerate(zones):
-        wanted = len(range(index, group.count, len(zones)))
-        found = len(_there(labels, Role.ZOOKEEPER, availability_zone=[zone]))
-        if found < wanted:
-            problems.add(
-                "zones",
-                f"{settings.zones} would move a ZooKeeper server ({found} are in {zone}, where {wanted} would be), and "
-                "its data stays where it is: wanted as many zones as the stack was made with",
-            )
-            return
+    count = settings.groups[Role.ZOOKEEPER].count
+    wanted = {zone: len(range(index, count, len(zones))) for index, zone in enumerate(zones)}
+    found = {zone: len(_volumes(labels, zone)) for zone in zones}
+    elsewhere = len(there) - sum(found.values())
+    if elsewhere or any(found[zone] > wanted[zone] for zone in zones):
+        places = ", ".join(f"{found[zone]} in {zone}" for zone in zones) + f", {elsewhere} elsewhere"
+        problems.add(
+            "zones",
+            f"{settings.zones} would move ZooKeeper servers, whose volumes stay where they are ({places}): wanted the "
+            "zones, and no fewer servers, that the stack was made with",
+        )
+
+
+def _volumes(labels: Labels, zone: str = "") -> list[str]:
+    """Ids of the volumes with ZooKeeper's data, all or those of a zone."""
+    wanted = {
+        "tag:project": labels.project,
+        "tag:stack": labels.stack,
+        "tag:role": Role.ZOOKEEPER.value,
+        "tag:Name": f"{labels.stack}-zk-*-data",
+        **({"availability-zone": zone} if zone else {}),
+    }
+    filters = [aws.ebs.GetEbsVolumesFilterArgs(name=name, values=[value]) for name, value in wanted.items()]
+    return list(aws.ebs.get_ebs_volumes(filters=filters).ids)
 
 
 def say(error: AwsError) -> str:

@@ -79,6 +79,7 @@ class Machines(pulumi.ComponentResource):
             public=True,
             groups=[self._args.security.bastion],
             role=BASTION,
+            entrance=True,
         )
         return self._ssh(machine.public_ip, key)
 
@@ -147,11 +148,14 @@ class Machines(pulumi.ComponentResource):
         profile: pulumi.Input[str] | None = None,
         spot: bool = False,
         other_image: bool = False,
+        entrance: bool = False,
         before: Service | None = None,
     ) -> ec2.Instance:
         facts, tags = self._args.facts, self._args.labels.tags(f"{self._args.labels.stack}-{name}", role)
         text = pulumi.Output.all(self._admin_public, key.private_key_openssh, key.public_key_openssh).apply(
-            lambda keys: user_data.cloud_config(name, self._args.network.domain, keys[0], keys[1], keys[2])
+            lambda keys: user_data.cloud_config(
+                name, self._args.network.domain, keys[0], keys[1], keys[2], entrance=entrance
+            )
         )
         # A newer image or another version of this program never replaces a machine that runs
         kept = ["userData", "subnetId", *([] if other_image else ["ami"])]
@@ -177,6 +181,8 @@ class Machines(pulumi.ComponentResource):
                 parent=self,
                 # AWS would stop the machine and start it with another size; a spot instance it would refuse to
                 replace_on_changes=["instanceType"],
+                # The plugin does not see that a machine shall not be a spot instance any more
+                replacement_trigger="spot" if spot else "on-demand",
                 delete_before_replace=True,
                 ignore_changes=kept,
                 # In a change of machines: the one before must be in service again
@@ -205,7 +211,10 @@ class Machines(pulumi.ComponentResource):
             type="gp3",
             encrypted=True,
             tags=labels.tags(f"{labels.stack}-{name}-data", Role.ZOOKEEPER.value),
-            opts=pulumi.ResourceOptions(parent=self, protect=not settings.ephemeral),
+            # It stays where it is, whatever zones there are later: facts.py refuses what would move its machine
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=not settings.ephemeral, ignore_changes=["availabilityZone"]
+            ),
         )
         attached = ec2.VolumeAttachment(
             f"{name}-data",
@@ -226,6 +235,7 @@ class Machines(pulumi.ComponentResource):
             private_key=self.admin_key,
             host_key=key.public_key_openssh.apply(lambda line: line.strip()),
             jump=jump,
+            new=True,
         )
 
 

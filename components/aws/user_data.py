@@ -4,6 +4,8 @@ Nothing else: whatever can change is done over SSH later. A machine that is ther
 this text may change between versions of the program without touching one.
 """
 
+from typing import Any
+
 import yaml
 
 ADMIN = "admin"
@@ -16,9 +18,17 @@ _CURL = "command -v curl >/dev/null || { apt-get -q update && apt-get -q -y inst
 _OWN_NAME = "grep -q ' {name}$' /etc/hosts || echo '127.0.1.1 {name}.{domain} {name}' >> /etc/hosts"
 
 
-def cloud_config(name: str, domain: str, admin_key: str, host_key: str, host_public_key: str) -> str:
-    """User data of the machine `name` in `domain`; `admin_key` and the host's key pair in OpenSSH's form."""
-    content = {
+# sshd drops connections when ten have not logged in yet; Pulumi opens one for every step of every host at once
+_MANY = {"path": "/etc/ssh/sshd_config.d/10-flink.conf", "content": "MaxStartups 500\nMaxSessions 500\n"}
+
+
+def cloud_config(
+    name: str, domain: str, admin_key: str, host_key: str, host_public_key: str, *, entrance: bool = False
+) -> str:
+    """User data of the machine `name` in `domain`; `admin_key` and the host's key pair in OpenSSH's form. Through an
+    `entrance` go the connections to all others.
+    """
+    content: dict[str, Any] = {
         "hostname": name,
         "fqdn": f"{name}.{domain}",
         "preserve_hostname": False,
@@ -40,4 +50,6 @@ def cloud_config(name: str, domain: str, admin_key: str, host_key: str, host_pub
         "ssh_keys": {"ed25519_private": host_key, "ed25519_public": host_public_key.strip()},
         "bootcmd": [["sh", "-c", _OWN_NAME.format(name=name, domain=domain)], ["sh", "-c", _CURL]],
     }
+    if entrance:
+        content["write_files"] = [_MANY]
     return "#cloud-config\n" + yaml.safe_dump(content, sort_keys=False, width=1000)

@@ -35,6 +35,17 @@ class Cluster(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("flink", "Cluster"), name, None, opts)
+        try:
+            self._declare(name, args)
+        except Exception as error:
+            # Whoever waits for a service of these hosts would wait for ever
+            for host in args.hosts:
+                if host.service:
+                    host.service.give_up(error)
+            raise
+        self.register_outputs({"overview": self.overview})
+
+    def _declare(self, name: str, args: ClusterArgs) -> None:
         self._args = args
         self._members = config.Members(tuple(args.hosts))
         child = pulumi.ResourceOptions(parent=self)
@@ -46,12 +57,13 @@ class Cluster(pulumi.ComponentResource):
         keys = [self._nodes[name].public_key for name in self._members.names(Role.JOBMANAGER)]
         directory = members.Directory(args.settings, self._members, keys)
         self._joined = {host.name: self._join(host, directory) for host in args.hosts}
+        for host in [*self._members.of(Role.JOBMANAGER), *self._members.of(Role.TASKMANAGER)]:
+            members.trust(host, directory, self._on(host))
         ensemble = self._ensemble(name) if self._members.of(Role.ZOOKEEPER) else []
         machines = {host.name: node.machine(host, self._probes[host.name]) for host in args.hosts}
         jobmanagers = self._jobmanagers(ensemble)
         taskmanagers = self._taskmanagers(machines, ensemble)
         self.overview = self._works(machines, [*jobmanagers, *taskmanagers]).stdout
-        self.register_outputs({"overview": self.overview})
 
     def _looked_at(self, host: Host) -> list[remote.Command]:
         """The probes that must have succeeded before `host` is changed: everyone's, but for those of machines that are
@@ -60,10 +72,11 @@ class Cluster(pulumi.ComponentResource):
         return [self._probes[other.name] for other in self._args.hosts if not other.waits or other is host]
 
     def _join(self, host: Host, directory: members.Directory) -> remote.Command:
-        own = self._nodes[host.name]
-        # The user whose files this writes has to be there
-        opts = pulumi.ResourceOptions(parent=own, depends_on=own.system)
-        return members.join(host, self._args.settings, self._members, directory, opts)
+        return members.join(host, self._args.settings, self._members, directory, self._on(host))
+
+    def _on(self, host: Host) -> pulumi.ResourceOptions:
+        """For a step that writes files of the daemons' user, who has to be there."""
+        return pulumi.ResourceOptions(parent=self._nodes[host.name], depends_on=self._nodes[host.name].system)
 
     def _ensemble(self, name: str) -> list[remote.Command]:
         ensemble = ZooKeeper(

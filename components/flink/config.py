@@ -184,12 +184,13 @@ def _flink_unit(daemon: Daemon, command: str, plugin: str) -> File:
     return File(path=_unit_path(daemon.unit), text=text)
 
 
-def zookeeper_unit(settings: FlinkSettings) -> File:
-    """ZooKeeper's unit."""
+def zookeeper_unit(settings: FlinkSettings, *, data_disk: bool) -> File:
+    """ZooKeeper's unit; with a `data_disk` it does not start while that is not mounted."""
     text = render(
         "zookeeper.service.j2",
         inputs=ZOOKEEPER.inputs,
         heap_mib=settings.zookeeper_heap_mib,
+        data_disk=data_disk,
         java_options=settings.java_options,
     )
     return File(path=_unit_path("zookeeper"), text=text)

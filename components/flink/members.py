@@ -1,4 +1,9 @@
-"""What a host knows of the others: their names, who may connect to which port, masters, workers, SSH trust."""
+"""What a host knows of the others: their names, who may connect to which port, masters, workers, SSH trust.
+
+Two steps, since only daemons' hosts need what the first one tells before the daemons start. Whom a host trusts
+(`trust`) depends on every JobManager's machine, and a daemon must not wait for that: while machines are replaced one
+after the other, the next one is made only when the daemon before is of use.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +29,6 @@ class Known:
     addresses: Mapping[str, str]
     host_keys: Mapping[str, str] = field(default_factory=dict)
     """Public SSH host keys of the hosts that a JobManager logs in to; empty elsewhere."""
-    public_keys: Sequence[str] = ()
-    """Those that the JobManagers log in with."""
 
 
 class Directory:
@@ -38,7 +41,10 @@ class Directory:
         self._members = members
         self._addresses = pulumi.Output.all(**{host.name: host.address for host in members.hosts})
         self._host_keys = pulumi.Output.all(**{host.name: host.ssh.host_key for host in _flink_hosts(members)})
-        self._public_keys = pulumi.Output.all(*public_keys)
+        # Addresses that may be others next time are not worth much here, and the provider's firewall knows the machines
+        unnamed = [host.address for host in members.of(Role.JOBMANAGER) if not host.dns_name]
+        self.jobmanagers = pulumi.Output.all(pulumi.Output.all(*unnamed), pulumi.Output.all(*public_keys))
+        """Addresses and public keys of those that log in to other hosts."""
 
     def needed_by(self, host: Host) -> pulumi.Output[Known]:
         """What a host has to know: where DNS and the provider's firewall do their part, nothing that grows with the
@@ -47,12 +53,9 @@ class Directory:
         by_dns = all(other.dns_name for other in self._members.hosts)
         alone = by_dns and not self._settings.firewall
         addresses = pulumi.Output.all(**{host.name: host.address}) if alone else self._addresses
-        if host.role is Role.ZOOKEEPER:
+        if host.role is not Role.JOBMANAGER:
             return addresses.apply(lambda known: Known(known))
-        if host.role is Role.TASKMANAGER:
-            return pulumi.Output.all(addresses, self._public_keys).apply(lambda known: Known(known[0], {}, known[1]))
-        everything = pulumi.Output.all(addresses, self._host_keys, self._public_keys)
-        return everything.apply(lambda known: Known(*known))
+        return pulumi.Output.all(addresses, self._host_keys).apply(lambda known: Known(*known))
 
 
 def text(host: Host, settings: FlinkSettings, members: config.Members, known: Known) -> str:
@@ -74,7 +77,7 @@ def text(host: Host, settings: FlinkSettings, members: config.Members, known: Kn
             File(path="/etc/systemd/system/flink-firewall.service", text=render("flink-firewall.service")),
         ]
     if host.role is not Role.ZOOKEEPER:
-        files += [File(path="/etc/flink/masters", text=config.masters(members)), *_trusting(account, members, known)]
+        files.append(File(path="/etc/flink/masters", text=config.masters(members)))
     if host.role is Role.JOBMANAGER:
         files += [File(path="/etc/flink/workers", text=config.workers(members)), *_trusted(account, members, known)]
     return script_text(host, "members.sh", values, files)
@@ -82,21 +85,6 @@ def text(host: Host, settings: FlinkSettings, members: config.Members, known: Kn
 
 def _flink_hosts(members: config.Members) -> list[Host]:
     return [*members.of(Role.JOBMANAGER), *members.of(Role.TASKMANAGER)]
-
-
-def _trusting(account: str, members: config.Members, known: Known) -> list[File]:
-    """SSH from the JobManagers, and from nowhere else, so that start-cluster.sh works."""
-    jobmanagers = members.of(Role.JOBMANAGER)
-    # Addresses that may be others next time are not worth much here, and the provider's firewall knows the machines
-    listed = [known.addresses[host.name] for host in jobmanagers if not host.dns_name]
-    options = f'from="{",".join(listed)}",restrict,pty' if listed else "restrict,pty"
-    home, owner = f"/var/lib/{account}", f"{account}:{account}"
-    keys = "".join(f"{options} {key.strip()}\n" for key in known.public_keys)
-    return [
-        File(path=f"{home}/.ssh/authorized_keys", mode="0600", owner=owner, text=keys),
-        # start-cluster.sh runs the daemons from a login shell: there they find the storage's keys
-        File(path=f"{home}/.profile", owner=owner, text=PROFILE),
-    ]
 
 
 def _trusted(account: str, members: config.Members, known: Known) -> list[File]:
@@ -115,3 +103,26 @@ def join(
     """Tell a host about the others; runs again when one comes or goes, and restarts nothing."""
     stdin = directory.needed_by(host).apply(lambda known: text(host, settings, members, known))
     return step(host, "members", stdin, opts=opts)
+
+
+def trust_text(host: Host, addresses: Sequence[str], public_keys: Sequence[str]) -> str:
+    """The text of the step that lets the JobManagers in by SSH, and nobody else, so that start-cluster.sh works.
+
+    `addresses`: those that they come from, if nothing else says who may connect.
+    """
+    options = f'from="{",".join(addresses)}",restrict,pty' if addresses else "restrict,pty"
+    account = user(host.role)
+    home, owner = f"/var/lib/{account}", f"{account}:{account}"
+    keys = "".join(f"{options} {key.strip()}\n" for key in public_keys)
+    files = [
+        File(path=f"{home}/.ssh/authorized_keys", mode="0600", owner=owner, text=keys),
+        # start-cluster.sh runs the daemons from a login shell: there they find the storage's keys
+        File(path=f"{home}/.profile", owner=owner, text=PROFILE),
+    ]
+    return script_text(host, "trust.sh", {"user": account}, files)
+
+
+def trust(host: Host, directory: Directory, opts: pulumi.ResourceOptions) -> remote.Command:
+    """Let the JobManagers log in to a host that runs Flink."""
+    stdin = directory.jobmanagers.apply(lambda known: trust_text(host, known[0], known[1]))
+    return step(host, "trust", stdin, opts=opts)

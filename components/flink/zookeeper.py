@@ -65,7 +65,7 @@ class ZooKeeper(pulumi.ComponentResource):
         return daemon.run(
             host,
             config.ZOOKEEPER,
-            config.zookeeper_unit(settings),
+            config.zookeeper_unit(settings, data_disk=host.data_device is not None),
             wants,
             check=SERVES.format(port=ports.number("zk-client")),
             others=[

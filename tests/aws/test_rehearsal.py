@@ -160,6 +160,23 @@ def test_another_instance_type_replaces_machine_by_machine(cluster: Rehearsal) -
     assert min(seen) >= WORKERS, "never two at once"
 
 
+def test_another_type_for_all_the_others_costs_one_failover_each_and_no_data(cluster: Rehearsal) -> None:
+    """JobManagers and ZooKeeper servers, side by side, each kind one machine after the other."""
+    machines = cluster.instances()
+    job = SlowJob.start(cluster, "other-types", seconds=600, parallelism=2)
+    checkpoint = job.checkpoint() or 0
+    cluster.changes |= {"flink:jobManagerType": "t3a.small", "flink:zookeeperType": "t3a.micro"}
+    cluster.up("other instance types for JobManagers and ZooKeeper")
+    cluster.wait_until_whole(WORKERS + 1)
+    now = cluster.instances()
+    replaced = {name for name in machines if machines[name] != now.get(name)}
+    assert replaced == {_full_name(machines, name) for role in ("jm", "zk") for name in cluster.hosts(role)}
+    # Whoever leads now found the job in ZooKeeper, whose data came along on its volumes
+    wait_for("the job from a checkpoint", 120, lambda: (job.restored_from() or 0) >= checkpoint and job.runs())
+    job.cancel()
+    assert cluster.up("no change after it", refresh=True).changes() == {}
+
+
 def test_one_worker_fewer_touches_no_other_machine(cluster: Rehearsal) -> None:
     running, leaving = cluster.processes(), f"tm-{WORKERS}"
     cluster.changes["flink:workers"] = WORKERS

@@ -188,6 +188,7 @@ NOT_OPERATIONS = {
     "s3:GetReplicationConfiguration": "GetBucketReplication",
 }
 CONDITIONS = {
+    "aws:RequestTag/project",
     "aws:ResourceTag/project",
     "ec2:CreateAction",
     "iam:PassedToService",
@@ -219,8 +220,8 @@ def test_documented_policies_are_well_formed(name: str) -> None:
         for tests in statement.get("Condition", {}).values():
             assert set(tests) <= CONDITIONS
     listed = [action for statement in statements for action in statement["Action"]]
-    # what is new may be tagged, and what is ours
-    assert sorted(listed) == sorted([*set(listed), *(["ec2:CreateTags"] if name == "deploy" else [])])
+    # what is new may be tagged, root volumes, and what is ours
+    assert sorted(listed) == sorted([*set(listed), *(["ec2:CreateTags"] * 2 if name == "deploy" else [])])
     # a managed policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     assert len(re.sub(r"\s", "", text)) <= 6144
 

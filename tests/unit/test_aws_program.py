@@ -26,6 +26,7 @@ SIZES = {
     "t3.small": (2, 2048),
     "t3.medium": (2, 4096),
     "t3.large": (2, 8192),
+    "t3.xlarge": (4, 16384),
     "m6i.large": (2, 8192),
     "m6i.xlarge": (4, 16384),
     "m6i.2xlarge": (8, 32768),
@@ -54,8 +55,10 @@ class Aws(Mocks):
     """Whether the existing VPC has host names."""
     spot: bool = False
     """Whether all machines are spot instances."""
-    spread: int = 1
-    """Over how many zones the machines of each role are spread."""
+    offered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Zones by instance type; the others are in all."""
+    volumes: tuple[str, ...] = ()
+    """Zones of the volumes with ZooKeeper's data."""
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         """Answer a question."""
@@ -67,6 +70,10 @@ class Aws(Mocks):
             "getAvailabilityZones": lambda _: {"names": list(self.zones)},
             "getInstanceType": self._type,
             "getInstances": self._instances,
+            "getInstanceTypeOfferings": lambda asked: {
+                "locations": self.offered.get(asked["filters"][0]["values"][0], self.zones)
+            },
+            "getEbsVolumes": self._volumes,
             "getParameter": lambda asked: {"insecureValue": f"ami-{asked['name'].rpartition('/')[2]}"},
             "getVpc": lambda _: {"enableDnsSupport": True, "enableDnsHostnames": self.dns_names},
             "getSubnet": lambda asked: {
@@ -100,9 +107,12 @@ class Aws(Mocks):
             found = [name for name in found if self.spot]
         for architecture in filters.get("architecture", []):
             found = [name for name in found if name.startswith("m7g") == (architecture == "arm64")]
-        if "availability-zone" in filters and self.spread:
-            found = found[: -(-len(found) // self.spread)]
         return {"ids": [f"i-{index}" for index, _ in enumerate(found)]}
+
+    def _volumes(self, asked: dict[str, Any]) -> dict[str, Any]:
+        filters = {entry["name"]: entry["values"][0] for entry in asked["filters"]}
+        zone = filters.get("availability-zone")
+        return {"ids": [f"vol-{place}" for place in self.volumes if zone in (None, place)]}
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """Take one registration."""
@@ -267,6 +277,29 @@ def test_a_change_to_spot_or_back_is_one_machine_after_the_other(is_spot: bool, 
     assert order.index("Command tm-0-service") < order.index("Instance tm-1")
 
 
+@pytest.mark.parametrize(
+    ("role", "key", "prefix"), [("jobmanager", "jobManagerType", "jm"), ("zookeeper", "zookeeperType", "zk")]
+)
+def test_the_others_are_replaced_one_after_the_other_too(role: str, key: str, prefix: str) -> None:
+    there = Aws(running={role: ["t3.xlarge"] * 3})
+    order = [f"{step.type.rpartition(':')[2]} {step.name}" for step in run("dev", there, **{key: "t3.large"}).values()]
+    assert order.index(f"Command {prefix}-0-service") < order.index(f"Instance {prefix}-1")
+
+
+def test_all_machines_at_once_wait_for_their_own_kind_only() -> None:
+    there = {"taskmanager": ["t3.xlarge"] * 2, "jobmanager": ["t3.xlarge"] * 2, "zookeeper": ["t3.xlarge"] * 3}
+    assert "jm-0-cluster" in run("dev", Aws(running=there))
+
+
+def test_a_cluster_that_cannot_be_declared_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr("components.flink.cluster.Cluster._works", broken)
+    with pytest.raises(ValueError, match="no such thing"):
+        run("dev", Aws(running={"taskmanager": ["t3.large"] * 2}))
+
+
 def test_new_machines_wait_for_none() -> None:
     order = [f"{entry.type.rpartition(':')[2]} {entry.name}" for entry in run("dev", workers=4).values()]
     services = [place for place, name in enumerate(order) if name.endswith("-service")]
@@ -330,6 +363,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("dev", {"taskManagerType": "large"}, "taskManagerType: 'large' is not an instance type"),
     ("dev", {"jobManagerType": "t3.micro"},
      "jobManagerType: t3.micro has 960 MiB for its system and a jobmanager, which needs 1984: t3.medium would do"),
+    ("prod", {"kmsKey": "arn:aws:kms:eu-west-1:123456789012:key/x"}, "kmsKey: arn:aws:kms:eu-west-1:123456789012:"),
+    ("prod", {"bastion": False}, "bastion: is false, and nothing else leads to the private subnets"),
+    ("prod", {"bastion": False, "operatorCidrs": ["auto"], "vpcId": "vpc-0123456789abcdef0", "natGateways": "none"},
+     "operatorCidrs: auto is an address in the internet"),
+    ("dev", {"storageUri": "s3://my-bucket"}, "storageUri: 's3://my-bucket' has no prefix of its own"),
+    ("dev", {"storageUri": "s3://my-bucket/a*"}, "storageUri: 's3://my-bucket/a*' has no prefix of its own"),
     ("dev", {"zookeeperType": "t2.medium"}, "zookeeperType: t2.medium is not of the Nitro kind"),
     ("dev", {"zones": 4}, "zones: 4 is out of range: wanted 1 to 3"),
     ("dev", {"workers": 0}, "workers: 0 is out of range: wanted 1 to"),
@@ -374,7 +413,9 @@ def test_what_cannot_be_is_refused_before_anything_is_declared(
 
 
 def test_more_zones_than_the_region_has_are_refused() -> None:
-    with pytest.raises(Exception, match=r"zones: 3 is more than eu-central-1 has: eu-central-1a, eu-central-1b"):
+    with pytest.raises(
+        Exception, match=r"zones: 3 is more than eu-central-1 has with .*: eu-central-1a, eu-central-1b$"
+    ):
         run("prod", Aws(zones=("eu-central-1a", "eu-central-1b")))
 
 
@@ -387,10 +428,26 @@ def test_missing_credentials_are_one_clear_error() -> None:
 
 
 def test_an_ensemble_cannot_be_spread_over_other_zones() -> None:
-    mocks = Aws(running={"zookeeper": ["t3.small"] * 3}, spread=3)
-    with pytest.raises(Exception, match=r"zones: 1 would move a ZooKeeper server \(1 are in eu-central-1a"):
-        run("dev", mocks)
-    run("prod", Aws(running={"zookeeper": ["t3.medium"] * 3}, spread=3))
+    a, b, c = Aws().zones
+    for stack, volumes in (("dev", (a, b, c)), ("prod", (a, a, a)), ("prod", ("eu-central-1d", b, c))):
+        with pytest.raises(
+            Exception, match=r"zones: \d would move ZooKeeper servers, whose volumes stay where they are"
+        ):
+            run(stack, Aws(volumes=volumes))
+    run("prod", Aws(volumes=(a, b, c)))
+    run("prod", Aws(volumes=(a, c)))  # one more server is to come, or one was never made
+    run("prod", Aws(volumes=(a, b, c)), zookeepers=5)
+
+
+def test_zones_are_those_that_have_every_type() -> None:
+    a, b, c = Aws().zones
+    found = run("dev", Aws(offered={"m6i.large": (b, c)}))
+    assert {entry.inputs["availabilityZone"] for entry in of_type(found, ":Subnet").values()} == {b}
+    with pytest.raises(Exception, match=r"zones: 3 is more than eu-central-1 has with .*m6i\.xlarge"):
+        run("prod", Aws(offered={"m6i.xlarge": (a, c)}))
+    ids = ["subnet-0123456789abcdef0"]
+    with pytest.raises(Exception, match=f"taskManagerType: m6i.large is not to be had in {a}"):
+        run("dev", Aws(offered={"m6i.large": (b, c)}), vpcId="vpc-0123456789abcdef0", subnetIds=ids)
 
 
 def test_the_user_data_stays_as_it_is() -> None:

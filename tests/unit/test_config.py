@@ -56,7 +56,7 @@ def test_golden_texts(seven) -> None:
     golden("zoo.cfg", config.zoo_cfg(settings, cluster))
     golden("flink-jobmanager.service", config.jobmanager_unit(cluster.of(Role.JOBMANAGER)[0], STORAGE.plugin).text)
     golden("flink-taskmanager.service", config.taskmanager_unit(cluster.of(Role.TASKMANAGER)[0], STORAGE.plugin).text)
-    golden("zookeeper.service", config.zookeeper_unit(settings).text)
+    golden("zookeeper.service", config.zookeeper_unit(settings, data_disk=False).text)
     for role in Role:
         golden(f"{role.value}-firewall.nft", config.firewall(role, by_role, settings.operator_cidrs))
 
@@ -158,7 +158,6 @@ def test_members_change_with_the_list_and_configuration_does_not(tmp_path: Path)
         known = members.Known(
             {entry.name: str(entry.address) for entry in cluster.hosts},
             {entry.name: str(entry.ssh.host_key) for entry in cluster.hosts},
-            ["ssh-ed25519 AAAA x"],
         )
         jobmanager = cluster.of(Role.JOBMANAGER)[0]
         seen[count] = (
@@ -177,10 +176,15 @@ def test_names_in_dns_leave_nothing_to_tell_but_a_hosts_own(seven) -> None:
     for role in Role:
         host = named.of(role)[0]
         keys = {entry.name: str(entry.ssh.host_key) for entry in named.hosts} if role is Role.JOBMANAGER else {}
-        text = members.text(host, settings, named, members.Known({host.name: "10.0.0.5"}, keys, ["ssh-ed25519 AAAA x"]))
+        text = members.text(host, settings, named, members.Known({host.name: "10.0.0.5"}, keys))
         assert f"10.0.0.5 {host.name}.x.internal {host.name}'" in text
         assert ("tm-1" in text) is (role is Role.JOBMANAGER), role
-        assert "from=" not in text
+    host = named.of(Role.TASKMANAGER)[0]
+    assert "from=" not in members.trust_text(host, [], ["ssh-ed25519 AAAA x"])
+    assert 'from="10.0.0.5",restrict,pty ssh-ed25519 AAAA x' in members.trust_text(
+        host, ["10.0.0.5"], ["ssh-ed25519 AAAA x"]
+    )
+    assert "RequiresMountsFor=/var/lib/zookeeper/data" in config.zookeeper_unit(settings, data_disk=True).text
     assert "server.1=zk-0.x.internal:2888:3888" in config.zoo_cfg(settings, named)
     unit = config.taskmanager_unit(named.of(Role.TASKMANAGER)[0], "p").text
     assert "taskmanager.host=tm-0.x.internal -D taskmanager.resource-id=tm-0" in unit

@@ -75,6 +75,31 @@ def get_instance_type(args: Object, aws: Aws) -> Object:
     }
 
 
+def get_instance_type_offerings(args: Object, aws: Aws) -> Object:
+    """Which types there are in which places."""
+    query = {"LocationType": args["locationType"]} if args.get("locationType") else {}
+    pages = (
+        aws.client("ec2").get_paginator("describe_instance_type_offerings").paginate(Filters=_filters(args), **query)
+    )
+    found = [offer for page in pages for offer in page["InstanceTypeOfferings"]]
+    return {
+        **args,
+        "id": aws.region,
+        "instanceTypes": [offer["InstanceType"] for offer in found],
+        "locationTypes": [offer["LocationType"] for offer in found],
+        "locations": [offer["Location"] for offer in found],
+        "region": aws.region,
+    }
+
+
+def get_ebs_volumes(args: Object, aws: Aws) -> Object:
+    """The volumes that filters and tags describe."""
+    tags = [{"Name": f"tag:{key}", "Values": [value]} for key, value in (args.get("tags") or {}).items()]
+    pages = aws.client("ec2").get_paginator("describe_volumes").paginate(Filters=[*_filters(args), *tags])
+    ids = [volume["VolumeId"] for page in pages for volume in page["Volumes"]]
+    return {**args, "id": aws.region, "ids": ids, "region": aws.region}
+
+
 def get_instances(args: Object, aws: Aws) -> Object:
     """The machines with these tags in these states, running ones if no state is said."""
     states = args.get("instanceStateNames") or ["running"]
@@ -213,6 +238,8 @@ def _vpc_attribute(id: str, name: str, aws: Aws) -> bool:
 
 
 INVOKES: dict[str, Callable[[Object, Aws], Object]] = {
+    "aws:ebs/getEbsVolumes:getEbsVolumes": get_ebs_volumes,
+    "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": get_instance_type_offerings,
     "aws:ec2/getInstanceType:getInstanceType": get_instance_type,
     "aws:ec2/getInstances:getInstances": get_instances,
     "aws:ec2/getSubnet:getSubnet": get_subnet,
