@@ -24,6 +24,15 @@ could hold.
 """
 
 
+VARIABLES = {
+    **stack.VARIABLES,
+    # The state of 100 workers is 18 MB, and the engine writes all of it after each of 1,200 resources, unless it is
+    # told to do so at the end only. Nothing would be lost here
+    "PULUMI_EXPERIMENTAL": "true",
+    "PULUMI_SKIP_CHECKPOINTS": "true",
+}
+
+
 def configuration(workers: int) -> dict[str, Any]:
     """What differs from Pulumi.prod.yaml."""
     return {
@@ -39,7 +48,8 @@ def configuration(workers: int) -> dict[str, Any]:
 
 def the_stack(folder: Path, endpoint: str, workers: int) -> Stack:
     """The stack with so many TaskManagers."""
-    return stack.stack(BASE, folder, endpoint, configuration(workers), parallel=PARALLEL)
+    settings = configuration(workers)
+    return stack.stack(BASE, folder, endpoint, settings, variables=VARIABLES, parallel=PARALLEL)
 
 
 def run(folder: Path, endpoint: str, workers: int, what: str) -> dict[str, Any]:

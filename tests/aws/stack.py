@@ -72,7 +72,15 @@ def releases(archives: Archives, mirror: str) -> dict[str, Any]:
     return found
 
 
-def stack(name: str, folder: Path, endpoint: str, changes: Mapping[str, Any], parallel: int = PARALLEL) -> Stack:
+def stack(
+    name: str,
+    folder: Path,
+    endpoint: str,
+    changes: Mapping[str, Any],
+    *,
+    variables: Mapping[str, str] = VARIABLES,
+    parallel: int = PARALLEL,
+) -> Stack:
     """The stack `name` on the moto server at `endpoint`."""
     configuration = {**base(name), **at(endpoint), **changes}
-    return Stack(name, folder, configuration, plugins=PLUGINS, variables=VARIABLES, parallel=parallel)
+    return Stack(name, folder, configuration, plugins=PLUGINS, variables=variables, parallel=parallel)
