@@ -28,7 +28,7 @@ class FlinkHostArgs:
     settings: FlinkSettings
     storage: Storage
     config_yaml: pulumi.Output[str]
-    probes: list[remote.Command]
+    probes: list[pulumi.Resource]
     after: list[remote.Command]
     """Services that have to be up, or restarted, before this one is."""
 

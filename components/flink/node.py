@@ -102,7 +102,7 @@ class NodeArgs:
 
     host: Host
     settings: FlinkSettings
-    probes: Sequence[remote.Command]
+    probes: Sequence[pulumi.Resource]
     """All hosts' probes: none is touched before every one of them has been found fit."""
 
 

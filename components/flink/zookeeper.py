@@ -28,7 +28,7 @@ class ZooKeeperArgs:
     members: config.Members
     nodes: Mapping[str, Node]
     joined: Mapping[str, remote.Command]
-    probes: Mapping[str, list[remote.Command]]
+    probes: Mapping[str, list[pulumi.Resource]]
 
 
 class ZooKeeper(pulumi.ComponentResource):

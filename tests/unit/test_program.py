@@ -57,7 +57,7 @@ def test_types_are_ours_or_the_command_plugins(folder: Path) -> None:
     types = {resource.type for resource in run(folder).values()}
     assert types == {
         "flink:existing:Hosts", "flink:flink:Cluster", "flink:flink:Node", "flink:flink:ZooKeeper",
-        "flink:flink:JobManager", "flink:flink:TaskManager", "command:remote:Command",
+        "flink:flink:JobManager", "flink:flink:TaskManager", "command:remote:Command", "pulumi:index:Stash",
     }  # fmt: skip
 
 
