@@ -12,7 +12,6 @@ import pulumi
 def prepare() -> None:
     """Before the first resource: half of the time of a large program goes into what is turned off here."""
     # The graph lives until the program ends: there is little to collect, and looking for it costs more with each object
-    gc.freeze()
     gc.set_threshold(100_000, 20, 100)
     # Each of these messages is a call of the engine, six for a resource, which shows none of them
     pulumi.log.debug = _nothing

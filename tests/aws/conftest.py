@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.aws.cloud import Cloud
 
 from lab.lab import Lab
+from tests.aws.cloud import Cloud
 from tests.aws.inventory import everything
 from tests.aws.rehearsal import NAME, Rehearsal
 

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tests.aws.cloud import Cloud
-
 from lab import archives, console
 from lab.cluster import UNITS, wait_for
 from lab.errors import LabError
@@ -25,6 +23,7 @@ from lab.rest import Rest
 from lab.stack import Stack, Steps
 from lab.storage import S3
 from tests.aws import actions, stack
+from tests.aws.cloud import Cloud
 from tests.aws.inventory import client, machines
 
 NAME = "aws"
