@@ -118,7 +118,8 @@ def step(
         naming.step(host, what),
         connection=_connection(host.ssh),
         create=create,
-        delete=f"{run} remove {client}" if removable else None,
+        # A machine of the stack's own goes as a whole, and may be gone already when somebody refreshes before `destroy`
+        delete=f"{run} remove {client}" if removable and host.ready is None else None,
         stdin=stdin,
         logging=remote.Logging.STDERR,
         # sshd takes no environment from clients by default, and our scripts ask the host, not their last run
