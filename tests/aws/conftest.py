@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,15 @@ from lab.lab import Lab
 from tests.aws.cloud import Cloud
 from tests.aws.inventory import everything
 from tests.aws.rehearsal import NAME, Rehearsal
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_account() -> Iterator[None]:
+    """Without what the user has set for AWS: a profile, a session, a region."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from tests.aws import actions, stack
 from tests.aws.cloud import Cloud
 from tests.aws.inventory import client, machines
 
-NAME = "aws"
+NAME = "test-aws"
 STACK = "dev"
 
 SIZES = {
@@ -85,7 +85,10 @@ class Rehearsal:
             "flink:storageEndpoint": self.cloud.endpoint,
             "flink:storagePathStyle": True,
         }
-        return stack.stack(STACK, self.lab.dir / "pulumi", self.cloud.endpoint, {**known, **self.changes})
+        # With the lab's mark, so that `down` ends also what a killed test has left
+        variables = {**stack.VARIABLES, MARK: f"{self.lab.id}/pulumi"}
+        changes = {**known, **self.changes}
+        return stack.stack(STACK, self.lab.dir / "pulumi", self.cloud.endpoint, changes, variables=variables)
 
     def timed(self, what: str, work: Callable[[], T]) -> T:
         """Do it, and say how long it took."""
