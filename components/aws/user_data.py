@@ -31,8 +31,9 @@ def cloud_config(
     content: dict[str, Any] = {
         "hostname": name,
         "fqdn": f"{name}.{domain}",
-        # What the host calls itself is what Flink tells others: a JobManager that does not lead hands jars to the leader's
-        # blob server under the name that the leader's host has (InetAddress.getLocalHost), and DNS has only the long one
+        # What the host calls itself is what Flink tells others: a JobManager that does not lead hands jars to the
+        # leader's blob server under the name that the leader's host has (InetAddress.getLocalHost), and DNS has only
+        # the long one
         "prefer_fqdn_over_hostname": True,
         "preserve_hostname": False,
         # The program keeps a block there (host_scripts/members.sh)
