@@ -55,6 +55,8 @@ def the_stack(folder: Path, endpoint: str, workers: int) -> Stack:
 def run(folder: Path, endpoint: str, workers: int, what: str) -> dict[str, Any]:
     """Do one operation, in this process; what it did, to be printed as JSON."""
     one = the_stack(folder, endpoint, workers)
+    # Looking for the official plugins, which a stack does once in its life, is not the operation's
+    one.prepare()
     began = time.monotonic()
     steps: Steps = one.preview() if what == "preview" else one.up()
     return {
