@@ -206,13 +206,16 @@ def _places(
         _check_names(settings.vpc_id, problems)
         if len(set(zones)) < len(zones):
             problems.add("subnetIds", f"are in {', '.join(zones)}: wanted each in a zone of its own")
-        for name, key in types.items():
-            if lacking := sorted(set(zones) - set(_zones_with([name], problems))):
+        for name, offered in _zones_by_type(list(types), problems).items():
+            if lacking := sorted(set(zones) - offered):
                 problems.add(
-                    key, f"{name} is not to be had in {', '.join(lacking)}: wanted another type, or other zones"
+                    types[name],
+                    f"{name} is not to be had in {', '.join(lacking)}: wanted another type, or other zones",
                 )
         return tuple(zones), subnets
-    found = _zones_with(sorted(types), problems)
+    if not types:
+        return (), ()  # none of them is known, which is said already
+    found = sorted(set.intersection(*_zones_by_type(sorted(types), problems).values()))
     if len(found) < settings.zones:
         have = ", ".join(found) or "none"
         problems.add(
@@ -221,14 +224,14 @@ def _places(
     return tuple(found[: settings.zones]), ()
 
 
-def _zones_with(types: Sequence[str], problems: Problems) -> list[str]:
-    """Zones of the region that have all these types, by name. Which those are differs from account to account."""
-    found = _asked("aws:region", "does not tell its zones", _zones, problems)
-    zones = set(found or ())
+def _zones_by_type(types: Sequence[str], problems: Problems) -> dict[str, set[str]]:
+    """The region's zones that have each of the types. Which those are differs from account to account."""
+    ordinary = set(_asked("aws:region", "does not tell its zones", _zones, problems) or ())
+    found = {}
     for name in types:
         offered = _asked("aws:region", f"does not tell where it has {name}", partial(_offered, name), problems)
-        zones &= set(offered or ())
-    return sorted(zones)
+        found[name] = ordinary & set(offered or ())
+    return found
 
 
 def _zones() -> tuple[str, ...]:

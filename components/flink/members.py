@@ -1,8 +1,8 @@
 """What a host knows of the others: their names, who may connect to which port, masters, workers, SSH trust.
 
-Two steps, since only daemons' hosts need what the first one tells before the daemons start. Whom a host trusts
-(`trust`) depends on every JobManager's machine, and a daemon must not wait for that: while machines are replaced one
-after the other, the next one is made only when the daemon before is of use.
+Two steps: `join` tells what must be known before a daemon starts. Whom a host trusts (`trust`) depends on every
+JobManager's machine, and a daemon must not wait for that: while machines are replaced one after the other, the next one
+is made only when the daemon before is of use.
 """
 
 from collections.abc import Mapping, Sequence

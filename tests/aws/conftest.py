@@ -1,16 +1,21 @@
-"""The rehearsal for the tests of a file that want one: made when the first asks, and always removed."""
+"""What the tests of a file share: a moto server, or a rehearsal. Made when the first asks, and always removed."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.lab import Lab
+from tests.aws.aws_client import Moto, moto
 from tests.aws.cloud import Cloud
 from tests.aws.inventory import everything
 from tests.aws.rehearsal import NAME, Rehearsal
+
+if TYPE_CHECKING:
+    from tests.aws.thing import Make
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,6 +25,23 @@ def nobodys_account() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Moto]:
+    """A moto server without machines."""
+    with moto() as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def make(cloud: Moto) -> Iterator[Make]:
+    """Makes things of the AWS stand-in, against that server."""
+    # It loads the whole SDK, which the rehearsal does in processes of their own
+    from tests.aws.thing import things
+
+    with things(cloud) as it:
+        yield it
 
 
 @pytest.fixture(scope="module")

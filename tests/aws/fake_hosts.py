@@ -1,6 +1,6 @@
 """Machines that answer over SSH as hosts would, and do nothing: for a stack that is too large for real ones.
 
-To be used in a network namespace where every address is local (`namespace`): one listener on port 22 serves all of
+To be used in a network namespace where every address is local (scale.py): one listener on port 22 serves all of
 moto's instances. Each has the host key and lets in the user that its user data say.
 """
 
@@ -25,7 +25,7 @@ BOUND = 120.0
 
 @dataclass(frozen=True)
 class Machine:
-    """One instance: what it says and whom it lets in. `answers` make up a step's stdout from its text."""
+    """One instance: its host key, and whom it lets in."""
 
     host_key: asyncssh.SSHKey
     authorized: dict[str, asyncssh.SSHAuthorizedKeys]
@@ -65,7 +65,6 @@ class FakeHosts:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.connections = 0
         """How many TCP connections came to port 22."""
-        self.logins = 0
         """How many of them were let in, those through a bastion and those to it."""
         self.steps: Counter[str] = Counter()
         """How often each script was run."""
@@ -102,7 +101,7 @@ class FakeHosts:
             return
         await asyncssh.run_server(
             client,
-            server_factory=lambda: _Server(self, machine),
+            server_factory=lambda: _Server(machine),
             server_host_keys=[machine.host_key],
             process_factory=self._run,
             encoding=None,
@@ -131,8 +130,7 @@ class FakeHosts:
 
 
 class _Server(asyncssh.SSHServer):
-    def __init__(self, owner: FakeHosts, machine: Machine) -> None:
-        self._owner = owner
+    def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
     def public_key_auth_supported(self) -> bool:
@@ -141,9 +139,6 @@ class _Server(asyncssh.SSHServer):
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         known = self._machine.authorized.get(username)
         return bool(known and known.validate(key, "", "", None) is not None)
-
-    def auth_completed(self) -> None:
-        self._owner.logins += 1
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
         return True

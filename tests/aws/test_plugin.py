@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from lab.plugin.values import UNKNOWN, Secret
-from tests.aws.aws_client import REGION, AwsClient, Moto, aws_plugin, moto
+from tests.aws.aws_client import REGION, AwsClient, Moto, aws_plugin
 from tests.aws.plugin import ec2
 from tests.aws.plugin.aws_provider import AwsProvider
 from tests.plugin_client import State, failure, plugin
@@ -30,12 +30,6 @@ INSTANCE = "aws:ec2/instance:Instance"
 VOLUME = "aws:ebs/volume:Volume"
 ATTACHMENT = "aws:ec2/volumeAttachment:VolumeAttachment"
 ZONE = f"{REGION}a"
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Moto]:
-    with moto() as it:
-        yield it
 
 
 @pytest.fixture

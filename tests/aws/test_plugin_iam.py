@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from lab.plugin.values import UNKNOWN
-from tests.aws.aws_client import Moto, moto
+from tests.aws.aws_client import Moto
 from tests.aws.thing import (
     ACCOUNT,
     BUCKET_POLICY,
@@ -23,24 +22,8 @@ from tests.aws.thing import (
     Properties,
     refused,
     statement,
-    things,
     unique,
 )
-
-# The SDK speaks up for each of its own classes that has a successor.
-pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of .*:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Moto]:
-    with moto() as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def make(cloud: Moto) -> Iterator[Make]:
-    with things(cloud) as it:
-        yield it
 
 
 def test_a_role_lives(make: Make, cloud: Moto) -> None:

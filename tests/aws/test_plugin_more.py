@@ -15,18 +15,9 @@ import pytest
 from pulumi import automation
 
 from lab import engine
-from tests.aws.aws_client import Moto, moto
+from tests.aws.aws_client import Moto
 from tests.aws.plugin.install import install_plugins
 from tests.aws.thing import ENCRYPTION, LIFECYCLE, OWNERSHIP, SETTINGS, TAGS, TRUST, tls_only, unique
-
-# The SDK speaks up for each of its own classes that has a successor.
-pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of .*:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Moto]:
-    with moto() as it:
-        yield it
 
 
 class Stack:

@@ -8,23 +8,8 @@ from typing import Any
 import pytest
 
 from lab.plugin.values import UNKNOWN
-from tests.aws.aws_client import REGION, Moto, moto
-from tests.aws.thing import OTHER_TAGS, RECORD, TAGS, ZONE, Make, Properties, Thing, refused, things, unique
-
-# The SDK speaks up for each of its own classes that has a successor.
-pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of .*:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Moto]:
-    with moto() as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def make(cloud: Moto) -> Iterator[Make]:
-    with things(cloud) as it:
-        yield it
+from tests.aws.aws_client import REGION, Moto
+from tests.aws.thing import OTHER_TAGS, RECORD, TAGS, ZONE, Make, Properties, Thing, refused, unique
 
 
 @pytest.fixture

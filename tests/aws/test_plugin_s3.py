@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.aws_client import REGION, Moto, moto
+from tests.aws.aws_client import REGION, Moto
 from tests.aws.plugin import s3
 from tests.aws.plugin.aws import Access, Session
 from tests.aws.thing import (
@@ -25,24 +25,9 @@ from tests.aws.thing import (
     Thing,
     refused,
     statement,
-    things,
+    tls_only,
     unique,
 )
-
-# The SDK speaks up for each of its own classes that has a successor.
-pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of .*:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Moto]:
-    with moto() as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def make(cloud: Moto) -> Iterator[Make]:
-    with things(cloud) as it:
-        yield it
 
 
 @pytest.fixture
@@ -252,18 +237,6 @@ def test_lifecycles_that_s3_refuses(make: Make, bucket: Thing, rules: list[Prope
     thing = make(LIFECYCLE)
     if not thing.refusals(inputs):
         assert "creating S3 Bucket Lifecycle Configuration" in refused(lambda: thing.create(inputs))
-
-
-def tls_only(bucket: str) -> Properties:
-    denied = {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    return {"Version": "2012-10-17", "Statement": [denied]}
 
 
 def test_a_buckets_policy_lives(make: Make, bucket: Thing, cloud: Moto) -> None:
