@@ -2,7 +2,8 @@
 are decided once.
 
 A step is one idempotent script of `host_scripts/`. Script and values travel on stdin, never in argv, where any user
-of the host could read them. The same stdin serves both ways: `apply` makes things so, `remove` undoes it.
+of the host could read them. The same stdin serves both ways: `apply` makes things so, `check` only looks (`ops`).
+What the steps made is taken away by a script of its own, once for each host (`leave`).
 """
 
 import shlex
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi_command import remote
+from pulumi_command import local, remote
 
-from components import naming
+from components import naming, openssh
 from components.host import Host, Ssh
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "host_scripts"
+LEAVE = Path(__file__).resolve().parent / "leave.sh"
 
 END_OF_FILE = "END_OF_FILE"
 """Line that ends a file in the script; no file may have it as a line of its own."""
@@ -45,8 +47,11 @@ def _code(name: str) -> str:
     """`host_scripts/NAME` without its comments, which are for readers here: every step has its script in the state
     twice, and a local backend writes the whole state after every step.
     """
-    lines = host_script(name).splitlines()
-    return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    return _without_comments(host_script(name))
+
+
+def _without_comments(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
 
 
 def script_text(
@@ -69,19 +74,14 @@ def script_text(
             lines.append(f"{name}={shlex.quote(str(value))}")
         else:
             lines.append(f"{name}=({' '.join(shlex.quote(item) for item in value)})")
-    for command in ("write", "delete"):
-        lines.append(f"{command}_files() {{")
-        lines.append("  :")
-        for file in files:
-            if END_OF_FILE in file.text.splitlines():
-                raise ValueError(f"{file.path}: a line may not be {END_OF_FILE}")
-            if command == "delete":
-                lines.append(f"  rm -f {shlex.quote(file.path)}")
-                continue
-            lines.append(f"  write_file {shlex.quote(file.path)} {file.mode} {file.owner} <<'{END_OF_FILE}'")
-            lines.append(file.text.removesuffix("\n"))
-            lines.append(END_OF_FILE)
-        lines.append("}")
+    lines += ["write_files() {", "  :"]
+    for file in files:
+        if END_OF_FILE in file.text.splitlines():
+            raise ValueError(f"{file.path}: a line may not be {END_OF_FILE}")
+        lines.append(f"  write_file {shlex.quote(file.path)} {file.mode} {file.owner} <<'{END_OF_FILE}'")
+        lines.append(file.text.removesuffix("\n"))
+        lines.append(END_OF_FILE)
+    lines.append("}")
     body = "\n".join(lines)
     code = "\n".join(_code(name) for name in ("lib.sh", *uses, script))
     return f'{body}\n{code}\nmain "$@" </dev/null\n'
@@ -94,18 +94,14 @@ def step(
     *,
     opts: pulumi.ResourceOptions,
     seconds: int = 600,
-    removable: bool = True,
 ) -> remote.Command:
     """Run a script (its text by `script_text`) on a host as root, again whenever the text changes.
 
     `seconds` bounds it on the host: Pulumi's custom timeouts do not stop a remote command. Its stderr is shown while
     it runs; its stdout is the step's result.
     """
-    options = (
-        opts
-        if host.ready is None
-        else pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(deleted_with=host.ready))
-    )
+    # The script and the texts of files, the same on many hosts: what changes in them is shown once (flink/declared.py)
+    ours = pulumi.ResourceOptions(hide_diffs=["stdin"], deleted_with=host.ready)
     # -k: a script that ignores SIGTERM is ended all the same
     run = f"sudo -n timeout -k 10 {seconds} bash -s --"
     # sudo drops the variable; members.sh asks it whether the firewall would lock us out
@@ -118,13 +114,66 @@ def step(
         naming.step(host, what),
         connection=_connection(host.ssh),
         create=create,
-        # A machine of the stack's own goes as a whole, and may be gone already when somebody refreshes before `destroy`
-        delete=f"{run} remove {client}" if removable and host.ready is None else None,
         stdin=stdin,
         logging=remote.Logging.STDERR,
         # sshd takes no environment from clients by default, and our scripts ask the host, not their last run
         add_previous_output_in_env=False,
-        opts=options,
+        opts=pulumi.ResourceOptions.merge(opts, ours),
+    )
+
+
+def leave(
+    name: str,
+    hosts: Sequence[Host],
+    stdin: pulumi.Input[str],
+    *,
+    left: str,
+    before: str = "",
+    seconds: int = 600,
+    opts: pulumi.ResourceOptions,
+) -> local.Command:
+    """Run a script (its text by `script_text`, with a function `remove`) as root when this resource is deleted, and
+    never else, on the first of the hosts that can be reached; before it, on all of these, the command `before`.
+
+    A `remote.Command` would fail for a host that is gone, and with it `destroy`. This one logs in by OpenSSH from the
+    machine that Pulumi runs on, and tells what is `left` behind. Connections and script are those of the last `up`.
+    """
+    logins = pulumi.Output.all(*[_login_of(host.ssh) for host in hosts])
+
+    def environment(known: Sequence[openssh.Login]) -> dict[str, str]:
+        files = openssh.files({host.name: login for host, login in zip(hosts, known, strict=True)})
+        return {
+            "LEAVE": _without_comments(LEAVE.read_text()),
+            "LEAVE_HOSTS": " ".join(host.name for host in hosts),
+            "LEAVE_BEFORE": before,
+            "LEAVE_RUN": f"sudo -n timeout -k 10 {seconds} bash -s -- remove",
+            "LEAVE_LEFT": left,
+            **{f"LEAVE_{file.upper()}": text for file, text in files.items()},
+        }
+
+    return local.Command(
+        name,
+        # The program is in the environment: errors show the command
+        delete='exec sh -c "$LEAVE"',
+        environment=pulumi.Output.secret(logins.apply(environment)),  # type: ignore[arg-type]
+        stdin=stdin,
+        logging=local.Logging.STDERR,
+        add_previous_output_in_env=False,
+        opts=opts,
+    )
+
+
+def _login_of(ssh: Ssh) -> pulumi.Output[openssh.Login]:
+    jump = pulumi.Output.from_input(None) if ssh.jump is None else _login_of(ssh.jump)
+    return pulumi.Output.all(ssh.address, ssh.private_key, ssh.host_key, jump).apply(
+        lambda known: openssh.Login(
+            address=known[0],
+            user=ssh.user,
+            port=ssh.port,
+            private_key=known[1],
+            host_key=known[2],
+            jump=known[3],
+        )
     )
 
 

@@ -6,5 +6,3 @@ apply() {
   fetch_release "$name" "$version" "$url" "$checksum" "$check"
   use_release "$name" "$version"
 }
-
-remove() { remove_releases "$name"; }

@@ -57,5 +57,3 @@ explain() {
       'tail -qn 25 $(ls -t /var/log/flink/*.log | head -n 1)' >&2 || echo "($name does not answer)" >&2
   done
 }
-
-remove() { :; }

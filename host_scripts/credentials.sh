@@ -7,5 +7,3 @@ apply() {
   [ ${#changed[@]} -eq 0 ] || say "credentials: written"
   cat /etc/machine-id /etc/flink/credentials.env | sha256sum | cut -c1-16
 }
-
-remove() { delete_files; }

@@ -27,8 +27,3 @@ apply() {
   [ "$(findmnt -no UUID "$directory")" = "$id" ] || die "$directory is another disk than $device"
   report disk
 }
-
-remove() {
-  if mountpoint -q "$directory"; then umount "$directory" || die "$directory is in use"; fi
-  replace_block /etc/fstab ""
-}

@@ -29,5 +29,3 @@ apply() {
   journalctl -u zookeeper -n 20 --no-pager -o cat >&2 || true
   die "the ensemble is not complete after $seconds s (no answer from: ${silent[*]:-none}); above is the end of this server's log"
 }
-
-remove() { :; }

@@ -5,5 +5,3 @@ apply() {
   write_files
   report "$what"
 }
-
-remove() { delete_files; }

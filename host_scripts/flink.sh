@@ -22,5 +22,3 @@ apply() {
   # Last: a daemon that restarts in the middle of this must find a version that works
   use_release flink "$version"
 }
-
-remove() { remove_releases flink; }

@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154  # `host` and what else a step needs is set by components/remote.py
-# What every step uses. Each step defines apply and remove; the last line of the text calls main.
+# What every step uses. Each step defines apply, and check where there is something to look at; those that run when hosts
+# leave define remove instead. The last line of the text calls main.
 
 say() { echo "$host: $*" >&2; }
 
@@ -8,36 +9,59 @@ die() {
   exit 1
 }
 
-# main apply|remove ADDRESS: the address is the one that the SSH connection comes from.
+# main apply|check|remove ADDRESS: the address is the one that the SSH connection comes from.
 main() {
   # shellcheck disable=SC2034  # members.sh uses it
   client=${2:-}
   # `timeout` ends the step by it; without this the message would name neither the host nor the step
   trap 'die "step $step was ended: it takes too long, or this up was cancelled; running up again goes on"' TERM
-  # An `up` that was cancelled leaves its script running (sudo has another user's processes, which sshd may not end)
-  install -d -m 0700 /run/flink-steps
-  exec 9>"/run/flink-steps/${step%.sh}${name:+-$name}"
-  flock -w 60 9 || die "an earlier run of step $step is still under way; see \`ps\` on the host, and run up again when it has ended"
   case "${1:-}" in
-    apply) apply ;;
-    remove) if is_ours; then remove; fi ;;
-    *) die "wanted apply or remove, found '${1:-}'" ;;
+    apply)
+      alone
+      apply
+      ;;
+    check) if declare -F check >/dev/null; then check; fi ;;
+    remove)
+      alone
+      remove
+      ;;
+    *) die "wanted apply, check or remove, found '${1:-}'" ;;
   esac
 }
 
-# A host that got another name or role belongs to its new steps; Pulumi removes the old ones after it has made the new ones.
-is_ours() {
-  local found
-  found=$(cat /etc/flink-owner 2>/dev/null || echo "$owner")
-  [ "$found" = "$owner" ] && return 0
-  say "this is $found now: nothing of $owner is removed"
-  return 1
+# An `up` that was cancelled leaves its script running (sudo has another user's processes, which sshd may not end)
+alone() {
+  install -d -m 0700 /run/flink-steps
+  exec 9>"/run/flink-steps/${step%.sh}${name:+-$name}"
+  flock -w 60 9 || die "an earlier run of step $step is still under way; see \`ps\` on the host, and run up again when it has ended"
 }
 
+# differs WHAT MESSAGE [TEXT]: tells a difference between what is wanted and what is found. `ops` reads it.
+differs() {
+  printf '! %s\t%s\n' "$1" "$2"
+  local line
+  [ -z "${3:-}" ] || while IFS= read -r line; do printf '| %s\n' "$line"; done <<<"$3"
+}
+
+# expect WHAT WANTED FOUND: tells it if the two differ.
+expect() { [ "$2" = "$3" ] || differs "$1" "wanted $2, found ${3:-nothing}"; }
+
+# files_differ: tells how the step's files differ from what is wanted.
+files_differ() {
+  checking=true
+  write_files
+}
+
+checking=false
+secret=false
 changed=()
 
 # write_file PATH MODE OWNER < TEXT: replaces the file in one go, and only if something differs.
 write_file() {
+  if [ "$checking" = true ]; then
+    check_file "$@"
+    return 0
+  fi
   local path=$1 mode=$2 owner=$3 new
   mkdir -p "$(dirname "$path")"
   new=$(mktemp "$path.XXXXXX")
@@ -50,6 +74,27 @@ write_file() {
   fi
   mv -f "$new" "$path"
   changed+=("$path")
+}
+
+# check_file PATH MODE OWNER < TEXT: tells how the file differs; of a secret one only that it does.
+check_file() {
+  local path=$1 text found
+  text=$(cat && echo .)
+  text=${text%.}
+  if [ ! -f "$path" ]; then
+    differs "$path" "is missing"
+    return 0
+  fi
+  found=$(stat -c %a:%U:%G "$path")
+  expect "mode and owner of $path" "$(printf '%o' "0$2"):$3" "$found"
+  if ! printf %s "$text" | cmp -s - "$path"; then
+    if [ "$secret" = true ]; then
+      differs "$path" "has other contents; it holds secrets, so they are not shown"
+    else
+      # The header says nothing: -, wanted; +, found
+      differs "$path" "has other contents" "$(printf %s "$text" | diff -U 1 - "$path" | tail -n +3 | head -n 20)"
+    fi
+  fi
 }
 
 # replace_block FILE LINES: keeps our lines at the top of a file that others write to as well; no lines, no block.

@@ -43,11 +43,3 @@ no_firewall() {
   systemctl disable -q --now flink-firewall.service 2>/dev/null || true
   rm -f /etc/flink-firewall.nft /etc/systemd/system/flink-firewall.service
 }
-
-remove() {
-  no_firewall
-  delete_files
-  rm -f /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg
-  systemctl daemon-reload
-  replace_block /etc/hosts ""
-}

@@ -32,5 +32,3 @@ apply() {
   [ ${#problems[@]} -eq 0 ] || die "cannot be a $role ($PRETTY_NAME): $(printf '%s; ' "${problems[@]}")"
   printf '{"cpus": %d, "memoryMiB": %d}\n' "$cpus" "$memory"
 }
-
-remove() { :; }

@@ -32,17 +32,3 @@ retire() {
   systemctl daemon-reload
   say "this was $1: its daemon is stopped"
 }
-
-no_process() { ! pgrep -u "$user" >/dev/null; }
-
-remove() {
-  pkill -KILL -u "$user" || true
-  delete_files
-  local directory
-  for directory in "${directories[@]}"; do rm -rf "$directory"; done
-  rm -rf "$configuration"
-  rmdir /usr/local/lib/flink 2>/dev/null || true
-  wait_until 10 no_process || say "processes of $user do not end"
-  if id "$user" >/dev/null 2>&1; then userdel --remove "$user" 2>/dev/null || true; fi
-  rm -f /etc/flink-owner
-}

@@ -6,5 +6,3 @@ apply() {
   write_files
   report trust
 }
-
-remove() { delete_files; }

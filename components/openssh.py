@@ -1,0 +1,67 @@
+"""Files for OpenSSH to log in to hosts, made by pure functions: the way to a host when it is not Pulumi that connects.
+
+All names in them are relative: `ssh -F config HOST` has to run in the folder that holds them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+CONFIG, KNOWN_HOSTS = "config", "known_hosts"
+
+# A host that just reboots refuses for a moment; a dead one takes half a minute to be told from a slow one. One that
+# dies in the middle is noticed after a minute.
+_ALL = """\
+Host *
+  BatchMode yes
+  ClearAllForwardings yes
+  ConnectTimeout 10
+  ConnectionAttempts 3
+  ControlPath none
+  GlobalKnownHostsFile /dev/null
+  IdentitiesOnly yes
+  IdentityAgent none
+  LogLevel ERROR
+  ServerAliveCountMax 4
+  ServerAliveInterval 15
+  StrictHostKeyChecking yes
+  UpdateHostKeys no
+  UserKnownHostsFile known_hosts
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """Where and how to log in, all of it known."""
+
+    address: str
+    user: str
+    port: int
+    private_key: str
+    host_key: str
+    jump: "Login | None" = None
+
+
+def files(logins: Mapping[str, Login]) -> dict[str, str]:
+    """The files by their names, for hosts by theirs: config, known_hosts, and a key0, key1, … for each private key."""
+    entries, known = [], ""
+    keys: dict[str, str] = {}
+    for name, login in logins.items():
+        for alias, one in ((name, login), *([(f"{name}-jump", login.jump)] if login.jump else [])):
+            key = keys.setdefault(one.private_key.strip() + "\n", f"key{len(keys)}")
+            entries.append(_entry(alias, one, key))
+            # Under the alias, so that neither port nor address matters
+            known += f"{alias} {one.host_key}\n"
+    return {CONFIG: "".join([*entries, _ALL]), KNOWN_HOSTS: known, **{name: text for text, name in keys.items()}}
+
+
+def _entry(alias: str, login: Login, key: str) -> str:
+    lines = [
+        f"Host {alias}",
+        f"  HostName {login.address}",
+        f"  HostKeyAlias {alias}",
+        f"  IdentityFile {key}",
+        f"  Port {login.port}",
+        f"  User {login.user}",
+        *([f"  ProxyJump {alias}-jump"] if login.jump else []),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,77 @@
+# shellcheck shell=bash disable=SC2154
+# Takes away all that the steps made on a host that leaves the cluster, and nothing that was there before. The machine
+# stays, and so does what is on the storage (purge.sh). Values: role, user, unit, releases (names below /opt).
+
+remove() {
+  is_ours || return 0
+  others_ended
+  stop_daemons
+  no_firewall
+  rm -rf "/etc/systemd/system/$unit.service" "/etc/systemd/system/$unit.service.d" "/run/$unit"
+  rm -f /etc/systemd/journald.conf.d/*-flink.conf
+  systemctl daemon-reload
+  systemctl reset-failed "$unit" flink-firewall 2>/dev/null || true
+  replace_block /etc/hosts ""
+  rm -f /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg /etc/sysctl.d/60-flink.conf
+  local release
+  for release in "${releases[@]}"; do remove_releases "$release"; done
+  remove_tree "/etc/$user"
+  remove_tree "/var/log/$user"
+  remove_user
+  rm -rf /usr/local/lib/flink /run/flink-steps
+  # Last: whoever comes again after a failure above finds that there is something of ours
+  rm -f /etc/flink-owner
+  say "removed all of $owner"
+}
+
+# A host that got another name or role belongs to its new steps; Pulumi removes the old ones after it has made the new ones.
+is_ours() {
+  local found
+  found=$(cat /etc/flink-owner 2>/dev/null || echo "$owner")
+  [ "$found" = "$owner" ] && return 0
+  say "this is $found now: nothing of $owner is removed"
+  return 1
+}
+
+# A step that a cancelled `up` left running would go on installing.
+others_ended() {
+  local lock
+  for lock in /run/flink-steps/*; do
+    [ -f "$lock" ] && [ "${lock##*/}" != clean ] || continue
+    flock -w 60 "$lock" true || die "step ${lock##*/} is still under way; see \`ps\` on the host, and try again when it has ended"
+  done
+}
+
+no_process() { ! pgrep -u "$user" >/dev/null; }
+
+# Gracefully: with SIGTERM a TaskManager gives its slots back, and nobody has to wait until its heartbeats are missed.
+stop_daemons() {
+  systemctl disable -q --now "$unit" 2>/dev/null || true
+  id "$user" >/dev/null 2>&1 || return 0
+  # Those of start-cluster.sh, and logins
+  pkill -u "$user" || true
+  wait_until 10 no_process || pkill -KILL -u "$user" || true
+  wait_until 10 no_process || die "processes of $user do not end"
+}
+
+no_firewall() {
+  systemctl disable -q --now flink-firewall.service 2>/dev/null || true
+  rm -f /etc/flink-firewall.nft /etc/systemd/system/flink-firewall.service
+  if nft list table inet flink >/dev/null 2>&1; then nft delete table inet flink; fi
+}
+
+# Somebody's mount point can be emptied but not removed.
+remove_tree() {
+  rm -rf "$1" 2>/dev/null && return 0
+  [ -z "$(find "$1" ! -type d -print -quit)" ] || die "cannot remove $1"
+  say "$1 is, or has, a mount point: it stays, empty"
+}
+
+remove_user() {
+  local home=/var/lib/$user
+  if id "$user" >/dev/null 2>&1; then
+    [ "$(getent passwd "$user" | cut -d: -f6)" = "$home" ] || die "user $user has another home than $home: it is not ours"
+    userdel "$user"
+  fi
+  remove_tree "$home"
+}
