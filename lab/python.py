@@ -11,9 +11,12 @@ _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"
 
 
 def _requirements(names: Sequence[str], folder: Path) -> list[str]:
-    """Options for pip: a requirements file with what `lab/pins.toml` has for these packages."""
+    """Options for pip: a requirements file with what `lab/pins.toml` has for these packages.
+
+    One that is pinned in several versions is asked for as `NAME==VERSION`.
+    """
     pinned: dict[str, list[str]] = fetch.pins()["python"]
-    chosen = {spec: hashes for spec, hashes in pinned.items() if spec.partition("==")[0] in names}
+    chosen = {spec: hashes for spec, hashes in pinned.items() if {spec, spec.partition("==")[0]} & set(names)}
     if len(chosen) != len(names):
         raise ValueError(f"lab/pins.toml does not pin all of {', '.join(names)}")
     lines = [" ".join([spec, *(f"--hash=sha256:{value}" for value in hashes)]) for spec, hashes in chosen.items()]

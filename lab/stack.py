@@ -31,7 +31,7 @@ from lab.paths import REPO, cache_dir
 from lab.tasks import CommandError, command
 
 if TYPE_CHECKING:
-    from lab.archives import Archives
+    from lab.archives import Archive, Archives
     from lab.lab import Lab
 
 DOWNLOAD_SECONDS = 20
@@ -118,11 +118,17 @@ def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any]
         "flink:storageAccessKey": s3.access_key,
     }
     for name in ("flink", "zookeeper", "java"):
-        archive = getattr(archives, name)
-        known[f"flink:{name}Version"] = archive.version
-        known[f"flink:{name}Url"] = f"{lab.mirror_url}/{archive.path.name}"
-        known[f"flink:{name}Checksum"] = f"sha512:{archive.sha512}"
+        known |= release(lab, name, getattr(archives, name))
     return {**base, **known, **(overrides or {})}
+
+
+def release(lab: "Lab", name: str, archive: "Archive") -> dict[str, str]:
+    """The part of the configuration that has the hosts install this archive as `name`: `flink`, `zookeeper` or `java`."""
+    return {
+        f"flink:{name}Version": archive.version,
+        f"flink:{name}Url": f"{lab.mirror_url}/{archive.path.name}",
+        f"flink:{name}Checksum": f"sha512:{archive.sha512}",
+    }
 
 
 def workers() -> int:

