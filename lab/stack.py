@@ -123,7 +123,7 @@ def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any]
 
 
 def release(lab: "Lab", name: str, archive: "Archive") -> dict[str, str]:
-    """The part of the configuration that has the hosts install this archive as `name`: `flink`, `zookeeper` or `java`."""
+    """The part of the configuration that has hosts install this archive as `name` (`flink`, `zookeeper` or `java`)."""
     return {
         f"flink:{name}Version": archive.version,
         f"flink:{name}Url": f"{lab.mirror_url}/{archive.path.name}",
