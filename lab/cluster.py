@@ -1,7 +1,9 @@
 """The cluster of a lab as tests and benchmarks look at it: over REST, over SSH, and through the engine."""
 
+import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -88,6 +90,15 @@ class Cluster:
                     )
         return found
 
+    def zookeeper_modes(self) -> dict[str, str]:
+        """Which ZooKeeper server is what: `leader` or `follower`; one that does not serve is not in it."""
+        ask = ["timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/localhost/2181; printf srvr >&3; cat <&3"]
+        names = self.hosts("zookeeper")
+        with ThreadPoolExecutor(len(names)) as pool:
+            shown = list(pool.map(lambda name: self.lab.ssh(name, ask, check=False).stdout, names))
+        found = {name: re.search("^Mode: (.*)$", text, re.MULTILINE) for name, text in zip(names, shown, strict=True)}
+        return {name: match[1] for name, match in found.items() if match}
+
     def is_whole(self) -> bool:
         """Whether all TaskManagers are there with all slots free or in use, and every JobManager answers."""
         overviews = [Rest([url], ask_seconds=5).get("/overview") for url in self.urls]
@@ -124,11 +135,60 @@ class Runs(Protocol):
 
 
 @dataclass
-class SlowJob:
-    """The flights job, throttled so that something can happen to it."""
+class Job:
+    """A job on a running cluster."""
 
     cluster: Runs
     job_id: str
+
+    def checkpoint(self) -> int | None:
+        """Number of the last completed checkpoint."""
+        completed = self.cluster.rest.get(f"/jobs/{self.job_id}/checkpoints")["latest"]["completed"]
+        return completed["id"] if completed else None
+
+    def wait_for_checkpoints(self, number: int = 3, seconds: float = 60) -> None:
+        """Wait until it has completed so many checkpoints, in at most `seconds`."""
+        wait_for(f"checkpoint {number}", seconds, lambda: (self.checkpoint() or 0) >= number)
+
+    def restored_from(self) -> int | None:
+        """Number of the checkpoint that the job went on from, if it did."""
+        restored = self.cluster.rest.get(f"/jobs/{self.job_id}/checkpoints")["latest"]["restored"]
+        return restored["id"] if restored else None
+
+    def runs(self) -> bool:
+        """Whether every task runs."""
+        job = self.cluster.rest.get(f"/jobs/{self.job_id}")
+        states = {vertex["status"] for vertex in job["vertices"]}
+        return job["state"] == "RUNNING" and states <= {"RUNNING", "FINISHED"}
+
+    def ended(self) -> bool:
+        """Whether it has ended, however."""
+        return self.cluster.rest.get(f"/jobs/{self.job_id}")["state"] in flights.ENDED
+
+    def taskmanager(self) -> str:
+        """The host of a TaskManager that runs a task of it."""
+        vertex = self.cluster.rest.get(f"/jobs/{self.job_id}")["vertices"][0]["id"]
+        return str(self.cluster.rest.get(f"/jobs/{self.job_id}/vertices/{vertex}")["subtasks"][0]["taskmanager-id"])
+
+    def seconds_until_restored(self, since: float, least: int, bound: float) -> float:
+        """Seconds from `since` until the job runs again from checkpoint `least` or a later one."""
+        wait_for(
+            f"job {self.job_id} running from checkpoint {least} or later",
+            bound,
+            lambda: (self.restored_from() or 0) >= least and self.runs(),
+        )
+        return time.monotonic() - since
+
+    def cancel(self) -> None:
+        """End it before its end, and wait until it has."""
+        self.cluster.rest.cancel(self.job_id)
+        wait_for("its end", 60, lambda: self.cluster.rest.get(f"/jobs/{self.job_id}")["state"] == "CANCELED")
+
+
+@dataclass
+class SlowJob(Job):
+    """The flights job, throttled so that something can happen to it."""
+
     output: str
 
     @classmethod
@@ -146,38 +206,8 @@ class SlowJob:
         )
         jar = flights.build_jar(cluster.archives)
         job = cls(cluster, flights.submit(cluster.urls, jar, options, parallelism), output)
-        wait_for("three checkpoints", 60, lambda: (job.checkpoint() or 0) >= 3)
+        job.wait_for_checkpoints()
         return job
-
-    def checkpoint(self) -> int | None:
-        """Number of the last completed checkpoint."""
-        completed = self.cluster.rest.get(f"/jobs/{self.job_id}/checkpoints")["latest"]["completed"]
-        return completed["id"] if completed else None
-
-    def restored_from(self) -> int | None:
-        """Number of the checkpoint that the job went on from, if it did."""
-        restored = self.cluster.rest.get(f"/jobs/{self.job_id}/checkpoints")["latest"]["restored"]
-        return restored["id"] if restored else None
-
-    def runs(self) -> bool:
-        """Whether every task runs."""
-        job = self.cluster.rest.get(f"/jobs/{self.job_id}")
-        states = {vertex["status"] for vertex in job["vertices"]}
-        return job["state"] == "RUNNING" and states <= {"RUNNING", "FINISHED"}
-
-    def seconds_until_restored(self, since: float, least: int, bound: float) -> float:
-        """Seconds from `since` until the job runs again from checkpoint `least` or a later one."""
-        wait_for(
-            f"job {self.job_id} running from checkpoint {least} or later",
-            bound,
-            lambda: (self.restored_from() or 0) >= least and self.runs(),
-        )
-        return time.monotonic() - since
-
-    def cancel(self) -> None:
-        """End it before its end, and wait until it has."""
-        self.cluster.rest.cancel(self.job_id)
-        wait_for("its end", 60, lambda: self.cluster.rest.get(f"/jobs/{self.job_id}")["state"] == "CANCELED")
 
     def finish(self) -> None:
         """Wait for its end; every flight must have been counted once."""

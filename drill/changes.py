@@ -1,0 +1,87 @@
+"""Changes by `up` while the job runs: wanted ones, and one that is killed in the middle."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from drill.scene import Scene
+from lab.cluster import Cluster, wait_for
+from lab.errors import LabError
+from lab.paths import REPO
+
+_UP_SECONDS = 600.0
+_CONFIG = {
+    "flink:jobManagerConfig": {"jobmanager.execution.attempts-history-size": 17},
+    "flink:taskManagerConfig": {"taskmanager.network.retries": 3},
+}
+"""Settings that change nothing that a job notices, but for the restart: one of each kind of daemon."""
+
+
+def config(scene: Scene) -> None:
+    """`up` with a changed setting of JobManagers and one of TaskManagers."""
+    overrides = _changed(scene)
+    scene.happens()
+    _up(scene.cluster, overrides)
+    scene.is_over()
+
+
+def killed_up(scene: Scene) -> None:
+    """The same `up`, killed as soon as it has restarted the first daemon, and run again."""
+    cluster, overrides = scene.cluster, _changed(scene)
+    before = _starts(cluster)
+    scene.happens()
+    with _process(cluster, overrides) as process:
+
+        def restarted() -> bool:
+            if process.poll() is not None:
+                raise LabError(f"up ended with {process.returncode} before it had restarted anything")
+            return _starts(cluster) != before
+
+        wait_for("the first restart", _UP_SECONDS, restarted)
+    changed = sorted(name for name, start in _starts(cluster).items() if start != before[name])
+    scene.notes.append(f"killed when {' '.join(changed)} had been restarted")
+    _up(cluster, overrides)
+    scene.is_over()
+
+
+def _changed(scene: Scene) -> dict[str, Any]:
+    """The cluster's settings with other ones of each role; at the end they are again what they are now."""
+    before = scene.cluster.overrides
+    scene.undo.callback(_up, scene.cluster, before)
+    return {**before, **_CONFIG}
+
+
+def _up(cluster: Cluster, overrides: dict[str, Any]) -> None:
+    cluster.overrides = overrides
+    cluster.stack.up()
+
+
+def _starts(cluster: Cluster) -> dict[str, str]:
+    """Flink host → which start of its daemon runs there."""
+    names = [*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")]
+    ask = "systemctl show -p ExecMainStartTimestampMonotonic --value flink-jobmanager flink-taskmanager"
+    with ThreadPoolExecutor(len(names)) as pool:
+        return dict(zip(names, pool.map(lambda name: cluster.lab.ssh(name, ask).stdout, names), strict=True))
+
+
+@contextmanager
+def _process(cluster: Cluster, overrides: dict[str, Any]) -> Iterator["subprocess.Popen[bytes]"]:
+    """`up` in a process group of its own, which gets a SIGKILL at the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "drill.up", cluster.lab.name, json.dumps(overrides)],
+        cwd=REPO,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

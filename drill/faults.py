@@ -1,0 +1,165 @@
+"""Every fault of the drill, in the order in which they run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from drill import changes, disk, hosts, s3
+from drill.scene import Scene
+from lab.errors import LabError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A fault, and what is expected of the job."""
+
+    name: str
+    title: str
+    make: Callable[[Scene], None]
+    """Makes it happen and returns when it is over, or when nothing more comes of it."""
+    prepare: Callable[[Scene], None] | None = None
+    """Is run before the job starts."""
+    bound: float
+    """Seconds until the job must run again: after the fault or, of what is away for a while, after it is back."""
+    interrupts: bool = True
+    """Whether it has to interrupt the job: then this is waited for. What need not is given time to show."""
+    lasts: float = 0
+    """Seconds that the job has to go on for, beyond what it takes to recover once."""
+    quick: bool = False
+    is_change: bool = False
+    """Whether it is an `up`, whose restarts come some time after its beginning: only interruptions count then."""
+
+    @property
+    def what(self) -> str:
+        """What it does, in a line."""
+        return " ".join((self.make.__doc__ or "").split())
+
+
+FAILOVER = 45.0
+"""Three times the lab's `failoverSeconds`: it has two cores, seven hosts, and neighbours. What was measured is said."""
+
+ALL: Sequence[Fault] = (
+    Fault(
+        name="kill-jobmanager",
+        title="kill -9 of the leading JobManager",
+        make=hosts.kill_jobmanager,
+        bound=FAILOVER,
+        quick=True,
+    ),
+    Fault(
+        name="stop-jobmanager-host",
+        title="the leading JobManager's host powered off",
+        make=hosts.stop_jobmanager_host,
+        bound=FAILOVER,
+    ),
+    Fault(
+        name="kill-taskmanager",
+        title="kill -9 of a TaskManager",
+        make=hosts.kill_taskmanager,
+        bound=FAILOVER,
+        quick=True,
+    ),
+    Fault(
+        name="stop-taskmanager-host",
+        title="a TaskManager's host powered off",
+        make=hosts.stop_taskmanager_host,
+        bound=FAILOVER,
+        quick=True,
+    ),
+    Fault(
+        name="kill-zookeeper",
+        title="kill -9 of the ZooKeeper leader",
+        make=hosts.kill_zookeeper,
+        bound=FAILOVER,
+        interrupts=False,
+        quick=True,
+    ),
+    Fault(
+        name="stop-zookeeper-host",
+        title="a ZooKeeper server's host powered off",
+        make=hosts.stop_zookeeper_host,
+        bound=FAILOVER,
+        interrupts=False,
+        lasts=30,
+    ),
+    Fault(
+        name="no-quorum",
+        title="ZooKeeper without quorum for 30 s",
+        make=hosts.no_quorum,
+        bound=FAILOVER,
+        interrupts=False,
+        lasts=30,
+    ),
+    Fault(
+        name="partition-jobmanager",
+        title="the leading JobManager cut off from ZooKeeper for 30 s",
+        make=hosts.partition_jobmanager,
+        bound=FAILOVER,
+        lasts=30,
+    ),
+    Fault(
+        name="partition-taskmanager",
+        title="a TaskManager cut off from all for 30 s",
+        make=hosts.partition_taskmanager,
+        bound=FAILOVER,
+        lasts=30,
+    ),
+    Fault(
+        name="s3-away",
+        title="S3 server away for 30 s",
+        make=s3.away,
+        bound=FAILOVER,
+        interrupts=False,
+        lasts=30,
+    ),
+    Fault(
+        name="s3-refuses",
+        title="S3 answers 503 to half of the requests for 30 s",
+        make=s3.half_refused,
+        bound=FAILOVER,
+        interrupts=False,
+        lasts=30,
+    ),
+    Fault(
+        name="disk-full",
+        title="a TaskManager's disk full for 30 s",
+        prepare=disk.limit,
+        make=disk.full,
+        bound=FAILOVER,
+        interrupts=False,
+        lasts=30,
+    ),
+    Fault(
+        name="reboot-all",
+        title="all hosts reboot at once",
+        make=hosts.reboot_everything,
+        bound=180,
+        lasts=20,
+    ),
+    Fault(
+        name="config-rollout",
+        title="up with a changed configuration",
+        make=changes.config,
+        bound=FAILOVER,
+        lasts=150,
+        is_change=True,
+    ),
+    Fault(
+        name="killed-up",
+        title="up killed in the middle of a rollout, and run again",
+        make=changes.killed_up,
+        bound=FAILOVER,
+        lasts=200,
+        is_change=True,
+    ),
+)
+
+
+def chosen(names: str | None, quick: bool) -> list[Fault]:
+    """Those of these names (with commas between them), the quick ones, or all. LabError for a name that is none."""
+    if not names:
+        return [fault for fault in ALL if fault.quick or not quick]
+    known = {fault.name: fault for fault in ALL}
+    wanted = [name.strip() for name in names.split(",")]
+    if unknown := [name for name in wanted if name not in known]:
+        raise LabError(f"there is no fault {', '.join(unknown)}; there are {', '.join(known)}")
+    return [known[name] for name in wanted]
