@@ -9,7 +9,7 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help up down test rehearse check bench requirements clean
+.PHONY: help up down test drill rehearse check bench requirements clean
 
 help: ## this list
 	@echo 'usage: make TARGET [ARGS="--name demo …"]'
@@ -23,6 +23,9 @@ down: .venv/ready ## remove it: hosts, network, data, state
 
 test: .venv/ready ## every test, with all the set-up that they need (root)
 	@$(PYTHON) tests/run.py test
+
+drill: .venv/ready ## faults on a lab of its own while a job counts what is lost and doubled (root; half an hour)
+	@$(PYTHON) -m drill $(ARGS)
 
 rehearse: .venv/ready ## the AWS stack by the real engine, from preview to destroy, with hosts of this machine as its instances (root)
 	@$(PYTHON) -m lab.prepare

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
-from bench import plain_ssh
+from bench import downtime, plain_ssh
 from lab import archives, console, prepare
 from lab.cluster import Cluster, SlowJob
 from lab.errors import LabError
@@ -144,7 +145,19 @@ def main() -> int:
     parser.add_argument(
         "--failovers", type=int, default=2, metavar="N", help="how many to measure (default: %(default)s)"
     )
+    parser.add_argument(
+        "--downtime",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing: show what `python -m drill --json` has written",
+    )
+    parser.add_argument("--before", type=Path, metavar="FILE", help="with --downtime: beside an earlier one")
     chosen = parser.parse_args()
+    if chosen.downtime:
+        print("\n".join(downtime.lines(chosen.downtime, chosen.before)))
+        return 0
+    if chosen.before:
+        parser.error("--before goes with --downtime")
     lab = Lab(NAME)
     try:
         prepare.everything()
