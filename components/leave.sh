@@ -26,7 +26,7 @@ while eval "key=\${LEAVE_KEY$count-}" && [ -n "$key" ]; do
 done
 unset key
 
-reached=
+reached='' missed=''
 for host in $LEAVE_HOSTS; do
   if said=$(ssh -F config "$host" true 2>&1 </dev/null); then
     reached="$reached $host"
@@ -45,14 +45,21 @@ for host in $LEAVE_HOSTS; do
       ;;
     *) why="it cannot be reached ($(printf %s "$said" | tr -s '\r\n' '  '))" ;;
   esac
-  echo "$host: NOT CLEANED: $why" >&2
+  missed="$missed $host: $why."
 done
 if [ -z "$reached" ]; then
-  echo "LEFT BEHIND: $LEAVE_LEFT" >&2
+  # In one line: Pulumi shows the last one
+  echo "NOT CLEANED:$missed Left behind: $LEAVE_LEFT" >&2
   exit 0
 fi
+[ -z "$missed" ] || echo "without$missed" >&2
 if [ -n "${LEAVE_BEFORE-}" ]; then
-  for host in $reached; do ssh -F config "$host" "$LEAVE_BEFORE" </dev/null || exit 1; done
+  waiting=
+  for host in $reached; do
+    ssh -F config "$host" "$LEAVE_BEFORE" </dev/null &
+    waiting="$waiting $!"
+  done
+  for one in $waiting; do wait "$one" || exit 1; done
 fi
 first=${reached# }
 ssh -F config "${first%% *}" "$LEAVE_RUN"

@@ -50,7 +50,7 @@ def files(logins: Mapping[str, Login]) -> dict[str, str]:
             key = keys.setdefault(one.private_key.strip() + "\n", f"key{len(keys)}")
             entries.append(_entry(alias, one, key))
             # Under the alias, so that neither port nor address matters
-            known += f"{alias} {one.host_key}\n"
+            known += f"{alias} {one.host_key.strip()}\n"
     return {CONFIG: "".join([*entries, _ALL]), KNOWN_HOSTS: known, **{name: text for text, name in keys.items()}}
 
 

@@ -411,8 +411,10 @@ class _Recorder:
 
     def event(self, event: auto.EngineEvent) -> None:
         """Take one event."""
-        if event.diagnostic_event and event.diagnostic_event.severity in ("error", "warning"):
-            self._diagnostic(event.diagnostic_event)
+        diagnostic = event.diagnostic_event
+        # What could not be taken off a dead host is only a status line of its command
+        if diagnostic and (diagnostic.severity in ("error", "warning") or "NOT CLEANED" in diagnostic.message):
+            self._diagnostic(diagnostic)
         if event.resource_pre_event:
             self._began[event.resource_pre_event.metadata.urn] = time.monotonic()
         if event.res_outputs_event:
@@ -423,7 +425,7 @@ class _Recorder:
         name = (diagnostic.urn or "").rpartition("::")[2]
         if text and not any(words in text for words in self._said):
             self.found.diagnostics.append(f"{name}: {text}" if name else text)
-            if self._show and diagnostic.severity == "warning":
+            if self._show and diagnostic.severity != "error":
                 console.say("pulumi", text)
 
     def _done(self, event: auto.StepEventMetadata) -> None:

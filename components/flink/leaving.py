@@ -61,8 +61,8 @@ def _clean(host: Host, opts: pulumi.ResourceOptions, later: list[pulumi.Resource
         naming.step(host, "clean"),
         [host],
         text,
-        left=f"on {host.name}, if it still is what it was: user {account}, unit {unit}, which runs again when it boots,"
-        " releases in /opt, and what else README lists (What `up` changes on a host)",
+        left=f"user {account}, unit {unit} (which runs again when the host boots), releases in /opt, and what else"
+        " README lists under `What up changes on a host`",
         opts=_after(opts, later),
     )
 

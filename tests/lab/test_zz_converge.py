@@ -11,7 +11,8 @@ from tests.lab.commands import finish, lab_command, traces
 
 LEFT = """
 ls -d /opt/java* /opt/flink* /opt/zookeeper* /etc/flink* /etc/zookeeper* /var/lib/flink /var/lib/zookeeper 2>/dev/null
-ls -d /opt/.fetch* /etc/flink-owner /usr/local/lib/flink 2>/dev/null
+ls -d /opt/.fetch* /etc/flink-owner /usr/local/lib/flink /var/log/flink /run/flink* /run/zookeeper* 2>/dev/null
+ls -d /etc/sysctl.d/*flink* /etc/cloud/cloud.cfg.d/*flink* /etc/systemd/journald*.d/*flink* 2>/dev/null
 ls -d /etc/systemd/system/flink* /etc/systemd/system/zookeeper* 2>/dev/null
 id flink 2>/dev/null
 id zookeeper 2>/dev/null

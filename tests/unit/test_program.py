@@ -57,7 +57,8 @@ def test_types_are_ours_or_the_command_plugins(folder: Path) -> None:
     types = {resource.type for resource in run(folder).values()}
     assert types == {
         "flink:existing:Hosts", "flink:flink:Cluster", "flink:flink:Node", "flink:flink:ZooKeeper",
-        "flink:flink:JobManager", "flink:flink:TaskManager", "command:remote:Command", "pulumi:index:Stash",
+        "flink:flink:JobManager", "flink:flink:TaskManager", "command:remote:Command", "command:local:Command",
+        "pulumi:index:Stash",
     }  # fmt: skip
 
 
@@ -69,12 +70,50 @@ def test_every_command_checks_the_host_key_and_puts_nothing_in_argv(folder: Path
             assert "triggers" not in resource.inputs, name
 
 
+def test_every_host_leaves_by_a_command_that_runs_only_then(folder: Path) -> None:
+    found = run(folder, storageAccessKey="AK", storageSecretKey=SECRET)
+    leaving = {name: entry.inputs for name, entry in found.items() if entry.type == "command:local:Command"}
+    assert set(leaving) == {*(f"{name}-clean" for name in SEVEN), "dev-purge"}
+    for name, inputs in leaving.items():
+        assert inputs["delete"] == 'exec sh -c "$LEAVE"', name
+        assert not {"create", "update", "triggers"} & set(inputs), name
+        environment = inputs["environment"]["value"]
+        assert PRIVATE_KEY.strip() in environment["LEAVE_KEY0"], name
+        assert environment["LEAVE_KNOWN_HOSTS"].split()[0] in SEVEN, name
+    assert leaving["dev-purge"]["environment"]["value"]["LEAVE_HOSTS"] == "jm-0 jm-1"
+    steps = [entry.inputs for entry in found.values() if entry.type == "command:remote:Command"]
+    assert not [inputs for inputs in steps if "delete" in inputs]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, "ha/dev ha/job-result-store/dev ha/application-result-store/dev"),
+        (
+            {"keepState": False},
+            "ha/dev ha/job-result-store/dev ha/application-result-store/dev checkpoints/dev savepoints/dev",
+        ),
+    ],
+)
+def test_destroy_removes_from_the_storage_what_nobody_can_use(
+    folder: Path, changes: dict[str, Any], wanted: str
+) -> None:
+    uris = " ".join(f"s3://flink/dev/{path}" for path in wanted.split())
+    assert f"what=({uris})\n" in stdin(run(folder, **changes), "dev-purge")
+
+
+def test_without_high_availability_there_is_nothing_to_remove_from_the_storage(tmp_path: Path) -> None:
+    write_inventory(tmp_path, host("jm-0"), host("tm-0"))
+    assert "dev-purge" not in run(tmp_path)
+    assert "dev-purge" in run(tmp_path, keepState=False)
+
+
 def test_no_secret_is_in_an_input_that_is_not_secret(folder: Path) -> None:
     found = run(folder, storageAccessKey="AK", storageSecretKey=SECRET)
     holders = [name for name, resource in found.items() if SECRET in json.dumps(resource.inputs, default=str)]
     assert sorted(holders) == ["jm-0-credentials", "jm-1-credentials", "tm-0-credentials", "tm-1-credentials"]
     for resource in found.values():
-        inputs = {key: value for key, value in resource.inputs.items() if key != "connection"}
+        inputs = {key: value for key, value in resource.inputs.items() if key not in ("connection", "environment")}
         assert PRIVATE_KEY.strip() not in json.dumps(inputs, default=str)
 
 
