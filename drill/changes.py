@@ -8,12 +8,15 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from drill.scene import Scene
+from lab import archives, stack
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
 from lab.paths import REPO
+from lab.rest import Rest
 
 _UP_SECONDS = 600.0
 _CONFIG = {
@@ -29,6 +32,27 @@ def config(scene: Scene) -> None:
     scene.happens()
     _up(scene.cluster, overrides)
     scene.is_over()
+
+
+def earlier_version(scene: Scene) -> None:
+    """Have the cluster run the Flink before, and a job that is compiled for it."""
+    cluster, wanted = scene.cluster, scene.cluster.overrides
+    earlier = archives.earlier_flink()
+    scene.undo.callback(_up, cluster, wanted)
+    _up(cluster, {**wanted, **stack.release(cluster.lab, "flink", earlier)})
+    cluster.wait_until_whole()
+    scene.compiled_for = replace(cluster.archives, flink=earlier)
+    scene.wanted = wanted
+
+
+def upgrade(scene: Scene) -> None:
+    """`up` from the Flink before to the present one; the job goes on from its state."""
+    scene.happens()
+    _up(scene.cluster, scene.wanted)
+    scene.is_over()
+    running = {Rest([url]).get("/overview")["flink-version"] for url in scene.cluster.urls}
+    if running != {scene.cluster.archives.flink.version}:
+        raise LabError(f"the JobManagers run Flink {', '.join(sorted(running))}")
 
 
 def killed_up(scene: Scene) -> None:

@@ -144,6 +144,15 @@ ALL: Sequence[Fault] = (
         is_change=True,
     ),
     Fault(
+        name="upgrade",
+        title="up to the next minor release of Flink",
+        prepare=changes.earlier_version,
+        make=changes.upgrade,
+        bound=FAILOVER,
+        lasts=150,
+        is_change=True,
+    ),
+    Fault(
         name="killed-up",
         title="up killed in the middle of a rollout, and run again",
         make=changes.killed_up,
