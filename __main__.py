@@ -30,8 +30,8 @@ async def main() -> None:
     pulumi.export("webUi", rest)
     pulumi.export("hosts", {role.value: {host.name: host.ssh.address for host in by_role[role]} for role in Role})
     pulumi.export("clusterId", config.flink.cluster_id)
-    pulumi.export("checkpoints", f"{site.storage.uri}/checkpoints")
-    pulumi.export("savepoints", f"{site.storage.uri}/savepoints")
+    pulumi.export("checkpoints", f"{site.storage.uri}/checkpoints/{config.flink.cluster_id}")
+    pulumi.export("savepoints", f"{site.storage.uri}/savepoints/{config.flink.cluster_id}")
     pulumi.export("overview", cluster.overview.apply(pulumi.Output.json_loads))
     for name, value in site.outputs.items():
         pulumi.export(name, value)

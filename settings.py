@@ -62,8 +62,9 @@ SHORTEST_PREFIX = {4: 8, 6: 16}
 """Of a network of operators, by the version of IP: 10.0.0.0/8 is a company's, anything larger is nobody's."""
 
 PROVIDERS = ("existing", "aws")
+ROLLOUTS = ("rolling", "parallel")
 PROVIDER_KEYS = {
-    **dict.fromkeys(("inventory", "firewall", "storageAccessKey", "storageSecretKey"), "existing"),
+    **dict.fromkeys(("inventory", "firewall", "keepState", "storageAccessKey", "storageSecretKey"), "existing"),
     **dict.fromkeys(declaration.KEYS, "aws"),
 }
 """Keys that mean something to one provider only."""
@@ -122,11 +123,19 @@ class FlinkSettings:
     taskmanager_slots: int | None
     """None: one for each CPU of the machine."""
     zookeeper_heap_mib: int
+    rollout: str
+    """How TaskManagers restart when what they run changed, of ROLLOUTS."""
+    max_unavailable: int
+    """How many of them may be out of service at once."""
+    repair: bool
+    """Whether every step runs again in this `up`, for what somebody changed on the hosts."""
     common_config: Mapping[str, Any]
     jobmanager_config: Mapping[str, Any]
     taskmanager_config: Mapping[str, Any]
     zookeeper_config: Mapping[str, Any]
     ready_timeout_seconds: int
+    keep_state: bool
+    """Whether checkpoints and savepoints outlive the cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,6 +360,10 @@ def _flink(values: Mapping[str, Any], stack: str, problems: Problems) -> FlinkSe
         problems.add("clusterId", f"{cluster_id!r} is not a name: wanted letters, digits, . _ and -, up to 100")
     if not 10 <= values["readyTimeoutSeconds"] <= 3600:
         problems.add("readyTimeoutSeconds", f"{values['readyTimeoutSeconds']} is out of range: wanted 10 to 3600")
+    if values["rollout"] not in ROLLOUTS:
+        problems.add("rollout", f"{values['rollout']!r} is unknown: wanted {' or '.join(ROLLOUTS)}")
+    if not 1 <= values["maxUnavailable"] <= 1000:
+        problems.add("maxUnavailable", f"{values['maxUnavailable']} is out of range: wanted 1 to 1000")
     if values["taskManagerSlots"] < 0:
         problems.add("taskManagerSlots", f"{values['taskManagerSlots']} is out of range: wanted 0 or more")
     if re.search(r"[\n'\"\\`$%]", values["javaOptions"]):
@@ -385,11 +398,15 @@ def _flink(values: Mapping[str, Any], stack: str, problems: Problems) -> FlinkSe
         else None,
         taskmanager_slots=values["taskManagerSlots"] or None,
         zookeeper_heap_mib=memory("zookeeperHeap", 64),
+        rollout=values["rollout"],
+        max_unavailable=values["maxUnavailable"],
+        repair=values["repair"],
         common_config=owned["flinkConfig"],
         jobmanager_config=owned["jobManagerConfig"],
         taskmanager_config=owned["taskManagerConfig"],
         zookeeper_config=_config("zookeeperConfig", values, OWNED_ZOOKEEPER_KEYS, problems),
         ready_timeout_seconds=values["readyTimeoutSeconds"],
+        keep_state=values["keepState"],
     )
 
 

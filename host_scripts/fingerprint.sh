@@ -1,8 +1,8 @@
 #!/bin/sh
-# fingerprint PATH...: one hash of what the files hold and where the links point. Managed by Pulumi.
+# fingerprint PATH...: one hash of what the files hold and where the links point, in this order. Managed by Pulumi.
 for path; do
   if [ -L "$path" ]; then
-    echo "$path -> $(readlink "$path")"
+    echo "-> $(readlink "$path")"
   elif [ -e "$path" ]; then
     sha256sum "$path"
   else

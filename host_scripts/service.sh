@@ -1,24 +1,33 @@
 # shellcheck shell=bash disable=SC2154
-# Runs a daemon under systemd, and restarts it only if what it runs is not what is wanted: its unit, configuration, versions.
-# Values: unit, inputs (paths), check (a bash condition that holds when the daemon is of use), seconds, others (HOST:PORT of
-# daemons that there are already if this one comes to a running cluster).
-# Files: the unit.
+# Keeps a daemon running under systemd. One that runs something else than what is wanted (its unit, configuration,
+# versions) restarts: here and now, or in the rollout of the whole cluster if it is of use until then.
+# Values: unit, inputs (paths), launch (true: what it runs is a launch, see launch.sh), seconds, and conditions for bash:
+# check holds when the daemon is of use, stoppable must hold before one that runs is stopped, joins holds when this one
+# comes to a cluster that runs. Files: the unit. Prints `pending` if the restart is left to the rollout.
 
 apply() {
-  local wanted running known=true
+  local known=true
   unproven=/run/flink-steps/unproven-$unit
   systemctl is-enabled -q "$unit" 2>/dev/null || known=false
   write_files
   [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
   systemctl enable -q "$unit"
-  wanted=$(fingerprint "${inputs[@]}")
-  running=$(cat "/run/$unit/fingerprint" 2>/dev/null || true)
-  if systemctl is-active -q "$unit" && [ "$wanted" = "$running" ]; then
-    prove
-    say "$unit: runs what is wanted"
-    return 0
+  if systemctl is-active -q "$unit"; then
+    if runs_what_is_wanted; then
+      prove
+      say "$unit: runs what is wanted"
+      return 0
+    fi
+    # A leader's death may leave it without use for a moment
+    if [ "$launch" = true ] && wait_until 10 of_use; then
+      say "$unit: to be restarted by the rollout"
+      echo pending
+      return 0
+    fi
   fi
-  if of_use || { [ "$known" = false ] && others_answer; }; then touch "$unproven"; fi
+  stop_is_safe
+  if of_use || { [ "$known" = false ] && timeout 20 bash -c "$joins"; }; then touch "$unproven"; fi
+  [ "$launch" = false ] || ln -sfnT "$(readlink /var/lib/flink/launch/wanted)" /var/lib/flink/launch/current
   systemctl reset-failed "$unit" 2>/dev/null || true
   systemctl restart "$unit" || fail "$unit does not start"
   if [ -e "$unproven" ]; then
@@ -34,20 +43,23 @@ apply() {
   fi
 }
 
-of_use() { timeout 10 bash -c "$check"; }
-
-# Does this daemon come to a cluster that runs? Then it may be a machine's replacement, and the next machine's turn is after it.
-others_answer() {
-  local other
-  for other in "${others[@]}"; do
-    # shellcheck disable=SC2016  # the inner shell expands
-    if timeout 2 bash -c 'exec 3<>"/dev/tcp/$1/$2"' _ "${other%:*}" "${other##*:}" 2>/dev/null; then return 0; fi
-  done
-  return 1
+# To stop one of an ensemble that another one is missing of already could be the end of its quorum.
+stop_is_safe() {
+  systemctl is-active -q "$unit" || return 0
+  wait_until "$seconds" timeout 10 bash -c "$stoppable" ||
+    die "$unit is to be restarted, and was not: others of the same kind are missing or behind after $seconds s; mend these first"
 }
 
-# A daemon that was of use and was restarted, or that comes to a running cluster, has to be of use before the next host may
-# be touched, even if that is found out only by a later run.
+# What it was started with is written down by the unit; what it should run is the same with another launch.
+runs_what_is_wanted() {
+  [ "$(fingerprint "${inputs[@]/%\/launch\/current//launch/wanted}")" = "$(cat "/run/$unit/fingerprint" 2>/dev/null || true)" ]
+}
+
+of_use() { timeout 10 bash -c "$check"; }
+
+# A daemon that was of use and was restarted, or that comes to a running cluster (it may be a machine's replacement, and
+# the next machine's turn is after it), has to be of use before the next host may be touched, even if that is found out
+# only by a later run.
 prove() {
   [ -e "$unproven" ] || return 0
   wait_until "$seconds" of_use || fail "$unit was started and is of no use after $seconds s"
@@ -59,9 +71,12 @@ fail() {
   die "$1; the end of its log is above, the rest in \`journalctl -u $unit\`"
 }
 
-remove() {
-  systemctl disable -q --now "$unit" 2>/dev/null || true
-  delete_files
-  systemctl daemon-reload
-  systemctl reset-failed "$unit" 2>/dev/null || true
+check() {
+  files_differ
+  systemctl is-enabled -q "$unit" 2>/dev/null || differs "$unit" "is not enabled: it would not start at the next boot"
+  if ! systemctl is-active -q "$unit"; then
+    differs "$unit" "does not run"
+  elif ! runs_what_is_wanted; then
+    differs "$unit" "runs something else than what is on the disk"
+  fi
 }

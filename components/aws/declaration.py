@@ -37,7 +37,7 @@ KEYS = (
     *("owner", "ephemeral", "expires", "zones", "vpcCidr", "vpcId", "subnetIds", "privateSubnets", "natGateways"),
     *("bastion", "bastionType", "jobManagers", "zookeepers", *TYPE_KEYS.values(), *DISK_KEYS.values()),
     *("zookeeperDataGiB", "taskManagerZones", "taskManagerSpot", "bucketName", "kmsKey", "savepointDays"),
-    *("adminKeyFile", "maxUnavailable"),
+    "adminKeyFile",
 )
 """Keys of the configuration that mean something on AWS only."""
 
@@ -167,7 +167,7 @@ def load(
         savepoint_days=_number("savepointDays", values, 0, 36500, problems),
         groups=groups,
         data_disk_gib=_number("zookeeperDataGiB", values, 1, 16384, problems),
-        max_unavailable=_number("maxUnavailable", values, 1, 1000, problems),
+        max_unavailable=values["maxUnavailable"],
         admin_key=_admin_key(values["adminKeyFile"], root, problems),
     )
 

@@ -1,17 +1,19 @@
 """A Flink standalone cluster on hosts that are there: everything in its order, and the proof that it works."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 
 import pulumi
 from pulumi_command import remote
 
 from components import naming, ports
-from components.flink import config, daemon, members, node, sizing
-from components.flink.flink_host import FlinkHost, FlinkHostArgs
+from components.flink import config, daemon, declared, leaving, members, node, sizing
+from components.flink.flink_host import FlinkHost, FlinkHostArgs, Process
 from components.flink.jobmanager import JobManager
 from components.flink.node import Machine, Node, NodeArgs
+from components.flink.rollout import RolloutArgs, rollout
 from components.flink.taskmanager import TaskManager
 from components.flink.zookeeper import ZooKeeper, ZooKeeperArgs
 from components.host import Host, Role, Storage
@@ -46,11 +48,15 @@ class Cluster(pulumi.ComponentResource):
         self.register_outputs({"overview": self.overview})
 
     def _declare(self, name: str, args: ClusterArgs) -> None:
+        if args.settings.repair:
+            args = replace(args, hosts=[_again(host) for host in args.hosts])
         self._args = args
         self._members = config.Members(tuple(args.hosts))
         child = pulumi.ResourceOptions(parent=self)
+        declared.show(name, args.settings, args.storage, self._members, child)
         self._probes = {host.name: node.probe(host, args.settings, child) for host in args.hosts}
         self._all_fit = self._gate(name)
+        self._leaving = leaving.declare(name, args.hosts, args.settings, args.storage, child)
         self._nodes = {
             host.name: Node(host.name, NodeArgs(host=host, settings=args.settings, probes=self._looked_at(host)), child)
             for host in args.hosts
@@ -58,13 +64,16 @@ class Cluster(pulumi.ComponentResource):
         keys = [self._nodes[name].public_key for name in self._members.names(Role.JOBMANAGER)]
         directory = members.Directory(args.settings, self._members, keys)
         self._joined = {host.name: self._join(host, directory) for host in args.hosts}
-        for host in [*self._members.of(Role.JOBMANAGER), *self._members.of(Role.TASKMANAGER)]:
-            members.trust(host, directory, self._on(host))
+        flink_hosts = [*self._members.of(Role.JOBMANAGER), *self._members.of(Role.TASKMANAGER)]
+        trusted = [members.trust(host, directory, self._on(host)) for host in flink_hosts]
         ensemble = self._ensemble(name) if self._members.of(Role.ZOOKEEPER) else []
         machines = {host.name: node.machine(host, self._probes[host.name]) for host in args.hosts}
-        jobmanagers = self._jobmanagers(ensemble)
-        taskmanagers = self._taskmanagers(machines, ensemble)
-        self.overview = self._works(machines, [*jobmanagers, *taskmanagers]).stdout
+        services = self._daemons(machines)
+        flink = RolloutArgs(settings=self._args.settings, members=self._members, services=services)
+        # It logs in by what `trust` set up, and nothing of Flink's restarts before the ensemble has
+        after = [*services.values(), *trusted, *ensemble]
+        rolled = rollout(flink, pulumi.ResourceOptions(parent=self, depends_on=after))
+        self.overview = self._works(machines, [*services.values(), rolled]).stdout
 
     def _gate(self, name: str) -> pulumi.Resource:
         """What stands between the probes and any change: without it every step would depend on every host's probe,
@@ -78,7 +87,8 @@ class Cluster(pulumi.ComponentResource):
         """What must have succeeded before `host` is changed: everyone's probe, but for those of machines that are made
         only after others, perhaps this one, are in service again.
         """
-        return [self._all_fit, self._probes[host.name]] if host.waits else [self._all_fit]
+        looked = [self._all_fit, self._probes[host.name]] if host.waits else [self._all_fit]
+        return [*looked, *([self._leaving[host.name]] if host.name in self._leaving else [])]
 
     def _join(self, host: Host, directory: members.Directory) -> remote.Command:
         return members.join(host, self._args.settings, self._members, directory, self._on(host))
@@ -101,7 +111,7 @@ class Cluster(pulumi.ComponentResource):
         )
         return [ensemble.ready]
 
-    def _flink_host(self, host: Host, config_yaml: pulumi.Output[str], after: list[remote.Command]) -> FlinkHostArgs:
+    def _flink_host(self, host: Host, process: pulumi.Output[Process]) -> FlinkHostArgs:
         return FlinkHostArgs(
             host=host,
             jobmanagers=self._members.of(Role.JOBMANAGER),
@@ -109,48 +119,42 @@ class Cluster(pulumi.ComponentResource):
             joined=self._joined[host.name],
             settings=self._args.settings,
             storage=self._args.storage,
-            config_yaml=config_yaml,
+            process=process,
             probes=self._looked_at(host),
-            after=after,
         )
 
-    def _jobmanagers(self, ensemble: list[remote.Command]) -> list[remote.Command]:
-        settings = self._args.settings
-        text = config.config_yaml(
-            Role.JOBMANAGER, settings, self._args.storage, self._members, memory_mib=settings.jobmanager_mib
+    def _daemons(self, machines: dict[str, pulumi.Output[Machine]]) -> dict[str, remote.Command]:
+        """The steps that keep Flink's daemons running, by host. They start side by side, also beside the ensemble's:
+        a daemon goes on asking for it.
+        """
+        services = {}
+        child = pulumi.ResourceOptions(parent=self)
+        memory = self._args.settings.jobmanager_mib
+        leading = pulumi.Output.from_input(
+            Process(memory_mib=memory, config_yaml=self._config(Role.JOBMANAGER, memory))
         )
-        services: list[remote.Command] = []
-        # One after the other, so that there is always one to lead. Which one leads is not known here, so a change may
-        # make as many failovers as there are JobManagers
         for host in self._members.of(Role.JOBMANAGER):
-            args = self._flink_host(host, pulumi.Output.from_input(text), [*ensemble, *services[-1:]])
-            services.append(_kept(host, JobManager(host.name, args, pulumi.ResourceOptions(parent=self))))
+            services[host.name] = _kept(host, JobManager(host.name, self._flink_host(host, leading), child))
+
+        @cache  # most machines are alike, and YAML is slow
+        def process(machine: Machine) -> Process:
+            memory, slots = self._memory(machine), self._slots(machine)
+            return Process(memory_mib=memory, config_yaml=self._config(Role.TASKMANAGER, memory, slots))
+
+        for host in self._members.of(Role.TASKMANAGER):
+            args = self._flink_host(host, machines[host.name].apply(process))
+            services[host.name] = _kept(host, TaskManager(host.name, args, child))
         return services
+
+    def _config(self, role: Role, memory_mib: int, slots: int = 0) -> str:
+        settings, storage = self._args.settings, self._args.storage
+        return config.config_yaml(role, settings, storage, self._members, memory_mib=memory_mib, slots=slots)
+
+    def _memory(self, machine: Machine) -> int:
+        return self._args.settings.taskmanager_mib or sizing.taskmanager_mib(machine.memory_mib)
 
     def _slots(self, machine: Machine) -> int:
         return self._args.settings.taskmanager_slots or machine.cpus
-
-    def _taskmanagers(
-        self, machines: dict[str, pulumi.Output[Machine]], ensemble: list[remote.Command]
-    ) -> list[remote.Command]:
-        @cache  # most machines are alike, and YAML is slow
-        def text(machine: Machine) -> str:
-            memory = self._args.settings.taskmanager_mib or sizing.taskmanager_mib(machine.memory_mib)
-            slots = self._slots(machine)
-            return config.config_yaml(
-                Role.TASKMANAGER,
-                self._args.settings,
-                self._args.storage,
-                self._members,
-                memory_mib=memory,
-                slots=slots,
-            )
-
-        services = []
-        for host in self._members.of(Role.TASKMANAGER):
-            args = self._flink_host(host, machines[host.name].apply(text), ensemble)
-            services.append(_kept(host, TaskManager(host.name, args, pulumi.ResourceOptions(parent=self))))
-        return services
 
     def _works(self, machines: dict[str, pulumi.Output[Machine]], services: list[remote.Command]) -> remote.Command:
         settings, names = self._args.settings, self._members.names
@@ -174,7 +178,13 @@ class Cluster(pulumi.ComponentResource):
             )
         )
         opts = pulumi.ResourceOptions(parent=self, depends_on=services)
-        return step(host, "cluster", stdin, seconds=settings.ready_timeout_seconds + 120, removable=False, opts=opts)
+        return step(host, "cluster", stdin, seconds=settings.ready_timeout_seconds + 120, opts=opts)
+
+
+def _again(host: Host) -> Host:
+    """The host as if it were another machine now, for which every step is done again."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return replace(host, machine=pulumi.Output.concat(host.machine, "repair-", now))
 
 
 def _kept(host: Host, running: FlinkHost) -> remote.Command:

@@ -1,5 +1,6 @@
 """The configuration of Flink and ZooKeeper as text, made by pure functions from the settings and the list of hosts."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,6 @@ import yaml
 from components import naming, ports
 from components.flink.templates import render
 from components.host import Host, Role, Storage
-from components.remote import File
 from settings import FlinkSettings
 
 HEADER = "# Managed by Pulumi: changes are overwritten. config_templates/config.yaml.j2 says what the keys are for.\n"
@@ -54,19 +54,14 @@ def _value(value: Any) -> Any:
     return ";".join(str(item) for item in value) if isinstance(value, list) else value
 
 
-def config_yaml(
-    role: Role,
-    settings: FlinkSettings,
-    storage: Storage,
-    members: Members,
-    *,
-    memory_mib: int,
-    slots: int = 0,
-) -> str:
-    """config.yaml for the hosts of a role: the template's keys, then the stack's, as flat sorted lines.
+def flink_config(
+    role: Role, settings: FlinkSettings, storage: Storage, members: Members, *, memory_mib: int = 0, slots: int = 0
+) -> dict[str, Any]:
+    """What is in config.yaml on the hosts of a role: the template's keys, then the stack's, flat.
 
-    `memory_mib` is the size of the process in MiB; `slots` matters to TaskManagers only. The text is the same for all
-    hosts of a role with machines of the same size: what differs by host is on the unit's command line.
+    `memory_mib` is the size of the process in MiB; 0 leaves out what depends on the machine. `slots` matters to
+    TaskManagers only. It is the same for all hosts of a role with machines of the same size: what differs by host is
+    on the unit's command line.
     """
     zookeeper = ports.number("zk-client")
     base = yaml.safe_load(
@@ -87,8 +82,21 @@ def config_yaml(
         )
     )
     own = settings.jobmanager_config if role is Role.JOBMANAGER else settings.taskmanager_config
-    merged = {key: _value(value) for key, value in {**base, **settings.common_config, **own}.items()}
-    return HEADER + yaml.safe_dump(merged, default_flow_style=False, width=10_000, sort_keys=True)
+    return {key: _value(value) for key, value in {**base, **settings.common_config, **own}.items()}
+
+
+def config_yaml(
+    role: Role,
+    settings: FlinkSettings,
+    storage: Storage,
+    members: Members,
+    *,
+    memory_mib: int,
+    slots: int = 0,
+) -> str:
+    """config.yaml as text: sorted lines."""
+    keys = flink_config(role, settings, storage, members, memory_mib=memory_mib, slots=slots)
+    return HEADER + yaml.safe_dump(keys, default_flow_style=False, width=10_000, sort_keys=True)
 
 
 def masters(members: Members) -> str:
@@ -101,8 +109,8 @@ def workers(members: Members) -> str:
     return render("workers.j2", taskmanagers=members.reached_as(Role.TASKMANAGER))
 
 
-def zoo_cfg(settings: FlinkSettings, members: Members) -> str:
-    """zoo.cfg, the same on all servers."""
+def zookeeper_config(settings: FlinkSettings, members: Members) -> dict[str, Any]:
+    """What is in zoo.cfg, the same on all servers."""
     timings, extra = settings.timings, dict(settings.zookeeper_config)
     base: dict[str, Any] = {
         "tickTime": timings.tick_time,
@@ -123,7 +131,12 @@ def zoo_cfg(settings: FlinkSettings, members: Members) -> str:
         f"server.{naming.server_id(host.name)}": f"{host.reached_as}:{quorum}:{election}"
         for host in members.of(Role.ZOOKEEPER)
     }
-    return render("zoo.cfg.j2", settings=list({**base, **extra, **servers}.items()))
+    return {**base, **extra, **servers}
+
+
+def zoo_cfg(settings: FlinkSettings, members: Members) -> str:
+    """zoo.cfg as text."""
+    return render("zoo.cfg.j2", settings=list(zookeeper_config(settings, members).items()))
 
 
 def credentials_env(access_key: str, secret_key: str) -> str:
@@ -131,69 +144,94 @@ def credentials_env(access_key: str, secret_key: str) -> str:
     return f"AWS_ACCESS_KEY_ID='{access_key}'\nAWS_SECRET_ACCESS_KEY='{secret_key}'\n"
 
 
+LAUNCHES = "/var/lib/flink/launch"
+"""Where Flink hosts keep what their daemons run: a folder for each configuration and version (launch.sh)."""
+
+
 @dataclass(frozen=True)
 class Daemon:
-    """A unit: what it is called, what it runs, and which files it runs with."""
+    """A unit: what it is called, and the files of which each change is a reason to restart it."""
 
     unit: str
     title: str
     inputs: tuple[str, ...]
+    script: str = ""
+    """Flink's own start script, in bin/."""
+    entrypoint: str = ""
+    """The class that it starts."""
 
 
-FLINK_INPUTS = (
-    "/etc/flink/config.yaml",
-    "/etc/flink/log4j-console.properties",
-    "/etc/flink/credentials.env",
-    "/opt/flink",
-    "/opt/java",
-)
-ZOOKEEPER_INPUTS = ("/etc/zookeeper/zoo.cfg", "/etc/zookeeper/logback.xml", "/opt/zookeeper", "/opt/java")
-
-
-def _unit_path(unit: str) -> str:
+def unit_path(unit: str) -> str:
+    """Where systemd finds a unit of ours."""
     return f"/etc/systemd/system/{unit}.service"
 
 
-JOBMANAGER = Daemon("flink-jobmanager", "JobManager", (*FLINK_INPUTS, _unit_path("flink-jobmanager")))
-TASKMANAGER = Daemon("flink-taskmanager", "TaskManager", (*FLINK_INPUTS, _unit_path("flink-taskmanager")))
-ZOOKEEPER = Daemon("zookeeper", "ZooKeeper", (*ZOOKEEPER_INPUTS, _unit_path("zookeeper")))
+def _flink_daemon(role: str, title: str, entrypoint: str) -> Daemon:
+    unit = f"flink-{role}"
+    inputs = ("/etc/flink/credentials.env", unit_path(unit), f"{LAUNCHES}/current")
+    return Daemon(unit, title, inputs, f"{role}.sh", f"org.apache.flink.runtime.{entrypoint}")
 
 
-def jobmanager_unit(host: Host, plugin: str) -> File:
-    """The JobManager's unit on a host."""
-    command = f"/opt/flink/bin/jobmanager.sh start-foreground {host.reached_as} {ports.number('rest')}"
-    return _flink_unit(JOBMANAGER, command, plugin)
+JOBMANAGER = _flink_daemon("jobmanager", "JobManager", "entrypoint.StandaloneSessionClusterEntrypoint")
+TASKMANAGER = _flink_daemon("taskmanager", "TaskManager", "taskexecutor.TaskManagerRunner")
+ZOOKEEPER = Daemon(
+    "zookeeper",
+    "ZooKeeper",
+    (
+        "/etc/zookeeper/zoo.cfg",
+        "/etc/zookeeper/logback.xml",
+        "/opt/zookeeper",
+        "/opt/java",
+        unit_path("zookeeper"),
+    ),
+)
 
 
-def taskmanager_unit(host: Host, plugin: str) -> File:
-    """The TaskManager's unit on a host, whose name is also its id: metrics keep their series over restarts."""
-    options = f"-D taskmanager.host={host.reached_as} -D taskmanager.resource-id={host.name}"
-    return _flink_unit(TASKMANAGER, f"/opt/flink/bin/taskmanager.sh start-foreground {options}", plugin)
+def jobmanager_arguments(host: Host) -> list[str]:
+    """What the JobManager's start script gets on a host."""
+    return [host.reached_as, str(ports.number("rest"))]
 
 
-def _flink_unit(daemon: Daemon, command: str, plugin: str) -> File:
-    """`plugin` is in the text because a daemon has to be restarted when it changes: plugins are loaded at the start."""
-    text = render(
-        "flink.service.j2",
-        unit=daemon.unit,
-        title=daemon.title,
-        inputs=daemon.inputs,
-        command=command,
-        plugin=plugin,
+def taskmanager_arguments(host: Host) -> list[str]:
+    """What the TaskManager's start script gets on a host, whose name is its id: metrics keep their series over
+    restarts.
+    """
+    return ["-D", f"taskmanager.host={host.reached_as}", "-D", f"taskmanager.resource-id={host.name}"]
+
+
+def flink_unit(daemon: Daemon, *, memory_mib: int) -> str:
+    """The unit of a JobManager or TaskManager whose process has `memory_mib`."""
+    return render("flink.service.j2", daemon=daemon, launches=LAUNCHES, limit_mib=memory_limit_mib(memory_mib))
+
+
+def memory_limit_mib(process_mib: int) -> int:
+    """MiB at which the kernel ends a daemon, before it takes other processes of the host along: an eighth more than
+    Flink's own sum, since RocksDB and glibc may exceed their parts of it, and what the system keeps (sizing.reserve)
+    is not less.
+    """
+    return process_mib + max(256, process_mib // 8)
+
+
+def daemon_conf(daemon: Daemon, check: str) -> str:
+    """What host_scripts/daemon.sh has to know of the host's daemon; `check` holds when it is of use."""
+    inputs = " ".join(daemon.inputs)
+    return (
+        f"unit={daemon.unit}\ninputs=({inputs})\ncheck={shlex.quote(check)}\n"
+        f"metrics_port={ports.number('prometheus')}\n"
     )
-    return File(path=_unit_path(daemon.unit), text=text)
 
 
-def zookeeper_unit(settings: FlinkSettings, *, data_disk: bool) -> File:
+def zookeeper_unit(settings: FlinkSettings, *, data_disk: bool) -> str:
     """ZooKeeper's unit; with a `data_disk` it does not start while that is not mounted."""
-    text = render(
+    return render(
         "zookeeper.service.j2",
         inputs=ZOOKEEPER.inputs,
         heap_mib=settings.zookeeper_heap_mib,
+        # A JVM needs about as much again as its heap, and little ones a fixed part
+        limit_mib=settings.zookeeper_heap_mib * 2 + 256,
         data_disk=data_disk,
         java_options=settings.java_options,
     )
-    return File(path=_unit_path("zookeeper"), text=text)
 
 
 def hosts_block(host: Host, members: Members, addresses: Mapping[str, str]) -> str:

@@ -1,4 +1,6 @@
-"""A daemon under systemd on one host, restarted only when what it runs changed."""
+"""A daemon under systemd on one host, restarted only when what it runs changed: ZooKeeper's here and now, Flink's
+in the rollout of the whole cluster.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,7 +8,7 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_command import remote
 
-from components.flink.config import Daemon
+from components.flink.config import Daemon, unit_path
 from components.host import Host
 from components.remote import File, script_text, step
 
@@ -33,32 +35,37 @@ def generation(commands: Sequence[remote.Command], hosts: Sequence[Host]) -> pul
 def run(
     host: Host,
     daemon: Daemon,
-    unit: File,
+    unit: pulumi.Input[str],
     wanted: pulumi.Input[str],
     *,
     check: str,
-    others: Sequence[str],
+    joins: str,
     seconds: int,
     opts: pulumi.ResourceOptions,
+    stoppable: str = "true",
 ) -> remote.Command:
-    """Start the daemon, or restart it if it runs anything else than `wanted` (from `wants`).
+    """Start the daemon with its `unit` (the text), or see to it that it runs what is `wanted` (from `wants`).
 
     `check` is a bash condition that holds when the daemon is of use. After a restart it must hold within `seconds`, and
-    also after a first start if one of `others` (HOST:PORT) answers: then it comes to a cluster that runs.
+    also after a first start if `joins`, another one, holds before it: then it comes to a cluster that runs. A daemon
+    that runs is stopped only if `stoppable`, a third, holds. The step's stdout is `pending` where a daemon of Flink's
+    waits for the rollout.
     """
-    stdin = pulumi.Output.from_input(wanted).apply(
-        lambda line: script_text(
+    stdin = pulumi.Output.all(wanted, unit).apply(
+        lambda known: script_text(
             host,
             "service.sh",
             {
                 "unit": daemon.unit,
-                "wants": line,
+                "wants": known[0],
                 "inputs": daemon.inputs,
+                "launch": "true" if daemon.script else "false",
                 "check": check,
-                "others": others,
+                "stoppable": stoppable,
+                "joins": joins,
                 "seconds": seconds,
             },
-            [unit],
+            [File(path=unit_path(daemon.unit), text=known[1])],
         )
     )
     return step(host, "service", stdin, seconds=seconds + 120, opts=opts)

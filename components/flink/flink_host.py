@@ -1,4 +1,4 @@
-"""What JobManagers and TaskManagers share: the release, the storage's credentials, config.yaml, the daemon."""
+"""What JobManagers and TaskManagers share: the release, the storage's credentials, the launch, the daemon."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,22 @@ from pulumi_command import remote
 
 from components import naming
 from components.flink import config, daemon
-from components.flink.node import Node, install
+from components.flink.node import Node, install, user
 from components.flink.templates import render
 from components.host import Host, Storage
 from components.remote import File, script_text, step
 from settings import FlinkSettings
+
+LAUNCHES_KEPT = 4
+"""How many launches a host keeps, so that the way back to one of them is short."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """What differs between machines of a role: the process's memory, and its configuration as text."""
+
+    memory_mib: int
+    config_yaml: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +38,14 @@ class FlinkHostArgs:
     """The step that tells the host of the others."""
     settings: FlinkSettings
     storage: Storage
-    config_yaml: pulumi.Output[str]
+    process: pulumi.Output[Process]
     probes: list[pulumi.Resource]
-    after: list[remote.Command]
-    """Services that have to be up, or restarted, before this one is."""
 
 
 class FlinkHost(pulumi.ComponentResource):
-    """A host that runs one of Flink's daemons; `service` is the step that keeps it running."""
+    """A host that runs one of Flink's daemons; `service` is the step that keeps it running. If it runs and is of use,
+    but with something else than what is wanted, that step leaves the restart to the rollout.
+    """
 
     service: remote.Command
 
@@ -44,65 +55,82 @@ class FlinkHost(pulumi.ComponentResource):
         name: str,
         args: FlinkHostArgs,
         *,
-        what: config.Daemon,
-        unit: File,
+        daemon: config.Daemon,
+        arguments: Sequence[str],
         check: str,
-        others: Sequence[str],
+        joins: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(naming.type_token("flink", kind), name, None, opts)
-        host, settings = args.host, args.settings
-        prepared = pulumi.ResourceOptions(parent=self, depends_on=args.node.prepared)
+        self._args, self._daemon = args, daemon
         release = install(
-            host,
-            settings.flink,
+            args.host,
+            args.settings.flink,
             "bin/flink",
             pulumi.ResourceOptions(parent=self, depends_on=args.probes),
             script="flink.sh",
             plugin=args.storage.plugin,
         )
-        written = step(host, "config", args.config_yaml.apply(lambda text: _files(host, text)), opts=prepared)
-        credentials = _credentials(host, args.storage, prepared)
-        wanted = pulumi.Output.all(args.config_yaml, credentials.stdout if credentials else "none").apply(
+        prepared = pulumi.ResourceOptions(parent=self, depends_on=args.node.prepared)
+        credentials = _credentials(args.host, args.storage, prepared)
+        launch = self._launch(arguments, check, [args.node.prepared, args.node.java, release])
+        self.service = self._service(check, joins, credentials, launch)
+        self.register_outputs({})
+
+    def _launch(self, arguments: Sequence[str], check: str, after: Sequence[pulumi.Resource]) -> remote.Command:
+        """Write the configuration, and work the daemon's command line out."""
+        host, settings, daemon = self._args.host, self._args.settings, self._daemon
+        logging = render("log4j-console.properties")
+        values: dict[str, str | int | Sequence[str]] = {
+            "user": user(host.role),
+            "script": daemon.script,
+            "arguments": arguments,
+            "entrypoint": daemon.entrypoint,
+            "home": f"/opt/flink-{settings.flink.version}",
+            "java": f"/opt/java-{settings.java.version}",
+            "plugin": self._args.storage.plugin,
+            "keep": LAUNCHES_KEPT,
+        }
+
+        def text(process: Process) -> str:
+            files = [
+                File(path="/etc/flink/config.yaml", text=process.config_yaml),
+                File(path="/etc/flink/log4j-console.properties", text=logging),
+                # For `flink run` and for daemons that start-cluster.sh starts
+                File(path="/etc/flink/log4j-cli.properties", text=logging),
+                File(path="/etc/flink/log4j.properties", text=logging),
+                File(path="/etc/flink/daemon.conf", text=config.daemon_conf(daemon, check)),
+            ]
+            return script_text(host, "launch.sh", values, files)
+
+        opts = pulumi.ResourceOptions(parent=self, depends_on=list(after))
+        return step(host, "config", self._args.process.apply(text), opts=opts)
+
+    def _service(
+        self, check: str, joins: str, credentials: remote.Command | None, launch: remote.Command
+    ) -> remote.Command:
+        args = self._args
+        wanted = pulumi.Output.all(args.process, credentials.stdout if credentials else "none").apply(
             lambda known: daemon.wants(
-                flink=settings.flink.version,
-                java=settings.java.version,
+                flink=args.settings.flink.version,
+                java=args.settings.java.version,
                 plugin=args.storage.plugin,
-                config=known[0],
+                config=known[0].config_yaml,
                 credentials=known[1],
             )
         )
-        needed = [
-            args.joined,
-            args.node.java,
-            release,
-            written,
-            *([credentials] if credentials else []),
-            *args.after,
-            *args.storage.ready,
-        ]
-        self.service = daemon.run(
-            host,
-            what,
+        unit = args.process.apply(lambda process: config.flink_unit(self._daemon, memory_mib=process.memory_mib))
+        needed = [args.joined, launch, *([credentials] if credentials else []), *args.storage.ready]
+        return daemon.run(
+            args.host,
+            self._daemon,
             unit,
             wanted,
             check=check,
-            others=others,
-            seconds=settings.ready_timeout_seconds,
+            joins=joins,
+            seconds=args.settings.ready_timeout_seconds,
             opts=pulumi.ResourceOptions(parent=self, depends_on=needed),
         )
-        self.register_outputs({})
-
-
-def _files(host: Host, config_yaml: str) -> str:
-    files = [
-        File(path="/etc/flink/config.yaml", text=config_yaml),
-        File(path="/etc/flink/log4j-console.properties", text=render("log4j-console.properties")),
-        # For `flink run` and for daemons that start-cluster.sh starts
-        File(path="/etc/flink/log4j-cli.properties", text=render("log4j-console.properties")),
-        File(path="/etc/flink/log4j.properties", text=render("log4j-console.properties")),
-    ]
-    return script_text(host, "files.sh", {"what": "configuration"}, files)
 
 
 def _credentials(host: Host, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command | None:

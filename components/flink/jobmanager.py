@@ -11,14 +11,19 @@ class JobManager(FlinkHost):
     """A JobManager on a host; of use when its REST API answers."""
 
     def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        rest = ports.number("rest")
         super().__init__(
             "JobManager",
             name,
             args,
-            what=config.JOBMANAGER,
-            unit=config.jobmanager_unit(args.host, args.storage.plugin),
-            check=f"curl -fsS -o /dev/null --max-time 5 http://localhost:{rest}/overview",
-            others=[f"{host.reached_as}:{rest}" for host in args.jobmanagers if host is not args.host],
+            daemon=config.JOBMANAGER,
+            arguments=config.jobmanager_arguments(args.host),
+            check=_answers("localhost"),
+            joins=" || ".join(
+                [_answers(host.reached_as) for host in args.jobmanagers if host is not args.host] or ["false"]
+            ),
             opts=opts,
         )
+
+
+def _answers(name: str) -> str:
+    return f"curl -fsS -o /dev/null --max-time 5 http://{name}:{ports.number('rest')}/overview 2>/dev/null"

@@ -15,7 +15,10 @@ from components.remote import File, host_script, script_text, step
 from settings import Archive, FlinkSettings
 
 # Owned by the daemons' user; their configuration, /etc/flink and /etc/zookeeper, is root's
-FLINK_DIRECTORIES = ("/var/log/flink", "/var/lib/flink/tmp", "/var/lib/flink/upload", "/var/lib/flink/pids")
+FLINK_DIRECTORIES = (
+    "/var/log/flink",
+    *(f"/var/lib/flink/{name}" for name in ("tmp", "upload", "pids", "launch", "cds")),
+)
 ZOOKEEPER_DIRECTORIES = ("/var/lib/zookeeper/data",)
 
 
@@ -47,7 +50,7 @@ def probe(host: Host, settings: FlinkSettings, opts: pulumi.ResourceOptions) -> 
             "releases": ("java", "zookeeper" if host.role is Role.ZOOKEEPER else "flink"),
         },
     )
-    return step(host, "probe", text, seconds=360, removable=False, opts=opts)
+    return step(host, "probe", text, seconds=360, opts=opts)
 
 
 @dataclass(frozen=True)
@@ -116,12 +119,9 @@ class Node(pulumi.ComponentResource):
         host, role = args.host, args.host.role
         child = pulumi.ResourceOptions(parent=self, depends_on=list(args.probes))
         directories = ZOOKEEPER_DIRECTORIES if role is Role.ZOOKEEPER else FLINK_DIRECTORIES
+        tools = ["fingerprint"] if role is Role.ZOOKEEPER else ["fingerprint", "daemon"]
         files = [
-            File(
-                path="/usr/local/lib/flink/fingerprint",
-                mode="0755",
-                text=host_script("fingerprint.sh"),
-            ),
+            *(File(path=f"/usr/local/lib/flink/{tool}", mode="0755", text=host_script(f"{tool}.sh")) for tool in tools),
             File(path="/etc/sysctl.d/60-flink.conf", text=render("sysctl.conf")),
         ]
         values: Mapping[str, str | Sequence[str]] = {

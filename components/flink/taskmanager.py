@@ -16,10 +16,10 @@ class TaskManager(FlinkHost):
             "TaskManager",
             name,
             args,
-            what=config.TASKMANAGER,
-            unit=config.taskmanager_unit(args.host, args.storage.plugin),
+            daemon=config.TASKMANAGER,
+            arguments=config.taskmanager_arguments(args.host),
             # It opens the connection to register, which takes milliseconds then, and keeps it
             check=f"ss -Htn state established 'dport = :{rpc}' | grep -q .",
-            others=[f"{host.reached_as}:{rpc}" for host in args.jobmanagers],
+            joins=" || ".join(f"(exec 3<>/dev/tcp/{host.reached_as}/{rpc}) 2>/dev/null" for host in args.jobmanagers),
             opts=opts,
         )

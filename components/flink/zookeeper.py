@@ -1,6 +1,6 @@
 """The ZooKeeper ensemble that elects the leading JobManager."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -14,8 +14,41 @@ from components.host import Host, Role
 from components.remote import File, script_text, step
 from settings import FlinkSettings
 
+_ASK = """\
+ask() {{ timeout 2 bash -c 'exec 3<>"/dev/tcp/$1/{port}" && printf %s "$2" >&3 && cat <&3' _ "$1" "$2" 2>/dev/null; }}
 # A server that has no quorum answers, but not with its mode
-SERVES = "timeout 2 bash -c 'exec 3<>/dev/tcp/localhost/{port}; printf srvr >&3; cat <&3' | grep -q ^Mode"
+serves() {{ ask "$1" srvr | grep -q ^Mode; }}
+# Only the leader says how many followers have all that it has
+in_sync() {{
+  for server in {servers}; do
+    synced=$(ask "$server" mntr | sed -n 's/^zk_synced_followers[[:space:]]*//p')
+    [ -z "$synced" ] || {{ [ "${{synced%.*}}" -ge {followers} ]; return; }}
+  done
+  return 1
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Of a server, for bash: of use when it serves and the ensemble has all its members, none of them behind; to be
+    stopped when none of them is missing, or when it does not serve itself; comes to an ensemble when others serve.
+    """
+
+    of_use: str
+    stoppable: str
+    joins: str
+
+
+def conditions(server: str, servers: Sequence[str]) -> Conditions:
+    """For one of an ensemble's `servers`, by the names under which they are reached."""
+    ask = _ASK.format(port=ports.number("zk-client"), servers=" ".join(servers), followers=len(servers) - 1)
+    others = " || ".join(f"serves {other}" for other in servers if other != server)
+    return Conditions(
+        of_use=f"{ask}serves localhost && in_sync",
+        stoppable=f"{ask}! serves localhost || in_sync",
+        joins=f"{ask}{others}",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +95,15 @@ class ZooKeeper(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=node.prepared),
         )
         wants = daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=files[0].text)
+        hold = conditions(host.reached_as, args.members.reached_as(Role.ZOOKEEPER))
         return daemon.run(
             host,
             config.ZOOKEEPER,
             config.zookeeper_unit(settings, data_disk=host.data_device is not None),
             wants,
-            check=SERVES.format(port=ports.number("zk-client")),
-            others=[
-                f"{server.reached_as}:{ports.number('zk-client')}"
-                for server in args.members.of(Role.ZOOKEEPER)
-                if server is not host
-            ],
+            check=hold.of_use,
+            stoppable=hold.stoppable,
+            joins=hold.joins,
             seconds=settings.ready_timeout_seconds,
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[node.java, args.joined[host.name], release, written, *before]
@@ -94,4 +125,4 @@ class ZooKeeper(pulumi.ComponentResource):
         )
         seconds = args.settings.ready_timeout_seconds + 60
         opts = pulumi.ResourceOptions(parent=self, depends_on=services)
-        return step(servers[0], "ensemble", stdin, seconds=seconds, removable=False, opts=opts)
+        return step(servers[0], "ensemble", stdin, seconds=seconds, opts=opts)

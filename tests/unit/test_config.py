@@ -54,9 +54,9 @@ def test_golden_texts(seven) -> None:
     golden("masters", config.masters(cluster))
     golden("workers", config.workers(cluster))
     golden("zoo.cfg", config.zoo_cfg(settings, cluster))
-    golden("flink-jobmanager.service", config.jobmanager_unit(cluster.of(Role.JOBMANAGER)[0], STORAGE.plugin).text)
-    golden("flink-taskmanager.service", config.taskmanager_unit(cluster.of(Role.TASKMANAGER)[0], STORAGE.plugin).text)
-    golden("zookeeper.service", config.zookeeper_unit(settings, data_disk=False).text)
+    golden("flink-jobmanager.service", config.flink_unit(config.JOBMANAGER, memory_mib=1600))
+    golden("flink-taskmanager.service", config.flink_unit(config.TASKMANAGER, memory_mib=2048))
+    golden("zookeeper.service", config.zookeeper_unit(settings, data_disk=False))
     for role in Role:
         golden(f"{role.value}-firewall.nft", config.firewall(role, by_role, settings.operator_cidrs))
 
@@ -184,9 +184,9 @@ def test_names_in_dns_leave_nothing_to_tell_but_a_hosts_own(seven) -> None:
     assert 'from="10.0.0.5",restrict,pty ssh-ed25519 AAAA x' in members.trust_text(
         host, ["10.0.0.5"], ["ssh-ed25519 AAAA x"]
     )
-    assert "RequiresMountsFor=/var/lib/zookeeper/data" in config.zookeeper_unit(settings, data_disk=True).text
+    assert "RequiresMountsFor=/var/lib/zookeeper/data" in config.zookeeper_unit(settings, data_disk=True)
     assert "server.1=zk-0.x.internal:2888:3888" in config.zoo_cfg(settings, named)
-    unit = config.taskmanager_unit(named.of(Role.TASKMANAGER)[0], "p").text
+    unit = " ".join(config.taskmanager_arguments(named.of(Role.TASKMANAGER)[0]))
     assert "taskmanager.host=tm-0.x.internal -D taskmanager.resource-id=tm-0" in unit
 
 

@@ -1,0 +1,62 @@
+"""The one step that restarts daemons of Flink's which run and are of use: in an order that keeps the jobs running."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_command import remote
+
+from components import ports
+from components.flink import daemon, node
+from components.flink.config import Members
+from components.host import Host, Role
+from components.remote import script_text, step
+from settings import FlinkSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutArgs:
+    """`services`: by the name of their host, the steps that keep its daemon running."""
+
+    settings: FlinkSettings
+    members: Members
+    services: dict[str, remote.Command]
+
+
+def rollout(args: RolloutArgs, opts: pulumi.ResourceOptions) -> remote.Command:
+    """Restart, from the first JobManager's host, what waits for it: standbys, the leader, TaskManagers. A single step
+    for the whole cluster, since it has to know who leads and what becomes of the jobs, and since the first start of a
+    hundred daemons must not wait in the line that a restart of them stands in.
+    """
+    members, settings = args.members, args.settings
+    first = members.of(Role.JOBMANAGER)[0]
+    hosts = [host for host in members.hosts if host.name in args.services]
+    said = pulumi.Output.all(*[args.services[host.name].stdout for host in hosts])
+    told = daemon.generation(list(args.services.values()), hosts)
+    stdin = pulumi.Output.all(said, told).apply(
+        lambda known: script_text(
+            first,
+            "rollout.sh",
+            {
+                "pending": _pending(hosts, known[0]),
+                "jobmanagers": members.reached_as(Role.JOBMANAGER),
+                "taskmanagers": members.reached_as(Role.TASKMANAGER),
+                "strategy": settings.rollout,
+                "max_unavailable": settings.max_unavailable,
+                "seconds": settings.ready_timeout_seconds,
+                "user": node.user(Role.JOBMANAGER),
+                "rest_port": ports.number("rest"),
+                "generation": known[1],
+            },
+        )
+    )
+    return step(first, "rollout", stdin, seconds=_seconds(settings, len(hosts)), opts=opts)
+
+
+def _pending(hosts: Sequence[Host], said: Sequence[str]) -> list[str]:
+    return [host.reached_as for host, text in zip(hosts, said, strict=True) if text.strip() == "pending"]
+
+
+def _seconds(settings: FlinkSettings, daemons: int) -> int:
+    """Bounds the whole rollout: it ends by itself at the first daemon that takes longer than `readyTimeoutSeconds`."""
+    return 3 * settings.ready_timeout_seconds * max(2, daemons)

@@ -1,0 +1,62 @@
+#!/bin/bash
+# daemon VERB [SECONDS]: what this host's Flink daemon runs, and whether it is of use; for rollout.sh, which comes from
+# the first JobManager as the daemons' user. Managed by Pulumi.
+#   state          prints: current, pending or down; the release that it runs; the release that it should run
+#   switch         ends it, so that systemd starts it with what is wanted
+#   proves SECONDS waits until it runs what is wanted and is of use
+#   leads          is it the leading JobManager?
+#   tell           the end of its log
+set -u
+unit='' inputs=() check='' metrics_port=''
+# shellcheck source=/dev/null
+. /etc/flink/daemon.conf
+launches=/var/lib/flink/launch
+
+runs() { cat "/run/$unit/fingerprint" 2>/dev/null; }
+pid() { cat "/run/$unit/pid" 2>/dev/null; }
+lives() { [ -n "$(pid)" ] && kill -0 "$(pid)" 2>/dev/null; }
+release() { cat "$launches/$1/release" 2>/dev/null || echo none; }
+ended() { ! kill -0 "$1" 2>/dev/null; }
+
+# What should run is what runs with another launch
+wanted() { /usr/local/lib/flink/fingerprint "${inputs[@]/%\/launch\/current//launch/wanted}"; }
+
+is_of_use() { [ "$(wanted)" = "$(runs)" ] && lives && timeout 10 bash -c "$check"; }
+
+within() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    [ "$SECONDS" -lt "$end" ] || return 1
+    sleep 0.2 # between two looks
+  done
+}
+
+case $1 in
+  state)
+    what=pending
+    [ "$(wanted)" != "$(runs)" ] || what=current
+    lives || what=down
+    echo "$what $(release current) $(release wanted)"
+    ;;
+  switch)
+    process=$(pid)
+    ln -sfn "$(readlink "$launches/wanted")" "$launches/.current"
+    mv -fT "$launches/.current" "$launches/current"
+    if [ -n "$process" ] && kill -TERM "$process" 2>/dev/null; then
+      # As long as systemd would wait
+      within 60 ended "$process" || kill -KILL "$process"
+    fi
+    ;;
+  proves) within "$2" is_of_use ;;
+  # A standby has no resource manager, and so no metrics of one
+  leads) curl -fsS --max-time 5 "http://localhost:$metrics_port/metrics" 2>/dev/null | grep -q '^flink_jobmanager_numRegisteredTaskManagers' ;;
+  tell)
+    # shellcheck disable=SC2012  # names of Flink's
+    tail -n 25 "$(ls -t /var/log/flink/*.log | head -n 1)"
+    ;;
+  *)
+    echo "daemon: wanted state, switch, proves, leads or tell, found '$1'" >&2
+    exit 2
+    ;;
+esac

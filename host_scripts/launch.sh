@@ -1,0 +1,125 @@
+# shellcheck shell=bash disable=SC2154
+# Writes Flink's configuration, and makes of it the daemon's launch: a folder that never changes, with a copy of the
+# configuration and the java command line that Flink's own start scripts make of it. They run some JVMs to work it out,
+# once here instead of at every start. `wanted` is the link to it; what runs is for service.sh and rollout.sh to say.
+# Values: user, script (bin/NAME.sh), arguments (its), entrypoint (the daemon's class), home (of Flink's release), java
+# (the JDK), plugin, keep (how many launches stay for the way back).
+# Files: config.yaml and the rest of /etc/flink.
+
+launches=/var/lib/flink/launch
+
+apply() {
+  write_files
+  report configuration
+  local launch
+  launch=$launches/$(digest)
+  if [ ! -e "$launch/start" ]; then make_launch "$launch"; fi
+  point wanted "$launch"
+  forget_old_launches
+}
+
+# What a launch depends on; a launch with the same digest is the same launch, so that the way back is short.
+digest() {
+  {
+    printf '%s\n' "$home" "$java" "$plugin" "$script" "${arguments[@]}"
+    cat /etc/flink/config.yaml /etc/flink/log4j-console.properties
+  } | sha256sum | cut -c1-12
+}
+
+# The link is replaced in one go.
+point() {
+  [ "$(readlink "$launches/$1" || true)" != "$2" ] || return 0
+  ln -sfn "$2" "$launches/.$1"
+  mv -fT "$launches/.$1" "$launches/$1"
+}
+
+make_launch() {
+  local launch=$1 work=$1/work
+  rm -rf "$launch"
+  mkdir -p "$launch/conf" "$work/bin"
+  chmod 0755 "$launch" "$launch/conf"
+  cp /etc/flink/log4j-console.properties "$launch/conf/"
+  chown "$user" "$work"
+  recorder >"$work/bin/java"
+  chmod 0755 "$work/bin/java"
+  with_java "$work" >"$launch/conf/config.yaml"
+  # A login's environment, such as systemd gives: nothing of ours may get into the command line
+  if ! runuser -u "$user" -- env -i PATH="$PATH" HOME="/var/lib/$user" USER="$user" LOGNAME="$user" FLINK_CONF_DIR="$launch/conf" \
+    FLINK_PID_DIR="$work/pids" "$home/bin/$script" start-foreground "${arguments[@]}" >"$work/said" 2>&1 || [ ! -s "$work/argv" ]; then
+    tail -n 20 "$work/said" >&2
+    die "Flink's own $script cannot work out the command line from /etc/flink/config.yaml; what it said is above"
+  fi
+  with_java "$java" >"$launch/conf/config.yaml"
+  basename "$home" >"$launch/release"
+  start_script "$work" >"$launch/.start"
+  chmod 0755 "$launch/.start"
+  rm -rf "$work"
+  # Last: a launch with this file is whole
+  mv "$launch/.start" "$launch/start"
+  say "flink: made the launch ${launch##*/} of $(cat "$launch/release")"
+}
+
+# The configuration with another JDK: the scripts are to run the recorder, and a daemon's launch names its JDK's version.
+with_java() { sed "s|^env.java.home: .*|env.java.home: $1|" /etc/flink/config.yaml; }
+
+# Stands where Flink's scripts expect `java`: runs what they need to work the command line out, and records the daemon's.
+recorder() {
+  cat <<RECORDER
+#!/bin/bash
+for word; do
+  if [ "\$word" = "$entrypoint" ]; then
+    printf '%s\0' "\$@" >"$work/argv"
+    env -0 | grep -z '^FLINK_.*_DIR=' >"$work/environment"
+    exit 0
+  fi
+done
+# They run for half a second: a second compiler does not pay, and they print the version's settings as well without a class
+case " \$* " in *-XshowSettings*) ;; *) set -- -XX:TieredStopAtLevel=1 -XX:+UseSerialGC "\$@" ;; esac
+exec "$java/bin/java" "\$@"
+RECORDER
+}
+
+# What the unit runs: the recorded command line, one word a line, each quoted for the shell.
+start_script() {
+  local work=$1 word words=()
+  echo '#!/bin/bash'
+  echo "# What ${home##*/}/bin/$script makes of conf/config.yaml beside this. Managed by Pulumi: another configuration is another launch."
+  while IFS= read -r -d '' word; do
+    case $word in FLINK_PID_DIR=*) continue ;; esac
+    printf 'export %s=%q\n' "${word%%=*}" "${word#*=}"
+  done <"$work/environment"
+  printf 'export JAVA_HOME=%q\n' "$java"
+  while IFS= read -r -d '' word; do words+=("$word"); done <"$work/argv"
+  # shellcheck disable=SC2016  # expanded when the daemon starts
+  echo 'echo $$ >"$RUNTIME_DIRECTORY/pid"'
+  archived_classes
+  # shellcheck disable=SC2016  # expanded when the daemon starts
+  printf 'exec %q "${archive[@]}"' "$java/bin/java"
+  printf ' \\\n  %q' "${words[@]}"
+  echo
+}
+
+# Classes that an earlier process of this JDK and class path has loaded, in the form that a JVM maps into its memory
+# (cds.sh makes the archive). Without it, or with one that does not fit, the JVM loads them from the jars.
+archived_classes() {
+  printf 'archive=(); [ ! -r %q ] || archive=(-Xshare:auto -XX:SharedArchiveFile=%q -Xlog:disable -Xlog:all=error:stderr)\n' \
+    "/var/lib/flink/cds/$(basename "$java")-${home##*/}-$script.jsa" "/var/lib/flink/cds/$(basename "$java")-${home##*/}-$script.jsa"
+}
+
+forget_old_launches() {
+  local launch kept
+  kept="$(readlink "$launches/current" || true) $(readlink "$launches/wanted" || true)"
+  # shellcheck disable=SC2012  # names of ours, hexadecimal
+  for launch in $(ls -td "$launches"/*/ 2>/dev/null | tail -n "+$((keep + 1))"); do
+    launch=${launch%/}
+    case " $kept " in *" $launch "*) ;; *) [ -L "$launch" ] || rm -rf "$launch" ;; esac
+  done
+}
+
+check() {
+  files_differ
+  local launch
+  launch=$launches/$(digest)
+  [ -e "$launch/start" ] || differs "$launch" "the launch is missing"
+  [ "$(readlink "$launches/wanted" || true)" = "$launch" ] || differs "$launches/wanted" "points at $(readlink "$launches/wanted"), wanted $launch"
+}
