@@ -19,6 +19,7 @@ import settings  # noqa: E402
 from components import ports  # noqa: E402
 from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
+from drill import faults  # noqa: E402
 
 GROUPS = {
     "": "For any provider:",
@@ -100,11 +101,21 @@ def timings() -> str:
     return _table(["`failoverSeconds`", *(str(seconds) for seconds in budgets)], rows)
 
 
+def fault_table() -> str:
+    """The drill's faults, and when the job has to be back."""
+    rows = [
+        (f"`{fault.name}`", fault.what, f"{'' if fault.interrupts else 'not at all, or '}{fault.bound:.0f} s")
+        for fault in faults.ALL
+    ]
+    return _table(["fault", "what is done", "down for at most"], rows)
+
+
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "configuration keys": (ROOT / "README.md", keys),
     "stacks": (ROOT / "docs" / "aws.md", stacks),
     "timings": (ROOT / "docs" / "operations.md", timings),
     "ports": (ROOT / "docs" / "ports.md", port_table),
+    "faults": (ROOT / "docs" / "drill.md", fault_table),
 }
 """Where each table stands and what makes it."""
 
