@@ -6,3 +6,5 @@ apply() {
   fetch_release "$name" "$version" "$url" "$checksum" "$check"
   use_release "$name" "$version"
 }
+
+check() { check_release "$name" "$version" "$check"; }

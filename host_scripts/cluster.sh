@@ -57,3 +57,8 @@ explain() {
       'tail -qn 25 $(ls -t /var/log/flink/*.log | head -n 1)' >&2 || echo "($name does not answer)" >&2
   done
 }
+
+check() {
+  complete || differs cluster "wanted Flink $version with ${#taskmanagers[@]} TaskManagers and $slots slots, and every JobManager answering;\
+ found Flink $(field flink-version) with $(field taskmanagers) and $(field slots-total)"
+}

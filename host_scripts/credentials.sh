@@ -7,3 +7,9 @@ apply() {
   [ ${#changed[@]} -eq 0 ] || say "credentials: written"
   cat /etc/machine-id /etc/flink/credentials.env | sha256sum | cut -c1-16
 }
+
+check() {
+  # shellcheck disable=SC2034  # lib.sh uses it
+  secret=true
+  files_differ
+}

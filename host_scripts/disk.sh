@@ -27,3 +27,12 @@ apply() {
   [ "$(findmnt -no UUID "$directory")" = "$id" ] || die "$directory is another disk than $device"
   report disk
 }
+
+check() {
+  local id
+  id=$(blkid -p -o value -s UUID "$device" || true)
+  # shellcheck disable=SC2034  # lib.sh uses it
+  checking=true
+  replace_block /etc/fstab "UUID=$id $directory ext4 noatime,nofail,x-systemd.growfs,x-systemd.device-timeout=30 0 2"
+  expect "$directory" "the file system ${id:-of $device}" "the file system $(findmnt -no UUID "$directory" || echo of its machine)"
+}

@@ -29,3 +29,5 @@ apply() {
   journalctl -u zookeeper -n 20 --no-pager -o cat >&2 || true
   die "the ensemble is not complete after $seconds s (no answer from: ${silent[*]:-none}); above is the end of this server's log"
 }
+
+check() { complete || differs zookeeper "wanted ${#servers[@]} servers that serve, one of which leads"; }

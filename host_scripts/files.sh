@@ -5,3 +5,5 @@ apply() {
   write_files
   report "$what"
 }
+
+check() { files_differ; }

@@ -22,3 +22,14 @@ apply() {
   # Last: a daemon that restarts in the middle of this must find a version that works
   use_release flink "$version"
 }
+
+check() {
+  local home=/opt/flink-$version jar=$plugin-$version.jar other
+  check_release flink "$version" "$check"
+  check_link "$home/conf" /etc/flink
+  cmp -s "$home/opt/$jar" "$home/plugins/$plugin/$jar" ||
+    differs "$home/plugins/$plugin/$jar" "is missing, or is not what the release has in opt"
+  for other in "$home"/plugins/flink-s3-fs-*; do
+    [ ! -e "$other" ] || [ "${other##*/}" = "$plugin" ] || differs "$other" "is there beside $plugin"
+  done
+}

@@ -97,6 +97,14 @@ check_file() {
   fi
 }
 
+# check_directory PATH MODE OWNER: tells how the directory differs.
+check_directory() {
+  if [ -d "$1" ]; then expect "mode and owner of $1" "$2:$3" "$(stat -c %a:%U:%G "$1")"; else differs "$1" "is missing"; fi
+}
+
+# check_link PATH TARGET: tells if the link points elsewhere.
+check_link() { expect "$1" "a link to $2" "$([ ! -L "$1" ] || echo "a link to $(readlink "$1")")"; }
+
 # replace_block FILE LINES: keeps our lines at the top of a file that others write to as well; no lines, no block.
 replace_block() {
   local file=$1 lines=$2 rest

@@ -43,3 +43,28 @@ no_firewall() {
   systemctl disable -q --now flink-firewall.service 2>/dev/null || true
   rm -f /etc/flink-firewall.nft /etc/systemd/system/flink-firewall.service
 }
+
+check() {
+  files_differ
+  if [ -d /etc/cloud/cloud.cfg.d ]; then
+    echo "manage_etc_hosts: false" | write_file /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg 0644 root:root
+  fi
+  replace_block /etc/hosts "$hosts_block"
+  if [ "$firewall" = true ]; then check_firewall; elif nft list table inet flink >/dev/null 2>&1; then
+    differs firewall "is loaded: wanted none"
+  fi
+}
+
+# What the kernel makes of the file is found out in a network namespace of its own.
+check_firewall() {
+  local wanted found
+  systemctl is-enabled -q flink-firewall.service 2>/dev/null || differs flink-firewall "is not enabled: no rules after the next boot"
+  if ! found=$(nft list table inet flink 2>/dev/null); then
+    differs firewall "is not loaded"
+  elif ! wanted=$(unshare --net sh -c 'nft -f /etc/flink-firewall.nft && nft list table inet flink' 2>&1); then
+    differs firewall "cannot be loaded from /etc/flink-firewall.nft: $wanted"
+  elif [ "$wanted" != "$found" ]; then
+    differs firewall "has other rules than /etc/flink-firewall.nft" \
+      "$(diff -U 1 <(echo "$wanted") <(echo "$found") | tail -n +3 | head -n 20)"
+  fi
+}

@@ -28,7 +28,8 @@ fetch_release() {
   found=$(cut -d' ' -f1 "$work/digest")
   [ "$found" = "$wanted" ] || die "$url has $kind $found, wanted $wanted: not installed (${name}Checksum)"
   [ -e "$work/home/$check" ] || die "$url is not a release of $name: it has no $check (${name}Url)"
-  touch "$work/home/.installed-by-pulumi"
+  list_release "$work/home" >"$work/manifest"
+  mv "$work/manifest" "$work/home/.installed-by-pulumi"
   mv -T "$work/home" "$home"
   rm -rf "$work"
   trap - EXIT
@@ -55,6 +56,29 @@ use_release() {
   ln -sfn "$home" "/opt/$1.new"
   mv -fT "/opt/$1.new" "/opt/$1"
   say "$1: /opt/$1 is now $2"
+}
+
+# list_release HOME: its files with size and time: enough to tell that somebody changed one, without reading some hundred MB.
+# Not those that flink.sh changes itself.
+list_release() {
+  (cd "$1" && find . ! -type d ! -path ./.installed-by-pulumi ! -path './conf*' ! -path './plugins/flink-s3-fs-*' \
+    -printf '%P %s %T@\n' | LC_ALL=C sort)
+}
+
+# check_release NAME VERSION CHECK: tells how the release differs from what was installed.
+check_release() {
+  local home=/opt/$1-$2 touched
+  if [ ! -e "$home/$3" ]; then
+    differs "$home" "is missing, or has no $3"
+    return 0
+  fi
+  check_link "/opt/$1" "$home"
+  if [ ! -e "$home/.installed-by-pulumi" ]; then
+    differs "$home" "was not installed by this program"
+  elif [ -s "$home/.installed-by-pulumi" ]; then
+    touched=$(diff "$home/.installed-by-pulumi" <(list_release "$home") | sed -n 's/^\([<>]\) \([^ ]*\) .*/\1 \2/p' | head -n 20 || true)
+    [ -z "$touched" ] || differs "$home" "has other files than were installed (<, installed; >, found)" "$touched"
+  fi
 }
 
 # remove_releases NAME: the link, and the versions that a step of ours installed.

@@ -32,3 +32,29 @@ retire() {
   systemctl daemon-reload
   say "this was $1: its daemon is stopped"
 }
+
+check() {
+  local directory
+  files_differ
+  echo "$owner" | write_file /etc/flink-owner 0644 root:root
+  if ! id "$user" >/dev/null 2>&1; then
+    differs "user $user" "is missing"
+    return 0
+  fi
+  expect "home of user $user" "/var/lib/$user" "$(getent passwd "$user" | cut -d: -f6)"
+  for directory in "${directories[@]}"; do check_directory "$directory" 755 "$user:$user"; done
+  check_directory "$configuration" 755 root:root
+  check_kernel
+  [ "$role" = jobmanager ] || return 0
+  check_directory "/var/lib/$user/.ssh" 700 "$user:$user"
+  [ -s "/var/lib/$user/.ssh/id_ed25519" ] || differs "/var/lib/$user/.ssh/id_ed25519" "is missing"
+}
+
+# A container may not set what is its machine's.
+check_kernel() {
+  local key value
+  ! systemd-detect-virt --quiet --container || return 0
+  while read -r key _ value; do
+    case $key in [a-z]*) expect "sysctl $key" "$value" "$(sysctl -n "$key" 2>/dev/null || true)" ;; esac
+  done </etc/sysctl.d/60-flink.conf
+}

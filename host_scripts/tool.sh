@@ -2,11 +2,11 @@
 # Runs our Java tool with Flink's classes, plugins, configuration and credentials, as Flink's user.
 # Values: user. Files: the tool, at $tool.
 
-tool=/run/flink-steps/State.java
+tool=/run/flink-tool/State.java
 
 # run_tool ARGUMENTS...: compiles and runs it; its output is the tool's.
 run_tool() {
-  install -d -m 0711 /run/flink-steps
+  install -d -m 0755 /run/flink-tool
   write_files
   # shellcheck disable=SC2016  # the inner shell expands
   runuser -u "$user" -- bash -c '
@@ -15,5 +15,5 @@ run_tool() {
     export FLINK_PLUGINS_DIR=/opt/flink/plugins
     cd /
     exec /opt/java/bin/java -Xmx512m -Dlog4j2.statusLoggerLevel=OFF -cp "/opt/flink/lib/*" "$@"' _ "$tool" "$@" || return 1
-  rm -f "$tool"
+  rm -rf "${tool%/*}"
 }

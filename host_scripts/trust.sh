@@ -6,3 +6,8 @@ apply() {
   write_files
   report trust
 }
+
+check() {
+  check_directory "/var/lib/$user/.ssh" 700 "$user:$user"
+  files_differ
+}

@@ -17,7 +17,7 @@ from settings import FlinkSettings
 
 UNITS = {Role.JOBMANAGER: "flink-jobmanager", Role.TASKMANAGER: "flink-taskmanager", Role.ZOOKEEPER: "zookeeper"}
 
-TOOL = File(path="/run/flink-steps/State.java", text=host_script("java/State.java"))
+TOOL = File(path="/run/flink-tool/State.java", text=host_script("java/State.java"))
 """Our Java tool, where tool.sh looks for it."""
 
 PURGE_SECONDS = 1800

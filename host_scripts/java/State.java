@@ -33,8 +33,9 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.data.Stat;
  * delete HA QUORUM ROOT IDS    removes what `list` tells of these clusters
  * </pre>
  *
- * Lines on stdout, fields separated by tabs: `objects ID COUNT BYTES`, `znode ID PATH`, `leader ID` (one lives there),
- * `foreign WHAT` (not Flink's, never touched), `removed WHAT COUNT`. Everything else goes to stderr.
+ * Lines on stdout, fields separated by tabs: `objects ID COUNT BYTES SECONDS` (since the last was written), `znode ID
+ * PATH`, `leader ID` (one lives there), `foreign WHAT` (not Flink's, never touched), `removed WHAT COUNT`. Everything else
+ * goes to stderr.
  */
 public class State {
   private static final String CONFIGURATION = "/etc/flink";
@@ -139,12 +140,15 @@ public class State {
       }
       long count = 0;
       long bytes = 0;
+      long last = 0;
       for (FileStatus status : objects(ha, id).values()) {
         count++;
         bytes += status.getLen();
+        last = Math.max(last, status.getModificationTime());
       }
       if (count > 0) {
-        out.println("objects\t" + id + "\t" + count + "\t" + bytes);
+        long age = Math.max(0, (System.currentTimeMillis() - last) / 1000);
+        out.println("objects\t" + id + "\t" + count + "\t" + bytes + "\t" + age);
       }
       if (client.exists(znode(root, id), false) != null) {
         out.println("znode\t" + id + "\t" + znode(root, id));

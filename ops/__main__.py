@@ -1,0 +1,135 @@
+"""`python -m ops --help`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ops import doctor, gc, state
+from ops.errors import OpsError
+
+REPO = Path(__file__).resolve().parent.parent
+
+MEND = (
+    "To mend: `pulumi config set repair true --stack {stack}`, `pulumi up`, `pulumi config rm repair --stack {stack}`"
+    " (docs/operations.md, Changed by hand)"
+)
+
+_EXAMPLES = """\
+examples:
+  python -m ops doctor --stack prod             what of the hosts is not as declared; changes nothing
+  python -m ops doctor --stack prod --host tm-1 --json
+  python -m ops gc --stack prod --dry-run       what clusters that are no more have left on the storage, in ZooKeeper
+  python -m ops gc --stack prod                 the same, and delete it after a question
+
+exit codes of doctor: 0 as declared; 1 something differs; 2 wrong usage, or not all could be looked at
+exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or it could not look
+"""
+
+
+def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace, mend: str = MEND) -> int:
+    """Print what differs on the hosts of a deployment; the exit code."""
+    hosts = state.hosts(deployment)
+    if not hosts:
+        raise OpsError(f"stack {stack} has no hosts: nothing is declared")
+    wanted = args.host or [host.name for host in hosts]
+    if unknown := sorted(set(wanted) - {host.name for host in hosts}):
+        raise OpsError(
+            f"stack {stack} has no host {', '.join(unknown)}; it has {', '.join(host.name for host in hosts)}"
+        )
+    found = doctor.diagnose(stack, [host for host in hosts if host.name in wanted])
+    print(json.dumps(found.json(), indent=2) if args.json else found.text(mend.format(stack=stack)))
+    return found.exit_code
+
+
+def run_gc(deployment: Mapping[str, Any], others: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> int:
+    """Print what clusters have left that are not that of the deployment, nor of `others`, and delete it if asked to."""
+    cluster = state.high_availability(deployment)
+    if cluster is None:
+        raise OpsError("the stack has no JobManager with high availability: nothing is kept below ha/")
+    known = [state.high_availability(other) for other in [deployment, *others]]
+    live = {one.cluster_id for one in known if one and one.storage == cluster.storage}
+    hosts = state.hosts(deployment)
+    found = gc.list_garbage(hosts, cluster, live)
+    if not args.json:
+        print(found.text())
+    if found.garbage and not args.dry_run and _sure(args):
+        done = gc.delete(hosts, cluster, found)
+        found.removed = done.removed
+        if not args.json:
+            print("\n".join(f"deleted: {what}" for what in done.removed))
+    if args.json:
+        print(json.dumps(found.json(), indent=2))
+    return 0
+
+
+def _sure(args: argparse.Namespace) -> bool:
+    if args.yes:
+        return True
+    if args.json or not sys.stdin.isatty():
+        raise OpsError("nothing was deleted: wanted --yes, --dry-run, or a terminal to ask on")
+    return input("Delete this? Only clusters of this backend's stacks are known to be alive. [y/N] ").lower() in (
+        "y",
+        "yes",
+    )
+
+
+def add_options(command: argparse.ArgumentParser, kind: str) -> None:
+    """The options of `doctor` or `gc`, but for those that say which stack."""
+    if kind == "doctor":
+        command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be given again")
+    else:
+        command.add_argument("--dry-run", action="store_true", help="delete nothing")
+        command.add_argument("--yes", action="store_true", help="delete without a question")
+    command.add_argument("--json", action="store_true", help="for programs")
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    return run_doctor(args.stack, state.export(args.stack, REPO, secrets=True), args)
+
+
+def _gc(args: argparse.Namespace) -> int:
+    others = [name for name in state.stacks(REPO) if name != args.stack]
+    return run_gc(
+        state.export(args.stack, REPO, secrets=True),
+        [state.export(name, REPO, secrets=False) for name in others],
+        args,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ops",
+        description=sys.modules["ops"].__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, text in (
+        ("doctor", _doctor, "compare a stack's hosts with what is declared"),
+        ("gc", _gc, "list and delete what clusters that are no more have left"),
+    ):
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command.add_argument("--stack", required=True, help="the stack, of the backend that you are logged in to")
+        command.set_defaults(run=run)
+        add_options(command, name)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except OpsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What clusters that are no more have left of their high availability: objects below `storageUri`/ha, znodes below
+/flink. Looked for, and deleted, on a JobManager's host with Flink's own classes (host_scripts/java/State.java).
+
+What a live cluster of ours has is never listed, nor what has a live leader in the ensemble, whoever's it is, nor what
+does not look as Flink writes it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from components.flink.leaving import TOOL
+from components.host import Host as ClusterHost
+from components.host import Role, Ssh
+from components.remote import script_text
+from ops import ssh
+from ops.errors import OpsError
+from ops.state import HighAvailability, Host
+
+SECONDS = 1800
+"""For some hundred thousand objects."""
+
+
+@dataclass
+class Garbage:
+    """What a cluster has left."""
+
+    cluster: str
+    objects: int = 0
+    bytes: int = 0
+    seconds_old: int | None = None
+    """Since the last object was written."""
+    znode: str = ""
+
+
+@dataclass
+class Listing:
+    """What was found: garbage, and what was left out because it lives or is not Flink's."""
+
+    storage: str
+    garbage: dict[str, Garbage] = field(default_factory=dict)
+    leaders: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+    def json(self) -> dict[str, Any]:
+        """For programs."""
+        return {**asdict(self), "garbage": [asdict(found) for found in self.garbage.values()]}
+
+    def text(self) -> str:
+        """For people."""
+        lines = [f"{self.storage}: {len(self.garbage)} clusters that are no more"]
+        for found in self.garbage.values():
+            parts = []
+            if found.objects:
+                age = "" if found.seconds_old is None else f", the last written {_duration(found.seconds_old)} ago"
+                parts.append(f"{found.objects} objects, {found.bytes:,} bytes{age}")
+            if found.znode:
+                parts.append(f"znode {found.znode}")
+            lines.append(f"  {found.cluster}: {'; '.join(parts)}")
+        lines += [f"not touched: cluster {name} has a live JobManager in the ensemble" for name in self.leaders]
+        lines += [f"not touched: {what} is not Flink's, nor is what is beside it" for what in self.foreign]
+        return "\n".join(lines)
+
+
+def _duration(seconds: int) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} seconds"
+
+
+def list_garbage(hosts: Sequence[Host], cluster: HighAvailability, live: Collection[str]) -> Listing:
+    """What clusters other than `live` ones have left."""
+    return parse(cluster.storage, _run(hosts, ["list", *_where(cluster), ",".join(sorted(live))]))
+
+
+def delete(hosts: Sequence[Host], cluster: HighAvailability, found: Listing) -> Listing:
+    """Delete what was listed, unless it has come to life meanwhile."""
+    return parse(cluster.storage, _run(hosts, ["delete", *_where(cluster), ",".join(found.garbage)]))
+
+
+def _where(cluster: HighAvailability) -> list[str]:
+    return [cluster.storage, cluster.quorum, cluster.root]
+
+
+def _run(hosts: Sequence[Host], arguments: list[str]) -> str:
+    """Run the tool on the first JobManager's host that can be reached."""
+    said = []
+    for host in (host for host in hosts if host.runs("launch.sh") or host.runs("flink.sh")):
+        done = ssh.run(host.name, host.login, "sudo -n bash -s -- apply", script(host, arguments), SECONDS)
+        if done.returncode == 0:
+            return done.stdout
+        said.append(f"{host.name}: {done.stderr.strip() or f'ended with {done.returncode}'}")
+        if done.returncode != ssh.UNREACHED:
+            break
+    raise OpsError("\n".join(said) or "the stack has no host that runs Flink")
+
+
+def script(host: Host, arguments: Sequence[str]) -> str:
+    """The whole text for bash's stdin."""
+    login = host.login
+    reached = Ssh(address=login.address, user=login.user, port=login.port, private_key="", host_key=login.host_key)
+    known = ClusterHost(name=host.name, role=Role.JOBMANAGER, address=login.address, ssh=reached)
+    return script_text(known, "gc.sh", {"user": "flink", "arguments": arguments}, [TOOL], uses=("tool.sh",))
+
+
+def parse(storage: str, output: str) -> Listing:
+    """What the tool says (State.java)."""
+    listing = Listing(storage)
+    for kind, *fields in (line.split("\t") for line in output.splitlines()):
+        if kind == "objects":
+            found = listing.garbage.setdefault(fields[0], Garbage(fields[0]))
+            found.objects, found.bytes, found.seconds_old = (int(field) for field in fields[1:])
+        elif kind == "znode":
+            listing.garbage.setdefault(fields[0], Garbage(fields[0])).znode = fields[1]
+        elif kind == "leader":
+            listing.leaders.append(fields[0])
+        elif kind == "foreign":
+            listing.foreign.append(fields[0])
+        elif kind == "removed" and fields[1] != "0":
+            listing.removed.append(fields[0])
+    return listing

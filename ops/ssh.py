@@ -1,0 +1,32 @@
+"""Runs commands on hosts by OpenSSH, with the connections that a stack's state knows."""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from components import openssh
+from components.openssh import Login
+
+UNREACHED = 255
+"""ssh's own status: it did not get as far as the command, or lost the connection."""
+
+
+def run(name: str, login: Login, command: str, stdin: str, seconds: float) -> "subprocess.CompletedProcess[str]":
+    """Run a command on the host `name`, for at most so many seconds. What it needs of secrets is in files that only
+    this user can read, and that are gone afterwards.
+    """
+    with tempfile.TemporaryDirectory(prefix="flink-ops-") as folder:
+        for file, text in openssh.files({name: login}).items():
+            descriptor = os.open(Path(folder) / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as opened:
+                opened.write(text)
+        argv = ["ssh", "-F", openssh.CONFIG, name, command]
+        try:
+            return subprocess.run(
+                argv, cwd=folder, input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(argv, UNREACHED, "", f"no end within {seconds:.0f} s")
+        except FileNotFoundError:
+            return subprocess.CompletedProcess(argv, UNREACHED, "", "there is no ssh on this machine")
