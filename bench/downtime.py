@@ -10,11 +10,12 @@ _NOT_MEASURED = "not measured"
 def lines(after: Path, before: Path | None = None) -> list[str]:
     """A table in Markdown: a row for each fault that `after` has, beside what it was `before`, with load averages."""
     new, old = _rows(after), _rows(before) if before else {}
-    heads = ["", *(["before", "load"] if before else []), "after" if before else "downtime", "load"]
-    table = [heads, ["---"] * len(heads)]
+    heads = ["runs again", "stood still", "load"]
+    if before:
+        heads = [*(f"before: {head}" for head in heads), *(f"after: {head}" for head in heads)]
+    table = [["", *heads], ["---"] * (len(heads) + 1)]
     for name, row in new.items():
-        measured = [*(_cells(old.get(name)) if before else []), *_cells(row)]
-        table.append([row["title"], *measured])
+        table.append([row["title"], *(_cells(old.get(name)) if before else []), *_cells(row)])
     return [f"| {' | '.join(cells)} |" for cells in table]
 
 
@@ -23,8 +24,9 @@ def _rows(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _cells(row: dict[str, Any] | None) -> list[str]:
-    """Seconds and load average."""
+    """Seconds until the job ran again, seconds without a new record, and the load average."""
     if row is None or row["seconds"] is None:
-        return [_NOT_MEASURED, ""]
-    failed = " (failed)" if row["problem"] else ""
-    return [f"{row['seconds']:.1f} s{failed}", f"{row['load']:.1f}"]
+        return [_NOT_MEASURED, "", ""]
+    again = f"{row['seconds']:.1f} s" if row["interruptions"] else "not interrupted"
+    still = "" if row["still"] is None else f"{row['still']:.1f} s"
+    return [f"{again} (failed)" if row["problem"] else again, still, f"{row['load']:.1f}"]

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         "exit codes: 0 nothing was lost or doubled, and the job always came back in time; 1 otherwise; 2 wrong usage"
     )
     parser = argparse.ArgumentParser(prog="python -m drill", description=description, epilog=epilog)
-    parser.add_argument("--faults", metavar="A,B", help="only these (--list shows all)")
+    parser.add_argument("--faults", metavar="A,B", help="only these (--list shows all); `changes`: the last group")
     parser.add_argument("--quick", action="store_true", help="only the four quickest")
     parser.add_argument("--list", action="store_true", help="list the faults, and do nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found to FILE, too")
@@ -55,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the drill; its exit code."""
     args = _parser().parse_args(argv)
     if args.list:
-        width = max(len(fault.name) for fault in faults.ALL)
-        print("\n".join(f"{fault.name:<{width}}  {fault.what}" for fault in faults.ALL))
+        for title, group in (("faults:", faults.ALL), ("\nchanges, which are no part of the drill:", faults.CHANGES)):
+            print("\n".join([title, *(f"  {fault.name:<22} {fault.what}" for fault in group)]))
         return 0
     try:
         chosen = faults.chosen(args.faults, args.quick)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,19 +19,67 @@ from lab.paths import REPO
 from lab.rest import Rest
 
 _UP_SECONDS = 600.0
-_CONFIG = {
+_CONFIG: dict[str, Any] = {
     "flink:jobManagerConfig": {"jobmanager.execution.attempts-history-size": 17},
     "flink:taskManagerConfig": {"taskmanager.network.retries": 3},
 }
 """Settings that change nothing that a job notices, but for the restart: one of each kind of daemon."""
 
 
-def config(scene: Scene) -> None:
-    """`up` with a changed setting of JobManagers and one of TaskManagers."""
-    overrides = _changed(scene)
+def setting(what: str, settings: dict[str, Any]) -> Callable[[Scene], None]:
+    """`up` with these settings changed; `what` says so."""
+
+    def make(scene: Scene) -> None:
+        overrides = _changed(scene, settings)
+        scene.happens()
+        _up(scene.cluster, overrides)
+        scene.is_over()
+
+    make.__doc__ = what
+    return make
+
+
+config = setting("`up` with a changed setting of JobManagers and one of TaskManagers.", _CONFIG)
+nothing = setting("`up` with nothing changed.", {})
+jobmanagers = setting(
+    "`up` with a changed setting of JobManagers.",
+    {"flink:jobManagerConfig": _CONFIG["flink:jobManagerConfig"]},
+)
+taskmanagers = setting(
+    "`up` with a changed setting of TaskManagers.",
+    {"flink:taskManagerConfig": _CONFIG["flink:taskManagerConfig"]},
+)
+zookeeper = setting(
+    "`up` with a changed setting of ZooKeeper.", {"flink:zookeeperConfig": {"autopurge.purgeInterval": 12}}
+)
+
+
+def java(scene: Scene) -> None:
+    """`up` to the next long-term release of Java, on every host."""
+    overrides = _changed(scene, stack.release(scene.cluster.lab, "java", archives.later_java()))
     scene.happens()
     _up(scene.cluster, overrides)
     scene.is_over()
+
+
+def one_more(scene: Scene) -> None:
+    """Boot the host of one worker more."""
+    lab = scene.cluster.lab
+    workers = lab.workers()
+    scene.undo.callback(scene.cluster.wait_until_whole)
+    scene.undo.callback(lab.up, workers=workers)
+    scene.undo.callback(_up, scene.cluster, scene.cluster.overrides)
+    lab.up(workers=workers + 1)
+    scene.wanted = {**scene.cluster.overrides, "flink:workers": workers + 1}
+
+
+def one_more_in_use(scene: Scene) -> None:
+    """Have one worker more in the cluster."""
+    before = scene.cluster.overrides
+    one_more(scene)
+    _up(scene.cluster, scene.wanted)
+    scene.cluster.wait_until_whole()
+    scene.wanted = before
 
 
 def earlier_version(scene: Scene) -> None:
@@ -43,6 +91,22 @@ def earlier_version(scene: Scene) -> None:
     cluster.wait_until_whole()
     scene.compiled_for = replace(cluster.archives, flink=earlier)
     scene.wanted = wanted
+
+
+def wanted(what: str) -> Callable[[Scene], None]:
+    """`up` to what the set-up wants; `what` says so."""
+
+    def make(scene: Scene) -> None:
+        scene.happens()
+        _up(scene.cluster, scene.wanted)
+        scene.is_over()
+
+    make.__doc__ = what
+    return make
+
+
+worker_joins = wanted("`up` with one worker more.")
+worker_leaves = wanted("`up` with one worker fewer.")
 
 
 def upgrade(scene: Scene) -> None:
@@ -57,7 +121,7 @@ def upgrade(scene: Scene) -> None:
 
 def killed_up(scene: Scene) -> None:
     """The same `up`, killed as soon as it has restarted the first daemon, and run again."""
-    cluster, overrides = scene.cluster, _changed(scene)
+    cluster, overrides = scene.cluster, _changed(scene, _CONFIG)
     before = _starts(cluster)
     scene.happens()
     with _process(cluster, overrides) as process:
@@ -74,11 +138,11 @@ def killed_up(scene: Scene) -> None:
     scene.is_over()
 
 
-def _changed(scene: Scene) -> dict[str, Any]:
-    """The cluster's settings with other ones of each role; at the end they are again what they are now."""
+def _changed(scene: Scene, settings: dict[str, Any]) -> dict[str, Any]:
+    """The cluster's settings with these changed; at the end they are again what they are now."""
     before = scene.cluster.overrides
     scene.undo.callback(_up, scene.cluster, before)
-    return {**before, **_CONFIG}
+    return {**before, **settings}
 
 
 def _up(cluster: Cluster, overrides: dict[str, Any]) -> None:

@@ -163,11 +163,50 @@ ALL: Sequence[Fault] = (
 )
 
 
+def _change(
+    name: str,
+    title: str,
+    make: Callable[[Scene], None],
+    *,
+    prepare: Callable[[Scene], None] | None = None,
+    interrupts: bool = True,
+) -> Fault:
+    return Fault(
+        name=name,
+        title=title,
+        make=make,
+        prepare=prepare,
+        bound=FAILOVER,
+        interrupts=interrupts,
+        lasts=120,
+        is_change=True,
+    )
+
+
+CHANGES: Sequence[Fault] = (
+    _change("no-change", "up with nothing changed", changes.nothing, interrupts=False),
+    _change("jobmanager-setting", "up with another setting of JobManagers", changes.jobmanagers),
+    _change("taskmanager-setting", "up with another setting of TaskManagers", changes.taskmanagers),
+    _change("zookeeper-setting", "up with another setting of ZooKeeper", changes.zookeeper, interrupts=False),
+    _change("worker-joins", "one worker more", changes.worker_joins, prepare=changes.one_more, interrupts=False),
+    _change(
+        "worker-leaves", "one worker fewer", changes.worker_leaves, prepare=changes.one_more_in_use, interrupts=False
+    ),
+    _change("java-version", "up to another Java", changes.java),
+)
+"""What docs/changes.md has beyond the faults: no part of the drill, but measured in the same way."""
+
+
 def chosen(names: str | None, quick: bool) -> list[Fault]:
-    """Those of these names (with commas between them), the quick ones, or all. LabError for a name that is none."""
+    """Those of these names (with commas between them), the quick ones, or all. LabError for a name that is none.
+
+    `changes` is the name of all CHANGES.
+    """
     if not names:
         return [fault for fault in ALL if fault.quick or not quick]
-    known = {fault.name: fault for fault in ALL}
+    if names == "changes":
+        return list(CHANGES)
+    known = {fault.name: fault for fault in (*ALL, *CHANGES)}
     wanted = [name.strip() for name in names.split(",")]
     if unknown := [name for name in wanted if name not in known]:
         raise LabError(f"there is no fault {', '.join(unknown)}; there are {', '.join(known)}")
