@@ -31,6 +31,8 @@ ROOT = Path(__file__).resolve().parent
 PROJECT = "flink"
 SECRET_KEY = "storageSecretKey"
 
+DEFAULT_STORAGE_PLUGIN = "flink-s3-fs-hadoop"
+"""The only one with which a FileSink is exactly-once over failures (docs/decisions/0016-storage-plugin.md)."""
 STORAGE_PLUGINS = ("flink-s3-fs-native", "flink-s3-fs-presto", "flink-s3-fs-hadoop")
 
 # What the program itself writes into config.yaml: an override would contradict the port table or the inventory.
@@ -39,7 +41,7 @@ OWNED_KEYS = re.compile(
     r"|metrics\.internal\.query-service\.port|metrics\.reporter\.prom\..*"
     r"|jobmanager\.(rpc\..*|bind-host|memory\.process\.size)"
     r"|taskmanager\.(rpc\..*|data\.port|host|bind-host|resource-id|memory\.process\.size|numberOfTaskSlots)"
-    r"|s3\.(access-key|secret-key|endpoint|region|path-style-access|path\.style\.access)"
+    r"|s3\.(access-key|secret-key|endpoint|region|endpoint\.region|path-style-access|path\.style\.access)"
     r"|env\.(java\.home|java\.opts\.all|log\.dir|pid\.dir))$"
 )
 OWNED_ZOOKEEPER_KEYS = re.compile(
@@ -329,13 +331,13 @@ def _storage(
     if not _STORAGE_URI.match(uri) and (uri or not region):
         problems.add("storageUri", f"{uri!r} is not a place in S3: wanted s3://bucket/prefix")
     newer = _release(values["flinkVersion"]) >= (2, 3, 0)
-    plugin = values["storagePlugin"] or ("flink-s3-fs-native" if newer else "flink-s3-fs-presto")
+    plugin = values["storagePlugin"] or DEFAULT_STORAGE_PLUGIN
     if plugin not in STORAGE_PLUGINS:
         problems.add("storagePlugin", f"{plugin!r} is unknown: wanted {', '.join(STORAGE_PLUGINS)}")
     elif plugin == "flink-s3-fs-native" and not newer:
         problems.add(
             "storagePlugin",
-            f"flink-s3-fs-native is not in Flink {values['flinkVersion']}: wanted flink-s3-fs-presto",
+            f"flink-s3-fs-native is not in Flink {values['flinkVersion']}: wanted {DEFAULT_STORAGE_PLUGIN}",
         )
     endpoint = values["storageEndpoint"]
     if endpoint and not re.match(r"^https?://[^/\s]+/?$", endpoint):

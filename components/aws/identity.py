@@ -38,10 +38,10 @@ def trust(region: str) -> dict[str, Any]:
 def policy(settings: AwsSettings) -> dict[str, Any]:
     """What Flink's S3 plugins do, on the stack's prefix of its bucket only.
 
-    The calls are those of flink-s3-fs-native 2.3: ListObjectsV2, HeadObject, GetObject, PutObject, CopyObject,
-    DeleteObject, and multipart uploads. HeadObject needs GetObject; that a missing object is not found rather than
-    forbidden needs ListBucket, for which S3 takes the key as `s3:prefix`. Listing uploads could not be limited to the
-    prefix, and nothing does it: the bucket's lifecycle ends those that broke off.
+    The calls are those of flink-s3-fs-native and flink-s3-fs-hadoop: ListObjectsV2, HeadObject, GetObject, PutObject,
+    CopyObject, DeleteObject, and multipart uploads. HeadObject needs GetObject; that a missing object is not found
+    rather than forbidden needs ListBucket, for which S3 takes the key as `s3:prefix`. Listing uploads could not be
+    limited to the prefix, and nothing does it: the bucket's lifecycle ends those that broke off.
     """
     bucket = names.bucket_arn(settings.region, settings.bucket)
     own = [settings.prefix, f"{settings.prefix}/*"]

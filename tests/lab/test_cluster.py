@@ -68,7 +68,7 @@ def test_no_daemon_runs_with_anything_else_than_what_is_on_its_disk(cluster: Clu
     for host in cluster.lab.hosts:
         daemon = daemons[host.role]
         wanted = cluster.lab.ssh(host, ["sudo", "-n", "/usr/local/lib/flink/fingerprint", *daemon.inputs]).stdout
-        running = cluster.lab.ssh(host, f"cat /run/{daemon.unit}/fingerprint").stdout
+        running = cluster.lab.ssh(host, f"sudo -n cat /run/{daemon.unit}/fingerprint").stdout
         assert wanted == running != "", host.name
 
 

@@ -33,7 +33,7 @@ def test_a_good_configuration_is_taken(folder: Path) -> None:
     assert found.flink.flink.checksum == f"sha512:{found.flink.flink.url}.sha512"
     assert found.flink.java.checksum == f"sha256:{found.flink.java.url}.sha256.txt"
     assert "jdk-17.0.15%2B6/OpenJDK17U-jdk_{arch}_linux_hotspot_17.0.15_6.tar.gz" in found.flink.java.url
-    assert found.storage.plugin == "flink-s3-fs-native"
+    assert found.storage.plugin == "flink-s3-fs-hadoop"
 
 
 def test_all_problems_are_told_at_once(folder: Path) -> None:
