@@ -12,6 +12,8 @@ from lab import console, lab, network, processes, tasks
 from lab.errors import LabError
 from lab.lab import Lab
 from lab.paths import REPO
+from ops.errors import OpsError
+from ops.options import add_options
 
 _EXAMPLES = """\
 examples:
@@ -22,10 +24,12 @@ examples:
   python -m lab logs tm-1 flink-taskmanager -f
   python -m lab kill jm-0 flink-jobmanager  kill -9 of the leader's JVM, say, to see the standby take over
   python -m lab stop zk-1                   power off; `start zk-1` boots it again
+  python -m lab doctor                      what of the hosts is not as declared
+  python -m lab gc --dry-run                what clusters that are no more have left on S3 and in ZooKeeper
   python -m lab down
 
-exit codes: 0 done; 1 it failed, or something of the lab is not on (status); 2 wrong usage;
-130 interrupted; `ssh` ends with the command's own.
+exit codes: 0 done; 1 it failed, or something of the lab is not on (status) or not as declared (doctor); 2 wrong usage,
+or it could not look (doctor, gc); 130 interrupted; `ssh` ends with the command's own.
 """
 
 
@@ -165,6 +169,32 @@ def _stop(args: argparse.Namespace) -> int:
     return 0
 
 
+def _doctor(args: argparse.Namespace) -> int:
+    import ops.__main__ as ops
+
+    mend = "To mend: `flink:repair: true` in Pulumi.local.yaml, `make up`, and take it out again"
+    return ops.run_doctor(args.name, _deployment(args.name, secrets=True), args, mend)
+
+
+def _gc(args: argparse.Namespace) -> int:
+    import ops.__main__ as ops
+
+    others = [name for name in lab.names() if name != args.name and (lab.Lab(name).dir / "pulumi" / "project").exists()]
+    return ops.run_gc(_deployment(args.name, secrets=True), [_deployment(name, secrets=False) for name in others], args)
+
+
+def _deployment(name: str, *, secrets: bool) -> dict[str, Any]:
+    """The state of a lab's stack."""
+    from lab import stack
+    from ops import state
+
+    folder = Lab(name).dir / "pulumi"
+    if not (folder / "project").exists():
+        raise OpsError(f"lab {name!r} has no cluster: `python -m lab up` makes one")
+    made = stack.Stack(name, folder, {})
+    return state.export(name, made.project, secrets=secrets, env=made.environment())
+
+
 def _preflight(args: argparse.Namespace) -> int:
     from lab import preflight, stack
 
@@ -208,6 +238,10 @@ def _parser() -> argparse.ArgumentParser:
     kill.add_argument("--signal", default="KILL", metavar="NAME", help="another signal, such as TERM or STOP")
     add("start", _start, "boot a host that is off").add_argument("host", metavar="HOST")
     add("stop", _stop, "power a host off; its disk stays").add_argument("host", metavar="HOST")
+    doctor = add("doctor", _doctor, "compare the hosts with what is declared, and change nothing")
+    add_options(doctor, "doctor")
+    collector = add("gc", _gc, "list, and delete, what clusters that are no more have left on S3 and in ZooKeeper")
+    add_options(collector, "gc")
     add("list", _list, "the labs on this machine, of this clone and of others")
     add("preflight", _preflight, "check what a lab needs: root, memory, disk, programs, registries")
     return parser
@@ -221,6 +255,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LabError, tasks.TaskError, tasks.CommandError) as error:
         console.fail("lab", str(error))
         return 1
+    except OpsError as error:
+        console.fail("lab", str(error))
+        return 2
     except KeyboardInterrupt:
         console.fail("lab", "interrupted; the same command goes on where this one stopped")
         return 130

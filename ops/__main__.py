@@ -9,6 +9,7 @@ from typing import Any
 
 from ops import doctor, gc, state
 from ops.errors import OpsError
+from ops.options import add_options
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -74,16 +75,6 @@ def _sure(args: argparse.Namespace) -> bool:
         "y",
         "yes",
     )
-
-
-def add_options(command: argparse.ArgumentParser, kind: str) -> None:
-    """The options of `doctor` or `gc`, but for those that say which stack."""
-    if kind == "doctor":
-        command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be given again")
-    else:
-        command.add_argument("--dry-run", action="store_true", help="delete nothing")
-        command.add_argument("--yes", action="store_true", help="delete without a question")
-    command.add_argument("--json", action="store_true", help="for programs")
 
 
 def _doctor(args: argparse.Namespace) -> int:

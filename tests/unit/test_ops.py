@@ -1,0 +1,248 @@
+"""What `ops` makes of a stack's state, of what hosts answer, and of what the tool on a JobManager's host says."""
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.host import Host as ClusterHost
+from components.host import Role, Ssh
+from components.openssh import Login
+from components.remote import SCRIPTS, File, script_text
+from ops import __main__ as ops
+from ops import doctor, gc, state
+from ops.doctor import Diagnosis, Difference, Looked
+from ops.errors import OpsError
+from ops.state import Host, Step
+
+SIGNATURE = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+LOGIN = Login(address="10.0.0.5", user="admin", port=22, private_key="KEY", host_key="ssh-ed25519 AAAA")
+CONFIG = """\
+high-availability.cluster-id: /dev
+high-availability.storageDir: s3://bucket/x/ha
+high-availability.zookeeper.path.root: /flink
+high-availability.zookeeper.quorum: zk-0:2181,zk-1:2181
+"""
+
+
+def cluster_host(name: str = "jm-0") -> ClusterHost:
+    ssh = Ssh(address="10.0.0.5", user="admin", port=22, private_key="KEY", host_key="ssh-ed25519 AAAA")
+    return ClusterHost(name=name, role=Role.JOBMANAGER, address="10.0.0.5", ssh=ssh)
+
+
+def secret(value: Any) -> dict[str, Any]:
+    return {**SIGNATURE, "plaintext": json.dumps(value)}
+
+
+def command(name: str, stdin: Any, **more: Any) -> dict[str, Any]:
+    connection = {"host": "10.0.0.5", "user": "admin", "port": 22, "hostKey": "ssh-ed25519 AAAA"}
+    return {
+        "urn": f"urn:pulumi:dev::flink::command:remote:Command::{name}",
+        "type": "command:remote:Command",
+        "inputs": {"connection": secret({**connection, "privateKey": secret("KEY")}), "stdin": stdin},
+        **more,
+    }
+
+
+def deployment() -> dict[str, Any]:
+    config = script_text(
+        cluster_host(), "files.sh", {"what": "configuration"}, [File(path="/etc/flink/config.yaml", text=CONFIG)]
+    )
+    keys = script_text(cluster_host(), "credentials.sh", files=[File(path="/etc/x", text="SECRET")])
+    return {
+        "resources": [
+            {"urn": "urn:pulumi:dev::flink::pulumi:pulumi:Stack::dev", "type": "pulumi:pulumi:Stack"},
+            command("jm-0-config", config),
+            command("jm-0-credentials", secret(keys)),
+            command("jm-0-old", "# host jm-0, step files.sh\n", delete=True),
+            command("tm-10-java", "# host tm-10, step archive.sh\n"),
+            command("tm-2-java", "# host tm-2, step archive.sh\n"),
+            {**command("jm-0-clean", "# host jm-0, step clean.sh\n"), "type": "command:local:Command"},
+        ]
+    }
+
+
+def test_a_state_says_how_to_reach_hosts_and_what_ran_there() -> None:
+    found = state.hosts(deployment())
+    assert [host.name for host in found] == ["jm-0", "tm-2", "tm-10"]
+    assert found[0].login == LOGIN
+    assert [step.name for step in found[0].steps] == ["jm-0-config", "jm-0-credentials"]
+    assert found[0].runs("credentials.sh") and not found[1].runs("credentials.sh")
+    assert found[0].steps[0].file("/etc/flink/config.yaml") == CONFIG
+    assert "SECRET" in found[0].steps[1].text
+
+
+def test_a_state_says_where_a_cluster_keeps_what_its_jobmanagers_share() -> None:
+    found = state.high_availability(deployment())
+    assert found == state.HighAvailability("dev", "s3://bucket/x/ha", "zk-0:2181,zk-1:2181", "/flink")
+    assert state.high_availability({"resources": []}) is None
+    assert state.high_availability({}) is None
+
+
+def test_a_state_without_its_secrets_still_says_which_cluster_it_is() -> None:
+    """That is how other stacks are read."""
+    known = deployment()
+    for resource in known["resources"][1:]:
+        resource["inputs"]["connection"] = {**SIGNATURE, "ciphertext": "…"}
+    known["resources"][2]["inputs"]["stdin"] = {**SIGNATURE, "ciphertext": "…"}
+    found = state.high_availability(known)
+    assert found and found.cluster_id == "dev"
+
+
+def run_steps(*texts: str) -> Looked:
+    """What doctor makes of steps that look at this machine."""
+    script = doctor.script([Step(f"h-{number}", text) for number, text in enumerate(texts)])
+    done = subprocess.run(["bash", "-s"], input=script, capture_output=True, text=True, timeout=60, check=True)
+    return doctor.parse("h", done.stdout)
+
+
+def test_the_answer_of_a_host_is_read_step_by_step() -> None:
+    looked = run_steps(
+        "printf '! /etc/a\\thas other contents\\n| -a: 1\\n| +a: 2\\n'",
+        "true",
+        "echo something >&2; echo cannot look >&2; exit 3",
+        '[ "$1" = check ] && cat',
+    )
+    assert looked.error == ""
+    assert looked.differences == [
+        Difference("h-0", "/etc/a", "has other contents", ["-a: 1", "+a: 2"]),
+        Difference("h-2", "check", "did not come to its end: something cannot look"),
+    ]
+
+
+def test_an_answer_without_an_end_is_an_error() -> None:
+    assert "connection" in doctor.parse("h", "@ h-0\n! /etc/a\tis missing\n").error
+    assert doctor.parse("h", "").error
+
+
+def test_what_somebody_wrote_into_a_file_as_a_secret_is_not_shown() -> None:
+    looked = doctor.parse("h", "@ s\n! /etc/a\thas other contents\n| +s3.secret-key: abc\n@ .\n")
+    assert "abc" not in json.dumps(Diagnosis("dev", [looked]).json())
+
+
+def test_exit_codes_and_texts_tell_differences_from_hosts_that_are_dead() -> None:
+    fine, dead = Looked("a"), Looked("b", error="No route to host")
+    other = Looked("c", [Difference("c-config", "/etc/a", "is missing")])
+    assert Diagnosis("dev", [fine]).exit_code == 0
+    assert Diagnosis("dev", [fine, dead]).exit_code == 2
+    assert Diagnosis("dev", [fine, dead, other]).exit_code == 1
+    text = Diagnosis("dev", [fine, dead, other]).text("MEND")
+    assert "b: could not be looked at: No route to host" in text and "c: /etc/a: is missing (c-config)" in text
+    assert "1 differences, 1 hosts not looked at, of 3 hosts" in text and text.endswith("MEND")
+    assert Diagnosis("dev", [fine]).text("MEND") == "1 hosts of stack dev are as declared"
+
+
+def look_with_library(tmp_path: Path, code: str, uses: tuple[str, ...] = ("lib.sh",)) -> str:
+    """What a step's check prints; `code` defines it."""
+    texts = "\n".join((SCRIPTS / name).read_text() for name in uses)
+    script = f"set -euo pipefail\nhost=h\nstep=s\n{texts}\n{code}\nmain check\n"
+    done = subprocess.run(["bash", "-s"], input=script, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_changed_file_is_shown_as_a_difference_and_nothing_is_changed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("one\ntwo\nthree\n")
+    path.chmod(0o600)
+    me = subprocess.run(["stat", "-c", "%U:%G", path], capture_output=True, text=True, check=True).stdout.strip()
+    wanted = f"write_files() {{ write_file {shlex.quote(str(path))} 0644 {me} <<'E'\none\n2\nthree\nE\n}}\n"
+    found = look_with_library(tmp_path, wanted + "check() { files_differ; }")
+    assert f"! mode and owner of {path}\twanted 644:{me}, found 600:{me}\n" in found
+    assert found.endswith(f"! {path}\thas other contents\n| @@ -1,3 +1,3 @@\n|  one\n| -2\n| +two\n|  three\n")
+    hidden = look_with_library(tmp_path, wanted + "check() { secret=true; files_differ; }")
+    assert "two" not in hidden and "has other contents" in hidden
+    path.unlink()
+    assert look_with_library(tmp_path, wanted + "check() { files_differ; }") == f"! {path}\tis missing\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_release_that_somebody_touched_is_told(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "bin").mkdir(parents=True)
+    (home / "conf").mkdir()
+    for name in ("bin/java", "LICENSE", "conf/x"):
+        (home / name).write_text("text\n")
+    library = ("lib.sh", "release.sh")
+    listed = look_with_library(tmp_path, "check() { list_release home; }", library)
+    assert [line.split()[0] for line in listed.splitlines()] == ["LICENSE", "bin/java"]
+    (home / "LICENSE").write_text("other text\n")
+    (home / "bin/new").touch()
+    (home / "conf/x").write_text("ours\n")
+    now = look_with_library(tmp_path, "check() { list_release home; }", library)
+    assert {line.split()[0] for line in set(now.splitlines()) ^ set(listed.splitlines())} == {"LICENSE", "bin/new"}
+
+
+def test_what_the_tool_says_becomes_a_listing() -> None:
+    said = (
+        "objects\told\t3\t4096\t7300\nznode\told\t/flink/old\nznode\tbare\t/flink/bare\n"
+        "leader\tother\nforeign\ts3://b/ha/x/y\nremoved\ts3://b/ha/old\t3\nremoved\ts3://b/ha/none\t0\n"
+    )
+    found = gc.parse("s3://b/ha", said)
+    assert found.garbage["old"] == gc.Garbage("old", 3, 4096, 7300, "/flink/old")
+    assert found.garbage["bare"] == gc.Garbage("bare", znode="/flink/bare")
+    assert (found.leaders, found.foreign, found.removed) == (["other"], ["s3://b/ha/x/y"], ["s3://b/ha/old"])
+    assert "old: 3 objects, 4,096 bytes, the last written 2 hours ago; znode /flink/old" in found.text()
+    assert "has a live JobManager" in found.text() and "is not Flink's" in found.text()
+
+
+def test_the_tool_gets_its_arguments_and_no_key() -> None:
+    host = Host("jm-0", LOGIN, ())
+    text = gc.script(host, ["list", "s3://b/ha", "zk-0:2181", "/flink", "dev"])
+    assert "arguments=(list s3://b/ha zk-0:2181 /flink dev)\n" in text and "KEY" not in text
+
+
+@pytest.fixture
+def fake_pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `pulumi` that says what is in a file, or fails."""
+    program = tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\ncat {tmp_path}/says 2>/dev/null || {{ echo "no stack named x" >&2; exit 1; }}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return tmp_path / "says"
+
+
+def test_a_stack_that_is_not_there_is_said_with_exit_code_2(
+    fake_pulumi: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ops.main(["doctor", "--stack", "x"]) == 2
+    assert "no stack named x" in capsys.readouterr().err
+
+
+def test_a_host_that_the_stack_does_not_have_is_wrong_usage(
+    fake_pulumi: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_pulumi.write_text(json.dumps({"version": 3, "deployment": deployment()}))
+    assert ops.main(["doctor", "--stack", "dev", "--host", "jm-7"]) == 2
+    assert "has no host jm-7; it has jm-0, tm-2, tm-10" in capsys.readouterr().err
+
+
+def test_gc_spares_every_cluster_of_the_backend_with_the_same_storage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, elsewhere = deployment(), deployment()
+    for known, old, new in ((other, "/dev", "/other"), (elsewhere, "/dev", "/else")):
+        known["resources"][1]["inputs"]["stdin"] = known["resources"][1]["inputs"]["stdin"].replace(old, new)
+    elsewhere["resources"][1]["inputs"]["stdin"] = elsewhere["resources"][1]["inputs"]["stdin"].replace(
+        "/x/ha", "/y/ha"
+    )
+    asked: list[list[str]] = []
+
+    def run(hosts: object, arguments: list[str]) -> str:
+        asked.append(arguments)
+        return "objects\told\t3\t4096\t7300\n" if arguments[0] == "list" else "removed\ts3://bucket/x/ha/old\t3\n"
+
+    monkeypatch.setattr(gc, "_run", run)
+    parser = ops._parser()
+    assert ops.run_gc(deployment(), [other, elsewhere], parser.parse_args(["gc", "--stack", "d", "--dry-run"])) == 0
+    assert asked == [["list", "s3://bucket/x/ha", "zk-0:2181,zk-1:2181", "/flink", "dev,other"]]
+    with pytest.raises(OpsError, match="nothing was deleted"):
+        ops.run_gc(deployment(), [], parser.parse_args(["gc", "--stack", "d", "--json"]))
+    assert ops.run_gc(deployment(), [], parser.parse_args(["gc", "--stack", "d", "--yes"])) == 0
+    assert asked[-1] == ["delete", "s3://bucket/x/ha", "zk-0:2181,zk-1:2181", "/flink", "old"]
+    assert "deleted: s3://bucket/x/ha/old" in capsys.readouterr().out
