@@ -16,16 +16,6 @@ from lab.lab import Lab
 from lab.paths import REPO
 
 NAME = "drill"
-SETTINGS = {
-    # The recoverable writer of flink-s3-fs-native 2.3.0 loses and doubles (FLINK-40595, FLINK-39778; docs/drill.md)
-    "flink:storagePlugin": "flink-s3-fs-hadoop",
-    "flink:flinkConfig": {
-        "web.refresh-interval": "500 ms",
-        # The lab's S3 server has directories, and refuses to delete those that are not empty
-        "fs.s3a.directory.marker.retention": "keep",
-    },
-}
-"""What of the stack's settings is otherwise than in Pulumi.local.yaml."""
 
 
 def failover_seconds() -> int:
@@ -71,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         prepare.everything()
         lab.up(workers=2, jobmanagers=2, zookeepers=3)
-        cluster = Cluster(lab, archives.ensure(), dict(SETTINGS))
+        cluster = Cluster(lab, archives.ensure())
         flink = cluster.archives.flink.version
         cluster.stack.up()
         for number, fault in enumerate(chosen, 1):
