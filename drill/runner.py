@@ -67,6 +67,7 @@ def _run(cluster: Cluster, fault: Fault) -> Row:
     watch: Watch | None = None
     scene: Scene | None = None
     problems = []
+    finished = False
     try:
         with ExitStack() as undo:
             scene = Scene(cluster, undo)
@@ -80,13 +81,14 @@ def _run(cluster: Cluster, fault: Fault) -> Row:
             _fault(scene, fault, watch)
             row["load"] = os.getloadavg()[0]
             flights.wait(cluster.urls, scene.job.job_id, _END_SECONDS)
+            finished = True
     except LabError as error:
         problems.append(str(error))
     if scene and scene.began and watch:
         row |= _times(scene, fault, watch.since(scene.began))
         row["notes"] = tuple(scene.notes)
         problems += _late(row, fault)
-    if scene and not problems:
+    if scene and finished:
         counted = scene.job.count()
         row |= {"lost": counted.lost, "doubled": counted.doubled, "miscounted": counted.miscounted}
         row["still"] = round(sum(other - one for one, other in counted.still), 1)
