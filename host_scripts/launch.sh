@@ -7,6 +7,7 @@
 # Files: config.yaml and the rest of /etc/flink.
 
 launches=/var/lib/flink/launch
+recipe=2 # goes up when what this script makes of the same configuration changes
 
 apply() {
   write_files
@@ -21,7 +22,7 @@ apply() {
 # What a launch depends on; a launch with the same digest is the same launch, so that the way back is short.
 digest() {
   {
-    printf '%s\n' "$home" "$java" "$plugin" "$script" "${arguments[@]}"
+    printf '%s\n' "$recipe" "$home" "$java" "$plugin" "$script" "${arguments[@]}"
     cat /etc/flink/config.yaml /etc/flink/log4j-console.properties
   } | sha256sum | cut -c1-12
 }
@@ -51,7 +52,12 @@ make_launch() {
   fi
   with_java "$java" >"$launch/conf/config.yaml"
   basename "$home" >"$launch/release"
-  start_script "$work" >"$launch/.start"
+  echo "$java" >"$launch/java"
+  echo "$(basename "$java")-$(basename "$home")-${script%.sh}" >"$launch/classes"
+  cp "$work/argv" "$launch/argv"
+  environment "$work" >"$launch/environment"
+  start_script "$launch" >"$launch/.start"
+  chmod -R a+rX "$launch"
   chmod 0755 "$launch/.start"
   rm -rf "$work"
   # Last: a launch with this file is whole
@@ -79,31 +85,32 @@ exec "$java/bin/java" "\$@"
 RECORDER
 }
 
-# What the unit runs: the recorded command line, one word a line, each quoted for the shell.
-start_script() {
-  local work=$1 word words=()
-  echo '#!/bin/bash'
-  echo "# What ${home##*/}/bin/$script makes of conf/config.yaml beside this. Managed by Pulumi: another configuration is another launch."
+# Where Flink's scripts say that things are; not where they would have kept the number of the process.
+environment() {
+  local word
   while IFS= read -r -d '' word; do
     case $word in FLINK_PID_DIR=*) continue ;; esac
-    printf 'export %s=%q\n' "${word%%=*}" "${word#*=}"
-  done <"$work/environment"
-  printf 'export JAVA_HOME=%q\n' "$java"
-  while IFS= read -r -d '' word; do words+=("$word"); done <"$work/argv"
-  # shellcheck disable=SC2016  # expanded when the daemon starts
-  echo 'echo $$ >"$RUNTIME_DIRECTORY/pid"'
-  archived_classes
-  # shellcheck disable=SC2016  # expanded when the daemon starts
-  printf 'exec %q "${archive[@]}"' "$java/bin/java"
-  printf ' \\\n  %q' "${words[@]}"
-  echo
+    printf '%s=%q\n' "${word%%=*}" "${word#*=}"
+  done <"$1/environment"
+  printf 'JAVA_HOME=%q\n' "$java"
 }
 
-# Classes that an earlier process of this JDK and class path has loaded, in the form that a JVM maps into its memory
-# (cds.sh makes the archive). Without it, or with one that does not fit, the JVM loads them from the jars.
-archived_classes() {
-  printf 'archive=(); [ ! -r %q ] || archive=(-Xshare:auto -XX:SharedArchiveFile=%q -Xlog:disable -Xlog:all=error:stderr)\n' \
-    "/var/lib/flink/cds/$(basename "$java")-${home##*/}-$script.jsa" "/var/lib/flink/cds/$(basename "$java")-${home##*/}-$script.jsa"
+# What the unit runs: the recorded command line, one word a line, each quoted for the shell. With classes that an earlier
+# process of this JDK and these jars has loaded, if there is an archive of them (classes.sh); without it, or with one that
+# does not fit, the JVM loads them from the jars.
+start_script() {
+  local launch=$1 word archive
+  archive=/var/lib/flink/cds/$(cat "$launch/classes").jsa
+  echo '#!/bin/bash'
+  echo "# What $(cat "$launch/release")/bin/$script makes of conf/config.yaml beside this. Managed by Pulumi: another configuration is another launch."
+  sed 's/^/export /' "$launch/environment"
+  # shellcheck disable=SC2016  # expanded when the daemon starts
+  echo 'echo $$ >"$RUNTIME_DIRECTORY/pid"'
+  printf 'classes=(); [ ! -r %q ] || classes=(-XX:SharedArchiveFile=%q)\n' "$archive" "$archive"
+  # shellcheck disable=SC2016
+  printf 'exec %q "${classes[@]}"' "$java/bin/java"
+  while IFS= read -r -d '' word; do printf ' \\\n  %q' "$word"; done <"$launch/argv"
+  echo
 }
 
 forget_old_launches() {

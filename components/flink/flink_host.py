@@ -99,6 +99,7 @@ class FlinkHost(pulumi.ComponentResource):
                 # For `flink run` and for daemons that start-cluster.sh starts
                 File(path="/etc/flink/log4j-cli.properties", text=logging),
                 File(path="/etc/flink/log4j.properties", text=logging),
+                File(path=config.unit_path("flink-classes"), text=render("flink-classes.service")),
                 File(path="/etc/flink/daemon.conf", text=config.daemon_conf(daemon, check)),
             ]
             return script_text(host, "launch.sh", values, files)

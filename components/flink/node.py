@@ -119,7 +119,7 @@ class Node(pulumi.ComponentResource):
         host, role = args.host, args.host.role
         child = pulumi.ResourceOptions(parent=self, depends_on=list(args.probes))
         directories = ZOOKEEPER_DIRECTORIES if role is Role.ZOOKEEPER else FLINK_DIRECTORIES
-        tools = ["fingerprint"] if role is Role.ZOOKEEPER else ["fingerprint", "daemon"]
+        tools = ["fingerprint"] if role is Role.ZOOKEEPER else ["fingerprint", "daemon", "classes"]
         files = [
             *(File(path=f"/usr/local/lib/flink/{tool}", mode="0755", text=host_script(f"{tool}.sh")) for tool in tools),
             File(path="/etc/sysctl.d/60-flink.conf", text=render("sysctl.conf")),
