@@ -1,7 +1,8 @@
 """The limit: the same steps by plain parallel `ssh`, without an engine, state or a plan.
 
 One loop a host, all hosts at once, and a barrier where hosts depend on each other. Nothing is rendered or decided here:
-the texts are those that Pulumi ran. Connections are one a step, as a shell script would have it and as Pulumi does; or,
+the texts are those that Pulumi ran, but for Flink's daemons, which start as a script of one's own would start them: by a
+unit that runs Flink's `bin/*.sh start-foreground`. Connections are one a step, as a shell script would have it and as Pulumi does; or,
 `shared`, one a host for all of its steps (ControlMaster), which is as fast as ssh can be made.
 """
 
@@ -22,7 +23,7 @@ from lab.lab import Lab
 PHASES: tuple[tuple[str, ...], ...] = (
     ("probe",),
     ("system", "java", "zookeeper", "flink", "config", "credentials"),
-    ("members",),
+    ("members", "trust"),
     ("zookeeper service",),
     ("ensemble",),
     ("flink service",),
@@ -49,8 +50,35 @@ def steps(deployment: dict[str, Any]) -> list[Step]:
         host, _, what = resource["urn"].rpartition("::")[2].rpartition("-")
         if what == "service":
             what = "zookeeper service" if "unit=zookeeper\n" in _plain(resource["inputs"]["stdin"]) else "flink service"
-        found.append(Step(host, what, resource["inputs"]["create"], _plain(resource["inputs"]["stdin"])))
+        text = _plain(resource["inputs"]["stdin"])
+        if what in _BY_SCRIPTS and "step=launch.sh" in text or what == "flink service":
+            text = _instead(text, _BY_SCRIPTS[what])
+        found.append(Step(host, what, resource["inputs"]["create"], text))
     return found
+
+
+_BY_SCRIPTS = {
+    "config": "apply() { write_files; }",
+    "flink service": r"""
+apply() {
+  write_files
+  local role=${unit#flink-} arguments
+  arguments="-D taskmanager.host=$host -D taskmanager.resource-id=$host"
+  [ "$role" = taskmanager ] || arguments="$host 8081"
+  sed -i -e "s|^ExecStart=.*|Environment=FLINK_PID_DIR=/run/$unit\nExecStart=/opt/flink/bin/$role.sh start-foreground $arguments|" \
+    -e /^ExecStartP/d "/etc/systemd/system/$unit.service"
+  systemctl daemon-reload
+  systemctl enable -q --now "$unit"
+}
+""",
+}
+"""What a step does instead."""
+
+
+def _instead(text: str, function: str) -> str:
+    """The step's text with another `apply`: the last definition is the one that bash calls."""
+    body, last = text.rstrip("\n").rsplit("\n", 1)
+    return f"{body}\n{function}\n{last}\n"
 
 
 def _plain(value: Any) -> str:
