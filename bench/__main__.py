@@ -1,5 +1,5 @@
-"""`python -m bench`: seconds of `up` by phase, of a no-change `up`, of a failover, of a daemon's start; and the same work by
-plain parallel ssh.
+"""`python -m bench`: seconds of `up` by phase, of a no-change `up`, of a failover, of a daemon's start; and the same
+work by plain parallel ssh.
 
 Everything is compared within one run, in turns and from freshly booted hosts, since the machine has neighbours: the
 ratio is the result, the seconds are for reading. It makes a lab of its own and removes it.

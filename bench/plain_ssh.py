@@ -1,9 +1,10 @@
 """The limit: the same steps by plain parallel `ssh`, without an engine, state or a plan.
 
-One loop a host, all hosts at once, and a barrier where hosts depend on each other. Nothing is rendered or decided here:
-the texts are those that Pulumi ran, but for Flink's daemons, which start as a script of one's own would start them: by a
-unit that runs Flink's `bin/*.sh start-foreground`. Connections are one a step, as a shell script would have it and as Pulumi does; or,
-`shared`, one a host for all of its steps (ControlMaster), which is as fast as ssh can be made.
+One loop a host, all hosts at once, and a barrier where hosts depend on each other. Nothing is rendered or decided
+here: the texts are those that Pulumi ran, but for Flink's daemons, which start as a script of one's own would start
+them: by a unit that runs Flink's `bin/*.sh start-foreground`. Connections are one a step, as a shell script would have
+it and as Pulumi does; or, `shared`, one a host for all of its steps (ControlMaster), which is as fast as ssh can be
+made.
 """
 
 import json
@@ -51,7 +52,7 @@ def steps(deployment: dict[str, Any]) -> list[Step]:
         if what == "service":
             what = "zookeeper service" if "unit=zookeeper\n" in _plain(resource["inputs"]["stdin"]) else "flink service"
         text = _plain(resource["inputs"]["stdin"])
-        if what in _BY_SCRIPTS and "step=launch.sh" in text or what == "flink service":
+        if (what in _BY_SCRIPTS and "step=launch.sh" in text) or what == "flink service":
             text = _instead(text, _BY_SCRIPTS[what])
         found.append(Step(host, what, resource["inputs"]["create"], text))
     return found
@@ -65,8 +66,8 @@ apply() {
   local role=${unit#flink-} arguments
   arguments="-D taskmanager.host=$host -D taskmanager.resource-id=$host"
   [ "$role" = taskmanager ] || arguments="$host 8081"
-  sed -i -e "s|^ExecStart=.*|Environment=FLINK_PID_DIR=/run/$unit\nExecStart=/opt/flink/bin/$role.sh start-foreground $arguments|" \
-    -e /^ExecStartP/d "/etc/systemd/system/$unit.service"
+  sed -i -e "s|^ExecStart=.*|ExecStart=/opt/flink/bin/$role.sh start-foreground $arguments|" \
+    -e "s|^Type=.*|&\nEnvironment=FLINK_PID_DIR=/run/$unit|" -e /^ExecStartP/d "/etc/systemd/system/$unit.service"
   systemctl daemon-reload
   systemctl enable -q --now "$unit"
 }
