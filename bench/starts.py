@@ -1,6 +1,6 @@
 """How long a daemon of Flink's takes to start, and what it costs: by Flink's own start script, by its launch, and by
-its launch with an archive of classes. In turns, on hosts of a running cluster, so that the ratios hold whatever else this
-machine does.
+its launch with an archive of classes. In turns, on hosts of a running cluster, so that the ratios hold whatever else
+this machine does.
 """
 
 import json
@@ -16,7 +16,8 @@ WAYS = ("bin/*.sh start-foreground", "launch", "launch with archived classes")
 ROLES = {"jobmanager": "until REST answers", "taskmanager": "until it is registered"}
 
 _MEASURE = (Path(__file__).parent / "start.sh").read_text()
-"""Starts the daemon in one of the ways, in a unit of its own, and prints what that took; then the old one runs again."""
+"""Starts the daemon in one of the ways, in a unit of its own, and prints what that took; then the old one runs again.
+"""
 
 ENTRYPOINTS = {
     "jobmanager": "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
