@@ -3,6 +3,8 @@
 # the first JobManager as the daemons' user. Managed by Pulumi.
 #   state          prints: current, pending or down; the release that it runs; the release that it should run
 #   switch         ends it, so that systemd starts it with what is wanted
+#   hold           lets the next start wait, for 10 minutes at most, until `go`
+#   back           ends it, so that it starts again with what it ran before `switch`
 #   proves SECONDS waits until it runs what is wanted and is of use
 #   leads          is it the leading JobManager?
 #   tell           the end of its log
@@ -23,6 +25,17 @@ wanted() { /usr/local/lib/flink/fingerprint "${inputs[@]/%\/launch\/current//lau
 
 is_of_use() { [ "$(wanted)" = "$(runs)" ] && lives && timeout 10 bash -c "$check"; }
 
+# restart_with LAUNCH: ends the process, and systemd starts it again.
+restart_with() {
+  local process
+  process=$(pid)
+  ln -sfn "$1" "$launches/.current"
+  mv -fT "$launches/.current" "$launches/current"
+  [ -n "$process" ] && kill -TERM "$process" 2>/dev/null || return 0
+  # As long as systemd would wait
+  within 60 ended "$process" || kill -KILL "$process"
+}
+
 within() {
   local end=$((SECONDS + $1))
   shift
@@ -37,17 +50,18 @@ case $1 in
     what=pending
     [ "$(wanted)" != "$(runs)" ] || what=current
     lives || what=down
-    echo "$what $(release current) $(release wanted)"
+    held=go
+    [ ! -e "$launches/hold" ] || held=held
+    echo "$what $(release current) $(release wanted) $held"
     ;;
   switch)
-    process=$(pid)
-    ln -sfn "$(readlink "$launches/wanted")" "$launches/.current"
-    mv -fT "$launches/.current" "$launches/current"
-    if [ -n "$process" ] && kill -TERM "$process" 2>/dev/null; then
-      # As long as systemd would wait
-      within 60 ended "$process" || kill -KILL "$process"
-    fi
+    previous=$(readlink "$launches/current")
+    restart_with "$(readlink "$launches/wanted")"
+    ln -sfnT "$previous" "$launches/previous"
     ;;
+  back) restart_with "$(readlink "$launches/previous")" ;;
+  hold) touch "$launches/hold" ;;
+  go) rm -f "$launches/hold" ;;
   proves) within "$2" is_of_use ;;
   # A standby has no resource manager, and so no metrics of one
   leads) curl -fsS --max-time 5 "http://localhost:$metrics_port/metrics" 2>/dev/null | grep -q '^flink_jobmanager_numRegisteredTaskManagers' ;;
@@ -56,7 +70,7 @@ case $1 in
     tail -n 25 "$(ls -t /var/log/flink/*.log | head -n 1)"
     ;;
   *)
-    echo "daemon: wanted state, switch, proves, leads or tell, found '$1'" >&2
+    echo "daemon: wanted state, switch, back, hold, go, proves, leads or tell, found '$1'" >&2
     exit 2
     ;;
 esac

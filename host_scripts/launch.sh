@@ -7,7 +7,7 @@
 # Files: config.yaml and the rest of /etc/flink.
 
 launches=/var/lib/flink/launch
-recipe=2 # goes up when what this script makes of the same configuration changes
+recipe=3 # goes up when what this script makes of the same configuration changes
 
 apply() {
   write_files
@@ -106,6 +106,7 @@ start_script() {
   sed 's/^/export /' "$launch/environment"
   # shellcheck disable=SC2016  # expanded when the daemon starts
   echo 'echo $$ >"$RUNTIME_DIRECTORY/pid"'
+  echo 'for ((i = 0; i < 3000; i++)); do [ -e /var/lib/flink/launch/hold ] || break; sleep 0.2; done # rollout.sh'
   printf 'classes=(); [ ! -r %q ] || classes=(-XX:SharedArchiveFile=%q)\n' "$archive" "$archive"
   # shellcheck disable=SC2016
   printf 'exec %q "${classes[@]}"' "$java/bin/java"
@@ -115,7 +116,7 @@ start_script() {
 
 forget_old_launches() {
   local launch kept
-  kept="$(readlink "$launches/current" || true) $(readlink "$launches/wanted" || true)"
+  kept="$(readlink "$launches/current" || true) $(readlink "$launches/previous" || true) $(readlink "$launches/wanted" || true)"
   # shellcheck disable=SC2012  # names of ours, hexadecimal
   for launch in $(ls -td "$launches"/*/ 2>/dev/null | tail -n "+$((keep + 1))"); do
     launch=${launch%/}

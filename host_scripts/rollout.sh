@@ -1,13 +1,14 @@
 # shellcheck shell=bash disable=SC2154
 # Restarts the daemons that run something else than what is wanted, from the first JobManager, over the SSH that the
 # JobManagers have for start-cluster.sh: first the standby JobManagers, then the leader, so that there is one failover at
-# most, then the TaskManagers. The next is touched only when the one before is of use again, and so are the jobs that
+# most, then the TaskManagers; another release of Flink all at once (change_release). The next is touched only when the one before is of use again, and so are the jobs that
 # ran. It ends at the first that is not, and leaves the rest as they were.
 # Values: pending (hosts whose daemons may have to be restarted), jobmanagers, taskmanagers (all of the cluster's),
-# strategy (rolling or parallel), max_unavailable, seconds, user, rest_port, generation.
+# strategy (rolling or parallel), max_unavailable, ha (true or false), seconds, user, rest_port, generation.
+# Files: java/Jobs.java, at $tool.
 
 declare -A state
-left=() restarted=0 total=0
+held=() left=() restarted=0 total=0
 
 apply() {
   if [ ${#pending[@]} -eq 0 ]; then
@@ -16,6 +17,11 @@ apply() {
   fi
   local standbys=() leader=() workers=() name
   look_at_all
+  for name in "${pending[@]}"; do case ${state[$name]} in *held) held+=("$name") ;; esac; done
+  if [ ${#held[@]} -gt 0 ]; then
+    say "rollout: an earlier one ended in the middle of a change of Flink's release; going on"
+    hand_over
+  fi
   for name in "${jobmanagers[@]}"; do
     case ${state[$name]:-} in "" | current*) continue ;; esac
     if leads "$name"; then leader=("$name"); else standbys+=("$name"); fi
@@ -23,30 +29,52 @@ apply() {
   for name in "${taskmanagers[@]}"; do
     case ${state[$name]:-} in pending* | down*) workers+=("$name") ;; esac
   done
-  # Of an earlier rollout, which ended here: not before they are of use
-  for name in "${pending[@]}"; do case ${state[$name]} in current*) proven "$name" || stop "$name" ;; esac; done
   left=("${standbys[@]}" "${leader[@]}" "${workers[@]}")
   total=${#left[@]}
+  if [ "$total" -gt 0 ] && other_release "${standbys[@]}" "${leader[@]}"; then
+    change_release "${standbys[@]}" "${leader[@]}"
+    return 0
+  fi
+  # Of an earlier rollout, which ended here: not before they are of use
+  for name in "${pending[@]}"; do case ${state[$name]} in current*) proven "$name" || stop "$name" ;; esac; done
   if [ "$total" -eq 0 ]; then
     say "rollout: all run what is wanted"
     return 0
   fi
   remember_jobs
   for name in "${standbys[@]}"; do restart "$name"; done
-  if [ ${#leader[@]} -gt 0 ] && [ ${#workers[@]} -gt 0 ] && other_release "${leader[0]}" "${workers[0]}"; then
-    # Daemons of different releases do not work together: the jobs stop once, and go on when all are there
-    say "rollout: another release of Flink: the leader and all TaskManagers at once"
-    restart "${leader[@]}" "${workers[@]}"
-  else
-    for name in "${leader[@]}"; do restart "$name"; done
-    roll "${workers[@]}"
-  fi
+  for name in "${leader[@]}"; do restart "$name"; done
+  roll "${workers[@]}"
   say "rollout: restarted $restarted daemons"
+}
+
+# change_release JOBMANAGER...: releases of Flink do not work together, and one cannot read the jobs that another has
+# written down. So the JobManagers stop, the new release writes the jobs down anew, and all start with it. If it cannot,
+# the old one goes on, and the TaskManagers have noticed no more than a failover.
+change_release() {
+  local name
+  remember_jobs
+  say "rollout: another release of Flink (${state[$1]}): all daemons at once, ${#jobs[@]} jobs go on from their last checkpoint"
+  for name; do on "$name" hold && held+=("$name"); done
+  for name; do on "$name" switch || stop "$name"; done
+  hand_over
+  restart "${left[@]}"
+  say "rollout: restarted $restarted daemons"
+}
+
+hand_over() {
+  local name
+  if [ "$ha" = true ] && ! run_tool; then
+    for name in "${held[@]}"; do on "$name" back && on "$name" go; done
+    die "rollout: the jobs cannot be handed over to the other release of Flink (why is above), and the old one goes on." \
+      "Stop each job with a savepoint, run up again, and start it from the savepoint"
+  fi
+  for name in "${held[@]}"; do on "$name" go; done
 }
 
 roll() {
   local at_once=$max_unavailable
-  if [ "$strategy" = parallel ] || { [ $# -gt 0 ] && other_release "$1"; }; then at_once=$#; fi
+  [ "$strategy" != parallel ] || at_once=$#
   while [ $# -gt 0 ]; do
     restart "${@:1:at_once}"
     shift $((at_once < $# ? at_once : $#))
@@ -57,7 +85,8 @@ roll() {
 restart() {
   local name
   for name; do
-    on "$name" switch || stop "$name"
+    # In a change of release, some have been switched already
+    case " ${held[*]} " in *" $name "*) ;; *) on "$name" switch || stop "$name" ;; esac
     left=("${left[@]:1}")
   done
   for name; do
@@ -101,7 +130,7 @@ look_at_all() {
 other_release() {
   local name running wanted
   for name; do
-    read -r _ running wanted <<<"${state[$name]}"
+    read -r _ running wanted _ <<<"${state[$name]}"
     [ "$running" = "$wanted" ] || return 0
   done
   return 1

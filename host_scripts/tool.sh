@@ -2,7 +2,7 @@
 # Runs our Java tool with Flink's classes, plugins, configuration and credentials, as Flink's user.
 # Values: user. Files: the tool, at $tool.
 
-tool=/run/flink-tool/State.java
+tool=${tool:-/run/flink-tool/State.java}
 
 # run_tool ARGUMENTS...: compiles and runs it; its output is the tool's.
 run_tool() {

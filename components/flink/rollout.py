@@ -10,8 +10,11 @@ from components import ports
 from components.flink import daemon, node
 from components.flink.config import Members
 from components.host import Host, Role
-from components.remote import script_text, step
+from components.remote import File, host_script, script_text, step
 from settings import FlinkSettings
+
+JOBS = File(path="/run/flink-tool/Jobs.java", text=host_script("java/Jobs.java"))
+"""Hands jobs over to another release of Flink."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +49,12 @@ def rollout(args: RolloutArgs, opts: pulumi.ResourceOptions) -> remote.Command:
                 "seconds": settings.ready_timeout_seconds,
                 "user": node.user(Role.JOBMANAGER),
                 "rest_port": ports.number("rest"),
+                "ha": "true" if members.of(Role.ZOOKEEPER) else "false",
+                "tool": JOBS.path,
                 "generation": known[1],
             },
+            [JOBS],
+            uses=("tool.sh",),
         )
     )
     return step(first, "rollout", stdin, seconds=_seconds(settings, len(hosts)), opts=opts)
