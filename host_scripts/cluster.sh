@@ -59,6 +59,11 @@ explain() {
 }
 
 check() {
-  complete || differs cluster "wanted Flink $version with ${#taskmanagers[@]} TaskManagers and $slots slots, and every JobManager answering;\
- found Flink $(field flink-version) with $(field taskmanagers) and $(field slots-total)"
+  local wanted="wanted Flink $version with ${#taskmanagers[@]} TaskManagers and $slots slots, and every JobManager answering"
+  complete && return 0
+  if [ -z "$(field flink-version)" ]; then
+    differs cluster "$wanted; found nobody who answers for a leader"
+  else
+    differs cluster "$wanted; found Flink $(field flink-version) with $(field taskmanagers) and $(field slots-total)"
+  fi
 }

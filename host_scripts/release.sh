@@ -2,21 +2,43 @@
 # Releases below /opt: what the steps use that install one. The rest of the library is in lib.sh.
 
 # fetch_release NAME VERSION URL CHECKSUM CHECK: /opt/NAME-VERSION, whole, verified and with the file CHECK in it, or not at
-# all, whatever interrupts this. Versions stay side by side.
+# all, whatever interrupts this. Versions stay side by side. Files of it that somebody changed are put back; what was added,
+# connectors in lib, say, stays.
 fetch_release() {
-  local name=$1 home=/opt/$1-$2 url=$3 checksum=$4 check=$5 arch kind wanted found work
+  local name=$1 home=/opt/$1-$2 touched=() file work
   rm -rf /opt/.fetch."$name".*
   if [ -d "$home" ]; then
     [ -e "$home/.installed-by-pulumi" ] || die "$home is there, and nobody has verified it: move it away"
-    return 0
+    mapfile -t touched < <(touched_files "$home" | sed -n 's/^< //p')
+    [ ${#touched[@]} -gt 0 ] || return 0
   fi
+  work=$(mktemp -d "/opt/.fetch.$name.XXXXXX")
+  # shellcheck disable=SC2064  # the directory of now
+  trap "rm -rf '$work'" EXIT
+  fetch_verified "$work" "$@"
+  if [ -d "$home" ]; then
+    for file in "${touched[@]}"; do
+      mkdir -p "$home/$(dirname "$file")"
+      mv -fT "$work/home/$file" "$home/$file"
+    done
+    say "$name: put back in $home: ${touched[*]}"
+  else
+    list_release "$work/home" >"$work/manifest"
+    mv "$work/manifest" "$work/home/.installed-by-pulumi"
+    mv -T "$work/home" "$home"
+    say "$name: installed ${home#/opt/"$name"-} in $home"
+  fi
+  rm -rf "$work"
+  trap - EXIT
+}
+
+# fetch_verified WORK NAME VERSION URL CHECKSUM CHECK: the release as WORK/home.
+fetch_verified() {
+  local work=$1 name=$2 url=$4 checksum=$5 check=$6 arch kind wanted found
   arch=$(uname -m | sed 's/^x86_64$/x64/')
   url=${url//\{arch\}/$arch}
   checksum=${checksum//\{arch\}/$arch}
   kind=${checksum%%:*} wanted=${checksum#*:}
-  work=$(mktemp -d "/opt/.fetch.$name.XXXXXX")
-  # shellcheck disable=SC2064  # the directory of now
-  trap "rm -rf '$work'" EXIT
   case $wanted in
     http*)
       found=$(curl -fsSL --retry 5 --connect-timeout 10 "$wanted") || die "cannot fetch the checksum $wanted"
@@ -28,12 +50,6 @@ fetch_release() {
   found=$(cut -d' ' -f1 "$work/digest")
   [ "$found" = "$wanted" ] || die "$url has $kind $found, wanted $wanted: not installed (${name}Checksum)"
   [ -e "$work/home/$check" ] || die "$url is not a release of $name: it has no $check (${name}Url)"
-  list_release "$work/home" >"$work/manifest"
-  mv "$work/manifest" "$work/home/.installed-by-pulumi"
-  mv -T "$work/home" "$home"
-  rm -rf "$work"
-  trap - EXIT
-  say "$name: installed ${home#/opt/"$name"-} in $home"
 }
 
 # Downloads, hashes and unpacks in one pass: on a small disk each further pass over some hundred MB costs seconds.
@@ -65,6 +81,13 @@ list_release() {
     -printf '%P %s %T@\n' | LC_ALL=C sort)
 }
 
+# touched_files HOME: those that are not as installed (<) and those that are there instead or besides (>).
+touched_files() {
+  # A release that an earlier version of this program installed has an empty list
+  [ ! -s "$1/.installed-by-pulumi" ] ||
+    diff "$1/.installed-by-pulumi" <(list_release "$1") | sed -n 's/^\([<>]\) \(.*\) [^ ]* [^ ]*$/\1 \2/p' || true
+}
+
 # check_release NAME VERSION CHECK: tells how the release differs from what was installed.
 check_release() {
   local home=/opt/$1-$2 touched
@@ -75,9 +98,9 @@ check_release() {
   check_link "/opt/$1" "$home"
   if [ ! -e "$home/.installed-by-pulumi" ]; then
     differs "$home" "was not installed by this program"
-  elif [ -s "$home/.installed-by-pulumi" ]; then
-    touched=$(diff "$home/.installed-by-pulumi" <(list_release "$home") | sed -n 's/^\([<>]\) \([^ ]*\) .*/\1 \2/p' | head -n 20 || true)
-    [ -z "$touched" ] || differs "$home" "has other files than were installed (<, installed; >, found)" "$touched"
+  else
+    touched=$(touched_files "$home" | head -n 20)
+    [ -z "$touched" ] || differs "$home" "has other files than were installed (<, which repair puts back; >, found, and left alone if it was added)" "$touched"
   fi
 }
 

@@ -53,8 +53,10 @@ class Listing:
         for found in self.garbage.values():
             parts = []
             if found.objects:
-                age = "" if found.seconds_old is None else f", the last written {_duration(found.seconds_old)} ago"
-                parts.append(f"{found.objects} objects, {found.bytes:,} bytes{age}")
+                age = _duration(found.seconds_old or 0)
+                parts.append(f"{found.objects} objects, {found.bytes:,} bytes, the last written {age} ago")
+            elif not found.znode:
+                parts.append("empty folders")
             if found.znode:
                 parts.append(f"znode {found.znode}")
             lines.append(f"  {found.cluster}: {'; '.join(parts)}")
@@ -111,7 +113,8 @@ def parse(storage: str, output: str) -> Listing:
     for kind, *fields in (line.split("\t") for line in output.splitlines()):
         if kind == "objects":
             found = listing.garbage.setdefault(fields[0], Garbage(fields[0]))
-            found.objects, found.bytes, found.seconds_old = (int(field) for field in fields[1:])
+            found.objects, found.bytes, age = (int(field) for field in fields[1:])
+            found.seconds_old = age if age >= 0 else None
         elif kind == "znode":
             listing.garbage.setdefault(fields[0], Garbage(fields[0])).znode = fields[1]
         elif kind == "leader":

@@ -44,6 +44,9 @@ public class State {
   /** Folders beside those of the clusters, each with a folder for each cluster in it (FLIP-194, FLIP-549). */
   private static final List<String> RESULT_STORES = List.of("job-result-store", "application-result-store");
 
+  /** The folder below storageUri. */
+  private static final String HA = "ha";
+
   private static final String HEX = "[0-9a-f]{32}";
 
   /** What Flink 2.2 and 2.3 write below the folder of a cluster: state handles (ZooKeeperUtils), blobs (BlobUtils). */
@@ -104,14 +107,30 @@ public class State {
   private void purge(Path folder) throws IOException {
     FileSystem system = folder.getFileSystem();
     Map<String, FileStatus> found = files(system, folder);
-    if (!found.isEmpty()) {
+    if (exists(folder)) {
       system.delete(folder, true);
       Map<String, FileStatus> left = files(system, folder);
       if (!left.isEmpty()) {
         throw new IOException(left.size() + " objects are still at " + folder + ", such as " + left.keySet().iterator().next());
       }
+      dropEmpty(system, folder.getParent());
     }
     out.println("removed\t" + folder + "\t" + found.size());
+  }
+
+  /** Some file systems mark folders with objects: those of ours that hold nothing any more go as well. */
+  private static void dropEmpty(FileSystem system, Path folder) throws IOException {
+    boolean ours = folder.getName().equals(HA) || RESULT_STORES.contains(folder.getName());
+    if (ours && exists(folder) && statuses(system, folder).length == 0) {
+      system.delete(folder, false);
+      dropEmpty(system, folder.getParent());
+    }
+  }
+
+  /** A folder on an object store is there if anything is below it, or if an object marks it. */
+  private static boolean exists(Path folder) throws IOException {
+    FileSystem system = folder.getFileSystem();
+    return system.exists(folder) || statuses(system, folder).length > 0;
   }
 
   private void list(Path ha, ZooKeeper client, String root, Set<String> keep)
@@ -146,8 +165,12 @@ public class State {
         bytes += status.getLen();
         last = Math.max(last, status.getModificationTime());
       }
-      if (count > 0) {
-        long age = Math.max(0, (System.currentTimeMillis() - last) / 1000);
+      boolean there = count > 0;
+      for (Path place : places(ha, id)) {
+        there |= exists(place);
+      }
+      if (there) {
+        long age = count == 0 ? -1 : Math.max(0, (System.currentTimeMillis() - last) / 1000);
         out.println("objects\t" + id + "\t" + count + "\t" + bytes + "\t" + age);
       }
       if (client.exists(znode(root, id), false) != null) {
