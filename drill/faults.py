@@ -22,8 +22,6 @@ class Fault:
     """Seconds until the job must run again: after the fault or, of what is away for a while, after it is back."""
     interrupts: bool = True
     """Whether it has to interrupt the job: then this is waited for. What need not is given time to show."""
-    lasts: float = 0
-    """Seconds that the job has to go on for, beyond what it takes to recover once."""
     quick: bool = False
     is_change: bool = False
     """Whether it is an `up`, whose restarts come some time after its beginning: only interruptions count then."""
@@ -79,7 +77,6 @@ ALL: Sequence[Fault] = (
         make=hosts.stop_zookeeper_host,
         bound=FAILOVER,
         interrupts=False,
-        lasts=30,
     ),
     Fault(
         name="no-quorum",
@@ -87,21 +84,18 @@ ALL: Sequence[Fault] = (
         make=hosts.no_quorum,
         bound=FAILOVER,
         interrupts=False,
-        lasts=30,
     ),
     Fault(
         name="partition-jobmanager",
         title="the leading JobManager cut off from ZooKeeper for 30 s",
         make=hosts.partition_jobmanager,
         bound=FAILOVER,
-        lasts=30,
     ),
     Fault(
         name="partition-taskmanager",
         title="a TaskManager cut off from all for 30 s",
         make=hosts.partition_taskmanager,
         bound=FAILOVER,
-        lasts=30,
     ),
     Fault(
         name="s3-away",
@@ -109,7 +103,6 @@ ALL: Sequence[Fault] = (
         make=s3.away,
         bound=FAILOVER,
         interrupts=False,
-        lasts=30,
     ),
     Fault(
         name="s3-refuses",
@@ -117,7 +110,6 @@ ALL: Sequence[Fault] = (
         make=s3.half_refused,
         bound=FAILOVER,
         interrupts=False,
-        lasts=30,
     ),
     Fault(
         name="disk-full",
@@ -126,21 +118,18 @@ ALL: Sequence[Fault] = (
         make=disk.full,
         bound=FAILOVER,
         interrupts=False,
-        lasts=30,
     ),
     Fault(
         name="reboot-all",
         title="all hosts reboot at once",
         make=hosts.reboot_everything,
         bound=180,
-        lasts=20,
     ),
     Fault(
         name="config-rollout",
         title="up with a changed configuration",
         make=changes.config,
         bound=FAILOVER,
-        lasts=150,
         is_change=True,
     ),
     Fault(
@@ -149,7 +138,6 @@ ALL: Sequence[Fault] = (
         prepare=changes.earlier_version,
         make=changes.upgrade,
         bound=FAILOVER,
-        lasts=150,
         is_change=True,
     ),
     Fault(
@@ -157,7 +145,6 @@ ALL: Sequence[Fault] = (
         title="up killed in the middle of a rollout, and run again",
         make=changes.killed_up,
         bound=FAILOVER,
-        lasts=200,
         is_change=True,
     ),
 )
@@ -178,7 +165,6 @@ def _change(
         prepare=prepare,
         bound=FAILOVER,
         interrupts=interrupts,
-        lasts=120,
         is_change=True,
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import archives, flights, jar
-from lab.cluster import Job, Runs
+from lab.cluster import Cluster, Job
 from lab.errors import LabError
 from lab.paths import REPO
 from lab.rest import Rest
@@ -23,8 +23,14 @@ MAIN_CLASS = "records.RecordsJob"
 KEYS = 1000
 """As in RecordsJob.java: how many keys there are, each with a count of its own."""
 
-PER_SECOND = 400.0
+PER_SECOND = 200.0
 """Records a second: enough that each moment has some, so few that counting them all takes no time."""
+
+SECONDS = 900.0
+"""How long it lasts at most, unless it is told to hurry: longer than any fault with all that comes of it."""
+
+_HURRY = "/run/flink-drill-hurry"
+"""The file on TaskManagers' hosts that says so: a place that every user reads, and that a reboot empties."""
 
 STILL_SECONDS = 2.0
 """A longer time without a new record is one in which the job stood still: without a fault the longest gap is under
@@ -86,27 +92,34 @@ def gaps(times: Sequence[float]) -> tuple[tuple[float, float], ...]:
 class RecordsJob(Job):
     """The job, under way."""
 
+    cluster: Cluster
     output: str
     records: int
 
     @classmethod
     def start(
-        cls, cluster: Runs, name: str, seconds: float, parallelism: int = 2, inputs: archives.Archives | None = None
+        cls, cluster: Cluster, name: str, parallelism: int = 2, inputs: archives.Archives | None = None
     ) -> "RecordsJob":
-        """Start it so that it takes about `seconds`, and wait for three checkpoints.
+        """Start it, and wait for three checkpoints.
 
         `inputs` are what it is compiled against, if that is not what the cluster is to run in the end.
         """
         s3 = cluster.s3
         output = f"s3://{s3.bucket}/{cluster.prefix}drill/{name}"
         flights.remove_result(s3, output)
-        records = round(seconds * PER_SECOND)
+        _on_workers(cluster, f"rm -f {_HURRY}")
+        records = round(SECONDS * PER_SECOND)
         arguments = ["--output", output, "--name", f"drill {name}", "--records", str(records)]
         arguments += ["--records-per-second", f"{PER_SECOND:.6g}", "--checkpoint-seconds", "1"]
+        arguments += ["--hurry-file", _HURRY]
         jar_file = build_jar(inputs or cluster.archives)
         job = cls(cluster, Rest(cluster.urls).run_jar(jar_file, arguments, parallelism), output, records)
         job.wait_for_checkpoints()
         return job
+
+    def hurry(self) -> None:
+        """Have it write what is left as fast as it can, wherever its tasks are."""
+        _on_workers(self.cluster, f"touch {_HURRY}")
 
     def count(self) -> Count:
         """Count what it has committed; only an end says that this is all."""
@@ -119,6 +132,12 @@ class RecordsJob(Job):
         with ThreadPoolExecutor(4) as pool:
             texts = pool.map(lambda key: _text(client, bucket, key), parts)
             return count((line for text in texts for line in text.splitlines()), self.records)
+
+
+def _on_workers(cluster: Cluster, command: str) -> None:
+    """As root on the hosts of all TaskManagers that are on."""
+    for name in cluster.hosts("taskmanager"):
+        cluster.lab.ssh(name, f"sudo -n {command}", check=False)
 
 
 def _text(client: "S3Client", bucket: str, key: str) -> str:

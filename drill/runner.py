@@ -14,8 +14,6 @@ from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
 from lab.rest import RestError
 
-_BASE_SECONDS = 30.0
-"""How long a job runs that is interrupted once: 4 s before the fault, the rest for noticing and to go on."""
 _QUIET_SECONDS = 15.0
 """How long a job that need not be interrupted is watched after the fault: twice the time that a session or a
 heartbeat may be late (`failoverSeconds` / 2, docs/operations.md)."""
@@ -73,13 +71,14 @@ def _run(cluster: Cluster, fault: Fault) -> Row:
             scene = Scene(cluster, undo)
             if fault.prepare:
                 fault.prepare(scene)
-            scene.job = RecordsJob.start(cluster, fault.name, _BASE_SECONDS + fault.lasts, inputs=scene.compiled_for)
+            scene.job = RecordsJob.start(cluster, fault.name, inputs=scene.compiled_for)
             undo.callback(_end, scene.job)
             watch = Watch(scene.job)
             watch.start()
             undo.callback(watch.stop)
             _fault(scene, fault, watch)
             row["load"] = os.getloadavg()[0]
+            scene.job.hurry()
             flights.wait(cluster.urls, scene.job.job_id, _END_SECONDS)
             finished = True
     except LabError as error:

@@ -4,7 +4,7 @@ import java.time.Duration;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.serialization.SimpleStringEncoder;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.api.java.tuple.Tuple2;
+import org.apache.flink.api.connector.source.lib.NumberSequenceSource;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.connector.file.sink.FileSink;
@@ -31,6 +31,7 @@ public final class RecordsJob {
         String name = options.get("name", "records");
         long records = options.getLong("records");
         double recordsPerSecond = options.getDouble("records-per-second");
+        String hurryFile = options.getRequired("hurry-file");
         double checkpointSeconds = options.getDouble("checkpoint-seconds", 1);
         if (!options.getUnrequestedParameters().isEmpty()) {
             throw new IllegalArgumentException("unknown options " + options.getUnrequestedParameters());
@@ -45,10 +46,10 @@ public final class RecordsJob {
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment(strict);
         env.enableCheckpointing(Math.round(checkpointSeconds * 1000), CheckpointingMode.EXACTLY_ONCE);
 
-        PacedNumbers numbers = new PacedNumbers(records, recordsPerSecond);
+        NumberSequenceSource numbers = new NumberSequenceSource(0, records - 1);
         env.fromSource(numbers, WatermarkStrategy.noWatermarks(), "number")
                 .uid("number")
-                .map(RecordsJob::stamp)
+                .map(new PacedStamp(recordsPerSecond, hurryFile))
                 .returns(Types.TUPLE(Types.LONG, Types.LONG))
                 .name("stamp")
                 .uid("stamp")
@@ -66,10 +67,5 @@ public final class RecordsJob {
                 .name("write")
                 .uid("write");
         env.execute(name);
-    }
-
-    /** The number and when it was made, in milliseconds: a gap in these times is when the job stood still. */
-    private static Tuple2<Long, Long> stamp(Long number) {
-        return Tuple2.of(number, System.currentTimeMillis());
     }
 }
