@@ -79,9 +79,16 @@ for word; do
     exit 0
   fi
 done
-# They run for half a second: a second compiler does not pay, and they print the version's settings as well without a class
-case " \$* " in *-XshowSettings*) ;; *) set -- -XX:TieredStopAtLevel=1 -XX:+UseSerialGC "\$@" ;; esac
-exec "$java/bin/java" "\$@"
+# They run for half a second, so that a second compiler does not pay, and parse the configuration once for each script
+flags=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
+case " \$* " in
+  *-XshowSettings*) exec "$java/bin/java" "\$@" ;;
+  *" UPDATE_AND_GET_FLINK_CONFIGURATION "*)
+    [ -s "$work/parsed" ] || "$java/bin/java" "\${flags[@]}" "\$@" >"$work/parsed" 2>&1 || { cat "$work/parsed"; exit 1; }
+    cat "$work/parsed"
+    ;;
+  *) exec "$java/bin/java" "\${flags[@]}" "\$@" ;;
+esac
 RECORDER
 }
 
