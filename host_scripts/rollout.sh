@@ -151,7 +151,7 @@ ask() {
 
 # Jobs, by id, that have all their tasks running. (`"jid"` cannot be in a job's name: its quotes would be escaped.)
 running_jobs() {
-  ask /jobs/overview | sed 's/"jid":/\n&/g' | while IFS= read -r line; do
+  ask /jobs/overview | sed 's/"jid":/\n&/g' | while IFS= read -r line || [ -n "$line" ]; do
     [[ $line =~ ^\"jid\":\"([0-9a-f]+)\".*\"state\":\"RUNNING\".*\"tasks\":\{([^}]*)\} ]] || continue
     local id=${BASH_REMATCH[1]} tasks=${BASH_REMATCH[2]}
     [ "$(count running "$tasks")" -gt 0 ] || continue
