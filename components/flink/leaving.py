@@ -1,7 +1,7 @@
 """What becomes of hosts when they leave the cluster, or when all of it is destroyed: what the steps made is taken away.
 
 One resource for each host that was there before, `HOST-clean`, and one for the storage, `NAME-purge`: commands that run
-only when they are deleted (docs/decisions/0016-leaving-hosts.md). A machine that the stack made goes as a whole.
+only when they are deleted (docs/decisions/0018-leaving-hosts.md). A machine that the stack made goes as a whole.
 """
 
 from collections.abc import Sequence

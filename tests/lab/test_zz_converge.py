@@ -5,7 +5,7 @@ cluster apart.
 import os
 import signal
 
-from lab.cluster import Cluster, wait_for
+from lab.cluster import Cluster, SlowJob, wait_for
 from lab.lab import Lab
 from tests.lab.commands import finish, lab_command, traces
 
@@ -82,11 +82,31 @@ def test_a_worker_joins_and_leaves_and_the_others_do_not_restart(cluster: Cluste
     assert cluster.processes() == before
 
 
-def test_destroy_takes_everything_off_the_hosts(cluster: Cluster) -> None:
-    cluster.stack.destroy()
-    for host in cluster.lab.hosts:
-        left = cluster.lab.ssh(host, LEFT).stdout
-        assert left == "", f"{host.name}: {left}"
+def objects(cluster: Cluster, folder: str) -> list[str]:
+    """Keys below a folder of storageUri; those that only mark folders do not count."""
+    prefix = f"{cluster.lab.name}/{folder}/"
+    pages = cluster.s3.client().get_paginator("list_objects_v2").paginate(Bucket=cluster.s3.bucket, Prefix=prefix)
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    return [key for key in keys if not key.endswith("/")]
+
+
+def test_destroy_leaves_state_and_nothing_else_and_no_dead_host_blocks_it(cluster: Cluster) -> None:
+    """The job that runs leaves high-availability metadata, which goes, and checkpoints, which stay."""
+    SlowJob.start(cluster, "destroyed", 600)
+    assert objects(cluster, "ha")
+    cluster.lab.stop("tm-1")
+    try:
+        steps = cluster.stack.destroy()
+        told = [line for line in steps.diagnostics if "NOT CLEANED" in line]
+        assert len(told) == 1 and "tm-1: it cannot be reached" in told[0]
+        for host in cluster.lab.hosts:
+            if host.name != "tm-1":
+                left = cluster.lab.ssh(host, LEFT).stdout
+                assert left == "", f"{host.name}: {left}"
+        assert objects(cluster, "ha") == []
+        assert objects(cluster, "checkpoints")
+    finally:
+        cluster.lab.start("tm-1")
 
 
 def test_an_interrupted_up_can_be_run_again(cluster: Cluster) -> None:

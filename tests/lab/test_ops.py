@@ -1,0 +1,170 @@
+"""`doctor` and `gc` on a running cluster: what somebody changed by hand is told, what a dead cluster left is removed,
+and nothing else is touched.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from lab.cluster import Cluster
+from tests.lab.commands import lab_command
+
+ZNODES = "create /flink/old\ncreate /flink/old/leader\ncreate /flink/old/jobs\nquit\n"
+CLIENT = "timeout 60 /opt/java/bin/java -cp '/opt/zookeeper/lib/*' org.apache.zookeeper.ZooKeeperMain -server localhost"
+
+
+def ops(cluster: Cluster, *arguments: str) -> tuple[int, str]:
+    """One of the commands: exit code, and what it printed."""
+    with lab_command(*arguments, "--name", cluster.lab.name) as process:
+        output, _ = process.communicate(timeout=300)
+        print(output)
+        return process.returncode, output
+
+
+def diagnose(cluster: Cluster, *arguments: str) -> dict[str, Any]:
+    """What doctor finds: by host, what differs with the message, or the error."""
+    _, output = ops(cluster, "doctor", "--json", *arguments)
+    hosts = json.loads(output)["hosts"]
+    return {
+        host["host"]: host["error"] or {found["what"]: found["message"] for found in host["differences"]}
+        for host in hosts
+        if host["error"] or host["differences"]
+    }
+
+
+def test_a_cluster_that_was_just_made_is_as_declared(cluster: Cluster) -> None:
+    code, output = ops(cluster, "doctor")
+    assert code == 0, output
+    assert f"{len(cluster.lab.hosts)} hosts of stack {cluster.lab.name} are as declared" in output
+
+
+@contextmanager
+def changed(cluster: Cluster, host: str, done: str, undone: str) -> Iterator[None]:
+    """Something on a host changed by hand, for as long as the context lasts."""
+    cluster.lab.ssh(host, f"sudo -n sh -c '{done}'")
+    try:
+        yield
+    finally:
+        cluster.lab.ssh(host, f"sudo -n sh -c '{undone}'")
+
+
+@pytest.mark.parametrize(
+    ("host", "done", "undone", "what", "message"),
+    [
+        (
+            "tm-1", "cp -a /etc/flink/masters /root/kept; sed -i s/8081/8082/ /etc/flink/masters",
+            "mv /root/kept /etc/flink/masters", "/etc/flink/masters", "has other contents",
+        ),
+        (
+            "tm-0", "chmod 644 /etc/flink/credentials.env", "chmod 600 /etc/flink/credentials.env",
+            "mode and owner of /etc/flink/credentials.env", "wanted 600:flink:flink, found 644:flink:flink",
+        ),
+        (
+            "jm-1", "nft add rule inet flink input tcp dport 9 accept", "systemctl reload flink-firewall",
+            "firewall", "has other rules than /etc/flink-firewall.nft",
+        ),
+        (
+            "zk-2", "systemctl disable -q zookeeper", "systemctl enable -q zookeeper",
+            "zookeeper", "is not enabled: it would not start at the next boot",
+        ),
+        (
+            "zk-1", "ln -sfn /opt/java-0 /opt/java.x; cp -P /opt/java /root/java; mv -T /opt/java.x /opt/java",
+            "mv -fT /root/java /opt/java", "/opt/java", "found a link to /opt/java-0",
+        ),
+        (
+            "tm-1", "touch /opt/flink/lib/added.jar", "rm /opt/flink/lib/added.jar",
+            "/opt/flink-", "has other files than were installed",
+        ),
+    ],
+)  # fmt: skip
+def test_doctor_tells_what_was_changed_by_hand(
+    cluster: Cluster, host: str, done: str, undone: str, what: str, message: str
+) -> None:
+    before = cluster.processes()
+    with changed(cluster, host, done, undone):
+        found = diagnose(cluster, "--host", host)[host]
+        assert [message in found[name] for name in found if name.startswith(what)] == [True], found
+    assert diagnose(cluster, "--host", host) == {}
+    assert cluster.processes() == before, "doctor only looks"
+
+
+def test_doctor_shows_the_lines_of_a_file_but_no_secret(cluster: Cluster) -> None:
+    with changed(
+        cluster,
+        "tm-1",
+        "cd /etc/flink; cp -a credentials.env /root/kept; echo HAND=1 >>credentials.env; echo mine >>masters",
+        "cd /etc/flink; mv /root/kept credentials.env; sed -i /mine/d masters",
+    ):
+        code, output = ops(cluster, "doctor")
+    assert code == 1
+    assert "    +mine\n" in output and "repair" in output
+    assert "tm-1: /etc/flink/credentials.env: has other contents; it holds secrets" in output
+    assert "HAND" not in output and cluster.lab.s3.secret_key not in output
+
+
+def test_doctor_says_which_host_is_dead_and_looks_at_the_others(cluster: Cluster) -> None:
+    cluster.lab.stop("tm-1")
+    try:
+        found = diagnose(cluster)
+        assert "cannot" in found["tm-1"] or "ssh: connect to host" in found["tm-1"]
+        # The first JobManager misses its slots, which is all that differs
+        assert set(found) <= {"tm-1", "jm-0"}
+    finally:
+        cluster.lab.start("tm-1")
+    cluster.wait_until_whole()
+
+
+def keys(cluster: Cluster, prefix: str) -> set[str]:
+    """The objects whose keys begin so."""
+    pages = cluster.s3.client().get_paginator("list_objects_v2").paginate(Bucket=cluster.s3.bucket, Prefix=prefix)
+    return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+
+
+def znodes(cluster: Cluster, commands: str) -> "subprocess.CompletedProcess[str]":
+    """Commands for ZooKeeper's own client."""
+    return cluster.lab.ssh("zk-0", f"sudo -n {CLIENT}", input=commands, check=False, timeout=90)
+
+
+def test_gc_removes_what_a_dead_cluster_left_and_nothing_else(cluster: Cluster) -> None:
+    client, bucket = cluster.s3.client(), cluster.s3.bucket
+    ha = f"{cluster.lab.name}/ha"
+    job = "00000000000000000000000000000abc"
+    left = {
+        f"{ha}/old/completedCheckpoint0123456789ab",
+        f"{ha}/old/blob/job_{job}/blob_p-aa-bb",
+        f"{ha}/job-result-store/old/{job}_DIRTY.json",
+    }
+    others = {f"{ha}/mine/notes.txt", f"{ha}/mine/completedCheckpoint0123456789ab", f"{ha}/readme"}
+    try:
+        for key in left | others:
+            client.put_object(Bucket=bucket, Key=key, Body=b"x")
+        znodes(cluster, ZNODES)
+        lives = {key for key in keys(cluster, f"{ha}/{cluster.lab.name}/") if not key.endswith("/")}
+        before = cluster.processes()
+
+        code, output = ops(cluster, "gc", "--dry-run", "--json")
+        assert code == 0
+        found = json.loads(output)
+        assert [entry["cluster"] for entry in found["garbage"]] == ["old"]
+        assert (found["garbage"][0]["objects"], found["garbage"][0]["znode"]) == (3, "/flink/old")
+        assert len(found["foreign"]) == 1 and "/ha/mine/" in found["foreign"][0]
+        assert left | others <= keys(cluster, ha), "a dry run removes nothing"
+
+        code, output = ops(cluster, "gc")
+        assert code == 2 and "nothing was deleted" in output, "there is no terminal to ask on"
+        code, output = ops(cluster, "gc", "--yes")
+        assert code == 0 and "deleted: /flink/old" in output
+        now = keys(cluster, ha)
+        assert not [key for key in now if "/old/" in key or key.endswith("/old")]
+        assert others | lives <= now
+        shown = znodes(cluster, "ls /flink\nquit\n").stdout
+        assert f"[{cluster.lab.name}]" in shown
+        assert cluster.processes() == before
+    finally:
+        for key in left | others:
+            client.delete_object(Bucket=bucket, Key=key)
+        znodes(cluster, "deleteall /flink/old\nquit\n")
