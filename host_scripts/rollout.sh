@@ -167,12 +167,24 @@ ended_jobs() {
 
 remember_jobs() { mapfile -t jobs < <(running_jobs); }
 
+# A leader recovers all jobs before it answers, and knows none that has ended under another one.
+has_gone() {
+  local name
+  for name in "${jobmanagers[@]}"; do
+    case $(curl -s -o /dev/null -w '%{http_code}' --max-time 5 "http://$name:$rest_port/jobs/$1") in
+      404) return 0 ;;
+      200) return 1 ;;
+    esac
+  done
+  return 1
+}
+
 # Those that ran before run again, or have ended by themselves
 jobs_run() {
   local now job
   [ ${#jobs[@]} -gt 0 ] || return 0
   now=" $(running_jobs | tr '\n' ' ') $(ended_jobs | tr '\n' ' ') "
-  for job in "${jobs[@]}"; do [[ $now == *" $job "* ]] || return 1; done
+  for job in "${jobs[@]}"; do [[ $now == *" $job "* ]] || has_gone "$job" || return 1; done
 }
 
 # on HOST VERB [SECONDS]: see daemon.sh.
