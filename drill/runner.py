@@ -1,7 +1,8 @@
 """Runs one fault: a job, the fault, what became of the job, the counting, and everything as it was."""
 
 import os
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,6 @@ from drill.watch import Interruption, Watch
 from lab import console, flights
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
-from lab.rest import RestError
 
 _QUIET_SECONDS = 15.0
 """How long a job that need not be interrupted is watched after the fault: twice the time that a session or a
@@ -62,44 +62,43 @@ def whole(cluster: Cluster) -> None:
 
 def _run(cluster: Cluster, fault: Fault) -> Row:
     row: dict[str, Any] = {"fault": fault.name, "title": fault.title}
-    watch: Watch | None = None
-    scene: Scene | None = None
     problems = []
-    finished = False
     try:
         with ExitStack() as undo:
             scene = Scene(cluster, undo)
             if fault.prepare:
                 fault.prepare(scene)
-            scene.job = RecordsJob.start(cluster, fault.name, inputs=scene.compiled_for)
-            undo.callback(_end, scene.job)
-            watch = Watch(scene.job)
-            watch.start()
-            undo.callback(watch.stop)
-            _fault(scene, fault, watch)
-            row["load"] = os.getloadavg()[0]
-            scene.job.hurry()
-            flights.wait(cluster.urls, scene.job.job_id, _END_SECONDS)
-            finished = True
-    except LabError as error:
-        problems.append(str(error))
-    if scene and scene.began and watch:
-        row |= _times(scene, fault, watch.since(scene.began))
-        row["notes"] = tuple(scene.notes)
-        problems += _late(row, fault)
-    if scene and finished:
+            # Before anything is undone the job has ended: what undoing does to it is no part of the fault
+            with _job(scene, fault) as watch:
+                try:
+                    _fault(scene, fault, watch)
+                finally:
+                    row |= _times(scene, fault, watch.since(scene.began))
+                    row |= {"load": os.getloadavg()[0], "notes": tuple(scene.notes)}
+                scene.job.hurry()
+                flights.wait(cluster.urls, scene.job.job_id, _END_SECONDS)
         counted = scene.job.count()
         row |= {"lost": counted.lost, "doubled": counted.doubled, "miscounted": counted.miscounted}
         row["still"] = round(sum(other - one for one, other in counted.still), 1)
-        problems += _wrong(counted)
+        problems = [*_late(row, fault), *_wrong(counted)]
+    except LabError as error:
+        problems.append(str(error))
     return Row(**row, problem="; ".join(problems))
 
 
-def _end(job: RecordsJob) -> None:
-    """End a job that has not ended by itself: it would take the slots of the next one."""
-    with suppress(RestError):
-        if not job.ended():
-            job.cancel()
+@contextmanager
+def _job(scene: Scene, fault: Fault) -> Iterator[Watch]:
+    """A job that counts, and somebody who watches it; afterwards it has ended, by itself or not."""
+    scene.job = RecordsJob.start(scene.cluster, fault.name, inputs=scene.compiled_for)
+    watch = Watch(scene.job)
+    watch.start()
+    try:
+        yield watch
+    finally:
+        watch.stop()
+        with suppress(LabError):  # one that cannot be ended is not what is reported
+            if not scene.job.ended():
+                scene.job.cancel()
 
 
 def _fault(scene: Scene, fault: Fault, watch: Watch) -> None:
