@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lab.errors import LabError
+from lab.plugin.install import install
 from lab.stack import LabStack, Steps
 from tests.unit.program import SEVEN, host, write_inventory
 
@@ -32,9 +33,12 @@ def preview(tmp_path: Path) -> Iterator[Any]:
     )
 
     def run(**changes: Any) -> Steps:
-        stack = LabStack(lab, archives, {f"flink:{key}": value for key, value in changes.items()})  # type: ignore[arg-type]
-        return stack.preview()
+        return made(**changes).preview()
 
+    def made(**changes: Any) -> LabStack:
+        return LabStack(lab, archives, {f"flink:{key}": value for key, value in changes.items()})  # type: ignore[arg-type]
+
+    run.made = made  # type: ignore[attr-defined]
     yield run
 
 
@@ -62,3 +66,35 @@ def test_two_jobmanagers_without_an_ensemble_are_refused(preview: Any, tmp_path:
 def test_the_engine_itself_refuses_a_wrong_type(preview: Any) -> None:
     with pytest.raises(LabError, match="'workers' must be of type 'integer'"):
         preview(workers="two")
+
+
+@pytest.mark.parametrize("workers", [2, 20])
+def test_a_preview_shows_a_changed_setting_once_however_many_hosts_take_it(
+    preview: Any, tmp_path: Path, workers: int
+) -> None:
+    others = [name for name in SEVEN if not name.startswith("tm")]
+    write_inventory(tmp_path, *[host(name) for name in others], *[host(f"tm-{index}") for index in range(workers)])
+    install(tmp_path / "pulumi" / "plugins", "command", "tests.engine.silent_command_plugin")
+    preview.made(workers=workers).up()
+
+    changed = preview.made(workers=workers, taskManagerConfig={"taskmanager.network.retries": 3})
+    shown = changed._open().preview(diff=True, color="never").stdout
+    print(shown)
+    assert [line.strip() for line in shown.splitlines() if "network.retries" in line] == [
+        "+ taskmanager.network.retries: 3"
+    ]
+    steps = changed.preview()
+    assert steps.operations["tm-1-config"] == steps.operations["tm-1-service"] == "update"
+    assert {name for name, kind in steps.operations.items() if kind != "same"} == {
+        *(f"tm-{index}-{step}" for index in range(workers) for step in ("config", "service")),
+        "jm-0-rollout",
+        "jm-0-cluster",
+    }
+    # Three lines of each script's text, which say what it is
+    assert len(shown.splitlines()) < 40 + 2 * (workers + 1) * 25
+
+
+def test_a_preview_shows_nothing_of_what_did_not_change(preview: Any, tmp_path: Path) -> None:
+    install(tmp_path / "pulumi" / "plugins", "command", "tests.engine.silent_command_plugin")
+    preview.made().up()
+    assert set(preview().operations.values()) == {"same"}
