@@ -29,17 +29,17 @@ import org.apache.flink.streaming.api.operators.StreamOperator;
 import org.apache.flink.streaming.api.operators.StreamOperatorFactory;
 
 /**
- * Has the release of Flink that it runs with read all jobs that an earlier one has written down for its failover, and write
- * them down as its own. Run by rollout.sh on a JobManager's host, while no JobManager runs: a single file that the JDK
- * compiles when it runs it, from 11 on. The jobs' ids, checkpoints and jars stay where they are.
+ * Has the release of Flink that it runs with read all jobs that an earlier one has written down for its failover, and
+ * write them down as its own. Run by rollout.sh on a JobManager's host, while no JobManager runs: a single file that the
+ * JDK compiles when it runs it, from 11 on. The jobs' ids, checkpoints and jars stay where they are.
  *
- * <p>What 2.2 has written down 2.3 reads, and then ends with it (a job without an application: "Application ID is missing in
- * the recovered execution plan") or fails each task (an operator without `outputAdjustment`: NullPointerException in
- * AbstractStreamOperator.setup). Of what Java serialises for a job nothing else differs that matters: docs/changes.md. What
- * 2.3 has written down 2.2 reads as it is.
+ * <p>What 2.2 has written down 2.3 reads, and then ends with it (a job without an application: "Application ID is missing
+ * in the recovered execution plan") or fails each task (an operator without `outputAdjustment`: NullPointerException in
+ * AbstractStreamOperator.setup). Of what Java serialises for a job nothing else differs that matters: docs/changes.md.
+ * What 2.3 has written down 2.2 reads as it is.
  *
- * <p>A line for each job on stdout, fields separated by tabs: `same ID NAME`, `carried ID NAME`, `refused ID NAME WHY`. If one
- * is refused none is changed, and the exit code is 3. Everything else goes to stderr.
+ * <p>A line for each job on stdout, fields separated by tabs: `same ID NAME`, `carried ID NAME`, `refused ID NAME WHY`. If
+ * one is refused none is changed, and the exit code is 3. Everything else goes to stderr.
  */
 public class Jobs {
   private static final String CONFIGURATION = "/etc/flink";
