@@ -4,11 +4,7 @@ and nothing else is touched.
 
 import json
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-
-import pytest
 
 from lab.cluster import Cluster
 from tests.lab.commands import lab_command
@@ -42,68 +38,58 @@ def test_a_cluster_that_was_just_made_is_as_declared(cluster: Cluster) -> None:
     assert f"{len(cluster.lab.hosts)} hosts of stack {cluster.lab.name} are as declared" in output
 
 
-@contextmanager
-def changed(cluster: Cluster, host: str, done: str, undone: str) -> Iterator[None]:
-    """Something on a host changed by hand, for as long as the context lasts."""
-    cluster.lab.ssh(host, f"sudo -n sh -c '{done}'")
-    try:
-        yield
-    finally:
-        cluster.lab.ssh(host, f"sudo -n sh -c '{undone}'")
+BY_HAND = [
+    (
+        "tm-1", "cp -a /etc/flink/masters /root/masters; echo mine >>/etc/flink/masters",
+        "mv /root/masters /etc/flink/masters", "/etc/flink/masters", "has other contents",
+    ),
+    (
+        "tm-1", "cp -a /etc/flink/credentials.env /root/kept; echo HAND=1 >>/etc/flink/credentials.env",
+        "mv /root/kept /etc/flink/credentials.env", "/etc/flink/credentials.env", "it holds secrets",
+    ),
+    (
+        "tm-0", "chmod 644 /etc/flink/credentials.env", "chmod 600 /etc/flink/credentials.env",
+        "mode and owner of /etc/flink/credentials.env", "wanted 600:flink:flink, found 644:flink:flink",
+    ),
+    (
+        "jm-1", "nft add rule inet flink input tcp dport 9 accept", "systemctl reload flink-firewall",
+        "firewall", "has other rules than /etc/flink-firewall.nft",
+    ),
+    (
+        "zk-2", "systemctl disable -q zookeeper", "systemctl enable -q zookeeper",
+        "zookeeper", "is not enabled: it would not start at the next boot",
+    ),
+    (
+        "zk-1", "ln -sfn /opt/java-0 /opt/java.x; cp -P /opt/java /root/java; mv -T /opt/java.x /opt/java",
+        "mv -fT /root/java /opt/java", "/opt/java", "found a link to /opt/java-0",
+    ),
+    (
+        "tm-0", "touch /opt/flink/lib/added.jar", "rm /opt/flink/lib/added.jar",
+        "/opt/flink-", "has other files than were installed",
+    ),
+]  # fmt: skip
+"""What somebody does by hand: host, how, how it is undone, what doctor calls it, part of what it says."""
 
 
-@pytest.mark.parametrize(
-    ("host", "done", "undone", "what", "message"),
-    [
-        (
-            "tm-1", "cp -a /etc/flink/masters /root/kept; sed -i s/8081/8082/ /etc/flink/masters",
-            "mv /root/kept /etc/flink/masters", "/etc/flink/masters", "has other contents",
-        ),
-        (
-            "tm-0", "chmod 644 /etc/flink/credentials.env", "chmod 600 /etc/flink/credentials.env",
-            "mode and owner of /etc/flink/credentials.env", "wanted 600:flink:flink, found 644:flink:flink",
-        ),
-        (
-            "jm-1", "nft add rule inet flink input tcp dport 9 accept", "systemctl reload flink-firewall",
-            "firewall", "has other rules than /etc/flink-firewall.nft",
-        ),
-        (
-            "zk-2", "systemctl disable -q zookeeper", "systemctl enable -q zookeeper",
-            "zookeeper", "is not enabled: it would not start at the next boot",
-        ),
-        (
-            "zk-1", "ln -sfn /opt/java-0 /opt/java.x; cp -P /opt/java /root/java; mv -T /opt/java.x /opt/java",
-            "mv -fT /root/java /opt/java", "/opt/java", "found a link to /opt/java-0",
-        ),
-        (
-            "tm-1", "touch /opt/flink/lib/added.jar", "rm /opt/flink/lib/added.jar",
-            "/opt/flink-", "has other files than were installed",
-        ),
-    ],
-)  # fmt: skip
-def test_doctor_tells_what_was_changed_by_hand(
-    cluster: Cluster, host: str, done: str, undone: str, what: str, message: str
-) -> None:
+def test_doctor_tells_what_was_changed_by_hand_and_shows_no_secret(cluster: Cluster) -> None:
     before = cluster.processes()
-    with changed(cluster, host, done, undone):
-        found = diagnose(cluster, "--host", host)[host]
-        assert [message in found[name] for name in found if name.startswith(what)] == [True], found
-    assert diagnose(cluster, "--host", host) == {}
+    try:
+        for host, done, *_ in BY_HAND:
+            cluster.lab.ssh(host, f"sudo -n sh -c '{done}'")
+        found = diagnose(cluster)
+        for host, _, _, what, message in BY_HAND:
+            assert [message in found[host][name] for name in found[host] if name.startswith(what)] == [True], found[
+                host
+            ]
+        code, output = ops(cluster, "doctor", "--host", "tm-1")
+        assert code == 1
+        assert "    +mine\n" in output and "repair" in output
+        assert "HAND" not in output and cluster.lab.s3.secret_key not in output
+    finally:
+        for host, _, undone, *_ in BY_HAND:
+            cluster.lab.ssh(host, f"sudo -n sh -c '{undone}'")
+    assert diagnose(cluster) == {}
     assert cluster.processes() == before, "doctor only looks"
-
-
-def test_doctor_shows_the_lines_of_a_file_but_no_secret(cluster: Cluster) -> None:
-    with changed(
-        cluster,
-        "tm-1",
-        "cd /etc/flink; cp -a credentials.env /root/kept; echo HAND=1 >>credentials.env; echo mine >>masters",
-        "cd /etc/flink; mv /root/kept credentials.env; sed -i /mine/d masters",
-    ):
-        code, output = ops(cluster, "doctor")
-    assert code == 1
-    assert "    +mine\n" in output and "repair" in output
-    assert "tm-1: /etc/flink/credentials.env: has other contents; it holds secrets" in output
-    assert "HAND" not in output and cluster.lab.s3.secret_key not in output
 
 
 def test_doctor_says_which_host_is_dead_and_looks_at_the_others(cluster: Cluster) -> None:
