@@ -40,48 +40,6 @@ def interrupt(cluster: Cluster, steps: int, number: signal.Signals) -> int:
         return process.returncode
 
 
-def test_a_taskmanager_setting_restarts_taskmanagers_only(cluster: Cluster) -> None:
-    before = cluster.processes()
-    cluster.overrides = {"flink:taskManagerConfig": {"taskmanager.network.retries": 3}}
-    try:
-        ran = cluster.stack.up().changed()
-        assert ran == ["jm-0-cluster", "tm-0-config", "tm-0-service", "tm-1-config", "tm-1-service"]
-        after = cluster.processes()
-        changed = {name for name in before if before[name] != after[name]}
-        assert changed == {"tm-0 flink-taskmanager.service", "tm-1 flink-taskmanager.service"}
-    finally:
-        cluster.overrides = {}
-        cluster.stack.up()
-    cluster.wait_until_whole()
-
-
-def test_a_zookeeper_setting_keeps_quorum_and_leader(cluster: Cluster) -> None:
-    before, leader = cluster.processes(), cluster.leader()
-    cluster.overrides = {"flink:zookeeperConfig": {"autopurge.purgeInterval": 12}}
-    try:
-        cluster.stack.up()
-        after = cluster.processes()
-        assert {name.split()[1] for name in before if before[name] != after[name]} == {"zookeeper.service"}
-        assert cluster.leader() == leader
-    finally:
-        cluster.overrides = {}
-        cluster.stack.up()
-    cluster.wait_until_whole()
-
-
-def test_a_worker_joins_and_leaves_and_the_others_do_not_restart(cluster: Cluster) -> None:
-    before = cluster.processes()
-    code, output = finish(600, "up", "--name", cluster.lab.name, "--workers", "3")
-    assert code == 0, output
-    assert cluster.rest.get("/overview")["taskmanagers"] == 3
-    assert "tm-2" in cluster.lab.ssh("jm-0", "cat /etc/flink/workers").stdout
-    code, output = finish(600, "up", "--name", cluster.lab.name, "--workers", "2")
-    assert code == 0, output
-    wait_for("two TaskManagers", 60, lambda: cluster.rest.get("/overview")["taskmanagers"] == 2)
-    assert "tm-2" not in cluster.lab.ssh("jm-0", "cat /etc/flink/workers").stdout
-    assert cluster.processes() == before
-
-
 def objects(cluster: Cluster, folder: str) -> list[str]:
     """Keys below a folder of storageUri; those that only mark folders do not count."""
     prefix = f"{cluster.lab.name}/{folder}/"
