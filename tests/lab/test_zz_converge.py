@@ -5,7 +5,7 @@ cluster apart.
 import os
 import signal
 
-from lab.cluster import Cluster, SlowJob, wait_for
+from lab.cluster import Cluster, SlowJob
 from lab.lab import Lab
 from tests.lab.commands import finish, lab_command, traces
 
