@@ -1,5 +1,5 @@
 """Every change restarts only what it must: the rows of docs/changes.md. Processes' start times and what `up` ran are
-compared before and after.
+compared before and after, while a job counts; at the end every record must be there once.
 """
 
 from collections.abc import Iterator
@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from lab import archives
-from lab.cluster import Cluster, SlowJob, wait_for
+from drill.records import RecordsJob
+from lab import archives, flights
+from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
 from lab.stack import release
 from tests.lab.commands import finish
@@ -26,6 +27,17 @@ def restored(cluster: Cluster) -> Iterator[None]:
     cluster.overrides = {}
     cluster.stack.up()
     cluster.wait_until_whole()
+
+
+@pytest.fixture(scope="module")
+def job(cluster: Cluster) -> Iterator[RecordsJob]:
+    """A job that writes numbered records through all of the changes."""
+    made = RecordsJob.start(cluster, "restarts")
+    try:
+        yield made
+    finally:
+        if not made.ended():
+            made.cancel()
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +77,7 @@ def test_nothing_runs_and_nothing_restarts_without_a_change(cluster: Cluster) ->
     assert cluster.processes() == before
 
 
-def test_a_taskmanager_setting_restarts_taskmanagers_one_after_the_other(cluster: Cluster) -> None:
-    job = SlowJob.start(cluster, "rolling", 90)
+def test_a_taskmanager_setting_restarts_taskmanagers_one_after_the_other(cluster: Cluster, job: RecordsJob) -> None:
     before = cluster.processes()
     ran = change(cluster, taskManagerConfig={"taskmanager.network.retries": 3})
     assert set(ran) == LOOKED | steps(TASKMANAGERS, "config", "service")
@@ -74,11 +85,10 @@ def test_a_taskmanager_setting_restarts_taskmanagers_one_after_the_other(cluster
     assert restarted(before, after) == TASKMANAGERS
     # The second was touched when the first was of use, and no JVM of Flink's is so within a second
     assert abs(began(after, "tm-0 flink-taskmanager.service") - began(after, "tm-1 flink-taskmanager.service")) > 1
-    job.finish()
+    assert job.runs(), "the rollout waited for it"
 
 
-def test_a_jobmanager_setting_is_one_failover(cluster: Cluster) -> None:
-    job = SlowJob.start(cluster, "one-failover", 60)
+def test_a_jobmanager_setting_is_one_failover(cluster: Cluster, job: RecordsJob) -> None:
     before, leader = cluster.processes(), cluster.leader()
     ran = change(cluster, jobManagerConfig={"web.timeout": "65 s"})
     assert set(ran) == LOOKED | steps(JOBMANAGERS, "config", "service")
@@ -87,7 +97,7 @@ def test_a_jobmanager_setting_is_one_failover(cluster: Cluster) -> None:
     (standby,) = {"jm-0", "jm-1"} - {leader}
     assert cluster.leader() == standby, "the leader changed once"
     assert began(after, f"{standby} flink-jobmanager.service") < began(after, f"{leader} flink-jobmanager.service")
-    job.finish()
+    assert job.runs(), "the rollout waited for it"
 
 
 def test_a_zookeeper_setting_restarts_one_server_at_a_time(cluster: Cluster) -> None:
@@ -194,7 +204,6 @@ def test_another_java_restarts_everything_in_order_and_leaves_flinks_files_alone
     files = "find -L /opt/flink /etc/flink/masters -printf '%p %s %T@ %i\\n' | sort | sha256sum"
     before, flink = cluster.processes(), cluster.lab.ssh("tm-0", files).stdout
     later = archives.later_java()
-    job = SlowJob.start(cluster, "java", 150)
     change(
         cluster, rollout="parallel", **{key[6:]: value for key, value in release(cluster.lab, "java", later).items()}
     )
@@ -207,4 +216,9 @@ def test_another_java_restarts_everything_in_order_and_leaves_flinks_files_alone
         host, name = unit.split()
         exe = f"sudo -n readlink /proc/$(systemctl show -p MainPID --value {name})/exe"
         assert f"/opt/java-{later.version}/" in cluster.lab.ssh(host, exe).stdout, unit
-    job.finish()
+
+
+def test_every_record_is_there_once_after_all_of_it(cluster: Cluster, job: RecordsJob) -> None:
+    job.hurry()
+    flights.wait(cluster.urls, job.job_id, 300)
+    assert job.count().exact
