@@ -55,6 +55,9 @@ change_release() {
   local name
   remember_jobs
   say "rollout: another release of Flink (${state[$1]}): all daemons at once, ${#jobs[@]} jobs go on from their last checkpoint"
+  [ "$ha" = false ] || run_tool check ||
+    die "rollout: the jobs cannot be handed over to the other release of Flink (why is above); nothing was restarted." \
+      "Stop each that is refused with a savepoint, run up again, and start it from the savepoint"
   for name; do on "$name" hold && held+=("$name"); done
   for name; do on "$name" switch || stop "$name"; done
   hand_over

@@ -39,17 +39,20 @@ import org.apache.flink.streaming.api.operators.StreamOperatorFactory;
  * What 2.3 has written down 2.2 reads as it is.
  *
  * <p>A line for each job on stdout, fields separated by tabs: `same ID NAME`, `carried ID NAME`, `refused ID NAME WHY`. If
- * one is refused none is changed, and the exit code is 3. Everything else goes to stderr.
+ * one is refused none is changed, and the exit code is 3. Everything else goes to stderr. With the argument `check` it only
+ * tells, of jobs that may be running.
  */
 public class Jobs {
   private static final String CONFIGURATION = "/etc/flink";
 
   private final Configuration configuration;
   private final PrintStream out;
+  private final boolean checkOnly;
 
-  private Jobs(Configuration configuration, PrintStream out) {
+  private Jobs(Configuration configuration, PrintStream out, boolean checkOnly) {
     this.configuration = configuration;
     this.out = out;
+    this.checkOnly = checkOnly;
   }
 
   public static void main(String[] args) throws Exception {
@@ -57,7 +60,8 @@ public class Jobs {
     System.setOut(System.err); // log4j's default
     Configuration configuration = GlobalConfiguration.loadConfiguration(CONFIGURATION);
     FileSystem.initialize(configuration, PluginUtils.createPluginManagerFromRootFolder(configuration));
-    System.exit(new Jobs(configuration, out).run() ? 0 : 3); // the S3 client's threads need not be waited for
+    boolean checkOnly = args.length > 0 && args[0].equals("check");
+    System.exit(new Jobs(configuration, out, checkOnly).run() ? 0 : 3); // the S3 client's threads need not be waited for
   }
 
   private boolean run() throws Exception {
@@ -94,7 +98,7 @@ public class Jobs {
       }
     }
     for (ExecutionPlan plan : carried) {
-      if (good) {
+      if (good && !checkOnly) {
         store.putExecutionPlan(plan);
         out.println("carried\t" + plan.getJobID() + "\t" + plan.getName());
       }

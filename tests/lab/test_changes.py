@@ -1,210 +1,51 @@
-"""Every change restarts only what it must: the rows of docs/changes.md. Processes' start times and what `up` ran are
-compared before and after.
+"""Another release of Flink, and back: the row of docs/changes.md that takes jobs along which another release has made.
+
+The other rows: test_restarts.py.
 """
 
-from collections.abc import Iterator
-from itertools import pairwise
-from typing import Any
+from dataclasses import replace
 
-import pytest
-
-from lab import archives
-from lab.cluster import Cluster, SlowJob, wait_for
-from lab.errors import LabError
+from drill.records import RecordsJob
+from lab import archives, flights
+from lab.archives import Archive
+from lab.cluster import Cluster, wait_for
+from lab.rest import Rest
 from lab.stack import release
-from tests.lab.commands import finish
-
-JOBMANAGERS = {"jm-0 flink-jobmanager.service", "jm-1 flink-jobmanager.service"}
-TASKMANAGERS = {"tm-0 flink-taskmanager.service", "tm-1 flink-taskmanager.service"}
-ZOOKEEPERS = {f"zk-{index} zookeeper.service" for index in range(3)}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def restored(cluster: Cluster) -> Iterator[None]:
-    """The changes of this file add up, and are taken back together at its end."""
-    yield
-    cluster.overrides = {}
+def change_release(cluster: Cluster, flink: Archive, job: RecordsJob) -> set[str]:
+    """`up` to another release; the job runs again, from a checkpoint that it had before or a later one. What was
+    restarted.
+    """
+    before, least = cluster.processes(), job.checkpoint() or 0
+    cluster.overrides = release(cluster.lab, "flink", flink)
     cluster.stack.up()
     cluster.wait_until_whole()
-
-
-@pytest.fixture(autouse=True)
-def whole(cluster: Cluster) -> Iterator[None]:
-    """Each begins with a whole cluster."""
-    cluster.wait_until_whole()
-    yield
-
-
-def change(cluster: Cluster, **settings: Any) -> list[str]:
-    """`up` with changed settings; what ran on hosts."""
-    cluster.overrides |= {f"flink:{key}": value for key, value in settings.items()}
-    return cluster.stack.up().changed()
-
-
-def restarted(before: dict[str, str], after: dict[str, str]) -> set[str]:
-    """Units on hosts that another process runs now."""
-    return {name for name in before if before[name] != after.get(name)}
-
-
-def began(processes: dict[str, str], name: str) -> float:
-    """Seconds, by a clock that all hosts of a lab share, at which a unit's process began."""
-    return int(processes[name].split()[1]) / 1e6
-
-
-def steps(names: set[str], *kinds: str) -> set[str]:
-    """Names of the steps of these kinds on the hosts of these units."""
-    return {f"{name.split()[0]}-{kind}" for name in names for kind in kinds}
-
-
-LOOKED = {"jm-0-rollout", "jm-0-cluster"}
-
-
-def test_nothing_runs_and_nothing_restarts_without_a_change(cluster: Cluster) -> None:
-    before = cluster.processes()
-    assert change(cluster) == []
-    assert cluster.processes() == before
-
-
-def test_a_taskmanager_setting_restarts_taskmanagers_one_after_the_other(cluster: Cluster) -> None:
-    job = SlowJob.start(cluster, "rolling", 90)
-    before = cluster.processes()
-    ran = change(cluster, taskManagerConfig={"taskmanager.network.retries": 3})
-    assert set(ran) == LOOKED | steps(TASKMANAGERS, "config", "service")
     after = cluster.processes()
-    assert restarted(before, after) == TASKMANAGERS
-    # The second was touched when the first was of use, and no JVM of Flink's is so within a second
-    assert abs(began(after, "tm-0 flink-taskmanager.service") - began(after, "tm-1 flink-taskmanager.service")) > 1
-    job.finish()
+    assert {Rest([url]).get("/overview")["flink-version"] for url in cluster.urls} == {flink.version}
+    wait_for("the job going on", 120, lambda: (job.restored_from() or 0) >= least and job.runs())
+    return {name.split()[0] for name in before if before[name] != after.get(name)}
 
 
-def test_a_jobmanager_setting_is_one_failover(cluster: Cluster) -> None:
-    job = SlowJob.start(cluster, "one-failover", 60)
-    before, leader = cluster.processes(), cluster.leader()
-    ran = change(cluster, jobManagerConfig={"web.timeout": "65 s"})
-    assert set(ran) == LOOKED | steps(JOBMANAGERS, "config", "service")
-    after = cluster.processes()
-    assert restarted(before, after) == JOBMANAGERS
-    (standby,) = {"jm-0", "jm-1"} - {leader}
-    assert cluster.leader() == standby, "the leader changed once"
-    assert began(after, f"{standby} flink-jobmanager.service") < began(after, f"{leader} flink-jobmanager.service")
-    job.finish()
-
-
-def test_a_zookeeper_setting_restarts_one_server_at_a_time(cluster: Cluster) -> None:
-    before, leader = cluster.processes(), cluster.leader()
-    ran = change(cluster, zookeeperConfig={"autopurge.purgeInterval": 12})
-    assert set(ran) == {*steps(ZOOKEEPERS, "config", "service"), "zk-0-ensemble"}
-    after = cluster.processes()
-    assert restarted(before, after) == ZOOKEEPERS
-    assert cluster.leader() == leader
-    times = [began(after, f"zk-{index} zookeeper.service") for index in range(3)]
-    assert times == sorted(times)
-    # Each waited until the one before was in sync, which takes a JVM and an election
-    assert min(later - earlier for earlier, later in pairwise(times)) > 0.5
-
-
-def test_a_worker_joins_and_leaves_and_the_others_do_not_restart(cluster: Cluster) -> None:
-    before = cluster.processes()
-    lab = cluster.lab
+def test_jobs_go_on_with_another_release_of_flink_and_back(cluster: Cluster) -> None:
+    earlier, present = archives.earlier_flink(), cluster.archives.flink
+    daemons = {*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")}
+    jobs = [RecordsJob.start(cluster, "made-by-the-present")]
     try:
-        lab.up(workers=3)
-        ran = change(cluster, workers=3)
-        others = {name for name in ran if not name.startswith("tm-2-")}
-        assert others == {*LOOKED, *(f"{host.name}-members" for host in lab.hosts if host.name != "tm-2")}
-        assert cluster.rest.get("/overview")["taskmanagers"] == 3
-        assert "tm-2" in lab.ssh("jm-0", "cat /etc/flink/workers").stdout
-        change(cluster, workers=2)
-        wait_for("two TaskManagers", 60, lambda: cluster.rest.get("/overview")["taskmanagers"] == 2)
-        assert "tm-2" not in lab.ssh("jm-0", "cat /etc/flink/workers").stdout
-        assert lab.ssh("tm-2", "id flink", check=False).returncode, "it has left"
+        assert change_release(cluster, earlier, jobs[0]) == daemons, "and no ZooKeeper server"
+        there = cluster.lab.ssh("tm-0", "ls -d /opt/flink-*").stdout.split()
+        assert {f"/opt/flink-{earlier.version}", f"/opt/flink-{present.version}"} <= set(there), "side by side"
+        jobs.append(RecordsJob.start(cluster, "made-by-the-earlier", inputs=replace(cluster.archives, flink=earlier)))
+        assert change_release(cluster, present, jobs[1]) == daemons
+        wait_for("the other job, too", 120, jobs[0].runs)
+        jobs[0].hurry()
+        for job in jobs:
+            flights.wait(cluster.urls, job.job_id, 300)
+            assert job.count().exact
     finally:
-        change(cluster, workers=2)
-        lab.up(workers=2)
-    assert cluster.processes() == before
-
-
-def test_a_rollout_ends_at_a_host_that_does_not_come_back_and_goes_on_when_it_is_mended(cluster: Cluster) -> None:
-    before = cluster.processes()
-    with pytest.raises(LabError) as error:
-        # A folder where none can be made: the TaskManager ends at its start
-        change(cluster, taskManagerConfig={"io.tmp.dirs": "/proc/nowhere"}, readyTimeoutSeconds=20)
-    assert "tm-0 does not come back" in str(error.value)
-    assert "left as they were: tm-1" in str(error.value)
-    now = cluster.processes()
-    assert before["tm-1 flink-taskmanager.service"] == now["tm-1 flink-taskmanager.service"]
-    # Not even a restart gives it the wrong configuration
-    cluster.lab.kill("tm-1", "flink-taskmanager")
-    wait_for("tm-1 back", 90, lambda: cluster.rest.get("/overview")["taskmanagers"] == 1)
-    change(cluster, taskManagerConfig={"taskmanager.network.retries": 4}, readyTimeoutSeconds=300)
+        for job in jobs:
+            if not job.ended():
+                job.cancel()
+        cluster.overrides = {}
+        cluster.stack.up()
     cluster.wait_until_whole()
-    for name in ("tm-0", "tm-1"):
-        assert "retries: 4" in cluster.lab.ssh(name, "cat /var/lib/flink/launch/current/conf/config.yaml").stdout
-
-
-def test_what_flink_itself_refuses_is_told_before_anything_restarts(cluster: Cluster) -> None:
-    before, kept = cluster.processes(), dict(cluster.overrides)
-    with pytest.raises(LabError, match="cannot work out the command line"):
-        change(cluster, taskManagerConfig={"taskmanager.memory.network.fraction": 5})
-    assert cluster.processes() == before
-    cluster.overrides = kept
-    change(cluster)
-    assert cluster.processes() == before
-
-
-def test_hosts_that_were_made_anew_come_back_and_nobody_else_restarts(cluster: Cluster) -> None:
-    before, leader = cluster.processes(), cluster.leader()
-    lab = cluster.lab
-    for name in ("tm-1", "zk-2"):
-        lab.machine(lab.host(name)).remove()
-    lab.up(workers=2)  # with other host keys
-    ran = change(cluster)
-    assert {name.split("-")[0] + "-" + name.split("-")[1] for name in ran} <= {"tm-1", "zk-2", "zk-0", "jm-0", "jm-1"}
-    assert not {name for name in ran if name.startswith("tm-0")}
-    assert restarted(before, cluster.processes()) == {"tm-1 flink-taskmanager.service", "zk-2 zookeeper.service"}
-    assert cluster.leader() == leader
-    assert lab.ssh("zk-2", "cat /var/lib/zookeeper/data/myid").stdout.strip() == "3"
-    ask = "exec 3<>/dev/tcp/localhost/2181; printf srvr >&3; cat <&3"
-    assert "Mode: " in lab.ssh("zk-2", ["bash", "-c", ask]).stdout
-
-
-def test_repair_mends_what_somebody_changed(cluster: Cluster) -> None:
-    before = cluster.processes()
-    lab = cluster.lab
-    lab.ssh("tm-0", "sudo -n sed -i s/retries/tries/ /etc/flink/config.yaml")
-    lab.ssh("jm-0", "sudo -n sh -c 'echo LimitNOFILE=9 >>/etc/systemd/system/flink-jobmanager.service'")
-    lab.ssh("tm-1", "sudo -n rm /usr/local/lib/flink/daemon")
-    try:
-        code, found = finish(300, "doctor", "--name", lab.name)
-        assert code == 1
-        for told in ("/etc/flink/config.yaml", "flink-jobmanager.service", "/usr/local/lib/flink/daemon"):
-            assert told in found
-        assert "repair" in found
-        ran = change(cluster, repair=True)
-        assert steps(JOBMANAGERS | TASKMANAGERS | ZOOKEEPERS, "service", "members") <= set(ran)
-        code, found = finish(300, "doctor", "--name", lab.name)
-        assert code == 0, found
-    finally:
-        change(cluster, repair=False)
-    # The files are what the daemons were started with again
-    assert cluster.processes() == before
-    assert change(cluster) == []
-
-
-def test_another_java_restarts_everything_in_order_and_leaves_flinks_files_alone(cluster: Cluster) -> None:
-    files = "find -L /opt/flink /etc/flink/masters -printf '%p %s %T@ %i\\n' | sort | sha256sum"
-    before, flink = cluster.processes(), cluster.lab.ssh("tm-0", files).stdout
-    later = archives.later_java()
-    job = SlowJob.start(cluster, "java", 150)
-    change(
-        cluster, rollout="parallel", **{key[6:]: value for key, value in release(cluster.lab, "java", later).items()}
-    )
-    after = cluster.processes()
-    assert restarted(before, after) == JOBMANAGERS | TASKMANAGERS | ZOOKEEPERS
-    # Side by side, as `rollout: parallel` says
-    assert abs(began(after, "tm-0 flink-taskmanager.service") - began(after, "tm-1 flink-taskmanager.service")) < 5
-    assert cluster.lab.ssh("tm-0", files).stdout == flink
-    for unit in after:
-        host, name = unit.split()
-        exe = f"sudo -n readlink /proc/$(systemctl show -p MainPID --value {name})/exe"
-        assert f"/opt/java-{later.version}/" in cluster.lab.ssh(host, exe).stdout, unit
-    job.finish()
