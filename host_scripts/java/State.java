@@ -9,7 +9,11 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.regex.Pattern;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.GlobalConfiguration;
@@ -40,6 +44,7 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.data.Stat;
 public class State {
   private static final String CONFIGURATION = "/etc/flink";
   private static final int SESSION_MILLIS = 15_000;
+  private static final int ANSWER_SECONDS = 90;
 
   /** Folders beside those of the clusters, each with a folder for each cluster in it (FLIP-194, FLIP-549). */
   private static final List<String> RESULT_STORES = List.of("job-result-store", "application-result-store");
@@ -81,6 +86,7 @@ public class State {
   }
 
   private void run(String[] args) throws IOException, KeeperException, InterruptedException {
+    answers(new Path(args[1]));
     switch (args[0]) {
       case "purge":
         for (String uri : Arrays.asList(args).subList(1, args.length)) {
@@ -101,6 +107,18 @@ public class State {
         break;
       default:
         throw new IllegalArgumentException("wanted purge, list or delete, found " + args[0]);
+    }
+  }
+
+  /** File systems go on trying for many minutes; what then waits is a person. */
+  private static void answers(Path folder) throws IOException, InterruptedException {
+    Future<Boolean> asked = Executors.newSingleThreadExecutor().submit(() -> exists(folder));
+    try {
+      asked.get(ANSWER_SECONDS, TimeUnit.SECONDS);
+    } catch (TimeoutException e) {
+      throw new IOException("no answer from the storage at " + folder + " within " + ANSWER_SECONDS + " s");
+    } catch (ExecutionException e) {
+      throw new IOException("no access to " + folder, e.getCause());
     }
   }
 
