@@ -16,10 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file, Python looks for `components` in docs/
 
 import settings  # noqa: E402
+from bench import downtime  # noqa: E402
 from components import ports  # noqa: E402
 from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
-from drill import faults  # noqa: E402
+from drill import faults, report  # noqa: E402
 
 GROUPS = {
     "": "For any provider:",
@@ -27,6 +28,8 @@ GROUPS = {
     "aws": "With `provider: aws` only:",
 }
 """What stands above the keys of each provider; an empty name is for those that mean something to all of them."""
+
+RESULTS = ROOT / "bench" / "results"
 
 YOURS = ("owner", "operatorCidrs")
 """What everybody fills in, so that no two stacks are alike in it."""
@@ -110,12 +113,24 @@ def fault_table() -> str:
     return _table(["fault", "what is done", "down for at most"], rows)
 
 
+def drilled() -> str:
+    """What the last drill that was kept has found."""
+    return "\n".join(report.table(report.read(RESULTS / "drill.json"))) + "\n"
+
+
+def downtimes() -> str:
+    """The same beside what was measured before."""
+    return "\n".join(downtime.lines(RESULTS / "drill.json", RESULTS / "drill-before.json")) + "\n"
+
+
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "configuration keys": (ROOT / "README.md", keys),
     "stacks": (ROOT / "docs" / "aws.md", stacks),
     "timings": (ROOT / "docs" / "operations.md", timings),
     "ports": (ROOT / "docs" / "ports.md", port_table),
     "faults": (ROOT / "docs" / "drill.md", fault_table),
+    "drilled": (ROOT / "docs" / "drill.md", drilled),
+    "downtime": (ROOT / "docs" / "bench.md", downtimes),
 }
 """Where each table stands and what makes it."""
 

@@ -35,7 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--faults", metavar="A,B", help="only these (--list shows all); `changes`: the last group")
     parser.add_argument("--quick", action="store_true", help="only the four quickest")
     parser.add_argument("--list", action="store_true", help="list the faults, and do nothing")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found to FILE, too")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write what was found to FILE, beside what it has of other faults"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the lab there, for the next drill or to look around")
     parser.add_argument("--name", default=NAME, metavar="LAB", help="the lab (default: %(default)s)")
     return parser
@@ -69,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             row = runner.run(cluster, fault)
             console.say("drill", f"{row.title}: {report.summary(row)}")
             rows.append(row)
+            if args.json:
+                report.write(args.json, rows, flink, failover_seconds())
     except LabError as error:
         console.fail("drill", str(error))
     except KeyboardInterrupt:
@@ -78,8 +82,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             with console.step("drill", f"removing lab {lab.name!r}"):
                 lab.down()
     console.say("drill", "\n".join(["", *report.table(rows)]))
-    if args.json:
-        report.write(args.json, rows, flink, failover_seconds())
     return 0 if len(rows) == len(chosen) and not any(row.problem for row in rows) else 1
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from drill import faults
 from drill.runner import Row
 
 _COLUMNS = ("fault", "runs again", "after its end", "times", "stood still", "lost", "doubled", "load")
@@ -37,11 +38,20 @@ def table(rows: Sequence[Row]) -> list[str]:
     shown = [" | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in cells]
     lines = [f"| {line} |" for line in shown]
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
-    lines += [f"{row.title}: {note}" for row in rows for note in row.notes]
-    return [*lines, *(f"FAILED: {row.title}: {row.problem}" for row in rows if row.problem)]
+    said = [f"- {row.title}: {note}" for row in rows for note in row.notes]
+    said += [f"- FAILED: {row.title}: {row.problem}" for row in rows if row.problem]
+    return [*lines, "", *said] if said else lines
 
 
 def write(path: Path, rows: Sequence[Row], flink: str, failover_seconds: int) -> None:
-    """Write the rows as JSON."""
+    """Write the rows as JSON; those that the file has of other faults stay, so that it can be filled bit by bit."""
     head = {"date": time.strftime("%Y-%m-%d"), "flink": flink, "failoverSeconds": failover_seconds}
-    path.write_text(json.dumps({**head, "rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+    found = {row.fault: row for row in [*(read(path) if path.exists() else []), *rows]}
+    order = [fault.name for fault in (*faults.ALL, *faults.CHANGES)]
+    kept = sorted(found.values(), key=lambda row: order.index(row.fault))
+    path.write_text(json.dumps({**head, "rows": [asdict(row) for row in kept]}, indent=2) + "\n")
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of such a file."""
+    return [Row(**{**row, "notes": tuple(row["notes"])}) for row in json.loads(path.read_text())["rows"]]
