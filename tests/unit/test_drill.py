@@ -102,6 +102,14 @@ def test_the_table_says_what_became_of_the_job():
     assert len({len(line) for line in text.splitlines() if line.startswith("|")}) == 1
 
 
+def test_a_file_of_results_is_filled_bit_by_bit(tmp_path: Path):
+    path = tmp_path / "found.json"
+    report.write(path, [UNHURT, KILLED], "2.3.0", 15)
+    again = Row("kill-jobmanager", "kill -9", 9.0, None, 1, 9.5, 0, 0, 0, 3.0)
+    report.write(path, [again, AWAY], "2.3.0", 15)
+    assert report.read(path) == [again, UNHURT, AWAY]
+
+
 def test_bench_compares_two_drills(tmp_path: Path):
     before, after = tmp_path / "before.json", tmp_path / "after.json"
     report.write(before, [KILLED, UNHURT], "2.3.0", 15)
