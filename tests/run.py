@@ -24,7 +24,15 @@ LINT: dict[str, list[str | Path]] = {
     "lint": [BIN / "ruff", "check", "."],
     "format": [BIN / "ruff", "format", "--check", "."],
     "types": [BIN / "mypy"],
-    "shell": [BIN / "shellcheck", "-x", "-P", "SCRIPTDIR", *sorted(ROOT.glob("host_scripts/*.sh")), "components/leave.sh", ".ci/run"],
+    "shell": [
+        BIN / "shellcheck",
+        "-x",
+        "-P",
+        "SCRIPTDIR",
+        *sorted(ROOT.glob("host_scripts/*.sh")),
+        "components/leave.sh",
+        ".ci/run",
+    ],
 }
 PREPARE = {"set-up": [sys.executable, "-m", "lab.prepare"]}
 FOLDERS = {"check": ["unit"], "test": ["unit", "engine", "aws", "lab"]}
