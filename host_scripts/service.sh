@@ -1,9 +1,10 @@
 # shellcheck shell=bash disable=SC2154
 # Keeps a daemon running under systemd. One that runs something else than what is wanted (its unit, configuration,
-# versions) restarts: here and now, or in the rollout of the whole cluster if it is of use until then.
-# Values: unit, inputs (paths), launch (true: what it runs is a launch, see launch.sh), seconds, and conditions for bash:
-# check holds when the daemon is of use, stoppable must hold before one that runs is stopped, joins holds when this one
-# comes to a cluster that runs. Files: the unit. Prints `pending` if the restart is left to the rollout.
+# versions) restarts: here and now, or, unless it does nothing for the cluster, in a later step, when its turn comes.
+# Values: unit, inputs (paths), launch (true: what it runs is a launch, see launch.sh), restart (now or later), seconds, and
+# conditions for bash: check holds when the daemon is of use, serves when it does something for the cluster, stoppable
+# must hold before one that runs is stopped, joins holds when this one comes to a cluster that runs.
+# Files: the unit. Prints `pending` if the restart is left to the later step.
 
 apply() {
   local known=true
@@ -19,8 +20,8 @@ apply() {
       return 0
     fi
     # A leader's death may leave it without use for a moment
-    if [ "$launch" = true ] && wait_until 10 of_use; then
-      say "$unit: to be restarted by the rollout"
+    if [ "$restart" = later ] && wait_until 10 timeout 10 bash -c "$serves"; then
+      say "$unit: to be restarted when its turn comes"
       echo pending
       return 0
     fi
@@ -72,6 +73,8 @@ fail() {
 }
 
 check() {
+  # The other step of this daemon looks
+  [ "$restart" = later ] || return 0
   files_differ
   systemctl is-enabled -q "$unit" 2>/dev/null || differs "$unit" "is not enabled: it would not start at the next boot"
   if ! systemctl is-active -q "$unit"; then

@@ -1,5 +1,5 @@
-"""A daemon under systemd on one host, restarted only when what it runs changed: ZooKeeper's here and now, Flink's
-in the rollout of the whole cluster.
+"""A daemon under systemd on one host: started by its own step, and restarted only when what it runs changed, in an
+order that the whole cluster has: ZooKeeper's by a step for each, Flink's by the rollout.
 """
 
 import hashlib
@@ -42,14 +42,16 @@ def run(
     joins: str,
     seconds: int,
     opts: pulumi.ResourceOptions,
+    serves: str = "",
     stoppable: str = "true",
+    what: str = "service",
 ) -> remote.Command:
     """Start the daemon with its `unit` (the text), or see to it that it runs what is `wanted` (from `wants`).
 
-    `check` is a bash condition that holds when the daemon is of use. After a restart it must hold within `seconds`, and
-    also after a first start if `joins`, another one, holds before it: then it comes to a cluster that runs. A daemon
-    that runs is stopped only if `stoppable`, a third, holds. The step's stdout is `pending` where a daemon of Flink's
-    waits for the rollout.
+    The step `service` leaves a daemon alone that runs and `serves` (a bash condition), and its stdout is `pending` if
+    that runs something else; the step `restart` restarts it then. `check` is a condition that holds when the daemon is
+    of use. After a restart it must hold within `seconds`, and also after a first start if `joins`, another one, holds
+    before it: then it comes to a cluster that runs. A daemon that runs is stopped only if `stoppable` holds.
     """
     stdin = pulumi.Output.all(wanted, unit).apply(
         lambda known: script_text(
@@ -60,7 +62,9 @@ def run(
                 "wants": known[0],
                 "inputs": daemon.inputs,
                 "launch": "true" if daemon.script else "false",
+                "restart": "later" if what == "service" else "now",
                 "check": check,
+                "serves": serves or check,
                 "stoppable": stoppable,
                 "joins": joins,
                 "seconds": seconds,
@@ -68,4 +72,4 @@ def run(
             [File(path=unit_path(daemon.unit), text=known[1])],
         )
     )
-    return step(host, "service", stdin, seconds=seconds + 120, opts=opts)
+    return step(host, what, stdin, seconds=seconds + 120, opts=opts)

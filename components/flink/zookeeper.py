@@ -36,6 +36,7 @@ class Conditions:
     """
 
     of_use: str
+    serves: str
     stoppable: str
     joins: str
 
@@ -46,6 +47,7 @@ def conditions(server: str, servers: Sequence[str]) -> Conditions:
     others = " || ".join(f"serves {other}" for other in servers if other != server)
     return Conditions(
         of_use=f"{ask}serves localhost && in_sync",
+        serves=f"{ask}serves localhost",
         stoppable=f"{ask}! serves localhost || in_sync",
         joins=f"{ask}{others}",
     )
@@ -70,16 +72,22 @@ class ZooKeeper(pulumi.ComponentResource):
     def __init__(self, name: str, args: ZooKeeperArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("flink", "ZooKeeper"), name, None, opts)
         servers = args.members.of(Role.ZOOKEEPER)
-        services: list[remote.Command] = []
+        self._args = args
+        running = {host.name: self._service(host, self._installed(host)) for host in servers}
         for host in servers:
-            # One server at a time, so that a changed setting never takes the quorum away
-            services.append(self._server(host, args, services[-1:]))
             if host.service:
-                host.service.keep(services[-1])
-        self.ready = self._complete(servers, args, services)
+                host.service.keep(running[host.name])
+        restarted: list[remote.Command] = []
+        for host in servers:
+            # One server at a time, so that a changed setting never takes the quorum away, and only when all have been
+            # started: one that is missing keeps the others from being stopped
+            restarted.append(self._restart(host, [*running.values(), *restarted[-1:]]))
+        self.ready = self._complete(servers, args, [*running.values(), *restarted])
         self.register_outputs({"servers": [host.name for host in servers]})
 
-    def _server(self, host: Host, args: ZooKeeperArgs, before: list[remote.Command]) -> remote.Command:
+    def _installed(self, host: Host) -> list[pulumi.Resource]:
+        """What has to be on a host before its server can run."""
+        args = self._args
         settings, node = args.settings, args.nodes[host.name]
         after_probes = pulumi.ResourceOptions(parent=self, depends_on=args.probes[host.name])
         release = install(host, settings.zookeeper, "lib", after_probes)
@@ -94,20 +102,32 @@ class ZooKeeper(pulumi.ComponentResource):
             script_text(host, "files.sh", {"what": "configuration"}, files),
             opts=pulumi.ResourceOptions(parent=self, depends_on=node.prepared),
         )
-        wants = daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=files[0].text)
-        hold = conditions(host.reached_as, args.members.reached_as(Role.ZOOKEEPER))
+        return [node.java, args.joined[host.name], release, written]
+
+    def _service(self, host: Host, after: Sequence[pulumi.Resource]) -> remote.Command:
+        """Starts the server if it does not serve."""
+        return self._run(host, "service", after)
+
+    def _restart(self, host: Host, after: Sequence[pulumi.Resource]) -> remote.Command:
+        """Restarts it if it runs something else than what is wanted."""
+        return self._run(host, "restart", after)
+
+    def _run(self, host: Host, what: str, after: Sequence[pulumi.Resource]) -> remote.Command:
+        settings = self._args.settings
+        hold = conditions(host.reached_as, self._args.members.reached_as(Role.ZOOKEEPER))
+        zoo_cfg = config.zoo_cfg(settings, self._args.members)
         return daemon.run(
             host,
             config.ZOOKEEPER,
             config.zookeeper_unit(settings, data_disk=host.data_device is not None),
-            wants,
+            daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=zoo_cfg),
             check=hold.of_use,
+            serves=hold.serves,
             stoppable=hold.stoppable,
             joins=hold.joins,
             seconds=settings.ready_timeout_seconds,
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[node.java, args.joined[host.name], release, written, *before]
-            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+            what=what,
         )
 
     def _complete(self, servers: list[Host], args: ZooKeeperArgs, services: list[remote.Command]) -> remote.Command:

@@ -103,7 +103,7 @@ def test_a_jobmanager_setting_is_one_failover(cluster: Cluster, job: RecordsJob)
 def test_a_zookeeper_setting_restarts_one_server_at_a_time(cluster: Cluster) -> None:
     before, leader = cluster.processes(), cluster.leader()
     ran = change(cluster, zookeeperConfig={"autopurge.purgeInterval": 12})
-    assert set(ran) == {*steps(ZOOKEEPERS, "config", "service"), "zk-0-ensemble"}
+    assert set(ran) == {*steps(ZOOKEEPERS, "config", "service", "restart"), "zk-0-ensemble"}
     after = cluster.processes()
     assert restarted(before, after) == ZOOKEEPERS
     assert cluster.leader() == leader
