@@ -132,8 +132,10 @@ forget_old_launches() {
 }
 
 check() {
-  files_differ
-  local launch
+  local launch found
+  found=$(files_differ)
+  # Another configuration would be another launch, which nobody wants
+  [ -z "$found" ] || { echo "$found" && return 0; }
   launch=$launches/$(digest)
   [ -e "$launch/start" ] || differs "$launch" "the launch is missing"
   [ "$(readlink "$launches/wanted" || true)" = "$launch" ] || differs "$launches/wanted" "points at $(readlink "$launches/wanted"), wanted $launch"

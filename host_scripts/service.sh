@@ -26,6 +26,13 @@ apply() {
       return 0
     fi
   fi
+  # Only the rollout can hand the jobs over to another release of Flink, so it is no use to start it here
+  if [ "$known" = true ] && other_release; then
+    systemctl start "$unit" || true
+    say "$unit: another release of Flink: for the rollout"
+    echo pending
+    return 0
+  fi
   stop_is_safe
   if of_use || { [ "$known" = false ] && timeout 20 bash -c "$joins"; }; then touch "$unproven"; fi
   [ "$launch" = false ] || ln -sfnT "$(readlink /var/lib/flink/launch/wanted)" /var/lib/flink/launch/current
@@ -42,6 +49,11 @@ apply() {
     # The first start of all daemons happens side by side, and the cluster's own check waits for all of them at once
     say "$unit: started"
   fi
+}
+
+other_release() {
+  local launches=/var/lib/flink/launch
+  [ "$launch" = true ] && [ -e "$launches/current/release" ] && ! cmp -s "$launches/current/release" "$launches/wanted/release"
 }
 
 # To stop one of an ensemble that another one is missing of already could be the end of its quorum.
