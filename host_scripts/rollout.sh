@@ -1,8 +1,9 @@
 # shellcheck shell=bash disable=SC2154
 # Restarts the daemons that run something else than what is wanted, from the first JobManager, over the SSH that the
 # JobManagers have for start-cluster.sh: first the standby JobManagers, then the leader, so that there is one failover at
-# most, then the TaskManagers; another release of Flink all at once (change_release). The next is touched only when the one before is of use again, and so are the jobs that
-# ran. It ends at the first that is not, and leaves the rest as they were.
+# most, then the TaskManagers; another release of Flink all at once (change_release). The next is touched only when the
+# one before is of use again, and so are the jobs that ran. It ends at the first that is not, and leaves the rest as they
+# were.
 # Values: pending (hosts whose daemons may have to be restarted), jobmanagers, taskmanagers (all of the cluster's),
 # strategy (rolling or parallel), max_unavailable, ha (true or false), seconds, user, rest_port, generation.
 # Files: java/Jobs.java, at $tool.
@@ -77,7 +78,8 @@ hand_over() {
 
 roll() {
   local at_once=$max_unavailable
-  [ "$strategy" != parallel ] || at_once=$#
+  # The second: a change of release that ended in the middle
+  if [ "$strategy" = parallel ] || { [ $# -gt 0 ] && other_release "$1"; }; then at_once=$#; fi
   while [ $# -gt 0 ]; do
     restart "${@:1:at_once}"
     shift $((at_once < $# ? at_once : $#))
