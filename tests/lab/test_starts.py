@@ -1,0 +1,90 @@
+"""How daemons are kept running: limits that systemd enforces, starts by a launch, and an archive of classes that is
+never a reason not to start.
+"""
+
+import pytest
+
+from lab.cluster import Cluster, wait_for
+
+UNITS = {"jm-0": "flink-jobmanager", "tm-0": "flink-taskmanager", "zk-0": "zookeeper"}
+
+
+def shown(cluster: Cluster, host: str, unit: str) -> dict[str, str]:
+    """Properties of a unit."""
+    lines = cluster.lab.ssh(host, f"systemctl show {unit}").stdout.splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+@pytest.mark.parametrize(("host", "unit"), UNITS.items())
+def test_systemd_never_gives_up_and_bounds_what_a_daemon_may_take(cluster: Cluster, host: str, unit: str) -> None:
+    found = shown(cluster, host, unit)
+    assert (found["Restart"], found["StartLimitIntervalUSec"]) == ("always", "0")
+    assert found["NoNewPrivileges"] == found["ProtectHome"] == found["PrivateTmp"] == "yes"
+    assert found["ProtectSystem"] == "full"
+    assert found["User"] == ("zookeeper" if unit == "zookeeper" else "flink")
+    assert found["CapabilityBoundingSet"] == ""
+    assert 256 << 20 < int(found["MemoryMax"]) < 4 << 30
+    assert int(found["LimitNOFILE"]) >= 65536
+    assert found["LimitCORE"] == "0"
+
+
+@pytest.mark.parametrize(("host", "unit"), UNITS.items())
+def test_no_output_grows_in_a_file_without_a_bound(cluster: Cluster, host: str, unit: str) -> None:
+    found = shown(cluster, host, unit)
+    assert (found["StandardOutput"], found["StandardError"]) == ("journal", "inherit")
+    files = cluster.lab.ssh(host, "sudo -n find /var/log/flink /var/lib/zookeeper -type f 2>/dev/null; true").stdout
+    assert not [file for file in files.split() if file.endswith((".out", ".err"))]
+    if unit != "zookeeper":
+        settings = cluster.lab.ssh(host, "cat /var/lib/flink/launch/current/conf/log4j-console.properties").stdout
+        assert "appender.rolling.policies.size.size = 100MB" in settings
+        assert "appender.rolling.strategy.max = 10" in settings
+
+
+def mapped(cluster: Cluster) -> bool:
+    """Whether the TaskManager of tm-0 uses an archive of classes."""
+    find = "sudo -n sh -c 'grep -c jsa /proc/$(systemctl show -p MainPID --value flink-taskmanager)/maps'"
+    # The JDK has one of its own classes
+    text = find.replace("-c jsa", "-c /var/lib/flink/cds/")
+    return cluster.lab.ssh("tm-0", text, check=False).stdout.strip() not in ("", "0")
+
+
+def restart(cluster: Cluster) -> None:
+    """Restart the TaskManager of tm-0, and wait until it is registered again."""
+    cluster.lab.ssh("tm-0", "sudo -n systemctl restart flink-taskmanager")
+    wait_for("its going", 60, lambda: cluster.lab.ssh("tm-0", "sudo -n systemctl is-active flink-taskmanager").stdout)
+    cluster.lab.ssh("tm-0", "sudo -n runuser -u flink -- /usr/local/lib/flink/daemon proves 90", timeout=120)
+
+
+def test_a_start_uses_the_archive_of_classes_and_needs_none(cluster: Cluster) -> None:
+    archive = "/var/lib/flink/cds/*.jsa"
+    try:
+        # It is made in the background, at the lowest priority
+        wait_for("an archive", 300, lambda: not cluster.lab.ssh("tm-0", f"ls {archive}", check=False).returncode)
+        restart(cluster)
+        assert mapped(cluster)
+        for harm in (
+            f"truncate -s 100000 {archive}",
+            f"sh -c 'for file in {archive}; do head -c 2000000 /dev/urandom >$file; done'",
+            f"rm -f {archive}",
+        ):
+            cluster.lab.ssh("tm-0", f"sudo -n chmod u+w {archive}; sudo -n {harm}")
+            restart(cluster)
+            assert not mapped(cluster), harm
+        wait_for("another archive", 300, lambda: not cluster.lab.ssh("tm-0", f"ls {archive}", check=False).returncode)
+    finally:
+        cluster.lab.ssh("tm-0", "sudo -n rm -f /var/lib/flink/cds/*")
+        restart(cluster)
+    cluster.wait_until_whole()
+
+
+def test_the_launch_is_what_flinks_own_script_would_run(cluster: Cluster) -> None:
+    """Everything but the copy of the configuration that it runs with."""
+    launch = cluster.lab.ssh("tm-0", "readlink /var/lib/flink/launch/current").stdout.strip()
+    running = cluster.lab.ssh(
+        "tm-0", "sudo -n cat /proc/$(systemctl show -p MainPID --value flink-taskmanager)/cmdline"
+    ).stdout.split("\0")
+    assert running[0].startswith("/opt/java-")
+    assert "org.apache.flink.runtime.taskexecutor.TaskManagerRunner" in running
+    assert [word for word in running if word.startswith("-Xmx")]
+    assert running[running.index("--configDir") + 1] == f"{launch}/conf"
+    assert "taskmanager.resource-id=tm-0" in running
