@@ -18,7 +18,7 @@ from lab.rest import Rest, RestError
 from lab.stack import Steps
 from tests.aws import actions, stack
 from tests.aws.inventory import everything
-from tests.aws.rehearsal import OTHER_TYPE, Rehearsal
+from tests.aws.rehearsal import OTHER_TYPE, STACK, Rehearsal
 
 WORKERS = 2
 
@@ -36,6 +36,10 @@ def says(text: str) -> None:
     print(f"rehearsal:    {text}", flush=True)
 
 
+LOOKED = {"jm-0-rollout", "jm-0-cluster"}
+"""Steps that look at all daemons whenever one of them may be another one."""
+
+
 def others(steps: Steps, host: str) -> set[str]:
     """Names of what an operation changed, but for what is there for one host, and its steps."""
     names = {name for _, name in steps.changes()}
@@ -44,7 +48,7 @@ def others(steps: Steps, host: str) -> set[str]:
 
 def after_growth(rehearsal: Rehearsal) -> set[str]:
     """Steps on other hosts that have to know how many workers there are."""
-    return {*(f"{name}-members" for name in rehearsal.hosts("jm")), "jm-0-cluster"}
+    return {*(f"{name}-members" for name in rehearsal.hosts("jm")), *LOOKED, f"{STACK}-declared"}
 
 
 def without(processes: dict[str, str], host: str) -> dict[str, str]:
@@ -134,7 +138,7 @@ def test_a_machine_that_was_lost_comes_back_under_its_name(cluster: Rehearsal) -
     cluster.terminate(_full_name(machines, lost))
     wait_for("one TaskManager less", 120, lambda: cluster.overview()["taskmanagers"] == WORKERS)
     steps = cluster.up("one machine lost", refresh=True)
-    assert others(steps, lost) <= {"jm-0-cluster"}
+    assert others(steps, lost) <= LOOKED
     cluster.wait_until_whole(WORKERS + 1)
     assert without(cluster.processes(), lost) == without(running, lost)
     now = cluster.instances()
