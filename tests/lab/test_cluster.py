@@ -43,12 +43,12 @@ def test_every_daemon_runs_the_version_that_is_wanted(cluster: Cluster) -> None:
 def test_every_flink_daemon_runs_the_configuration_that_is_on_its_disk(cluster: Cluster) -> None:
     for name in cluster.hosts("taskmanager"):
         found = cluster.rest.get(f"/taskmanagers/{name}")
-        wanted = yaml.safe_load(cluster.lab.ssh(name, "cat /etc/flink/config.yaml").stdout)
+        wanted = yaml.safe_load(cluster.lab.ssh(name, "cat /var/lib/flink/launch/current/conf/config.yaml").stdout)
         assert found["dataPort"] == wanted["taskmanager.data.port"] == 6121
         assert found["slotsNumber"] == wanted["taskmanager.numberOfTaskSlots"] == 2
     for name, url in zip(cluster.hosts("jobmanager"), cluster.urls, strict=True):
         running = {entry["key"]: entry["value"] for entry in Rest([url]).get("/jobmanager/config")}
-        wanted = yaml.safe_load(cluster.lab.ssh(name, "cat /etc/flink/config.yaml").stdout)
+        wanted = yaml.safe_load(cluster.lab.ssh(name, "cat /var/lib/flink/launch/current/conf/config.yaml").stdout)
         differ = {
             key
             for key, value in wanted.items()
