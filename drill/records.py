@@ -29,7 +29,7 @@ PER_SECOND = 200.0
 SECONDS = 900.0
 """How long it lasts at most, unless it is told to hurry: longer than any fault with all that comes of it."""
 
-_HURRY = "/run/flink-drill-hurry"
+_HURRY = "/run/drill-hurry"
 """The file on TaskManagers' hosts that says so: a place that every user reads, and that a reboot empties."""
 
 STILL_SECONDS = 2.0
