@@ -7,7 +7,6 @@ it and as Pulumi does; or, `shared`, one a host for all of its steps (ControlMas
 made.
 """
 
-import json
 import subprocess
 import tempfile
 from collections import defaultdict
@@ -19,6 +18,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.lab import Lab
+from ops import state
 
 # What a host does on its own, then what needs the others: ZooKeeper before Flink, Flink before the cluster's check
 PHASES: tuple[tuple[str, ...], ...] = (
@@ -45,16 +45,13 @@ class Step:
 def steps(deployment: dict[str, Any]) -> list[Step]:
     """The steps in a stack's exported state."""
     found = []
-    for resource in deployment["resources"]:
-        if resource["type"] != "command:remote:Command":
-            continue
-        host, _, what = resource["urn"].rpartition("::")[2].rpartition("-")
+    for name, inputs in state.commands(deployment):
+        (host, _, what), text = name.rpartition("-"), inputs["stdin"]
         if what == "service":
-            what = "zookeeper service" if "unit=zookeeper\n" in _plain(resource["inputs"]["stdin"]) else "flink service"
-        text = _plain(resource["inputs"]["stdin"])
+            what = "zookeeper service" if "unit=zookeeper\n" in text else "flink service"
         if (what in _BY_SCRIPTS and "step=launch.sh" in text) or what == "flink service":
             text = _instead(text, _BY_SCRIPTS[what])
-        found.append(Step(host, what, resource["inputs"]["create"], text))
+        found.append(Step(host, what, inputs["create"], text))
     return found
 
 
@@ -80,11 +77,6 @@ def _instead(text: str, function: str) -> str:
     """The step's text with another `apply`: the last definition is the one that bash calls."""
     body, last = text.rstrip("\n").rsplit("\n", 1)
     return f"{body}\n{function}\n{last}\n"
-
-
-def _plain(value: Any) -> str:
-    """A value as text; secrets come as an object that has it as JSON."""
-    return str(json.loads(value["plaintext"])) if isinstance(value, dict) else str(value)
 
 
 def run(lab: Lab, todo: Sequence[Step], *, shared: bool) -> None:

@@ -31,14 +31,16 @@ Host *
 
 @dataclass(frozen=True, kw_only=True)
 class Login:
-    """Where and how to log in, all of it known."""
+    """Where and how to log in by SSH, all of it known."""
 
     address: str
     user: str
     port: int
     private_key: str
+    """Text of the private key, not its path."""
     host_key: str
     jump: "Login | None" = None
+    """SSH host on the way to it."""
 
 
 def files(logins: Mapping[str, Login]) -> dict[str, str]:

@@ -1,21 +1,18 @@
 """Changes by `up` while the job runs: wanted ones, and one that is killed in the middle."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 from drill.scene import Scene
-from lab import archives, stack
+from lab import archives, group, stack
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
-from lab.paths import REPO
 from lab.rest import Rest
 
 _UP_SECONDS = 600.0
@@ -158,18 +155,6 @@ def _starts(cluster: Cluster) -> dict[str, str]:
         return dict(zip(names, pool.map(lambda name: cluster.lab.ssh(name, ask).stdout, names), strict=True))
 
 
-@contextmanager
-def _process(cluster: Cluster, overrides: dict[str, Any]) -> Iterator["subprocess.Popen[bytes]"]:
+def _process(cluster: Cluster, overrides: dict[str, Any]) -> AbstractContextManager["subprocess.Popen[Any]"]:
     """`up` in a process group of its own, which gets a SIGKILL at the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "drill.up", cluster.lab.name, json.dumps(overrides)],
-        cwd=REPO,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    return group.started([sys.executable, "-m", "drill.up", cluster.lab.name, json.dumps(overrides)])

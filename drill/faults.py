@@ -38,6 +38,26 @@ FAILOVER = 45.0
 CHANGE = 3 * FAILOVER
 """Of an `up` that restarts JobManagers and two TaskManagers, one after the other: three interruptions."""
 
+
+def _change(
+    name: str,
+    title: str,
+    make: Callable[[Scene], None],
+    *,
+    prepare: Callable[[Scene], None] | None = None,
+    interrupts: bool = True,
+) -> Fault:
+    return Fault(
+        name=name,
+        title=title,
+        make=make,
+        prepare=prepare,
+        bound=CHANGE,
+        interrupts=interrupts,
+        is_change=True,
+    )
+
+
 ALL: Sequence[Fault] = (
     Fault(
         name="kill-jobmanager",
@@ -128,48 +148,10 @@ ALL: Sequence[Fault] = (
         make=hosts.reboot_everything,
         bound=180,
     ),
-    Fault(
-        name="config-rollout",
-        title="up with a changed configuration",
-        make=changes.config,
-        bound=CHANGE,
-        is_change=True,
-    ),
-    Fault(
-        name="upgrade",
-        title="up to the next minor release of Flink",
-        prepare=changes.earlier_version,
-        make=changes.upgrade,
-        bound=CHANGE,
-        is_change=True,
-    ),
-    Fault(
-        name="killed-up",
-        title="up killed in the middle of a rollout, and run again",
-        make=changes.killed_up,
-        bound=CHANGE,
-        is_change=True,
-    ),
+    _change("config-rollout", "up with a changed configuration", changes.config),
+    _change("upgrade", "up to the next minor release of Flink", changes.upgrade, prepare=changes.earlier_version),
+    _change("killed-up", "up killed in the middle of a rollout, and run again", changes.killed_up),
 )
-
-
-def _change(
-    name: str,
-    title: str,
-    make: Callable[[Scene], None],
-    *,
-    prepare: Callable[[Scene], None] | None = None,
-    interrupts: bool = True,
-) -> Fault:
-    return Fault(
-        name=name,
-        title=title,
-        make=make,
-        prepare=prepare,
-        bound=CHANGE,
-        interrupts=interrupts,
-        is_change=True,
-    )
 
 
 CHANGES: Sequence[Fault] = (

@@ -7,8 +7,7 @@ remove() {
   others_ended
   stop_daemons
   no_firewall
-  rm -rf "/etc/systemd/system/$unit.service" /etc/systemd/system/flink-classes.service "/etc/systemd/system/$unit.service.d" "/run/$unit"
-  rm -f /etc/systemd/journald.conf.d/*-flink.conf
+  rm -rf "/etc/systemd/system/$unit.service" /etc/systemd/system/flink-classes.service "/run/$unit"
   systemctl daemon-reload
   systemctl reset-failed "$unit" flink-firewall 2>/dev/null || true
   replace_block /etc/hosts ""

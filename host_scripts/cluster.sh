@@ -52,9 +52,7 @@ explain() {
     shown=$((shown + 1))
     [ "$shown" -le 5 ] || break
     echo "--- $name: end of its log" >&2
-    # shellcheck disable=SC2016  # the other host expands
-    timeout 15 runuser -u "$user" -- ssh -o BatchMode=yes -o ConnectTimeout=5 "$name" \
-      'tail -qn 25 $(ls -t /var/log/flink/*.log | head -n 1)' >&2 || echo "($name does not answer)" >&2
+    timeout 15 runuser -u "$user" -- ssh -n -o BatchMode=yes -o ConnectTimeout=5 "$name" /usr/local/lib/flink/daemon tell >&2 || echo "($name does not answer)" >&2
   done
 }
 

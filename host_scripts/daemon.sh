@@ -20,8 +20,7 @@ lives() { [ -n "$(pid)" ] && kill -0 "$(pid)" 2>/dev/null; }
 release() { cat "$launches/$1/release" 2>/dev/null || echo none; }
 ended() { ! kill -0 "$1" 2>/dev/null; }
 
-# What should run is what runs with another launch
-wanted() { /usr/local/lib/flink/fingerprint "${inputs[@]/%\/launch\/current//launch/wanted}"; }
+wanted() { /usr/local/lib/flink/fingerprint --wanted "${inputs[@]}"; }
 
 is_of_use() { [ "$(wanted)" = "$(runs)" ] && lives && timeout 10 bash -c "$check"; }
 

@@ -133,5 +133,5 @@ wait_until() {
   done
 }
 
-# fingerprint PATH...: one hash of what files hold and where links point, to tell whether a daemon runs what is wanted.
+# fingerprint [--wanted] PATH...: one hash of what files hold and where links point, to tell whether a daemon runs what is wanted.
 fingerprint() { /usr/local/lib/flink/fingerprint "$@"; }

@@ -65,7 +65,7 @@ stop_is_safe() {
 
 # What it was started with is written down by the unit; what it should run is the same with another launch.
 runs_what_is_wanted() {
-  [ "$(fingerprint "${inputs[@]/%\/launch\/current//launch/wanted}")" = "$(cat "/run/$unit/fingerprint" 2>/dev/null || true)" ]
+  [ "$(fingerprint --wanted "${inputs[@]}")" = "$(cat "/run/$unit/fingerprint" 2>/dev/null || true)" ]
 }
 
 of_use() { timeout 10 bash -c "$check"; }

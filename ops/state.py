@@ -97,7 +97,7 @@ def hosts(deployment: Mapping[str, Any]) -> list[Host]:
     """The hosts of a deployment, exported with its secrets, in the order of their names."""
     logins: dict[str, Login] = {}
     steps: dict[str, list[Step]] = {}
-    for name, inputs in _commands(deployment):
+    for name, inputs in commands(deployment):
         text = inputs.get("stdin") or ""
         if match := _HEAD.match(text):
             logins[match[1]] = _login(inputs["connection"])
@@ -107,7 +107,7 @@ def hosts(deployment: Mapping[str, Any]) -> list[Host]:
 
 def high_availability(deployment: Mapping[str, Any]) -> HighAvailability | None:
     """From the configuration that a JobManager was given; None if there is none, or no high availability."""
-    for _, inputs in _commands(deployment):
+    for _, inputs in commands(deployment):
         text = inputs.get("stdin")
         content = Step("", text).file("/etc/flink/config.yaml") if isinstance(text, str) else None
         config = yaml.safe_load(content) if content else {}
@@ -121,7 +121,7 @@ def high_availability(deployment: Mapping[str, Any]) -> HighAvailability | None:
     return None
 
 
-def _commands(deployment: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
+def commands(deployment: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
     """Name and inputs of each command on a host; those that are waiting to be deleted are not of interest."""
     for resource in deployment.get("resources", []):
         if resource["type"] == "command:remote:Command" and not resource.get("delete"):

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pulumi
 
 from components import naming
-from components.existing.inventory import InventoryHost, Login
+from components.existing.inventory import InventoryHost
 from components.host import Host, Ssh
+from components.openssh import Login
 
 
 class Hosts(pulumi.ComponentResource):
@@ -25,19 +26,19 @@ def _host(listed: InventoryHost) -> Host:
         name=listed.name,
         role=listed.role,
         address=listed.address,
-        ssh=_ssh(listed.login, None if listed.jump is None else _ssh(listed.jump)),
+        ssh=_ssh(listed.login),
         cpus=listed.cpus,
         memory_mib=listed.memory_mib,
         zone=listed.zone,
     )
 
 
-def _ssh(login: Login, jump: Ssh | None = None) -> Ssh:
+def _ssh(login: Login) -> Ssh:
     return Ssh(
         address=login.address,
         user=login.user,
         port=login.port,
         private_key=pulumi.Output.secret(login.private_key),
         host_key=login.host_key,
-        jump=jump,
+        jump=None if login.jump is None else _ssh(login.jump),
     )

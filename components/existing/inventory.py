@@ -10,7 +10,7 @@ README (Inventory) has every field.
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import yaml
 
 from components import private_key
 from components.host import Role
+from components.openssh import Login
 from components.problems import Problems
 
 _HOST_NAME = re.compile(r"^(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
@@ -33,18 +34,6 @@ _HOST_FIELDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Login:
-    """Where and how to log in by SSH."""
-
-    address: str
-    user: str
-    port: int
-    private_key: str
-    """Text of the private key, not its path."""
-    host_key: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class InventoryHost:
     """A host as the inventory lists it, with the inventory's defaults filled in."""
 
@@ -52,7 +41,6 @@ class InventoryHost:
     role: Role
     address: str
     login: Login
-    jump: Login | None
     cpus: int | None
     memory_mib: int | None
     zone: str
@@ -131,7 +119,7 @@ class _Reader:
         if len(self.problems.found) > before or login is None:
             return None
         return InventoryHost(
-            name=own["name"], role=Role(own["role"]), address=address, login=login, jump=jump,
+            name=own["name"], role=Role(own["role"]), address=address, login=replace(login, jump=jump),
             cpus=own.get("cpus"), memory_mib=own.get("memoryMiB"), zone=own.get("zone", ""),
         )  # fmt: skip
 

@@ -64,8 +64,7 @@ class Cluster(pulumi.ComponentResource):
         keys = [self._nodes[name].public_key for name in self._members.names(Role.JOBMANAGER)]
         directory = members.Directory(args.settings, self._members, keys)
         self._joined = {host.name: self._join(host, directory) for host in args.hosts}
-        flink_hosts = [*self._members.of(Role.JOBMANAGER), *self._members.of(Role.TASKMANAGER)]
-        trusted = [members.trust(host, directory, self._on(host)) for host in flink_hosts]
+        trusted = [members.trust(host, directory, self._on(host)) for host in self._members.flink]
         ensemble = self._ensemble(name) if self._members.of(Role.ZOOKEEPER) else []
         machines = {host.name: node.machine(host, self._probes[host.name]) for host in args.hosts}
         services = self._daemons(machines)

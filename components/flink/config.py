@@ -40,6 +40,11 @@ class Members:
         """Names under which the hosts of a role are reached."""
         return [host.reached_as for host in self.of(role)]
 
+    @property
+    def flink(self) -> list[Host]:
+        """Those that run Flink."""
+        return [*self.of(Role.JOBMANAGER), *self.of(Role.TASKMANAGER)]
+
     def of(self, role: Role) -> list[Host]:
         """Hosts of a role, `tm-2` before `tm-10`."""
         return sorted((host for host in self.hosts if host.role is role), key=lambda host: (len(host.name), host.name))
@@ -185,6 +190,8 @@ ZOOKEEPER = Daemon(
         unit_path("zookeeper"),
     ),
 )
+
+DAEMONS = {Role.JOBMANAGER: JOBMANAGER, Role.TASKMANAGER: TASKMANAGER, Role.ZOOKEEPER: ZOOKEEPER}
 
 
 def jobmanager_arguments(host: Host) -> list[str]:

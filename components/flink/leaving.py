@@ -9,13 +9,11 @@ from collections.abc import Sequence
 import pulumi
 
 from components import naming
-from components.flink import node
+from components.flink import config, node
 from components.flink.config import Members
 from components.host import Host, Role, Storage
 from components.remote import File, host_script, leave, script_text
 from settings import FlinkSettings
-
-UNITS = {Role.JOBMANAGER: "flink-jobmanager", Role.TASKMANAGER: "flink-taskmanager", Role.ZOOKEEPER: "zookeeper"}
 
 TOOL = File(path="/run/flink-tool/State.java", text=host_script("java/State.java"))
 """Our Java tool, where tool.sh looks for it."""
@@ -45,7 +43,7 @@ def declare(
 def _clean(host: Host, opts: pulumi.ResourceOptions, later: list[pulumi.Resource]) -> pulumi.Resource:
     """Takes everything of ours off a host, before `later` is deleted."""
     account = node.user(host.role)
-    unit = UNITS[host.role]
+    unit = config.DAEMONS[host.role].unit
     text = script_text(
         host,
         "clean.sh",
@@ -97,7 +95,7 @@ def _purge(
         jobmanagers,
         text,
         left=f"the objects at {', '.join(what)}",
-        before=f"sudo -n systemctl stop {UNITS[Role.JOBMANAGER]}",
+        before=f"sudo -n systemctl stop {config.JOBMANAGER.unit}",
         seconds=PURGE_SECONDS,
         opts=_after(opts, later),
     )

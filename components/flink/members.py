@@ -40,7 +40,7 @@ class Directory:
         self._settings = settings
         self._members = members
         self._addresses = pulumi.Output.all(**{host.name: host.address for host in members.hosts})
-        self._host_keys = pulumi.Output.all(**{host.name: host.ssh.host_key for host in _flink_hosts(members)})
+        self._host_keys = pulumi.Output.all(**{host.name: host.ssh.host_key for host in members.flink})
         # Addresses that may be others next time are not worth much here, and the provider's firewall knows the machines
         unnamed = [host.address for host in members.of(Role.JOBMANAGER) if not host.dns_name]
         self.jobmanagers = pulumi.Output.all(pulumi.Output.all(*unnamed), pulumi.Output.all(*public_keys))
@@ -83,14 +83,10 @@ def text(host: Host, settings: FlinkSettings, members: config.Members, known: Kn
     return script_text(host, "members.sh", values, files)
 
 
-def _flink_hosts(members: config.Members) -> list[Host]:
-    return [*members.of(Role.JOBMANAGER), *members.of(Role.TASKMANAGER)]
-
-
 def _trusted(account: str, members: config.Members, known: Known) -> list[File]:
     """Every host key is known beforehand to those that log in."""
     home, owner = f"/var/lib/{account}/.ssh", f"{account}:{account}"
-    lines = "".join(f"{host.reached_as} {known.host_keys[host.name]}\n" for host in _flink_hosts(members))
+    lines = "".join(f"{host.reached_as} {known.host_keys[host.name]}\n" for host in members.flink)
     return [
         File(path=f"{home}/known_hosts", owner=owner, text=lines),
         File(path=f"{home}/config", owner=owner, text=SSH_CONFIG),

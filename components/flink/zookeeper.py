@@ -73,7 +73,8 @@ class ZooKeeper(pulumi.ComponentResource):
         super().__init__(naming.type_token("flink", "ZooKeeper"), name, None, opts)
         servers = args.members.of(Role.ZOOKEEPER)
         self._args = args
-        running = {host.name: self._service(host, self._installed(host)) for host in servers}
+        self._zoo_cfg = config.zoo_cfg(args.settings, args.members)
+        running = {host.name: self._run(host, "service", self._installed(host)) for host in servers}
         for host in servers:
             if host.service:
                 host.service.keep(running[host.name])
@@ -81,7 +82,7 @@ class ZooKeeper(pulumi.ComponentResource):
         for host in servers:
             # One server at a time, so that a changed setting never takes the quorum away, and only when all have been
             # started: one that is missing keeps the others from being stopped
-            restarted.append(self._restart(host, [*running.values(), *restarted[-1:]]))
+            restarted.append(self._run(host, "restart", [*running.values(), *restarted[-1:]]))
         self.ready = self._complete(servers, args, [*running.values(), *restarted])
         self.register_outputs({"servers": [host.name for host in servers]})
 
@@ -92,7 +93,7 @@ class ZooKeeper(pulumi.ComponentResource):
         after_probes = pulumi.ResourceOptions(parent=self, depends_on=args.probes[host.name])
         release = install(host, settings.zookeeper, "lib", after_probes)
         files = [
-            File(path="/etc/zookeeper/zoo.cfg", text=config.zoo_cfg(settings, args.members)),
+            File(path="/etc/zookeeper/zoo.cfg", text=self._zoo_cfg),
             File(path="/etc/zookeeper/logback.xml", text=render("logback.xml")),
             File(path="/var/lib/zookeeper/data/myid", text=f"{naming.server_id(host.name)}\n"),
         ]
@@ -104,23 +105,15 @@ class ZooKeeper(pulumi.ComponentResource):
         )
         return [node.java, args.joined[host.name], release, written]
 
-    def _service(self, host: Host, after: Sequence[pulumi.Resource]) -> remote.Command:
-        """Starts the server if it does not serve."""
-        return self._run(host, "service", after)
-
-    def _restart(self, host: Host, after: Sequence[pulumi.Resource]) -> remote.Command:
-        """Restarts it if it runs something else than what is wanted."""
-        return self._run(host, "restart", after)
-
     def _run(self, host: Host, what: str, after: Sequence[pulumi.Resource]) -> remote.Command:
+        """The step `service`, which starts the server if it does not serve, or `restart` (daemon.run)."""
         settings = self._args.settings
         hold = conditions(host.reached_as, self._args.members.reached_as(Role.ZOOKEEPER))
-        zoo_cfg = config.zoo_cfg(settings, self._args.members)
         return daemon.run(
             host,
             config.ZOOKEEPER,
             config.zookeeper_unit(settings, data_disk=host.data_device is not None),
-            daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=zoo_cfg),
+            daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=self._zoo_cfg),
             check=hold.of_use,
             serves=hold.serves,
             stoppable=hold.stoppable,

@@ -1,35 +1,26 @@
 """The lab's commands as a person starts them, and what a lab leaves on a machine."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.paths import REPO
+from lab import group
 
 
 @contextmanager
 def lab_command(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
     """`python -m lab …` as a person starts it, in a process group that ends with the block at the latest."""
-    process = subprocess.Popen(
+    with group.started(
         [sys.executable, "-u", "-m", "lab", *arguments],
-        cwd=REPO,
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
         env={**os.environ, "NO_COLOR": "1"},
-    )
-    try:
+    ) as process:
         yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def finish(seconds: float, *arguments: str) -> tuple[int, str]:
