@@ -160,3 +160,4 @@ def plugin(make: Callable[[Engine], BaseProvider], client: type[Client]) -> Iter
             asyncio.run_coroutine_threadsafe(server.stop(None), loop).result(BOUND)
             loop.call_soon_threadsafe(loop.stop)
             thread.join(BOUND)
+            loop.close()

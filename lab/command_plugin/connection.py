@@ -47,6 +47,8 @@ async def connect(
                 client = await _connect(connection, log, stack)
         except TimeoutError:
             raise CommandError(f"{endpoint(connection)}: no connection within {timeout:g} s") from None
+        finally:
+            await log.drain()  # of the attempts: their lines must not come after the answer
         yield client
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -28,8 +29,8 @@ async def run(command: str, inputs: Object, previous: dict[str, str], log: Log, 
     output = Output()
     lines = LineLogger(log, inputs.get("logging"))
     argv = [*(inputs.get("interpreter") or ["/bin/sh", "-c"]), command]
-    try:
-        process = await asyncio.create_subprocess_exec(
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
             *argv,
             cwd=directory,
             env={**os.environ, **(inputs.get("environment") or {}), **previous},
@@ -38,8 +39,16 @@ async def run(command: str, inputs: Object, previous: dict[str, str], log: Log, 
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
+    )
+    try:
+        # A start that is cancelled halfway leaves a process that nobody knows
+        process = await asyncio.shield(starting)
     except OSError as error:
         raise output.error(f"fork/exec {argv[0]}: {error}", command) from None
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            await _end(await starting)
+        raise
     try:
         async with asyncio.timeout(timeout):
             await _communicate(process, inputs.get("stdin") or "", output, lines)

@@ -1,6 +1,5 @@
 """AWS components under Pulumi's mocks: what they register, with the options that mocks alone do not show."""
 
-import asyncio
 import importlib
 import inspect
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pulumi.runtime.mocks import MockMonitor
 from components.aws.declaration import AwsSettings, GroupSettings
 from components.host import Role
 from components.naming import Labels
+from tests.unit.program import mocked
 
 UNKNOWN = "(not known yet)"
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
@@ -166,9 +166,7 @@ def register(program: Callable[[], Any], *, preview: bool, mocks: Mocks | None =
     mocks = mocks or Mocks()
     mocks.preview = preview
     monitor = Recording(mocks)
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    pulumi.runtime.set_mocks(mocks, project="flink", stack="dev", preview=preview, monitor=monitor)
-    pulumi.runtime.test(program)()
+    mocked(program, mocks, stack="dev", preview=preview, monitor=monitor)
     return monitor.found
 
 

@@ -4,7 +4,7 @@ Pulumi's mocks.
 
 import json
 import runpy
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,3 +110,9 @@ def entry(program: Path) -> Awaitable[None]:
         runpy.run_path(str(program), run_name="__main__")
     started: Awaitable[None] = run.call_args.args[0]()
     return started
+
+
+def mocked(program: Callable[[], Any], mocks: pulumi.runtime.Mocks, *, stack: str, preview: bool, **more: Any) -> None:
+    """Run `program` under Pulumi's mocks."""
+    pulumi.runtime.set_mocks(mocks, project="flink", stack=stack, preview=preview, **more)
+    pulumi.runtime.test(program)()

@@ -1,6 +1,5 @@
 """The whole program on AWS under Pulumi's mocks: the stacks dev and prod as their files declare them."""
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from components.aws import facts, user_data
 from components.aws.facts import IMAGE_PARAMETER
 from components.aws.machines import device_path
 from components.aws.site import bucket_name
-from tests.unit.program import Mocks, Recorded, entry
+from tests.unit.program import Mocks, Recorded, entry, mocked
 
 ROOT = Path(__file__).parents[2]
 SIZES = {
@@ -151,15 +150,8 @@ def configuration(stack: str, **changes: Any) -> dict[str, str]:
 def run(stack: str, mocks: Aws | None = None, *, preview: bool = False, **changes: Any) -> dict[str, Recorded]:
     """What the program registers."""
     mocks = mocks or Aws()
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    pulumi.runtime.set_mocks(mocks, project="flink", stack=stack, preview=preview)
     pulumi.runtime.set_all_config(configuration(stack, **changes), [])
-
-    @pulumi.runtime.test
-    def program() -> Any:
-        return entry(ROOT / "__main__.py")
-
-    program()
+    mocked(lambda: entry(ROOT / "__main__.py"), mocks, stack=stack, preview=preview)
     return mocks.found
 
 

@@ -8,26 +8,17 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.unit.program import PRIVATE_KEY, SEVEN, Mocks, Recorded, configuration, entry, host, write_inventory
+from tests.unit.program import PRIVATE_KEY, SEVEN, Mocks, Recorded, configuration, entry, host, mocked, write_inventory
 
 SECRET = "a-secret-key-that-nobody-may-see"
 
 
 def run(folder: Path, *, preview: bool = False, **changes: Any) -> dict[str, Recorded]:
     """What the program registers."""
-    import asyncio
-
     mocks = Mocks()
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    pulumi.runtime.set_mocks(mocks, project="flink", stack="dev", preview=preview)
     keys = [key for key in ("flink:storageSecretKey",) if "storageSecretKey" in changes]
     pulumi.runtime.set_all_config(configuration(folder, **changes), keys)
-
-    @pulumi.runtime.test
-    def program() -> Any:
-        return entry(Path(__file__).parents[2] / "__main__.py")
-
-    program()
+    mocked(lambda: entry(Path(__file__).parents[2] / "__main__.py"), mocks, stack="dev", preview=preview)
     return mocks.found
 
 
