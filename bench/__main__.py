@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import downtime, plain_ssh, starts
+from bench.starts import Starts
 from lab import archives, console, prepare
 from lab.cluster import Cluster, SlowJob
 from lab.errors import LabError
@@ -38,7 +39,7 @@ class Figures:
     failover: list[float] = field(default_factory=list)
     phases: list[dict[str, float]] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
-    starts: starts.Starts = field(default_factory=starts.Starts)
+    starts: Starts = field(default_factory=Starts)
 
 
 def timed(what: str, work: Callable[[], object]) -> float:

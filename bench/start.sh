@@ -26,7 +26,7 @@ sync
 trap '[ -z "$hidden" ] || sudo mv "$hidden.hidden" "$hidden"; sudo systemctl stop bench-start 2>/dev/null; sudo systemctl start "$unit"' EXIT
 since=$(date +%s)
 began=$(date +%s.%N)
-sudo systemd-run -q --unit bench-start --uid flink --gid flink -p EnvironmentFile=-/etc/flink/credentials.env -p RuntimeDirectory=bench-start \
+sudo systemd-run -q --collect --unit bench-start --uid flink --gid flink -p EnvironmentFile=-/etc/flink/credentials.env -p RuntimeDirectory=bench-start \
   -p PrivateTmp=yes -p LimitNOFILE=1048576 -E FLINK_PID_DIR=/run/bench-start -E USER=flink -E HOME=/var/lib/flink "$@"
 of_use() {
   if [ "$role" = jobmanager ]; then

@@ -123,6 +123,11 @@ def downtimes() -> str:
     return "\n".join(downtime.lines(RESULTS / "drill.json", RESULTS / "drill-before.json")) + "\n"
 
 
+def changes() -> str:
+    """How long a job does not run when something is changed."""
+    return "\n".join(downtime.lines(RESULTS / "changes.json")) + "\n"
+
+
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "configuration keys": (ROOT / "README.md", keys),
     "stacks": (ROOT / "docs" / "aws.md", stacks),
@@ -131,6 +136,7 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "faults": (ROOT / "docs" / "drill.md", fault_table),
     "drilled": (ROOT / "docs" / "drill.md", drilled),
     "downtime": (ROOT / "docs" / "bench.md", downtimes),
+    "changes": (ROOT / "docs" / "bench.md", changes),
 }
 """Where each table stands and what makes it."""
 

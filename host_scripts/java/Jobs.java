@@ -94,7 +94,7 @@ public class Jobs {
         }
       } catch (Exception | LinkageError e) {
         good = false;
-        out.println("refused\t" + name + "\t" + e);
+        out.println("refused\t" + name + "\t" + why(e));
       }
     }
     for (ExecutionPlan plan : carried) {
@@ -104,6 +104,15 @@ public class Jobs {
       }
     }
     return good;
+  }
+
+  /** What failed, and what was behind it, in one line. */
+  private static String why(Throwable e) {
+    Throwable root = e;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    return (root == e ? e.toString() : e + ", since " + root).replaceAll("\\s+", " ");
   }
 
   /** Whether the plan had to be changed for this Flink. */

@@ -4,11 +4,15 @@ The other rows: test_restarts.py.
 """
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from drill.records import RecordsJob
-from lab import archives, flights
-from lab.archives import Archive
-from lab.cluster import Cluster, wait_for
+from lab import archives, flights, jar
+from lab.archives import Archive, Archives
+from lab.cluster import Cluster, Job, wait_for
+from lab.errors import LabError
 from lab.rest import Rest
 from lab.stack import release
 
@@ -27,6 +31,33 @@ def change_release(cluster: Cluster, flink: Archive, job: RecordsJob) -> set[str
     return {name.split()[0] for name in before if before[name] != after.get(name)}
 
 
+def start(cluster: Cluster, name: str, inputs: Archives) -> Job:
+    """A job of jobs/, compiled against `inputs`; it runs until it is cancelled."""
+    main_class = f"{name}.{name.capitalize()}Job"
+    file = jar.build(name, Path(__file__).parent / "jobs" / name / "src", main_class, inputs)
+    job = Job(cluster, Rest(cluster.urls).run_jar(file, [], 1))
+    wait_for(name, 60, job.runs)
+    return job
+
+
+def refuses_to_hand_over(cluster: Cluster, flink: Archive, inputs: Archives) -> None:
+    """`up` to another release with a job that this cannot read: it says which and why, and has touched nothing."""
+    job = start(cluster, "choosy", inputs)
+    try:
+        before = cluster.processes()
+        cluster.overrides = release(cluster.lab, "flink", flink)
+        with pytest.raises(LabError) as error:
+            cluster.stack.up()
+        said = " ".join(str(error.value).split())
+        assert f"refused {job.job_id} choosy" in said
+        assert f"made by {inputs.flink.version}" in said, said
+        assert "nothing was restarted" in said
+        assert cluster.processes() == before
+        assert job.runs()
+    finally:
+        job.cancel()
+
+
 def test_jobs_go_on_with_another_release_of_flink_and_back(cluster: Cluster) -> None:
     earlier, present = archives.earlier_flink(), cluster.archives.flink
     daemons = {*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")}
@@ -35,9 +66,13 @@ def test_jobs_go_on_with_another_release_of_flink_and_back(cluster: Cluster) -> 
         assert change_release(cluster, earlier, jobs[0]) == daemons, "and no ZooKeeper server"
         there = cluster.lab.ssh("tm-0", "ls -d /opt/flink-*").stdout.split()
         assert {f"/opt/flink-{earlier.version}", f"/opt/flink-{present.version}"} <= set(there), "side by side"
-        jobs.append(RecordsJob.start(cluster, "made-by-the-earlier", inputs=replace(cluster.archives, flink=earlier)))
+        inputs = replace(cluster.archives, flink=earlier)
+        refuses_to_hand_over(cluster, present, inputs)
+        aligned = start(cluster, "aligned", inputs)
+        jobs.append(RecordsJob.start(cluster, "made-by-the-earlier", parallelism=1, inputs=inputs))
         assert change_release(cluster, present, jobs[1]) == daemons
-        wait_for("the other job, too", 120, jobs[0].runs)
+        wait_for("the other jobs, too", 120, lambda: jobs[0].runs() and aligned.runs())
+        aligned.cancel()
         jobs[0].hurry()
         for job in jobs:
             flights.wait(cluster.urls, job.job_id, 300)

@@ -60,8 +60,8 @@ def restart(cluster: Cluster) -> None:
 def test_a_start_uses_the_archive_of_classes_and_needs_none(cluster: Cluster) -> None:
     archive = "/var/lib/flink/cds/*.jsa"
     try:
-        # It is made in the background, at the lowest priority
-        wait_for("an archive", 300, lambda: not cluster.lab.ssh("tm-0", f"ls {archive}", check=False).returncode)
+        # It is made in the background, once the machine is calm, after 5 min at the latest
+        wait_for("an archive", 500, lambda: not cluster.lab.ssh("tm-0", f"ls {archive}", check=False).returncode)
         restart(cluster)
         assert mapped(cluster)
         for harm in (
