@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 
 from lab.command_plugin.provider import Provider
 from tests.plugin_client import PluginClient, plugin
 from tests.ssh_server import SshServer, serving
+
+# gRPC shares what it knows of an address between all channels of a process. A new engine that gets the port of one that
+# ended long ago would be "UNAVAILABLE" without an attempt, because an old program had asked that one in vain.
+_GRPC_CHANNEL_OPTIONS.append(("grpc.use_local_subchannel_pool", 1))
 
 
 @pytest.fixture
