@@ -1,7 +1,7 @@
-"""The programs that the lab needs and Debian does not have: the Pulumi engine, and versitygw as the S3 server.
+"""The programs that we need and Debian does not have: the Pulumi engine, versitygw as the lab's S3 server, actionlint.
 
 The engine is the first of: a `pulumi` on PATH that is new enough, what the official installer brings, a build from
-the Go modules pinned in `lab/gomod/`. versitygw is built from its modules. Both are kept in the cache.
+the Go modules pinned in `lab/gomod/`. The others are built from their modules. All are kept in the cache.
 """
 
 import re
@@ -19,6 +19,8 @@ PULUMI = "3.259.0"
 """The newest engine that the Go module registry has all of; requirements.in pins the SDK to match."""
 
 VERSITYGW = "1.8.0"
+
+ACTIONLINT = "1.7.12"
 
 _MODULES = Path(__file__).parent / "gomod"
 _INSTALLER = "https://get.pulumi.com/install.sh"
@@ -43,6 +45,7 @@ _PULUMI = GoProgram(
     f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI}",
 )
 _VERSITYGW = GoProgram("versitygw", VERSITYGW, "github.com/versity/versitygw/cmd/versitygw")
+_ACTIONLINT = GoProgram("actionlint", ACTIONLINT, "github.com/rhysd/actionlint/cmd/actionlint")
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -192,3 +195,9 @@ def versitygw() -> Path:
     """The S3 server's program; the build needs about a minute on 2 cores. `CommandError` says why it failed."""
     fetch.cached(_home(_VERSITYGW), lambda root: _build_to(root, _VERSITYGW))
     return _home(_VERSITYGW) / "bin" / "versitygw"
+
+
+def actionlint() -> Path:
+    """The checker of workflows; the build needs at most a minute on 2 cores. `CommandError` says why it failed."""
+    fetch.cached(_home(_ACTIONLINT), lambda root: _build_to(root, _ACTIONLINT))
+    return _home(_ACTIONLINT) / "bin" / "actionlint"

@@ -32,7 +32,11 @@ LINT: dict[str, list[str | Path]] = {
         *sorted(ROOT.glob("host_scripts/*.sh")),
         "components/leave.sh",
         ".ci/run",
+        ".github/scripts/comment.sh",
     ],
+    "workflows": [sys.executable, "-m", "lab.actionlint"],
+    # Nothing is asked of GitHub: a check must not depend on who else is asking
+    "workflows' security": [BIN / "zizmor", "--offline", "--quiet", ".github"],
 }
 PREPARE = {"set-up": [sys.executable, "-m", "lab.prepare"]}
 FOLDERS = {"check": ["unit"], "test": ["unit", "engine", "aws", "lab"]}

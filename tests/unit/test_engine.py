@@ -113,7 +113,7 @@ def test_go_is_taken_from_path_only_if_new_enough(monkeypatch: pytest.MonkeyPatc
     assert engine.go((1, 25, 11)) == fetched
 
 
-@pytest.mark.parametrize("wanted", [engine._PULUMI, engine._VERSITYGW])
+@pytest.mark.parametrize("wanted", [engine._PULUMI, engine._VERSITYGW, engine._ACTIONLINT])
 def test_each_program_is_pinned_by_module_version_and_hashes(wanted: engine.GoProgram) -> None:
     folder = engine._MODULES / wanted.name
     module = wanted.package.partition("/cmd/")[0]
