@@ -31,7 +31,7 @@ rehearse: .venv/ready ## the AWS stack by the real engine, from preview to destr
 	@$(PYTHON) -m lab.prepare
 	@$(PYTHON) -m pytest -q -s tests/aws/test_rehearsal.py $(ARGS)
 
-check: .venv/ready ## lint, format, types, shell scripts and unit tests: under 2 minutes
+check: .venv/ready ## lint, format, types, shell scripts, workflows and unit tests: under 2 minutes
 	@$(PYTHON) tests/run.py check
 
 bench: .venv/ready ## measured comparisons, as ratios (root)

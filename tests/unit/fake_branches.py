@@ -1,0 +1,31 @@
+"""What stands for `python -m branches` in the tests of workflows: notes its words, writes and ends as it was told to.
+
+$FAKE_BRANCHES is a JSON file: `codes` (stack → exit code, `*` for any other), and gets `calls`.
+"""
+
+import itertools
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def main(argv: list[str]) -> int:
+    file = Path(os.environ["FAKE_BRANCHES"])
+    told = json.loads(file.read_text())
+    options = dict(itertools.pairwise(argv))
+    told.setdefault("calls", []).append({"argv": argv, "token": os.environ.get("GH_TOKEN", "")})
+    file.write_text(json.dumps(told))
+    code: int = told["codes"].get(options.get("--stack"), told["codes"]["*"])
+    said = f"{argv[0]} ended with {code}\n"
+    if code in (0, 10, 20):
+        # As the real one: it writes when it has something to say
+        for option in ("--summary", "--comment"):
+            if option in options:
+                Path(options[option]).write_text(said)
+    print(said, end="")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
