@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -380,3 +382,21 @@ def test_gitlab_gives_each_job_the_role_that_it_needs() -> None:
     preview, deploy = "$AWS_PREVIEW_ROLE", "$AWS_DEPLOY_ROLE"
     assert roles == {"preview": preview, "drift": preview, "cluster": deploy, "cluster-stop": deploy, "sweep": deploy}
     assert example["preview"]["id_tokens"]["AWS_ID_TOKEN"]["aud"] == "sts.amazonaws.com"
+
+
+def scripts() -> dict[str, list[str]]:
+    """The shell that actionlint does not see."""
+    jobs = {name: job for name, job in workflows.gitlab().items() if isinstance(job, dict) and "script" in job}
+    lines = {f"gitlab {name}": [*job.get("before_script", []), *job["script"]] for name, job in jobs.items()}
+    for path, action in ACTIONS.items():
+        lines[path.parent.name] = [step["run"] for step in action["runs"]["steps"] if "run" in step]
+    return lines
+
+
+@pytest.mark.parametrize(("name", "lines"), scripts().items(), ids=scripts())
+def test_shellcheck_has_nothing_to_say(name: str, lines: list[str]) -> None:
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    # GitLab's and GitHub's shells end at the first command that fails
+    text = "\n".join(["#!/bin/bash", "set -eo pipefail", *lines])
+    done = subprocess.run([shellcheck, "-"], input=text, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
