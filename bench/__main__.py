@@ -18,11 +18,11 @@ from pathlib import Path
 
 from bench import downtime, plain_ssh, starts
 from bench.starts import Starts
+from branches.progress import Steps
 from lab import archives, console, prepare
 from lab.cluster import Cluster, SlowJob
 from lab.errors import LabError
 from lab.lab import Lab
-from lab.stack import Steps
 
 NAME = "bench"
 FAILOVER_BOUND = 60.0

@@ -9,20 +9,19 @@ import contextlib
 import hashlib
 import json
 import os
-import runpy
 import secrets
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from pulumi import automation as auto
 
+from branches.progress import Recorder, Step, Steps
+from branches.workspace import Workspace, program, write, write_project
 from lab import console, engine
 from lab.command_plugin import install
 from lab.command_plugin.provider import STAND_IN
@@ -58,49 +57,6 @@ class Plugin:
 
 
 COMMAND = Plugin("command", "v1.2.1", install.install, STAND_IN)
-
-
-@dataclass(frozen=True)
-class Step:
-    """What was done to a resource, and from when to when (seconds from the beginning of the operation)."""
-
-    type: str
-    name: str
-    kind: str
-    """`same`, `create`, `update`, `replace`, `delete` or `read`."""
-    began: float
-    ended: float
-
-
-@dataclass
-class Steps:
-    """What an operation did, in the order of the steps' ends."""
-
-    done: list[Step] = field(default_factory=list)
-    diagnostics: list[str] = field(default_factory=list)
-
-    @property
-    def commands(self) -> list[Step]:
-        """Those on hosts."""
-        return [step for step in self.done if step.type.startswith("command:")]
-
-    @property
-    def operations(self) -> dict[str, str]:
-        """Kind by name, of the commands."""
-        return {step.name: step.kind for step in self.commands}
-
-    @property
-    def spans(self) -> dict[str, tuple[float, float]]:
-        """From when to when each command ran, by name."""
-        return {step.name: (step.began, step.ended) for step in self.commands if step.kind != "same"}
-
-    def changed(self) -> list[str]:
-        """Names of the commands that ran."""
-        return sorted(self.spans)
-
-    def changes(self) -> dict[tuple[str, str], str]:
-        """Kind by type and name, of every resource with a provider that did not stay the same."""
-        return {(step.type, step.name): step.kind for step in self.done if step.kind not in ("same", "read")}
 
 
 def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -215,25 +171,18 @@ class Stack:
         if not passphrase.exists() or not passphrase.read_text():
             passphrase.touch(mode=0o600)
             passphrase.write_text(secrets.token_urlsafe(32))
-        project = yaml.safe_load((REPO / "Pulumi.yaml").read_text())
-        self._write(self.project / "Pulumi.yaml", {**project, "main": str(REPO)})
+        write_project(self.project)
         old = yaml.safe_load(self.file.read_text()) if self.file.exists() else {}
         kept = {key: value for key, value in old.get("config", {}).items() if key in self._secrets}
-        self._write(self.file, {**old, "config": {**self._configuration, **kept}})
-
-    @staticmethod
-    def _write(path: Path, content: Mapping[str, Any]) -> None:
-        temporary = path.with_suffix(".new")
-        temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False))
-        temporary.replace(path)
+        write(self.file, {**old, "config": {**self._configuration, **kept}})
 
     def _open(self) -> auto.Stack:
         self._write_files()
         # It would win over the lab's own passphrase file
         os.environ.pop("PULUMI_CONFIG_PASSPHRASE", None)
-        workspace = _Workspace(
+        workspace = Workspace(
             work_dir=str(self.project),
-            program=_program,
+            program=program,
             env_vars=self.environment(),
             pulumi_command=auto.PulumiCommand(root=str(self._pulumi.parent.parent)),
         )
@@ -288,14 +237,14 @@ class Stack:
 
     def prepare(self) -> None:
         """Make the stack, still empty, and choose its plugins; `up` does it too."""
-        with self._reported(_Recorder(self._plugins)):
+        with self._reported(self._recorder()):
             self._open()
 
     def up(self, *, refresh: bool = False) -> Steps:
         """Make everything as declared, with `refresh` after a look at what has become of it. Raises LabError with what
         the engine said.
         """
-        steps = _Recorder(self._plugins, show=True)
+        steps = self._recorder(show=True)
         with self._reported(steps):
             self._open().up(
                 parallel=self._parallel,
@@ -309,21 +258,21 @@ class Stack:
 
     def preview(self, *, refresh: bool = False) -> Steps:
         """What `up` would do."""
-        steps = _Recorder(self._plugins)
+        steps = self._recorder()
         with self._reported(steps):
             self._open().preview(refresh=refresh, on_event=steps.event, color="never")
         return steps.found
 
     def refresh(self) -> Steps:
         """Take into the state what has become of everything. What differs is an update, what is gone a deletion."""
-        steps = _Recorder(self._plugins, show=True)
+        steps = self._recorder(show=True)
         with self._reported(steps):
             self._open().refresh(on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never")
         return steps.found
 
     def destroy(self) -> Steps:
         """Take everything away; hosts that the stack did not create stay."""
-        steps = _Recorder(self._plugins, show=True)
+        steps = self._recorder(show=True)
         with self._reported(steps):
             self._open().destroy(on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never")
         return steps.found
@@ -338,8 +287,16 @@ class Stack:
         resources = self.state().get("resources", [])
         return next((dict(it.get("outputs", {})) for it in resources if it["type"] == "pulumi:pulumi:Stack"), {})
 
+    def _recorder(self, *, show: bool = False) -> Recorder:
+        """Records an operation, and with `show` prints a line for each step that did something."""
+        known = [plugin.warning for plugin in self._plugins]
+        known += [f"pulumi-resource-{plugin.name} from $PATH" for plugin in self._plugins]
+        if not show:
+            return Recorder(known=known)
+        return Recorder(known=known, on_step=_say, on_warning=lambda text: console.say("pulumi", text))
+
     @contextlib.contextmanager
-    def _reported(self, steps: "_Recorder") -> Iterator[None]:
+    def _reported(self, steps: Recorder) -> Iterator[None]:
         try:
             yield
         except auto.CommandError as error:
@@ -361,6 +318,10 @@ class LabStack(Stack):
         self.lab = lab
 
 
+def _say(step: Step) -> None:
+    console.say("pulumi", f"{step.name}: {step.past}, {console.duration(step.ended - step.began)}")
+
+
 def _home() -> Path:
     """The engine's own folder, with the user's plugins, but without its log.
 
@@ -375,72 +336,3 @@ def _home() -> Path:
     with contextlib.suppress(FileExistsError):
         (home / "plugins").symlink_to(theirs)
     return home
-
-
-class _Workspace(auto.LocalWorkspace):
-    """Does not ask for the outputs after every operation: two more starts of the engine, for what nobody here reads."""
-
-    def stack_outputs(self, stack_name: str) -> auto.OutputMap:
-        """None."""
-        return {}
-
-
-def _program() -> None:
-    """Run `__main__.py` as Pulumi would."""
-    if str(REPO) not in sys.path:
-        sys.path.insert(0, str(REPO))
-    runpy.run_path(str(REPO / "__main__.py"), run_name="__main__")
-
-
-_KINDS = {"create-replacement": "replace", "delete-replaced": "replace", "read-replacement": "read"}
-"""Steps of the engine that are parts of what a person would call another one."""
-
-_PAST = {"create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "read": "read"}
-
-
-class _Recorder:
-    """Turns the engine's events into `Steps`, and with `show` into a line for each step that did something."""
-
-    def __init__(self, plugins: Sequence[Plugin], *, show: bool = False) -> None:
-        self.found = Steps()
-        self._show = show
-        self._start = time.monotonic()
-        self._began: dict[str, float] = {}
-        self._said = ["an unhandled error occurred", *(plugin.warning for plugin in plugins)]
-        self._said += [f"pulumi-resource-{plugin.name} from $PATH" for plugin in plugins]
-
-    def event(self, event: auto.EngineEvent) -> None:
-        """Take one event."""
-        diagnostic = event.diagnostic_event
-        # What could not be taken off a dead host is only a status line of its command
-        if diagnostic and (diagnostic.severity in ("error", "warning") or "NOT CLEANED" in diagnostic.message):
-            self._diagnostic(diagnostic)
-        if event.resource_pre_event:
-            self._began[event.resource_pre_event.metadata.urn] = time.monotonic()
-        if event.res_outputs_event:
-            self._done(event.res_outputs_event.metadata)
-
-    def _diagnostic(self, diagnostic: auto.DiagnosticEvent) -> None:
-        text = diagnostic.message.strip()
-        name = (diagnostic.urn or "").rpartition("::")[2]
-        if text and not any(words in text for words in self._said):
-            self.found.diagnostics.append(f"{name}: {text}" if name else text)
-            if self._show and diagnostic.severity != "error":
-                console.say("pulumi", text)
-
-    def _done(self, event: auto.StepEventMetadata) -> None:
-        # Components and the stack itself are never sent to a provider; nor is a look at a resource a change of it
-        if not event.provider or (kind := str(getattr(event.op, "value", event.op))) == "refresh":
-            return
-        now = time.monotonic()
-        began = self._began.get(event.urn, now)
-        step = Step(
-            event.type,
-            event.urn.rpartition("::")[2],
-            _KINDS.get(kind, kind),
-            began - self._start,
-            now - self._start,
-        )
-        self.found.done.append(step)
-        if self._show and step.kind != "same":
-            console.say("pulumi", f"{step.name}: {_PAST.get(step.kind, step.kind)}, {console.duration(now - began)}")

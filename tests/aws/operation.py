@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lab.stack import Stack, Steps
+from branches.progress import Steps
+from lab.stack import Stack
 from tests.aws import stack
 
 BASE = "prod"

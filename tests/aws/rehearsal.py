@@ -14,13 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from branches.progress import Steps
 from lab import archives, console
 from lab.cluster import UNITS, wait_for
 from lab.errors import LabError
 from lab.lab import Lab
 from lab.processes import MARK
 from lab.rest import Rest
-from lab.stack import Stack, Steps
+from lab.stack import Stack
 from lab.storage import S3
 from tests.aws import actions, stack
 from tests.aws.cloud import Cloud

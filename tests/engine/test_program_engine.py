@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from branches.progress import Steps
 from lab.errors import LabError
 from lab.plugin.install import install
-from lab.stack import LabStack, Steps
+from lab.stack import LabStack
 from tests.unit.program import SEVEN, host, write_inventory
 
 

@@ -1,0 +1,88 @@
+"""The marks of a branch's stack: tags of the stack in Pulumi's backend, by which it is found. Pure functions."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from branches.errors import BranchesError, UsageError
+
+EPHEMERAL, BRANCH, COMMIT, EXPIRES = "flink:ephemeral", "flink:branch", "flink:commit", "flink:expires"
+
+TTL = "8h"
+LONGEST_TTL = timedelta(days=30)
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Whose a stack is, what it was made from, and how long it may stay."""
+
+    branch: str
+    """As `names.label` has it."""
+    commit: str
+    """Empty if nobody said."""
+    expires: datetime
+
+    def tags(self) -> dict[str, str]:
+        """In the order in which they are to be set: a stack with the first of `ours` has them all."""
+        return {
+            EXPIRES: written(self.expires),
+            # No backend promises to keep an empty value
+            COMMIT: self.commit or _UNKNOWN,
+            BRANCH: self.branch,
+            EPHEMERAL: "true",
+        }
+
+
+def ours(tags: Mapping[str, str]) -> bool:
+    """Whether a stack with these tags was made by `up`."""
+    return tags.get(EPHEMERAL) == "true"
+
+
+def read(stack: str, tags: Mapping[str, str]) -> Mark:
+    """The mark of a stack that is `ours`. Raises BranchesError if somebody has changed it so that it cannot be read."""
+    text = tags.get(EXPIRES, "")
+    try:
+        expires = datetime.fromisoformat(text)
+    except ValueError:
+        expires = None
+    if expires is None or expires.tzinfo is None or not tags.get(BRANCH):
+        raise BranchesError(
+            f"stack {stack}: its tags {EXPIRES}={text!r}, {BRANCH}={tags.get(BRANCH, '')!r} cannot be read: wanted a "
+            f"time such as 2030-01-31T18:00:00Z, and a branch; `up` or `down` of its branch goes on, or "
+            f"`pulumi stack tag set {EXPIRES} TIME --stack {stack}`"
+        )
+    commit = tags.get(COMMIT, _UNKNOWN)
+    return Mark(tags[BRANCH], "" if commit == _UNKNOWN else commit, expires.astimezone(UTC))
+
+
+def ttl(text: str) -> timedelta:
+    """How long `90s`, `30m`, `8h`, `3d` is. Raises UsageError."""
+    match = re.fullmatch(r"([1-9]\d{0,8})([smhd])", text)
+    if not match or (found := timedelta(**{_UNITS[match[2]]: int(match[1])})) > LONGEST_TTL:
+        raise UsageError(
+            f"--ttl {text!r} is not how long a stack may live: wanted a number with s, m, h or d, such as 90s, 30m, "
+            f"{TTL} or 3d, and {LONGEST_TTL.days}d at most"
+        )
+    return found
+
+
+def written(time: datetime) -> str:
+    """RFC 3339, in UTC, without fractions of a second."""
+    return time.astimezone(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def duration(span: timedelta) -> str:
+    """In the two largest units, such as `7 h 59 min`; `-` before it if it is over."""
+    seconds = abs(int(span.total_seconds()))
+    found = []
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, seconds = divmod(seconds, size)
+        found.append((number, name))
+    while len(found) > 1 and not found[0][0]:
+        found.pop(0)
+    text = " ".join(f"{number} {name}" for number, name in found[:2] if number) or "0 s"
+    return f"-{text}" if span <= timedelta(seconds=-1) else text
