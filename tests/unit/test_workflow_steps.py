@@ -105,6 +105,15 @@ def test_a_comment_is_written_once_and_edited_from_then_on(runner: Runner) -> No
     ]
 
 
+def test_of_two_comments_with_the_mark_one_is_edited(runner: Runner) -> None:
+    two = [
+        {"id": 5 + i, "user": {"login": "github-actions[bot]"}, "body": "<!-- flink:preview:dev -->\n"} for i in (0, 1)
+    ]
+    runner.github({"comments": {"12": two}})
+    comment_on(runner, "new\n")
+    assert bodies(runner) == ["<!-- flink:preview:dev -->\nnew\n", two[1]["body"]]
+
+
 def test_the_comment_step_also_runs_after_a_preview_that_failed() -> None:
     step = workflows.steps()["preview.yml", "Comment"]
     wanted = workflows.EXPRESSION.sub(r"\1", step["if"])
