@@ -1,0 +1,235 @@
+"""`python -m branches --help`."""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from branches import comment, marks, stacks
+from branches.engine import Engine
+from branches.errors import INTERRUPTED, UNSWEPT, BranchesError
+from branches.stacks import Entry, Stacks
+
+_EXAMPLES = """\
+examples:
+  python -m branches preview --stack prod --summary summary.md   what merging this checkout would change
+  python -m branches up feature/login --ttl 3d                   a cluster for the branch, of this checkout's code
+  python -m branches up --set workers=2 -- -odd-branch           after --, names that begin with a dash
+  python -m branches list
+  python -m branches down feature/login
+  python -m branches sweep --dry-run                             what has expired
+
+Backend, rights and passphrase are those of the environment, as for `pulumi`: PULUMI_BACKEND_URL or `pulumi login`,
+PULUMI_CONFIG_PASSPHRASE or _FILE, AWS_…. Progress goes to stderr, results to stdout.
+
+exit codes: 0 done; preview: nothing changes
+            10, 20 preview: something changes; something that holds data, or is protected, is replaced or deleted
+            1 failed; 2 wrong usage; 3 another run has the stack locked; 4 sweep could not remove every expired stack
+            130 interrupted
+"""
+
+_NONE = "There are no stacks of branches in this backend."
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _print(value: object) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text)
+    except OSError as error:
+        raise BranchesError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _stacks() -> Stacks:
+    return Stacks(_engine(), _say)
+
+
+def _engine() -> Engine:
+    try:
+        return Engine(say=_say)
+    except FileNotFoundError:
+        raise BranchesError("there is no pulumi on PATH: docs/branches.md says where to get it") from None
+    except subprocess.CalledProcessError as error:
+        raise BranchesError(f"`pulumi version` failed with {error.returncode}") from None
+
+
+def _preview(args: argparse.Namespace) -> int:
+    # Here, as only this command needs it
+    from branches import previews
+
+    result = previews.preview(args.stack, refresh=args.refresh, engine=_engine(), say=_say)
+    if args.summary:
+        _write(args.summary, result.markdown)
+    if args.json:
+        _print(result.json())
+    elif not args.summary:
+        print(result.markdown)
+    return result.exit_code
+
+
+def _up(args: argparse.Namespace) -> int:
+    commit = stacks.head() if args.commit is None else args.commit
+    done = _stacks().up(args.branch, ttl=marks.ttl(args.ttl), commit=commit, changes=args.set, now=_now())
+    text = comment.markdown(args.branch, done.stack, done.mark, done.outputs, _now())
+    if args.comment:
+        _write(args.comment, text)
+    if args.json:
+        _print(
+            {
+                "stack": done.stack,
+                "branch": done.mark.branch,
+                "commit": done.mark.commit,
+                "expires": marks.written(done.mark.expires),
+                "created": done.created,
+                "changes": done.changes,
+                "outputs": done.outputs,
+            }
+        )
+    elif not args.comment:
+        print(text, end="")
+    return 0
+
+
+def _down(args: argparse.Namespace) -> int:
+    name = _stacks().down(args.branch)
+    if args.json:
+        _print({"stack": name or None, "removed": bool(name)})
+    elif name:
+        print(f"stack {name} is removed with all that it had")
+    return 0
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    now = _now()
+    found = _stacks().sweep(now=now, dry_run=args.dry_run)
+    if args.json:
+        _print(
+            {
+                "dryRun": args.dry_run,
+                "removed": [entry.json(now) for entry in found.removed],
+                "failed": [{**entry.json(now), "error": error} for entry, error in found.failed],
+                "kept": [entry.json(now) for entry in found.kept],
+            }
+        )
+    else:
+        done = "would be removed" if args.dry_run else "removed"
+        for entry in found.removed:
+            print(f"{done}: {_described(entry, now)}")
+        for entry, error in found.failed:
+            print(f"NOT REMOVED: {_described(entry, now)}: {error}")
+        print(f"{len(found.removed)} {done}, {len(found.failed)} not, {len(found.kept)} have not expired")
+    return UNSWEPT if found.failed else 0
+
+
+def _described(entry: Entry, now: datetime) -> str:
+    if entry.mark is None:
+        return entry.stack
+    when = comment.within(entry.mark.expires - now)
+    return f"{entry.stack} (branch {comment.printable(entry.mark.branch)}, expires {when})"
+
+
+def _list(args: argparse.Namespace) -> int:
+    now = _now()
+    found = _stacks().list()
+    if args.json:
+        _print([entry.json(now) for entry in found])
+    elif not found:
+        print(_NONE)
+    else:
+        heading = ("STACK", "BRANCH", "COMMIT", "EXPIRES", "RESOURCES", "LAST UPDATE", "LOCKED")
+        print(comment.table([heading, *(_row(entry, now) for entry in found)]))
+        for entry in found:
+            if entry.trouble:
+                _say(entry.trouble)
+    return 0
+
+
+def _row(entry: Entry, now: datetime) -> tuple[str, ...]:
+    mark = entry.mark
+    return (
+        entry.stack,
+        comment.printable(mark.branch) if mark else "?",
+        (mark.commit[:12] or "-") if mark else "?",
+        f"{marks.written(mark.expires)} ({comment.within(mark.expires - now)})" if mark else "?",
+        "?" if entry.resources is None else str(entry.resources),
+        marks.written(entry.updated) if entry.updated else "-",
+        {True: "yes", False: "no", None: "?"}[entry.locked],
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(
+        prog="python -m branches",
+        description=sys.modules["branches"].__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = found.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        made.set_defaults(run=run)
+        made.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+        return made
+
+    preview = command("preview", _preview, "what `pulumi up` of this checkout would change in a stack, in Markdown")
+    preview.add_argument("--stack", required=True, metavar="S", help="a stack that is there, with its Pulumi.S.yaml")
+    preview.add_argument("--summary", metavar="FILE", help="write the Markdown there instead of to stdout")
+    preview.add_argument("--refresh", action="store_true", help="look first at what has become of everything")
+
+    up = command("up", _up, "make or update the cluster of a branch, from this checkout and Pulumi.ephemeral.yaml")
+    _add_branch(up)
+    up.add_argument("--ttl", default=marks.TTL, help="how long it may live from now on: 90s, 30m, 8h, 3d (%(default)s)")
+    up.add_argument("--commit", metavar="SHA", help="what is noted as its code; default is HEAD of this checkout")
+    up.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the configuration, such as workers=2; may be given again; not for secrets",
+    )
+    up.add_argument("--comment", metavar="FILE", help="write the Markdown comment there instead of to stdout")
+
+    _add_branch(command("down", _down, "destroy the cluster of a branch and remove its stack, by its state alone"))
+
+    sweep = command("sweep", _sweep, "do what `down` does for every stack of a branch that has expired")
+    sweep.add_argument("--dry-run", action="store_true", help="only say which ones")
+
+    command("list", _list, "the stacks of branches: whose, from what, until when")
+    return found
+
+
+def _add_branch(command: argparse.ArgumentParser) -> None:
+    command.add_argument("branch", metavar="BRANCH", help="as git has it; after --, if it begins with a dash")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    args = parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except BranchesError as error:
+        _say(str(error))
+        return error.code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What this checkout would change in a stack: the engine's own preview, read from its events."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pulumi import automation as auto
+
+from branches import changes, stacks, summary
+from branches.changes import Changes
+from branches.engine import Engine
+from branches.errors import UsageError
+from branches.progress import Recorder
+from branches.workspace import REPO, opened, program
+
+CODES = {"none": 0, "changes": 10, "dangerous": 20}
+"""Exit code by verdict."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a preview found."""
+
+    stack: str
+    changes: Changes
+
+    @property
+    def exit_code(self) -> int:
+        """Of CODES."""
+        return CODES[self.changes.verdict.value]
+
+    @property
+    def markdown(self) -> str:
+        """For reviewers."""
+        return summary.markdown(self.changes, stack=self.stack)
+
+    def json(self) -> dict[str, Any]:
+        """For programs."""
+        return {"stack": self.stack, **self.changes.json()}
+
+
+def preview(
+    name: str, *, refresh: bool, engine: Engine, say: Callable[[str], object], run: auto.PulumiFn = program
+) -> Preview:
+    """Preview the program of this checkout in a stack that is there. Changes nothing, in the backend neither. Raises
+    UsageError, BranchesError.
+    """
+    file = REPO / f"Pulumi.{name}.yaml"
+    if not file.is_file():
+        known = sorted(path.name.split(".")[1] for path in REPO.glob("Pulumi.*.yaml") if path != stacks.FILE)
+        raise UsageError(f"--stack {name}: there is no {file.name} in this checkout; it has {', '.join(known)}")
+    content = stacks.read_yaml(file)
+    events: list[auto.EngineEvent] = []
+    recorder = Recorder(on_warning=say)
+
+    def take(event: auto.EngineEvent) -> None:
+        events.append(event)
+        recorder.event(event)
+
+    say(f"{name}: asking what would change")
+    with (
+        stacks.reported(engine, name, "preview", recorder),
+        opened(name, content, engine=engine, run=run) as stack,
+    ):
+        stack.preview(refresh=refresh, on_event=take, color="never")
+    return Preview(name, changes.read(events))

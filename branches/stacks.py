@@ -1,0 +1,449 @@
+"""The stacks of branches: made, updated, listed, and removed when their time has come."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from pulumi import automation as auto
+
+from branches import configuration, marks, names
+from branches.engine import Engine
+from branches.errors import INTERRUPTED, BranchesError, LockedError
+from branches.marks import Mark
+from branches.progress import Recorder, Step
+from branches.workspace import PROJECT, REPO, Workspace, opened, program, recorded
+
+FILE = REPO / configuration.FILE
+
+Say = Callable[[str], object]
+
+AT_ONCE = 4
+"""Starts of the engine at the same time, to read tags; each takes a processor for half a second."""
+
+_KNOWN = ("from $PATH at",)
+"""What the engine says of every plugin that was not downloaded, again and again."""
+
+SHOWN = 10
+"""Resources that a message names, of those that are left."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A branch's stack, as the backend knows it."""
+
+    stack: str
+    mark: Mark | None
+    """None: it has none that can be read."""
+    trouble: str
+    """Why not; otherwise empty."""
+    resources: int | None
+    """Also of kinds that cost nothing, such as steps on hosts; None if the backend does not say."""
+    updated: datetime | None
+    locked: bool | None
+    """None: this backend does not say."""
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.mark is not None and self.mark.expires <= now
+
+    def json(self, now: datetime) -> dict[str, Any]:
+        """For programs; times are RFC 3339, spans seconds."""
+        mark = self.mark
+        return {
+            "stack": self.stack,
+            "branch": mark.branch if mark else None,
+            "commit": mark.commit if mark else None,
+            "expires": marks.written(mark.expires) if mark else None,
+            "expiresInSeconds": int((mark.expires - now).total_seconds()) if mark else None,
+            "resources": self.resources,
+            "lastUpdate": marks.written(self.updated) if self.updated else None,
+            "locked": self.locked,
+            "trouble": self.trouble,
+        }
+
+
+@dataclass(frozen=True)
+class Up:
+    """What `up` has made."""
+
+    stack: str
+    mark: Mark
+    created: bool
+    """Whether there was none before."""
+    changes: dict[str, int]
+    """How many resources were created, updated and so on, of those with a provider."""
+    outputs: dict[str, Any]
+    """Of the program; secret ones are `[secret]`."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What `sweep` did, or would do."""
+
+    removed: list[Entry] = field(default_factory=list)
+    failed: list[tuple[Entry, str]] = field(default_factory=list)
+    """Those that it could not remove, and why."""
+    kept: list[Entry] = field(default_factory=list)
+
+
+class Stacks:
+    """The stacks of branches in the backend that `pulumi` is logged in to.
+
+    `say` takes lines of progress. `run` is the program, `content` what Pulumi.ephemeral.yaml holds.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        say: Say,
+        *,
+        run: auto.PulumiFn = program,
+        content: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._say = say
+        self._run = run
+        self._content = content
+
+    # up
+
+    def up(self, branch: str, *, ttl: timedelta, commit: str, changes: Sequence[str], now: datetime) -> Up:
+        """Make the branch's stack, or update it, to live for `ttl` from `now` on. `changes` are `KEY=VALUE`.
+
+        Raises UsageError, LockedError, BranchesError; what has been made by then stays, and is marked.
+        """
+        name = names.stack(branch)
+        if (REPO / f"Pulumi.{name}.yaml").exists():
+            raise BranchesError(
+                f"branch {branch!r}: its stack would be {name}, and Pulumi.{name}.yaml is a long-lived stack's file: "
+                "rename one of them"
+            )
+        mark = Mark(names.label(branch), commit, now + ttl)
+        content = self._configuration(name, mark, changes)
+        with self._reported(name, "look at"), recorded(self._engine) as workspace:
+            found = self._find(workspace, name)
+            state = _state(workspace, name) if found else {}
+            tags = _tags(workspace, name) if found else {}
+        if found:
+            _check_owner(name, mark.branch, tags, state)
+            content = configuration.without_encryption(content) if state.get("resources") else content
+        self._tell_pending(name, state)
+        recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
+        self._say(f"{name}: {'updating' if found else 'creating'} it, until {marks.written(mark.expires)}")
+        with (
+            self._reported(name, "update" if found else "create", recorder),
+            opened(name, content, create=not found, engine=self._engine, run=self._run) as stack,
+        ):
+            # Before the first resource is made, so that a stack is found however its `up` ends
+            _set_tags(stack, mark, tags)
+            stack.up(on_event=recorder.event, suppress_outputs=True, show_secrets=False, color="never")
+            outputs = json.loads(_cli(stack, "stack", "output", "--json"))
+        done = [step.kind for step in recorder.found.done if step.kind not in ("same", "read")]
+        return Up(name, mark, not found, {kind: done.count(kind) for kind in sorted(set(done))}, outputs)
+
+    def _configuration(self, name: str, mark: Mark, changes: Sequence[str]) -> dict[str, Any]:
+        content, schema = self._content, read_yaml(REPO / "Pulumi.yaml")["config"]
+        return configuration.of_stack(
+            read_yaml(FILE) if content is None else content,
+            stack=name,
+            expires=marks.written(mark.expires),
+            changes=changes,
+            schema=schema,
+        )
+
+    def _tell_pending(self, name: str, state: Mapping[str, Any]) -> None:
+        if pending := _pending(state):
+            self._say(
+                f"{name}: an earlier run was cut off. Of these nobody knows whether they were done: {_some(pending)}. "
+                "What was being created may be there, unknown to the state: if a step says that it is there already, "
+                f"or at the end, look for what has the tag stack={name}"
+            )
+
+    # down, sweep
+
+    def down(self, branch: str) -> str:
+        """Destroy what the branch's stack has, and remove it, by what is in its state; its name, or empty if there is
+        no such stack. Raises as `up` does.
+        """
+        name = names.stack(branch)
+        with self._reported(name, "look at"), recorded(self._engine) as workspace:
+            if not self._find(workspace, name):
+                self._say(f"{name}: there is no such stack: nothing to do for branch {branch!r}")
+                return ""
+            state = _state(workspace, name)
+            _check_owner(name, names.label(branch), _tags(workspace, name), state, removing=True)
+            self._remove(workspace, name, state)
+        return name
+
+    def sweep(self, *, now: datetime, dry_run: bool = False) -> Sweep:
+        """Remove every stack of a branch whose time is over; after one that cannot be, go on with the next."""
+        result = Sweep()
+        for entry in self.list():
+            if entry.mark is None:
+                result.failed.append((entry, entry.trouble))
+            elif not entry.expired(now):
+                result.kept.append(entry)
+            elif dry_run:
+                result.removed.append(entry)
+            else:
+                self._sweep(entry, now, result)
+        return result
+
+    def _sweep(self, entry: Entry, now: datetime, result: Sweep) -> None:
+        try:
+            with self._reported(entry.stack, "look at"), recorded(self._engine) as workspace:
+                if not self._find(workspace, entry.stack):
+                    return  # somebody else's `down`
+                # An `up` may have renewed it since the list was made
+                mark = marks.read(entry.stack, _tags(workspace, entry.stack))
+                if mark.expires > now:
+                    result.kept.append(entry)
+                    return
+                self._remove(workspace, entry.stack, _state(workspace, entry.stack))
+        except BranchesError as error:
+            if error.code == INTERRUPTED:
+                raise
+            self._say(str(error))
+            result.failed.append((entry, str(error)))
+        else:
+            result.removed.append(entry)
+
+    def _remove(self, workspace: Workspace, name: str, state: Mapping[str, Any]) -> None:
+        self._tell_pending(name, state)
+        if _resources(state):
+            self._say(f"{name}: destroying it")
+            recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
+            try:
+                with self._reported(name, "destroy", recorder):
+                    auto.Stack.select(name, workspace).destroy(
+                        # By the state alone: it has all that the code which made the stack has said of each resource
+                        run_program=False,
+                        on_event=recorder.event,
+                        suppress_outputs=True,
+                        show_secrets=False,
+                        color="never",
+                    )
+            except LockedError:
+                raise
+            except BranchesError as error:
+                raise self._left(workspace, name, error) from None
+        with self._reported(name, "remove"):
+            workspace.pulumi("stack", "rm", "--yes", "--remove-backups", name)
+        self._say(f"{name}: removed")
+
+    def _left(self, workspace: Workspace, name: str, error: BranchesError) -> BranchesError:
+        """The error, with what is still there and what to do about it."""
+        if error.code == INTERRUPTED:
+            return error
+        left: list[str] = []
+        with contextlib.suppress(auto.CommandError, ValueError):
+            left = _resources(_state(workspace, name))
+        said = BranchesError(
+            f"{error}\n{len(left)} resources of stack {name} are left: {_some(left)}. The stack and its marks stay: "
+            "run the same command again when the cause is gone, or leave it to `sweep`. What is gone in truth: "
+            f"`pulumi refresh --stack {name}`, or `pulumi state delete URN --stack {name}`, then the command again"
+        )
+        said.code = error.code
+        return said
+
+    # list
+
+    def list(self) -> list[Entry]:
+        """The stacks of branches, in the order of their names; also those whose marks cannot be read."""
+        with self._reported("", "list"), recorded(self._engine) as workspace:
+            found = [it for it in workspace.list_stacks() if _plain(it.name).startswith(names.PREFIX)]
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                tags = list(pool.map(lambda it: _tags(workspace, it.name), found))
+        return sorted(
+            (_entry(it, found_tags) for it, found_tags in zip(found, tags, strict=True)), key=lambda it: it.stack
+        )
+
+    @staticmethod
+    def _find(workspace: Workspace, name: str) -> bool:
+        return any(_plain(it.name) == name for it in workspace.list_stacks())
+
+    # What is said
+
+    def _step(self, step: Step) -> None:
+        self._say(f"{step.name}: {step.past}, {marks.duration(timedelta(seconds=step.ended - step.began))}")
+
+    def _reported(self, name: str, what: str, recorder: Recorder | None = None) -> AbstractContextManager[None]:
+        return reported(self._engine, name, what, recorder)
+
+
+@contextlib.contextmanager
+def reported(engine: Engine, name: str, what: str, recorder: Recorder | None = None) -> Iterator[None]:
+    """Turn what the engine says while it is to do `what` with a stack into an error that names the way on."""
+    try:
+        yield
+    except auto.CommandError as error:
+        if engine.interrupted:
+            raise _interrupted(name, what) from None
+        raise explained(name, what, error, recorder.found.diagnostics if recorder else ()) from None
+    except KeyboardInterrupt:
+        raise _interrupted(name, what) from None
+
+
+def explained(name: str, what: str, error: auto.CommandError, diagnostics: Sequence[str] = ()) -> BranchesError:
+    """An error of the engine's while it was to do `what` with a stack, and what to do about it."""
+    stderr = str(error).rpartition("stderr: ")[2].strip()
+    if isinstance(error, auto.ConcurrentUpdateError):
+        return LockedError(
+            f"stack {name} is locked: {_holder(stderr)}.\nWait until that run has ended. If it was killed, and there "
+            f"is none any more: `pulumi cancel --yes --stack {name}`, then the same command again"
+        )
+    if isinstance(error, auto.StackAlreadyExistsError):
+        return LockedError(f"stack {name}: another run has just made it; wait for that, then the same command again")
+    if isinstance(error, auto.StackNotFoundError):
+        return BranchesError(
+            f"stack {name}: there is none in this backend (`pulumi whoami --verbose` says which that is); a "
+            f"long-lived one is made once, by `pulumi stack init {name}`, a branch's by `up`"
+        )
+    said = "\n".join(diagnostics) or stderr or str(error)
+    target = f"stack {name}" if name else "the stacks"
+    return BranchesError(f"pulumi cannot {what} {target}:\n{said}")
+
+
+def _interrupted(name: str, what: str) -> BranchesError:
+    error = BranchesError(
+        f"interrupted in: {what} {name}\nWhat is done is in the state, and the stack keeps its marks: the same command "
+        "again goes on, `down` removes it"
+    )
+    error.code = INTERRUPTED
+    return error
+
+
+def _holder(stderr: str) -> str:
+    """Who has the lock, as far as the backend says; and whether that process is still there, if it is one of here."""
+    match = re.search(r"created by (\S+)@(\S+) \(pid (\d+)\) at (\S+)", stderr)
+    if not match:
+        return "another update is under way"
+    user, host, pid, since = match.groups()
+    gone = host == os.uname().nodename and not Path(f"/proc/{pid}").exists()
+    return f"by {user} on {host}, process {pid}{', which is there no more' if gone else ''}, since {since}"
+
+
+def _check_owner(
+    name: str, label: str, tags: Mapping[str, str], state: Mapping[str, Any], *, removing: bool = False
+) -> None:
+    """Refuse a stack that is not this branch's."""
+    if not marks.ours(tags):
+        # `up` marks a stack before it makes the first resource: killed in between, it has left an empty one
+        if not removing and not _resources(state) and not _pending(state):
+            return
+        raise BranchesError(
+            f"stack {name} is there, and has no tag {marks.EPHEMERAL}=true: it was not made by `up`, or somebody took "
+            f"its tags away. Nothing was touched. If it is the stack of this branch: `pulumi stack tag set "
+            f"{marks.EPHEMERAL} true --stack {name}`, the same for {marks.BRANCH} with the branch's name and "
+            f"{marks.EXPIRES} with a time, then the same command again; if not, remove or rename it"
+        )
+    if tags.get(marks.BRANCH) != label:
+        raise BranchesError(
+            f"stack {name} is that of the branch {tags.get(marks.BRANCH, '')!r}, by its tag {marks.BRANCH}, and not of "
+            f"{label!r}. Nothing was touched: rename the branch"
+        )
+
+
+def _entry(summary: auto.StackSummary, tags: Mapping[str, str]) -> Entry:
+    mark, trouble, name = None, "", _plain(summary.name)
+    if not marks.ours(tags):
+        trouble = (
+            f"stack {name}: has the name of a branch's stack and no readable tag {marks.EPHEMERAL}=true: made by "
+            "somebody else, by an `up` that was killed at its beginning, or the tags are lost; nothing is done to it. "
+            "`up` of its branch takes it over if it is empty, and says what to do if it is not"
+        )
+    else:
+        try:
+            mark = marks.read(name, tags)
+        except BranchesError as error:
+            trouble = str(error)
+    updated = summary.last_update.replace(tzinfo=UTC) if summary.last_update else None
+    return Entry(name, mark, trouble, summary.resource_count, updated, _locked(summary))
+
+
+def _locked(summary: auto.StackSummary) -> bool | None:
+    if summary.update_in_progress is not None:
+        return bool(summary.update_in_progress)
+    # Of the backends without a service only a folder can be looked into without the keys to it
+    url = urlsplit(os.environ.get("PULUMI_BACKEND_URL", ""))
+    if url.scheme != "file":
+        return None
+    folder = Path(f"{url.netloc}{url.path}").expanduser() / ".pulumi" / "locks" / "organization" / PROJECT
+    return any((folder / _plain(summary.name)).glob("*.json"))
+
+
+def _set_tags(stack: auto.Stack, mark: Mark, present: Mapping[str, str]) -> None:
+    for key, value in mark.tags().items():
+        if present.get(key) != value:
+            # A branch's name may begin with a dash
+            _cli(stack, "stack", "tag", "set", "--stack", stack.name, "--", key, value)
+
+
+def _cli(stack: auto.Stack, *args: str) -> str:
+    workspace = stack.workspace
+    assert isinstance(workspace, Workspace)
+    named = args if "--stack" in args else (*args, "--stack", stack.name)
+    return workspace.pulumi(*named)
+
+
+def _tags(workspace: Workspace, name: str) -> dict[str, str]:
+    return dict(json.loads(workspace.pulumi("stack", "tag", "ls", "--json", "--stack", name)) or {})
+
+
+def _state(workspace: Workspace, name: str) -> dict[str, Any]:
+    """The deployment; its secrets stay encrypted."""
+    return dict(json.loads(workspace.pulumi("stack", "export", "--stack", name)).get("deployment") or {})
+
+
+def _resources(state: Mapping[str, Any]) -> list[str]:
+    return [_name(it) for it in state.get("resources") or [] if it["type"] != "pulumi:pulumi:Stack"]
+
+
+def _pending(state: Mapping[str, Any]) -> list[str]:
+    return [f"{_name(it['resource'])} ({it['type']})" for it in state.get("pending_operations") or []]
+
+
+def _name(resource: Mapping[str, Any]) -> str:
+    return f"{resource['type']} {resource['urn'].rpartition('::')[2]}"
+
+
+def _some(texts: Sequence[str]) -> str:
+    more = f", and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+    return ", ".join(texts[:SHOWN]) + more
+
+
+def _plain(name: str) -> str:
+    """Without the organization."""
+    return name.rpartition("/")[2]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A file of Pulumi's. Raises BranchesError."""
+    try:
+        return dict(yaml.safe_load(path.read_text()))
+    except OSError as error:
+        raise BranchesError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise BranchesError(f"{path} is not a file of Pulumi's: {error}") from None
+
+
+def head() -> str:
+    """The commit of this checkout; empty if git does not say."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=REPO, capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

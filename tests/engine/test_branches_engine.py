@@ -1,0 +1,316 @@
+"""The stacks of branches in the real engine, from the first `up` to the last `sweep`, and what goes wrong between."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pulumi
+import pytest
+import yaml
+from pulumi_command import local
+
+from branches import __main__, comment, workspace
+from branches.errors import INTERRUPTED, BranchesError, LockedError, UsageError
+from tests.engine.branch_stacks import CONTENT, NOW, SECRET, World, failing, one, staying, wait_for
+
+STACK = "br-feature--x"
+BRANCH = "feature/x"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield World(tmp_path, patch)
+
+
+def tags(world: World, stack: str = STACK) -> dict[str, str]:
+    found: dict[str, str] = json.loads(world.tags_file(stack).read_text())["tags"]
+    return found
+
+
+def test_a_branch_has_a_stack_from_up_to_down(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[dict[str, str]] = []
+
+    def program() -> None:
+        seen.append(tags(world))
+        one()
+
+    made = world.up(BRANCH, program)
+    assert (made.stack, made.created, made.changes) == (STACK, True, {"create": 1})
+    # It is marked before the program declares anything
+    assert seen == [
+        {
+            "flink:ephemeral": "true",
+            "flink:branch": BRANCH,
+            "flink:commit": "c0ffee",
+            "flink:expires": "2030-01-31T20:00:00Z",
+        }
+    ]
+    assert made.outputs == {"webUi": ["http://192.0.2.1:8081"], "password": "[secret]"}
+    (entry,) = world.stacks().list()
+    assert (entry.stack, entry.locked, entry.trouble) == (STACK, False, "")
+    assert entry.mark == made.mark and entry.resources
+
+    again = world.up(BRANCH, one, commit="beef", ttl=timedelta(days=1))
+    assert (again.created, again.changes) == (False, {})
+    assert tags(world)["flink:expires"] == "2030-02-01T12:00:00Z"
+    assert tags(world)["flink:commit"] == "beef"
+
+    text = comment.markdown(BRANCH, again.stack, again.mark, again.outputs, NOW)
+    assert SECRET not in "".join([text, *world.said, repr(made), repr(again), *capsys.readouterr()])
+
+    assert world.stacks().down(BRANCH) == STACK
+    # Of the stack nothing is left: no state, no backup, no lock, no tag, no file of the engine's
+    assert world.files == []
+    assert not list((world.folder / "home").rglob("*-workspace.json"))
+    assert world.stacks().list() == []
+    assert world.stacks().down(BRANCH) == ""
+
+
+def test_a_half_created_stack_is_found_and_goes_on_or_goes(world: World) -> None:
+    with pytest.raises(BranchesError, match="no such luck") as error:
+        world.up(BRANCH, failing)
+    assert STACK in str(error.value)
+    (entry,) = world.stacks().list()
+    assert entry.mark is not None and entry.mark.branch == BRANCH
+    assert world.up(BRANCH, one).changes == {}
+    with pytest.raises(BranchesError):
+        world.up(BRANCH, failing)
+    assert world.stacks().down(BRANCH) == STACK
+    assert world.files == []
+
+
+def test_a_killed_engine_leaves_a_lock_and_the_message_says_the_way_on(world: World) -> None:
+    with world.tool("slow", "up", BRANCH) as tool:
+        world.wait_until_slow()
+        (entry,) = world.stacks().list()
+        assert entry.locked
+        with pytest.raises(LockedError, match=r"Wait until that run has ended\. If it was killed") as error:
+            world.up(BRANCH)
+        (holder,) = world.holders
+        assert f"process {holder}, since" in str(error.value)
+        os.kill(holder, signal.SIGKILL)
+        assert tool.wait(60) == 1
+
+    for operation in (lambda: world.up(BRANCH), lambda: world.stacks().down(BRANCH)):
+        with pytest.raises(LockedError, match=f"process {holder}, which is there no more") as error:
+            operation()
+        assert error.value.code == 3
+    swept = world.stacks().sweep(now=NOW + timedelta(days=9999))
+    assert [entry.stack for entry, why in swept.failed if "is locked" in why] == [STACK]
+    assert f"`pulumi cancel --yes --stack {STACK}`" in str(error.value)
+    world.pulumi("cancel", "--yes", "--stack", STACK)
+
+    world.up(BRANCH)
+    assert any("an earlier run was cut off" in said and "slow (creating)" in said for said in world.said), world.said
+    assert world.stacks().down(BRANCH) == STACK
+    assert world.files == []
+
+
+def test_what_a_killed_engine_was_making_does_not_keep_a_stack_from_going(world: World) -> None:
+    with world.tool("slow", "up", BRANCH):
+        world.wait_until_slow()
+        os.kill(world.holders[0], signal.SIGKILL)
+        wait_for(lambda: not Path(f"/proc/{world.holders[0]}").exists())
+    world.pulumi("cancel", "--yes", "--stack", STACK)
+    assert world.stacks().down(BRANCH) == STACK
+    assert any("slow (creating)" in said and f"stack={STACK}" in said for said in world.said)
+    assert world.files == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_tool_waits_for_the_engine_and_leaves_a_stack_that_can_be_used(
+    world: World, number: signal.Signals
+) -> None:
+    with world.tool("slow", "up", BRANCH) as tool:
+        world.wait_until_slow()
+        tool.send_signal(number)
+        (world.waits / "go").touch()
+        said = tool.communicate(timeout=60)[1]
+        assert tool.returncode == INTERRUPTED, said
+    assert "interrupted: pulumi ends the steps under way" in said
+    assert "the same command again goes on" in said
+    assert world.locks == []
+    world.up(BRANCH)
+    assert world.stacks().down(BRANCH) == STACK
+
+
+def test_a_stack_that_is_not_ours_is_left_alone(world: World) -> None:
+    def theirs() -> None:
+        local.Command("theirs", create="true", delete="true")
+
+    world.up(BRANCH, theirs)
+    world.tags_file(STACK).unlink()
+    before = sorted((path, path.read_bytes()) for path in world.files)
+    for operation in (lambda: world.up(BRANCH), lambda: world.stacks().down(BRANCH)):
+        with pytest.raises(BranchesError, match="was not made by `up`"):
+            operation()
+    (entry,) = world.stacks().list()
+    assert entry.mark is None and "no readable tag flink:ephemeral" in entry.trouble
+    swept = world.stacks().sweep(now=NOW + timedelta(days=99))
+    assert [it.stack for it, _ in swept.failed] == [STACK] and not swept.removed
+    assert before == sorted((path, path.read_bytes()) for path in world.files)
+
+
+def test_a_stack_of_another_branch_is_left_alone(world: World) -> None:
+    world.up(BRANCH)
+    world.tag(STACK, {**tags(world), "flink:branch": "feature/y"})
+    for operation in (lambda: world.up(BRANCH), lambda: world.stacks().down(BRANCH)):
+        with pytest.raises(BranchesError, match="is that of the branch 'feature/y'"):
+            operation()
+
+
+def test_an_up_that_was_killed_before_it_had_marked_its_stack_is_taken_up_again(world: World) -> None:
+    world.pulumi("stack", "init", STACK)
+    (entry,) = world.stacks().list()
+    assert entry.mark is None
+    with pytest.raises(BranchesError, match="was not made by `up`"):
+        world.stacks().down(BRANCH)
+    assert world.up(BRANCH).changes == {"create": 1}
+    assert world.stacks().list()[0].mark
+
+
+def test_tags_that_cannot_be_read_are_said_and_nothing_is_done(world: World) -> None:
+    world.up(BRANCH)
+    world.tags_file(STACK).write_text("{")
+    (entry,) = world.stacks().list()
+    assert "no readable tag" in entry.trouble
+    swept = world.stacks().sweep(now=NOW + timedelta(days=99))
+    assert [it.stack for it, _ in swept.failed] == [STACK]
+    with pytest.raises(BranchesError, match="`pulumi stack tag set flink:ephemeral true --stack br-feature--x`"):
+        world.stacks().down(BRANCH)
+    # The way on that it says
+    world.pulumi("stack", "tag", "set", "flink:ephemeral", "true", "--stack", STACK)
+    world.tag(STACK, {**tags(world), "flink:branch": BRANCH, "flink:expires": "soon"})
+    (entry,) = world.stacks().list()
+    assert "flink:expires='soon'" in entry.trouble
+    swept = world.stacks().sweep(now=NOW + timedelta(days=99))
+    assert [it.stack for it, _ in swept.failed] == [STACK]
+    assert world.stacks().down(BRANCH) == STACK
+
+
+def test_sweep_removes_what_has_expired_goes_on_after_a_failure_and_touches_nothing_else(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.up("stuck", staying, ttl=timedelta(minutes=1))
+    world.up("old", ttl=timedelta(minutes=1))
+    world.pulumi("stack", "init", "br-young")
+    world.tag("br-young", {**tags(world, "br-old"), "flink:branch": "young", "flink:expires": "2030-02-01T00:00:00Z"})
+    world.pulumi("stack", "init", "dev")
+    # A tag alone does not make a stack that of a branch
+    world.tag("dev", tags(world, "br-old"))
+    (world.waits / "stay").touch()
+    later = NOW + timedelta(minutes=1)
+
+    def names() -> set[str]:
+        return {it["name"] for it in json.loads(world.pulumi("stack", "ls", "--json"))}
+
+    monkeypatch.setattr(__main__, "_stacks", world.stacks)
+    monkeypatch.setattr(__main__, "_now", lambda: later)
+    everything = {"br-old", "br-stuck", "br-young", "dev"}
+    assert __main__.main(["sweep", "--dry-run"]) == 0
+    assert names() == everything
+    assert "would be removed: br-old (branch old, expires 0 s ago)" in capsys.readouterr().out.replace(
+        "in 0 s", "0 s ago"
+    )
+
+    assert __main__.main(["sweep"]) == 4
+    out = capsys.readouterr().out
+    assert names() == everything - {"br-old"}
+    assert "removed: br-old" in out and "NOT REMOVED: br-stuck" in out and "young" not in out
+    assert "command:local:Command thing" in out  # what is left
+    assert "1 removed, 1 not, 1 have not expired" in out
+
+    (world.waits / "stay").unlink()
+    assert __main__.main(["sweep", "--json"]) == 0
+    assert names() == {"br-young", "dev"}
+    found = json.loads(capsys.readouterr().out)
+    assert [it["branch"] for it in found["removed"]] == ["stuck"] and found["failed"] == []
+
+
+def test_sweep_leaves_a_stack_that_was_renewed_since_it_looked(world: World) -> None:
+    world.up(BRANCH, ttl=timedelta(minutes=1))
+    stacks = world.stacks()
+    listed = stacks.list()
+    world.tag(STACK, {**tags(world), "flink:expires": "2030-02-01T00:00:00Z"})
+    stacks.list = lambda: listed  # type: ignore[method-assign]
+    assert [it.stack for it in stacks.sweep(now=NOW + timedelta(minutes=2)).kept] == [STACK]
+
+
+def test_another_machine_goes_on_with_the_state_and_the_passphrase_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def salt() -> str:
+        state = json.loads((world.state / ".pulumi/stacks/flink" / f"{STACK}.json").read_text())
+        assert SECRET not in json.dumps(state)
+        found: str = state["checkpoint"]["latest"]["secrets_providers"]["state"]["salt"]
+        return found
+
+    world.up(BRANCH)
+    made_with = salt()
+    shutil.rmtree(world.folder / "home")
+    monkeypatch.setenv("PULUMI_HOME", str(world.folder / "other-home"))
+    assert world.up(BRANCH).changes == {}
+    assert salt() == made_with
+
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "another one")
+    with pytest.raises(BranchesError, match="incorrect passphrase"):
+        world.stacks().down(BRANCH)
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    with pytest.raises(BranchesError, match="PULUMI_CONFIG_PASSPHRASE"):
+        world.stacks().down(BRANCH)
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "passed on")
+    assert world.stacks().down(BRANCH) == STACK
+    assert world.files == []
+
+
+def test_secrets_in_the_file_of_all_branches_reach_the_program_and_nobody_else(world: World) -> None:
+    world.pulumi("stack", "init", "elsewhere")
+    by_hand = world.folder / "by-hand"
+    world.pulumi("config", "set", "flink:storageSecretKey", SECRET, "--secret", "--stack", "elsewhere")
+    content = yaml.safe_load((by_hand / "Pulumi.elsewhere.yaml").read_text())
+    assert SECRET not in str(content)
+    seen = []
+
+    def program() -> None:
+        pulumi.Config("flink").require_secret("storageSecretKey").apply(seen.append)
+        one()
+
+    for _ in range(2):
+        world.up(BRANCH, program, content=content)
+    assert set(seen) == {SECRET}
+    assert SECRET not in "".join(world.said)
+    assert world.stacks().down(BRANCH) == STACK
+
+
+def test_down_needs_nothing_of_a_checkout_that_is_broken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.up(BRANCH)
+    broken = world.folder / "broken"
+    broken.mkdir()
+    (broken / "Pulumi.yaml").write_text("name: [\n")
+    (broken / "__main__.py").write_text("this is no program\n")
+    monkeypatch.setattr(workspace, "REPO", broken)
+    monkeypatch.setenv("PULUMI_RUN_PROGRAM", "true")
+    assert [it.stack for it in world.stacks().list()] == [STACK]
+    assert world.stacks().down(BRANCH) == STACK
+
+
+def test_a_branch_whose_name_begins_with_a_dash(world: World) -> None:
+    made = world.up("--help")
+    assert tags(world, made.stack)["flink:branch"] == "--help"
+    assert world.stacks().down("--help") == made.stack
+
+
+def test_what_is_refused_is_refused_before_anything_is_made(world: World) -> None:
+    for branch, changes in (("no branch", ()), (BRANCH, ("storageSecretKey=x",)), (BRANCH, ("workrs=1",))):
+        with pytest.raises(UsageError):
+            world.up(branch, changes=changes)
+    with pytest.raises(BranchesError, match="'workers' must be of type 'integer'"):
+        world.up(BRANCH, content={"config": {**CONTENT["config"], "flink:workers": "two"}})
+    assert world.stacks().down(BRANCH) == STACK  # it was made, and marked; the engine has refused the rest

@@ -1,0 +1,450 @@
+"""Names, marks, configuration, comments and the command line of branches' stacks."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import settings
+from branches import __main__, comment, configuration, marks, names, stacks, workspace
+from branches.errors import BranchesError, LockedError, UsageError
+from branches.marks import Mark
+from branches.stacks import Entry, Sweep, Up
+from components.aws import names as aws_names
+from components.aws import site
+from components.host import Role
+from components.naming import Labels
+
+NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
+MARK = Mark("feature/x", "c0ffee", NOW + timedelta(hours=8))
+
+BRANCHES = [
+    # ordinary
+    "main", "dev", "prod", "local", "ephemeral", "feature/login", "feature-login", "feature--login", "feature_login",
+    "feature.login", "Feature/Login", "FEATURE/LOGIN", "release/2.3.0", "release-2-3-0", "dependabot/pip/boto3-1.40.1",
+    "br-dev", "br-feature--login", "1", "007", "a",
+    # words that mean something elsewhere
+    "HEAD", "@", "master", "default", "organization", "null", "true", "refs/heads/main", "con", "nul",
+    # leading dashes and other ends
+    "-x", "--force", "-", "x-", "--", "feature/-rf", "a/b--c", "_", "feature/x.lock.y",
+    # other letters
+    "größe/straße", "grosse/strasse", "日本語", "日本", "функция/вход", "emoji-🚀", "e\u0301", "\u00e9", "\u202egnp",
+    # what shells, Markdown and YAML would make something of
+    "$(rm -rf)".replace(" ", "-"), "`id`", "a'b\"c", "a|b", "<!--x-->", "{stack}", "#1", "a;b&c", "%2F", "a=b", "!x",
+    # long ones
+    "x" * 200, "x" * 199 + "y", "x" * 37, "x" * 38, "/".join(["abc"] * 50), "ы" * 200,
+    # that look like what the others get
+    "feature-login-1f2e3d4c", "1f2e3d4c", "\udcff\udcfe",
+]  # fmt: skip
+ILLEGAL = [
+    "", "a b", "a..b", "a~1", "a^", "a:b", "a?b", "a*", "[a", "a\\b", "/a", "a/", "a//b", ".a", "a/.b", "a.lock",
+    "a.lock/b", "a.", "a@{1}", "a\tb", "a\x7fb", "a\nb",
+]  # fmt: skip
+
+
+def git_takes(branch: str) -> bool:
+    words = ["git", "check-ref-format", f"refs/heads/{branch}"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def test_there_are_more_than_fifty_names() -> None:
+    assert len(set(BRANCHES)) == len(BRANCHES) > 50
+
+
+@pytest.mark.parametrize("branch", BRANCHES, ids=ascii)
+def test_every_legal_name_is_that_of_a_valid_stack(branch: str) -> None:
+    assert git_takes(branch)
+    stack = names.stack(branch)
+    assert stack == names.stack(branch)
+    assert len(stack) <= names.LONGEST
+    # The engine (sdk/go/common/tokens/stack_name.go), a host's name, the cluster's id, a role, a bucket, tags
+    assert re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", stack)
+    host = f"tm-999.{aws_names.domain(stack)}"
+    assert len(host) <= 64 and all(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", it) for it in host.split("."))
+    assert settings._CLUSTER_ID.match(stack)
+    region = "ap-southeast-1"
+    assert re.fullmatch(r"[\w+=,.@-]{1,64}", aws_names.role(stack, region))
+    bucket = site.bucket_name(settings.PROJECT, stack, "123456789012", region)
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket)
+    tags = Labels(project="flink", stack=stack, owner="x", expires=marks.written(NOW)).tags(f"{stack}-tm-999")
+    assert all(re.fullmatch(r"[\w .:/=+@-]{1,256}", text) for text in tags.values())
+    # A label of a domain with -- in third place means something else (RFC 5891)
+    assert stack[2:4] != "--"
+    assert len(names.label(branch).encode()) <= names.LONGEST_TAG
+
+
+def test_no_two_branches_have_the_same_stack_nor_that_of_a_long_lived_one() -> None:
+    made = [names.stack(branch) for branch in BRANCHES]
+    assert len(set(made)) == len(made)
+    assert len({names.label(branch) for branch in BRANCHES}) == len(BRANCHES)
+    long_lived = {path.name.split(".")[1] for path in workspace.REPO.glob("Pulumi.*.yaml")}
+    assert {"dev", "prod", "local", "ephemeral"} <= long_lived
+    assert not set(made) & long_lived
+    roles = {aws_names.role(stack, "eu-central-1") for stack in made}
+    buckets = {site.bucket_name("flink", stack, "123456789012", "eu-central-1") for stack in made}
+    assert len(roles) == len(buckets) == len(made)
+
+
+@pytest.mark.parametrize(
+    ("branch", "stack"),
+    [
+        ("dev", "br-dev"),
+        ("feature/login", "br-feature--login"),
+        ("dependabot/pip/x", "br-dependabot--pip--x"),
+        ("Fix_it", "br-fix-it-HASH"),
+        ("größe", "br-groe-HASH"),
+        ("日本", "br-HASH"),
+        ("x" * 200, f"br-{'x' * 28}-HASH"),
+    ],
+    ids=ascii,
+)
+def test_names_can_be_read(branch: str, stack: str) -> None:
+    assert re.fullmatch(stack.replace("HASH", "[0-9a-f]{8}"), names.stack(branch))
+
+
+def test_a_branch_that_is_called_like_anothers_digest_has_another_stack() -> None:
+    taken = names.stack("Feature").removeprefix(names.PREFIX)
+    assert names.stack(taken) != names.stack("Feature")
+
+
+@pytest.mark.parametrize("branch", ILLEGAL, ids=ascii)
+def test_what_git_refuses_is_refused(branch: str) -> None:
+    assert not git_takes(branch)
+    with pytest.raises(UsageError, match="git has no branch of such a name"):
+        names.stack(branch)
+
+
+# Marks
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("8h", 28800), ("3d", 259200), ("30d", 2592000)]
+)
+def test_a_ttl_is_a_number_with_a_unit(text: str, seconds: int) -> None:
+    assert marks.ttl(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "8", "h", "0h", "-1h", "8 h", "1.5h", "8H", "31d", "999999999d", "1w", "٣h"])
+def test_any_other_ttl_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--ttl"):
+        marks.ttl(text)
+
+
+def test_a_mark_is_read_as_it_was_written() -> None:
+    tags = MARK.tags()
+    assert list(tags)[-1] == marks.EPHEMERAL
+    assert marks.ours(tags) and marks.read("s", tags) == MARK
+    nameless = Mark("x", "", NOW)
+    assert all(nameless.tags().values()) and marks.read("s", nameless.tags()) == nameless
+
+
+@pytest.mark.parametrize(
+    "change", [{marks.EXPIRES: "soon"}, {marks.EXPIRES: "2030-01-31"}, {marks.EXPIRES: ""}, {marks.BRANCH: ""}]
+)
+def test_a_mark_that_was_changed_is_an_error_with_a_way_on(change: dict[str, str]) -> None:
+    with pytest.raises(BranchesError, match=r"stack br-x: .*`pulumi stack tag set"):
+        marks.read("br-x", {**MARK.tags(), **change})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3661, "1 h 1 min"), (86400 * 3, "3 d"), (-90, "-1 min 30 s")],
+)
+def test_spans_are_said_in_their_two_largest_units(seconds: int, text: str) -> None:
+    assert marks.duration(timedelta(seconds=seconds)) == text
+
+
+# Configuration
+
+
+def configured(content: dict[str, Any], *changes: str) -> dict[str, Any]:
+    made = configuration.of_stack(
+        {"config": content}, stack="br-x", expires="2030-01-31T20:00:00Z", changes=changes, schema=settings.schema()
+    )
+    config: dict[str, Any] = made["config"]
+    return config
+
+
+AWS = {"flink:provider": "aws"}
+
+
+def test_every_branch_has_what_the_program_takes_and_what_is_its_own(tmp_path: Path) -> None:
+    content = yaml.safe_load((workspace.REPO / configuration.FILE).read_text())
+    loaded = {}
+    for branch in ("feature/a", "feature/b"):
+        stack = names.stack(branch)
+        made = configuration.of_stack(
+            content, stack=stack, expires="2030-01-31T20:00:00Z", changes=[], schema=settings.schema()
+        )["config"]
+        raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in made.items()}
+        loaded[stack] = settings.load(raw, stack=stack, root=tmp_path)
+    for stack, found in loaded.items():
+        aws = found.aws
+        assert aws is not None
+        assert (aws.ephemeral, aws.expires, aws.create_bucket) == (True, "2030-01-31T20:00:00Z", True)
+        assert found.flink.cluster_id == aws.prefix == stack
+        counts = {role: group.count for role, group in aws.groups.items()}
+        assert counts == {Role.JOBMANAGER: 1, Role.TASKMANAGER: 1, Role.ZOOKEEPER: 0}
+        assert aws.groups[Role.TASKMANAGER].spot and not aws.groups[Role.JOBMANAGER].spot
+
+
+def test_changes_have_the_types_of_their_keys_and_the_stacks_name() -> None:
+    made = configured(
+        {**AWS, "workers": 1, "flink:storageUri": "s3://b/{stack}"},
+        "workers=2", "flink:flinkVersion=2.2", "flinkConfig={a.b: 1}", "aws:region=eu-west-1", "clusterId=x-{stack}",
+    )  # fmt: skip
+    assert made == {
+        **AWS,
+        "flink:workers": 2,
+        "flink:storageUri": "s3://b/br-x",
+        "flink:flinkVersion": "2.2",
+        "flink:flinkConfig": {"a.b": 1},
+        "aws:region": "eu-west-1",
+        "flink:clusterId": "x-br-x",
+        "flink:ephemeral": True,
+        "flink:expires": "2030-01-31T20:00:00Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("workers", "wanted KEY=VALUE"),
+        ("=2", "wanted KEY=VALUE"),
+        ("workrs=2", "is not a key of this program"),
+        ("expires=never", "`--ttl` sets it"),
+        ("flink:ephemeral=false", "always is"),
+        ("storageUri=s3://shared/prefix", "none may have what another has"),
+        ("clusterId=one", "none may have what another has"),
+        ("storageSecretKey=hunter2", "every user of this machine can read"),
+        ("aws:secretKey=hunter2", "every user of this machine can read"),
+        ("flinkConfig={a", "cannot be read"),
+    ],
+)
+def test_changes_that_cannot_be_are_refused(change: str, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)) as error:
+        configured(AWS, change)
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"flink:clusterId": "one"},
+        {"flink:storageUri": "s3://b/all"},
+        {"bucketName": "one"},
+        {"flink:inventory": "hosts.yaml"},
+        {"flink:ephemeral": False},
+        {"flink:expires": "never"},
+    ],
+)
+def test_a_file_that_gives_all_branches_the_same_is_refused(content: dict[str, Any]) -> None:
+    with pytest.raises(BranchesError, match=re.escape(configuration.FILE)):
+        configured({**AWS, **content})
+
+
+def test_what_secrets_are_encrypted_with_comes_from_the_state_unless_the_file_has_some() -> None:
+    salted = {"encryptionsalt": "v1:x", "secretsprovider": "passphrase", "encryptedkey": "y"}
+    assert configuration.without_encryption({**salted, "config": {"a:b": "c"}}) == {"config": {"a:b": "c"}}
+    secret = {**salted, "config": {"flink:x": {"secure": "v1:z"}}}
+    assert configuration.without_encryption(secret) == secret
+    nested = {**salted, "config": {"flink:x": {"a": [{"secure": "v1:z"}]}}}
+    assert configuration.without_encryption(nested) == nested
+
+
+# Comments
+
+OUTPUTS = {
+    "webUi": ["http://192.0.2.1:8081"],
+    "hosts": {"jobmanager": {"jm-0": "192.0.2.1"}, "taskmanager": {"tm-0": "192.0.2.2"}, "zookeeper": {}},
+    "login": "(umask 077; pulumi stack output sshPrivateKey --show-secrets --stack br-feature--x > flink.key)",
+    "ssh": "ssh -i flink.key admin@192.0.2.1",
+    "tunnel": "ssh -i flink.key -N -L 8081:jm-0:8081 admin@192.0.2.1",
+    "sshPrivateKey": "[secret]",
+}
+
+
+def test_a_comment_says_where_it_is_what_to_do_and_when_it_goes() -> None:
+    text = comment.markdown("feature/x", "br-feature--x", MARK, OUTPUTS, NOW)
+    assert text.startswith("<!-- flink-branch: br-feature--x -->\n")
+    for part in (
+        "<http://192.0.2.1:8081>",
+        "2030-01-31T20:00:00Z, in 8 h",
+        "1 jobmanager, 1 taskmanager |",
+        "`c0ffee`",
+        OUTPUTS["login"],
+        f"{OUTPUTS['ssh']} 'sudo -iu flink /opt/flink/bin/flink run -d",
+        OUTPUTS["tunnel"],
+        "\npython -m branches down -- feature/x\n```",
+    ):
+        assert str(part) in text
+    assert "[secret]" not in text
+
+
+@pytest.mark.parametrize("branch", BRANCHES, ids=ascii)
+def test_a_branchs_name_is_neither_markdown_nor_a_command_in_a_comment(branch: str) -> None:
+    text = comment.markdown(branch, names.stack(branch), MARK, OUTPUTS, NOW)
+    text.encode()
+    heading = next(line for line in text.splitlines() if line.startswith("### "))
+    fence = re.match(r"### A cluster for branch (`+)", heading)
+    assert fence and heading.endswith(fence[1]) and heading.count(fence[1]) == 2
+    assert text.count("<!--") == 1 + branch.count("<!--") * 2
+    *_, block = re.split(r"^`{3,}sh\n", text, flags=re.MULTILINE)
+    command = re.split(r"^`{3,}$", block, flags=re.MULTILINE)[0].strip().splitlines()[-1]
+    if branch.isprintable():
+        done = subprocess.run(
+            ["bash", "-c", f"python() {{ printf '%s\\0' \"$@\"; }}; {command}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split("\0")[:-1] == ["-m", "branches", "down", "--", branch]
+
+
+# The command line
+
+
+class FakeStacks:
+    """Answers, and notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.error: Exception | None = None
+        self.entries = [
+            Entry("br-a", Mark("a", "", NOW - timedelta(hours=1)), "", 3, NOW, True),
+            Entry("br-b", None, "stack br-b: no marks", None, None, None),
+        ]
+        self.failed = True
+
+    def up(self, branch: str, **options: Any) -> Up:
+        self._note(branch, options)
+        return Up(names.stack(branch), MARK, True, {"create": 2}, OUTPUTS)
+
+    def down(self, branch: str) -> str:
+        self._note(branch)
+        return "br-x" if branch == "x" else ""
+
+    def sweep(self, *, now: datetime, dry_run: bool) -> Sweep:
+        self._note(dry_run)
+        return Sweep(self.entries[:1], [(self.entries[1], "no marks")] if self.failed else [], [])
+
+    def list(self) -> Sequence[Entry]:
+        return self.entries
+
+    def _note(self, *what: Any) -> None:
+        self.asked.append(what)
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStacks]:
+    it = FakeStacks()
+    monkeypatch.setattr(__main__, "_stacks", lambda: it)
+    monkeypatch.setattr(__main__, "_now", lambda: NOW)
+    yield it
+
+
+def test_up_prints_the_comment_or_writes_it_or_prints_json(
+    fake: FakeStacks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "comment.md"
+    assert __main__.main(["up", "feature/x", "--ttl", "3d", "--commit", "beef", "--set", "workers=2"]) == 0
+    assert capsys.readouterr().out.startswith("<!-- flink-branch: br-feature--x -->")
+    assert __main__.main(["up", "--comment", str(file), "--", "--x"]) == 0
+    assert capsys.readouterr().out == ""
+    assert file.read_text().startswith(comment.marker(names.stack("--x")))
+    assert __main__.main(["up", "feature/x", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["stack"], found["expires"]) == ("br-feature--x", "2030-01-31T20:00:00Z")
+    first = fake.asked[0][1]
+    assert first == {"ttl": timedelta(days=3), "commit": "beef", "changes": ["workers=2"], "now": NOW}
+    assert fake.asked[1][0] == "--x" and fake.asked[1][1]["ttl"] == timedelta(hours=8)
+
+
+def test_down_says_whether_there_was_something(fake: FakeStacks, capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["down", "x"]) == 0
+    assert "br-x is removed" in capsys.readouterr().out
+    assert __main__.main(["down", "--json", "y"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"stack": None, "removed": False}
+
+
+def test_sweep_ends_with_4_when_something_is_left(fake: FakeStacks, capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["sweep"]) == 4
+    out = capsys.readouterr().out
+    assert "removed: br-a (branch a, expires 1 h ago)" in out and "NOT REMOVED: br-b: no marks" in out
+    fake.failed = False
+    assert __main__.main(["sweep", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dryRun"] is True
+    assert fake.asked == [(False,), (True,)]
+
+
+def test_list_is_a_table_or_json(fake: FakeStacks, capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["list"]) == 0
+    out, err = capsys.readouterr()
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0][:2] == ["STACK", "BRANCH"]
+    assert rows[1] == ["br-a", "a", "-", "2030-01-31T11:00:00Z", "(1", "h", "ago)", "3", "2030-01-31T12:00:00Z", "yes"]
+    assert rows[2] == ["br-b", "?", "?", "?", "?", "-", "?"]
+    assert "no marks" in err
+    assert __main__.main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found[0]["expiresInSeconds"] == -3600 and found[1]["trouble"] == "stack br-b: no marks"
+    fake.entries = []
+    __main__.main(["list"])
+    assert "no stacks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UsageError("x"), 2), (LockedError("x"), 3), (BranchesError("x"), 1), (KeyboardInterrupt(), 130)],
+)
+def test_errors_end_in_their_codes_and_on_stderr(
+    fake: FakeStacks, capsys: pytest.CaptureFixture[str], error: Exception, code: int
+) -> None:
+    fake.error = error
+    assert __main__.main(["down", "x"]) == code
+    out, err = capsys.readouterr()
+    assert not out and err
+
+
+@pytest.mark.parametrize("argv", [[], ["up"], ["up", "x", "--ttl", "1w"], ["preview"], ["sweep", "x"], ["nothing"]])
+def test_wrong_usage_ends_with_2(fake: FakeStacks, argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        assert __main__.main(argv) == 2
+    except SystemExit as error:
+        assert error.code == 2
+
+
+@pytest.mark.parametrize("command", ["", "preview", "up", "down", "sweep", "list"])
+def test_there_is_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as error:
+        __main__.main([*command.split(), "--help"])
+    assert error.value.code == 0
+    out = capsys.readouterr().out
+    assert ("exit codes:" in out and "examples:" in out) or command
+
+
+def test_the_project_is_called_as_it_is_everywhere() -> None:
+    assert workspace.PROJECT == settings.PROJECT
+    assert yaml.safe_load((workspace.REPO / "Pulumi.yaml").read_text())["name"] == workspace.PROJECT
+
+
+def test_where_there_is_no_engine_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert __main__.main(["list"]) == 1
+    assert "no pulumi on PATH" in capsys.readouterr().err
+
+
+def test_the_commit_of_this_checkout_is_known() -> None:
+    assert re.fullmatch(r"[0-9a-f]{40}|", stacks.head())
