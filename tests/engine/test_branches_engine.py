@@ -17,6 +17,8 @@ from pulumi_command import local
 
 from branches import __main__, comment, workspace
 from branches.errors import INTERRUPTED, BranchesError, LockedError, UsageError
+from tests.aws.aws_client import REGION, Moto
+from tests.aws.aws_client import moto as moto_server
 from tests.engine.branch_stacks import CONTENT, NOW, SECRET, World, failing, one, staying, wait_for
 
 STACK = "br-feature--x"
@@ -27,6 +29,12 @@ BRANCH = "feature/x"
 def world(tmp_path: Path) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         yield World(tmp_path, patch)
+
+
+@pytest.fixture
+def moto() -> Iterator[Moto]:
+    with moto_server() as it:
+        yield it
 
 
 def tags(world: World, stack: str = STACK) -> dict[str, str]:
@@ -314,3 +322,29 @@ def test_what_is_refused_is_refused_before_anything_is_made(world: World) -> Non
     with pytest.raises(BranchesError, match="'workers' must be of type 'integer'"):
         world.up(BRANCH, content={"config": {**CONTENT["config"], "flink:workers": "two"}})
     assert world.stacks().down(BRANCH) == STACK  # it was made, and marked; the engine has refused the rest
+
+
+def test_a_state_on_s3_and_a_key_in_kms_need_no_passphrase(
+    world: World, moto: Moto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/ci.md sets it up."""
+    for key, value in {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
+    moto.client("s3").create_bucket(Bucket="state", CreateBucketConfiguration={"LocationConstraint": REGION})
+    keys = moto.client("kms")
+    keys.create_alias(AliasName="alias/pulumi-flink", TargetKeyId=keys.create_key()["KeyMetadata"]["KeyId"])
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"s3://state?region={REGION}&s3ForcePathStyle=true")
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    content = {**CONTENT, "secretsprovider": f"awskms://alias/pulumi-flink?region={REGION}"}
+    assert world.up(BRANCH, content=content).outputs["password"] == "[secret]"
+    assert world.up(BRANCH, content=content).changes == {}
+    (entry,) = world.stacks().list()
+    assert entry.mark and entry.locked is None
+    text = moto.client("s3").get_object(Bucket="state", Key=f".pulumi/stacks/flink/{STACK}.json")["Body"].read()
+    provider = json.loads(text)["checkpoint"]["latest"]["secrets_providers"]
+    assert provider["type"] == "cloud" and provider["state"]["url"] == content["secretsprovider"]
+    assert SECRET.encode() not in text
+    assert world.stacks().down(BRANCH) == STACK
+    left = [it["Key"] for it in moto.client("s3").list_objects_v2(Bucket="state")["Contents"]]
+    assert left == [".pulumi/meta.yaml"]

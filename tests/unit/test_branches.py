@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -448,3 +449,9 @@ def test_where_there_is_no_engine_that_is_said(
 
 def test_the_commit_of_this_checkout_is_known() -> None:
     assert re.fullmatch(r"[0-9a-f]{40}|", stacks.head())
+
+
+def test_a_stack_can_be_removed_where_the_program_cannot_even_be_imported() -> None:
+    loads = "import sys, branches.__main__; print([it for it in ('settings', 'components') if it in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", loads], cwd=workspace.REPO, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
