@@ -8,6 +8,11 @@ export MARK="<!-- $2 -->"
 body=$(mktemp)
 trap 'rm -f "$body"' EXIT
 { printf '%s\n' "$MARK"; cat "$file"; } > "$body"
+text=$(LC_ALL=C.UTF-8; cut=$(< "$body"); ((${#cut} <= 65536)) || printf %s "${cut:0:65400}")
+if [[ -n $text ]]; then
+  # More than GitHub takes. The tool stays below that, but for the mark
+  printf '%s\n\nThe rest does not fit into a comment.\n' "$text" > "$body"
+fi
 
 issues=repos/$GITHUB_REPOSITORY/issues
 # Only what workflows have written: anybody can begin a comment with the mark

@@ -16,6 +16,7 @@ from typing import Any
 import jq
 
 PAGE = 2
+LONGEST = 65_536
 FILE = Path(os.environ.get("FAKE_GITHUB", ""))
 
 
@@ -55,6 +56,8 @@ def api(github: dict[str, Any], argv: list[str]) -> None:
     sent = fields(words)
     path, _, _ = words.path.partition("?")
     path = path.removeprefix(f"repos/{os.environ['GITHUB_REPOSITORY']}/")
+    if len(sent.get("body", "")) > LONGEST:
+        sys.exit("gh: Validation Failed (HTTP 422): body is too long (maximum is 65536 characters)")
     method = words.method or ("POST" if sent else "GET")
     answer = answered(github, method, path, sent)
     if words.silent:

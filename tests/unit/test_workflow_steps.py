@@ -114,6 +114,16 @@ def test_of_two_comments_with_the_mark_one_is_edited(runner: Runner) -> None:
     assert bodies(runner) == ["<!-- flink:preview:dev -->\nnew\n", two[1]["body"]]
 
 
+@pytest.mark.parametrize("length", [60_000, 65_536, 100_000])
+def test_a_comment_is_no_longer_than_github_takes(runner: Runner, length: int) -> None:
+    text = "ü" * (length - 1) + "\n"
+    comment_on(runner, text)
+    (body,) = bodies(runner)
+    assert body.startswith("<!-- flink:preview:dev -->\nüüü")
+    assert (text in body) is (length == 60_000)
+    assert body.endswith("The rest does not fit into a comment.\n") is (length != 60_000)
+
+
 def test_the_comment_step_also_runs_after_a_preview_that_failed() -> None:
     step = workflows.steps()["preview.yml", "Comment"]
     wanted = workflows.EXPRESSION.sub(r"\1", step["if"])
