@@ -22,8 +22,9 @@ class Engine(auto.PulumiCommand):
     """`pulumi` in a session of its own. A signal for us goes on to it, and we wait until it has ended.
 
     The Automation API's own would leave at once: with nobody to read what it prints the engine is killed in the middle
-    of a step, and leaves a lock and operations of which nobody knows how they ended. Told once, the engine lets the
-    steps under way end, and keeps the state; told twice, it does not wait for them.
+    of a step, and leaves a lock and operations of which nobody knows how they ended. Told once, the engine begins
+    no further step, waits for those under way (a plugin may break them off) and keeps the state; told twice, it does
+    not wait.
     """
 
     def __init__(self, root: str | None = None, *, say: Told | None = None) -> None:
@@ -72,7 +73,7 @@ class Engine(auto.PulumiCommand):
 
         def told(number: int, frame: FrameType | None) -> None:
             self._say(
-                "interrupted: pulumi ends the steps under way and keeps what it knows; once more, and it will not wait"
+                "interrupted: pulumi begins no further step and keeps what it knows; once more, and it will not wait"
                 if not self.interrupted
                 else "interrupted again: pulumi ends at once; what it was doing is of unknown outcome"
             )

@@ -142,7 +142,7 @@ def test_an_interrupted_tool_waits_for_the_engine_and_leaves_a_stack_that_can_be
         (world.waits / "go").touch()
         said = tool.communicate(timeout=60)[1]
         assert tool.returncode == INTERRUPTED, said
-    assert "interrupted: pulumi ends the steps under way" in said
+    assert "interrupted: pulumi begins no further step" in said
     assert "the same command again goes on" in said
     assert world.locks == []
     world.up(BRANCH)
@@ -348,3 +348,52 @@ def test_a_state_on_s3_and_a_key_in_kms_need_no_passphrase(
     assert world.stacks().down(BRANCH) == STACK
     left = [it["Key"] for it in moto.client("s3").list_objects_v2(Bucket="state")["Contents"]]
     assert left == [".pulumi/meta.yaml"]
+
+
+def test_a_preview_says_by_its_code_whether_something_would_change_and_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    previews = pytest.importorskip("branches.previews")
+    checkout = world.folder / "checkout"
+    checkout.mkdir()
+    shutil.copy(workspace.REPO / "Pulumi.yaml", checkout)
+    (checkout / "Pulumi.dev.yaml").write_text(yaml.safe_dump(CONTENT))
+    for module in (workspace, previews):
+        monkeypatch.setattr(module, "REPO", checkout)
+    monkeypatch.setattr(previews.preview, "__kwdefaults__", {"run": one})
+
+    assert __main__.main(["preview", "--stack", "dev"]) == 1
+    assert "`pulumi stack init dev`" in capsys.readouterr().err
+    assert __main__.main(["preview", "--stack", "nowhere"]) == 2
+    assert "there is no Pulumi.nowhere.yaml in this checkout; it has dev" in capsys.readouterr().err
+
+    world.pulumi("stack", "init", "dev")
+    before = sorted((path, path.read_bytes()) for path in world.files)
+    file = world.folder / "summary.md"
+    assert __main__.main(["preview", "--stack", "dev", "--summary", str(file)]) == 10
+    assert capsys.readouterr().out == "" and "thing" in file.read_text()
+    assert __main__.main(["preview", "--stack", "dev", "--json"]) == 10
+    assert json.loads(capsys.readouterr().out)["stack"] == "dev"
+    assert before == sorted((path, path.read_bytes()) for path in world.files)
+
+    with workspace.opened("dev", CONTENT, run=one) as stack:
+        stack.up(show_secrets=False)
+    assert __main__.main(["preview", "--stack", "dev", "--refresh"]) == 0
+    monkeypatch.setattr(previews.preview, "__kwdefaults__", {"run": failing})
+    assert __main__.main(["preview", "--stack", "dev"]) == 10
+    assert SECRET not in "".join(capsys.readouterr()) + file.read_text()
+
+
+def test_a_tool_that_is_interrupted_twice_does_not_wait(world: World) -> None:
+    with world.tool("slow", "up", BRANCH) as tool:
+        world.wait_until_slow()
+        assert tool.stderr
+        tool.send_signal(signal.SIGINT)
+        while "interrupted: pulumi" not in tool.stderr.readline():
+            pass
+        tool.send_signal(signal.SIGINT)
+        said = tool.communicate(timeout=60)[1]
+        assert tool.returncode == INTERRUPTED, said
+    assert world.locks == []
+    world.up(BRANCH)
+    assert world.stacks().down(BRANCH) == STACK

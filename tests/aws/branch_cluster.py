@@ -1,0 +1,185 @@
+"""Clusters of branches on a data centre of this machine's, by the tool that users have."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from branches import marks, names
+from branches.engine import Engine
+from branches.stacks import FILE, Stacks, Up
+from branches.workspace import ENVIRONMENT
+from lab import archives, console, engine
+from lab.lab import Lab
+from lab.processes import MARK
+from lab.rest import Rest
+from lab.storage import S3
+from tests.aws import stack
+from tests.aws.cloud import Cloud
+from tests.aws.inventory import machines
+from tests.aws.rehearsal import SIZES, Login, _logins
+
+NAME = "test-branches"
+NOW = datetime.now(UTC).replace(microsecond=0)
+"""What is told to the tool: no test waits until something has expired."""
+
+
+class Branches:
+    """The lab, the data centre, a backend, and an environment in which the tool works on them."""
+
+    def __init__(self, lab: Lab, cloud: Cloud, patch: pytest.MonkeyPatch) -> None:
+        self.lab = lab
+        self.cloud = cloud
+        self.archives = archives.ensure()
+        self._networks = IPv4Network(cloud.vpc_cidr).subnets(new_prefix=20)
+        folder = lab.dir / "branches"
+        for name in ("state", "plugins", "home", "project"):
+            (folder / name).mkdir(parents=True)
+        (folder / "home" / "logs").touch()  # as lab/stack.py
+        (folder / "project" / "Pulumi.yaml").write_text("name: flink\nruntime: python\n")
+        for plugin in stack.PLUGINS:
+            plugin.install(folder / "plugins")
+        self.state, self._project = folder / "state", folder / "project"
+        path = os.pathsep.join([str(engine.ensure().parent), str(folder / "plugins"), os.environ["PATH"]])
+        variables = {
+            **stack.VARIABLES,
+            **ENVIRONMENT,
+            MARK: f"{lab.id}/pulumi",
+            "PATH": path,
+            "PULUMI_HOME": str(folder / "home"),
+            "PULUMI_BACKEND_URL": f"file://{self.state}",
+            "PULUMI_CONFIG_PASSPHRASE": "of a rehearsal",
+        }
+        for key, value in variables.items():
+            patch.setenv(key, value)
+        patch.delenv("PULUMI_CONFIG_PASSPHRASE_FILE", raising=False)
+
+    @property
+    def stacks(self) -> Stacks:
+        """The tool's, with its own file but for where things are and how large."""
+        content = yaml.safe_load(FILE.read_text())
+        known = {
+            **stack.at(self.cloud.endpoint),
+            **stack.releases(self.archives, self.lab.mirror_url),
+            **{key: SIZES[key] for key in ("flink:javaOptions", "flink:jobManagerMemory", "flink:flinkConfig")},
+            "flink:operatorCidrs": [f"{self.lab.gateway}/32"],
+            "flink:storageEndpoint": self.cloud.endpoint,
+            "flink:storagePathStyle": True,
+        }
+        content["config"] |= known
+        return Stacks(Engine(), lambda text: console.say("branches", text), content=content)
+
+    def cluster(self, branch: str) -> BranchCluster:
+        """That of a branch, which is not there yet. This machine has to reach all VPCs, so each has another network."""
+        return BranchCluster(self, branch, str(next(self._networks)))
+
+    def export(self, name: str) -> dict[str, Any]:
+        """The deployment of a stack, with its secrets."""
+        words = ["pulumi", "stack", "export", "--show-secrets", "--stack", name, "--non-interactive"]
+        done = subprocess.run(words, cwd=self._project, capture_output=True, text=True, check=True, timeout=120)
+        found: dict[str, Any] = json.loads(done.stdout)["deployment"]
+        return found
+
+    def files(self, name: str) -> list[Path]:
+        """What the backend has of a stack."""
+        return [path for path in self.state.rglob("*") if name in str(path.relative_to(self.state)) and path.is_file()]
+
+
+class BranchCluster:
+    """A branch's cluster; also one as `lab.cluster.SlowJob` needs to know it."""
+
+    def __init__(self, branches: Branches, branch: str, cidr: str) -> None:
+        self.branch = branch
+        self.name = names.stack(branch)
+        self.outputs: dict[str, Any] = {}
+        self.logins: Mapping[str, Login] = {}
+        self._branches = branches
+        self._cidr = cidr
+
+    def up(self, *changes: str, ttl: str = marks.TTL) -> Up:
+        """`up`, as a push does it."""
+        done = self._branches.stacks.up(
+            self.branch, ttl=marks.ttl(ttl), commit="", changes=[f"vpcCidr={self._cidr}", *changes], now=NOW
+        )
+        self.outputs = done.outputs
+        self.logins = _logins(self._branches.export(self.name))
+        return done
+
+    @property
+    def archives(self) -> archives.Archives:
+        """What it runs."""
+        return self._branches.archives
+
+    @property
+    def urls(self) -> list[str]:
+        """Where its REST API is."""
+        return [str(url) for url in self.outputs["webUi"]]
+
+    @property
+    def rest(self) -> Rest:
+        """Its REST API."""
+        return Rest(self.urls, ask_seconds=2)
+
+    @property
+    def s3(self) -> S3:
+        """Its bucket, with the rights of whoever deploys."""
+        cloud = self._branches.cloud
+        keys = (stack.VARIABLES["AWS_ACCESS_KEY_ID"], stack.VARIABLES["AWS_SECRET_ACCESS_KEY"])
+        return S3(cloud.endpoint, cloud.region, str(self.outputs["bucket"]), *keys)
+
+    @property
+    def prefix(self) -> str:
+        """Below which its hosts may read and write."""
+        return str(self.outputs["savepoints"]).split("/", 3)[3].partition("savepoints")[0]
+
+    @property
+    def instances(self) -> dict[str, str]:
+        """Id by name of its machines."""
+        found = machines(self._branches.cloud.endpoint, self._branches.cloud.region)
+        return {name: id for name, id in found.items() if name.startswith(f"{self.name}-")}
+
+    def ssh(self, host: str, command: str, *, check: bool = True) -> str:
+        """What a command prints on one of its hosts."""
+        login = self.logins[host]
+        folder = self._branches.lab.dir / "ssh" / self.name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key, known = folder / "key", folder / "known_hosts"
+        key.touch(mode=0o600)
+        key.write_text(login.private_key)
+        known.write_text("".join(f"{each.address} {each.host_key}\n" for each in self.logins.values()))
+        options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={known}", "IdentitiesOnly=yes", "LogLevel=ERROR"]
+        flags = [word for option in options for word in ("-o", option)]
+        argv = ["ssh", "-F", "none", "-i", str(key), *flags, f"{login.user}@{login.address}", "--", command]
+        environment = {"PATH": "/usr/bin:/bin", MARK: f"{self._branches.lab.id}/ssh"}
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=environment, check=False
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout
+
+    def processes(self) -> dict[str, str]:
+        """Which start of which process its daemons are; equal twice means that nothing was restarted."""
+        show = "systemctl show -p MainPID,ExecMainStartTimestampMonotonic flink-jobmanager flink-taskmanager"
+        return {host: self.ssh(host, show) for host in self.logins}
+
+
+@contextmanager
+def rehearsed() -> Iterator[Branches]:
+    """A data centre without a machine, and a backend without a stack; nothing is left of either."""
+    lab = Lab(NAME)
+    lab.down()  # an earlier run may have been killed
+    try:
+        with Cloud(lab) as cloud, pytest.MonkeyPatch.context() as patch:
+            yield Branches(lab, cloud, patch)
+    finally:
+        lab.down()

@@ -1,0 +1,94 @@
+"""Pulumi.ephemeral.yaml and this project's own program, for two branches on one AWS, without machines: their steps are
+done by a plugin that does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from branches import marks, names
+from branches.engine import Engine
+from branches.stacks import FILE, Stacks, Up
+from lab import engine
+from lab.plugin.install import install
+from tests.aws import stack
+from tests.aws.inventory import client, everything
+from tests.aws.scale import moto
+
+NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
+REGION = "eu-central-1"
+FIRST, SECOND = "feature/login", "feature/Login"
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    with moto() as it:
+        yield it
+
+
+@pytest.fixture
+def stacks(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stacks:
+    for name in ("state", "plugins", "home"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "home" / "logs").touch()  # as lab/stack.py
+    for plugin in stack.PLUGINS:
+        plugin.install(tmp_path / "plugins")
+    install(tmp_path / "plugins", "command", "tests.engine.silent_command_plugin")
+    variables = {
+        **stack.VARIABLES,
+        "PATH": os.pathsep.join([str(engine.ensure().parent), str(tmp_path / "plugins"), os.environ["PATH"]]),
+        "PULUMI_HOME": str(tmp_path / "home"),
+        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+    }
+    for key, value in variables.items():
+        monkeypatch.setenv(key, value)
+    content = yaml.safe_load(FILE.read_text())
+    content["config"] |= {**stack.at(endpoint), "flink:operatorCidrs": ["198.51.100.0/24"]}
+    return Stacks(Engine(), print, content=content)
+
+
+def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, endpoint: str) -> None:
+    before = everything(endpoint, REGION)
+
+    def up(branch: str, ttl: str) -> Up:
+        done = stacks.up(branch, ttl=marks.ttl(ttl), commit="c0ffee", changes=(), now=NOW)
+        assert done.outputs["sshPrivateKey"] == "[secret]"
+        assert done.outputs["clusterId"] == done.stack and done.stack in done.outputs["bucket"]
+        found = {role: len(of) for role, of in done.outputs["hosts"].items()}
+        assert found == {"jobmanager": 1, "taskmanager": 1, "zookeeper": 0}
+        return done
+
+    up(FIRST, "7h")
+    first = everything(endpoint, REGION) - before
+    # To live for longer is a matter of tags: nothing is replaced
+    assert set(up(FIRST, "8h").changes) == {"update"}
+    assert everything(endpoint, REGION) - before == first
+    up(SECOND, "1m")
+    both = everything(endpoint, REGION) - before
+    # The second one has made as much again, and has touched nothing of the first
+    assert first < both and len(both) == 2 * len(first)
+
+    ec2 = client("ec2", endpoint, REGION)
+    for branch, expires in ((FIRST, "2030-01-31T20:00:00Z"), (SECOND, "2030-01-31T12:01:00Z")):
+        mine = [{"Name": "tag:stack", "Values": [names.stack(branch)]}]
+        instances = [it for group in ec2.describe_instances(Filters=mine)["Reservations"] for it in group["Instances"]]
+        assert {(it["InstanceType"], it.get("InstanceLifecycle", "")) for it in instances} == {
+            ("t3.small", ""),
+            ("t3.medium", "spot"),
+        }
+        tags = [{tag["Key"]: tag["Value"] for tag in it["Tags"]} for it in instances]
+        assert {it["expires"] for it in tags} == {expires}
+        assert len(ec2.describe_vpcs(Filters=mine)["Vpcs"]) == 1
+
+    swept = stacks.sweep(now=NOW + timedelta(minutes=1))
+    assert [it.stack for it in swept.removed] == [names.stack(SECOND)] and not swept.failed
+    assert everything(endpoint, REGION) - before == first
+    assert stacks.down(FIRST)
+    assert everything(endpoint, REGION) == before and stacks.list() == []
