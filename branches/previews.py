@@ -16,6 +16,9 @@ from branches.workspace import REPO, opened, program
 CODES = {"none": 0, "changes": 10, "dangerous": 20}
 """Exit code by verdict."""
 
+COMMENT = summary.LIMIT - 500
+"""Characters of a summary: a workflow puts a mark and a link before it."""
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -32,7 +35,7 @@ class Preview:
     @property
     def markdown(self) -> str:
         """For reviewers."""
-        return summary.markdown(self.changes, stack=self.stack)
+        return summary.markdown(self.changes, stack=self.stack, limit=COMMENT)
 
     def json(self) -> dict[str, Any]:
         """For programs."""

@@ -1,0 +1,219 @@
+"""A preview as Markdown for a pull request: what it would do, the worst first, and no more than a comment may hold."""
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from branches.changes import Changes, Kind, Line, Resource, Verdict, by_number
+
+LIMIT = 65_536
+"""Characters of a comment on GitHub."""
+
+VALUE = 300
+"""Characters of a value that are shown."""
+
+FOLDED = 20
+"""A list that is longer is folded."""
+
+_HEADS = {
+    Kind.DELETE: "Deleted",
+    Kind.REPLACE: "Replaced",
+    Kind.RESTART: "Changed, and a daemon restarts",
+    Kind.UPDATE: "Changed, nothing restarts",
+    Kind.CREATE: "Created",
+}
+_LEFT_OUT = "\n\n*{count} more lines would not fit into a comment: the log of this run has everything.*\n"
+
+
+def markdown(changes: Changes, *, stack: str, limit: int = LIMIT) -> str:
+    """The summary, in at most `limit` characters; what does not fit is left out whole, and that is said.
+
+    It begins with a mark that no reader sees, by which a later run finds the comment to edit.
+    """
+    blocks = [f"<!-- flink-preview: {_comment(stack)} -->", f"### {_headline(changes, stack)}"]
+    blocks += _caution(changes)
+    blocks += _settings(changes.settings)
+    for kind, head in _HEADS.items():
+        if found := changes.of(kind):
+            blocks += [f"#### {head}: {_number(len(found), 'resource')}", *_by_component(found)]
+    blocks += _properties(changes.resources)
+    return _fit(blocks, limit)
+
+
+def _headline(changes: Changes, stack: str) -> str:
+    name = code(stack)
+    if changes.errors:
+        return f"Preview of {name} failed"
+    if changes.verdict is Verdict.NONE:
+        return f"{name}: nothing changes ({_number(changes.same, 'resource')} as declared)"
+    words = {
+        Kind.DELETE: "deleted",
+        Kind.REPLACE: "replaced",
+        Kind.RESTART: "changed with a restart",
+        Kind.UPDATE: "changed",
+        Kind.CREATE: "created",
+    }
+    counts = [f"{len(found)} {word}" for kind, word in words.items() if (found := changes.of(kind))]
+    restarts = f"; {_number(len(changes.restarts), 'daemon')} restart{'s' * (len(changes.restarts) == 1)}"
+    said = f"{name}: {', '.join(counts)}{restarts if changes.restarts else ', nothing restarts'}"
+    return f"{'DANGEROUS: ' * (changes.verdict is Verdict.DANGEROUS)}{said}"
+
+
+def _caution(changes: Changes) -> list[str]:
+    """What must be read before anything else."""
+    said = []
+    if changes.warnings:
+        said.append("> [!CAUTION]\n" + "\n".join(f"> - {_text(warning)}" for warning in changes.warnings))
+    if changes.errors:
+        said.append(_fenced("\n".join(changes.errors), ""))
+    return said
+
+
+def _settings(lines: Sequence[Line]) -> list[str]:
+    """The cluster's settings that change, each once, as a difference grouped by what they are of."""
+    if not lines:
+        return []
+    shown: list[str] = []
+    for head, found in groupby(lines, key=lambda line: line.path.rpartition(" / ")[0]):
+        shown += [f"  {_line(head)}:" if head else "  settings:", *(row for line in found for row in _minus_plus(line))]
+    return [_folded("Settings that change", _fenced("\n".join(shown), "diff"), len(shown), "settings")]
+
+
+def _by_component(found: Sequence[Resource]) -> list[str]:
+    """Resources by component: steps on hosts by the hosts that have the same ones, the others by name."""
+    rows = []
+    for component, group in groupby(sorted(found, key=lambda one: one.component), key=lambda one: one.component):
+        members = list(group)
+        rows += [f"- {_text(component)}: {row}" for row in _rows(members)]
+    return [_folded("Which", "\n".join(rows), len(rows), "lines")]
+
+
+def _rows(members: Sequence[Resource]) -> list[str]:
+    by_host: dict[str, list[str]] = {}
+    rows = []
+    for one in members:
+        if one.host and one.name != one.host:
+            by_host.setdefault(one.host, []).append(one.name.removeprefix(f"{one.host}-"))
+        else:
+            rows.append(f"{code(one.name)} ({_text(one.type.rpartition(':')[2])})")
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for host, steps in by_host.items():
+        alike.setdefault(tuple(sorted(steps)), []).append(host)
+    return rows + [f"{_hosts(hosts)}: {', '.join(_text(step) for step in steps)}" for steps, hosts in alike.items()]
+
+
+def _hosts(names: Iterable[str]) -> str:
+    """`tm-0` … `tm-19` of many."""
+    known = sorted(names, key=by_number)
+    if len(known) <= 4:
+        return ", ".join(code(name) for name in known)
+    return f"{code(known[0])} … {code(known[-1])} ({len(known)} hosts)"
+
+
+def _properties(resources: Sequence[Resource]) -> list[str]:
+    """The inputs of other resources than steps that differ, folded."""
+    rows: list[str] = []
+    for one in resources:
+        if one.lines and not one.type.startswith("pulumi:"):
+            rows += [
+                f"  {_line(one.name)} ({_line(one.type)}):",
+                *(row for line in one.lines for row in _minus_plus(line)),
+            ]
+    if not rows:
+        return []
+    return [_folded("Inputs that change", _fenced("\n".join(rows), "diff"), FOLDED + 1, "lines")]
+
+
+def _minus_plus(line: Line) -> list[str]:
+    name = _line(line.path.rpartition(" / ")[2])
+    rows = [f"- {name}: {_value(line.old)}"] if line.old is not None else []
+    return [*rows, *([f"+ {name}: {_value(line.new)}"] if line.new is not None else [])]
+
+
+def _value(value: Any) -> str:
+    text = str(value).replace("\n", "\\n")
+    return text if len(text) <= VALUE else f"{text[:VALUE]}… ({len(text)} characters)"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+# What a value may hold must not become Markdown, HTML, or a mention of somebody
+
+
+def code(text: str) -> str:
+    """As code in a line, whatever is in it."""
+    text = _line(text)
+    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    space = " " * (text.startswith("`") or text.endswith("`"))
+    return f"{ticks}{space}{text}{space}{ticks}"
+
+
+def _text(text: str) -> str:
+    """As text in a line."""
+    escaped = re.sub(r"([\\`*_\[\]{}|~#])", r"\\\1", html.escape(_line(text), quote=False))
+    return escaped.replace("@", "@<!-- -->").replace("://", ":<!-- -->//")
+
+
+def _comment(text: str) -> str:
+    """Inside an HTML comment."""
+    return html.escape(_line(text), quote=False).replace("--", "- -")
+
+
+def _line(text: str) -> str:
+    """In one line."""
+    return re.sub(r"\s+", " ", text)
+
+
+def _fenced(text: str, language: str) -> str:
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _folded(head: str, block: str, length: int, what: str) -> str:
+    """Behind a line to click, if it is long."""
+    if length <= FOLDED:
+        return block
+    lines = _number(block.count("\n") + 1, "line") if what == "lines" else f"{length} lines"
+    return f"<details><summary>{head} ({lines})</summary>\n\n{block}\n\n</details>"
+
+
+def _fit(blocks: Sequence[str], limit: int) -> str:
+    """As many lines as there is room for; a fence or fold that is cut is closed."""
+    whole = "\n\n".join(blocks) + "\n"
+    if len(whole) <= limit:
+        return whole
+    lines = whole.split("\n")
+    room = limit - len(_LEFT_OUT.format(count=len(lines))) - 1
+    kept: list[str] = []
+    used = 0
+    closers: list[str] = []
+    for line in lines:
+        opened = _after(closers, line)
+        cost = len(line) + 1
+        if used + cost + sum(len(closer) + 1 for closer in opened) > room:
+            break
+        kept.append(line)
+        used += cost
+        closers = opened
+    left = len(lines) - len(kept)
+    return "\n".join([*kept, *reversed(closers)]) + _LEFT_OUT.format(count=left)
+
+
+def _after(closers: Sequence[str], line: str) -> list[str]:
+    """What has to be closed after this line."""
+    found = list(closers)
+    in_fence = bool(found) and found[-1].startswith("`")
+    if in_fence:
+        if line == found[-1]:
+            found.pop()
+    elif match := re.match(r"(```+)\w*$", line):
+        found.append(match[1])
+    elif line.startswith("<details>"):
+        found.append("\n</details>")
+    elif line == "</details>" and found:
+        found.pop()
+    return found

@@ -1,0 +1,169 @@
+"""Summaries of previews whose events are made here: what is dangerous, what must not break out, what does not fit."""
+
+import re
+from typing import Any
+
+import pytest
+from pulumi import automation as auto
+from pulumi.automation.events import DiagnosticEvent, ResourcePreEvent, StepEventMetadata, StepEventStateMetadata
+
+from branches import changes, summary
+from branches.changes import Changes, Kind, Verdict
+
+HOSTILE = (
+    "``` </details> <script>alert(1)</script> @everyone [x](https://evil.example) <!-- | **bold** \n# head",
+    "--> <b>",
+    "`",
+    "```diff\n```\n<details>",
+)
+
+
+def step(op: str, kind: str, name: str, *, old: Any = None, new: Any = None, **more: Any) -> auto.EngineEvent:
+    """An event of one step; `old` and `new` are inputs."""
+    urn = f"urn:pulumi:dev::flink::flink:aws:Machines${kind}::{name}"
+
+    def state(inputs: Any) -> StepEventStateMetadata | None:
+        if inputs is None:
+            return None
+        return StepEventStateMetadata(
+            type=kind, urn=urn, id="id", parent="urn:pulumi:dev::flink::flink:aws:Machines::dev", provider="p",
+            custom=True, inputs=inputs, outputs={}, protect=more.get("protect", False),
+        )  # fmt: skip
+
+    metadata = StepEventMetadata(
+        op=auto.OpType(op), urn=urn, type=kind, provider="p", old=state(old), new=state(new), diffs=more.get("diffs")
+    )
+    return auto.EngineEvent(sequence=0, timestamp=0, resource_pre_event=ResourcePreEvent(metadata=metadata))
+
+
+def error(text: str) -> auto.EngineEvent:
+    event = DiagnosticEvent(message=text, color="never", severity="error", urn="a::b::c::tm-0-config")
+    return auto.EngineEvent(sequence=0, timestamp=0, diagnostic_event=event)
+
+
+@pytest.mark.parametrize("kind", changes.HOLDS_DATA)
+@pytest.mark.parametrize("ops", [["delete"], ["create-replacement", "replace", "delete-replaced"]])
+def test_what_holds_data_is_dangerous_to_lose(kind: str, ops: list[str]) -> None:
+    events = [step("update", "aws:ec2/instance:Instance", "tm-0", old={"a": 1}, new={"a": 2}, diffs=["a"])]
+    events += [step(op, kind, "it", old={}, new=None if "delete" in op else {}) for op in ops]
+    found = changes.read(events)
+    assert found.verdict is Verdict.DANGEROUS
+    assert [one.name for one in found.resources] == ["it", "tm-0"], "each once, the worst first"
+    text = summary.markdown(found, stack="dev")
+    assert text.index("[!CAUTION]") < text.index("tm-0")
+    assert text.count("is deleted" if ops == ["delete"] else "is replaced") == 1
+
+
+def test_what_is_protected_is_dangerous_to_lose() -> None:
+    found = changes.read([step("delete", "aws:ec2/vpc:Vpc", "net", old={}, protect=True)])
+    assert found.verdict is Verdict.DANGEROUS
+    assert not changes.read([step("delete", "aws:ec2/vpc:Vpc", "net", old={})]).warnings
+
+
+def test_what_stays_or_is_only_read_is_no_change() -> None:
+    found = changes.read([step(op, "aws:ec2/vpc:Vpc", op, old={}, new={}) for op in ("same", "read", "refresh")])
+    assert (found.verdict, found.same, found.resources) == (Verdict.NONE, 3, [])
+    assert "nothing changes (3 resources" in summary.markdown(found, stack="dev")
+
+
+SERVICE = """\
+# host tm-0, step service.sh
+unit=flink-taskmanager
+wants='{wants}'
+seconds={seconds}
+write_files() {{
+  :
+MemoryMax={memory}
+}}
+main
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "restarts"),
+    [({"seconds": 2}, []), ({"wants": "config=2"}, ["tm-0"]), ({"memory": "2G"}, ["tm-0"])],
+)
+def test_a_daemon_restarts_only_for_what_it_runs(changed: dict[str, Any], restarts: list[str]) -> None:
+    old: dict[str, Any] = {"wants": "config=1", "seconds": 1, "memory": "1G"}
+    texts = [SERVICE.format(**values) for values in (old, {**old, **changed})]
+    event = step(
+        "update", "command:remote:Command", "tm-0-service", old={"stdin": texts[0]}, new={"stdin": texts[1]},
+        diffs=["stdin"],
+    )  # fmt: skip
+    assert changes.read([event]).restarts == restarts
+
+
+def test_a_script_that_is_not_known_yet_counts_as_a_restart() -> None:
+    event = step("update", "command:remote:Command", "tm-0-service", old={"stdin": SERVICE}, new={"stdin": "unknown"})
+    assert changes.read([event]).restarts == ["tm-0"]
+
+
+def test_a_host_more_in_a_list_is_one_line() -> None:
+    old, new = ({"input": {"hosts": [f"tm-{n}" for n in range(count)]}} for count in (100, 101))
+    found = changes.read([step("update", "pulumi:index:Stash", "dev-declared", old=old, new=new)])
+    assert found.settings == [changes.Line("hosts", None, "tm-100")]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_nothing_in_a_value_breaks_out(value: str) -> None:
+    events = [
+        step("update", "aws:ec2/instance:Instance", value, old={value: "x"}, new={value: value}, diffs=[value]),
+        step("create", value.replace("::", ""), "it", new={}),
+        step("delete", "aws:ebs/volume:Volume", value, old={}),
+        step("update", "pulumi:index:Stash", "d", old={"input": {}}, new={"input": {value: {value: value}}}),
+        error(value),
+    ]
+    text = summary.markdown(changes.read(events), stack=value)
+    assert text.startswith("<!-- flink-preview: ")
+    assert "-->" in text.split("\n")[0] and text.split("\n")[0].count("-->") == 1
+    outside = plain(text.partition("\n")[2])
+    assert "<script" not in outside and "<b>" not in outside
+    assert not re.search(r"(?<!\\)\]\(", outside)
+    assert not re.search(r"@(?!<!-- -->)\w", outside)
+    assert outside.count("<details>") == outside.count("</details>")
+
+
+def plain(text: str) -> str:
+    """The text without fences and code, as a renderer sees it."""
+    lines, fence = [], ""
+    for line in text.split("\n"):
+        if fence:
+            fence = "" if line == fence else fence
+        elif match := re.match(r"(```+)", line):
+            fence = match[1]
+        else:
+            lines.append(re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", line))
+    assert not fence, "every fence is closed"
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("limit", [300, 1000, 5000, 65_536])
+@pytest.mark.parametrize("count", [1, 50, 3000])
+def test_it_never_gets_longer_than_a_comment_may_be(limit: int, count: int) -> None:
+    found = Changes()
+    events = [
+        step(op, "aws:ec2/instance:Instance", f"machine-{op}-{n}", old={"v": "x" * 500}, new={"v": f"```{n}"})
+        for n in range(count)
+        for op in ("update", "replace")
+    ]
+    found = changes.read(events)
+    text = summary.markdown(found, stack="dev", limit=limit)
+    assert len(text) <= limit
+    outside = plain(text)
+    assert outside.count("<details>") == outside.count("</details>")
+    if count == 3000:
+        assert "would not fit" in text
+
+
+def test_a_failed_preview_says_why() -> None:
+    text = summary.markdown(changes.read([error("flink:workers: found -1, wanted 0 or more")]), stack="dev")
+    assert "Preview of `dev` failed" in text
+    assert "tm-0-config: flink:workers: found -1" in text
+
+
+def test_the_numbers_for_programs_are_those_of_the_text() -> None:
+    events = [step("create", "aws:ec2/vpc:Vpc", "a", new={}), step("delete", "aws:ec2/vpc:Vpc", "b", old={})]
+    found = changes.read(events).json()
+    assert found["verdict"] == "changes"
+    assert found["counts"] == {"delete": 1, "replace": 0, "restart": 0, "update": 0, "create": 1, "same": 0}
+    assert [one["change"] for one in found["resources"]] == [Kind.DELETE.value, Kind.CREATE.value]
