@@ -160,7 +160,7 @@ def _text(text: str) -> str:
 
 def _comment(text: str) -> str:
     """Inside an HTML comment."""
-    return html.escape(_line(text), quote=False).replace("--", "- -")
+    return html.escape(_line(text), quote=False)
 
 
 def _line(text: str) -> str:

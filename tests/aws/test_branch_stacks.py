@@ -4,6 +4,7 @@ done by a plugin that does nothing.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pulumi import automation as auto
 
-from branches import marks, names
+from branches import changes, marks, names, summary
 from branches.engine import Engine
 from branches.stacks import FILE, Stacks, Up
+from branches.workspace import opened
 from lab import engine
 from lab.plugin.install import install
 from tests.aws import stack
@@ -67,6 +70,7 @@ def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, e
 
     up(FIRST, "7h")
     first = everything(endpoint, REGION) - before
+    _check_other_bucket(stacks, NOW + timedelta(hours=7))
     # To live for longer is a matter of tags: nothing is replaced
     assert set(up(FIRST, "8h").changes) == {"update"}
     assert everything(endpoint, REGION) - before == first
@@ -92,3 +96,22 @@ def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, e
     assert everything(endpoint, REGION) - before == first
     assert stacks.down(FIRST)
     assert everything(endpoint, REGION) == before and stacks.list() == []
+
+
+def _check_other_bucket(stacks: Stacks, expires: datetime) -> None:
+    """The summary of a preview that would replace the bucket, with the state's secrets nowhere in it."""
+    name = names.stack(FIRST)
+    mark = marks.Mark(names.label(FIRST), "c0ffee", expires)
+    events: list[auto.EngineEvent] = []
+    with opened(name, stacks._configuration(name, mark, ["bucketName=other-{stack}"]), engine=Engine()) as it:
+        it.preview(on_event=events.append, color="never")
+    found = changes.read(events)
+    assert found.verdict is changes.Verdict.DANGEROUS
+    text = summary.markdown(found, stack=name)
+    for output in (text, json.dumps(found.json())):
+        assert "PRIVATE KEY" not in output and "testing" not in output
+    golden = Path(__file__).parent / "golden" / "storage-replaced.md"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text)
+    assert text == golden.read_text(), "UPDATE_GOLDEN=1 writes it anew"
