@@ -1,14 +1,15 @@
 """`python -m branches --help`."""
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from branches import comment, marks, stacks
+from branches import comment, markdown, marks, stacks
 from branches.engine import Engine
 from branches.errors import INTERRUPTED, UNSWEPT, BranchesError
 from branches.stacks import Entry, Stacks
@@ -49,6 +50,20 @@ def _write(path: str, text: str) -> None:
         raise BranchesError(f"{path} cannot be written: {error.strerror}") from None
 
 
+@contextlib.contextmanager
+def _told(path: str | None, what: str) -> Iterator[None]:
+    """Write why it failed where the result would be: a comment of an earlier commit must not stay as if it were this
+    one's.
+    """
+    try:
+        yield
+    except BranchesError as error:
+        if path:
+            with contextlib.suppress(BranchesError):  # that it cannot be written matters less than why it failed
+                _write(path, markdown.failure(what, str(error)))
+        raise
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -70,9 +85,12 @@ def _preview(args: argparse.Namespace) -> int:
     # Here, as only this command needs it
     from branches import previews
 
-    result = previews.preview(args.stack, refresh=args.refresh, engine=_engine(), say=_say)
+    with _told(args.summary, f"The preview of {markdown.code(args.stack)} failed"):
+        result = previews.preview(args.stack, refresh=args.refresh, engine=_engine(), say=_say)
     if args.summary:
         _write(args.summary, result.markdown)
+        if result.left_out:
+            _say(result.left_out)
     if args.json:
         _print(result.json())
     elif not args.summary:
@@ -82,7 +100,8 @@ def _preview(args: argparse.Namespace) -> int:
 
 def _up(args: argparse.Namespace) -> int:
     commit = stacks.head() if args.commit is None else args.commit
-    done = _stacks().up(args.branch, ttl=marks.ttl(args.ttl), commit=commit, changes=args.set, now=_now())
+    with _told(args.comment, f"The cluster for branch {markdown.code(args.branch)} could not be made or updated"):
+        done = _stacks().up(args.branch, ttl=marks.ttl(args.ttl), commit=commit, changes=args.set, now=_now())
     text = comment.markdown(args.branch, done.stack, done.mark, done.outputs, _now())
     if args.comment:
         _write(args.comment, text)
@@ -138,7 +157,7 @@ def _described(entry: Entry, now: datetime) -> str:
     if entry.mark is None:
         return entry.stack
     when = comment.within(entry.mark.expires - now)
-    return f"{entry.stack} (branch {comment.printable(entry.mark.branch)}, expires {when})"
+    return f"{entry.stack} (branch {markdown.printable(entry.mark.branch)}, expires {when})"
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -161,7 +180,7 @@ def _row(entry: Entry, now: datetime) -> tuple[str, ...]:
     mark = entry.mark
     return (
         entry.stack,
-        comment.printable(mark.branch) if mark else "?",
+        markdown.printable(mark.branch) if mark else "?",
         (mark.commit[:12] or "-") if mark else "?",
         f"{marks.written(mark.expires)} ({comment.within(mark.expires - now)})" if mark else "?",
         "?" if entry.resources is None else str(entry.resources),
@@ -188,7 +207,9 @@ def parser() -> argparse.ArgumentParser:
 
     preview = command("preview", _preview, "what `pulumi up` of this checkout would change in a stack, in Markdown")
     preview.add_argument("--stack", required=True, metavar="S", help="a stack that is there, with its Pulumi.S.yaml")
-    preview.add_argument("--summary", metavar="FILE", help="write the Markdown there instead of to stdout")
+    preview.add_argument(
+        "--summary", metavar="FILE", help="where the Markdown goes, also why it failed; default is stdout"
+    )
     preview.add_argument("--refresh", action="store_true", help="look first at what has become of everything")
 
     up = command("up", _up, "make or update the cluster of a branch, from this checkout and Pulumi.ephemeral.yaml")
@@ -202,7 +223,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="of the configuration, such as workers=2; may be given again; not for secrets",
     )
-    up.add_argument("--comment", metavar="FILE", help="write the Markdown comment there instead of to stdout")
+    up.add_argument("--comment", metavar="FILE", help="where the Markdown goes, also why it failed; default is stdout")
 
     _add_branch(command("down", _down, "destroy the cluster of a branch and remove its stack, by its state alone"))
 

@@ -123,8 +123,6 @@ class Changes:
     """Of the cluster, each once however many hosts take it."""
     warnings: list[str] = field(default_factory=list)
     """What would be lost, in words."""
-    errors: list[str] = field(default_factory=list)
-    """What the engine or the program said went wrong."""
 
     @property
     def verdict(self) -> Verdict:
@@ -143,15 +141,12 @@ class Changes:
         return [one for one in self.resources if one.kind is kind]
 
     def json(self) -> dict[str, Any]:
-        """For programs: `verdict`, `counts` by change, `restarts` (hosts), `warnings`, `errors`, `settings`,
-        `resources`.
-        """
+        """For programs: `verdict`, `counts` by change, `restarts` (hosts), `warnings`, `settings`, `resources`."""
         return {
             "verdict": self.verdict.value,
             "counts": {kind.value: len(self.of(kind)) for kind in Kind if kind is not Kind.SAME} | {"same": self.same},
             "restarts": self.restarts,
             "warnings": self.warnings,
-            "errors": self.errors,
             "settings": [{"setting": line.path, "old": line.old, "new": line.new} for line in self.settings],
             "resources": [one.json() for one in self.resources],
         }
@@ -162,8 +157,6 @@ def read(events: Iterable[auto.EngineEvent]) -> Changes:
     found = Changes()
     steps: dict[str, Resource] = {}
     for event in events:
-        if event.diagnostic_event and event.diagnostic_event.severity == "error":
-            _error(found, event.diagnostic_event)
         if event.resource_pre_event:
             _step(found, steps, event.resource_pre_event.metadata)
     order = list(Kind)
@@ -177,13 +170,6 @@ def read(events: Iterable[auto.EngineEvent]) -> Changes:
 def by_number(name: str) -> tuple[str | int, ...]:
     """For sorting names: tm-9 before tm-10."""
     return tuple(int(part) if part.isdigit() else part for part in name.split("-"))
-
-
-def _error(found: Changes, event: auto.DiagnosticEvent) -> None:
-    text = event.message.strip()
-    name = (event.urn or "").rpartition("::")[2]
-    if text and not text.startswith("an unhandled error occurred"):
-        found.errors.append(f"{name}: {text}" if name else text)
 
 
 def _step(found: Changes, steps: dict[str, Resource], event: auto.StepEventMetadata) -> None:

@@ -1,20 +1,15 @@
 """What people are told of a branch's cluster, as a comment in Markdown. Pure functions."""
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from branches import markdown as md
 from branches import marks
 from branches.marks import Mark
 
 JOB = "sudo -iu flink /opt/flink/bin/flink run -d /opt/flink/examples/streaming/StateMachineExample.jar"
-
-
-def marker(stack: str) -> str:
-    """A line that is not shown, by which the comment is found and replaced."""
-    return f"<!-- flink-branch: {stack} -->"
 
 
 def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], now: datetime) -> str:
@@ -22,8 +17,8 @@ def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], no
     addresses = " ".join(f"<{url}>" for url in _texts(outputs.get("webUi")))
     rows = [
         ("web UI", addresses or "none"),
-        ("stack", code(stack)),
-        ("commit", code(mark.commit) if mark.commit else "unknown"),
+        ("stack", md.code(stack)),
+        ("commit", md.code(mark.commit) if mark.commit else "unknown"),
         ("expires", f"{marks.written(mark.expires)}, in {marks.duration(mark.expires - now)}"),
     ]
     hosts = outputs.get("hosts") or {}
@@ -33,11 +28,10 @@ def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], no
     return (
         "\n\n".join(
             [
-                marker(stack),
-                f"### A cluster for branch {code(branch)}",
+                f"### A cluster for branch {md.code(branch)}",
                 table,
                 "In a checkout of this repository, with the rights on the state of the stack:",
-                _block(_commands(branch, outputs)),
+                md.block("\n".join(_commands(branch, outputs)), "sh"),
                 "It is removed when it expires; `up` again keeps it for longer.",
             ]
         )
@@ -59,25 +53,6 @@ def _commands(branch: str, outputs: Mapping[str, Any]) -> list[str]:
     if "tunnel" in outputs:
         lines += ["# the web UI at http://localhost:8081, where its address cannot be reached", str(outputs["tunnel"])]
     return [*lines, "# take it all away", f"python -m branches down -- {shlex.quote(branch)}"]
-
-
-def code(text: str) -> str:
-    """As code, whatever is in it: a branch's name may have backticks, and a pipe would end a table's cell."""
-    shown = printable(text).replace("|", "\N{FULLWIDTH VERTICAL LINE}")
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
-    pad = " " if shown.startswith("`") or shown.endswith("`") else ""
-    return f"{fence}{pad}{shown}{pad}{fence}"
-
-
-def printable(text: str) -> str:
-    """Without what is no character, or turns or hides what stands beside it: names come from strangers."""
-    return "".join(it if it.isprintable() else "\N{REPLACEMENT CHARACTER}" for it in text)
-
-
-def _block(lines: Sequence[str]) -> str:
-    text = "\n".join(printable(line) for line in lines)
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence}sh\n{text}\n{fence}"
 
 
 def _texts(value: Any) -> list[str]:

@@ -1,12 +1,13 @@
 """What this checkout would change in a stack: the engine's own preview, read from its events."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pulumi import automation as auto
 
-from branches import changes, stacks, summary
+from branches import changes, markdown, stacks, summary
 from branches.changes import Changes
 from branches.engine import Engine
 from branches.errors import UsageError
@@ -16,7 +17,7 @@ from branches.workspace import REPO, opened, program
 CODES = {"none": 0, "changes": 10, "dangerous": 20}
 """Exit code by verdict."""
 
-COMMENT = summary.LIMIT - 500
+COMMENT = markdown.LIMIT - 500
 """Characters of a summary: a workflow puts a mark and a link before it."""
 
 
@@ -36,6 +37,12 @@ class Preview:
     def markdown(self) -> str:
         """For reviewers."""
         return summary.markdown(self.changes, stack=self.stack, limit=COMMENT)
+
+    @property
+    def left_out(self) -> str:
+        """The whole of it, if a comment has no room for that; otherwise empty."""
+        whole = summary.markdown(self.changes, stack=self.stack, limit=sys.maxsize)
+        return whole if whole != self.markdown else ""
 
     def json(self) -> dict[str, Any]:
         """For programs."""

@@ -1,15 +1,12 @@
 """A preview as Markdown for a pull request: what it would do, the worst first, and no more than a comment may hold."""
 
-import html
 import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
+from branches import markdown as md
 from branches.changes import Changes, Kind, Line, Resource, Verdict, by_number
-
-LIMIT = 65_536
-"""Characters of a comment on GitHub."""
 
 VALUE = 300
 """Characters of a value that are shown."""
@@ -27,12 +24,9 @@ _HEADS = {
 _LEFT_OUT = "\n\n*{count} more lines would not fit into a comment: the log of this run has everything.*\n"
 
 
-def markdown(changes: Changes, *, stack: str, limit: int = LIMIT) -> str:
-    """The summary, in at most `limit` characters; what does not fit is left out whole, and that is said.
-
-    It begins with a mark that no reader sees, by which a later run finds the comment to edit.
-    """
-    blocks = [f"<!-- flink-preview: {_comment(stack)} -->", f"### {_headline(changes, stack)}"]
+def markdown(changes: Changes, *, stack: str, limit: int = md.LIMIT) -> str:
+    """The summary, in at most `limit` characters; what does not fit is left out by lines, and that is said."""
+    blocks = [f"### {_headline(changes, stack)}"]
     blocks += _caution(changes)
     blocks += _settings(changes.settings)
     for kind, head in _HEADS.items():
@@ -43,9 +37,7 @@ def markdown(changes: Changes, *, stack: str, limit: int = LIMIT) -> str:
 
 
 def _headline(changes: Changes, stack: str) -> str:
-    name = code(stack)
-    if changes.errors:
-        return f"Preview of {name} failed"
+    name = md.code(stack)
     if changes.verdict is Verdict.NONE:
         return f"{name}: nothing changes ({_number(changes.same, 'resource')} as declared)"
     words = {
@@ -63,12 +55,9 @@ def _headline(changes: Changes, stack: str) -> str:
 
 def _caution(changes: Changes) -> list[str]:
     """What must be read before anything else."""
-    said = []
-    if changes.warnings:
-        said.append("> [!CAUTION]\n" + "\n".join(f"> - {_text(warning)}" for warning in changes.warnings))
-    if changes.errors:
-        said.append(_fenced("\n".join(changes.errors), ""))
-    return said
+    if not changes.warnings:
+        return []
+    return ["> [!CAUTION]\n" + "\n".join(f"> - {md.plain(warning)}" for warning in changes.warnings)]
 
 
 def _settings(lines: Sequence[Line]) -> list[str]:
@@ -77,8 +66,11 @@ def _settings(lines: Sequence[Line]) -> list[str]:
         return []
     shown: list[str] = []
     for head, found in groupby(lines, key=lambda line: line.path.rpartition(" / ")[0]):
-        shown += [f"  {_line(head)}:" if head else "  settings:", *(row for line in found for row in _minus_plus(line))]
-    return [_folded("Settings that change", _fenced("\n".join(shown), "diff"), len(shown), "settings")]
+        shown += [
+            f"  {md.line(head)}:" if head else "  settings:",
+            *(row for line in found for row in _minus_plus(line)),
+        ]
+    return [_folded("Settings that change", md.block("\n".join(shown), "diff"), len(shown), "settings")]
 
 
 def _by_component(found: Sequence[Resource]) -> list[str]:
@@ -86,7 +78,7 @@ def _by_component(found: Sequence[Resource]) -> list[str]:
     rows = []
     for component, group in groupby(sorted(found, key=lambda one: one.component), key=lambda one: one.component):
         members = list(group)
-        rows += [f"- {_text(component)}: {row}" for row in _rows(members)]
+        rows += [f"- {md.plain(component)}: {row}" for row in _rows(members)]
     return [_folded("Which", "\n".join(rows), len(rows), "lines")]
 
 
@@ -97,19 +89,19 @@ def _rows(members: Sequence[Resource]) -> list[str]:
         if one.host and one.name != one.host:
             by_host.setdefault(one.host, []).append(one.name.removeprefix(f"{one.host}-"))
         else:
-            rows.append(f"{code(one.name)} ({_text(one.type.rpartition(':')[2])})")
+            rows.append(f"{md.code(one.name)} ({md.plain(one.type.rpartition(':')[2])})")
     alike: dict[tuple[str, ...], list[str]] = {}
     for host, steps in by_host.items():
         alike.setdefault(tuple(sorted(steps)), []).append(host)
-    return rows + [f"{_hosts(hosts)}: {', '.join(_text(step) for step in steps)}" for steps, hosts in alike.items()]
+    return rows + [f"{_hosts(hosts)}: {', '.join(md.plain(step) for step in steps)}" for steps, hosts in alike.items()]
 
 
 def _hosts(names: Iterable[str]) -> str:
     """`tm-0` … `tm-19` of many."""
     known = sorted(names, key=by_number)
     if len(known) <= 4:
-        return ", ".join(code(name) for name in known)
-    return f"{code(known[0])} … {code(known[-1])} ({len(known)} hosts)"
+        return ", ".join(md.code(name) for name in known)
+    return f"{md.code(known[0])} … {md.code(known[-1])} ({len(known)} hosts)"
 
 
 def _properties(resources: Sequence[Resource]) -> list[str]:
@@ -118,16 +110,16 @@ def _properties(resources: Sequence[Resource]) -> list[str]:
     for one in resources:
         if one.lines and not one.type.startswith("pulumi:"):
             rows += [
-                f"  {_line(one.name)} ({_line(one.type)}):",
+                f"  {md.line(one.name)} ({md.line(one.type)}):",
                 *(row for line in one.lines for row in _minus_plus(line)),
             ]
     if not rows:
         return []
-    return [_folded("Inputs that change", _fenced("\n".join(rows), "diff"), FOLDED + 1, "lines")]
+    return [_folded("Inputs that change", md.block("\n".join(rows), "diff"), FOLDED + 1, "lines")]
 
 
 def _minus_plus(line: Line) -> list[str]:
-    name = _line(line.path.rpartition(" / ")[2])
+    name = md.line(line.path.rpartition(" / ")[2])
     rows = [f"- {name}: {_value(line.old)}"] if line.old is not None else []
     return [*rows, *([f"+ {name}: {_value(line.new)}"] if line.new is not None else [])]
 
@@ -139,38 +131,6 @@ def _value(value: Any) -> str:
 
 def _number(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
-
-
-# What a value may hold must not become Markdown, HTML, or a mention of somebody
-
-
-def code(text: str) -> str:
-    """As code in a line, whatever is in it."""
-    text = _line(text)
-    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    space = " " * (text.startswith("`") or text.endswith("`"))
-    return f"{ticks}{space}{text}{space}{ticks}"
-
-
-def _text(text: str) -> str:
-    """As text in a line."""
-    escaped = re.sub(r"([\\`*_\[\]{}|~#])", r"\\\1", html.escape(_line(text), quote=False))
-    return escaped.replace("@", "@<!-- -->").replace("://", ":<!-- -->//")
-
-
-def _comment(text: str) -> str:
-    """Inside an HTML comment."""
-    return html.escape(_line(text), quote=False)
-
-
-def _line(text: str) -> str:
-    """In one line."""
-    return re.sub(r"\s+", " ", text)
-
-
-def _fenced(text: str, language: str) -> str:
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _folded(head: str, block: str, length: int, what: str) -> str:

@@ -362,14 +362,15 @@ def test_a_preview_says_by_its_code_whether_something_would_change_and_changes_n
         monkeypatch.setattr(module, "REPO", checkout)
     monkeypatch.setattr(previews.preview, "__kwdefaults__", {"run": one})
 
-    assert __main__.main(["preview", "--stack", "dev"]) == 1
+    file = world.folder / "summary.md"
+    assert __main__.main(["preview", "--stack", "dev", "--summary", str(file)]) == 1
     assert "`pulumi stack init dev`" in capsys.readouterr().err
+    assert file.read_text().startswith("### The preview of `dev` failed\n\n```\nstack dev: there is none")
     assert __main__.main(["preview", "--stack", "nowhere"]) == 2
     assert "there is no Pulumi.nowhere.yaml in this checkout; it has dev" in capsys.readouterr().err
 
     world.pulumi("stack", "init", "dev")
     before = sorted((path, path.read_bytes()) for path in world.files)
-    file = world.folder / "summary.md"
     assert __main__.main(["preview", "--stack", "dev", "--summary", str(file)]) == 10
     assert capsys.readouterr().out == "" and "thing" in file.read_text()
     assert __main__.main(["preview", "--stack", "dev", "--json"]) == 10

@@ -1,6 +1,6 @@
 """What stands for `python -m branches` in the tests of workflows: notes its words, writes and ends as it was told to.
 
-$FAKE_BRANCHES is a JSON file: `codes` (stack → exit code, `*` for any other), and gets `calls`.
+$FAKE_BRANCHES is a JSON file: `codes` (stack → exit code, `*` for any other; CRASH writes nothing), and gets `calls`.
 """
 
 import itertools
@@ -8,6 +8,8 @@ import json
 import os
 import sys
 from pathlib import Path
+
+CRASH = 99
 
 
 def main(argv: list[str]) -> int:
@@ -18,8 +20,8 @@ def main(argv: list[str]) -> int:
     file.write_text(json.dumps(told))
     code: int = told["codes"].get(options.get("--stack"), told["codes"]["*"])
     said = f"{argv[0]} ended with {code}\n"
-    if code in (0, 10, 20):
-        # As the real one: it writes when it has something to say
+    if code != CRASH:
+        # As the real one: also why it failed
         for option in ("--summary", "--comment"):
             if option in options:
                 Path(options[option]).write_text(said)

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from pulumi import automation as auto
-from pulumi.automation.events import DiagnosticEvent, ResourcePreEvent, StepEventMetadata, StepEventStateMetadata
+from pulumi.automation.events import ResourcePreEvent, StepEventMetadata, StepEventStateMetadata
 
-from branches import changes, summary
+from branches import changes, markdown, summary
 from branches.changes import Changes, Kind, Verdict
+from branches.previews import COMMENT, Preview
 
 HOSTILE = (
     "``` </details> <script>alert(1)</script> @everyone [x](https://evil.example) <!-- | **bold** \n# head",
@@ -34,11 +35,6 @@ def step(op: str, kind: str, name: str, *, old: Any = None, new: Any = None, **m
         op=auto.OpType(op), urn=urn, type=kind, provider="p", old=state(old), new=state(new), diffs=more.get("diffs")
     )
     return auto.EngineEvent(sequence=0, timestamp=0, resource_pre_event=ResourcePreEvent(metadata=metadata))
-
-
-def error(text: str) -> auto.EngineEvent:
-    event = DiagnosticEvent(message=text, color="never", severity="error", urn="a::b::c::tm-0-config")
-    return auto.EngineEvent(sequence=0, timestamp=0, diagnostic_event=event)
 
 
 @pytest.mark.parametrize("kind", changes.HOLDS_DATA)
@@ -111,12 +107,9 @@ def test_nothing_in_a_value_breaks_out(value: str) -> None:
         step("create", value.replace("::", ""), "it", new={}),
         step("delete", "aws:ebs/volume:Volume", value, old={}),
         step("update", "pulumi:index:Stash", "d", old={"input": {}}, new={"input": {value: {value: value}}}),
-        error(value),
     ]
     text = summary.markdown(changes.read(events), stack=value)
-    assert text.startswith("<!-- flink-preview: ")
-    assert "-->" in text.split("\n")[0] and text.split("\n")[0].count("-->") == 1
-    outside = plain(text.partition("\n")[2])
+    outside = plain(text)
     assert "<script" not in outside and "<b>" not in outside
     assert not re.search(r"(?<!\\)\]\(", outside)
     assert not re.search(r"@(?!<!-- -->)\w", outside)
@@ -155,10 +148,30 @@ def test_it_never_gets_longer_than_a_comment_may_be(limit: int, count: int) -> N
         assert "would not fit" in text
 
 
-def test_a_failed_preview_says_why() -> None:
-    text = summary.markdown(changes.read([error("flink:workers: found -1, wanted 0 or more")]), stack="dev")
-    assert "Preview of `dev` failed" in text
-    assert "tm-0-config: flink:workers: found -1" in text
+def test_what_a_comment_has_no_room_for_is_said_elsewhere() -> None:
+    def preview(count: int) -> Preview:
+        names = [f"machine-{number}-{'x' * 100}" for number in range(count)]
+        return Preview(
+            "dev", changes.read([step("create", "aws:ec2/instance:Instance", name, new={}) for name in names])
+        )
+
+    assert preview(1).left_out == ""
+    many = preview(1000)
+    assert "machine-999-" not in many.markdown and "machine-999-" in many.left_out
+    assert len(many.markdown) <= COMMENT
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_failure_is_a_block_whatever_is_said(value: str) -> None:
+    text = markdown.failure(f"The preview of {markdown.code(value)} failed", f"cause\n{value}\nway on")
+    assert "\ncause\n" in text and text.endswith("\nway on\n" + text.splitlines()[-1] + "\n")
+    assert "<" not in plain(text) and "@" not in plain(text)
+
+
+def test_a_failure_that_is_too_long_is_cut() -> None:
+    text = markdown.failure("Failed", "cause\n" + "x\n" * 100_000)
+    assert "\ncause\n" in text and len(text) < markdown.LIMIT - 500 and "The log of this run has the rest." in text
+    plain(text)
 
 
 def test_the_numbers_for_programs_are_those_of_the_text() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from lab import engine
 from tests.unit import workflows
+from tests.unit.fake_branches import CRASH
 from tests.unit.workflows import REPOSITORY, RUN, Runner
 
 SUMMARIES = {0: "preview ended with 0\n", 10: "preview ended with 10\n", 20: "preview ended with 20\n"}
@@ -73,13 +74,17 @@ def test_a_preview_is_a_summary_and_a_check_that_passes(runner: Runner, code: in
     assert not done.saw_token
 
 
-@pytest.mark.parametrize("code", [1, 2, 3])
-def test_a_preview_that_fails_says_so_instead_of_the_one_before(runner: Runner, code: int) -> None:
+@pytest.mark.parametrize("code", [1, 2, 3, CRASH])
+def test_a_preview_that_fails_says_why_instead_of_the_one_before(runner: Runner, code: int) -> None:
     runner.branches(code)
     done = runner.run("preview.yml", "Preview", context(matrix={"stack": "dev"}))
     assert done.code == 1
-    expected = f"The preview of stack `dev` failed with exit code {code}: [log]({RUN}).\n"
-    assert Path(done.outputs["summary"]).read_text() == done.summary == expected
+    assert Path(done.outputs["summary"]).read_text() == done.summary == failed_preview("dev", code)
+
+
+def failed_preview(stack: str, code: int) -> str:
+    said = f"The preview of stack `{stack}` failed.\n" if code == CRASH else f"preview ended with {code}\n"
+    return f"{said}\nExit code {code}: [log]({RUN}).\n"
 
 
 def comment_on(runner: Runner, text: str, stack: str = "dev") -> None:
@@ -255,13 +260,14 @@ def test_the_time_can_be_another(runner: Runner) -> None:
     assert runner.run("ephemeral.yml", "Up", given).calls[0][1:3] == ["--ttl", "2d"]
 
 
-@pytest.mark.parametrize(("code", "why"), [(1, "exit code 1"), (2, "exit code 2"), (3, "another run has its stack")])
-def test_an_up_that_fails_is_told_in_the_comment(runner: Runner, code: int, why: str) -> None:
+@pytest.mark.parametrize("code", [1, 2, 3, CRASH])
+def test_an_up_that_fails_is_told_in_the_comment(runner: Runner, code: int) -> None:
     runner.branches(code)
     done = runner.run("ephemeral.yml", "Up", cluster("up"))
     text = Path(done.outputs["comment"]).read_text()
     assert done.code == code
-    assert COMMIT in text and why in text and RUN in text
+    assert text.startswith("The cluster of this branch could not" if code == CRASH else f"up ended with {code}\n")
+    assert f"Commit {COMMIT}, exit code {code}: [log]({RUN})." in text
 
 
 @pytest.mark.parametrize("code", [0, 1, 3])
@@ -343,14 +349,14 @@ def test_drift_is_one_issue_that_is_edited_and_closed(runner: Runner) -> None:
     assert [it["state"] for it in runner.on_github()["issues"]] == ["closed", "open"]
 
 
-@pytest.mark.parametrize("code", [1, 3])
+@pytest.mark.parametrize("code", [1, 3, CRASH])
 def test_a_stack_that_cannot_be_looked_at_is_told_and_keeps_no_other_from_it(runner: Runner, code: int) -> None:
     done = drift(runner, dev=code, prod=10)
     assert done.code == 1, "or nobody would know that the night's look failed"
     (issue,) = runner.on_github()["issues"]
     assert "| `dev` | the preview failed |\n| `prod` | differs |" in issue["body"]
     first, second = bodies(runner, issue["number"])
-    assert f"The preview of stack `dev` failed with exit code {code}." in first
+    assert first == f"<!-- flink:preview:dev -->\n{failed_preview('dev', code)}"
     assert "preview ended with 10" in second
 
 
@@ -448,7 +454,7 @@ def gitlab_job(runner: Runner, gitlab: GitLab, name: str, **more: str) -> workfl
     return runner.bash(f'cd "$RUNNER_TEMP"\n{script}', variables)
 
 
-@pytest.mark.parametrize("code", [0, 10, 20, 1, 2, 3])
+@pytest.mark.parametrize("code", [0, 10, 20, 1, 2, 3, CRASH])
 def test_gitlab_gets_a_note_for_each_stack_and_edits_it(runner: Runner, gitlab: GitLab, code: int) -> None:
     mark = "<!-- flink:preview:dev -->"
     gitlab.notes += [{"id": 1 + i, "author": {"username": "alice"}, "body": mark} for i in range(3)]
@@ -459,7 +465,7 @@ def test_gitlab_gets_a_note_for_each_stack_and_edits_it(runner: Runner, gitlab: 
             done.said
         )
         assert done.code == (0 if prod in SUMMARIES else 1), done.said
-    said = SUMMARIES.get(code, f"The preview of stack `prod` failed with exit code {code}: [log]({RUN}).\n")
+    said = SUMMARIES[code] if code in SUMMARIES else failed_preview("prod", code)
     assert [it["body"] for it in gitlab.notes[3:]] == [
         f"{mark}\npreview ended with 0\n",
         f"<!-- flink:preview:prod -->\n{said}",
@@ -467,15 +473,15 @@ def test_gitlab_gets_a_note_for_each_stack_and_edits_it(runner: Runner, gitlab: 
     assert all(it["body"] == mark for it in gitlab.notes[:3])
 
 
-@pytest.mark.parametrize("code", [0, 1, 3])
+@pytest.mark.parametrize("code", [0, 1, 3, CRASH])
 def test_gitlab_gets_a_cluster_and_loses_it(runner: Runner, gitlab: GitLab, code: int) -> None:
     runner.branches(code)
     up = gitlab_job(runner, gitlab, "cluster")
     assert up.calls == [["up", "--ttl", "8h", "--commit", COMMIT, "--comment", "comment.md", "--", BRANCH]], up.said
     assert up.code == code
     (note,) = gitlab.notes
-    assert ("up ended with 0" in note["body"]) is (code == 0)
-    assert ("could not be brought" in note["body"]) is (code != 0)
+    assert (f"up ended with {code}\n" in note["body"]) is (code != CRASH)
+    assert (f"Commit {COMMIT}, exit code {code}: [log]({RUN})." in note["body"]) is (code != 0)
 
     down = gitlab_job(runner, gitlab, "cluster-stop")
     assert (down.code, down.calls) == (code, [["down", "--", BRANCH]]), down.said
@@ -539,13 +545,14 @@ def test_the_real_tool_refuses_a_time_that_is_none(real: Runner) -> None:
     given["vars"]["EPHEMERAL_TTL"] = "soon"
     done = real.run("ephemeral.yml", "Up", given)
     assert (done.code, "soon" in done.said) == (2, True), done.said
-    assert "exit code 2" in Path(done.outputs["comment"]).read_text()
+    text = Path(done.outputs["comment"]).read_text()
+    assert "--ttl 'soon' is not how long" in text and "exit code 2" in text
 
 
 def test_the_real_tool_refuses_a_stack_that_has_no_file(real: Runner) -> None:
     done = real.run("preview.yml", "Preview", context(matrix={"stack": "nobodys"}))
     assert (done.code, "nobodys" in done.said) == (1, True), done.said
-    assert "failed with exit code 2" in done.summary
+    assert "there is no Pulumi.nobodys.yaml" in done.summary and "Exit code 2" in done.summary
 
 
 def test_the_real_tool_fails_where_there_is_no_engine(runner: Runner) -> None:
