@@ -34,7 +34,8 @@ class Steps:
     """What an operation did, in the order of the steps' ends."""
 
     done: list[Step] = field(default_factory=list)
-    diagnostics: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     @property
     def commands(self) -> list[Step]:
@@ -93,9 +94,14 @@ class Recorder:
     def _diagnostic(self, diagnostic: auto.DiagnosticEvent) -> None:
         text = diagnostic.message.strip()
         name = (diagnostic.urn or "").rpartition("::")[2]
-        if text and not any(words in text for words in self._known):
-            self.found.diagnostics.append(f"{name}: {text}" if name else text)
-            if self._on_warning and diagnostic.severity != "error":
+        if not text or any(words in text for words in self._known):
+            return
+        named = f"{name}: {text}" if name else text
+        if diagnostic.severity == "error":
+            self.found.errors.append(named)
+        else:
+            self.found.warnings.append(named)
+            if self._on_warning:
                 self._on_warning(text)
 
     def _done(self, event: auto.StepEventMetadata) -> None:

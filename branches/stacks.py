@@ -290,12 +290,12 @@ def reported(engine: Engine, name: str, what: str, recorder: Recorder | None = N
     except auto.CommandError as error:
         if engine.interrupted:
             raise _interrupted(name, what) from None
-        raise explained(name, what, error, recorder.found.diagnostics if recorder else ()) from None
+        raise explained(name, what, error, recorder.found.errors if recorder else ()) from None
     except KeyboardInterrupt:
         raise _interrupted(name, what) from None
 
 
-def explained(name: str, what: str, error: auto.CommandError, diagnostics: Sequence[str] = ()) -> BranchesError:
+def explained(name: str, what: str, error: auto.CommandError, errors: Sequence[str] = ()) -> BranchesError:
     """An error of the engine's while it was to do `what` with a stack, and what to do about it."""
     stderr = str(error).rpartition("stderr: ")[2].strip()
     if isinstance(error, auto.ConcurrentUpdateError):
@@ -310,7 +310,7 @@ def explained(name: str, what: str, error: auto.CommandError, diagnostics: Seque
             f"stack {name}: there is none in this backend (`pulumi whoami --verbose` says which that is); a "
             f"long-lived one is made once, by `pulumi stack init {name}`, a branch's by `up`"
         )
-    said = "\n".join(diagnostics) or stderr or str(error)
+    said = "\n".join(errors) or stderr or str(error)
     target = f"stack {name}" if name else "the stacks"
     return BranchesError(f"pulumi cannot {what} {target}:\n{said}")
 

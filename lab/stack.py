@@ -301,7 +301,7 @@ class Stack:
             yield
         except auto.CommandError as error:
             # Without a word from the program it is the engine itself that refuses, and says why on its stderr
-            said = "\n".join(steps.found.diagnostics) or str(error).rpartition("stderr: ")[2].strip()
+            said = "\n".join(steps.found.errors) or str(error).rpartition("stderr: ")[2].strip()
             raise LabError(f"pulumi failed for stack {self.name}:\n{said}") from None
 
 
