@@ -9,7 +9,7 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help up down test drill rehearse check bench requirements clean
+.PHONY: help up down test drill rehearse check engine bench requirements clean
 
 help: ## this list
 	@echo 'usage: make TARGET [ARGS="--name demo …"]'
@@ -33,6 +33,9 @@ rehearse: .venv/ready ## the AWS stack by the real engine, from preview to destr
 
 check: .venv/ready ## lint, format, types, shell scripts, workflows and unit tests: under 2 minutes
 	@$(PYTHON) tests/run.py check
+
+engine: .venv/ready ## the tests that need Pulumi's engine and neither root nor a lab: 6 minutes
+	@$(PYTHON) tests/run.py engine
 
 bench: .venv/ready ## measured comparisons, as ratios (root)
 	@$(PYTHON) -m bench $(ARGS)

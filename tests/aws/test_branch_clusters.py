@@ -12,6 +12,8 @@ from lab.cluster import SlowJob
 from tests.aws.branch_cluster import NOW, BranchCluster, Branches, rehearsed
 from tests.aws.inventory import client, everything
 
+pytestmark = pytest.mark.root
+
 
 @pytest.fixture(scope="module")
 def branches() -> Iterator[Branches]:

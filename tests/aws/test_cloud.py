@@ -29,7 +29,7 @@ from tests.aws.cloud import Cloud, CloudHost
 from tests.aws.cloud.moto_server import PARAMETER
 from tests.aws.cloud.volumes import by_id
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="hosts need root")
+pytestmark = pytest.mark.root
 
 NAME = "test-cloud"
 ZONE = "dev.flink.internal"

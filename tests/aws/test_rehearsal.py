@@ -20,6 +20,8 @@ from tests.aws import actions, stack
 from tests.aws.inventory import everything
 from tests.aws.rehearsal import OTHER_TYPE, STACK, Rehearsal
 
+pytestmark = pytest.mark.root
+
 WORKERS = 2
 
 

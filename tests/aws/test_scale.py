@@ -12,6 +12,8 @@ import pytest
 
 from lab.paths import REPO
 
+pytestmark = pytest.mark.root
+
 SIZES = (10, 30, 100)
 BUDGET_SECONDS, BUDGET_MIB = 10, 600
 """For the preview of 100 (DESIGN.md)."""

@@ -21,6 +21,8 @@ GUIDE = ROOT / "docs/ci.md"
 
 RIGHTS = {
     ("check.yml", "check"): {"contents": "read"},
+    ("check.yml", "engine"): {"contents": "read"},
+    ("check.yml", "lab"): {"contents": "read"},
     ("drift.yml", "drift"): {"contents": "read", "id-token": "write", "issues": "write"},
     ("ephemeral.yml", "asked"): {"pull-requests": "write"},
     ("ephemeral.yml", "cluster"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
@@ -91,7 +93,7 @@ def test_what_a_shell_runs_is_text_that_nobody_else_has_written(file: str, step:
 
 def test_no_checkout_leaves_a_token_behind() -> None:
     checkouts = [step for _, step in all_steps() if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) == 5
+    assert len(checkouts) == 7
     assert all(step["with"]["persist-credentials"] == "false" for step in checkouts)
 
 
@@ -102,7 +104,8 @@ def test_no_workflow_is_started_with_the_rights_of_the_base_by_a_pull_request_of
 
 @pytest.mark.parametrize(("file", "name"), JOBS)
 def test_each_job_ends(file: str, name: str) -> None:
-    assert 0 < int(JOBS[file, name]["timeout-minutes"]) < 60
+    # AWS's credentials last for an hour; the lab's tests have none
+    assert 0 < int(JOBS[file, name]["timeout-minutes"]) < (91 if name == "lab" else 60)
 
 
 def test_only_the_tool_gets_the_secrets_and_it_never_gets_the_token() -> None:
@@ -152,16 +155,31 @@ def comment(body: str, *, on_pull_request: bool = True) -> Yaml:
 
 
 def starts(file: str, job: str, github: Yaml, **variables: str) -> bool:
-    given = {"PULUMI_STACKS": '["dev"]', "AWS_DEPLOY_ROLE": "arn:…", "AWS_PREVIEW_ROLE": "arn:…"} | variables
-    return bool(value(JOBS[file, job]["if"].strip(), {"github": github, "vars": given}))
+    given = {"PULUMI_STACKS": '["dev"]', "AWS_DEPLOY_ROLE": "arn:…", "AWS_PREVIEW_ROLE": "arn:…", "LAB_RUNNER": "lab"}
+    return bool(value(JOBS[file, job]["if"].strip(), {"github": github, "vars": given | variables}))
 
 
 FORK = "stranger/flink"
 
 
-def test_a_preview_is_for_pull_requests_of_this_repository() -> None:
-    assert starts("preview.yml", "preview", pull_request())
-    assert not starts("preview.yml", "preview", pull_request(head=FORK))
+@pytest.mark.parametrize(("file", "job"), [("preview.yml", "preview"), ("check.yml", "lab")])
+def test_what_is_for_pull_requests_of_this_repository_only(file: str, job: str) -> None:
+    assert starts(file, job, pull_request())
+    assert not starts(file, job, pull_request(head=FORK))
+
+
+def test_checks_run_for_everybody_and_the_lab_after_a_merge() -> None:
+    assert [name for (file, name), job in JOBS.items() if file == "check.yml" and "if" not in job] == [
+        "check",
+        "engine",
+    ]
+    assert starts("check.yml", "lab", {"event_name": "push", "repository": REPOSITORY, "event": {"ref": "main"}})
+
+
+def test_checks_are_targets_that_there_are() -> None:
+    for job in ("check", "engine", "lab"):
+        (step,) = (step for step in JOBS["check.yml", job]["steps"] if "run" in step)
+        subprocess.run([*step["run"].split(), "--dry-run"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("action", ["labeled", "unlabeled", "synchronize", "reopened", "closed"])
@@ -199,6 +217,7 @@ def test_what_starts_a_cluster(github: Yaml, expected: bool) -> None:
         ("drift.yml", "drift", "PULUMI_STACKS"),
         ("ephemeral.yml", "asked", "AWS_DEPLOY_ROLE"),
         ("sweep.yml", "sweep", "AWS_DEPLOY_ROLE"),
+        ("check.yml", "lab", "LAB_RUNNER"),
     ],
 )
 def test_where_nothing_is_set_up_nothing_runs(file: str, job: str, variable: str) -> None:
@@ -239,7 +258,7 @@ def test_a_change_under_way_is_never_cancelled() -> None:
         for (file, name), job in JOBS.items()
     }
     assert cancelled == {
-        ("check.yml", "check"): "${{ github.event_name == 'pull_request' }}",
+        **{("check.yml", name): "${{ github.event_name == 'pull_request' }}" for name in ("check", "engine", "lab")},
         ("drift.yml", "drift"): "false",
         ("ephemeral.yml", "asked"): None,
         ("ephemeral.yml", "cluster"): "false",
