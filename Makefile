@@ -34,7 +34,7 @@ rehearse: .venv/ready ## the AWS stack by the real engine, from preview to destr
 check: .venv/ready ## lint, format, types, shell scripts, workflows and unit tests: under 2 minutes
 	@$(PYTHON) tests/run.py check
 
-engine: .venv/ready ## the tests that need Pulumi's engine and neither root nor a lab: 6 minutes
+engine: .venv/ready ## the tests that need Pulumi's engine and neither root nor a lab: 7 minutes
 	@$(PYTHON) tests/run.py engine
 
 bench: .venv/ready ## measured comparisons, as ratios (root)

@@ -158,6 +158,7 @@ def test_only_what_has_a_public_address_or_a_nat_gateway_reaches_the_outside() -
     assert found["public"][0].endswith("elements = { 198.51.100.1 : 10.9.0.1 }; }")
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("snapshot", [Snapshot(), SNAPSHOT])
 def test_nft_understands_the_table(snapshot: Snapshot) -> None:
     text = firewall.table(NETWORK, PORTS, snapshot)

@@ -13,7 +13,7 @@ from branches import changes, summary
 from branches.changes import Changes
 from lab.plugin.install import install
 from lab.stack import LabStack
-from tests.engine.test_program_engine import preview
+from tests.engine.test_program_engine import check_shown_once, preview
 from tests.unit.program import PRIVATE_KEY, SEVEN, host, write_inventory
 
 __all__ = ["preview"]  # a fixture
@@ -69,7 +69,9 @@ def test_previews_of_a_cluster_with_20_workers(stack: Any) -> None:
     check("no-change", none)
     assert none.verdict.value == "none"
 
-    line = seen(stack(taskManagerConfig={"taskmanager.network.retries": 3}))
+    retries = {"taskmanager.network.retries": 3}
+    check_shown_once(stack(taskManagerConfig=retries), workers=20)
+    line = seen(stack(taskManagerConfig=retries))
     assert check("one-line", line).count("network.retries") == 1
     assert line.restarts == [f"tm-{index}" for index in range(20)]
 
