@@ -130,7 +130,9 @@ class Stack:
             **self._variables,
             "PATH": os.pathsep.join(str(folder) for folder in folders),
             "PULUMI_HOME": str(_home()),
-            "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
+            # The state is renamed into place; the file beside it that says its type would not be. An engine that is killed
+            # then leaves an empty .attrs, for which the state cannot be read (gocloud.dev, fileblob's setAttrs)
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.folder / "passphrase"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             # The state is written whole, and renamed into place, after each step: a second copy helps nobody here
@@ -167,6 +169,8 @@ class Stack:
     def _write_files(self) -> None:
         for folder in (self.folder, self.folder / "state", self.project):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for sidecar in (self.folder / "state").rglob("*.attrs"):  # of an earlier version
+            sidecar.unlink(missing_ok=True)
         passphrase = self.folder / "passphrase"
         if not passphrase.exists() or not passphrase.read_text():
             passphrase.touch(mode=0o600)

@@ -93,6 +93,16 @@ def check_shown_once(changed: LabStack, workers: int) -> None:
     assert len(shown.splitlines()) < 40 + 2 * (workers + 1) * 25
 
 
+def test_an_engine_that_is_killed_while_it_writes_leaves_a_state_that_can_be_read(preview: Any, tmp_path: Path) -> None:
+    preview()
+    state = tmp_path / "pulumi" / "state"
+    files = [path for path in state.rglob("*") if path.is_file()]
+    assert files and not [path for path in files if path.suffix == ".attrs"]
+    for path in files:  # as an earlier version could leave it
+        path.with_name(f"{path.name}.attrs").touch()
+    preview()
+
+
 def test_a_preview_shows_nothing_of_what_did_not_change(preview: Any, tmp_path: Path) -> None:
     install(tmp_path / "pulumi" / "plugins", "command", "tests.engine.silent_command_plugin")
     preview.made().up()
