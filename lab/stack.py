@@ -130,8 +130,8 @@ class Stack:
             **self._variables,
             "PATH": os.pathsep.join(str(folder) for folder in folders),
             "PULUMI_HOME": str(_home()),
-            # The state is renamed into place; the file beside it that says its type would not be. An engine that is killed
-            # then leaves an empty .attrs, for which the state cannot be read (gocloud.dev, fileblob's setAttrs)
+            # The state is renamed into place, the file beside it that says its type would not be. An engine that is
+            # killed then leaves an empty .attrs, and a state that cannot be read (gocloud.dev, fileblob's setAttrs)
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.folder / "passphrase"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
