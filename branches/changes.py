@@ -30,6 +30,13 @@ class Kind(Enum):
     CREATE = "create"
     SAME = "same"
 
+    @property
+    def rank(self) -> int:
+        """The worst has the lowest."""
+        return _RANKS[self]
+
+
+_RANKS = {kind: rank for rank, kind in enumerate(Kind)}
 
 _KINDS = {
     "create": Kind.CREATE,
@@ -159,10 +166,7 @@ def read(events: Iterable[auto.EngineEvent]) -> Changes:
     for event in events:
         if event.resource_pre_event:
             _step(found, steps, event.resource_pre_event.metadata)
-    order = list(Kind)
-    found.resources = sorted(
-        steps.values(), key=lambda one: (order.index(one.kind), one.component, by_number(one.name))
-    )
+    found.resources = sorted(steps.values(), key=lambda one: (one.kind.rank, one.component, by_number(one.name)))
     found.warnings = _warnings(found)
     return found
 
@@ -183,9 +187,8 @@ def _step(found: Changes, steps: dict[str, Resource], event: auto.StepEventMetad
     resource = _resource(event, kind)
     if event.type == _DECLARED and resource.lines:
         found.settings = list(resource.lines)
-    order = list(Kind)
     before = steps.get(event.urn)
-    if before is None or order.index(resource.kind) < order.index(before.kind):
+    if before is None or resource.kind.rank < before.kind.rank:
         steps[event.urn] = resource
 
 

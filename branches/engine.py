@@ -88,6 +88,11 @@ class Engine(auto.PulumiCommand):
                 signal.signal(number, handler)
 
 
+def stderr(error: auto.CommandError) -> str:
+    """What a command that failed has printed there, without its exit code and what it printed elsewhere."""
+    return str(error).rpartition("stderr: ")[2].strip()
+
+
 class _Reader(threading.Thread):
     """Reads a stream to its end."""
 

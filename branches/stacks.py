@@ -18,7 +18,7 @@ import yaml
 from pulumi import automation as auto
 
 from branches import configuration, marks, names
-from branches.engine import Engine
+from branches.engine import Engine, stderr
 from branches.errors import INTERRUPTED, BranchesError, LockedError
 from branches.marks import Mark
 from branches.progress import Recorder, Step
@@ -297,10 +297,10 @@ def reported(engine: Engine, name: str, what: str, recorder: Recorder | None = N
 
 def explained(name: str, what: str, error: auto.CommandError, errors: Sequence[str] = ()) -> BranchesError:
     """An error of the engine's while it was to do `what` with a stack, and what to do about it."""
-    stderr = str(error).rpartition("stderr: ")[2].strip()
+    printed = stderr(error)
     if isinstance(error, auto.ConcurrentUpdateError):
         return LockedError(
-            f"stack {name} is locked: {_holder(stderr)}.\nWait until that run has ended. If it was killed, and there "
+            f"stack {name} is locked: {_holder(printed)}.\nWait until that run has ended. If it was killed, and there "
             f"is none any more: `pulumi cancel --yes --stack {name}`, then the same command again"
         )
     if isinstance(error, auto.StackAlreadyExistsError):
@@ -310,7 +310,7 @@ def explained(name: str, what: str, error: auto.CommandError, errors: Sequence[s
             f"stack {name}: there is none in this backend (`pulumi whoami --verbose` says which that is); a "
             f"long-lived one is made once, by `pulumi stack init {name}`, a branch's by `up`"
         )
-    said = "\n".join(errors) or stderr or str(error)
+    said = "\n".join(errors) or printed or str(error)
     target = f"stack {name}" if name else "the stacks"
     return BranchesError(f"pulumi cannot {what} {target}:\n{said}")
 
@@ -324,9 +324,9 @@ def _interrupted(name: str, what: str) -> BranchesError:
     return error
 
 
-def _holder(stderr: str) -> str:
+def _holder(printed: str) -> str:
     """Who has the lock, as far as the backend says; and whether that process is still there, if it is one of here."""
-    match = re.search(r"created by (\S+)@(\S+) \(pid (\d+)\) at (\S+)", stderr)
+    match = re.search(r"created by (\S+)@(\S+) \(pid (\d+)\) at (\S+)", printed)
     if not match:
         return "another update is under way"
     user, host, pid, since = match.groups()

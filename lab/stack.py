@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pulumi import automation as auto
 
+from branches.engine import stderr
 from branches.progress import Recorder, Step, Steps
 from branches.workspace import Workspace, program, write, write_project
 from lab import console, engine
@@ -305,7 +306,7 @@ class Stack:
             yield
         except auto.CommandError as error:
             # Without a word from the program it is the engine itself that refuses, and says why on its stderr
-            said = "\n".join(steps.found.errors) or str(error).rpartition("stderr: ")[2].strip()
+            said = "\n".join(steps.found.errors) or stderr(error)
             raise LabError(f"pulumi failed for stack {self.name}:\n{said}") from None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,15 +18,16 @@ from branches import marks, names
 from branches.engine import Engine
 from branches.stacks import FILE, Stacks, Up
 from branches.workspace import ENVIRONMENT
-from lab import archives, console, engine
+from lab import archives, console
 from lab.lab import Lab
 from lab.processes import MARK
 from lab.rest import Rest
 from lab.storage import S3
+from tests import tool_environment
 from tests.aws import stack
 from tests.aws.cloud import Cloud
 from tests.aws.inventory import machines
-from tests.aws.rehearsal import SIZES, Login, _logins
+from tests.aws.rehearsal import SIZES, Login, _logins, run_on
 
 NAME = "test-branches"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -43,23 +43,13 @@ class Branches:
         self.archives = archives.ensure()
         self._networks = IPv4Network(cloud.vpc_cidr).subnets(new_prefix=20)
         folder = lab.dir / "branches"
-        for name in ("state", "plugins", "home", "project"):
-            (folder / name).mkdir(parents=True)
-        (folder / "home" / "logs").touch()  # as lab/stack.py
+        environment = tool_environment.made(folder, "of a rehearsal")
+        (folder / "project").mkdir()
         (folder / "project" / "Pulumi.yaml").write_text("name: flink\nruntime: python\n")
         for plugin in stack.PLUGINS:
             plugin.install(folder / "plugins")
         self.state, self._project = folder / "state", folder / "project"
-        path = os.pathsep.join([str(engine.ensure().parent), str(folder / "plugins"), os.environ["PATH"]])
-        variables = {
-            **stack.VARIABLES,
-            **ENVIRONMENT,
-            MARK: f"{lab.id}/pulumi",
-            "PATH": path,
-            "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_BACKEND_URL": f"file://{self.state}",
-            "PULUMI_CONFIG_PASSPHRASE": "of a rehearsal",
-        }
+        variables = {**stack.VARIABLES, **ENVIRONMENT, **environment, MARK: f"{lab.id}/pulumi"}
         for key, value in variables.items():
             patch.setenv(key, value)
         patch.delenv("PULUMI_CONFIG_PASSPHRASE_FILE", raising=False)
@@ -150,22 +140,8 @@ class BranchCluster:
 
     def ssh(self, host: str, command: str, *, check: bool = True) -> str:
         """What a command prints on one of its hosts."""
-        login = self.logins[host]
-        folder = self._branches.lab.dir / "ssh" / self.name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key, known = folder / "key", folder / "known_hosts"
-        key.touch(mode=0o600)
-        key.write_text(login.private_key)
-        known.write_text("".join(f"{each.address} {each.host_key}\n" for each in self.logins.values()))
-        options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={known}", "IdentitiesOnly=yes", "LogLevel=ERROR"]
-        flags = [word for option in options for word in ("-o", option)]
-        argv = ["ssh", "-F", "none", "-i", str(key), *flags, f"{login.user}@{login.address}", "--", command]
-        environment = {"PATH": "/usr/bin:/bin", MARK: f"{self._branches.lab.id}/ssh"}
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=environment, check=False
-        )
-        assert not check or done.returncode == 0, done.stderr
-        return done.stdout
+        lab = self._branches.lab
+        return run_on(self.logins, host, command, folder=lab.dir / "ssh" / self.name, lab_id=lab.id, check=check)
 
     def processes(self) -> dict[str, str]:
         """Which start of which process its daemons are; equal twice means that nothing was restarted."""

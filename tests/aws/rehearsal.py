@@ -10,8 +10,9 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from branches.progress import Steps
@@ -168,25 +169,7 @@ class Rehearsal:
 
     def ssh(self, name: str, command: str, check: bool = True) -> str:
         """What a command prints on a host; its host key is checked against the one that Pulumi gave it."""
-        login = self._logins[name]
-        folder = self.lab.dir / "ssh"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        key, known = folder / "key", folder / "known_hosts"
-        if not key.exists():
-            key.touch(mode=0o600)
-            key.write_text(login.private_key)
-        known.write_text("".join(f"{each.address} {each.host_key}\n" for each in self._logins.values()))
-        options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={known}", "GlobalKnownHostsFile=/dev/null"]
-        options += ["IdentitiesOnly=yes", "ConnectTimeout=10", "LogLevel=ERROR"]
-        flags = [word for option in options for word in ("-o", option)]
-        argv = ["ssh", "-F", "none", "-i", str(key), *flags, f"{login.user}@{login.address}", "--", command]
-        environment = {"PATH": "/usr/bin:/bin", MARK: f"{self.lab.id}/ssh"}
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, env=environment
-        )
-        if check and done.returncode:
-            raise LabError(f"{name}: `{command}` ended with {done.returncode}: {done.stderr.strip()}")
-        return done.stdout
+        return run_on(self._logins, name, command, folder=self.lab.dir / "ssh", lab_id=self.lab.id, check=check)
 
     def processes(self) -> dict[str, str]:
         """Unit on host → which start of which process it is; equal twice means that nothing was restarted."""
@@ -218,6 +201,28 @@ class Rehearsal:
         """Take a machine away behind Pulumi's back."""
         ec2 = client("ec2", self.cloud.endpoint, self.cloud.region)
         ec2.terminate_instances(InstanceIds=[self.instances()[name]])
+
+
+def run_on(
+    logins: Mapping[str, Login], name: str, command: str, *, folder: Path, lab_id: str, check: bool = True
+) -> str:
+    """What a command prints on the host `name`; `folder` keeps the key. Raises LabError with `check`."""
+    login = logins[name]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key, known = folder / "key", folder / "known_hosts"
+    if not key.exists():
+        key.touch(mode=0o600)
+        key.write_text(login.private_key)
+    known.write_text("".join(f"{each.address} {each.host_key}\n" for each in logins.values()))
+    options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={known}", "GlobalKnownHostsFile=/dev/null"]
+    options += ["IdentitiesOnly=yes", "ConnectTimeout=10", "LogLevel=ERROR"]
+    flags = [word for option in options for word in ("-o", option)]
+    argv = ["ssh", "-F", "none", "-i", str(key), *flags, f"{login.user}@{login.address}", "--", command]
+    environment = {"PATH": "/usr/bin:/bin", MARK: f"{lab_id}/ssh"}
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, env=environment)
+    if check and done.returncode:
+        raise LabError(f"{name}: `{command}` ended with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def _logins(state: dict[str, Any]) -> dict[str, Login]:

@@ -5,7 +5,6 @@ done by a plugin that does nothing.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,11 +17,12 @@ from branches import changes, marks, names, summary
 from branches.engine import Engine
 from branches.stacks import FILE, Stacks, Up
 from branches.workspace import opened
-from lab import engine
 from lab.plugin.install import install
+from tests import tool_environment
 from tests.aws import stack
 from tests.aws.inventory import client, everything
 from tests.aws.scale import moto
+from tests.golden import same
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 REGION = "eu-central-1"
@@ -37,19 +37,10 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def stacks(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stacks:
-    for name in ("state", "plugins", "home"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "home" / "logs").touch()  # as lab/stack.py
+    variables = {**stack.VARIABLES, **tool_environment.made(tmp_path, "test")}
     for plugin in stack.PLUGINS:
         plugin.install(tmp_path / "plugins")
     install(tmp_path / "plugins", "command", "tests.engine.silent_command_plugin")
-    variables = {
-        **stack.VARIABLES,
-        "PATH": os.pathsep.join([str(engine.ensure().parent), str(tmp_path / "plugins"), os.environ["PATH"]]),
-        "PULUMI_HOME": str(tmp_path / "home"),
-        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
-        "PULUMI_CONFIG_PASSPHRASE": "test",
-    }
     for key, value in variables.items():
         monkeypatch.setenv(key, value)
     content = yaml.safe_load(FILE.read_text())
@@ -110,8 +101,4 @@ def _check_other_bucket(stacks: Stacks, expires: datetime) -> None:
     text = summary.markdown(found, stack=name)
     for output in (text, json.dumps(found.json())):
         assert "PRIVATE KEY" not in output and "testing" not in output
-    golden = Path(__file__).parent / "golden" / "storage-replaced.md"
-    if os.environ.get("UPDATE_GOLDEN"):
-        golden.parent.mkdir(exist_ok=True)
-        golden.write_text(text)
-    assert text == golden.read_text(), "UPDATE_GOLDEN=1 writes it anew"
+    same(Path(__file__).parent / "golden" / "storage-replaced.md", text)

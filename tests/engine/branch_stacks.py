@@ -21,8 +21,8 @@ from pulumi_command import local
 from branches import __main__
 from branches.engine import Engine
 from branches.stacks import Stacks, Up
-from lab import engine
 from lab.plugin.install import install
+from tests import tool_environment
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 CONTENT: dict[str, Any] = {"config": {"flink:workers": 1}}
@@ -35,20 +35,9 @@ class World:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.state = folder / "state"
-        self.state.mkdir()
         self.said: list[str] = []
-        plugins = folder / "plugins"
-        plugins.mkdir()
-        install(plugins, "command", "lab.command_plugin")
-        home = folder / "home"
-        home.mkdir()
-        (home / "logs").touch()  # as lab/stack.py
-        self.environment = {
-            "PATH": os.pathsep.join([str(engine.ensure().parent), str(plugins), os.environ["PATH"]]),
-            "PULUMI_HOME": str(home),
-            "PULUMI_BACKEND_URL": f"file://{self.state}",
-            "PULUMI_CONFIG_PASSPHRASE": "passed on",
-        }
+        self.environment = tool_environment.made(folder, "passed on")
+        install(folder / "plugins", "command", "lab.command_plugin")
         self.waits.mkdir()
         patch.setenv("WAITS", str(self.waits))
         for key, value in self.environment.items():

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from branches.changes import Changes
 from lab.plugin.install import install
 from lab.stack import LabStack
 from tests.engine.test_program_engine import check_shown_once, preview
+from tests.golden import same
 from tests.unit.program import PRIVATE_KEY, SEVEN, host, write_inventory
 
 __all__ = ["preview"]  # a fixture
@@ -32,11 +32,7 @@ def seen(stack: LabStack) -> Changes:
 def check(name: str, found: Changes) -> str:
     """Compare with the golden file, and look for secrets; gives the text."""
     text = summary.markdown(found, stack="preview")
-    path = GOLDEN / f"{name}.md"
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    assert text == path.read_text(), f"{path.name} differs: UPDATE_GOLDEN=1 writes it anew"
+    same(GOLDEN / f"{name}.md", text)
     for hidden in (SECRET, PRIVATE_KEY.splitlines()[1], base64.b64encode(SECRET.encode()).decode()[:20]):
         for output in (text, json.dumps(found.json())):
             assert hidden not in output

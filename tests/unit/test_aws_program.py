@@ -16,6 +16,7 @@ from components.aws import facts, user_data
 from components.aws.facts import IMAGE_PARAMETER
 from components.aws.machines import device_path
 from components.aws.site import bucket_name
+from tests.golden import same
 from tests.unit.program import Mocks, Recorded, entry, mocked
 
 ROOT = Path(__file__).parents[2]
@@ -445,12 +446,7 @@ def test_zones_are_those_that_have_every_type() -> None:
 def test_the_user_data_stays_as_it_is() -> None:
     """Machines that are there keep theirs; a change here is for new ones only, and should have a reason."""
     text = user_data.cloud_config("tm-0", "dev.flink.internal", "ssh-ed25519 A\n", "KEY\n", "ssh-ed25519 H\n")
-    golden = Path(__file__).parent / "golden" / "user-data.yaml"
-    import os
-
-    if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_text(text)
-    assert text == golden.read_text()
+    same(Path(__file__).parent / "golden" / "user-data.yaml", text)
 
 
 def test_names_of_buckets_fit() -> None:

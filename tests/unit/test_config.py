@@ -3,7 +3,6 @@
 `UPDATE_GOLDEN=1 pytest tests/unit/test_config.py` writes the golden files anew.
 """
 
-import os
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from itertools import product
@@ -18,6 +17,7 @@ from components.flink import config, members
 from components.flink.config import Members
 from components.host import Role, Storage
 from components.remote import File, script_text
+from tests.golden import same
 from tests.unit.program import load, write_inventory
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -38,10 +38,7 @@ def seven(tmp_path: Path):
 
 
 def golden(name: str, text: str) -> None:
-    path = GOLDEN / name
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(text)
-    assert text == path.read_text()
+    same(GOLDEN / name, text)
 
 
 def test_golden_texts(seven) -> None:

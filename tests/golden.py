@@ -1,0 +1,12 @@
+"""Texts that a person has looked at. `UPDATE_GOLDEN=1` writes them anew."""
+
+import os
+from pathlib import Path
+
+
+def same(path: Path, text: str) -> None:
+    """Fail unless the file has this text."""
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text(), f"{path.name} differs: UPDATE_GOLDEN=1 writes it anew"

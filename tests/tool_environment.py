@@ -1,0 +1,19 @@
+"""What a user's environment has for `python -m branches`, in a folder of a test's own."""
+
+import os
+from pathlib import Path
+
+from lab import engine
+
+
+def made(folder: Path, passphrase: str) -> dict[str, str]:
+    """Variables; `folder` gets `state`, `plugins`, which is on PATH and empty, and `home`."""
+    for name in ("state", "plugins", "home"):
+        (folder / name).mkdir(parents=True)
+    (folder / "home" / "logs").touch()  # as lab/stack.py
+    return {
+        "PATH": os.pathsep.join([str(engine.ensure().parent), str(folder / "plugins"), os.environ["PATH"]]),
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": passphrase,
+    }
