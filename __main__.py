@@ -3,7 +3,7 @@
 import pulumi
 
 import settings
-from components import pace, ports
+from components import ports, sdk_performance
 from components.existing.site import site as existing_site
 from components.flink import node
 from components.flink.cluster import Cluster, ClusterArgs
@@ -12,7 +12,7 @@ from components.host import Role
 
 async def main() -> None:
     """Declare the stack."""
-    pace.prepare()
+    sdk_performance.prepare()
     config = settings.read()
     stack = pulumi.get_stack()
     if config.aws is None:
@@ -35,7 +35,7 @@ async def main() -> None:
     pulumi.export("overview", cluster.overview.apply(pulumi.Output.json_loads))
     for name, value in site.outputs.items():
         pulumi.export(name, value)
-    await pace.settle()
+    await sdk_performance.settle()
 
 
 pulumi.run(main)

@@ -2,7 +2,7 @@
 
 What keys there are, with their types and defaults, is written in one place: `config` in Pulumi.yaml. This module adds
 what a schema cannot say. Every problem is reported, all at once, each with its key, what was found and what is
-wanted.
+expected.
 """
 
 import ipaddress
@@ -187,7 +187,7 @@ def load(
     values = _values(raw, problems)
     # Pulumi.yaml cannot say so: the engine wants a value marked as a secret there to be set
     if values[SECRET_KEY] and SECRET_KEY not in secrets:
-        problems.add(SECRET_KEY, f"is in plain text: wanted `pulumi config set --secret {SECRET_KEY}`")
+        problems.add(SECRET_KEY, f"is in plain text: expected `pulumi config set --secret {SECRET_KEY}`")
     on_aws = _on_aws(values, problems)
     storage = _storage(values, secret_key, _region(raw) if on_aws else "", problems)
     flink = _flink(values, stack, problems)
@@ -228,7 +228,7 @@ def _on_aws(values: Mapping[str, Any], problems: Problems) -> bool:
     """Whether hosts are created on AWS; keys that have no effect then, or only then, are problems."""
     provider = values["provider"]
     if provider not in PROVIDERS:
-        problems.add("provider", f"{provider!r} is unknown: wanted {' or '.join(PROVIDERS)}")
+        problems.add("provider", f"{provider!r} is unknown: expected {' or '.join(PROVIDERS)}")
     for key, owner in sorted(PROVIDER_KEYS.items()):
         # The engine fills in the defaults, so whether somebody wrote a key can be seen only where it is another value
         if provider in PROVIDERS and owner != provider and values[key] != schema()[key]["default"]:
@@ -258,9 +258,9 @@ def _typed(key: str, entry: Mapping[str, Any], given: Mapping[str, str], problem
         value = json.loads(given[key])
     except ValueError:
         value = given[key]
-    wanted = {"integer": int, "boolean": bool, "array": list, "object": dict}[entry["type"]]
-    if type(value) is not wanted:
-        problems.add(key, f"{given[key][:40]!r} has the wrong type: wanted {entry['type']}")
+    expected = {"integer": int, "boolean": bool, "array": list, "object": dict}[entry["type"]]
+    if type(value) is not expected:
+        problems.add(key, f"{given[key][:40]!r} has the wrong type: expected {entry['type']}")
         return entry["default"]
     return value
 
@@ -268,7 +268,7 @@ def _typed(key: str, entry: Mapping[str, Any], given: Mapping[str, str], problem
 def _hosts(values: Mapping[str, Any], root: Path, problems: Problems) -> tuple[InventoryHost, ...]:
     """The inventory's hosts, of the TaskManagers only the first `workers`."""
     if not values["inventory"]:
-        problems.add("inventory", "is missing: wanted the path of a YAML file that lists the hosts")
+        problems.add("inventory", "is missing: expected the path of a YAML file that lists the hosts")
         return ()
     hosts = inventory.load(root / Path(values["inventory"]).expanduser(), problems)
     taskmanagers = [host for host in hosts if host.role is Role.TASKMANAGER]
@@ -286,7 +286,7 @@ def _check_roles(hosts: Sequence[InventoryHost], problems: Problems) -> None:
     count = {role: sum(host.role is role for host in hosts) for role in Role}
     for role in (Role.JOBMANAGER, Role.TASKMANAGER):
         if not count[role]:
-            problems.add("inventory", f"has no {role}: wanted at least one")
+            problems.add("inventory", f"has no {role}: expected at least one")
     names = [host.name for host in hosts if host.role is Role.ZOOKEEPER]
     ids = [problems.catch("inventory", lambda name=name: naming.server_id(name), 0) for name in names]  # type: ignore[misc]
     if len(set(ids)) < len(ids):
@@ -303,15 +303,15 @@ def _check_counts(found: Mapping[Role, tuple[str, int]], problems: Problems) -> 
     """
     jobmanagers, (key, servers) = found[Role.JOBMANAGER][1], found[Role.ZOOKEEPER]
     if jobmanagers > 1 and not servers:
-        problems.add(key, f"has {jobmanagers} JobManagers and no zookeeper: wanted three for an election")
+        problems.add(key, f"has {jobmanagers} JobManagers and no zookeeper: expected three for an election")
     elif servers and (servers < 3 or servers % 2 == 0):
         problems.add(
-            key, f"has {servers} zookeeper: wanted 3, 5 or 7, since only an odd ensemble gains from each server"
+            key, f"has {servers} zookeeper: expected 3, 5 or 7, since only an odd ensemble gains from each server"
         )
     if servers and jobmanagers == 1:
         problems.add(
             found[Role.JOBMANAGER][0],
-            "has an ensemble and a single jobmanager: wanted a second one to take over, or no zookeeper",
+            "has an ensemble and a single jobmanager: expected a second one to take over, or no zookeeper",
         )
 
 
@@ -319,8 +319,8 @@ def _check_ssh_ports(hosts: Sequence[InventoryHost], flink: FlinkSettings, probl
     """The host firewall lets SSH in on the port of the table; with sshd elsewhere it would lock us out."""
     for host in hosts:
         if flink.firewall and host.login.port != ports.number("ssh"):
-            wanted = f"wanted {ports.number('ssh')}, or firewall: false"
-            problems.add(f"inventory host {host.name} port", f"{host.login.port} is not in the port table: {wanted}")
+            expected = f"expected {ports.number('ssh')}, or firewall: false"
+            problems.add(f"inventory host {host.name} port", f"{host.login.port} is not in the port table: {expected}")
 
 
 def _storage(
@@ -329,26 +329,28 @@ def _storage(
     """`region` is that of the hosts, where AWS is to make them and a bucket; otherwise empty."""
     uri = values["storageUri"].rstrip("/")
     if not _STORAGE_URI.match(uri) and (uri or not region):
-        problems.add("storageUri", f"{uri!r} is not a place in S3: wanted s3://bucket/prefix")
+        problems.add("storageUri", f"{uri!r} is not a place in S3: expected s3://bucket/prefix")
     newer = _release(values["flinkVersion"]) >= (2, 3, 0)
     plugin = values["storagePlugin"] or DEFAULT_STORAGE_PLUGIN
     if plugin not in STORAGE_PLUGINS:
-        problems.add("storagePlugin", f"{plugin!r} is unknown: wanted {', '.join(STORAGE_PLUGINS)}")
+        problems.add("storagePlugin", f"{plugin!r} is unknown: expected {', '.join(STORAGE_PLUGINS)}")
     elif plugin == "flink-s3-fs-native" and not newer:
         problems.add(
             "storagePlugin",
-            f"flink-s3-fs-native is not in Flink {values['flinkVersion']}: wanted {DEFAULT_STORAGE_PLUGIN}",
+            f"flink-s3-fs-native is not in Flink {values['flinkVersion']}: expected {DEFAULT_STORAGE_PLUGIN}",
         )
     endpoint = values["storageEndpoint"]
     if endpoint and not re.match(r"^https?://[^/\s]+/?$", endpoint):
-        problems.add("storageEndpoint", f"{endpoint!r} is not a server's URL: wanted one such as http://10.0.0.5:9000")
+        problems.add(
+            "storageEndpoint", f"{endpoint!r} is not a server's URL: expected one such as http://10.0.0.5:9000"
+        )
     for key in ("storageAccessKey", SECRET_KEY):
         if not re.match(r"^[\x21-\x7e]*$", values[key]) or re.search(r"['\\]", values[key]):
-            problems.add(key, "has a blank, quote, backslash or character beyond ASCII: wanted another key pair")
+            problems.add(key, "has a blank, quote, backslash or character beyond ASCII: expected another key pair")
     has_secret = bool(values[SECRET_KEY])
     if bool(values["storageAccessKey"]) != has_secret:
         missing = "storageAccessKey" if has_secret else SECRET_KEY
-        problems.add(missing, "is missing: wanted both keys, or neither where the hosts have an instance profile")
+        problems.add(missing, "is missing: expected both keys, or neither where the hosts have an instance profile")
     return StorageSettings(
         uri=uri, plugin=plugin, endpoint=endpoint.rstrip("/"), region=values["storageRegion"] or region or "us-east-1",
         path_style=values["storagePathStyle"], access_key=values["storageAccessKey"],
@@ -359,15 +361,15 @@ def _storage(
 def _flink(values: Mapping[str, Any], stack: str, problems: Problems) -> FlinkSettings:
     cluster_id = values["clusterId"] or stack
     if not _CLUSTER_ID.match(cluster_id):
-        problems.add("clusterId", f"{cluster_id!r} is not a name: wanted letters, digits, . _ and -, up to 100")
+        problems.add("clusterId", f"{cluster_id!r} is not a name: expected letters, digits, . _ and -, up to 100")
     if not 10 <= values["readyTimeoutSeconds"] <= 3600:
-        problems.add("readyTimeoutSeconds", f"{values['readyTimeoutSeconds']} is out of range: wanted 10 to 3600")
+        problems.add("readyTimeoutSeconds", f"{values['readyTimeoutSeconds']} is out of range: expected 10 to 3600")
     if values["rollout"] not in ROLLOUTS:
-        problems.add("rollout", f"{values['rollout']!r} is unknown: wanted {' or '.join(ROLLOUTS)}")
+        problems.add("rollout", f"{values['rollout']!r} is unknown: expected {' or '.join(ROLLOUTS)}")
     if not 1 <= values["maxUnavailable"] <= 1000:
-        problems.add("maxUnavailable", f"{values['maxUnavailable']} is out of range: wanted 1 to 1000")
+        problems.add("maxUnavailable", f"{values['maxUnavailable']} is out of range: expected 1 to 1000")
     if values["taskManagerSlots"] < 0:
-        problems.add("taskManagerSlots", f"{values['taskManagerSlots']} is out of range: wanted 0 or more")
+        problems.add("taskManagerSlots", f"{values['taskManagerSlots']} is out of range: expected 0 or more")
     if re.search(r"[\n'\"\\`$%]", values["javaOptions"]):
         problems.add(
             "javaOptions", "has a quote, backslash, $, % or line break, which Flink's scripts or systemd expand"
@@ -376,7 +378,7 @@ def _flink(values: Mapping[str, Any], stack: str, problems: Problems) -> FlinkSe
     def memory(key: str, least: int) -> int:
         size = problems.catch(key, lambda: sizing.mib(values[key]), least)
         if size < least:
-            problems.add(key, f"{values[key]} is too little: wanted {least}m or more")
+            problems.add(key, f"{values[key]} is too little: expected {least}m or more")
         return size
 
     owned = {
@@ -421,15 +423,15 @@ def _cidrs(values: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:
         try:
             network = ipaddress.ip_network(text if isinstance(text, str) else "")
         except ValueError:
-            problems.add("operatorCidrs", f"{text!r} is not a network: wanted one such as 198.51.100.0/24")
+            problems.add("operatorCidrs", f"{text!r} is not a network: expected one such as 198.51.100.0/24")
             continue
         # Two halves are a whole, too; and nobody's operators are in so many places
         if network.prefixlen < SHORTEST_PREFIX[network.version]:
             what = "the whole internet" if network.prefixlen == 0 else "a large part of the internet"
-            problems.add("operatorCidrs", f"{text} is {what}: wanted the networks of your operators")
+            problems.add("operatorCidrs", f"{text} is {what}: expected the networks of your operators")
         good.append(str(network))
     if not values["operatorCidrs"]:
-        problems.add("operatorCidrs", "is missing: wanted the networks that may reach SSH and the web UI")
+        problems.add("operatorCidrs", "is missing: expected the networks that may reach SSH and the web UI")
     return tuple(sorted(good))
 
 
@@ -444,11 +446,11 @@ def _archive(name: str, values: Mapping[str, Any], problems: Problems) -> Archiv
     default, digest = _official(name, version, problems)
     url = values[f"{name}Url"] or default
     if not re.match(r"^https?://\S+$", url):
-        problems.add(f"{name}Url", f"{url!r} is not a URL: wanted http:// or https://")
+        problems.add(f"{name}Url", f"{url!r} is not a URL: expected http:// or https://")
     if checksum and not _CHECKSUM.match(checksum):
         problems.add(
             f"{name}Checksum",
-            f"{checksum[:40]!r} is not a checksum: wanted sha512: or sha256: and the hex digest",
+            f"{checksum[:40]!r} is not a checksum: expected sha512: or sha256: and the hex digest",
         )
     return Archive(name=name, version=version, url=url, checksum=checksum or f"{digest[0]}:{url}{digest[1]}")
 
@@ -461,7 +463,7 @@ def _official(name: str, version: str, problems: Problems) -> tuple[str, tuple[s
         if not match or match[1] not in ("11", "17", "21"):
             problems.add(
                 key,
-                f"{version!r} is not a JDK that Flink 2.x runs on: wanted 11, 17 or 21 with a build, as 17.0.15+6",
+                f"{version!r} is not a JDK that Flink 2.x runs on: expected 11, 17 or 21 with a build, as 17.0.15+6",
             )
             return "https://invalid", ("sha256", "")
         release, file = version.replace("+", "%2B"), version.replace("+", "_")
@@ -472,10 +474,10 @@ def _official(name: str, version: str, problems: Problems) -> tuple[str, tuple[s
         )
     least = (2, 2, 0) if name == "flink" else (3, 8, 0)
     if _release(version) < least:
-        wanted = ".".join(str(part) for part in least)
+        expected = ".".join(str(part) for part in least)
         problems.add(
             key,
-            f"{version!r} cannot be used: wanted a release such as {schema()[key]['default']}, {wanted} or newer",
+            f"{version!r} cannot be used: expected a release such as {schema()[key]['default']}, {expected} or newer",
         )
     if name == "flink":
         path = f"flink/flink-{version}/flink-{version}-bin-scala_2.12.tgz"
@@ -489,7 +491,7 @@ def _config(key: str, values: Mapping[str, Any], owned: re.Pattern[str], problem
     flat = dict(_flatten(values[key]))
     for name, value in flat.items():
         if name in REMOVED_KEYS:
-            problems.add(key, f"{name} cannot be used here: wanted {REMOVED_KEYS[name]}")
+            problems.add(key, f"{name} cannot be used here: expected {REMOVED_KEYS[name]}")
         elif re.search(r"(?i)password|secret|access[.-]?key", name):
             problems.add(key, f"{name} would be in plain text in the state and on the hosts: leave it out")
         elif owned.match(name):
@@ -523,12 +525,12 @@ def _check_sizes(hosts: Sequence[InventoryHost], flink: FlinkSettings, problems:
         if host.memory_mib is None:
             continue  # the host itself checks, before it is changed (host_scripts/probe.sh)
         key, size = asked[host.role]
-        wanted, free = size(host.memory_mib), sizing.available(host.memory_mib)
-        if wanted > free:
+        expected, free = size(host.memory_mib), sizing.available(host.memory_mib)
+        if expected > free:
             problems.add(
                 key,
-                f"{wanted}m does not fit {host.name}, which has {host.memory_mib} MiB: wanted {free}m or less",
+                f"{expected}m does not fit {host.name}, which has {host.memory_mib} MiB: expected {free}m or less",
             )
-        elif host.role is Role.TASKMANAGER and wanted < sizing.TASKMANAGER_MINIMUM_MIB:
+        elif host.role is Role.TASKMANAGER and expected < sizing.TASKMANAGER_MINIMUM_MIB:
             least = sizing.TASKMANAGER_MINIMUM_MIB
-            problems.add(key, f"{host.name} has {host.memory_mib} MiB, which leaves {wanted}m: wanted {least}m or more")
+            problems.add(key, f"{host.name} has {host.memory_mib} MiB, leaving {expected}m: expected {least}m or more")

@@ -132,7 +132,7 @@ def show(found: Figures) -> None:
         row("up with no change", found.no_change),
         row("failover: kill -9 of the leader to job running", found.failover),
         f"load averages (1 min) at the starts: {' '.join(f'{load:.1f}' for load in found.loads)}",
-        f"ratio of up to plain ssh: {ratio(found.up, found.ssh)}; wanted: at most 0.75",
+        f"ratio of up to plain ssh: {ratio(found.up, found.ssh)}; expected: at most 0.75",
         f"ratio of up to plain ssh with shared connections: {ratio(found.up, found.shared_ssh)}",
     ]
     console.say("bench", "\n".join([*lines, *starts.lines(found.starts)]))

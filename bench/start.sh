@@ -28,7 +28,7 @@ since=$(date +%s)
 began=$(date +%s.%N)
 sudo systemd-run -q --collect --unit bench-start --uid flink --gid flink -p EnvironmentFile=-/etc/flink/credentials.env -p RuntimeDirectory=bench-start \
   -p PrivateTmp=yes -p LimitNOFILE=1048576 -E FLINK_PID_DIR=/run/bench-start -E USER=flink -E HOME=/var/lib/flink "$@"
-of_use() {
+healthy() {
   if [ "$role" = jobmanager ]; then
     curl -fsS -o /dev/null --max-time 2 http://localhost:8081/config 2>/dev/null
   else
@@ -36,7 +36,7 @@ of_use() {
   fi
 }
 for ((i = 0; i < 1500; i++)); do
-  if of_use; then
+  if healthy; then
     seconds=$(awk '{print $1 - $2}' <<<"$(date +%s.%N) $began")
     pid=$(systemctl show -p MainPID --value bench-start)
     # Of the process and of those that it has waited for, in hundredths

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from branches import comment, markdown, marks, stacks
+from branches import comment, markdown, stack_tags, stacks
 from branches.engine import Engine
 from branches.errors import INTERRUPTED, UNSWEPT, BranchesError
 from branches.stacks import Entry, Stacks
@@ -101,7 +101,7 @@ def _preview(args: argparse.Namespace) -> int:
 def _up(args: argparse.Namespace) -> int:
     commit = stacks.head() if args.commit is None else args.commit
     with _told(args.comment, f"The cluster for branch {markdown.code(args.branch)} could not be made or updated"):
-        done = _stacks().up(args.branch, ttl=marks.ttl(args.ttl), commit=commit, changes=args.set, now=_now())
+        done = _stacks().up(args.branch, ttl=stack_tags.ttl(args.ttl), commit=commit, changes=args.set, now=_now())
     text = comment.markdown(args.branch, done.stack, done.mark, done.outputs, _now())
     if args.comment:
         _write(args.comment, text)
@@ -111,7 +111,7 @@ def _up(args: argparse.Namespace) -> int:
                 "stack": done.stack,
                 "branch": done.mark.branch,
                 "commit": done.mark.commit,
-                "expires": marks.written(done.mark.expires),
+                "expires": stack_tags.written(done.mark.expires),
                 "created": done.created,
                 "changes": done.changes,
                 "outputs": done.outputs,
@@ -182,9 +182,9 @@ def _row(entry: Entry, now: datetime) -> tuple[str, ...]:
         entry.stack,
         markdown.printable(mark.branch) if mark else "?",
         (mark.commit[:12] or "-") if mark else "?",
-        f"{marks.written(mark.expires)} ({comment.within(mark.expires - now)})" if mark else "?",
+        f"{stack_tags.written(mark.expires)} ({comment.within(mark.expires - now)})" if mark else "?",
         "?" if entry.resources is None else str(entry.resources),
-        marks.written(entry.updated) if entry.updated else "-",
+        stack_tags.written(entry.updated) if entry.updated else "-",
         {True: "yes", False: "no", None: "?"}[entry.locked],
     )
 
@@ -214,7 +214,9 @@ def parser() -> argparse.ArgumentParser:
 
     up = command("up", _up, "make or update the cluster of a branch, from this checkout and Pulumi.ephemeral.yaml")
     _add_branch(up)
-    up.add_argument("--ttl", default=marks.TTL, help="how long it may live from now on: 90s, 30m, 8h, 3d (%(default)s)")
+    up.add_argument(
+        "--ttl", default=stack_tags.TTL, help="how long it may live from now on: 90s, 30m, 8h, 3d (%(default)s)"
+    )
     up.add_argument("--commit", metavar="SHA", help="what is noted as its code; default is HEAD of this checkout")
     up.add_argument(
         "--set",

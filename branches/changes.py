@@ -75,7 +75,7 @@ _STEP = "command:remote:Command"
 _LOCAL_STEP = "command:local:Command"
 """Of a host's it is `clean`, which takes away what the others made when the host leaves."""
 _DECLARED = "pulumi:index:Stash"
-"""Of components/flink/declared.py: its input is what the cluster is declared to be, without a secret."""
+"""Of components/flink/desired_state.py: its input is what the cluster is declared to be, without a secret."""
 _MARK = ("wants=", "unit=")
 """Lines of the script of a host's `service` step (components/flink/daemon.py) that say what its daemon is to run."""
 
@@ -245,7 +245,7 @@ def _restarts(kind: str, name: str, old: Mapping[str, Any], new: Mapping[str, An
 
 
 def _told(script: str) -> list[str]:
-    """What a `service` step's script says of its daemon: what is wanted, and the unit's text. A script that is not
+    """What a `service` step's script says of its daemon: what is expected, and the unit's text. A script that is not
     known yet tells itself.
     """
     lines = script.splitlines()

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from branches import markdown as md
-from branches import marks
-from branches.marks import Mark
+from branches import stack_tags
+from branches.stack_tags import Mark
 
 JOB = "sudo -iu flink /opt/flink/bin/flink run -d /opt/flink/examples/streaming/StateMachineExample.jar"
 
@@ -19,7 +19,7 @@ def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], no
         ("web UI", addresses or "none"),
         ("stack", md.code(stack)),
         ("commit", md.code(mark.commit) if mark.commit else "unknown"),
-        ("expires", f"{marks.written(mark.expires)}, in {marks.duration(mark.expires - now)}"),
+        ("expires", f"{stack_tags.written(mark.expires)}, in {stack_tags.duration(mark.expires - now)}"),
     ]
     hosts = outputs.get("hosts") or {}
     if isinstance(hosts, Mapping):
@@ -69,4 +69,4 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 def within(span: timedelta) -> str:
     """When something expires, for a table."""
-    return f"{marks.duration(-span)} ago" if span < timedelta() else f"in {marks.duration(span)}"
+    return f"{stack_tags.duration(-span)} ago" if span < timedelta() else f"in {stack_tags.duration(span)}"

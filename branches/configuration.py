@@ -46,7 +46,7 @@ def of_stack(
         for key in _OWN:
             if key in values and STACK not in str(texts[key]):
                 raise (BranchesError if where == FILE else UsageError)(
-                    f"{where}: {key} is {values[key]!r} for every branch, and none may have what another has: wanted "
+                    f"{where}: {key} is {values[key]!r} for every branch, and none may have what another has: expected "
                     f"{STACK} in it, which is the stack's name, or no such key"
                 )
     whole = {**config, **given, "flink:expires": expires}
@@ -84,7 +84,7 @@ def _filled(value: Any, stack: str) -> Any:
 def _split(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"([A-Za-z][\w-]*:)?[A-Za-z][\w.-]*", key):
-        raise UsageError(f"--set {text.partition('=')[0]!r}: wanted KEY=VALUE, such as flink:workers=2")
+        raise UsageError(f"--set {text.partition('=')[0]!r}: expected KEY=VALUE, such as flink:workers=2")
     return _named(key), value
 
 
@@ -100,7 +100,7 @@ def _change(text: str, stack: str, schema: Mapping[str, Mapping[str, Any]]) -> t
     if _SECRET.search(key):
         # What it was set to is not said: it may be a secret
         raise UsageError(
-            f"--set {key}: every user of this machine can read a command's arguments; wanted it encrypted in {FILE} "
+            f"--set {key}: every user of this machine can read a command's arguments; expected it encrypted in {FILE} "
             "(docs/branches.md, Secrets)"
         )
     declared = schema.get(key.removeprefix("flink:")) if key.startswith("flink:") else None
@@ -111,4 +111,4 @@ def _change(text: str, stack: str, schema: Mapping[str, Mapping[str, Any]]) -> t
     try:
         return key, _filled(yaml.safe_load(value), stack)
     except yaml.YAMLError:
-        raise UsageError(f"--set {key}: {value!r} cannot be read: wanted {declared['type']}, as in YAML") from None
+        raise UsageError(f"--set {key}: {value!r} cannot be read: expected {declared['type']}, as in YAML") from None

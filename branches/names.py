@@ -42,7 +42,7 @@ def check(branch: str) -> None:
         if pattern.search(branch):
             raise UsageError(
                 f"branch {branch!r} {what}: git has no branch of such a name (git help check-ref-format); "
-                "wanted the branch's name as `git branch` shows it, such as feature/login"
+                "expected the branch's name as `git branch` shows it, such as feature/login"
             )
 
 

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import yaml
 from pulumi import automation as auto
 
-from branches import configuration, marks, names
+from branches import configuration, names, stack_tags
 from branches.engine import Engine, stderr
 from branches.errors import INTERRUPTED, BranchesError, LockedError
-from branches.marks import Mark
 from branches.progress import Recorder, Step
+from branches.stack_tags import Mark
 from branches.workspace import PROJECT, REPO, Workspace, opened, program, recorded
 
 FILE = REPO / configuration.FILE
@@ -64,10 +64,10 @@ class Entry:
             "stack": self.stack,
             "branch": mark.branch if mark else None,
             "commit": mark.commit if mark else None,
-            "expires": marks.written(mark.expires) if mark else None,
+            "expires": stack_tags.written(mark.expires) if mark else None,
             "expiresInSeconds": int((mark.expires - now).total_seconds()) if mark else None,
             "resources": self.resources,
-            "lastUpdate": marks.written(self.updated) if self.updated else None,
+            "lastUpdate": stack_tags.written(self.updated) if self.updated else None,
             "locked": self.locked,
             "trouble": self.trouble,
         }
@@ -140,7 +140,7 @@ class Stacks:
             content = configuration.without_encryption(content) if state.get("resources") else content
         self._tell_pending(name, state)
         recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
-        self._say(f"{name}: {'updating' if found else 'creating'} it, until {marks.written(mark.expires)}")
+        self._say(f"{name}: {'updating' if found else 'creating'} it, until {stack_tags.written(mark.expires)}")
         with (
             self._reported(name, "update" if found else "create", recorder),
             opened(name, content, create=not found, engine=self._engine, run=self._run) as stack,
@@ -157,7 +157,7 @@ class Stacks:
         return configuration.of_stack(
             read_yaml(FILE) if content is None else content,
             stack=name,
-            expires=marks.written(mark.expires),
+            expires=stack_tags.written(mark.expires),
             changes=changes,
             schema=schema,
         )
@@ -206,7 +206,7 @@ class Stacks:
                 if not self._find(workspace, entry.stack):
                     return  # somebody else's `down`
                 # An `up` may have renewed it since the list was made
-                mark = marks.read(entry.stack, _tags(workspace, entry.stack))
+                mark = stack_tags.read(entry.stack, _tags(workspace, entry.stack))
                 if mark.expires > now:
                     result.kept.append(entry)
                     return
@@ -276,7 +276,7 @@ class Stacks:
     # What is said
 
     def _step(self, step: Step) -> None:
-        self._say(f"{step.name}: {step.past}, {marks.duration(timedelta(seconds=step.ended - step.began))}")
+        self._say(f"{step.name}: {step.past}, {stack_tags.duration(timedelta(seconds=step.ended - step.began))}")
 
     def _reported(self, name: str, what: str, recorder: Recorder | None = None) -> AbstractContextManager[None]:
         return reported(self._engine, name, what, recorder)
@@ -338,34 +338,34 @@ def _check_owner(
     name: str, label: str, tags: Mapping[str, str], state: Mapping[str, Any], *, removing: bool = False
 ) -> None:
     """Refuse a stack that is not this branch's."""
-    if not marks.ours(tags):
+    if not stack_tags.ours(tags):
         # `up` marks a stack before it makes the first resource: killed in between, it has left an empty one
         if not removing and not _resources(state) and not _pending(state):
             return
         raise BranchesError(
-            f"stack {name} is there, and has no tag {marks.EPHEMERAL}=true: it was not made by `up`, or somebody took "
-            f"its tags away. Nothing was touched. If it is the stack of this branch: `pulumi stack tag set "
-            f"{marks.EPHEMERAL} true --stack {name}`, the same for {marks.BRANCH} with the branch's name and "
-            f"{marks.EXPIRES} with a time, then the same command again; if not, remove or rename it"
+            f"stack {name} is there, and has no tag {stack_tags.EPHEMERAL}=true: it was not made by `up`, or somebody "
+            f"took its tags away. Nothing was touched. If it is the stack of this branch: `pulumi stack tag set "
+            f"{stack_tags.EPHEMERAL} true --stack {name}`, the same for {stack_tags.BRANCH} with the branch's name and "
+            f"{stack_tags.EXPIRES} with a time, then the same command again; if not, remove or rename it"
         )
-    if tags.get(marks.BRANCH) != label:
+    if tags.get(stack_tags.BRANCH) != label:
         raise BranchesError(
-            f"stack {name} is that of the branch {tags.get(marks.BRANCH, '')!r}, by its tag {marks.BRANCH}, and not of "
-            f"{label!r}. Nothing was touched: rename the branch"
+            f"stack {name} is that of the branch {tags.get(stack_tags.BRANCH, '')!r}, by its tag {stack_tags.BRANCH}, "
+            f"and not of {label!r}. Nothing was touched: rename the branch"
         )
 
 
 def _entry(summary: auto.StackSummary, tags: Mapping[str, str]) -> Entry:
     mark, trouble, name = None, "", _plain(summary.name)
-    if not marks.ours(tags):
+    if not stack_tags.ours(tags):
         trouble = (
-            f"stack {name}: has the name of a branch's stack and no readable tag {marks.EPHEMERAL}=true: made by "
+            f"stack {name}: has the name of a branch's stack and no readable tag {stack_tags.EPHEMERAL}=true: made by "
             "somebody else, by an `up` that was killed at its beginning, or the tags are lost; nothing is done to it. "
             "`up` of its branch takes it over if it is empty, and says what to do if it is not"
         )
     else:
         try:
-            mark = marks.read(name, tags)
+            mark = stack_tags.read(name, tags)
         except BranchesError as error:
             trouble = str(error)
     updated = summary.last_update.replace(tzinfo=UTC) if summary.last_update else None

@@ -33,7 +33,7 @@ class Ssh:
 
 
 class Service:
-    """A promise of the cluster to whoever made a host: the resource after which the host is of use.
+    """A promise of the cluster to whoever made a host: the resource after which the host is in service.
 
     With it a provider can replace machines one after the other, though it makes them before the cluster is declared.
     Must be made where an event loop runs, as in a Pulumi program.

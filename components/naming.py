@@ -46,7 +46,7 @@ def server_id(name: str) -> int:
     """
     digits = name[len(name.rstrip("0123456789")) :]
     if not digits:
-        raise ValueError(f"{name!r} has no number at its end: wanted names such as zk-0, zk-1, zk-2")
+        raise ValueError(f"{name!r} has no number at its end: expected names such as zk-0, zk-1, zk-2")
     if int(digits) > 254:
         raise ValueError(f"{name!r} gives the id {int(digits) + 1}: ZooKeeper has ids from 1 to 255")
     return int(digits) + 1

@@ -16,10 +16,10 @@ def read(path: Path, key: str, problems: Problems) -> str:
         problems.add(key, f"{path} cannot be read: {reason}")
         return ""
     if "PRIVATE KEY-----" not in text:
-        problems.add(key, f"{path} is not a private key: wanted one in PEM or OpenSSH form")
+        problems.add(key, f"{path} is not a private key: expected one in PEM or OpenSSH form")
         return ""
     if _has_passphrase(text):
-        problems.add(key, f"{path} has a passphrase: wanted a key without one")
+        problems.add(key, f"{path} has a passphrase: expected a key without one")
         return ""
     return text
 

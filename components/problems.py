@@ -13,7 +13,7 @@ class Problems:
         self.found: list[str] = []
 
     def add(self, key: str, what: str) -> None:
-        """Note that the value of `key` is wrong: what was found and what is wanted."""
+        """Note that the value of `key` is wrong: what was found and what is expected."""
         self.found.append(f"{key}: {what}")
 
     def catch(self, key: str, convert: Callable[[], T], fallback: T) -> T:

@@ -100,7 +100,8 @@ def step(
     `seconds` bounds it on the host: Pulumi's custom timeouts do not stop a remote command. Its stderr is shown while
     it runs; its stdout is the step's result.
     """
-    # The script and the texts of files, the same on many hosts: what changes in them is shown once (flink/declared.py)
+    # The script and the texts of files, the same on many hosts: what changes in them is shown once
+    # (flink/desired_state.py)
     ours = pulumi.ResourceOptions(hide_diffs=["stdin"], deleted_with=host.ready)
     # -k: a script that ignores SIGTERM is ended all the same
     run = f"sudo -n timeout -k 10 {seconds} bash -s --"

@@ -152,7 +152,9 @@ def written(name: str) -> str:
         flags=re.DOTALL,
     )
     if found != 1:
-        raise ValueError(f"{path} has {found} places for the table {name!r}: wanted one, between {begin!r} and {end!r}")
+        raise ValueError(
+            f"{path} has {found} places for the table {name!r}: expected one between {begin!r} and {end!r}"
+        )
     return text
 
 

@@ -1,4 +1,4 @@
-"""Changes by `up` while the job runs: wanted ones, and one that is killed in the middle."""
+"""Changes by `up` while the job runs: expected ones, and one that is killed in the middle."""
 
 import json
 import subprocess
@@ -67,49 +67,49 @@ def one_more(scene: Scene) -> None:
     scene.undo.callback(lab.up, workers=workers)
     scene.undo.callback(_up, scene.cluster, scene.cluster.overrides)
     lab.up(workers=workers + 1)
-    scene.wanted = {**scene.cluster.overrides, "flink:workers": workers + 1}
+    scene.expected = {**scene.cluster.overrides, "flink:workers": workers + 1}
 
 
 def one_more_in_use(scene: Scene) -> None:
     """Have one worker more in the cluster."""
     before = scene.cluster.overrides
     one_more(scene)
-    _up(scene.cluster, scene.wanted)
+    _up(scene.cluster, scene.expected)
     scene.cluster.wait_until_whole()
-    scene.wanted = before
+    scene.expected = before
 
 
 def earlier_version(scene: Scene) -> None:
     """Have the cluster run the Flink before, and a job that is compiled for it."""
-    cluster, wanted = scene.cluster, scene.cluster.overrides
+    cluster, expected = scene.cluster, scene.cluster.overrides
     earlier = archives.earlier_flink()
-    scene.undo.callback(_up, cluster, wanted)
-    _up(cluster, {**wanted, **stack.release(cluster.lab, "flink", earlier)})
+    scene.undo.callback(_up, cluster, expected)
+    _up(cluster, {**expected, **stack.release(cluster.lab, "flink", earlier)})
     cluster.wait_until_whole()
     scene.compiled_for = replace(cluster.archives, flink=earlier)
-    scene.wanted = wanted
+    scene.expected = expected
 
 
-def wanted(what: str) -> Callable[[Scene], None]:
+def expected(what: str) -> Callable[[Scene], None]:
     """`up` to what the set-up wants; `what` says so."""
 
     def make(scene: Scene) -> None:
         scene.happens()
-        _up(scene.cluster, scene.wanted)
+        _up(scene.cluster, scene.expected)
         scene.is_over()
 
     make.__doc__ = what
     return make
 
 
-worker_joins = wanted("`up` with one worker more.")
-worker_leaves = wanted("`up` with one worker fewer.")
+worker_joins = expected("`up` with one worker more.")
+worker_leaves = expected("`up` with one worker fewer.")
 
 
 def upgrade(scene: Scene) -> None:
     """`up` from the Flink before to the present one; the job goes on from its state."""
     scene.happens()
-    _up(scene.cluster, scene.wanted)
+    _up(scene.cluster, scene.expected)
     scene.is_over()
     running = {Rest([url]).get("/overview")["flink-version"] for url in scene.cluster.urls}
     if running != {scene.cluster.archives.flink.version}:

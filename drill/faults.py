@@ -178,7 +178,7 @@ def chosen(names: str | None, quick: bool) -> list[Fault]:
     if names == "changes":
         return list(CHANGES)
     known = {fault.name: fault for fault in (*ALL, *CHANGES)}
-    wanted = [name.strip() for name in names.split(",")]
-    if unknown := [name for name in wanted if name not in known]:
+    expected = [name.strip() for name in names.split(",")]
+    if unknown := [name for name in expected if name not in known]:
         raise LabError(f"there is no fault {', '.join(unknown)}; there are {', '.join(known)}")
-    return [known[name] for name in wanted]
+    return [known[name] for name in expected]

@@ -134,7 +134,7 @@ def _late(row: dict[str, Any], fault: Fault) -> list[str]:
     if fault.interrupts and not row["interruptions"]:
         return ["the job was not interrupted, though the fault has to"]
     measured = row["seconds"] if row["after_end"] is None else row["after_end"]
-    return [f"it took {measured:.1f} s, wanted at most {fault.bound:.0f} s"] if measured > fault.bound else []
+    return [f"it took {measured:.1f} s, expected at most {fault.bound:.0f} s"] if measured > fault.bound else []
 
 
 def _wrong(counted: Count) -> list[str]:

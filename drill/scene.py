@@ -23,7 +23,7 @@ class Scene:
     """What is left to be undone, in the order of its adding backwards; it is, whatever happens."""
     compiled_for: Archives | None = None
     """What the job is compiled against, if that is not what the cluster runs in the end."""
-    wanted: dict[str, Any] = field(default_factory=dict)
+    expected: dict[str, Any] = field(default_factory=dict)
     """The settings that the fault is to bring about, if it is a change from what the set-up has made."""
     began: float = 0.0
     """When the fault happened, in seconds since 1970; 0 before."""

@@ -56,7 +56,7 @@ if [ -r "$archive" ] && [ "$(cat "$archive.of" 2>/dev/null)" = "$found" ]; then 
 until calm || [ "$SECONDS" -gt 300 ]; do :; done
 available=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
 if [ "$available" -lt "$needed_mib" ]; then
-  echo "no archive of classes: $available MiB of memory are free, wanted $needed_mib"
+  echo "no archive of classes: $available MiB of memory are free, expected $needed_mib"
   exit 0
 fi
 

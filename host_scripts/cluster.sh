@@ -38,7 +38,7 @@ apply() {
     return 0
   fi
   explain
-  die "the cluster is not complete after $seconds s: wanted Flink $version with ${#taskmanagers[@]} TaskManagers and $slots slots," \
+  die "the cluster is not complete after $seconds s: expected Flink $version with ${#taskmanagers[@]} TaskManagers and $slots slots," \
     "found Flink $(field flink-version) with $(field taskmanagers) and $(field slots-total)"
 }
 
@@ -57,11 +57,11 @@ explain() {
 }
 
 check() {
-  local wanted="wanted Flink $version with ${#taskmanagers[@]} TaskManagers and $slots slots, and every JobManager answering"
+  local expected="expected Flink $version with ${#taskmanagers[@]} TaskManagers and $slots slots, and every JobManager answering"
   complete && return 0
   if [ -z "$(field flink-version)" ]; then
-    differs cluster "$wanted; found nobody who answers for a leader"
+    differs cluster "$expected; found nobody who answers for a leader"
   else
-    differs cluster "$wanted; found Flink $(field flink-version) with $(field taskmanagers) and $(field slots-total)"
+    differs cluster "$expected; found Flink $(field flink-version) with $(field taskmanagers) and $(field slots-total)"
   fi
 }

@@ -1,11 +1,11 @@
 #!/bin/bash
-# daemon VERB [SECONDS]: what this host's Flink daemon runs, and whether it is of use; for rollout.sh, which comes from
+# daemon VERB [SECONDS]: what this host's Flink daemon runs, and whether it is healthy; for rollout.sh, which comes from
 # the first JobManager as the daemons' user. Managed by Pulumi.
 #   state          prints: current, pending or down; the release that it runs; the release that it should run
-#   switch         ends it, so that systemd starts it with what is wanted
+#   switch         ends it, so that systemd starts it with what is expected
 #   hold           lets the next start wait, for 10 minutes at most, until `go`
 #   back           ends it, so that it starts again with what it ran before `switch`
-#   proves SECONDS waits until it runs what is wanted and is of use
+#   proves SECONDS waits until it runs what is expected and is healthy
 #   leads          is it the leading JobManager?
 #   tell           the end of its log
 set -u
@@ -20,9 +20,9 @@ lives() { [ -n "$(pid)" ] && kill -0 "$(pid)" 2>/dev/null; }
 release() { cat "$launches/$1/release" 2>/dev/null || echo none; }
 ended() { ! kill -0 "$1" 2>/dev/null; }
 
-wanted() { /usr/local/lib/flink/fingerprint --wanted "${inputs[@]}"; }
+expected() { /usr/local/lib/flink/fingerprint --expected "${inputs[@]}"; }
 
-is_of_use() { [ "$(wanted)" = "$(runs)" ] && lives && timeout 10 bash -c "$check"; }
+is_healthy() { [ "$(expected)" = "$(runs)" ] && lives && timeout 10 bash -c "$check"; }
 
 # restart_with LAUNCH: ends the process, and systemd starts it again.
 restart_with() {
@@ -47,21 +47,21 @@ within() {
 case $1 in
   state)
     what=pending
-    [ "$(wanted)" != "$(runs)" ] || what=current
+    [ "$(expected)" != "$(runs)" ] || what=current
     lives || what=down
     held=go
     [ ! -e "$launches/hold" ] || held=held
-    echo "$what $(release current) $(release wanted) $held"
+    echo "$what $(release current) $(release expected) $held"
     ;;
   switch)
     previous=$(readlink "$launches/current")
-    restart_with "$(readlink "$launches/wanted")"
+    restart_with "$(readlink "$launches/expected")"
     ln -sfnT "$previous" "$launches/previous"
     ;;
   back) restart_with "$(readlink "$launches/previous")" ;;
   hold) touch "$launches/hold" ;;
   go) rm -f "$launches/hold" ;;
-  proves) within "$2" is_of_use ;;
+  proves) within "$2" is_healthy ;;
   # A standby has no resource manager, and so no metrics of one
   leads) curl -fsS --max-time 5 "http://localhost:$metrics_port/metrics" 2>/dev/null | grep -q '^flink_jobmanager_numRegisteredTaskManagers' ;;
   tell)
@@ -69,7 +69,7 @@ case $1 in
     tail -n 25 "$(ls -t /var/log/flink/*.log | head -n 1)"
     ;;
   *)
-    echo "daemon: wanted state, switch, back, hold, go, proves, leads or tell, found '$1'" >&2
+    echo "daemon: expected state, switch, back, hold, go, proves, leads or tell, found '$1'" >&2
     exit 2
     ;;
 esac

@@ -12,7 +12,7 @@ apply() {
     mkfs.ext4 -q -m 0 "$device"
     say "disk: made a file system on $device"
   elif [ "$kind" != ext4 ]; then
-    die "$device has a file system of the kind $kind: wanted ext4, or an empty disk"
+    die "$device has a file system of the kind $kind: expected ext4, or an empty disk"
   fi
   id=$(blkid -p -o value -s UUID "$device")
   # nofail: a host without the disk can still be logged in to

@@ -30,4 +30,4 @@ apply() {
   die "the ensemble is not complete after $seconds s (no answer from: ${silent[*]:-none}); above is the end of this server's log"
 }
 
-check() { complete || differs zookeeper "wanted ${#servers[@]} servers that serve, one of which leads"; }
+check() { complete || differs zookeeper "expected ${#servers[@]} servers that serve, one of which leads"; }

@@ -1,10 +1,10 @@
 #!/bin/sh
-# fingerprint [--wanted] PATH...: one hash of what the files hold and where the links point, in this order; --wanted: with
+# fingerprint [--expected] PATH...: one hash of what the files hold and where the links point, in this order; --expected: with
 # the launch that should run in place of the one that runs. Managed by Pulumi.
-wanted=false
-[ "${1-}" != --wanted ] || { wanted=true && shift; }
+expected=false
+[ "${1-}" != --expected ] || { expected=true && shift; }
 for path; do
-  case $wanted:$path in true:*/launch/current) path=${path%current}wanted ;; esac
+  case $expected:$path in true:*/launch/current) path=${path%current}expected ;; esac
   if [ -L "$path" ]; then
     echo "-> $(readlink "$path")"
   elif [ -e "$path" ]; then

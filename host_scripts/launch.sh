@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Writes Flink's configuration, and makes of it the daemon's launch: a folder that never changes, with a copy of the
 # configuration and the java command line that Flink's own start scripts make of it. They run some JVMs to work it out,
-# once here instead of at every start. `wanted` is the link to it; what runs is for service.sh and rollout.sh to say.
+# once here instead of at every start. `expected` is the link to it; what runs is for service.sh and rollout.sh to say.
 # Values: user, script (bin/NAME.sh), arguments (its), entrypoint (the daemon's class), home (of Flink's release), java
 # (the JDK), plugin, keep (how many launches stay for the way back).
 # Files: config.yaml and the rest of /etc/flink.
@@ -15,7 +15,7 @@ apply() {
   local launch
   launch=$launches/$(digest)
   if [ ! -e "$launch/start" ]; then make_launch "$launch"; fi
-  point wanted "$launch"
+  point expected "$launch"
   forget_old_launches
 }
 
@@ -123,7 +123,7 @@ start_script() {
 
 forget_old_launches() {
   local launch kept
-  kept="$(readlink "$launches/current" || true) $(readlink "$launches/previous" || true) $(readlink "$launches/wanted" || true)"
+  kept="$(readlink "$launches/current" || true) $(readlink "$launches/previous" || true) $(readlink "$launches/expected" || true)"
   # shellcheck disable=SC2012  # names of ours, hexadecimal
   for launch in $(ls -td "$launches"/*/ 2>/dev/null | tail -n "+$((keep + 1))"); do
     launch=${launch%/}
@@ -138,5 +138,5 @@ check() {
   [ -z "$found" ] || { echo "$found" && return 0; }
   launch=$launches/$(digest)
   [ -e "$launch/start" ] || differs "$launch" "the launch is missing"
-  [ "$(readlink "$launches/wanted" || true)" = "$launch" ] || differs "$launches/wanted" "points at $(readlink "$launches/wanted"), wanted $launch"
+  [ "$(readlink "$launches/expected" || true)" = "$launch" ] || differs "$launches/expected" "points at $(readlink "$launches/expected"), expected $launch"
 }

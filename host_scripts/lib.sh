@@ -25,7 +25,7 @@ main() {
       alone
       remove
       ;;
-    *) die "wanted apply, check or remove, found '${1:-}'" ;;
+    *) die "expected apply, check or remove, found '${1:-}'" ;;
   esac
 }
 
@@ -36,7 +36,7 @@ alone() {
   flock -w 60 9 || die "an earlier run of step $step is still under way; see \`ps\` on the host, and run up again when it has ended"
 }
 
-# differs WHAT MESSAGE [TEXT]: tells a difference between what is wanted and what is found. `ops` reads it.
+# differs WHAT MESSAGE [TEXT]: tells a difference between what is expected and what is found. `ops` reads it.
 differs() {
   printf '! %s\t%s\n' "$1" "$2"
   local line
@@ -44,9 +44,9 @@ differs() {
 }
 
 # expect WHAT WANTED FOUND: tells it if the two differ.
-expect() { [ "$2" = "$3" ] || differs "$1" "wanted $2, found ${3:-nothing}"; }
+expect() { [ "$2" = "$3" ] || differs "$1" "expected $2, found ${3:-nothing}"; }
 
-# files_differ: tells how the step's files differ from what is wanted.
+# files_differ: tells how the step's files differ from what is expected.
 files_differ() {
   checking=true
   write_files
@@ -91,7 +91,7 @@ check_file() {
     if [ "$secret" = true ]; then
       differs "$path" "has other contents; it holds secrets, so they are not shown"
     else
-      # The header says nothing: -, wanted; +, found
+      # The header says nothing: -, expected; +, found
       differs "$path" "has other contents" "$(printf %s "$text" | diff -U 1 - "$path" | tail -n +3 | head -n 20)"
     fi
   fi
@@ -133,5 +133,5 @@ wait_until() {
   done
 }
 
-# fingerprint [--wanted] PATH...: one hash of what files hold and where links point, to tell whether a daemon runs what is wanted.
+# fingerprint [--expected] PATH...: one hash of what files hold and where links point, to tell whether a daemon runs what is expected.
 fingerprint() { /usr/local/lib/flink/fingerprint "$@"; }

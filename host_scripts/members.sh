@@ -51,20 +51,20 @@ check() {
   fi
   replace_block /etc/hosts "$hosts_block"
   if [ "$firewall" = true ]; then check_firewall; elif nft list table inet flink >/dev/null 2>&1; then
-    differs firewall "is loaded: wanted none"
+    differs firewall "is loaded: expected none"
   fi
 }
 
 # What the kernel makes of the file is found out in a network namespace of its own.
 check_firewall() {
-  local wanted found
+  local expected found
   systemctl is-enabled -q flink-firewall.service 2>/dev/null || differs flink-firewall "is not enabled: no rules after the next boot"
   if ! found=$(nft list table inet flink 2>/dev/null); then
     differs firewall "is not loaded"
-  elif ! wanted=$(unshare --net sh -c 'nft -f /etc/flink-firewall.nft && nft list table inet flink' 2>&1); then
-    differs firewall "cannot be loaded from /etc/flink-firewall.nft: $wanted"
-  elif [ "$wanted" != "$found" ]; then
+  elif ! expected=$(unshare --net sh -c 'nft -f /etc/flink-firewall.nft && nft list table inet flink' 2>&1); then
+    differs firewall "cannot be loaded from /etc/flink-firewall.nft: $expected"
+  elif [ "$expected" != "$found" ]; then
     differs firewall "has other rules than /etc/flink-firewall.nft" \
-      "$(diff -U 1 <(echo "$wanted") <(echo "$found") | tail -n +3 | head -n 20)"
+      "$(diff -U 1 <(echo "$expected") <(echo "$found") | tail -n +3 | head -n 20)"
   fi
 }

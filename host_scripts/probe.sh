@@ -11,7 +11,7 @@ apply() {
   # shellcheck source=/dev/null
   . /etc/os-release
   [ "$(ps -p 1 -o comm=)" = systemd ] || problems+=("init is not systemd")
-  case $(uname -m) in x86_64 | aarch64) ;; *) problems+=("architecture $(uname -m): wanted x86_64 or aarch64") ;; esac
+  case $(uname -m) in x86_64 | aarch64) ;; *) problems+=("architecture $(uname -m): expected x86_64 or aarch64") ;; esac
   for command in curl tar gzip sha256sum sha512sum mkfifo flock runuser ss sysctl ssh-keygen systemctl useradd; do
     command -v "$command" >/dev/null || problems+=("$command is missing")
   done
@@ -26,9 +26,9 @@ apply() {
   done
   memory=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
   cpus=$(nproc)
-  [ "$memory" -ge "$needed_mib" ] || problems+=("memory is $memory MiB: wanted $needed_mib MiB or more for a $role")
+  [ "$memory" -ge "$needed_mib" ] || problems+=("memory is $memory MiB: expected $needed_mib MiB or more for a $role")
   free=$(df -Pm /opt | awk 'NR == 2 {print $4}')
-  [ -d /opt/java ] || [ "$free" -ge 2048 ] || problems+=("/opt has $free MiB free: wanted 2048")
+  [ -d /opt/java ] || [ "$free" -ge 2048 ] || problems+=("/opt has $free MiB free: expected 2048")
   [ ${#problems[@]} -eq 0 ] || die "cannot be a $role ($PRETTY_NAME): $(printf '%s; ' "${problems[@]}")"
   printf '{"cpus": %d, "memoryMiB": %d}\n' "$cpus" "$memory"
 }

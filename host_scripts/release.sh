@@ -34,21 +34,21 @@ fetch_release() {
 
 # fetch_verified WORK NAME VERSION URL CHECKSUM CHECK: the release as WORK/home.
 fetch_verified() {
-  local work=$1 name=$2 url=$4 checksum=$5 check=$6 arch kind wanted found
+  local work=$1 name=$2 url=$4 checksum=$5 check=$6 arch kind expected found
   arch=$(uname -m | sed 's/^x86_64$/x64/')
   url=${url//\{arch\}/$arch}
   checksum=${checksum//\{arch\}/$arch}
-  kind=${checksum%%:*} wanted=${checksum#*:}
-  case $wanted in
+  kind=${checksum%%:*} expected=${checksum#*:}
+  case $expected in
     http*)
-      found=$(curl -fsSL --retry 5 --connect-timeout 10 "$wanted") || die "cannot fetch the checksum $wanted"
-      wanted=${found%%[[:space:]]*}
+      found=$(curl -fsSL --retry 5 --connect-timeout 10 "$expected") || die "cannot fetch the checksum $expected"
+      expected=${found%%[[:space:]]*}
       ;;
   esac
   unpack "$url" "$kind" "$work" || unpack "$url" "$kind" "$work" ||
     die "cannot fetch $url; see that the host reaches it, or name another place (${name}Url)"
   found=$(cut -d' ' -f1 "$work/digest")
-  [ "$found" = "$wanted" ] || die "$url has $kind $found, wanted $wanted: not installed (${name}Checksum)"
+  [ "$found" = "$expected" ] || die "$url has $kind $found, expected $expected: not installed (${name}Checksum)"
   [ -e "$work/home/$check" ] || die "$url is not a release of $name: it has no $check (${name}Url)"
 }
 

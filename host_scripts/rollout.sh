@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154
-# Restarts the daemons that run something else than what is wanted, from the first JobManager, over the SSH that the
+# Restarts the daemons that run something else than what is expected, from the first JobManager, over the SSH that the
 # JobManagers have for start-cluster.sh: first the standby JobManagers, then the leader, so that there is one failover at
 # most, then the TaskManagers; another release of Flink all at once (change_release). The next is touched only when the
-# one before is of use again, and so are the jobs that ran. It ends at the first that is not, and leaves the rest as they
+# one before is healthy again, and so are the jobs that ran. It ends at the first that is not, and leaves the rest as they
 # were.
 # Values: pending (hosts whose daemons may have to be restarted), jobmanagers, taskmanagers (all of the cluster's),
 # strategy (rolling or parallel), max_unavailable, ha (true or false), seconds, user, rest_port, generation.
@@ -36,10 +36,10 @@ apply() {
     change_release "${standbys[@]}" "${leader[@]}"
     return 0
   fi
-  # Of an earlier rollout, which ended here: not before they are of use
+  # Of an earlier rollout, which ended here: not before they are healthy
   for name in "${pending[@]}"; do case ${state[$name]} in current*) proven "$name" || stop "$name" ;; esac; done
   if [ "$total" -eq 0 ]; then
-    say "rollout: all run what is wanted"
+    say "rollout: all run what is expected"
     return 0
   fi
   remember_jobs
@@ -86,7 +86,7 @@ roll() {
   done
 }
 
-# restart HOST...: all of them at once; back only when each is of use.
+# restart HOST...: all of them at once; back only when each is healthy.
 restart() {
   local name
   for name; do
@@ -97,7 +97,7 @@ restart() {
   for name; do
     proven "$name" || stop "$name"
     restarted=$((restarted + 1))
-    say "rollout: ${name%%.*} restarted, and of use ($restarted of $total)"
+    say "rollout: ${name%%.*} restarted and healthy ($restarted of $total)"
   done
   wait_until "$seconds" jobs_run || die "rollout: the jobs that ran before do not run $seconds s after the restart on $*; left as they were: ${left[*]:-none}"
 }
@@ -133,10 +133,10 @@ look_at_all() {
 }
 
 other_release() {
-  local name running wanted
+  local name running expected
   for name; do
-    read -r _ running wanted _ <<<"${state[$name]}"
-    [ "$running" = "$wanted" ] || return 0
+    read -r _ running expected _ <<<"${state[$name]}"
+    [ "$running" = "$expected" ] || return 0
   done
   return 1
 }

@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154
-# Keeps a daemon running under systemd. One that runs something else than what is wanted (its unit, configuration,
+# Keeps a daemon running under systemd. One that runs something else than what is expected (its unit, configuration,
 # versions) restarts: here and now, or, unless it does nothing for the cluster, in a later step, when its turn comes.
 # Values: unit, inputs (paths), launch (true: what it runs is a launch, see launch.sh), restart (now or later), seconds, and
-# conditions for bash: check holds when the daemon is of use, serves when it does something for the cluster, stoppable
+# conditions for bash: check holds when the daemon is healthy, serves when it does something for the cluster, stoppable
 # must hold before one that runs is stopped, joins holds when this one comes to a cluster that runs.
 # Files: the unit. Prints `pending` if the restart is left to the later step.
 
@@ -14,9 +14,9 @@ apply() {
   [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
   systemctl enable -q "$unit"
   if systemctl is-active -q "$unit"; then
-    if runs_what_is_wanted; then
+    if runs_what_is_declared; then
       prove
-      say "$unit: runs what is wanted"
+      say "$unit: runs what is declared"
       return 0
     fi
     # A leader's death may leave it without use for a moment
@@ -34,16 +34,16 @@ apply() {
     return 0
   fi
   stop_is_safe
-  if of_use || { [ "$known" = false ] && timeout 20 bash -c "$joins"; }; then touch "$unproven"; fi
-  [ "$launch" = false ] || ln -sfnT "$(readlink /var/lib/flink/launch/wanted)" /var/lib/flink/launch/current
+  if healthy || { [ "$known" = false ] && timeout 20 bash -c "$joins"; }; then touch "$unproven"; fi
+  [ "$launch" = false ] || ln -sfnT "$(readlink /var/lib/flink/launch/expected)" /var/lib/flink/launch/current
   systemctl reset-failed "$unit" 2>/dev/null || true
   systemctl restart "$unit" || fail "$unit does not start"
   if [ -e "$unproven" ]; then
     prove
-    say "$unit: started, and of use"
+    say "$unit: started and healthy"
   elif [ "$known" = true ]; then
-    # It was of no use before, so what it lacks may be the others, whose turn comes after this one's
-    wait_until 30 of_use || say "$unit: of no use yet; going on, since it was of none before"
+    # It was not healthy before, so what it lacks may be the others, whose turn comes after this one's
+    wait_until 30 healthy || say "$unit: not healthy yet; continuing, it was unhealthy before the restart"
     say "$unit: restarted"
   else
     # The first start of all daemons happens side by side, and the cluster's own check waits for all of them at once
@@ -53,7 +53,7 @@ apply() {
 
 other_release() {
   local launches=/var/lib/flink/launch
-  [ "$launch" = true ] && [ -e "$launches/current/release" ] && ! cmp -s "$launches/current/release" "$launches/wanted/release"
+  [ "$launch" = true ] && [ -e "$launches/current/release" ] && ! cmp -s "$launches/current/release" "$launches/expected/release"
 }
 
 # To stop one of an ensemble that another one is missing of already could be the end of its quorum.
@@ -64,18 +64,18 @@ stop_is_safe() {
 }
 
 # What it was started with is written down by the unit; what it should run is the same with another launch.
-runs_what_is_wanted() {
-  [ "$(fingerprint --wanted "${inputs[@]}")" = "$(cat "/run/$unit/fingerprint" 2>/dev/null || true)" ]
+runs_what_is_declared() {
+  [ "$(fingerprint --expected "${inputs[@]}")" = "$(cat "/run/$unit/fingerprint" 2>/dev/null || true)" ]
 }
 
-of_use() { timeout 10 bash -c "$check"; }
+healthy() { timeout 10 bash -c "$check"; }
 
-# A daemon that was of use and was restarted, or that comes to a running cluster (it may be a machine's replacement, and
-# the next machine's turn is after it), has to be of use before the next host may be touched, even if that is found out
+# A daemon that was healthy and was restarted, or that comes to a running cluster (it may be a machine's replacement, and
+# the next machine's turn is after it), has to be healthy before the next host may be touched, even if that is found out
 # only by a later run.
 prove() {
   [ -e "$unproven" ] || return 0
-  wait_until "$seconds" of_use || fail "$unit was started and is of no use after $seconds s"
+  wait_until "$seconds" healthy || fail "$unit was started and is not healthy after $seconds s"
   rm -f "$unproven"
 }
 
@@ -91,7 +91,7 @@ check() {
   systemctl is-enabled -q "$unit" 2>/dev/null || differs "$unit" "is not enabled: it would not start at the next boot"
   if ! systemctl is-active -q "$unit"; then
     differs "$unit" "does not run"
-  elif ! runs_what_is_wanted; then
+  elif ! runs_what_is_declared; then
     differs "$unit" "runs something else than what is on the disk"
   fi
 }

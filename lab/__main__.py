@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import console, lab, network, processes, tasks
+from lab import console, lab, network, parallel, processes
 from lab.errors import LabError
 from lab.lab import Lab
 from lab.paths import REPO
@@ -41,18 +41,18 @@ def _up(args: argparse.Namespace) -> int:
     workers = stack.workers() if args.workers is None else args.workers
     preflight.check(workers, running=bool(processes.find(made.id)))
     parts = [
-        tasks.Task("image", image.ensure),
-        tasks.Task("versitygw", engine.versitygw),
+        parallel.Task("image", image.ensure),
+        parallel.Task("versitygw", engine.versitygw),
         # Workers that are to go stay until the program has taken them out of the cluster
-        tasks.Task("hosts", lambda: made.up(workers=max(workers, made.workers())), needs=("image", "versitygw")),
+        parallel.Task("hosts", lambda: made.up(workers=max(workers, made.workers())), needs=("image", "versitygw")),
     ]
     if not args.hosts_only:
         parts += [
-            tasks.Task("pulumi", engine.ensure),
-            tasks.Task("archives", archives.ensure),
-            tasks.Task("job", lambda: flights.build_jar(archives.ensure()), needs=("archives",)),
+            parallel.Task("pulumi", engine.ensure),
+            parallel.Task("archives", archives.ensure),
+            parallel.Task("job", lambda: flights.build_jar(archives.ensure()), needs=("archives",)),
         ]
-    results = tasks.run(parts)
+    results = parallel.run(parts)
     if not args.hosts_only:
         stack.LabStack(made, results["archives"], {"flink:workers": workers}).up()
         flights.run(made)
@@ -252,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)
-    except (LabError, tasks.TaskError, tasks.CommandError) as error:
+    except (LabError, parallel.TaskError, parallel.CommandError) as error:
         console.fail("lab", str(error))
         return 1
     except OpsError as error:

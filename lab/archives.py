@@ -22,8 +22,8 @@ from urllib.parse import quote
 
 from lab import apt, console, fetch, jdk, python
 from lab.fetch import FetchError
+from lab.parallel import Task, command, run
 from lab.paths import cache_dir
-from lab.tasks import Task, command, run
 
 FLINK = "2.3.0"
 EARLIER_FLINK = "2.2.0"

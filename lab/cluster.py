@@ -212,4 +212,4 @@ class SlowJob(Job):
     def finish(self) -> None:
         """Wait for its end; every flight must have been counted once."""
         flights.wait(self.cluster.urls, self.job_id, 300)
-        flights.check(flights.result(self.cluster.s3, self.output), flights.expected())
+        flights.check(flights.result(self.cluster.s3, self.output), flights.reference_rows())

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lab import console, fetch, python
 from lab.fetch import FetchError
+from lab.parallel import CommandError, command
 from lab.paths import cache_dir
-from lab.tasks import CommandError, command
 
 PULUMI = "3.259.0"
 """The newest engine that the Go module registry has all of; requirements.in pins the SDK to match."""
@@ -124,8 +124,8 @@ def pulumi_version(program: Path | str) -> tuple[int, ...]:
 
 def fits(version: tuple[int, ...]) -> bool:
     """Whether an engine of this version is new enough and of the major version of our SDK."""
-    wanted = numbers(PULUMI)
-    return version[:1] == wanted[:1] and version >= wanted
+    expected = numbers(PULUMI)
+    return version[:1] == expected[:1] and version >= expected
 
 
 def _on_path() -> Path | None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
+from lab.parallel import stopping
 from lab.paths import cache_dir
-from lab.tasks import stopping
 
 ANSWER_SECONDS = 8.0
 """How long a project's site may take to answer before the registries are used instead."""

@@ -19,7 +19,7 @@ import botocore.exceptions
 
 from lab import archives, console, jar
 from lab.errors import LabError
-from lab.flights_data import COLUMNS, FLIGHTS, Row, check, expected, input_csv, order, table
+from lab.flights_data import COLUMNS, FLIGHTS, Row, check, input_csv, order, reference_rows, table
 from lab.lab import Lab
 from lab.paths import REPO
 from lab.rest import Rest, RestError, innermost
@@ -33,8 +33,8 @@ __all__ = [
     "Row",
     "build_jar",
     "check",
-    "expected",
     "prepare_input",
+    "reference_rows",
     "result",
     "run",
     "submit",
@@ -231,15 +231,15 @@ def run(lab: Lab) -> Report:
     Raises JobFailedError, WrongResultError, RestError.
     """
     s3, inputs = lab.s3, archives.ensure()
-    source, jar_file, wanted = prepare_input(s3), build_jar(inputs), expected()
+    source, jar_file, expected = prepare_input(s3), build_jar(inputs), reference_rows()
     version = jar.version(SOURCES, inputs.flink.version)
     output = f"s3://{s3.bucket}/{RESULTS_KEY}/{version}"
     rows, job_id = result(s3, output), None
-    if rows == wanted:
+    if rows == expected:
         console.say("job", f"not run again: its result for this input and version ({version}) is there")
     else:
         options = Options(input=source, output=output, name=f"flights {version}")
-        rows, job_id = _compute(s3, jobmanager_urls(lab), jar_file, options, wanted)
+        rows, job_id = _compute(s3, jobmanager_urls(lab), jar_file, options, expected)
     copy = _write_copy(rows, lab.dir / "results" / "flights.csv")
     _show(rows, output)
     console.say("job", f"the same, sorted and with a header: {copy}")
@@ -247,7 +247,7 @@ def run(lab: Lab) -> Report:
 
 
 def _compute(
-    s3: S3, urls: Sequence[str], jar_file: Path, options: Options, wanted: Sequence[Row], parallelism: int = 0
+    s3: S3, urls: Sequence[str], jar_file: Path, options: Options, expected: Sequence[Row], parallelism: int = 0
 ) -> tuple[list[Row], str]:
     """The checked rows and the id of the job: of the one of this name under way, or else of a new one."""
     rest = Rest(urls)
@@ -267,7 +267,7 @@ def _compute(
     throttled = FLIGHTS / options.records_per_second if options.records_per_second else 0
     wait(urls, job_id, RUN_SECONDS + throttled)
     rows = result(s3, options.output)
-    check(rows, wanted)
+    check(rows, expected)
     return rows, job_id
 
 
@@ -326,7 +326,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         checkpoint_seconds=chosen.checkpoint_seconds,
     )
     jar_file = build_jar(archives.ensure())
-    rows, _ = _compute(s3, urls, jar_file, options, expected(), chosen.parallelism)
+    rows, _ = _compute(s3, urls, jar_file, options, reference_rows(), chosen.parallelism)
     _show(rows, options.output)
 
 

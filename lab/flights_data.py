@@ -69,7 +69,7 @@ def input_csv() -> Path:
     return path
 
 
-def expected(path: Path | None = None) -> list[Row]:
+def reference_rows(path: Path | None = None) -> list[Row]:
     """What the job must compute from the CSV (default: the whole input), sorted. Raises duckdb.Error."""
     query = Path(__file__).with_name("flights.sql").read_text()
     with duckdb.connect() as database:
@@ -81,14 +81,14 @@ def expected(path: Path | None = None) -> list[Row]:
     return sorted(rows, key=order)
 
 
-def check(rows: Sequence[Row], wanted: Sequence[Row]) -> None:
-    """Return if the rows are the wanted ones. Raises WrongResultError with the first differences."""
-    if rows == wanted:
+def check(rows: Sequence[Row], expected: Sequence[Row]) -> None:
+    """Return if the rows are the expected ones. Raises WrongResultError with the first differences."""
+    if rows == expected:
         return
-    differences = [f"  missing   {','.join(row.cells())}" for row in wanted if row not in rows]
-    differences += [f"  not right {','.join(row.cells())}" for row in rows if row not in wanted]
+    differences = [f"  missing   {','.join(row.cells())}" for row in expected if row not in rows]
+    differences += [f"  not right {','.join(row.cells())}" for row in rows if row not in expected]
     some = "\n".join(differences[:DIFFERENCES]) or "  the same rows, but not each once"
-    raise WrongResultError(f"the cluster's {len(rows)} rows are not DuckDB's {len(wanted)}:\n{some}")
+    raise WrongResultError(f"the cluster's {len(rows)} rows are not DuckDB's {len(expected)}:\n{some}")
 
 
 def table(rows: Sequence[Row]) -> list[str]:

@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import processes, supervise, tasks
+from lab import parallel, processes, supervise
 from lab.errors import LabError
 from lab.network import Network, resolv_conf
 from lab.paths import REPO
@@ -199,7 +199,7 @@ class Machine:
         problem, init = "its sshd does not listen", None
         seen = time.monotonic()
         while time.monotonic() < deadline:
-            if tasks.stopping():
+            if parallel.stopping():
                 raise LabError(f"{self.host.name}: interrupted while it was booting")
             init = init if init and init.program() else processes.init_of(self.lab_id, self.host.name)
             if init and listens(init, 22):

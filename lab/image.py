@@ -9,7 +9,7 @@ import json
 from functools import cache, partial
 from pathlib import Path
 
-from lab import apt, console, fetch, tasks
+from lab import apt, console, fetch, parallel
 from lab.errors import LabError
 from lab.paths import cache_dir
 
@@ -53,7 +53,7 @@ chroot . systemctl enable systemd-networkd.service ssh.service
 chroot . systemctl mask {_MASKED}
 chroot . update-ca-certificates
 echo 'LANG=C.UTF-8' > etc/default/locale
-# Only a launched host has user data (lab.launched); for the others cloud-init is as good as not installed.
+# Only a launched host has user data (lab.cloud_machines); for the others cloud-init is as good as not installed.
 : > etc/cloud/cloud-init.disabled
 # Each host has keys, a name, a machine id and a resolver of its own.
 rm -f etc/ssh/ssh_host_* etc/hostname etc/hosts etc/resolv.conf
@@ -67,7 +67,7 @@ def _sources() -> list[str]:
     """What apt is configured with and knows to be Debian 12, as lines for sources.list."""
     form = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)|$(ORIGIN)"
     lines = []
-    for line in tasks.command(["apt-get", "indextargets", "Identifier: Packages", "--format", form]).splitlines():
+    for line in parallel.command(["apt-get", "indextargets", "Identifier: Packages", "--format", form]).splitlines():
         source, _, origin = line.partition("|")
         words = source.split()
         if origin == "Debian" and len(words) == 4 and words[2] in SUITES and words[3] == "main":
@@ -97,9 +97,9 @@ def outside_name() -> str:
 
 def _apt_options() -> list[str]:
     """How this machine's apt reaches its mirrors (proxy, certificates, leniency with dates): hosts do it likewise."""
-    wanted = tuple(f"Acquire::{key}" for key in ("http::", "https::", "Check-", "Retries", "ForceIPv"))
-    dump = tasks.command(["apt-config", "dump", "--format", '%F "%v";%n'])
-    return sorted(line for line in dump.splitlines() if line.startswith(wanted))
+    expected = tuple(f"Acquire::{key}" for key in ("http::", "https::", "Check-", "Retries", "ForceIPv"))
+    dump = parallel.command(["apt-config", "dump", "--format", '%F "%v";%n'])
+    return sorted(line for line in dump.splitlines() if line.startswith(expected))
 
 
 def _authorities() -> list[Path]:
@@ -132,6 +132,6 @@ def _make(lines: list[str], options: list[str], path: Path) -> None:
     argv += [f"--customize-hook={_CUSTOMIZE}", SUITES[0], str(path), *lines]
     with console.step("image", "making the hosts' base image, Debian 12, with mmdebstrap"):
         try:
-            tasks.command(argv, timeout=_MAKE_SECONDS)
-        except tasks.CommandError as error:
+            parallel.command(argv, timeout=_MAKE_SECONDS)
+        except parallel.CommandError as error:
             raise LabError(f"the base image could not be made: {error}") from error

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from lab import console
 from lab.errors import LabError
+from lab.parallel import command
 from lab.paths import cache_dir
-from lab.tasks import command
 
 if TYPE_CHECKING:
     from lab.archives import Archive, Archives

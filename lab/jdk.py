@@ -11,7 +11,7 @@ from os import utime
 from pathlib import Path
 
 from lab import apt, python
-from lab.tasks import command
+from lab.parallel import command
 
 MAJOR = 17
 """What Flink 2.3 recommends (its docs/deployment/java_compatibility)."""

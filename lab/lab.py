@@ -26,7 +26,20 @@ from typing import Any
 
 import yaml
 
-from lab import archives, console, engine, image, launched, loops, mirror, network, processes, storage, supervise, tasks
+from lab import (
+    archives,
+    cloud_machines,
+    console,
+    engine,
+    image,
+    loops,
+    mirror,
+    network,
+    parallel,
+    processes,
+    storage,
+    supervise,
+)
 from lab.errors import LabError
 from lab.hosts import ADMIN, BOOT_SECONDS, ROLES, LabHost, Machine, forget, forget_locks, make_key, plan
 from lab.paths import REPO
@@ -141,8 +154,8 @@ class Lab:
         """The host of that name, planned or launched, with its place on this machine."""
         name = host if isinstance(host, str) else host.name
         directory, base = self.dir / "hosts" / name, Path(self._state().base or "")
-        if launch := launched.read(directory):
-            return launched.LaunchedMachine(launch, self.id, self.network, directory, base)
+        if launch := cloud_machines.read(directory):
+            return cloud_machines.LaunchedMachine(launch, self.id, self.network, directory, base)
         return Machine(self.host(host), self.id, self.network, directory, self.dir / "keys", base)
 
     @contextmanager
@@ -165,7 +178,7 @@ class Lab:
     # Up
 
     def up(self, workers: int | None = None, jobmanagers: int | None = None, zookeepers: int | None = None) -> None:
-        """Make what is missing, boot what is off, remove hosts that are no longer wanted.
+        """Make what is missing, boot what is off, remove hosts that are no longer expected.
 
         A number that is not given stays as it is (at first 2 workers, 2 JobManagers, 3 ZooKeepers).
         `LabError` names each host that failed to boot, with the end of its console.
@@ -185,21 +198,23 @@ class Lab:
             self._connect(state)
             plan(self.id, self.network, state.counts)
             if not (state.base and Path(state.base).exists()):
-                parts = tasks.run([tasks.Task("image", image.ensure), tasks.Task("versitygw", engine.versitygw)])
+                parts = parallel.run(
+                    [parallel.Task("image", image.ensure), parallel.Task("versitygw", engine.versitygw)]
+                )
                 state.base = str(parts["image"])
             self._save(state)
             self._remove_unwanted()
             self._describe()
             machines = [self.machine(host) for host in self.hosts]
-            servers = [tasks.Task("s3", self._serve_s3), tasks.Task("mirror", self._serve_mirror)]
-            boots = [tasks.Task(machine.host.name, partial(_boot, machine)) for machine in machines]
+            servers = [parallel.Task("s3", self._serve_s3), parallel.Task("mirror", self._serve_mirror)]
+            boots = [parallel.Task(machine.host.name, partial(_boot, machine)) for machine in machines]
             off = [m.host.name for m in machines if not m.is_on()]
             if off:
                 with console.step("hosts", f"booting {' '.join(off)}"):
-                    results = tasks.run([*boots, *servers])
+                    results = parallel.run([*boots, *servers])
                     _raise_failures([results[task.name] for task in boots])
             else:
-                results = tasks.run([*boots, *servers])
+                results = parallel.run([*boots, *servers])
                 _raise_failures([results[task.name] for task in boots])
             if new and machines:
                 self._check_outside(machines[0])
@@ -215,9 +230,9 @@ class Lab:
 
     def _remove_unwanted(self) -> None:
         """Remove hosts that are there but no longer among the lab's."""
-        wanted = {host.name for host in self.hosts}
+        expected = {host.name for host in self.hosts}
         for path in (self.dir / "hosts").iterdir():
-            if path.name not in wanted and not launched.read(path):
+            if path.name not in expected and not cloud_machines.read(path):
                 role = next(role for role in ROLES if path.name.startswith(f"{role.prefix}-"))
                 host = LabHost(path.name, role.name, "", f"{self.id}-{path.name}", role.cpus, role.memory_mib)
                 Machine(host, self.id, self.network, path, self.dir / "keys", Path()).remove()
@@ -257,7 +272,7 @@ class Lab:
         deadline = time.monotonic() + _SERVER_SECONDS
         while (found := problem()) is not None:
             ended = not processes.find(self.id, name)
-            if ended or time.monotonic() > deadline or tasks.stopping():
+            if ended or time.monotonic() > deadline or parallel.stopping():
                 state = "ended at once" if ended else f"does not answer: {found}"
                 end = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
                 raise LabError(f"the {name} server {state}\nThe end of {log}:\n{end}")
@@ -370,23 +385,25 @@ class Lab:
 
     # Machines that come and go while it is up
 
-    def launch(self, launch: launched.Launch) -> launched.LaunchedMachine:
+    def launch(self, launch: cloud_machines.Launch) -> cloud_machines.LaunchedMachine:
         """Switch on a machine beside the planned hosts, and return at once; it is there until `terminate` or `down`.
 
         One that was switched off boots again, with the data that it had.
         """
         directory = self.dir / "hosts" / launch.name
         directory.mkdir(mode=0o700, exist_ok=True)
-        launched.write(directory, launch)
-        machine = launched.LaunchedMachine(launch, self.id, self.network, directory, Path(self._state().base or ""))
+        cloud_machines.write(directory, launch)
+        machine = cloud_machines.LaunchedMachine(
+            launch, self.id, self.network, directory, Path(self._state().base or "")
+        )
         machine.connect()
         machine.boot()
         return machine
 
     def terminate(self, name: str) -> None:
         """Switch a launched machine off and remove all that it has; nothing happens if there is none of that name."""
-        machine = self.machine(name) if launched.read(self.dir / "hosts" / name) else None
-        if isinstance(machine, launched.LaunchedMachine):
+        machine = self.machine(name) if cloud_machines.read(self.dir / "hosts" / name) else None
+        if isinstance(machine, cloud_machines.LaunchedMachine):
             machine.disconnect()
             machine.remove()
 
@@ -408,7 +425,7 @@ class Lab:
 
     def status(self) -> dict[str, Any]:
         """How the lab is, as `python -m lab status --json` prints it; `LabError` if there is no such lab."""
-        hosts = tasks.run([tasks.Task(host.name, partial(self._probe, host)) for host in self.hosts])
+        hosts = parallel.run([parallel.Task(host.name, partial(self._probe, host)) for host in self.hosts])
         problems = {"s3": partial(storage.problem, self.s3), "mirror": partial(http_problem, self.mirror_url)}
         servers = {}
         for name, problem in problems.items():

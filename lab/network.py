@@ -228,16 +228,16 @@ def up(lab_id: str, name: str, repo: Path, previous: str | None, in_use: bool) -
         _write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(record)))
         if _FORWARD.read_text().strip() != "1":
             _FORWARD.write_text("1")
-    bridge, wanted = network.bridge, f"{network.gateway}/{network.subnet.prefixlen}"
+    bridge, expected = network.bridge, f"{network.gateway}/{network.subnet.prefixlen}"
     if not Path(f"/sys/class/net/{bridge}").exists():
         # A fixed MAC address: a bridge without one takes that of a port, and it would change as hosts come and go.
         mac = ":".join(["02", "f1", *(lab_id[i : i + 2] for i in (0, 2, 4)), "01"])
         run("ip", "link", "add", bridge, "address", mac, "type", "bridge")
     for link in json.loads(run("ip", "-j", "-4", "address", "show", "dev", bridge) or "[]"):
         for info in link.get("addr_info", []):
-            if (old := f"{info['local']}/{info['prefixlen']}") != wanted:
+            if (old := f"{info['local']}/{info['prefixlen']}") != expected:
                 run("ip", "address", "delete", old, "dev", bridge)
-    run("ip", "address", "replace", wanted, "dev", bridge)
+    run("ip", "address", "replace", expected, "dev", bridge)
     run("ip", "link", "set", bridge, "up")
     run("nft", "-f", "-", stdin=_table(network))
     _open_foreign_firewalls(network)

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from lab import apt, archives, console, engine
 from lab.errors import LabError
+from lab.parallel import command
 from lab.paths import REPO, cache_dir
-from lab.tasks import command
 
 PYTHON = (3, 11)
 PROGRAMS = {
@@ -83,8 +83,8 @@ def _root() -> list[Finding]:
 
 def _python() -> list[Finding]:
     if sys.version_info < PYTHON:
-        found, wanted = platform.python_version(), ".".join(map(str, PYTHON))
-        return [Finding(f"Python is {found}, wanted is {wanted} or newer", f"make .venv with python{wanted}")]
+        found, expected = platform.python_version(), ".".join(map(str, PYTHON))
+        return [Finding(f"Python is {found}, expected is {expected} or newer", f"make .venv with python{expected}")]
     return []
 
 
@@ -176,7 +176,7 @@ def needed_registries() -> list[Registry]:
     has_go, has_maven = shutil.which("go") is not None, shutil.which("mvn") is not None
     no_image = not any((cache_dir() / "images").glob("debian12-*"))
     jars = bool(absent & {"flink", "zookeeper"})
-    wanted = [
+    expected = [
         (
             bool(missing_packages()) or no_image or "java" in absent or (jars and not has_maven),
             Registry(
@@ -190,7 +190,7 @@ def needed_registries() -> list[Registry]:
         (bool(programs) and has_go, Registry("the Go module registry", _go, "`go env GOPROXY`")),
         (jars and has_maven, Registry("the Maven registry", _maven, "~/.m2/settings.xml")),
     ]
-    return [registry for is_wanted, registry in wanted if is_wanted]
+    return [registry for is_wanted, registry in expected if is_wanted]
 
 
 def _ask(registry: Registry) -> list[Finding]:

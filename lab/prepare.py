@@ -7,7 +7,7 @@ import sys
 
 from lab import archives, console, engine, image, preflight
 from lab.errors import LabError
-from lab.tasks import Task, run
+from lab.parallel import Task, run
 
 
 def everything() -> None:

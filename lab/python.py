@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab import fetch
-from lab.tasks import command
+from lab.parallel import command
 
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-cache-dir", "-q")
 

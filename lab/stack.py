@@ -27,8 +27,8 @@ from lab import console, engine
 from lab.command_plugin import install
 from lab.command_plugin.provider import STAND_IN
 from lab.errors import LabError
+from lab.parallel import CommandError, command
 from lab.paths import REPO, cache_dir
-from lab.tasks import CommandError, command
 
 if TYPE_CHECKING:
     from lab.archives import Archive, Archives

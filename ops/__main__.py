@@ -35,12 +35,12 @@ def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespa
     hosts = state.hosts(deployment)
     if not hosts:
         raise OpsError(f"stack {stack} has no hosts: nothing is declared")
-    wanted = args.host or [host.name for host in hosts]
-    if unknown := sorted(set(wanted) - {host.name for host in hosts}):
+    expected = args.host or [host.name for host in hosts]
+    if unknown := sorted(set(expected) - {host.name for host in hosts}):
         raise OpsError(
             f"stack {stack} has no host {', '.join(unknown)}; it has {', '.join(host.name for host in hosts)}"
         )
-    found = doctor.diagnose(stack, [host for host in hosts if host.name in wanted])
+    found = doctor.diagnose(stack, [host for host in hosts if host.name in expected])
     print(json.dumps(found.json(), indent=2) if args.json else found.text(mend.format(stack=stack)))
     return found.exit_code
 
@@ -70,7 +70,7 @@ def _sure(args: argparse.Namespace) -> bool:
     if args.yes:
         return True
     if args.json or not sys.stdin.isatty():
-        raise OpsError("nothing was deleted: wanted --yes, --dry-run, or a terminal to ask on")
+        raise OpsError("nothing was deleted: expected --yes, --dry-run, or a terminal to ask on")
     return input("Delete this? Only clusters of this backend's stacks are known to be alive. [y/N] ").lower() in (
         "y",
         "yes",

@@ -82,7 +82,7 @@ class Diagnosis:
             f"{count} differences, {dead} hosts not looked at, of {len(self.hosts)} hosts of stack {self.stack}"
         )
         if count:
-            lines.append("In what is shown of files, - is wanted and + is found.")
+            lines.append("In what is shown of files, - is expected and + is found.")
             lines.append(mend)
         return "\n".join(lines)
 

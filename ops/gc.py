@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from components.flink.leaving import TOOL
+from components.flink.teardown import TOOL
 from components.host import Host as ClusterHost
 from components.host import Role, Ssh
 from components.remote import script_text

@@ -131,14 +131,14 @@ def load(
     if _REGION.match(region):
         problems.catch("aws:region", lambda: names.partition(region), None)
     else:
-        problems.add("aws:region", f"{region!r} is not a region: wanted one such as eu-central-1")
+        problems.add("aws:region", f"{region!r} is not a region: expected one such as eu-central-1")
     if len(operator_cidrs) > MOST_OPERATORS:
         problems.add(
             "operatorCidrs",
-            f"has {len(operator_cidrs)} networks: wanted {MOST_OPERATORS} or fewer, as AWS allows 60 rules a group",
+            f"has {len(operator_cidrs)} networks: expected {MOST_OPERATORS} or fewer, as AWS allows 60 rules a group",
         )
     if not _TAG.match(values["owner"]):
-        problems.add("owner", f"{values['owner']!r} cannot be a tag: wanted who answers for the stack, such as a team")
+        problems.add("owner", f"{values['owner']!r} cannot be a tag: expected a team or a person")
     problems.catch("the stack's name", lambda: names.domain(stack), "")
     zones = _number("zones", values, 1, 3, problems)
     _check_network(values, region, zones, problems)
@@ -175,7 +175,7 @@ def load(
 def _number(key: str, values: Mapping[str, Any], least: int, most: int, problems: Problems) -> int:
     number: int = values[key]
     if not least <= number <= most:
-        problems.add(key, f"{number} is out of range: wanted {least} to {most}")
+        problems.add(key, f"{number} is out of range: expected {least} to {most}")
         return least
     return number
 
@@ -183,7 +183,7 @@ def _number(key: str, values: Mapping[str, Any], least: int, most: int, problems
 def _type(key: str, values: Mapping[str, Any], problems: Problems) -> str:
     name: str = values[key]
     if not _INSTANCE_TYPE.match(name):
-        problems.add(key, f"{name!r} is not an instance type: wanted one such as m6i.large")
+        problems.add(key, f"{name!r} is not an instance type: expected one such as m6i.large")
     return name
 
 
@@ -191,7 +191,7 @@ def _expires(values: Mapping[str, Any], problems: Problems) -> str:
     text: str = values["expires"]
     if not values["ephemeral"]:
         if text:
-            problems.add("expires", f"{text} is set and ephemeral is not: wanted ephemeral: true, or no end")
+            problems.add("expires", f"{text} is set and ephemeral is not: expected ephemeral: true, or no end")
         return ""
     if not text:
         return "never"
@@ -200,7 +200,7 @@ def _expires(values: Mapping[str, Any], problems: Problems) -> str:
     except ValueError:
         zone = None
     if zone is None:
-        problems.add("expires", f"{text!r} is not a time with a zone: wanted one such as 2030-01-31T18:00:00Z")
+        problems.add("expires", f"{text!r} is not a time with a zone: expected one such as 2030-01-31T18:00:00Z")
     return text
 
 
@@ -209,53 +209,53 @@ def _check_network(values: Mapping[str, Any], region: str, zones: int, problems:
     if values["vpcId"]:
         if not _ID["vpcId"].match(values["vpcId"]):
             problems.add(
-                "vpcId", f"{values['vpcId']!r} is not the id of a VPC: wanted one such as vpc-0123456789abcdef0"
+                "vpcId", f"{values['vpcId']!r} is not the id of a VPC: expected one such as vpc-0123456789abcdef0"
             )
         if len(given) != zones:
-            problems.add("subnetIds", f"has {len(given)} subnets: wanted {zones}, one for each of the zones")
+            problems.add("subnetIds", f"has {len(given)} subnets: expected {zones}, one for each of the zones")
         for key in ("bastion",):
             if values[key]:
                 problems.add(
-                    key, "cannot be made in a VPC that is not the stack's: wanted a way in of yours, such as a VPN"
+                    key, "cannot be made in a VPC that is not the stack's: expected a way in of yours, such as a VPN"
                 )
         if values["natGateways"] != "none":
-            problems.add("natGateways", "cannot be made in a VPC that is not the stack's: wanted none")
+            problems.add("natGateways", "cannot be made in a VPC that is not the stack's: expected none")
     elif given:
-        problems.add("subnetIds", "is set and vpcId is not: wanted both, or neither")
+        problems.add("subnetIds", "is set and vpcId is not: expected both, or neither")
     for name in given:
         if not isinstance(name, str) or not _ID["subnetIds"].match(name):
             problems.add(
-                "subnetIds", f"{name!r} is not the id of a subnet: wanted one such as subnet-0123456789abcdef0"
+                "subnetIds", f"{name!r} is not the id of a subnet: expected one such as subnet-0123456789abcdef0"
             )
     if len(set(map(str, given))) < len(given):
         problems.add("subnetIds", "names a subnet twice")
     if values["natGateways"] not in NAT:
-        problems.add("natGateways", f"{values['natGateways']!r} is unknown: wanted {', '.join(NAT)}")
+        problems.add("natGateways", f"{values['natGateways']!r} is unknown: expected {', '.join(NAT)}")
     if _KMS_KEY.match(values["kmsKey"]) and values["kmsKey"].split(":")[3] != region:
-        problems.add("kmsKey", f"{values['kmsKey']} is of another region: wanted one of {region}, where the bucket is")
+        problems.add("kmsKey", f"{values['kmsKey']} is of another region: expected one of the bucket's, {region}")
     elif values["kmsKey"] and not _KMS_KEY.match(values["kmsKey"]):
         problems.add(
-            "kmsKey", f"{values['kmsKey']!r} is not the ARN of a KMS key: wanted arn:aws:kms:REGION:ACCOUNT:key/ID"
+            "kmsKey", f"{values['kmsKey']!r} is not the ARN of a KMS key: expected arn:aws:kms:REGION:ACCOUNT:key/ID"
         )
     if not values["privateSubnets"]:
         if values["bastion"]:
-            problems.add("bastion", "is of no use while hosts have public addresses: wanted privateSubnets: true")
+            problems.add("bastion", "has no effect while hosts have public addresses: expected privateSubnets: true")
         if values["natGateways"] != "none":
-            problems.add("natGateways", "are of no use while hosts have public addresses: wanted privateSubnets: true")
+            problems.add("natGateways", "have no effect with public addresses: expected privateSubnets: true")
     elif not values["bastion"] and OWN_ADDRESS in values["operatorCidrs"]:
         problems.add(
             "operatorCidrs",
-            f"{OWN_ADDRESS} is an address in the internet, and hosts have private ones: wanted the private networks "
+            f"{OWN_ADDRESS} is an address in the internet, and hosts have private ones: expected the private networks "
             "that you come from",
         )
     if values["privateSubnets"] and not values["vpcId"] and not values["bastion"]:
-        problems.add("bastion", "is false, and nothing else leads to the private subnets of a new VPC: wanted true")
+        problems.add("bastion", "is false, and nothing else leads to the private subnets of a new VPC: expected true")
     if values["privateSubnets"] and not values["vpcId"] and values["natGateways"] == "none":
         missing = [key for key in ("flinkUrl", "zookeeperUrl", "javaUrl") if not values[key]]
         if missing:
             problems.add(
                 "natGateways",
-                "is none, and hosts in private subnets cannot fetch archives from the internet: wanted one or zone, "
+                "is none, and hosts in private subnets cannot fetch archives from the internet: expected one or zone, "
                 f"or places inside of the network for {', '.join(missing)}",
             )
 
@@ -263,7 +263,7 @@ def _check_network(values: Mapping[str, Any], region: str, zones: int, problems:
 def _groups(values: Mapping[str, Any], zones: int, problems: Problems) -> Mapping[Role, GroupSettings]:
     spread = _number("taskManagerZones", values, 0, 3, problems) or zones
     if spread > zones:
-        problems.add("taskManagerZones", f"{spread} is more than there are zones: wanted 1 to {zones}, or 0 for all")
+        problems.add("taskManagerZones", f"{spread} is more than there are zones: expected 1 to {zones}, or 0 for all")
     return {
         role: GroupSettings(
             count=_number(COUNT_KEYS[role], values, 0 if role is Role.ZOOKEEPER else 1, MOST[role], problems),
@@ -287,13 +287,13 @@ def _check_addresses(
         return
     hosts = sum(-(-group.count // group.zones) for group in groups.values())
     if hosts > room:
-        problems.add("vpcCidr", f"{cidr} is too small: a zone has room for {room} hosts, wanted {hosts} or more")
+        problems.add("vpcCidr", f"{cidr} is too small: a zone has room for {room} hosts, expected {hosts} or more")
     for text in set(operator_cidrs) - {OWN_ADDRESS}:
         if ipaddress.ip_network(text).overlaps(ipaddress.ip_network(cidr)):
             problems.add(
                 "operatorCidrs",
                 f"{text} overlaps vpcCidr {cidr}: hosts could come in as operators, and answers to operators would "
-                "stay in the VPC; wanted networks apart from each other",
+                "stay in the VPC; expected networks apart from each other",
             )
 
 
@@ -302,19 +302,19 @@ def _bucket(values: Mapping[str, Any], cluster_id: str, problems: Problems) -> t
     name: str = values["bucketName"]
     if values["storageUri"]:
         if name:
-            problems.add("bucketName", "and storageUri are both set: wanted one of them")
+            problems.add("bucketName", "and storageUri are both set: expected one of them")
         bucket, _, prefix = values["storageUri"].partition("://")[2].partition("/")
         if not prefix.strip("/") or "*" in prefix:
             problems.add(
                 "storageUri",
-                f"{values['storageUri']!r} has no prefix of its own: wanted s3://bucket/prefix without *, since hosts "
+                f"{values['storageUri']!r} has no prefix of its own: expected s3://bucket/prefix without *: hosts "
                 "get rights on what is below it",
             )
         return bucket, prefix.strip("/")
     if name and (not _BUCKET.match(name) or _RESERVED.search(name)):
         problems.add(
             "bucketName",
-            f"{name!r} is not a name that S3 takes: wanted 3 to 63 of a-z, 0-9 and -, and none of S3's own prefixes",
+            f"{name!r} is not a name that S3 takes: expected 3 to 63 of a-z, 0-9 and -, and none of S3's own prefixes",
         )
     return name, cluster_id
 
@@ -329,10 +329,10 @@ def _admin_key(name: str, root: Path, problems: Problems) -> AdminKey | None:
         words = public.read_text().split()
     except OSError as error:
         problems.add(
-            "adminKeyFile", f"{public} cannot be read: {error.strerror}; wanted the public key beside the private"
+            "adminKeyFile", f"{public} cannot be read: {error.strerror}; expected the public key beside the private"
         )
         return None
     if len(words) < 2:
-        problems.add("adminKeyFile", f"{public} is not a public key: wanted `ssh-keygen -y -f {path}`")
+        problems.add("adminKeyFile", f"{public} is not a public key: expected `ssh-keygen -y -f {path}`")
         return None
     return AdminKey(path=name, private=text, public=" ".join(words[:2]))

@@ -120,7 +120,7 @@ def _operators(settings: AwsSettings, problems: Problems) -> tuple[str, ...]:
     except (OSError, ValueError) as error:
         problems.add(
             "operatorCidrs",
-            f"{OWN_ADDRESS}: {WHO_AM_I} does not tell this machine's address ({error}): wanted the networks of your "
+            f"{OWN_ADDRESS}: {WHO_AM_I} does not tell this machine's address ({error}): expected the networks of your "
             "operators",
         )
         return ()
@@ -172,14 +172,14 @@ def _check_sizes(
             continue
         if role is Role.ZOOKEEPER and not size.nitro:
             problems.add(
-                key, f"{size.name} is not of the Nitro kind, where a data volume is found: wanted one as t3.small"
+                key, f"{size.name} is not of the Nitro kind, where a data volume is found: expected one as t3.small"
             )
         if size.memory_mib < needed:
             would_do = _larger(size, needed)
             problems.add(
                 key,
                 f"{size.name} has {size.memory_mib} MiB for its system and a {role}, which needs {needed}: "
-                + (f"{would_do} would do" if would_do else "wanted a larger one"),
+                + (f"{would_do} would do" if would_do else "expected a larger one"),
             )
 
 
@@ -205,12 +205,12 @@ def _places(
         zones = [subnet.zone for subnet in subnets]
         _check_names(settings.vpc_id, problems)
         if len(set(zones)) < len(zones):
-            problems.add("subnetIds", f"are in {', '.join(zones)}: wanted each in a zone of its own")
+            problems.add("subnetIds", f"are in {', '.join(zones)}: expected each in a zone of its own")
         for name, offered in _zones_by_type(list(types), problems).items():
             if lacking := sorted(set(zones) - offered):
                 problems.add(
                     types[name],
-                    f"{name} is not to be had in {', '.join(lacking)}: wanted another type, or other zones",
+                    f"{name} is not to be had in {', '.join(lacking)}: expected another type, or other zones",
                 )
         return tuple(zones), subnets
     if not types:
@@ -243,8 +243,8 @@ def _zones() -> tuple[str, ...]:
 
 def _offered(name: str) -> tuple[str, ...]:
     """Zones that have a type."""
-    wanted = aws.ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=[name])
-    return tuple(aws.ec2.get_instance_type_offerings(location_type="availability-zone", filters=[wanted]).locations)
+    expected = aws.ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=[name])
+    return tuple(aws.ec2.get_instance_type_offerings(location_type="availability-zone", filters=[expected]).locations)
 
 
 def _subnet(name: str, settings: AwsSettings, problems: Problems) -> Subnet | None:
@@ -252,7 +252,7 @@ def _subnet(name: str, settings: AwsSettings, problems: Problems) -> Subnet | No
     if found is None:
         return None
     if found.vpc_id != settings.vpc_id:
-        problems.add("subnetIds", f"{name} is in {found.vpc_id}: wanted subnets of vpcId {settings.vpc_id}")
+        problems.add("subnetIds", f"{name} is in {found.vpc_id}: expected subnets of vpcId {settings.vpc_id}")
     return Subnet(zone=found.availability_zone, id=name, public=not settings.private_subnets)
 
 
@@ -260,7 +260,7 @@ def _check_names(vpc_id: str, problems: Problems) -> None:
     """Without both of these the names of a private zone are not answered."""
     found = _asked("vpcId", f"{vpc_id} is not there", lambda: aws.ec2.get_vpc(id=vpc_id), problems)
     if found and not (found.enable_dns_support and found.enable_dns_hostnames):
-        problems.add("vpcId", f"{vpc_id} has no DNS host names: wanted enableDnsSupport and enableDnsHostnames set")
+        problems.add("vpcId", f"{vpc_id} has no DNS host names: expected enableDnsSupport and enableDnsHostnames set")
 
 
 def _image(architecture: str, problems: Problems) -> str:
@@ -276,13 +276,13 @@ def _image(architecture: str, problems: Problems) -> str:
 
 def _there(labels: Labels, role: Role, **more: Sequence[str]) -> list[str]:
     """Ids of the stack's instances of a role; `more` are further filters of DescribeInstances, `_` for `-`."""
-    wanted: dict[str, Iterable[str]] = {
+    expected: dict[str, Iterable[str]] = {
         "tag:project": [labels.project],
         "tag:stack": [labels.stack],
         "tag:role": [role.value],
         **{name.replace("_", "-"): values for name, values in more.items()},
     }
-    filters = [aws.ec2.GetInstancesFilterArgs(name=name, values=list(values)) for name, values in wanted.items()]
+    filters = [aws.ec2.GetInstancesFilterArgs(name=name, values=list(values)) for name, values in expected.items()]
     return list(aws.ec2.get_instances(instance_state_names=list(RUNNING), filters=filters).ids)
 
 
@@ -306,28 +306,28 @@ def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str],
     if not there or not zones:
         return
     count = settings.groups[Role.ZOOKEEPER].count
-    wanted = {zone: len(range(index, count, len(zones))) for index, zone in enumerate(zones)}
+    expected = {zone: len(range(index, count, len(zones))) for index, zone in enumerate(zones)}
     found = {zone: len(_volumes(labels, zone)) for zone in zones}
     elsewhere = len(there) - sum(found.values())
-    if elsewhere or any(found[zone] > wanted[zone] for zone in zones):
+    if elsewhere or any(found[zone] > expected[zone] for zone in zones):
         places = ", ".join(f"{found[zone]} in {zone}" for zone in zones) + f", {elsewhere} elsewhere"
         problems.add(
             "zones",
-            f"{settings.zones} would move ZooKeeper servers, whose volumes stay where they are ({places}): wanted the "
+            f"{settings.zones} would move ZooKeeper servers, whose volumes cannot move ({places}): expected the "
             "zones, and no fewer servers, that the stack was made with",
         )
 
 
 def _volumes(labels: Labels, zone: str = "") -> list[str]:
     """Ids of the volumes with ZooKeeper's data, all or those of a zone."""
-    wanted = {
+    expected = {
         "tag:project": labels.project,
         "tag:stack": labels.stack,
         "tag:role": Role.ZOOKEEPER.value,
         "tag:Name": f"{labels.stack}-zk-*-data",
         **({"availability-zone": zone} if zone else {}),
     }
-    filters = [aws.ebs.GetEbsVolumesFilterArgs(name=name, values=[value]) for name, value in wanted.items()]
+    filters = [aws.ebs.GetEbsVolumesFilterArgs(name=name, values=[value]) for name, value in expected.items()]
     return list(aws.ebs.get_ebs_volumes(filters=filters).ids)
 
 
@@ -335,6 +335,6 @@ def say(error: AwsError) -> str:
     """What to do about it."""
     return (
         f"AWS cannot be asked: {error}\n"
-        "Wanted: credentials that are valid now (AWS_PROFILE, `aws sso login`, AWS_ACCESS_KEY_ID and "
+        "Expected: credentials that are valid now (AWS_PROFILE, `aws sso login`, AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY, or an OIDC role in CI) and a region (aws:region). Nothing was touched."
     )

@@ -168,7 +168,7 @@ class Machines(pulumi.ComponentResource):
             associate_public_ip_address=public,
             iam_instance_profile=profile,
             user_data=text,
-            # A token is wanted, and no container or proxy on the machine gets one
+            # A token is expected, and no container or proxy on the machine gets one
             metadata_options=ec2.InstanceMetadataOptionsArgs(
                 http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
             ),

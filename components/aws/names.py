@@ -30,7 +30,7 @@ _UNKNOWN = re.compile(r"^(us-iso|eu-iso|eusc-)")
 def partition(region: str) -> Partition:
     """The partition of `region`, as in botocore's endpoints.json. Raises ValueError for one that is not supported."""
     if _UNKNOWN.match(region):
-        raise ValueError(f"{region} is in a cloud of AWS's that this program does not know: wanted a public region")
+        raise ValueError(f"{region} is in a cloud of AWS's that this program does not know: expected a public region")
     return next(
         (found for prefix, found in _BY_PREFIX.items() if region.startswith(prefix)),
         Partition("aws", "amazonaws.com"),
@@ -60,6 +60,6 @@ def domain(stack: str) -> str:
     """Domain of the hosts of `stack`. Raises ValueError if the stack's name cannot be part of a host name."""
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", stack):
         raise ValueError(
-            f"{stack!r} cannot be part of host names: wanted lower-case letters, digits and -, at most 63 in all"
+            f"{stack!r} cannot be part of host names: expected lower-case letters, digits and -, at most 63 in all"
         )
     return f"{stack}.flink.internal"

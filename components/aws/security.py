@@ -89,8 +89,8 @@ class Security(pulumi.ComponentResource):
         groups = {target: self._group(target).id for target in (*Role, *bastion)}
         self.groups = {role: groups[role] for role in Role}
         self.bastion = groups.get(BASTION)
-        wanted = rules(args.settings.operator_cidrs, args.settings.bastion)
-        self.ready = [self._rule(rule, groups) for rule in wanted]
+        expected = rules(args.settings.operator_cidrs, args.settings.bastion)
+        self.ready = [self._rule(rule, groups) for rule in expected]
         self.ready += [self._out(target, group, v) for target, group in groups.items() for v in (4, 6)]
         self.register_outputs({})
 

@@ -26,7 +26,7 @@ LONGEST_BUCKET = 63
 
 @dataclass(frozen=True, kw_only=True)
 class SiteArgs:
-    """What is wanted of AWS, and what AWS said."""
+    """What is expected of AWS, and what AWS said."""
 
     settings: AwsSettings
     storage: StorageSettings
@@ -91,7 +91,7 @@ def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_
     for role, change in known.changes.items():
         if change.replaced:
             pulumi.log.info(
-                f"the machines of the {role}s are of another kind than wanted: one after the other is replaced"
+                f"the machines of the {role}s are of another kind than expected: one after the other is replaced"
             )
     settings = replace(settings, operator_cidrs=known.operator_cidrs)
     if not settings.bucket:

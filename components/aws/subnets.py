@@ -32,7 +32,7 @@ def plan(cidr: str) -> Plan:
     if vpc.prefixlen > longest:
         raise ValueError(
             f"{cidr} is too small: it is cut into {2**CUT} subnets, which AWS wants to be /{SMALLEST} or larger; "
-            f"wanted /{LARGEST} to /{longest}"
+            f"expected /{LARGEST} to /{longest}"
         )
     blocks = tuple(vpc.subnets(prefixlen_diff=CUT))
     return Plan(public=blocks[:MOST_ZONES], private=blocks[FIRST_PRIVATE : FIRST_PRIVATE + MOST_ZONES])
@@ -43,12 +43,12 @@ def _vpc(cidr: str) -> ipaddress.IPv4Network:
     try:
         found = ipaddress.IPv4Interface(cidr)
     except ValueError:
-        raise ValueError(f"{cidr!r} is not an IPv4 network: wanted one such as 10.20.0.0/16") from None
+        raise ValueError(f"{cidr!r} is not an IPv4 network: expected one such as 10.20.0.0/16") from None
     if found.ip != found.network.network_address:
-        raise ValueError(f"{cidr} has bits set beyond its prefix: wanted {found.network}")
+        raise ValueError(f"{cidr} has bits set beyond its prefix: expected {found.network}")
     if found.network.prefixlen < LARGEST:
-        raise ValueError(f"{cidr} is larger than a VPC can be: wanted /{LARGEST} to /{SMALLEST - CUT}")
+        raise ValueError(f"{cidr} is larger than a VPC can be: expected /{LARGEST} to /{SMALLEST - CUT}")
     first = found.network.network_address
     if first.is_loopback or first.is_link_local or first.is_multicast or first.is_reserved or first.packed[0] == 0:
-        raise ValueError(f"{cidr} cannot be a VPC's: wanted a private network such as 10.20.0.0/16")
+        raise ValueError(f"{cidr} cannot be a VPC's: expected a private network such as 10.20.0.0/16")
     return found.network

@@ -64,7 +64,7 @@ def load(path: Path, problems: Problems) -> tuple[InventoryHost, ...]:
         problems.add("inventory", f"{path} is not YAML: {' '.join(str(error).split())}")
         return ()
     if not isinstance(content, dict) or not isinstance(content.get("hosts"), list):
-        problems.add("inventory", f"{path} has no list of hosts: wanted `hosts:` with an entry for each")
+        problems.add("inventory", f"{path} has no list of hosts: expected `hosts:` with an entry for each")
         return ()
     reader = _Reader(path.parent, problems)
     defaults = reader.fields("inventory ssh", content.get("ssh") or {}, _SSH_FIELDS)
@@ -92,7 +92,7 @@ class _Reader:
             if key not in known:
                 self.problems.add(f"{where} {key}", f"is unknown; known are {', '.join(sorted(known))}")
             elif not isinstance(value, known[key]) or isinstance(value, bool):
-                self.problems.add(f"{where} {key}", f"{value!r} has the wrong type: wanted {known[key].__name__}")
+                self.problems.add(f"{where} {key}", f"{value!r} has the wrong type: expected {known[key].__name__}")
             else:
                 good[key] = value
         return good
@@ -103,14 +103,14 @@ class _Reader:
         before = len(self.problems.found)
         own = self.fields(where, entry, _HOST_FIELDS)
         if not _HOST_NAME.match(own.get("name", "")):
-            self.problems.add(f"{where} name", f"{name!r} is not a short host name: wanted a-z, 0-9 and -, up to 63")
+            self.problems.add(f"{where} name", f"{name!r} is not a short host name: expected a-z, 0-9 and -, up to 63")
         roles = [role.value for role in Role]
         if own.get("role") not in roles:
-            self.problems.add(f"{where} role", f"{own.get('role')!r} is not a role: wanted {', '.join(roles)}")
+            self.problems.add(f"{where} role", f"{own.get('role')!r} is not a role: expected {', '.join(roles)}")
         address = self._ip(where, own.get("address"))
         for key, least in (("cpus", 1), ("memoryMiB", 256)):
             if key in own and own[key] < least:
-                self.problems.add(f"{where} {key}", f"{own[key]} is too little: wanted {least} or more")
+                self.problems.add(f"{where} {key}", f"{own[key]} is too little: expected {least} or more")
         login = self._login(where, {**defaults, **own, "address": own.get("sshAddress", own.get("address"))})
         jump = None
         if "jump" in own:
@@ -127,10 +127,10 @@ class _Reader:
         try:
             parsed = ipaddress.ip_address(address or "")
         except ValueError:
-            self.problems.add(f"{where} address", f"{address!r} is not an IP address: wanted one such as 10.0.0.10")
+            self.problems.add(f"{where} address", f"{address!r} is not an IP address: expected one such as 10.0.0.10")
             return ""
         if parsed.is_loopback or parsed.is_unspecified or parsed.is_multicast:
-            self.problems.add(f"{where} address", f"{address} cannot be reached by other hosts: wanted the host's own")
+            self.problems.add(f"{where} address", f"{address} cannot be reached from other hosts: expected its own")
         return str(parsed)
 
     def _login(self, where: str, fields: Mapping[str, Any]) -> Login | None:
@@ -139,13 +139,13 @@ class _Reader:
         if not _DNS_NAME.match(address):
             self._ip(where, address)
         if not fields.get("user"):
-            self.problems.add(f"{where} user", "is missing: wanted a user with passwordless sudo, here or under ssh")
+            self.problems.add(f"{where} user", "is missing: expected a user with passwordless sudo, here or under ssh")
         if not 0 < fields.get("port", 22) < 65536:
-            self.problems.add(f"{where} port", f"{fields['port']} is out of range: wanted 1 to 65535")
+            self.problems.add(f"{where} port", f"{fields['port']} is out of range: expected 1 to 65535")
         if not _HOST_KEY.match(fields.get("hostKey", "")):
             self.problems.add(
                 f"{where} hostKey",
-                f"{fields.get('hostKey')!r} is not a public host key: wanted what `ssh-keyscan -t ed25519 ADDRESS`"
+                f"{fields.get('hostKey')!r} is not a public host key: expected what `ssh-keyscan -t ed25519 ADDRESS`"
                 " prints after the address, checked against the host's console",
             )
         key = self._private_key(where, fields.get("privateKeyFile"))
@@ -162,7 +162,7 @@ class _Reader:
     def _private_key(self, where: str, name: str | None) -> str:
         """Text of the key file; a bad file is one problem, however many hosts name it."""
         if not name:
-            self.problems.add(f"{where} privateKeyFile", "is missing: wanted a path, here or under ssh")
+            self.problems.add(f"{where} privateKeyFile", "is missing: expected a path, here or under ssh")
             return ""
         if name not in self.keys:
             path = self.folder / Path(name).expanduser()
@@ -178,6 +178,6 @@ def _unique(hosts: tuple[InventoryHost, ...], problems: Problems) -> None:
             if value in seen:
                 problems.add(
                     f"inventory host {host.name} {what}",
-                    f"{value} is there twice: wanted another for each host",
+                    f"{value} is there twice: expected another for each host",
                 )
             seen.add(value)

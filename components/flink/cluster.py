@@ -9,7 +9,7 @@ import pulumi
 from pulumi_command import remote
 
 from components import naming, ports
-from components.flink import config, daemon, declared, leaving, members, node, sizing
+from components.flink import config, daemon, desired_state, members, node, sizing, teardown
 from components.flink.flink_host import FlinkHost, FlinkHostArgs, Process
 from components.flink.jobmanager import JobManager
 from components.flink.node import Machine, Node, NodeArgs
@@ -53,10 +53,10 @@ class Cluster(pulumi.ComponentResource):
         self._args = args
         self._members = config.Members(tuple(args.hosts))
         child = pulumi.ResourceOptions(parent=self)
-        declared.show(name, args.settings, args.storage, self._members, child)
+        desired_state.show(name, args.settings, args.storage, self._members, child)
         self._probes = {host.name: node.probe(host, args.settings, child) for host in args.hosts}
         self._all_fit = self._gate(name)
-        self._leaving = leaving.declare(name, args.hosts, args.settings, args.storage, child)
+        self._leaving = teardown.declare(name, args.hosts, args.settings, args.storage, child)
         self._nodes = {
             host.name: Node(host.name, NodeArgs(host=host, settings=args.settings, probes=self._looked_at(host)), child)
             for host in args.hosts

@@ -220,7 +220,7 @@ def memory_limit_mib(process_mib: int) -> int:
 
 
 def daemon_conf(daemon: Daemon, check: str) -> str:
-    """What host_scripts/daemon.sh has to know of the host's daemon; `check` holds when it is of use."""
+    """What host_scripts/daemon.sh has to know of the host's daemon; `check` holds when it is healthy."""
     inputs = " ".join(daemon.inputs)
     return (
         f"unit={daemon.unit}\ninputs=({inputs})\ncheck={shlex.quote(check)}\n"

@@ -36,7 +36,7 @@ def run(
     host: Host,
     daemon: Daemon,
     unit: pulumi.Input[str],
-    wanted: pulumi.Input[str],
+    expected: pulumi.Input[str],
     *,
     check: str,
     joins: str,
@@ -46,14 +46,14 @@ def run(
     stoppable: str = "true",
     what: str = "service",
 ) -> remote.Command:
-    """Start the daemon with its `unit` (the text), or see to it that it runs what is `wanted` (from `wants`).
+    """Start the daemon with its `unit` (the text), or see to it that it runs what is `expected` (from `wants`).
 
     The step `service` leaves a daemon alone that runs and `serves` (a bash condition), and its stdout is `pending` if
     that runs something else; the step `restart` restarts it then. `check` is a condition that holds when the daemon is
-    of use. After a restart it must hold within `seconds`, and also after a first start if `joins`, another one, holds
+    healthy. After a restart it must hold within `seconds`, and also after a first start if `joins`, another one, holds
     before it: then it comes to a cluster that runs. A daemon that runs is stopped only if `stoppable` holds.
     """
-    stdin = pulumi.Output.all(wanted, unit).apply(
+    stdin = pulumi.Output.all(expected, unit).apply(
         lambda known: script_text(
             host,
             "service.sh",

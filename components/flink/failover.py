@@ -40,7 +40,7 @@ def timings(budget_seconds: int) -> Timings:
     while there is no quorum.
     """
     if not MINIMUM_SECONDS <= budget_seconds <= MAXIMUM_SECONDS:
-        raise ValueError(f"{budget_seconds} is out of range: wanted {MINIMUM_SECONDS} to {MAXIMUM_SECONDS} seconds")
+        raise ValueError(f"{budget_seconds} is out of range: expected {MINIMUM_SECONDS} to {MAXIMUM_SECONDS} seconds")
     session = budget_seconds * 1000 // 2
     tick = session // 6
     retry_wait = min(1000, session // 6)

@@ -43,8 +43,8 @@ class FlinkHostArgs:
 
 
 class FlinkHost(pulumi.ComponentResource):
-    """A host that runs one of Flink's daemons; `service` is the step that keeps it running. If it runs and is of use,
-    but with something else than what is wanted, that step leaves the restart to the rollout.
+    """A host that runs one of Flink's daemons; `service` is the step that keeps it running. If it runs and is healthy,
+    but with something else than what is expected, that step leaves the restart to the rollout.
     """
 
     service: remote.Command
@@ -111,7 +111,7 @@ class FlinkHost(pulumi.ComponentResource):
         self, check: str, joins: str, credentials: remote.Command | None, launch: remote.Command
     ) -> remote.Command:
         args = self._args
-        wanted = pulumi.Output.all(args.process, credentials.stdout if credentials else "none").apply(
+        expected = pulumi.Output.all(args.process, credentials.stdout if credentials else "none").apply(
             lambda known: daemon.wants(
                 flink=args.settings.flink.version,
                 java=args.settings.java.version,
@@ -126,7 +126,7 @@ class FlinkHost(pulumi.ComponentResource):
             args.host,
             self._daemon,
             unit,
-            wanted,
+            expected,
             check=check,
             joins=joins,
             seconds=args.settings.ready_timeout_seconds,

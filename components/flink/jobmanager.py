@@ -8,7 +8,7 @@ from components.flink.flink_host import FlinkHost, FlinkHostArgs
 
 
 class JobManager(FlinkHost):
-    """A JobManager on a host; of use when its REST API answers."""
+    """A JobManager on a host; healthy when its REST API answers."""
 
     def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(

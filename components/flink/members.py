@@ -2,7 +2,7 @@
 
 Two steps: `join` tells what must be known before a daemon starts. Whom a host trusts (`trust`) depends on every
 JobManager's machine, and a daemon must not wait for that: while machines are replaced one after the other, the next one
-is made only when the daemon before is of use.
+is made only when the daemon before is healthy.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The one step that restarts daemons of Flink's which run and are of use: in an order that keeps the jobs running."""
+"""The one step that restarts daemons of Flink's which run and are healthy: in an order that keeps the jobs running."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

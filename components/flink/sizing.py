@@ -20,7 +20,7 @@ def mib(text: str) -> int:
     """MiB of a size as Flink writes it: 1600m, 4g, 2 gb. Raises ValueError if it is not one."""
     match = _MEMORY.match(text)
     if not match:
-        raise ValueError(f"{text!r} is not a size: wanted a number and a unit, such as 1600m or 4g")
+        raise ValueError(f"{text!r} is not a size: expected a number and a unit, such as 1600m or 4g")
     return int(int(match[1]) * _UNITS[match[2].lower()])
 
 

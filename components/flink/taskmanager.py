@@ -8,7 +8,7 @@ from components.flink.flink_host import FlinkHost, FlinkHostArgs
 
 
 class TaskManager(FlinkHost):
-    """A TaskManager on a host; of use when it talks to a JobManager. The cluster's own check then counts its slots."""
+    """A TaskManager on a host; healthy when it talks to a JobManager. The cluster's own check then counts its slots."""
 
     def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         rpc = ports.number("jm-rpc")

@@ -31,11 +31,11 @@ in_sync() {{
 
 @dataclass(frozen=True)
 class Conditions:
-    """Of a server, for bash: of use when it serves and the ensemble has all its members, none of them behind; to be
+    """Of a server, for bash: healthy when it serves and the ensemble has all its members, none of them behind; to be
     stopped when none of them is missing, or when it does not serve itself; comes to an ensemble when others serve.
     """
 
-    of_use: str
+    healthy: str
     serves: str
     stoppable: str
     joins: str
@@ -46,7 +46,7 @@ def conditions(server: str, servers: Sequence[str]) -> Conditions:
     ask = _ASK.format(port=ports.number("zk-client"), servers=" ".join(servers), followers=len(servers) - 1)
     others = " || ".join(f"serves {other}" for other in servers if other != server)
     return Conditions(
-        of_use=f"{ask}serves localhost && in_sync",
+        healthy=f"{ask}serves localhost && in_sync",
         serves=f"{ask}serves localhost",
         stoppable=f"{ask}! serves localhost || in_sync",
         joins=f"{ask}{others}",
@@ -114,7 +114,7 @@ class ZooKeeper(pulumi.ComponentResource):
             config.ZOOKEEPER,
             config.zookeeper_unit(settings, data_disk=host.data_device is not None),
             daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=self._zoo_cfg),
-            check=hold.of_use,
+            check=hold.healthy,
             serves=hold.serves,
             stoppable=hold.stoppable,
             joins=hold.joins,

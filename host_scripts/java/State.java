@@ -106,7 +106,7 @@ public class State {
         }
         break;
       default:
-        throw new IllegalArgumentException("wanted purge, list or delete, found " + args[0]);
+        throw new IllegalArgumentException("expected purge, list or delete, found " + args[0]);
     }
   }
 

@@ -125,9 +125,9 @@ def _rest_operation(service: str, method: str, url: str) -> str:
     parts = urlsplit(url)
     query = set(parse_qs(parts.query, keep_blank_values=True))
     found = [
-        (len(wanted), operation)
-        for operation, verb, path, wanted in _operations(service)
-        if verb == method and path.fullmatch(parts.path) and wanted <= query
+        (len(expected), operation)
+        for operation, verb, path, expected in _operations(service)
+        if verb == method and path.fullmatch(parts.path) and expected <= query
     ]
     if not found:
         raise ValueError(f"{service}: no operation is {method} {url}")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from branches import marks, names
+from branches import names, stack_tags
 from branches.engine import Engine
 from branches.stacks import FILE, Stacks, Up
 from branches.workspace import ENVIRONMENT
@@ -96,10 +96,10 @@ class BranchCluster:
         self._branches = branches
         self._cidr = cidr
 
-    def up(self, *changes: str, ttl: str = marks.TTL) -> Up:
+    def up(self, *changes: str, ttl: str = stack_tags.TTL) -> Up:
         """`up`, as a push does it."""
         done = self._branches.stacks.up(
-            self.branch, ttl=marks.ttl(ttl), commit="", changes=[f"vpcCidr={self._cidr}", *changes], now=NOW
+            self.branch, ttl=stack_tags.ttl(ttl), commit="", changes=[f"vpcCidr={self._cidr}", *changes], now=NOW
         )
         self.outputs = done.outputs
         self.logins = _logins(self._branches.export(self.name))

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pulumi import automation as auto
 
-from branches import changes, marks, names, summary
+from branches import changes, names, stack_tags, summary
 from branches.engine import Engine
 from branches.stacks import FILE, Stacks, Up
 from branches.workspace import opened
@@ -52,7 +52,7 @@ def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, e
     before = everything(endpoint, REGION)
 
     def up(branch: str, ttl: str) -> Up:
-        done = stacks.up(branch, ttl=marks.ttl(ttl), commit="c0ffee", changes=(), now=NOW)
+        done = stacks.up(branch, ttl=stack_tags.ttl(ttl), commit="c0ffee", changes=(), now=NOW)
         assert done.outputs["sshPrivateKey"] == "[secret]"
         assert done.outputs["clusterId"] == done.stack and done.stack in done.outputs["bucket"]
         found = {role: len(of) for role, of in done.outputs["hosts"].items()}
@@ -92,7 +92,7 @@ def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, e
 def _check_other_bucket(stacks: Stacks, expires: datetime) -> None:
     """The summary of a preview that would replace the bucket, with the state's secrets nowhere in it."""
     name = names.stack(FIRST)
-    mark = marks.Mark(names.label(FIRST), "c0ffee", expires)
+    mark = stack_tags.Mark(names.label(FIRST), "c0ffee", expires)
     events: list[auto.EngineEvent] = []
     with opened(name, stacks._configuration(name, mark, ["bucketName=other-{stack}"]), engine=Engine()) as it:
         it.preview(on_event=events.append, color="never")

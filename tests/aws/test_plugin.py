@@ -195,19 +195,19 @@ def test_life_of_a_machine(aws: AwsClient, cloud: Moto, image: str) -> None:
 def test_a_volume_outlives_its_machine(aws: AwsClient, image: str) -> None:
     _, subnet = network(aws)
     id, _ = aws.make(INSTANCE, machine(image, subnet))
-    wanted = {"availabilityZone": ZONE, "size": 8, "type": "gp3", "encrypted": True}
-    volume, state = aws.make(VOLUME, wanted)
+    expected = {"availabilityZone": ZONE, "size": 8, "type": "gp3", "encrypted": True}
+    volume, state = aws.make(VOLUME, expected)
     attachment, attached = aws.make(ATTACHMENT, {"volumeId": volume, "instanceId": id, "deviceName": "/dev/sdf"})
     assert attachment.startswith("vai-")
     assert aws.read(ATTACHMENT, attachment, attached, attached)[0] == attachment
-    state = aws.change(VOLUME, volume, state, {**wanted, "size": 16})
+    state = aws.change(VOLUME, volume, state, {**expected, "size": 16})
     assert state["size"] == 16
     with pytest.raises(grpc.RpcError) as error:
-        aws.change(VOLUME, volume, state, wanted)
+        aws.change(VOLUME, volume, state, expected)
     assert "New size cannot be smaller" in failure(error)
     aws.remove(INSTANCE, id, {})
     assert aws.read(ATTACHMENT, attachment, attached, attached)[0] == ""
-    assert aws.read(VOLUME, volume, state, wanted)[0] == volume
+    assert aws.read(VOLUME, volume, state, expected)[0] == volume
 
 
 def test_a_volume_of_another_zone_is_refused(aws: AwsClient, image: str) -> None:

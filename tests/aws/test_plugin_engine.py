@@ -36,7 +36,7 @@ COUNT = 8
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Expected:
     """What the program is asked for."""
 
     image: str
@@ -46,14 +46,14 @@ class Wanted:
     second_cidr: str = "10.60.1.0/24"
 
 
-def program(wanted: Wanted) -> Callable[[], None]:
+def program(expected: Expected) -> Callable[[], None]:
     """A network with two subnets and a machine whose type may only change with the machine."""
 
     def run() -> None:
         zones = aws.get_availability_zones(state="available").names
         vpc = aws.ec2.Vpc("net", cidr_block="10.60.0.0/16", enable_dns_hostnames=True)
         gateway = aws.ec2.InternetGateway("net", vpc_id=vpc.id)
-        cidrs = {"a": "10.60.0.0/24", "b": wanted.second_cidr}
+        cidrs = {"a": "10.60.0.0/24", "b": expected.second_cidr}
         subnets = [
             aws.ec2.Subnet(name, vpc_id=vpc.id, cidr_block=cidr, availability_zone=zone)
             for (name, cidr), zone in zip(cidrs.items(), zones, strict=False)
@@ -62,16 +62,16 @@ def program(wanted: Wanted) -> Callable[[], None]:
         aws.vpc.SecurityGroupEgressRule("out", security_group_id=group.id, ip_protocol="-1", cidr_ipv4="0.0.0.0/0")
         machine = aws.ec2.Instance(
             "worker-0",
-            ami=wanted.image,
-            instance_type=wanted.instance_type,
+            ami=expected.image,
+            instance_type=expected.instance_type,
             subnet_id=subnets[0].id,
             vpc_security_group_ids=[group.id],
             associate_public_ip_address=True,
-            user_data=f"#cloud-config\nhostname: {wanted.hostname}\n",
+            user_data=f"#cloud-config\nhostname: {expected.hostname}\n",
             user_data_replace_on_change=True,
             metadata_options={"http_tokens": "required", "http_endpoint": "enabled"},
             root_block_device={"volume_type": "gp3", "volume_size": 30, "encrypted": True},
-            tags={"Name": "worker-0", "role": wanted.role},
+            tags={"Name": "worker-0", "role": expected.role},
             opts=ResourceOptions(replace_on_changes=["instanceType"], depends_on=gateway),
         )
         pulumi.export("id", machine.id)
@@ -99,9 +99,9 @@ def stack(tmp_path: Path, cloud: Moto, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 @pytest.fixture
-def wanted(cloud: Moto) -> Wanted:
+def expected(cloud: Moto) -> Expected:
     images = cloud.client("ec2").describe_images(Filters=[{"Name": "architecture", "Values": ["x86_64"]}])["Images"]
-    return Wanted(next(i["ImageId"] for i in images if i.get("BlockDeviceMappings")))
+    return Expected(next(i["ImageId"] for i in images if i.get("BlockDeviceMappings")))
 
 
 def machines(cloud: Moto) -> dict[str, Any]:
@@ -111,40 +111,40 @@ def machines(cloud: Moto) -> dict[str, Any]:
     return {instance["InstanceId"]: instance for group in reservations for instance in group["Instances"]}
 
 
-def changed(wanted: Wanted, **changes: str) -> Callable[[], None]:
-    return program(Wanted(**{**vars(wanted), **changes}))
+def changed(expected: Expected, **changes: str) -> Callable[[], None]:
+    return program(Expected(**{**vars(expected), **changes}))
 
 
-def test_life_of_a_network_with_a_machine(stack: EngineStack, cloud: Moto, wanted: Wanted) -> None:
-    assert stack.preview(program(wanted)) == {automation.OpType.CREATE: COUNT}
+def test_life_of_a_network_with_a_machine(stack: EngineStack, cloud: Moto, expected: Expected) -> None:
+    assert stack.preview(program(expected)) == {automation.OpType.CREATE: COUNT}
     assert machines(cloud) == {}
-    first = stack.up(program(wanted))
+    first = stack.up(program(expected))
     [id] = machines(cloud)
     assert first.outputs["id"].value == id
     assert first.outputs["address"].value.startswith("10.60.0.")
-    again = stack.up(program(wanted), refresh=True, diff=True)
+    again = stack.up(program(expected), refresh=True, diff=True)
     assert again.summary.resource_changes == {"same": COUNT}, stack.printed
 
     # A tag is changed in place; the type, because the program says so, and the user data by a new machine.
-    up = stack.up(changed(wanted, role="jobmanager"))
+    up = stack.up(changed(expected, role="jobmanager"))
     assert up.summary.resource_changes == {"update": 1, "same": COUNT - 1}
     assert list(machines(cloud)) == [id]
-    up = stack.up(changed(wanted, instance_type="t3.large"))
+    up = stack.up(changed(expected, instance_type="t3.large"))
     assert up.summary.resource_changes == {"replace": 1, "same": COUNT - 1}
     [second] = machines(cloud)
     assert second != id
-    stack.up(changed(wanted, hostname="two"))
+    stack.up(changed(expected, hostname="two"))
     [third] = machines(cloud)
     assert third != second
 
     # Behind Pulumi's back: a tag is another, then the machine is gone.
     client = cloud.client("ec2")
     client.create_tags(Resources=[third], Tags=[{"Key": "role", "Value": "stolen"}])
-    up = stack.up(changed(wanted, hostname="two"), refresh=True)
+    up = stack.up(changed(expected, hostname="two"), refresh=True)
     assert up.summary.resource_changes == {"update": 1, "same": COUNT - 1}
     assert {"Key": "role", "Value": "worker"} in machines(cloud)[third]["Tags"]
     client.terminate_instances(InstanceIds=[third])
-    up = stack.up(changed(wanted, hostname="two"), refresh=True)
+    up = stack.up(changed(expected, hostname="two"), refresh=True)
     assert up.summary.resource_changes == {"create": 1, "same": COUNT - 1}
     assert len(machines(cloud)) == 1
 
@@ -155,9 +155,9 @@ def test_life_of_a_network_with_a_machine(stack: EngineStack, cloud: Moto, wante
     assert client.describe_network_interfaces()["NetworkInterfaces"] == []
 
 
-def test_what_aws_refuses_fails_the_update_by_its_name(stack: EngineStack, cloud: Moto, wanted: Wanted) -> None:
+def test_what_aws_refuses_fails_the_update_by_its_name(stack: EngineStack, cloud: Moto, expected: Expected) -> None:
     with pytest.raises(automation.CommandError) as error:
-        stack.up(changed(wanted, second_cidr="10.60.0.128/25"))
+        stack.up(changed(expected, second_cidr="10.60.0.128/25"))
     assert "creating EC2 Subnet" in str(error.value)
     assert "InvalidSubnet.Conflict" in str(error.value)
     stack.destroy()
@@ -165,7 +165,7 @@ def test_what_aws_refuses_fails_the_update_by_its_name(stack: EngineStack, cloud
 
 
 def test_a_machine_that_does_not_come_up_is_in_the_state(
-    stack: EngineStack, cloud: Moto, wanted: Wanted, tmp_path: Path
+    stack: EngineStack, cloud: Moto, expected: Expected, tmp_path: Path
 ) -> None:
     """It is there and costs money: the engine has to know of it, or nobody would remove it."""
     broken = tmp_path / "broken.py"
@@ -173,13 +173,13 @@ def test_a_machine_that_does_not_come_up_is_in_the_state(
     executable = tmp_path / "bin" / "pulumi-resource-aws"
     executable.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} {broken} "$@"\n')
     with pytest.raises(automation.CommandError, match="it broke"):
-        stack.up(program(wanted))
+        stack.up(program(expected))
     [id] = machines(cloud)
     state = stack.state()["worker-0"]
     assert state["id"] == id
     assert "it broke" in state["initErrors"][0]
     install_plugins(executable.parent)
-    assert stack.up(program(wanted)).outputs["id"].value == id
+    assert stack.up(program(expected)).outputs["id"].value == id
     stack.destroy()
     assert machines(cloud) == {}
 

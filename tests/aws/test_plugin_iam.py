@@ -42,15 +42,15 @@ def test_a_role_lives(make: Make, cloud: Moto) -> None:
     assert role.refresh() == {}
 
     trust = statement(TRUST, Principal={"Service": ["ec2.amazonaws.com", "ssm.amazonaws.com"]})
-    wanted = {
+    expected = {
         **inputs,
         "assumeRolePolicy": trust,
         "description": "else",
         "maxSessionDuration": 7200,
         "tags": OTHER_TAGS,
     }
-    assert set(role.diff(wanted).values()) == {"UPDATE", "ADD", "DELETE"}
-    assert role.update(wanted)["tagsAll"] == OTHER_TAGS
+    assert set(role.diff(expected).values()) == {"UPDATE", "ADD", "DELETE"}
+    assert role.update(expected)["tagsAll"] == OTHER_TAGS
     found = cloud.client("iam").get_role(RoleName=name)["Role"]
     assert found["AssumeRolePolicyDocument"] == json.loads(trust)
     assert (found["Description"], found["MaxSessionDuration"]) == ("else", 7200)

@@ -119,13 +119,13 @@ def test_a_record_lives(make: Make, cloud: Moto, zone: Thing) -> None:
     assert record.diff({**inputs, "name": "jm-1"}) == {"name": "UPDATE_REPLACE"}
     assert record.diff({**inputs, "name": f"{name.upper()}."}) == {}
 
-    wanted = {**inputs, "ttl": 30, "records": ["10.0.1.4", "10.0.1.3"]}
-    assert record.diff(wanted).keys() == {"ttl", "records[0]", "records[1]"}
-    record.update(wanted)
+    expected = {**inputs, "ttl": 30, "records": ["10.0.1.4", "10.0.1.3"]}
+    assert record.diff(expected).keys() == {"ttl", "records[0]", "records[1]"}
+    record.update(expected)
     found = found_records(cloud, zone)[f"{name}."]
     assert (found["TTL"], {item["Value"] for item in found["ResourceRecords"]}) == (30, {"10.0.1.3", "10.0.1.4"})
     assert record.refresh() == {}
-    assert record.diff({**wanted, "records": wanted["records"][::-1]}) == {}
+    assert record.diff({**expected, "records": expected["records"][::-1]}) == {}
 
     theirs = {"Name": name, "Type": "A", "TTL": 300, "ResourceRecords": [{"Value": "10.0.9.9"}]}
     changes = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": theirs}]}
@@ -139,9 +139,9 @@ def test_a_record_lives(make: Make, cloud: Moto, zone: Thing) -> None:
 
 def test_names_are_of_the_zone(make: Make, cloud: Moto, zone: Thing) -> None:
     domain = zone.inputs["name"]
-    for name, wanted in (("tm_0", f"tm_0.{domain}"), ("*.deep", f"*.deep.{domain}"), (domain, domain)):
+    for name, expected in (("tm_0", f"tm_0.{domain}"), ("*.deep", f"*.deep.{domain}"), (domain, domain)):
         record = make(RECORD)
-        assert record.create(a_record(zone, name=name))["fqdn"] == wanted
+        assert record.create(a_record(zone, name=name))["fqdn"] == expected
         assert record.refresh() == {}
         assert make(RECORD).read(record.id)["records"] == ["10.0.1.2"]
         record.delete()

@@ -174,13 +174,13 @@ def test_a_setting_of_a_bucket_is_told_to_who_imports_it(make: Make, bucket: Thi
                 assert contains(imported[name], setting[name])
 
 
-def contains(found: Any, wanted: Any) -> bool:
-    """Whether all that is wanted is found, at any depth."""
-    if isinstance(wanted, dict):
-        return all(name in found and contains(found[name], value) for name, value in wanted.items())
-    if isinstance(wanted, list):
-        return len(found) == len(wanted) and all(map(contains, found, wanted))
-    return bool(found == wanted)
+def contains(found: Any, expected: Any) -> bool:
+    """Whether all that is expected is found, at any depth."""
+    if isinstance(expected, dict):
+        return all(name in found and contains(found[name], value) for name, value in expected.items())
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(contains, found, expected))
+    return bool(found == expected)
 
 
 def test_a_block_that_need_not_go_stays(make: Make, bucket: Thing, cloud: Moto) -> None:

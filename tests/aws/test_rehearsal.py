@@ -113,7 +113,7 @@ def test_a_job_reads_and_writes_the_stacks_own_bucket(cluster: Rehearsal) -> Non
             flights.wait(cluster.urls, flights.submit([url], jar, options, 2 * WORKERS), 300)
 
         cluster.timed(f"job by jm-{number}", run)
-        flights.check(flights.result(s3, output), flights.expected())
+        flights.check(flights.result(s3, output), flights.reference_rows())
 
 
 def test_a_second_up_changes_nothing(cluster: Rehearsal) -> None:

@@ -25,7 +25,7 @@ def test_every_host_runs_its_daemon_and_nothing_else(cluster: Cluster) -> None:
         assert cluster.lab.ssh(host, "systemctl --failed --no-legend").stdout == "", host.name
 
 
-def test_every_daemon_runs_the_version_that_is_wanted(cluster: Cluster) -> None:
+def test_every_daemon_runs_the_declared_version(cluster: Cluster) -> None:
     for url in cluster.urls:
         assert Rest([url]).get("/overview")["flink-version"] == cluster.archives.flink.version
     for host in cluster.lab.hosts:
@@ -43,15 +43,15 @@ def test_every_daemon_runs_the_version_that_is_wanted(cluster: Cluster) -> None:
 def test_every_flink_daemon_runs_the_configuration_that_is_on_its_disk(cluster: Cluster) -> None:
     for name in cluster.hosts("taskmanager"):
         found = cluster.rest.get(f"/taskmanagers/{name}")
-        wanted = yaml.safe_load(cluster.lab.ssh(name, "cat /var/lib/flink/launch/current/conf/config.yaml").stdout)
-        assert found["dataPort"] == wanted["taskmanager.data.port"] == 6121
-        assert found["slotsNumber"] == wanted["taskmanager.numberOfTaskSlots"] == 2
+        expected = yaml.safe_load(cluster.lab.ssh(name, "cat /var/lib/flink/launch/current/conf/config.yaml").stdout)
+        assert found["dataPort"] == expected["taskmanager.data.port"] == 6121
+        assert found["slotsNumber"] == expected["taskmanager.numberOfTaskSlots"] == 2
     for name, url in zip(cluster.hosts("jobmanager"), cluster.urls, strict=True):
         running = {entry["key"]: entry["value"] for entry in Rest([url]).get("/jobmanager/config")}
-        wanted = yaml.safe_load(cluster.lab.ssh(name, "cat /var/lib/flink/launch/current/conf/config.yaml").stdout)
+        expected = yaml.safe_load(cluster.lab.ssh(name, "cat /var/lib/flink/launch/current/conf/config.yaml").stdout)
         differ = {
             key
-            for key, value in wanted.items()
+            for key, value in expected.items()
             if running.get(key, "").strip("'") not in (str(value), str(value).lower())
         }
         assert not differ, name
@@ -67,9 +67,9 @@ def test_no_daemon_runs_with_anything_else_than_what_is_on_its_disk(cluster: Clu
     daemons = {"jobmanager": config.JOBMANAGER, "taskmanager": config.TASKMANAGER, "zookeeper": config.ZOOKEEPER}
     for host in cluster.lab.hosts:
         daemon = daemons[host.role]
-        wanted = cluster.lab.ssh(host, ["sudo", "-n", "/usr/local/lib/flink/fingerprint", *daemon.inputs]).stdout
+        expected = cluster.lab.ssh(host, ["sudo", "-n", "/usr/local/lib/flink/fingerprint", *daemon.inputs]).stdout
         running = cluster.lab.ssh(host, f"sudo -n cat /run/{daemon.unit}/fingerprint").stdout
-        assert wanted == running != "", host.name
+        assert expected == running != "", host.name
 
 
 def test_the_ensemble_has_one_leader(cluster: Cluster) -> None:
@@ -90,7 +90,7 @@ def reaches(cluster: Cluster, client: str, server: str, port: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("client", "server", "port", "wanted"),
+    ("client", "server", "port", "expected"),
     [
         ("tm-0", "jm-0", 6123, True),
         ("tm-0", "jm-0", 8081, False),
@@ -105,8 +105,8 @@ def reaches(cluster: Cluster, client: str, server: str, port: int) -> bool:
         ("tm-0", "tm-1", 9249, False),
     ],
 )
-def test_hosts_enforce_the_port_table(cluster: Cluster, client: str, server: str, port: int, wanted: bool) -> None:
-    assert reaches(cluster, client, server, port) is wanted
+def test_hosts_enforce_the_port_table(cluster: Cluster, client: str, server: str, port: int, expected: bool) -> None:
+    assert reaches(cluster, client, server, port) is expected
 
 
 def test_operators_reach_the_web_ui_and_not_the_ensemble(cluster: Cluster) -> None:
@@ -120,7 +120,7 @@ def test_operators_reach_the_web_ui_and_not_the_ensemble(cluster: Cluster) -> No
 def test_the_jobs_result_is_what_another_tool_computes(cluster: Cluster, printed: dict[str, str]) -> None:
     report = flights.run(cluster.lab)
     assert report.job_id is None, "make up has computed it already"
-    flights.check(report.rows, flights.expected())
+    flights.check(report.rows, flights.reference_rows())
     for line in flights_data.table(report.rows[:10]):
         assert line in printed["up"]
 

@@ -49,7 +49,7 @@ BY_HAND = [
     ),
     (
         "tm-0", "chmod 644 /etc/flink/credentials.env", "chmod 600 /etc/flink/credentials.env",
-        "mode and owner of /etc/flink/credentials.env", "wanted 600:flink:flink, found 644:flink:flink",
+        "mode and owner of /etc/flink/credentials.env", "expected 600:flink:flink, found 644:flink:flink",
     ),
     (
         "jm-1", "nft add rule inet flink input tcp dport 9 accept", "systemctl reload flink-firewall",

@@ -147,9 +147,9 @@ def test_the_mirror_serves_archives_whole(lab: Lab) -> None:
     served = folder() / ".test-hosts"
     try:
         served.write_bytes(os.urandom(3_000_000))
-        wanted = subprocess.run(["sha256sum"], stdin=served.open(), capture_output=True, text=True).stdout.split()[0]
+        expected = subprocess.run(["sha256sum"], stdin=served.open(), capture_output=True, text=True).stdout.split()[0]
         fetch = f"curl -sf {lab.mirror_url}/{served.name} | sha256sum"
-        assert lab.ssh("tm-0", fetch).stdout.split()[0] == wanted
+        assert lab.ssh("tm-0", fetch).stdout.split()[0] == expected
     finally:
         served.unlink()
 

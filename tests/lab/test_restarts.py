@@ -83,7 +83,7 @@ def test_a_taskmanager_setting_restarts_taskmanagers_one_after_the_other(cluster
     assert set(ran) == LOOKED | steps(TASKMANAGERS, "config", "service")
     after = cluster.processes()
     assert restarted(before, after) == TASKMANAGERS
-    # The second was touched when the first was of use, and no JVM of Flink's is so within a second
+    # The second was touched when the first was healthy, and no JVM of Flink's is so within a second
     assert abs(began(after, "tm-0 flink-taskmanager.service") - began(after, "tm-1 flink-taskmanager.service")) > 1
     assert job.runs(), "the rollout waited for it"
 

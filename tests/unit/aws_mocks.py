@@ -177,12 +177,12 @@ def of_type(found: dict[str, Registered], kind: str) -> dict[str, Registered]:
 
 def check_common(found: dict[str, Registered], of: AwsSettings) -> None:
     """What holds for every component: all that can have tags has all of them, and everything has a parent."""
-    wanted = {key for key, value in labels(of).tags("x").items() if value}
+    expected = {key for key, value in labels(of).tags("x").items() if value}
     for key, one in found.items():
         if one.type.startswith("aws:"):
             assert one.parent.startswith("flink:aws:"), key
             if _taggable(one.type):
-                assert wanted <= set(one.inputs["tags"]), key
+                assert expected <= set(one.inputs["tags"]), key
                 assert ("expires" in one.inputs["tags"]) is of.ephemeral, key
             else:
                 assert "tags" not in one.inputs, key

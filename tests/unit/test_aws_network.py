@@ -59,9 +59,9 @@ def test_the_cut_is_what_running_stacks_have() -> None:
 @pytest.mark.parametrize(
     ("cidr", "message"),
     [
-        ("10.0.0.0/26", "10.0.0.0/26 is too small: .* wanted /16 to /25"),
-        ("10.0.0.0/15", "10.0.0.0/15 is larger than a VPC can be: wanted /16 to /25"),
-        ("10.0.1.0/16", "10.0.1.0/16 has bits set beyond its prefix: wanted 10.0.0.0/16"),
+        ("10.0.0.0/26", "10.0.0.0/26 is too small: .* expected /16 to /25"),
+        ("10.0.0.0/15", "10.0.0.0/15 is larger than a VPC can be: expected /16 to /25"),
+        ("10.0.1.0/16", "10.0.1.0/16 has bits set beyond its prefix: expected 10.0.0.0/16"),
         ("10.0.0.0", "10.0.0.0/32 is too small|10.0.0.0 is too small"),
         ("fd00::/56", "'fd00::/56' is not an IPv4 network"),
         ("ten", "'ten' is not an IPv4 network"),

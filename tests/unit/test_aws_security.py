@@ -55,7 +55,7 @@ def _matches(rule: dict[str, Any], source: str) -> bool:
     return any(address in ipaddress.ip_network(network) for network in networks)
 
 
-def wanted(of: AwsSettings, source: str, target: str, port: int) -> bool:
+def is_allowed(of: AwsSettings, source: str, target: str, port: int) -> bool:
     """What the table of ports says, in words of its own."""
     if target == BASTION:
         return port == 22 and source in OPERATORS
@@ -75,7 +75,7 @@ def test_each_pair_and_port_is_open_as_the_table_says(of: AwsSettings) -> None:
     for source in (*machines, *OPERATORS, *STRANGERS):
         for target in machines:
             for port in sorted(numbers):
-                expected = wanted(of, source, target, port)
+                expected = is_allowed(of, source, target, port)
                 assert is_open(found, source, target, port) is expected, f"{source} → {target}:{port}"
                 opened += expected
     assert opened > 20

@@ -78,7 +78,7 @@ def test_the_policy_of_a_bucket_in_china_names_it_as_china_does() -> None:
 
 @BOTH
 @pytest.mark.parametrize(
-    ("of", "wanted"),
+    ("of", "expected"),
     [
         (DEV, {"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}),
         (
@@ -91,9 +91,9 @@ def test_the_policy_of_a_bucket_in_china_names_it_as_china_does() -> None:
     ],
     ids=["dev", "prod"],
 )
-def test_objects_are_encrypted(of: AwsSettings, wanted: dict[str, Any], preview: bool) -> None:
+def test_objects_are_encrypted(of: AwsSettings, expected: dict[str, Any], preview: bool) -> None:
     found, _ = run(of, preview=preview)
-    assert found["BucketServerSideEncryptionConfiguration"].inputs["rules"] == [wanted]
+    assert found["BucketServerSideEncryptionConfiguration"].inputs["rules"] == [expected]
 
 
 @BOTH

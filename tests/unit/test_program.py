@@ -77,7 +77,7 @@ def test_every_host_leaves_by_a_command_that_runs_only_then(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "wanted"),
+    ("changes", "expected"),
     [
         ({}, "ha/dev ha/job-result-store/dev ha/application-result-store/dev"),
         (
@@ -87,9 +87,9 @@ def test_every_host_leaves_by_a_command_that_runs_only_then(folder: Path) -> Non
     ],
 )
 def test_destroy_removes_from_the_storage_what_nobody_can_use(
-    folder: Path, changes: dict[str, Any], wanted: str
+    folder: Path, changes: dict[str, Any], expected: str
 ) -> None:
-    uris = " ".join(f"s3://flink/dev/{path}" for path in wanted.split())
+    uris = " ".join(f"s3://flink/dev/{path}" for path in expected.split())
     assert f"what=({uris})\n" in stdin(run(folder, **changes), "dev-purge")
 
 

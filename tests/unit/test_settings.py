@@ -1,4 +1,4 @@
-"""The configuration: everything wrong is refused, all at once, each with its key and what is wanted."""
+"""The configuration: everything wrong is refused, all at once, each with its key and what is expected."""
 
 import re
 import subprocess
@@ -40,7 +40,7 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
     told = problems(folder, storageUri="http://x", failoverSeconds=2, jobManagerMemory="lots", flinkVersion="1.20.0")
     assert "has 4 problems; nothing was touched" in told
     for key in ("storageUri", "failoverSeconds", "jobManagerMemory", "flinkVersion"):
-        assert re.search(rf"- {key}: .*wanted", told), told
+        assert re.search(rf"- {key}: .*expected", told), told
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
     [
         ({"workerz": 1}, "workerz: is not a key of this program"),
         ({"Workers": 1}, "Workers: is not a key of this program; meant workers?"),
-        ({"workers": "two"}, "workers: 'two' has the wrong type: wanted integer"),
-        ({"firewall": "maybe"}, "firewall: 'maybe' has the wrong type: wanted boolean"),
-        ({"operatorCidrs": {"a": 1}}, "operatorCidrs: .* has the wrong type: wanted array"),
+        ({"workers": "two"}, "workers: 'two' has the wrong type: expected integer"),
+        ({"firewall": "maybe"}, "firewall: 'maybe' has the wrong type: expected boolean"),
+        ({"operatorCidrs": {"a": 1}}, "operatorCidrs: .* has the wrong type: expected array"),
         ({"workers": 3}, "workers: 3 is out of range: the inventory has 2 TaskManagers"),
         ({"workers": -1}, "workers: -1 is out of range"),
         ({"operatorCidrs": ["0.0.0.0/0"]}, "operatorCidrs: 0.0.0.0/0 is the whole internet"),
@@ -60,7 +60,7 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
         ({"inventory": None}, "inventory: is missing"),
         ({"inventory": "/nowhere.yaml"}, "inventory: /nowhere.yaml cannot be read"),
         ({"storageUri": None}, "storageUri: '' is not a place in S3"),
-        ({"storagePlugin": "s3"}, "storagePlugin: 's3' is unknown: wanted flink-s3-fs-native"),
+        ({"storagePlugin": "s3"}, "storagePlugin: 's3' is unknown: expected flink-s3-fs-native"),
         ({"storagePlugin": "flink-s3-fs-native", "flinkVersion": "2.2.1"}, "not in Flink 2.2.1"),
         ({"storageAccessKey": "AK"}, "storageSecretKey: is missing"),
         ({"storageEndpoint": "minio:9000"}, "storageEndpoint: 'minio:9000' is not a server's URL"),
@@ -68,7 +68,7 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
         ({"javaVersion": "8.0.1+1"}, "javaVersion: '8.0.1\\+1' is not a JDK that Flink 2.x runs on"),
         ({"zookeeperVersion": "3.4.14"}, "zookeeperVersion: '3.4.14' cannot be used"),
         ({"jobManagerMemory": "512m"}, "jobManagerMemory: 512m is too little"),
-        ({"jobManagerMemory": "3g"}, "jobManagerMemory: 3072m does not fit jm-0, which has 2048 MiB: wanted 1664m"),
+        ({"jobManagerMemory": "3g"}, "jobManagerMemory: 3072m does not fit jm-0, which has 2048 MiB: expected 1664m"),
         ({"taskManagerMemory": "8g"}, "taskManagerMemory: 8192m does not fit tm-0"),
         ({"zookeeperHeap": "1g"}, "zookeeperHeap: 1024m does not fit zk-0"),
         ({"taskManagerSlots": -2}, "taskManagerSlots: -2 is out of range"),
@@ -78,16 +78,16 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
         ({"flinkConfig": {"rest": {"port": 80}}}, "flinkConfig: rest.port is set by this program"),
         ({"taskManagerConfig": {"taskmanager.numberOfTaskSlots": 9}}, "Config: taskmanager.numberOfTaskSlots"),
         ({"jobManagerConfig": {"env.java.opts.all": "-X"}}, "jobManagerConfig: env.java.opts.all is set by"),
-        ({"flinkConfig": {"jobmanager.heap.size": "1g"}}, "heap.size cannot be used here: wanted jobManagerMemory"),
+        ({"flinkConfig": {"jobmanager.heap.size": "1g"}}, "heap.size cannot be used here: expected jobManagerMemory"),
         ({"flinkConfig": {"security.ssl.internal.keystore-password": "x"}}, "would be in plain text"),
         ({"flinkConfig": {"fs.s3a.secret.key": "x"}}, "would be in plain text"),
-        ({"flinkConfig": {"taskmanager.memory.flink.size": "1g"}}, "wanted taskManagerMemory"),
+        ({"flinkConfig": {"taskmanager.memory.flink.size": "1g"}}, "expected taskManagerMemory"),
         ({"javaOptions": "-Xlog:gc:file=/var/log/%t"}, "javaOptions: has a quote, backslash, \\$, %"),
         ({"operatorCidrs": [10]}, "operatorCidrs: 10 is not a network"),
         ({"storageAccessKey": "a'b", "storageSecretKey": "x"}, "storageAccessKey: has a blank, quote"),
         ({"zookeeperConfig": {"dataDir": "/x"}}, "zookeeperConfig: dataDir is set by this program"),
         ({"readyTimeoutSeconds": 1}, "readyTimeoutSeconds: 1 is out of range"),
-        ({"failoverSeconds": 1000}, "failoverSeconds: 1000 is out of range: wanted 8 to 600"),
+        ({"failoverSeconds": 1000}, "failoverSeconds: 1000 is out of range: expected 8 to 600"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused(folder: Path, changes: dict[str, Any], told: str) -> None:
@@ -97,26 +97,26 @@ def test_a_wrong_value_is_refused(folder: Path, changes: dict[str, Any], told: s
 @pytest.mark.parametrize(
     ("hosts", "told"),
     [
-        ([host("jm-0"), host("jm-1"), host("tm-0")], "2 JobManagers and no zookeeper: wanted three"),
-        ([host("jm-0"), host("jm-1"), host("tm-0"), host("zk-0")], "has 1 zookeeper: wanted 3, 5 or 7"),
-        ([host("jm-0"), host("jm-1"), host("tm-0"), host("zk-0"), host("zk-1")], "has 2 zookeeper: wanted 3"),
+        ([host("jm-0"), host("jm-1"), host("tm-0")], "2 JobManagers and no zookeeper: expected three"),
+        ([host("jm-0"), host("jm-1"), host("tm-0"), host("zk-0")], "has 1 zookeeper: expected 3, 5 or 7"),
+        ([host("jm-0"), host("jm-1"), host("tm-0"), host("zk-0"), host("zk-1")], "has 2 zookeeper: expected 3"),
         ([host(n) for n in ("jm-0", "jm-1", "tm-0", "zk-0", "zk-1", "zk-2", "zk-3")], "has 4 zookeeper"),
         ([host(n) for n in ("jm-0", "tm-0", "zk-0", "zk-1", "zk-2")], "a single jobmanager"),
         ([host("tm-0")], "has no jobmanager"),
         ([host("jm-0")], "has no taskmanager"),
         ([host("jm-0"), host("tm-0", address="10.0.0.300")], "tm-0 address: '10.0.0.300' is not an IP address"),
-        ([host("jm-0"), host("tm-0", address="127.0.0.1")], "tm-0 address: 127.0.0.1 cannot be reached by other hosts"),
+        ([host("jm-0"), host("tm-0", address="127.0.0.1")], "tm-0 address: 127.0.0.1 cannot be reached from other hosts"),
         ([host("jm-0"), host("tm-0", address="10.9.9.10")], "tm-0 address: 10.9.9.10 is there twice"),
         ([host("jm-0"), host("tm-0"), host("tm-0", address="10.9.9.9")], "tm-0 name: tm-0 is there twice"),
         ([host("jm-0"), host("tm-0", hostKey=None)], "tm-0 hostKey: None is not a public host key"),
-        ([host("jm-0"), host("tm-0", role="worker")], "tm-0 role: 'worker' is not a role: wanted jobmanager"),
+        ([host("jm-0"), host("tm-0", role="worker")], "tm-0 role: 'worker' is not a role: expected jobmanager"),
         ([host("jm-0"), host("tm-0", name="TM_0")], "is not a short host name"),
-        ([host("jm-0"), host("tm-0", memoryMiB=1200)], "taskManagerMemory: tm-0 has 1200 MiB, which leaves"),
-        ([host("jm-0"), host("tm-0", cpus="two")], "tm-0 cpus: 'two' has the wrong type: wanted int"),
+        ([host("jm-0"), host("tm-0", memoryMiB=1200)], "taskManagerMemory: tm-0 has 1200 MiB, leaving"),
+        ([host("jm-0"), host("tm-0", cpus="two")], "tm-0 cpus: 'two' has the wrong type: expected int"),
         ([host("jm-0"), host("tm-0", ram=1)], "tm-0 ram: is unknown; known are"),
         ([host("jm-0"), host("tm-0", privateKeyFile="gone")], "privateKeyFile: .*gone cannot be read: No such file"),
         ([host("jm-0"), host("tm-0", privateKeyFile="inventory.yaml")], "inventory.yaml is not a private key"),
-        ([host("jm-0"), host("tm-0", port=2222)], "tm-0 port: 2222 is not in the port table: wanted 22, or firewall"),
+        ([host("jm-0"), host("tm-0", port=2222)], "tm-0 port: 2222 is not in the port table: expected 22, or firewall"),
         ([host("jm-0"), host("tm-0", port=70000)], "tm-0 port: 70000 is out of range"),
         ([host("jm-0"), host("tm-0", jump={"address": "b.example"})], "tm-0 jump hostKey: None is not a public"),
         (["jm-0"], "inventory host number 1: 'jm-0' is not a mapping"),
@@ -172,7 +172,7 @@ def test_memory_sizes(text: str, mib: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "1600", "x", "-1m", "1.5g"])
 def test_what_is_not_a_memory_size(text: str) -> None:
-    with pytest.raises(ValueError, match="wanted a number and a unit"):
+    with pytest.raises(ValueError, match="expected a number and a unit"):
         sizing.mib(text)
 
 
@@ -194,7 +194,7 @@ def test_only_the_storages_key_may_be_a_secret(folder: Path) -> None:
 def test_a_key_with_a_passphrase_is_refused(folder: Path) -> None:
     (folder / "key").unlink()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", folder / "key"], check=True)
-    assert "key has a passphrase: wanted a key without one" in problems(folder)
+    assert "key has a passphrase: expected a key without one" in problems(folder)
 
 
 def test_a_secret_key_in_plain_text_is_refused(folder: Path) -> None:

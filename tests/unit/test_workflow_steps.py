@@ -134,9 +134,10 @@ def test_a_comment_is_no_longer_than_github_takes(runner: Runner, length: int) -
 
 def test_the_comment_step_also_runs_after_a_preview_that_failed() -> None:
     step = workflows.steps()["preview.yml", "Comment"]
-    wanted = workflows.EXPRESSION.sub(r"\1", step["if"])
+    condition = workflows.EXPRESSION.sub(r"\1", step["if"])
     for summary in ("summary.md", ""):
-        assert bool(workflows.value(wanted, {"steps": {"preview": {"outputs": {"summary": summary}}}})) is bool(summary)
+        found = workflows.value(condition, {"steps": {"preview": {"outputs": {"summary": summary}}}})
+        assert bool(found) is bool(summary)
 
 
 # Clusters: who asks
@@ -246,7 +247,7 @@ def test_a_run_does_what_the_pull_request_wants_when_its_turn_comes(
 def cluster(command: str, **outputs: str) -> dict[str, Any]:
     return context(
         needs={"asked": {"outputs": {"branch": BRANCH}}},
-        steps={"wanted": {"outputs": {"command": command, "ref": COMMIT}}, command: {"outputs": outputs}},
+        steps={"expected": {"outputs": {"command": command, "ref": COMMIT}}, command: {"outputs": outputs}},
     )
 
 

@@ -1,7 +1,7 @@
 """The data centre behind moto: `Cloud` makes real, on the hosts of a lab, what moto's API says there is.
 
 moto (`moto_server`) answers AWS's API. `cloud` asks it what there is and makes it so: hosts that boot with cloud-init
-(`lab.launched`), security groups and public addresses (`firewall`), the metadata service (`imds`), private names
+(`lab.cloud_machines`), security groups and public addresses (`firewall`), the metadata service (`imds`), private names
 (`dns`), and EBS volumes (`volumes`). Whoever talks to moto need not know.
 """
 

@@ -59,19 +59,19 @@ def _applies(statement: Mapping[str, Any], asked: Asked) -> bool:
         any(matches(asked.action.lower(), action) for action in actions)
         and any(matches(asked.resource, resource) for resource in _list(statement.get("Resource")))
         and all(
-            _holds(operator, key, _list(wanted), asked.context)
+            _holds(operator, key, _list(expected), asked.context)
             for operator, keys in statement.get("Condition", {}).items()
-            for key, wanted in keys.items()
+            for key, expected in keys.items()
         )
     )
 
 
-def _holds(operator: str, key: str, wanted: list[str], context: Mapping[str, str]) -> bool:
+def _holds(operator: str, key: str, expected: list[str], context: Mapping[str, str]) -> bool:
     if key not in context or operator not in ("StringEquals", "StringLike"):
         return False
     if operator == "StringEquals":
-        return context[key] in wanted
-    return any(matches(context[key], each) for each in wanted)
+        return context[key] in expected
+    return any(matches(context[key], each) for each in expected)
 
 
 def listing_of(key_path: str) -> Asked | None:

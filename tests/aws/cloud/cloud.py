@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any
 
 from lab import network, processes
+from lab.cloud_machines import Launch, LaunchedMachine
 from lab.errors import LabError
 from lab.lab import Lab, free_port
-from lab.launched import Launch, LaunchedMachine
 from lab.paths import REPO
 from lab.storage import S3
 from tests.aws.cloud import api, dns, firewall, imds

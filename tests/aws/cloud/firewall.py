@@ -1,7 +1,7 @@
 """The data centre's rules for packets, as one nftables table of the lab's: security groups, public addresses, NAT.
 
-All that a launched host sends goes by way of this machine (`lab.launched`), so all of it is decided here, and a host
-can neither see nor change it.
+All that a launched host sends goes by way of this machine (`lab.cloud_machines`), so all of it is decided here, and a
+host can neither see nor change it.
 """
 
 from __future__ import annotations

@@ -112,6 +112,6 @@ def _take(pid: int | None, volume: str) -> None:
 
 def _mounted(pid: int, device: int) -> list[str]:
     """Where a device is mounted in a host, the last mount first (proc(5), mountinfo)."""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
+    expected = f"{os.major(device)}:{os.minor(device)}"
     rows = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
-    return [row[4] for row in reversed(rows) if row[2] == wanted]
+    return [row[4] for row in reversed(rows) if row[2] == expected]

@@ -120,7 +120,7 @@ class Instance(Ec2Resource):
             instance = _instance(id, aws)
             if instance is None or instance["State"]["Name"] in ("shutting-down", "terminated", "stopped"):
                 reason = ((instance or {}).get("StateReason") or {}).get("Message", "it is gone")
-                raise Refused(f"unexpected state, wanted target 'running': {reason}")
+                raise Refused(f"unexpected state, expected target 'running': {reason}")
             return True if instance["State"]["Name"] == "running" else None
 
         aws.until(f"{id} to be running", running)
@@ -317,8 +317,8 @@ def _request(inputs: Object, image: Any) -> Object:
 
 def _tag_specifications(inputs: Object) -> list[Object] | None:
     of_volume = {**(inputs.get("volumeTags") or {}), **(_inner(inputs, "rootBlockDevice").get("tags") or {})}
-    wanted = {"instance": inputs.get("tags"), "volume": of_volume}
-    made = [{"ResourceType": kind, "Tags": tags.as_list(value)} for kind, value in wanted.items() if value]
+    expected = {"instance": inputs.get("tags"), "volume": of_volume}
+    made = [{"ResourceType": kind, "Tags": tags.as_list(value)} for kind, value in expected.items() if value]
     return made or None
 
 

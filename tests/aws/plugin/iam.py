@@ -295,8 +295,8 @@ def _update_boundary(client: Any, role: str, old: Object, new: Object) -> None:
 
 
 def _update_tags(client: Any, what: str, of: dict[str, str], old: Object, new: Object) -> None:
-    wanted, unwanted = tags.changes(old, new)
+    expected, unwanted = tags.changes(old, new)
     if unwanted:
         getattr(client, f"untag_{what}")(**of, TagKeys=unwanted)
-    if wanted:
-        getattr(client, f"tag_{what}")(**of, Tags=wanted)
+    if expected:
+        getattr(client, f"tag_{what}")(**of, Tags=expected)

@@ -216,7 +216,7 @@ def _bucket_problems(statement: _Statement, bucket: Value) -> Iterator[str]:
 
 def _idle_actions(actions: list[str], resources: list[str]) -> Iterator[str]:
     """Actions on objects where only the bucket is named, and the other way round."""
-    on_objects, on_bucket = (any(("/" in item) == wanted for item in resources) for wanted in (True, False))
+    on_objects, on_bucket = (any(("/" in item) == expected for item in resources) for expected in (True, False))
     for action in actions:
         if "*" in action or "?" in action:
             continue

@@ -305,12 +305,12 @@ def _check_vpc(vpc: dict[str, str], name: str, aws: Aws) -> None:
 
 
 def _update_tags(client: Any, id: str, old: Object, new: Object) -> None:
-    wanted, unwanted = tags.changes(old, new)
-    if wanted or unwanted:
+    expected, unwanted = tags.changes(old, new)
+    if expected or unwanted:
         client.change_tags_for_resource(
             ResourceType="hostedzone",
             ResourceId=id,
-            **({"AddTags": wanted} if wanted else {}),
+            **({"AddTags": expected} if expected else {}),
             **({"RemoveTagKeys": unwanted} if unwanted else {}),
         )
 

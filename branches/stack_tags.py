@@ -51,7 +51,7 @@ def read(stack: str, tags: Mapping[str, str]) -> Mark:
         expires = None
     if expires is None or expires.tzinfo is None or not tags.get(BRANCH):
         raise BranchesError(
-            f"stack {stack}: its tags {EXPIRES}={text!r}, {BRANCH}={tags.get(BRANCH, '')!r} cannot be read: wanted a "
+            f"stack {stack}: its tags {EXPIRES}={text!r}, {BRANCH}={tags.get(BRANCH, '')!r} cannot be read: expected a "
             f"time such as 2030-01-31T18:00:00Z, and a branch; `up` or `down` of its branch goes on, or "
             f"`pulumi stack tag set {EXPIRES} TIME --stack {stack}`"
         )
@@ -64,7 +64,7 @@ def ttl(text: str) -> timedelta:
     match = re.fullmatch(r"([1-9]\d{0,8})([smhd])", text)
     if not match or (found := timedelta(**{_UNITS[match[2]]: int(match[1])})) > LONGEST_TTL:
         raise UsageError(
-            f"--ttl {text!r} is not how long a stack may live: wanted a number with s, m, h or d, such as 90s, 30m, "
+            f"--ttl {text!r} is not how long a stack may live: expected a number with s, m, h or d, such as 90s, 30m, "
             f"{TTL} or 3d, and {LONGEST_TTL.days}d at most"
         )
     return found

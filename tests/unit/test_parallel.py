@@ -7,26 +7,26 @@ import time
 
 import pytest
 
-from lab import console, tasks
-from lab.tasks import Task, TaskError
+from lab import console, parallel
+from lab.parallel import Task, TaskError
 
 
 def test_results_come_back_by_name() -> None:
-    assert tasks.run([Task("a", lambda: 1), Task("b", lambda: 2)]) == {"a": 1, "b": 2}
+    assert parallel.run([Task("a", lambda: 1), Task("b", lambda: 2)]) == {"a": 1, "b": 2}
 
 
 def test_nothing_to_do_is_fine() -> None:
-    assert tasks.run([]) == {}
+    assert parallel.run([]) == {}
 
 
 def test_independent_tasks_overlap() -> None:
     meeting = threading.Barrier(3)
-    tasks.run([Task(name, lambda: meeting.wait(timeout=5)) for name in "abc"])
+    parallel.run([Task(name, lambda: meeting.wait(timeout=5)) for name in "abc"])
 
 
 def test_a_task_starts_only_when_its_needs_are_done() -> None:
     order: list[str] = []
-    tasks.run(
+    parallel.run(
         [
             Task("c", lambda: order.append("c"), needs=("a", "b")),
             Task("b", lambda: order.append("b"), needs=("a",)),
@@ -43,7 +43,7 @@ def test_a_failure_names_the_task_says_what_to_do_and_starts_nothing_more() -> N
         raise RuntimeError("no route to host")
 
     with pytest.raises(TaskError) as caught:
-        tasks.run(
+        parallel.run(
             [
                 Task("image", broken, hint="check the network"),
                 Task("hosts", lambda: started.append("hosts"), needs=("image",)),
@@ -66,23 +66,23 @@ def test_after_a_failure_running_tasks_are_waited_for_and_told_to_stop() -> None
 
     def patient() -> None:
         begun.set()
-        while not tasks.stopping():
+        while not parallel.stopping():
             threading.Event().wait(0.01)
         told.append(True)
         raise RuntimeError("second")
 
     with pytest.raises(TaskError, match="broken: first"):
-        tasks.run([Task("broken", broken), Task("patient", patient)])
+        parallel.run([Task("broken", broken), Task("patient", patient)])
     assert told == [True]
 
 
 def test_a_run_inside_a_task_leaves_the_outer_run_alone() -> None:
     def inner() -> bool:
-        tasks.run([Task("x", int)])
-        return tasks.stopping()
+        parallel.run([Task("x", int)])
+        return parallel.stopping()
 
-    assert tasks.run([Task("outer", inner)]) == {"outer": False}
-    assert not tasks.stopping()
+    assert parallel.run([Task("outer", inner)]) == {"outer": False}
+    assert not parallel.stopping()
 
 
 def test_a_failure_ends_the_programs_that_other_tasks_run_also_in_a_run_inside() -> None:
@@ -94,34 +94,34 @@ def test_a_failure_ends_the_programs_that_other_tasks_run_also_in_a_run_inside()
 
     def busy() -> None:
         argv = ["bash", "-c", "echo ready; sleep 60 & wait"]
-        tasks.run([Task("inner", lambda: tasks.command(argv, on_line=lambda _: began.set()))])
+        parallel.run([Task("inner", lambda: parallel.command(argv, on_line=lambda _: began.set()))])
 
     start = time.monotonic()
     with pytest.raises(TaskError, match="broken: first"):
-        tasks.run([Task("busy", busy), Task("broken", broken)])
+        parallel.run([Task("busy", busy), Task("broken", broken)])
     assert time.monotonic() - start < 10
 
 
 def test_a_command_returns_its_output_and_has_no_stdin() -> None:
     heard: list[str] = []
     script = "echo one; echo $X >&2; cat"
-    assert tasks.command(["bash", "-c", script], env={"X": "two"}, on_line=heard.append) == "one\ntwo\n"
+    assert parallel.command(["bash", "-c", script], env={"X": "two"}, on_line=heard.append) == "one\ntwo\n"
     assert heard == ["one", "two"]
 
 
 def test_a_command_that_fails_says_what_ran_and_the_end_of_its_output() -> None:
-    with pytest.raises(tasks.CommandError) as caught:
-        tasks.command(["bash", "-c", "seq 100; exit 3"])
+    with pytest.raises(parallel.CommandError) as caught:
+        parallel.command(["bash", "-c", "seq 100; exit 3"])
     assert "ended with status 3" in str(caught.value)
     assert str(caught.value).endswith("\n99\n100")
     assert "\n80\n" not in str(caught.value)
 
 
 def test_a_command_that_is_not_there_or_takes_too_long_is_an_error_that_says_so() -> None:
-    with pytest.raises(tasks.CommandError, match="/nowhere cannot be run: No such file"):
-        tasks.command(["/nowhere"])
-    with pytest.raises(tasks.CommandError, match="took longer than 0 s"):
-        tasks.command(["sleep", "60"], timeout=0.3)
+    with pytest.raises(parallel.CommandError, match="/nowhere cannot be run: No such file"):
+        parallel.command(["/nowhere"])
+    with pytest.raises(parallel.CommandError, match="took longer than 0 s"):
+        parallel.command(["sleep", "60"], timeout=0.3)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_command_that_is_not_there_or_takes_too_long_is_an_error_that_says_so(
 )
 def test_names_used_twice_unknown_needs_and_circles_are_refused(wrong: list[Task]) -> None:
     with pytest.raises(ValueError):
-        tasks.run(wrong)
+        parallel.run(wrong)
 
 
 def test_a_step_says_when_it_begins_how_long_it_took_and_what_came_of_it(
