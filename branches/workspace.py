@@ -1,8 +1,8 @@
-"""This project's program in Pulumi's engine, without a touch on the repository's files.
+"""This project's program in Pulumi's engine, without changes to the repository's files.
 
-The Automation API runs `__main__.py` of this checkout as an inline program: that needs no language host, and works with
-any `pulumi` (docs/decisions/0001-engine-and-inline-program.md). Backend, plugins, PULUMI_HOME and passphrase are those
-of the caller's environment, as for the `pulumi` command.
+The Automation API runs `__main__.py` of this checkout as an inline program, which needs no language host and works with
+any `pulumi` (docs/decisions/0001-engine-and-inline-program.md). Backend, plugins, PULUMI_HOME and passphrase come from
+the caller's environment, as for the `pulumi` command.
 """
 
 import contextlib
@@ -23,18 +23,18 @@ from branches.engine import Engine
 REPO = Path(__file__).resolve().parent.parent
 
 PROJECT = "flink"
-"""Name of the project; said here too, since a stack must be found and removed from a checkout that is broken."""
+"""Name of the project; repeated here because a stack must be found and removed even if the checkout is broken."""
 
 ENVIRONMENT = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
-    # What a stack's secrets are encrypted with is in its state: any machine that reads it, and has the passphrase or
-    # the key, can go on with the stack, without the file of the machine that made it
+    # The state records how a stack's secrets are encrypted. So any machine that reads it and has the passphrase or the
+    # key can work on the stack, without the file of the machine that created it
     "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
 }
 
 
 class Workspace(auto.LocalWorkspace):
-    """Does not ask for the outputs after every operation: two more starts of the engine, one of them with secrets."""
+    """Does not read the outputs after every operation, which would start the engine twice more, once with secrets."""
 
     def stack_outputs(self, stack_name: str) -> auto.OutputMap:
         """None."""
@@ -46,14 +46,14 @@ class Workspace(auto.LocalWorkspace):
 
 
 class _Passing(Workspace):
-    """In a folder that will be gone: no stack is selected there, since every command names its own."""
+    """In a temporary folder. No stack is selected there: every command names its stack."""
 
     def create_stack(self, stack_name: str) -> None:
         provider = ["--secrets-provider", self.secrets_provider] if self.secrets_provider else []
         self.pulumi("stack", "init", stack_name, "--no-select", *provider)
 
     def select_stack(self, stack_name: str) -> None:
-        """Nothing: an operation says itself that there is no such stack."""
+        """Nothing: an operation fails by itself if the stack does not exist."""
 
 
 def program() -> None:
@@ -72,9 +72,9 @@ def opened(
     engine: Engine | None = None,
     run: auto.PulumiFn = program,
 ) -> Iterator[auto.Stack]:
-    """A stack of this checkout's program, in a temporary folder; with `create` it is made, still empty.
+    """A stack of this checkout's program, in a temporary folder; with `create` a new, empty one.
 
-    `content` is what its file would hold: the configuration, and what that is encrypted with.
+    `content` is the content of its file: the configuration, and how it is encrypted.
     """
     with _folder() as folder:
         write_project(folder)
@@ -85,8 +85,8 @@ def opened(
 
 @contextlib.contextmanager
 def recorded(engine: Engine | None = None) -> Iterator[Workspace]:
-    """The project as the backend knows it: what is there can be looked at and destroyed, with no program, no
-    configuration, and nothing of this checkout but its backend, if Pulumi.yaml names one and can be read.
+    """The project as recorded in the backend: its stacks can be inspected and destroyed without a program or a
+    configuration. Of this checkout only the backend is used, if Pulumi.yaml names one and is readable.
     """
     with _folder() as folder:
         write(folder / "Pulumi.yaml", {"name": PROJECT, "runtime": "python", **_backend()})
@@ -120,7 +120,7 @@ def _folder() -> Iterator[Path]:
         try:
             yield folder
         finally:
-            # What the engine remembers of a project's folder, in its home
+            # The engine's record of the project's folder, in its home
             digest = hashlib.sha1(str(folder / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
             home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
             (home / "workspaces" / f"{PROJECT}-{digest}-workspace.json").unlink(missing_ok=True)
@@ -132,7 +132,7 @@ def write_project(folder: Path) -> None:
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """A file of Pulumi's, whole or not at all."""
+    """Write one of Pulumi's files atomically."""
     temporary = path.with_suffix(".new")
     temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False))
     temporary.replace(path)
