@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from automation.engine import Engine
 from branches import comment, markdown, stack_tags, stacks
-from branches.engine import Engine
 from branches.errors import INTERRUPTED, UNSWEPT, BranchesError
 from branches.stacks import Entry, Stacks
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from pulumi import automation as auto
 
+from automation.engine import Engine
+from automation.steps import Recorder
+from automation.workspace import REPO, opened, program
 from branches import changes, markdown, stacks, summary
 from branches.changes import Changes
-from branches.engine import Engine
 from branches.errors import UsageError
-from branches.progress import Recorder
-from branches.workspace import REPO, opened, program
 
 CODES = {"none": 0, "changes": 10, "dangerous": 20}
 """Exit code by verdict."""

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 import yaml
 from pulumi import automation as auto
 
+from automation.engine import Engine, stderr
+from automation.steps import Recorder, Step
+from automation.workspace import PROJECT, REPO, Workspace, opened, program, recorded
 from branches import configuration, names, stack_tags
-from branches.engine import Engine, stderr
 from branches.errors import INTERRUPTED, BranchesError, LockedError
-from branches.progress import Recorder, Step
 from branches.stack_tags import Mark
-from branches.workspace import PROJECT, REPO, Workspace, opened, program, recorded
 
 FILE = REPO / configuration.FILE
 

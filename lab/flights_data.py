@@ -13,7 +13,7 @@ import duckdb
 
 from lab.errors import LabError
 from lab.jar import whole
-from lab.paths import cache_dir
+from toolbox.paths import cache_dir
 
 COLUMNS = ("origin", "hour", "departures", "mean_delay_minutes", "cancelled")
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import console
 from lab.errors import LabError
-from lab.parallel import command
-from lab.paths import cache_dir
+from toolbox import console
+from toolbox.parallel import command
+from toolbox.paths import cache_dir
 
 if TYPE_CHECKING:
-    from lab.archives import Archive, Archives
+    from stand_ins.builds.archives import Archive, Archives
 
 
 def version(sources: Path, flink_version: str) -> str:

@@ -11,28 +11,27 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from pulumi import automation as auto
 
-from branches.engine import stderr
-from branches.progress import Recorder, Step, Steps
-from branches.workspace import Workspace, program, write, write_project
-from lab import console, engine
-from lab.command_plugin import install
-from lab.command_plugin.provider import STAND_IN
+from automation.engine import stderr
+from automation.steps import Recorder, Step, Steps
+from automation.workspace import Workspace, program, write, write_project
 from lab.errors import LabError
-from lab.parallel import CommandError, command
-from lab.paths import REPO, cache_dir
+from stand_ins.builds import programs
+from stand_ins.plugins import COMMAND, Plugin
+from toolbox import console
+from toolbox.parallel import CommandError, command
+from toolbox.paths import REPO, cache_dir
 
 if TYPE_CHECKING:
-    from lab.archives import Archive, Archives
     from lab.lab import Lab
+    from stand_ins.builds.archives import Archive, Archives
 
 DOWNLOAD_SECONDS = 20
 """How long the official plugins may take to arrive: a machine that is cut off should not wait for them."""
@@ -41,23 +40,6 @@ PARALLEL = 4 * (os.cpu_count() or 2)
 """Steps at once. Real hosts bring processors of their own; a lab's share this machine's, and crowding costs time."""
 
 SECRET_KEY = "flink:storageSecretKey"
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """A plugin of the engine. The official one comes first, and what stands in for it where that cannot be had."""
-
-    name: str
-    """As after `pulumi-resource-`."""
-    version: str
-    """Of the official one that requirements.in pins, with its v."""
-    install: Callable[[Path], object]
-    """Puts the stand-in into a folder."""
-    warning: str
-    """With which the stand-in names itself, and which need not be repeated."""
-
-
-COMMAND = Plugin("command", "v1.2.1", install.install, STAND_IN)
 
 
 def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -115,7 +97,7 @@ class Stack:
         self.folder = folder
         self.project = self.folder / "project"
         self.file = self.project / f"Pulumi.{name}.yaml"
-        self._pulumi = engine.ensure()
+        self._pulumi = programs.pulumi()
         self._configuration = dict(configuration)
         self._secrets = dict(secrets or {})
         self._plugins = tuple(plugins)
@@ -146,20 +128,23 @@ class Stack:
         That is found out once in a stack's life, so that it never changes the plugin under it.
         """
         folder = self.folder / "plugins"
-        unknown = [plugin for plugin in self._plugins if not (folder / f"pulumi-resource-{plugin.name}").exists()]
+        chosen = [plugin for plugin in self._plugins if (folder / f"pulumi-resource-{plugin.name}").exists()]
+        for plugin in chosen:  # the module that an earlier version of this checkout wrote there may have moved
+            plugin.install(folder)
+        unknown = [plugin for plugin in self._plugins if plugin not in chosen]
         if unknown:
             with ThreadPoolExecutor(len(unknown)) as pool:
                 official = list(pool.map(self._official, unknown))
             for plugin in (plugin for plugin, found in zip(unknown, official, strict=True) if not found):
                 folder.mkdir(parents=True, exist_ok=True)
-                said = f"pulumi-{plugin.name} {plugin.version} cannot be downloaded: using the lab's stand-in for it"
+                said = f"pulumi-{plugin.name} v{plugin.version} cannot be downloaded: using the lab's stand-in for it"
                 console.say("pulumi", said)
                 plugin.install(folder)
         return [folder] if folder.exists() else []
 
     def _official(self, plugin: Plugin) -> bool:
         """Whether the official plugin is installed, now at the latest."""
-        words = [str(self._pulumi), "plugin", "install", "resource", plugin.name, plugin.version]
+        words = [str(self._pulumi), "plugin", "install", "resource", plugin.name, f"v{plugin.version}"]
         try:
             environment = {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_HOME": str(_home())}
             command(words, env=environment, timeout=DOWNLOAD_SECONDS)
@@ -294,7 +279,7 @@ class Stack:
 
     def _recorder(self, *, show: bool = False) -> Recorder:
         """Records an operation, and with `show` prints a line for each step that did something."""
-        known = [plugin.warning for plugin in self._plugins]
+        known = [plugin.announcement for plugin in self._plugins]
         known += [f"pulumi-resource-{plugin.name} from $PATH" for plugin in self._plugins]
         if not show:
             return Recorder(known=known)
@@ -313,12 +298,19 @@ class Stack:
 class LabStack(Stack):
     """The stack of one lab; its name is the lab's."""
 
-    def __init__(self, lab: "Lab", archives: "Archives", overrides: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        lab: "Lab",
+        archives: "Archives",
+        overrides: Mapping[str, Any] | None = None,
+        plugin: Plugin = COMMAND,
+    ) -> None:
         super().__init__(
             lab.name,
             lab.dir / "pulumi",
             configuration(lab, archives, overrides),
             secrets={SECRET_KEY: lab.s3.secret_key},
+            plugins=(plugin,),
         )
         self.lab = lab
 

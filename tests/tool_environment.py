@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from lab import engine
+from stand_ins.builds import programs
 
 
 def made(folder: Path, passphrase: str) -> dict[str, str]:
@@ -12,7 +12,7 @@ def made(folder: Path, passphrase: str) -> dict[str, str]:
         (folder / name).mkdir(parents=True)
     (folder / "home" / "logs").touch()  # as lab/stack.py
     return {
-        "PATH": os.pathsep.join([str(engine.ensure().parent), str(folder / "plugins"), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(programs.pulumi().parent), str(folder / "plugins"), os.environ["PATH"]]),
         "PULUMI_HOME": str(folder / "home"),
         "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
         "PULUMI_CONFIG_PASSPHRASE": passphrase,

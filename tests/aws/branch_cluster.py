@@ -14,20 +14,21 @@ from typing import Any
 import pytest
 import yaml
 
+from automation.engine import Engine
+from automation.workspace import ENVIRONMENT
 from branches import names, stack_tags
-from branches.engine import Engine
 from branches.stacks import FILE, Stacks, Up
-from branches.workspace import ENVIRONMENT
-from lab import archives, console
 from lab.lab import Lab
 from lab.processes import MARK
 from lab.rest import Rest
 from lab.storage import S3
+from stand_ins.aws_cloud import Cloud
+from stand_ins.builds import archives
 from tests import tool_environment
 from tests.aws import stack
-from tests.aws.cloud import Cloud
 from tests.aws.inventory import machines
 from tests.aws.rehearsal import SIZES, Login, _logins, run_on
+from toolbox import console
 
 NAME = "test-branches"
 NOW = datetime.now(UTC).replace(microsecond=0)

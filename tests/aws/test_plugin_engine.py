@@ -14,15 +14,15 @@ import pulumi_aws as aws
 import pytest
 from pulumi import ResourceOptions, automation
 
-from lab import engine
+from stand_ins.builds import programs
+from stand_ins.plugins import AWS, TLS
 from tests.aws.aws_client import Moto, moto
-from tests.aws.plugin.install import install_plugins
 from tests.engine_stack import EngineStack
 
 REPOSITORY = Path(__file__).parents[2]
 BROKEN_PLUGIN = """
-from lab.plugin.serve import main
-from tests.aws.plugin import aws_provider, ec2_instances, resource
+from stand_ins.plugin.serve import main
+from stand_ins.aws_plugin import aws_provider, ec2_instances, resource
 
 def broken(self, id, aws):
     raise resource.Refused("it broke")
@@ -89,8 +89,9 @@ def cloud() -> Iterator[Moto]:
 @pytest.fixture
 def stack(tmp_path: Path, cloud: Moto, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineStack]:
     plugins = tmp_path / "bin"
-    install_plugins(plugins)
-    monkeypatch.setenv("PATH", os.pathsep.join([str(plugins), str(engine.ensure().parent), os.environ["PATH"]]))
+    for plugin in (AWS, TLS):
+        plugin.install(plugins)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(plugins), str(programs.pulumi().parent), os.environ["PATH"]]))
     directory = tmp_path / "stack"
     directory.mkdir()
     it = EngineStack(directory)
@@ -178,7 +179,8 @@ def test_a_machine_that_does_not_come_up_is_in_the_state(
     state = stack.state()["worker-0"]
     assert state["id"] == id
     assert "it broke" in state["initErrors"][0]
-    install_plugins(executable.parent)
+    for plugin in (AWS, TLS):
+        plugin.install(executable.parent)
     assert stack.up(program(expected)).outputs["id"].value == id
     stack.destroy()
     assert machines(cloud) == {}

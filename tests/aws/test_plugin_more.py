@@ -14,9 +14,9 @@ import pulumi_tls
 import pytest
 from pulumi import automation
 
-from lab import engine
+from stand_ins.builds import programs
+from stand_ins.plugins import AWS, TLS
 from tests.aws.aws_client import Moto
-from tests.aws.plugin.install import install_plugins
 from tests.aws.thing import ENCRYPTION, LIFECYCLE, OWNERSHIP, SETTINGS, TAGS, TRUST, tls_only, unique
 
 
@@ -104,8 +104,9 @@ def stack(
     tmp_path: Path, cloud: Moto, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stack]:
     plugins = tmp_path_factory.mktemp("bin")
-    install_plugins(plugins)
-    monkeypatch.setenv("PATH", os.pathsep.join([str(plugins), str(engine.ensure().parent), os.environ["PATH"]]))
+    for plugin in (AWS, TLS):
+        plugin.install(plugins)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(plugins), str(programs.pulumi().parent), os.environ["PATH"]]))
     vpc = cloud.client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     yield Stack(tmp_path, cloud, vpc, unique("flink"))
 

@@ -15,7 +15,8 @@ import pytest
 import yaml
 from pulumi_command import local
 
-from branches import __main__, comment, workspace
+from automation import workspace
+from branches import __main__, comment
 from branches.errors import INTERRUPTED, BranchesError, LockedError, UsageError
 from tests.aws.aws_client import REGION, Moto
 from tests.aws.aws_client import moto as moto_server

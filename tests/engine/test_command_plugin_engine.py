@@ -15,11 +15,11 @@ import pytest
 from pulumi import ResourceOptions, automation
 from pulumi_command import local, remote
 
-from lab import engine
-from lab.command_plugin.assets import content_hash
-from lab.command_plugin.install import install
-from lab.command_plugin.provider import STAND_IN
-from lab.plugin.values import ARCHIVE, SIGNATURE
+from stand_ins.builds import programs
+from stand_ins.command_plugin.assets import content_hash
+from stand_ins.command_plugin.provider import STAND_IN
+from stand_ins.plugin.values import ARCHIVE, SIGNATURE
+from stand_ins.plugins import COMMAND
 from tests.engine_stack import EngineStack, Program
 from tests.plugin_client import BOUND, until
 from tests.ssh_server import SshServer
@@ -28,8 +28,8 @@ from tests.ssh_server import SshServer
 @pytest.fixture(scope="session")
 def search_path(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A PATH with the engine and the plugin on it."""
-    plugin = install(tmp_path_factory.mktemp("bin"))
-    return os.pathsep.join([str(plugin.parent), str(engine.ensure().parent), os.environ["PATH"]])
+    plugin = COMMAND.install(tmp_path_factory.mktemp("bin"))
+    return os.pathsep.join([str(plugin.parent), str(programs.pulumi().parent), os.environ["PATH"]])
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from branches.progress import Steps
+from automation.steps import Steps
 from lab.errors import LabError
-from lab.plugin.install import install
 from lab.stack import LabStack
+from stand_ins.plugins import SILENT_COMMAND
 from tests.unit.program import SEVEN, host, write_inventory
 
 
@@ -37,7 +37,8 @@ def preview(tmp_path: Path) -> Iterator[Any]:
         return made(**changes).preview()
 
     def made(**changes: Any) -> LabStack:
-        return LabStack(lab, archives, {f"flink:{key}": value for key, value in changes.items()})  # type: ignore[arg-type]
+        overrides = {f"flink:{key}": value for key, value in changes.items()}
+        return LabStack(lab, archives, overrides, SILENT_COMMAND)  # type: ignore[arg-type]
 
     run.made = made  # type: ignore[attr-defined]
     yield run
@@ -70,7 +71,7 @@ def test_the_engine_itself_refuses_a_wrong_type(preview: Any) -> None:
 
 
 def test_a_preview_shows_a_changed_setting_once(preview: Any, tmp_path: Path) -> None:
-    install(tmp_path / "pulumi" / "plugins", "command", "tests.engine.silent_command_plugin")
+    SILENT_COMMAND.install(tmp_path / "pulumi" / "plugins")
     preview.made().up()
     check_shown_once(preview.made(taskManagerConfig={"taskmanager.network.retries": 3}), workers=2)
 
@@ -104,6 +105,6 @@ def test_an_engine_that_is_killed_while_it_writes_leaves_a_state_that_can_be_rea
 
 
 def test_a_preview_shows_nothing_of_what_did_not_change(preview: Any, tmp_path: Path) -> None:
-    install(tmp_path / "pulumi" / "plugins", "command", "tests.engine.silent_command_plugin")
+    SILENT_COMMAND.install(tmp_path / "pulumi" / "plugins")
     preview.made().up()
     assert set(preview().operations.values()) == {"same"}
