@@ -17,6 +17,19 @@ Told = Callable[[str], object]
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C, and what CI systems send to a job that is cancelled."""
 
+ENVIRONMENT = {
+    "PULUMI_AUTOMATION_API": "true",
+    "PULUMI_SKIP_UPDATE_CHECK": "true",
+    # What a stack's secrets are encrypted with is in its state: any machine that reads it, and has the passphrase or
+    # the key, can continue with the stack, without the file of the machine that made it
+    "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+}
+"""Of every command."""
+
+
+class EngineError(Exception):
+    """There is no `pulumi` that can be used; the message says why."""
+
 
 class Engine(auto.PulumiCommand):
     """`pulumi` in a session of its own. A signal for us goes on to it, and we wait until it has ended.
@@ -28,7 +41,15 @@ class Engine(auto.PulumiCommand):
     """
 
     def __init__(self, root: str | None = None, *, say: Told | None = None) -> None:
-        super().__init__(root)
+        """The `pulumi` in the folder `bin` of `root`, or that on PATH. Raises EngineError."""
+        try:
+            super().__init__(root)
+        except FileNotFoundError:
+            raise EngineError("there is no pulumi on PATH") from None
+        except subprocess.CalledProcessError as error:
+            raise EngineError(f"`pulumi version` failed with {error.returncode}") from None
+        except auto.InvalidVersionError as error:
+            raise EngineError(f"the pulumi on PATH cannot be used: {error}") from None
         self.interrupted = False
         self._say = say or (lambda text: None)
 
@@ -39,30 +60,62 @@ class Engine(auto.PulumiCommand):
         additional_env: Mapping[str, str],
         on_output: Told | None = None,
         on_error: Told | None = None,
+        *,
+        stdin: str = "",
+        seconds: float | None = None,
     ) -> auto.CommandResult:
-        """Run a command. Raises auto.CommandError, and KeyboardInterrupt instead of a start after a signal."""
+        """Run a command, which gets `stdin`. Raises auto.CommandError; subprocess.TimeoutExpired after so many seconds;
+        KeyboardInterrupt if a signal ended it, or came before its start.
+        """
         if self.interrupted:
             raise KeyboardInterrupt
         process = subprocess.Popen(
             [self.command, "--non-interactive", *args],
             cwd=cwd,
-            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
-            stdin=subprocess.DEVNULL,
+            env=_environment(additional_env),
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
             start_new_session=True,
         )
-        with self._forwarding(process):
+        with self._forwarding(process), self._bounded(process, seconds):
             streams = ((process.stdout, on_output), (process.stderr, on_error))
             readers = [_Reader(stream, told) for stream, told in streams if stream]
+            if process.stdin:
+                with contextlib.suppress(BrokenPipeError), process.stdin:
+                    process.stdin.write(stdin)
             for reader in readers:
                 reader.join()
             code = process.wait()
         result = auto.CommandResult(stdout=readers[0].text, stderr=readers[1].text, code=code)
+        if code and self.interrupted:
+            raise KeyboardInterrupt
         if code:
             raise create_command_error(result)
         return result
+
+    @contextlib.contextmanager
+    def _bounded(self, process: "subprocess.Popen[str]", seconds: float | None) -> Iterator[None]:
+        """Kill the process, with what it has started, after so many seconds. Raises subprocess.TimeoutExpired."""
+        if seconds is None:
+            yield
+            return
+        late = threading.Event()
+
+        def kill() -> None:
+            late.set()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+        timer = threading.Timer(seconds, kill)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+        if late.is_set():
+            raise subprocess.TimeoutExpired(process.args, seconds)
 
     @contextlib.contextmanager
     def _forwarding(self, process: "subprocess.Popen[str]") -> Iterator[None]:
@@ -91,6 +144,13 @@ class Engine(auto.PulumiCommand):
 def stderr(error: auto.CommandError) -> str:
     """What a command that failed has printed there, without its exit code and what it printed elsewhere."""
     return str(error).rpartition("stderr: ")[2].strip()
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    found = {**os.environ, **more, **ENVIRONMENT}
+    if "PULUMI_CONFIG_PASSPHRASE_FILE" in more and "PULUMI_CONFIG_PASSPHRASE" not in more:
+        found.pop("PULUMI_CONFIG_PASSPHRASE", None)  # the user's would win over it
+    return found
 
 
 class _Reader(threading.Thread):

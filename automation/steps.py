@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from pulumi import automation as auto
 
+OnEvent = Callable[[auto.EngineEvent], object]
+
 _KINDS = {"create-replacement": "replace", "delete-replaced": "replace", "read-replacement": "read"}
 """Steps of the engine that are parts of what a person would call another one."""
 
@@ -36,6 +38,8 @@ class Steps:
     done: list[Step] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=dict)
+    """How many resources by kind, also components and the stack itself: the engine's own count at the end."""
 
     @property
     def commands(self) -> list[Step]:
@@ -63,7 +67,8 @@ class Steps:
 
 class Recorder:
     """Turns the engine's events into `Steps`. `on_step` is told of each step that did something, `on_warning` of what
-    the engine or the program says that is no error; what has words of `known` in it is left out.
+    the engine or the program says that is no error, `on_event` of every event; what has words of `known` in it is left
+    out.
     """
 
     def __init__(
@@ -71,17 +76,21 @@ class Recorder:
         *,
         on_step: Callable[[Step], object] | None = None,
         on_warning: Callable[[str], object] | None = None,
+        on_event: OnEvent | None = None,
         known: Sequence[str] = (),
     ) -> None:
         self.found = Steps()
         self._on_step = on_step
         self._on_warning = on_warning
+        self._on_event = on_event
         self._start = time.monotonic()
         self._began: dict[str, float] = {}
         self._known = ("an unhandled error occurred", *known)
 
     def event(self, event: auto.EngineEvent) -> None:
         """Take one event."""
+        if self._on_event:
+            self._on_event(event)
         diagnostic = event.diagnostic_event
         # What could not be taken off a dead host is only a status line of its command
         if diagnostic and (diagnostic.severity in ("error", "warning") or "NOT CLEANED" in diagnostic.message):
@@ -90,6 +99,8 @@ class Recorder:
             self._began[event.resource_pre_event.metadata.urn] = time.monotonic()
         if event.res_outputs_event:
             self._done(event.res_outputs_event.metadata)
+        if event.summary_event:
+            self.found.totals = {_text(kind): count for kind, count in event.summary_event.resource_changes.items()}
 
     def _diagnostic(self, diagnostic: auto.DiagnosticEvent) -> None:
         text = diagnostic.message.strip()
@@ -106,7 +117,7 @@ class Recorder:
 
     def _done(self, event: auto.StepEventMetadata) -> None:
         # Components and the stack itself are never sent to a provider; nor is a look at a resource a change of it
-        if not event.provider or (kind := str(getattr(event.op, "value", event.op))) == "refresh":
+        if not event.provider or (kind := _text(event.op)) == "refresh":
             return
         now = time.monotonic()
         began = self._began.get(event.urn, now)
@@ -120,3 +131,7 @@ class Recorder:
         self.found.done.append(step)
         if self._on_step and step.kind != "same":
             self._on_step(step)
+
+
+def _text(kind: auto.OpType | str) -> str:
+    return str(getattr(kind, "value", kind))

@@ -1,12 +1,13 @@
-"""This project's program in Pulumi's engine, without a touch on the repository's files.
+"""A project in Pulumi's engine, this checkout's program above all, without a touch on the repository's files.
 
 The Automation API runs `__main__.py` of this checkout as an inline program: that needs no language host, and works with
 any `pulumi` (docs/decisions/0001-engine-and-inline-program.md). Backend, plugins, PULUMI_HOME and passphrase are those
-of the caller's environment, as for the `pulumi` command.
+of the caller's environment, as for the `pulumi` command, unless a workspace is given its own (`automation.local`).
 """
 
 import contextlib
 import hashlib
+import json
 import os
 import runpy
 import sys
@@ -19,41 +20,58 @@ import yaml
 from pulumi import automation as auto
 
 from automation.engine import Engine
+from automation.stack import Stack
 
 REPO = Path(__file__).resolve().parent.parent
 
 PROJECT = "flink"
 """Name of the project; said here too, since a stack must be found and removed from a checkout that is broken."""
 
-ENVIRONMENT = {
-    "PULUMI_SKIP_UPDATE_CHECK": "true",
-    # What a stack's secrets are encrypted with is in its state: any machine that reads it, and has the passphrase or
-    # the key, can go on with the stack, without the file of the machine that made it
-    "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
-}
-
 
 class Workspace(auto.LocalWorkspace):
-    """Does not ask for the outputs after every operation: two more starts of the engine, one of them with secrets."""
+    """A folder with a project. No stack is selected in it, since every command names its own."""
 
-    def stack_outputs(self, stack_name: str) -> auto.OutputMap:
-        """None."""
-        return {}
+    def __init__(
+        self,
+        folder: Path,
+        engine: Engine,
+        *,
+        run: auto.PulumiFn | None = None,
+        variables: Mapping[str, str] | None = None,
+        secrets_provider: str | None = None,
+    ) -> None:
+        super().__init__(
+            work_dir=str(folder),
+            program=run,
+            env_vars=variables,
+            secrets_provider=secrets_provider,
+            pulumi_command=engine,
+        )
+        self.engine = engine
 
-    def pulumi(self, *args: str) -> str:
-        """What `pulumi ARGS` prints. Raises auto.CommandError."""
-        return str(self.pulumi_command.run([*args], self.work_dir, self.env_vars).stdout)
+    def pulumi(self, *args: str, stdin: str = "", seconds: float | None = None) -> str:
+        """What `pulumi ARGS` prints. Raises what `Engine.run` does."""
+        return str(self.engine.run([*args], self.work_dir, self.env_vars, stdin=stdin, seconds=seconds).stdout)
 
+    def export(self, name: str, *, secrets: bool = False, seconds: float | None = None) -> dict[str, Any]:
+        """The deployment of a stack; its secrets stay encrypted, unless they are asked for."""
+        options = ["--show-secrets"] if secrets else []
+        exported = json.loads(self.pulumi("stack", "export", "--stack", name, *options, seconds=seconds))
+        return dict(exported.get("deployment") or {})
 
-class _Passing(Workspace):
-    """In a folder that will be gone: no stack is selected there, since every command names its own."""
+    # What the Automation API asks of a workspace
 
     def create_stack(self, stack_name: str) -> None:
+        """Make it, still empty."""
         provider = ["--secrets-provider", self.secrets_provider] if self.secrets_provider else []
         self.pulumi("stack", "init", stack_name, "--no-select", *provider)
 
     def select_stack(self, stack_name: str) -> None:
-        """Nothing: an operation says itself that there is no such stack."""
+        """Nothing."""
+
+    def stack_outputs(self, stack_name: str) -> auto.OutputMap:
+        """None: two more starts of the engine after every operation, one of them with secrets. See `Stack.outputs`."""
+        return {}
 
 
 def program() -> None:
@@ -71,7 +89,7 @@ def opened(
     create: bool = False,
     engine: Engine | None = None,
     run: auto.PulumiFn = program,
-) -> Iterator[auto.Stack]:
+) -> Iterator[Stack]:
     """A stack of this checkout's program, in a temporary folder; with `create` it is made, still empty.
 
     `content` is what its file would hold: the configuration, and what that is encrypted with.
@@ -79,8 +97,11 @@ def opened(
     with _folder() as folder:
         write_project(folder)
         write(folder / f"Pulumi.{name}.yaml", content)
-        workspace = _workspace(folder, engine, run, str(content.get("secretsprovider") or "") or None)
-        yield (auto.Stack.create if create else auto.Stack.select)(name, workspace)
+        provider = str(content.get("secretsprovider") or "") or None
+        workspace = Workspace(folder, engine or Engine(), run=run, secrets_provider=provider)
+        if create:
+            workspace.create_stack(name)
+        yield Stack(name, workspace)
 
 
 @contextlib.contextmanager
@@ -90,7 +111,7 @@ def recorded(engine: Engine | None = None) -> Iterator[Workspace]:
     """
     with _folder() as folder:
         write(folder / "Pulumi.yaml", {"name": PROJECT, "runtime": "python", **_backend()})
-        yield _workspace(folder, engine, None, None)
+        yield Workspace(folder, engine or Engine())
 
 
 def _backend() -> dict[str, Any]:
@@ -101,21 +122,9 @@ def _backend() -> dict[str, Any]:
         return {}
 
 
-def _workspace(
-    folder: Path, engine: Engine | None, run: auto.PulumiFn | None, secrets_provider: str | None
-) -> Workspace:
-    return _Passing(
-        work_dir=str(folder),
-        program=run,
-        env_vars=ENVIRONMENT,
-        secrets_provider=secrets_provider,
-        pulumi_command=engine or Engine(),
-    )
-
-
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="flink-branches-") as name:
+    with tempfile.TemporaryDirectory(prefix="flink-stack-") as name:
         folder = Path(name).resolve()
         try:
             yield folder

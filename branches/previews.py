@@ -61,16 +61,12 @@ def preview(
         raise UsageError(f"--stack {name}: there is no {file.name} in this checkout; it has {', '.join(known)}")
     content = stacks.read_yaml(file)
     events: list[auto.EngineEvent] = []
-    recorder = Recorder(on_warning=say)
-
-    def take(event: auto.EngineEvent) -> None:
-        events.append(event)
-        recorder.event(event)
+    recorder = Recorder(on_warning=say, on_event=events.append)
 
     say(f"{name}: asking what would change")
     with (
-        stacks.reported(engine, name, "preview", recorder),
+        stacks.reported(name, "preview", recorder),
         opened(name, content, engine=engine, run=run) as stack,
     ):
-        stack.preview(refresh=refresh, on_event=take, color="never")
+        stack.preview(recorder, refresh=refresh)
     return Preview(name, changes.read(events))

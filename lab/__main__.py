@@ -261,7 +261,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.fail("lab", str(error))
         return 2
     except KeyboardInterrupt:
-        console.fail("lab", "interrupted; the same command goes on where this one stopped")
+        console.fail("lab", "interrupted; the same command continues where this one stopped")
         return 130
     except BrokenPipeError:  # the reader (`| head`) has had enough
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115

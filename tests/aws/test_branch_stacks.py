@@ -14,6 +14,7 @@ import yaml
 from pulumi import automation as auto
 
 from automation.engine import Engine
+from automation.steps import Recorder
 from automation.workspace import opened
 from branches import changes, names, stack_tags, summary
 from branches.stacks import FILE, Stacks, Up
@@ -94,7 +95,7 @@ def _check_other_bucket(stacks: Stacks, expires: datetime) -> None:
     mark = stack_tags.Mark(names.label(FIRST), "c0ffee", expires)
     events: list[auto.EngineEvent] = []
     with opened(name, stacks._configuration(name, mark, ["bucketName=other-{stack}"]), engine=Engine()) as it:
-        it.preview(on_event=events.append, color="never")
+        it.preview(Recorder(on_event=events.append))
     found = changes.read(events)
     assert found.verdict is changes.Verdict.DANGEROUS
     text = summary.markdown(found, stack=name)

@@ -379,7 +379,7 @@ def test_a_preview_says_by_its_code_whether_something_would_change_and_changes_n
     assert before == sorted((path, path.read_bytes()) for path in world.files)
 
     with workspace.opened("dev", CONTENT, run=one) as stack:
-        stack.up(show_secrets=False)
+        stack.up()
     assert __main__.main(["preview", "--stack", "dev", "--refresh"]) == 0
     monkeypatch.setattr(previews.preview, "__kwdefaults__", {"run": failing})
     assert __main__.main(["preview", "--stack", "dev"]) == 10

@@ -25,7 +25,7 @@ SECRET = "a-storage-key-that-nobody-may-see"
 def seen(stack: LabStack) -> Changes:
     """What a preview of the stack says."""
     events: list[auto.EngineEvent] = []
-    stack._open().preview(on_event=events.append, color="never")
+    stack.preview(on_event=events.append)
     return changes.read(events)
 
 
