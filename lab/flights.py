@@ -24,7 +24,7 @@ from lab.lab import Lab
 from lab.rest import Rest, RestError, innermost
 from lab.storage import S3
 from stand_ins.builds import archives
-from toolbox import console
+from toolbox import console, files
 from toolbox.errors import ToolError
 from toolbox.paths import REPO
 
@@ -283,8 +283,7 @@ def _show(rows: Sequence[Row], output: str) -> None:
 def _write_copy(rows: Sequence[Row], path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [COLUMNS, *(row.cells() for row in rows)]
-    with jar.whole(path) as partial:
-        partial.write_text("".join(",".join(line) + "\n" for line in lines))
+    files.write(path, "".join(",".join(line) + "\n" for line in lines))
     return path
 
 

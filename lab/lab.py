@@ -31,7 +31,7 @@ from lab.errors import LabError
 from lab.hosts import ADMIN, BOOT_SECONDS, ROLES, LabHost, Machine, forget, forget_locks, make_key, plan
 from lab.storage import S3
 from stand_ins.builds import archives, programs
-from toolbox import console, parallel
+from toolbox import console, files, parallel
 from toolbox.errors import ToolError
 from toolbox.paths import REPO
 
@@ -89,7 +89,7 @@ class Lab:
         return State(**json.loads(path.read_text())) if path.exists() else State()
 
     def _save(self, state: State) -> None:
-        _write(self.dir / "lab.json", json.dumps(asdict(state), indent=2) + "\n")
+        files.write(self.dir / "lab.json", json.dumps(asdict(state), indent=2) + "\n")
 
     def exists(self) -> bool:
         """Whether there is anything of it to work with: `up` has got as far as choosing a network."""
@@ -238,8 +238,8 @@ class Lab:
             entry = {"name": host.name, "role": host.role, "address": host.address, "hostKey": machine.host_key}
             entries.append({**entry, "cpus": host.cpus, "memoryMiB": host.memory_mib})
         ssh = {"user": ADMIN, "privateKeyFile": str(self.private_key)}
-        _write(self.dir / "keys" / "known_hosts", known)
-        _write(self.dir / "inventory.yaml", yaml.safe_dump({"ssh": ssh, "hosts": entries}, sort_keys=False))
+        files.write(self.dir / "keys" / "known_hosts", known)
+        files.write(self.dir / "inventory.yaml", yaml.safe_dump({"ssh": ssh, "hosts": entries}, sort_keys=False))
 
     def _serve_s3(self) -> None:
         directory = self.dir / "s3"
@@ -473,10 +473,3 @@ def http_problem(url: str) -> str | None:
             return None
     except (urllib.error.URLError, OSError) as error:
         return str(error)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text)
-    draft.replace(path)

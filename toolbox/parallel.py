@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +46,16 @@ def stopping() -> bool:
     return any(event.is_set() for event in _runs.get())
 
 
-def _checked(tasks: Sequence[Task]) -> dict[str, Task]:
-    """The tasks by name; `ValueError` for a name used twice, an unknown need, or a circle."""
-    by_name = {task.name: task for task in tasks}
-    if len(by_name) != len(tasks):
+def _sorted(tasks: Sequence[Task]) -> TopologicalSorter[str]:
+    """The order of the tasks' names; `ValueError` for a name used twice, an unknown need, or a circle."""
+    needs = {task.name: task.needs for task in tasks}
+    if len(needs) != len(tasks):
         raise ValueError("two tasks have the same name")
-    done: set[str] = set()
-    while len(done) < len(by_name):
-        ready = {task.name for task in tasks if task.name not in done and done.issuperset(task.needs)}
-        if not ready:
-            stuck = ", ".join(sorted(set(by_name) - done))
-            raise ValueError(f"these tasks need an unknown task or each other: {stuck}")
-        done |= ready
-    return by_name
+    if unknown := {need for task in tasks for need in task.needs} - needs.keys():
+        raise ValueError(f"there is no task {', '.join(sorted(unknown))}, which others need")
+    order = TopologicalSorter(needs)
+    order.prepare()
+    return order
 
 
 def _explain(task: Task, error: BaseException, skipped: list[str]) -> str:
@@ -75,7 +73,8 @@ def run(tasks: Sequence[Task]) -> dict[str, Any]:
     On the first failure nothing more is started, programs started by `command` are ended, and `TaskError`
     names the task that failed first. Ctrl-C does the same and is passed on.
     """
-    waiting = _checked(tasks)
+    order = _sorted(tasks)
+    waiting = {task.name: task for task in tasks}
     names = dict(waiting)
     results: dict[str, Any] = {}
     running: dict[Future[Any], str] = {}
@@ -84,9 +83,9 @@ def run(tasks: Sequence[Task]) -> dict[str, Any]:
     outer = _runs.set((*_runs.get(), stop))
     pool = ThreadPoolExecutor(max_workers=max(1, len(tasks)), thread_name_prefix="task")
     try:
-        while waiting or running:
+        while order.is_active():
             if not stopping():
-                for name in [n for n, task in waiting.items() if results.keys() >= set(task.needs)]:
+                for name in order.get_ready():
                     running[pool.submit(copy_context().run, waiting.pop(name).fn)] = name
             if not running:
                 break
@@ -94,6 +93,7 @@ def run(tasks: Sequence[Task]) -> dict[str, Any]:
                 name = running.pop(future)
                 if (error := future.exception()) is None:
                     results[name] = future.result()
+                    order.done(name)
                 elif failed is None:
                     failed = (name, error)
                     stop.set()

@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from toolbox import files
 from toolbox.paths import REPO
 
 
@@ -22,8 +23,5 @@ def install(directory: Path, name: str, module: str) -> Path:
     path = directory / f"pulumi-resource-{name}"
     if not path.exists() or path.read_text() != script:
         directory.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        temporary.write_text(script)
-        temporary.chmod(0o755)
-        temporary.replace(path)  # At once: an engine may be starting the old one.
+        files.write(path, script, 0o755)  # At once: an engine may be starting the old one.
     return path

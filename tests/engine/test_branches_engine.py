@@ -144,7 +144,7 @@ def test_an_interrupted_tool_waits_for_the_engine_and_leaves_a_stack_that_can_be
         said = tool.communicate(timeout=60)[1]
         assert tool.returncode == INTERRUPTED, said
     assert "interrupted: pulumi begins no further step" in said
-    assert "the same command again goes on" in said
+    assert "the same command again continues" in said
     assert world.locks == []
     world.up(BRANCH)
     assert world.stacks().down(BRANCH) == STACK
