@@ -38,7 +38,7 @@ def fake(tmp_path: Path) -> Fake:
 def waiting(tmp_path: Path) -> str:
     """A line of bash that waits, without a process of its own."""
     os.mkfifo(tmp_path / "nothing")
-    return f"read -r -t 60 <> {tmp_path}/nothing"
+    return f"for _ in {{1..600}}; do read -r -t 0.1 <> {tmp_path}/nothing; done"
 
 
 def until(there: Callable[[], bool]) -> None:
