@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 HERE = "localhost"
 CONNECT_SECONDS = 5.0
-ESTABLISHED = "01"
-"""A connection's state in /proc/net/tcp (Linux, include/net/tcp_states.h)."""
 
 
 class Health:
@@ -62,16 +60,14 @@ class Rest(Health):
 class Registered(Health):
     """A TaskManager: it talks to a JobManager, at the port of its RPC. `others`: the JobManagers."""
 
-    tables: Sequence[str] = ("/proc/net/tcp", "/proc/net/tcp6")
-
     def healthy(self) -> bool:
         """Whether there is a connection; it is opened to register, which takes milliseconds then, and kept."""
-        suffix = f":{self.port:04X}"
-        return any(
-            state == ESTABLISHED and remote.endswith(suffix)
-            for table in self.tables
-            for remote, state in _sockets(table)
-        )
+        import subprocess
+
+        # Not /proc/net/tcp: the kernel takes 5 ms of CPU time for it, on a large machine, and `ss` 2
+        argv = ["ss", "-Htn", "state", "established", f"dport = :{self.port}"]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+        return bool(done.stdout.strip())
 
 
 class Ensemble(Health):
@@ -98,14 +94,3 @@ class Ensemble(Health):
 
 
 KINDS: Mapping[str, type[Health]] = {"rest": Rest, "registered": Registered, "zookeeper": Ensemble}
-
-QUESTIONS = ("healthy", "serves", "stoppable", "joins")
-
-
-def _sockets(table: str) -> list[tuple[str, str]]:
-    """Remote end and state of each connection of this host."""
-    try:
-        with open(table) as lines:
-            return [(words[2], words[3]) for words in map(str.split, lines)]
-    except OSError:  # no IPv6 here
-        return []
