@@ -82,7 +82,7 @@ def test_a_host_that_cannot_be_asked_is_said(world: World, capfd: pytest.Capture
 
 def test_a_standby_that_does_not_answer_is_named(world: World) -> None:
     world.unavailable.add("jm-1")
-    with pytest.raises(Failure, match="found Flink 2.3.0 with 2 and 4; no answer from JobManager jm-1"):
+    with pytest.raises(Failure, match=r"found Flink 2.3.0 with 2 and 4; no answer from JobManager jm-1"):
         cluster(world).apply()
 
 
@@ -120,5 +120,5 @@ def test_an_ensemble_is_complete_with_all_servers_and_one_leader(
 
 def test_an_ensemble_that_is_not_complete_in_time_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = ensemble(monkeypatch, {"zk-0": "follower", "zk-1": "follower"}, FakeClock())
-    with pytest.raises(Failure, match="not complete after 30 s: .* found zk-0 follower, zk-1 follower"):
+    with pytest.raises(Failure, match=r"not complete after 30 s: .* found zk-0 follower, zk-1 follower"):
         waiting.apply()

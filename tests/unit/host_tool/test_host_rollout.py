@@ -283,7 +283,7 @@ def test_another_release_is_a_handing_over_and_then_all_at_once(
 
 
 def test_jobs_that_the_other_release_refuses_leave_everything_as_it_was(world: World) -> None:
-    with pytest.raises(Failure, match="cannot be handed over .* nothing was restarted"):
+    with pytest.raises(Failure, match=r"cannot be handed over .* nothing was restarted"):
         rollout(world, other_release(world), False).apply()
     assert done(world) == ["hand over check"]
 

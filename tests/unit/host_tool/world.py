@@ -1,4 +1,4 @@
-"""A cluster that is not there: what its hosts answer over a fake `ssh`, its JobManagers over REST, and a clock of its own.
+"""A cluster that is not there: what its hosts answer over a fake `ssh`, its JobManagers over REST, and its own clock.
 
 `ssh` and `runuser` are executables that stand first on PATH and hand what they are asked to a server of this process.
 """
