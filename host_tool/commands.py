@@ -75,13 +75,9 @@ def main(words: Sequence[str]) -> int:
 
 
 def _daemon(name: str, words: list[str]) -> int:
-    import json
+    from .daemon import Daemon, facts
 
-    from .daemon import FACTS, Daemon
-
-    with open(FACTS) as file:
-        facts = json.load(file)
-    return ask_daemon(Daemon(facts, Clock()), name, words)
+    return ask_daemon(Daemon(facts(), Clock()), name, words)
 
 
 def ask_daemon(daemon: Daemon, name: str, words: list[str]) -> int:
@@ -151,12 +147,13 @@ def _ensemble(values: dict[str, Any], only_look: bool) -> None:
 
 
 def _leftovers(name: str, words: list[str]) -> int:
+    from .daemon import facts
     from .java import Java
 
     numbers = {"purge": len(words) > 1, "list": len(words) == 5, "delete": len(words) == 5}
     if not words or not numbers.get(words[0]):
         raise Usage(f"{name}: expected purge URI..., or list or delete with four arguments")
-    return _status(Java("flink").run("Leftovers", *words))
+    return _status(Java(facts()["user"]).run("Leftovers", *words))
 
 
 def _values(name: str, words: list[str]) -> dict[str, Any]:

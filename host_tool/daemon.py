@@ -28,11 +28,17 @@ LEADS = "flink_jobmanager_numRegisteredTaskManagers"
 """A standby has no resource manager, and so no metrics of one."""
 
 
-class Daemon:
-    """The daemon. `facts`: the unit, its inputs (paths), health, port, metricsPort.
+def facts() -> dict[str, Any]:
+    """What is known of this host's daemon: unit, user, inputs (paths), health, port, metricsPort."""
+    import json
 
-    `root` stands before absolute paths, for tests.
-    """
+    with open(FACTS) as file:
+        found: dict[str, Any] = json.load(file)
+    return found
+
+
+class Daemon:
+    """The daemon, by its `facts`. `root` stands before absolute paths, for tests."""
 
     def __init__(self, facts: dict[str, Any], clock: Clock, root: str = "") -> None:
         self._unit: str = facts["unit"]

@@ -117,7 +117,7 @@ def test_slots_come_from_the_inventory_or_from_the_machine(tmp_path: Path) -> No
     # the mock's machine has 8 CPUs and 16 GiB
     assert "taskmanager.numberOfTaskSlots: 8" in stdin(found, "tm-1-config")
     assert "taskmanager.memory.process.size: 14336m" in stdin(found, "tm-1-config")
-    assert "slots=10\n" in stdin(found, "jm-0-cluster")
+    assert '"slots": 10,' in stdin(found, "jm-0-cluster")
 
 
 def test_a_wrong_configuration_registers_nothing(folder: Path) -> None:
