@@ -60,7 +60,8 @@ def run(
     (host_tool/health.py). After a restart it must be healthy within `seconds`, and also after a first start if it joins
     a cluster that runs.
     """
-    stdin = pulumi.Output.all(expected, unit).apply(
+    told = pulumi.Output.all(expected, unit)
+    stdin = told.apply(
         lambda known: script_text(
             host,
             "service.sh",
@@ -76,4 +77,5 @@ def run(
             [File(path=unit_path(daemon.unit), text=known[1])],
         )
     )
-    return step(host, what, stdin, seconds=seconds + 120, opts=opts)
+    runs = told.apply(lambda known: _digest("\n".join([daemon.unit, *known])))
+    return step(host, what, stdin, seconds=seconds + 120, runs=runs, opts=opts)

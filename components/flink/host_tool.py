@@ -9,13 +9,14 @@ from functools import cache
 
 from .. import resources
 from ..remote import File, host_script
-from ..roles import Row
+from ..roles import Health, Row
 
 FOLDER = "/usr/local/lib/flink"
 HEADER = "# Managed by Pulumi.\n"
 
 _SOURCES = resources.folder("host_tool")
-_EVERYWHERE = ("__init__", "clock", "commands", "connection", "ensemble", "health", "output", "rest", "zookeeper")
+_EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "output", "rest", "zookeeper")
+_OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
 _WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "rollout")
 JAVA = ("Ensemble", "Flink", "Folder", "HandOver", "JobJars", "JobPlan", "Leftovers", "Remains")
@@ -24,6 +25,8 @@ JAVA = ("Ensemble", "Flink", "Folder", "HandOver", "JobJars", "JobPlan", "Leftov
 def files(row: Row) -> list[File]:
     """What hosts of a role get: the tool, with the modules that it has a use for there."""
     modules = [*_EVERYWHERE]
+    if row.daemon and row.daemon.health is Health.ENSEMBLE:
+        modules += _OF_AN_ENSEMBLE
     if row.daemon and row.daemon.script:
         modules += _WITH_FLINK_DAEMON
     if row.logs_in:
