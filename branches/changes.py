@@ -3,6 +3,7 @@
 Nothing else is a source of values here: the engine has masked every secret in its events.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -76,8 +77,10 @@ _LOCAL_STEP = "command:local:Command"
 """Of a host's it is `clean`, which takes away what the others made when the host leaves."""
 _DECLARED = "pulumi:index:Stash"
 """Of components/flink/desired_state.py: its input is what the cluster is declared to be, without a secret."""
-_MARK = ("wants=", "unit=")
-"""Lines of the script of a host's `service` step (components/flink/daemon.py) that say what its daemon is to run."""
+
+
+_RUNS = re.compile(r" runs=(\w+)$")
+"""How the `create` of a host's `service` step says what its daemon is to run (components/remote.py)."""
 
 
 @dataclass(frozen=True)
@@ -240,21 +243,15 @@ def _restarts(kind: str, name: str, old: Mapping[str, Any], new: Mapping[str, An
     """Whether a daemon restarts by this: it is told to run something else. Every other step writes files, or looks."""
     if kind != _STEP or name.rpartition("-")[2] != "service":
         return False
-    before, after = str(old.get("stdin", "")), str(new.get("stdin", ""))
-    return _told(before) != _told(after)
+    before, after = _runs(old), _runs(new)
+    # What is not known yet may be anything
+    return before is None or before != after
 
 
-def _told(script: str) -> list[str]:
-    """What a `service` step's script says of its daemon: what is expected, and the unit's text. A script that is not
-    known yet tells itself.
-    """
-    lines = script.splitlines()
-    marked = [line for line in lines if line.startswith(_MARK)]
-    if not marked:
-        return lines
-    begin = next((index for index, line in enumerate(lines) if line == "write_files() {"), len(lines))
-    end = next((index for index in range(begin, len(lines)) if lines[index] == "}"), begin)
-    return [*marked, *lines[begin:end]]
+def _runs(inputs: Mapping[str, Any]) -> str | None:
+    """What a daemon is to run, as a hash; None if its step does not say, or it is not known."""
+    match = _RUNS.search(str(inputs.get("create")))
+    return match[1] if match else None
 
 
 def _shown(kind: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -52,7 +52,7 @@ give_up() {
 java=$(cat "$launch/java")/bin/java
 found=$(jars | sha256sum)
 if [ -r "$archive" ] && [ "$(cat "$archive.of" 2>/dev/null)" = "$found" ]; then exit 0; fi
-/usr/local/lib/flink/daemon proves 600 || exit 0 # it has other worries
+/usr/local/lib/flink/flink-host proves 600 || exit 0 # it has other worries
 until calm || [ "$SECONDS" -gt 300 ]; do :; done
 available=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
 if [ "$available" -lt "$needed_mib" ]; then

@@ -19,7 +19,7 @@ remove() {
   remove_tree "/etc/$user"
   remove_tree "/var/log/$user"
   remove_user
-  rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-tool
+  rm -rf /usr/local/lib/flink /run/flink-steps
   # Last: whoever comes again after a failure above finds that there is something of ours
   rm -f /etc/flink-owner
   say "removed all of $owner"

@@ -15,6 +15,7 @@ apply() {
   for directory in "${shared_directories[@]}"; do install -d -m 1777 "$directory"; done
   install -d -m 0755 "$configuration"
   write_files
+  rm -f /usr/local/lib/flink/daemon /etc/flink/daemon.conf # of an earlier version
   # A container may not set vm.*: then its kernel's own value stays
   sysctl -q -e --load /etc/sysctl.d/60-flink.conf 2>/dev/null || true
   [ "$logs_in" = true ] || return 0

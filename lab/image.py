@@ -30,6 +30,7 @@ PACKAGES = [
     "iputils-ping",
     "netbase",
     "cloud-init",
+    "python3",
 ]
 _LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
 _MAKE_SECONDS = 600

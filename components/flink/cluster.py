@@ -1,8 +1,10 @@
 """A Flink standalone cluster on hosts that are there: everything in its order, and the proof that it works."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pulumi
 from pulumi_command import remote
@@ -118,22 +120,21 @@ class Cluster(pulumi.ComponentResource):
     def _works(self, slots: pulumi.Output[Sequence[int]], services: list[remote.Command]) -> remote.Command:
         settings, members = self._args.settings, self._members
         host = members.of(Role.JOBMANAGER)[0]
-        stdin = pulumi.Output.all(slots, daemon.generation(services, self._args.hosts)).apply(
-            lambda known: script_text(
-                host,
-                "cluster.sh",
-                {
-                    "rest_port": ports.number("rest"),
-                    "jobmanagers": members.reached_as(Role.JOBMANAGER),
-                    "taskmanagers": members.names(Role.TASKMANAGER),
-                    "slots": sum(known[0]),
-                    "version": settings.flink.version,
-                    "seconds": settings.ready_timeout_seconds,
-                    "user": ROLES[host.role].user,
-                    "generation": known[1],
-                },
-            )
-        )
+
+        def text(known: Sequence[Any]) -> str:
+            values = {
+                "host": host.name,
+                "jobmanagers": members.reached_as(Role.JOBMANAGER),
+                "taskmanagers": members.reached_as(Role.TASKMANAGER),
+                "restPort": ports.number("rest"),
+                "slots": sum(known[0]),
+                "version": settings.flink.version,
+                "seconds": settings.ready_timeout_seconds,
+                "user": ROLES[host.role].user,
+            }
+            return script_text(host, "cluster.sh", {"values": json.dumps(values), "generation": known[1]})
+
+        stdin = pulumi.Output.all(slots, daemon.generation(services, self._args.hosts)).apply(text)
         opts = pulumi.ResourceOptions(parent=self, depends_on=services)
         return step(host, "cluster", stdin, seconds=settings.ready_timeout_seconds + 120, opts=opts)
 

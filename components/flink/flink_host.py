@@ -51,8 +51,7 @@ class FlinkHost(pulumi.ComponentResource):
         args: FlinkHostArgs,
         *,
         arguments: Sequence[str],
-        check: str,
-        joins: str,
+        others: Sequence[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(naming.type_token("flink", kind), name, None, opts)
@@ -64,11 +63,11 @@ class FlinkHost(pulumi.ComponentResource):
         release = install_flink(self._context, args.host, self)
         prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)
         keys = credentials(args.host, self._context.storage, prepared)
-        launch = self._launch(arguments, check, [node.prepared, node.java, release])
-        self.service = self._service(check, joins, keys, launch)
+        launch = self._launch(arguments, [node.prepared, node.java, release])
+        self.service = self._service(others, keys, launch)
         self.register_outputs({})
 
-    def _launch(self, arguments: Sequence[str], check: str, after: Sequence[pulumi.Resource]) -> remote.Command:
+    def _launch(self, arguments: Sequence[str], after: Sequence[pulumi.Resource]) -> remote.Command:
         """Write the configuration, and work the daemon's command line out."""
         host, settings = self._host, self._context.settings
         values: dict[str, str | int | Sequence[str]] = {
@@ -86,14 +85,14 @@ class FlinkHost(pulumi.ComponentResource):
             files = [
                 *configuration(process.config_yaml),
                 File(path=unit_path("flink-classes"), text=render("flink-classes.service")),
-                File(path="/etc/flink/daemon.conf", text=unit.daemon_conf(self._daemon, check)),
+                File(path="/etc/flink/daemon.json", text=unit.daemon_json(host.role)),
             ]
             return script_text(host, "launch.sh", values, files)
 
         opts = pulumi.ResourceOptions(parent=self, depends_on=list(after))
         return step(host, "config", self._args.process.apply(text), opts=opts)
 
-    def _service(self, check: str, joins: str, keys: remote.Command | None, launch: remote.Command) -> remote.Command:
+    def _service(self, others: Sequence[str], keys: remote.Command | None, launch: remote.Command) -> remote.Command:
         settings, storage = self._context.settings, self._context.storage
         expected = pulumi.Output.all(self._args.process, keys.stdout if keys else "none").apply(
             lambda known: daemon.wants(
@@ -111,8 +110,7 @@ class FlinkHost(pulumi.ComponentResource):
             self._daemon,
             text,
             expected,
-            check=check,
-            joins=joins,
+            others=others,
             seconds=settings.ready_timeout_seconds,
             opts=pulumi.ResourceOptions(parent=self, depends_on=needed),
         )

@@ -12,6 +12,7 @@ from ..host import Host
 from ..remote import File, host_script, script_text, step
 from ..roles import ROLES, needed_mib
 from ..templates import render
+from . import host_tool
 from .releases import Archive
 from .settings import ClusterSettings
 
@@ -97,9 +98,10 @@ class Node(pulumi.ComponentResource):
         super().__init__(naming.type_token("flink", "Node"), name, None, opts)
         host, row = args.host, ROLES[args.host.role]
         child = pulumi.ResourceOptions(parent=self, depends_on=list(args.probes))
-        tools = ["fingerprint", *(["daemon", "class_archive"] if row.daemon and row.daemon.script else [])]
+        scripts = ["fingerprint", *(["class_archive"] if row.daemon and row.daemon.script else [])]
         files = [
-            *(File(path=f"/usr/local/lib/flink/{tool}", mode="0755", text=host_script(f"{tool}.sh")) for tool in tools),
+            *(File(path=f"{host_tool.FOLDER}/{name}", mode="0755", text=host_script(f"{name}.sh")) for name in scripts),
+            *host_tool.files(row),
             File(path="/etc/sysctl.d/60-flink.conf", text=render("sysctl.conf")),
         ]
         values: Mapping[str, str | Sequence[str]] = {

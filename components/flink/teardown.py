@@ -10,14 +10,11 @@ import pulumi
 
 from .. import naming
 from ..host import Host, Role
-from ..remote import File, host_script, leave, script_text
+from ..remote import leave, script_text
 from ..roles import ROLES, Teardown
 from ..storage import Storage
 from .settings import ClusterSettings
 from .topology import Members
-
-TOOL = File(path="/run/flink-tool/State.java", text=host_script("java/State.java"))
-"""Our Java tool, where tool.sh looks for it."""
 
 PURGE_SECONDS = 1800
 """For some hundred thousand objects."""
@@ -88,7 +85,7 @@ def _purge(
     cluster's, not a host's: a JobManager that leaves alone must take nothing along.
     """
     row = ROLES[hosts[0].role]
-    text = script_text(hosts[0], "purge.sh", {"user": row.user, "what": what}, [TOOL], uses=("tool.sh",))
+    text = script_text(hosts[0], "purge.sh", {"what": what})
     return leave(
         f"{name}-purge",
         hosts,

@@ -1,11 +1,12 @@
 """The systemd unit of Flink's daemons, and what the host tool has to know of the host's daemon."""
 
-import shlex
+import json
 
 from .. import ports
 from ..host import Role
-from ..roles import LAUNCHES, ROLES, Daemon
+from ..roles import LAUNCHES, ROLES
 from ..templates import render
+from . import daemon
 
 
 def flink_unit(role: Role, *, memory_mib: int) -> str:
@@ -21,10 +22,17 @@ def memory_limit_mib(process_mib: int) -> int:
     return process_mib + max(256, process_mib // 8)
 
 
-def daemon_conf(daemon: Daemon, check: str) -> str:
-    """What host_scripts/daemon.sh has to know of the host's daemon; `check` holds when it is healthy."""
-    inputs = " ".join(daemon.inputs)
-    return (
-        f"unit={daemon.unit}\ninputs=({inputs})\ncheck={shlex.quote(check)}\n"
-        f"metrics_port={ports.number('prometheus')}\n"
-    )
+def daemon_json(role: Role) -> str:
+    """What the host tool has to know of the host's daemon."""
+    row = ROLES[role]
+    assert row.daemon is not None, f"a {role} has no daemon"
+    kind, port = daemon.health(row.daemon)
+    facts = {
+        "unit": row.daemon.unit,
+        "user": row.user,
+        "inputs": row.daemon.inputs,
+        "health": kind,
+        "port": int(port),
+        "metricsPort": ports.number("prometheus"),
+    }
+    return json.dumps(facts, indent=2) + "\n"

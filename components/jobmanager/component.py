@@ -21,8 +21,7 @@ class JobManager(FlinkHost):
             name,
             args,
             arguments=arguments(args.host),
-            check=_answers("localhost"),
-            joins=" || ".join([_answers(host.reached_as) for host in others] or ["false"]),
+            others=[host.reached_as for host in others],
             opts=opts,
         )
 
@@ -43,7 +42,3 @@ def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOption
 def arguments(host: Host) -> list[str]:
     """What Flink's start script gets on a host."""
     return [host.reached_as, str(ports.number("rest"))]
-
-
-def _answers(name: str) -> str:
-    return f"curl -fsS -o /dev/null --max-time 5 {ports.url(name)}/overview 2>/dev/null"

@@ -5,7 +5,6 @@ from functools import cache
 
 import pulumi
 
-from .. import ports
 from ..flink import sizing
 from ..flink.config_yaml import config_yaml
 from ..flink.context import Context, Running, keep
@@ -19,16 +18,12 @@ class TaskManager(FlinkHost):
     """A TaskManager on a host; healthy when it talks to a JobManager. The cluster's own check then counts its slots."""
 
     def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        rpc = ports.number("jm-rpc")
-        jobmanagers = args.context.members.reached_as(Role.JOBMANAGER)
         super().__init__(
             "TaskManager",
             name,
             args,
             arguments=arguments(args.host),
-            # It opens the connection to register, which takes milliseconds then, and keeps it
-            check=f"ss -Htn state established 'dport = :{rpc}' | grep -q .",
-            joins=" || ".join(f"(exec 3<>/dev/tcp/{name}/{rpc}) 2>/dev/null" for name in jobmanagers),
+            others=args.context.members.reached_as(Role.JOBMANAGER),
             opts=opts,
         )
 

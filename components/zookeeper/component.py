@@ -1,7 +1,7 @@
 """The ZooKeeper ensemble that elects the leading JobManager."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pulumi
 from pulumi_command import remote
@@ -15,44 +15,6 @@ from ..remote import File, script_text, step
 from ..roles import ROLES
 from ..templates import render
 from .zoo_cfg import zoo_cfg, zookeeper_unit
-
-_ASK = """\
-ask() {{ timeout 2 bash -c 'exec 3<>"/dev/tcp/$1/{port}" && printf %s "$2" >&3 && cat <&3' _ "$1" "$2" 2>/dev/null; }}
-# A server that has no quorum answers, but not with its mode
-serves() {{ ask "$1" srvr | grep -q ^Mode; }}
-# Only the leader says how many followers have all that it has
-in_sync() {{
-  for server in {servers}; do
-    synced=$(ask "$server" mntr | sed -n 's/^zk_synced_followers[[:space:]]*//p')
-    [ -z "$synced" ] || {{ [ "${{synced%.*}}" -ge {followers} ]; return; }}
-  done
-  return 1
-}}
-"""
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """Of a server, for bash: healthy when it serves and the ensemble has all its members, none of them behind; to be
-    stopped when none of them is missing, or when it does not serve itself; comes to an ensemble when others serve.
-    """
-
-    healthy: str
-    serves: str
-    stoppable: str
-    joins: str
-
-
-def conditions(server: str, servers: Sequence[str]) -> Conditions:
-    """For one of an ensemble's `servers`, by the names under which they are reached."""
-    ask = _ASK.format(port=ports.number("zk-client"), servers=" ".join(servers), followers=len(servers) - 1)
-    others = " || ".join(f"serves {other}" for other in servers if other != server)
-    return Conditions(
-        healthy=f"{ask}serves localhost && in_sync",
-        serves=f"{ask}serves localhost",
-        stoppable=f"{ask}! serves localhost || in_sync",
-        joins=f"{ask}{others}",
-    )
 
 
 class ZooKeeper(pulumi.ComponentResource):
@@ -98,16 +60,12 @@ class ZooKeeper(pulumi.ComponentResource):
         """The step `service`, which starts the server if it does not serve, or `restart` (daemon.run)."""
         settings, server = self._context.settings, ROLES[host.role].daemon
         assert server is not None, "ZooKeeper has a daemon"
-        hold = conditions(host.reached_as, [server.reached_as for server in self._servers])
         return daemon.run(
             host,
             server,
             zookeeper_unit(settings, data_disk=host.data_device is not None),
             daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=self._zoo_cfg),
-            check=hold.healthy,
-            serves=hold.serves,
-            stoppable=hold.stoppable,
-            joins=hold.joins,
+            others=[other.reached_as for other in self._servers if other is not host],
             seconds=settings.ready_timeout_seconds,
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
             what=what,
@@ -115,16 +73,15 @@ class ZooKeeper(pulumi.ComponentResource):
 
     def _complete(self, services: list[remote.Command]) -> remote.Command:
         servers, settings = self._servers, self._context.settings
+        values = {
+            "host": servers[0].name,
+            "servers": [host.reached_as for host in servers],
+            "port": ports.number("zk-client"),
+            "seconds": settings.ready_timeout_seconds,
+        }
         stdin = daemon.generation(services, servers).apply(
             lambda generation: script_text(
-                servers[0],
-                "ensemble.sh",
-                {
-                    "servers": [host.reached_as for host in servers],
-                    "port": ports.number("zk-client"),
-                    "seconds": settings.ready_timeout_seconds,
-                    "generation": generation,
-                },
+                servers[0], "ensemble.sh", {"values": json.dumps(values), "generation": generation}
             )
         )
         seconds = settings.ready_timeout_seconds + 60
