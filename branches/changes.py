@@ -68,7 +68,7 @@ LEFT_BEHIND = {
     f"{_PREFIX}type": _LEFT,
     f"{_PREFIX}storageDir": "what jobs need after a failure goes elsewhere from now on; what is there is still needed",
 }
-"""Settings by which a cluster finds its jobs again (components/flink/config.py), by their line in `settings`."""
+"""Settings by which a cluster finds its jobs again (components/flink/config_yaml.py), by their line in `settings`."""
 
 _MACHINE = "aws:ec2/instance:Instance"
 _STEP = "command:remote:Command"

@@ -16,10 +16,10 @@ from typing import Any
 import pulumi
 from pulumi_command import local, remote
 
-from components import naming, openssh
-from components.host import Host, Ssh
+from . import naming, openssh, resources
+from .host import Host, Ssh
 
-SCRIPTS = Path(__file__).resolve().parent.parent / "host_scripts"
+SCRIPTS = resources.folder("host_scripts")
 LEAVE = Path(__file__).resolve().parent / "leave.sh"
 
 END_OF_FILE = "END_OF_FILE"

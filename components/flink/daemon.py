@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_command import remote
 
-from components.flink.config import Daemon, unit_path
-from components.host import Host
-from components.remote import File, script_text, step
+from ..host import Host
+from ..remote import File, script_text, step
+from ..roles import Daemon, unit_path
 
 
 def wants(**parts: str) -> str:

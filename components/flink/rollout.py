@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_command import remote
 
-from components import ports
-from components.flink import daemon, node
-from components.flink.config import Members
-from components.host import Host, Role
-from components.remote import File, host_script, script_text, step
-from settings import FlinkSettings
+from .. import ports
+from ..host import Host, Role
+from ..remote import File, host_script, script_text, step
+from ..roles import ROLES
+from . import daemon
+from .settings import ClusterSettings
+from .topology import Members
 
 JOBS = File(path="/run/flink-tool/Jobs.java", text=host_script("java/Jobs.java"))
 """Hands jobs over to another release of Flink."""
@@ -21,7 +22,7 @@ JOBS = File(path="/run/flink-tool/Jobs.java", text=host_script("java/Jobs.java")
 class RolloutArgs:
     """`services`: by the name of their host, the steps that keep its daemon running."""
 
-    settings: FlinkSettings
+    settings: ClusterSettings
     members: Members
     services: dict[str, remote.Command]
 
@@ -47,9 +48,9 @@ def rollout(args: RolloutArgs, opts: pulumi.ResourceOptions) -> remote.Command:
                 "strategy": settings.rollout,
                 "max_unavailable": settings.max_unavailable,
                 "seconds": settings.ready_timeout_seconds,
-                "user": node.user(Role.JOBMANAGER),
+                "user": ROLES[first.role].user,
                 "rest_port": ports.number("rest"),
-                "ha": "true" if members.of(Role.ZOOKEEPER) else "false",
+                "ha": "true" if members.high_availability else "false",
                 "tool": JOBS.path,
                 "generation": known[1],
             },
@@ -64,6 +65,6 @@ def _pending(hosts: Sequence[Host], said: Sequence[str]) -> list[str]:
     return [host.reached_as for host, text in zip(hosts, said, strict=True) if text.strip() == "pending"]
 
 
-def _seconds(settings: FlinkSettings, daemons: int) -> int:
+def _seconds(settings: ClusterSettings, daemons: int) -> int:
     """Bounds the whole rollout: it ends by itself at the first daemon that takes longer than `readyTimeoutSeconds`."""
     return 3 * settings.ready_timeout_seconds * max(2, daemons)

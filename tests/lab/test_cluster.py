@@ -6,7 +6,8 @@ import urllib.request
 import pytest
 import yaml
 
-from components.flink import config
+from components.host import Role
+from components.roles import ROLES
 from lab import flights, flights_data
 from lab.cluster import Cluster, wait_for
 from lab.rest import Rest
@@ -64,7 +65,7 @@ def test_one_jobmanager_leads_and_the_other_stands_by(cluster: Cluster) -> None:
 
 
 def test_no_daemon_runs_with_anything_else_than_what_is_on_its_disk(cluster: Cluster) -> None:
-    daemons = {"jobmanager": config.JOBMANAGER, "taskmanager": config.TASKMANAGER, "zookeeper": config.ZOOKEEPER}
+    daemons = {role.value: ROLES[role].daemon for role in Role}
     for host in cluster.lab.hosts:
         daemon = daemons[host.role]
         expected = cluster.lab.ssh(host, ["sudo", "-n", "/usr/local/lib/flink/fingerprint", *daemon.inputs]).stdout

@@ -7,19 +7,20 @@ from dataclasses import dataclass, replace
 
 import pulumi
 
-from components import naming, ports
-from components.aws import facts
-from components.aws.declaration import AwsSettings
-from components.aws.facts import AwsError, Facts
-from components.aws.identity import Identity, IdentityArgs
-from components.aws.machines import Machines, MachinesArgs
-from components.aws.network import Network, NetworkArgs
-from components.aws.security import Security, SecurityArgs
-from components.aws.storage import Bucket, BucketArgs
-from components.host import Role, Site, Ssh, Storage
-from components.naming import Labels
-from components.problems import Problems
-from settings import PROJECT, ConfigError, StorageSettings, refused
+from .. import naming, ports
+from ..errors import ConfigError, refused
+from ..host import Role, Site, Ssh
+from ..naming import PROJECT, Labels
+from ..problems import Problems
+from ..storage import Storage, StorageSettings
+from . import facts
+from .declaration import AwsSettings
+from .facts import AwsError, Facts
+from .identity import Identity, IdentityArgs
+from .machines import Machines, MachinesArgs
+from .network import Network, NetworkArgs
+from .security import Security, SecurityArgs
+from .storage import Bucket, BucketArgs
 
 LONGEST_BUCKET = 63
 

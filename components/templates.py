@@ -1,12 +1,13 @@
 """`config_templates/` made into text. Pure: the same values always give the same text."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
 
-TEMPLATES = Path(__file__).resolve().parent.parent.parent / "config_templates"
+from . import resources
+
+TEMPLATES = resources.folder("config_templates")
 
 
 @cache

@@ -1,18 +1,20 @@
 """The ZooKeeper ensemble that elects the leading JobManager."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 from pulumi_command import remote
 
-from components import naming, ports
-from components.flink import config, daemon
-from components.flink.node import Node, install
-from components.flink.templates import render
-from components.host import Host, Role
-from components.remote import File, script_text, step
-from settings import FlinkSettings
+from .. import naming, ports
+from ..flink import daemon
+from ..flink.context import Context, Running, keep
+from ..flink.node import install
+from ..host import Host
+from ..remote import File, script_text, step
+from ..roles import ROLES
+from ..templates import render
+from .zoo_cfg import zoo_cfg, zookeeper_unit
 
 _ASK = """\
 ask() {{ timeout 2 bash -c 'exec 3<>"/dev/tcp/$1/{port}" && printf %s "$2" >&3 && cat <&3' _ "$1" "$2" 2>/dev/null; }}
@@ -53,49 +55,36 @@ def conditions(server: str, servers: Sequence[str]) -> Conditions:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ZooKeeperArgs:
-    """The ensemble's servers: `nodes`, `joined` (the step that tells a host of the others) and `probes` (those before
-    any change to the host) by host name.
-    """
-
-    settings: FlinkSettings
-    members: config.Members
-    nodes: Mapping[str, Node]
-    joined: Mapping[str, remote.Command]
-    probes: Mapping[str, list[pulumi.Resource]]
-
-
 class ZooKeeper(pulumi.ComponentResource):
     """An ensemble; `ready` is the step after which it has a leader and all its servers."""
 
-    def __init__(self, name: str, args: ZooKeeperArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, context: Context, servers: Sequence[Host], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__(naming.type_token("flink", "ZooKeeper"), name, None, opts)
-        servers = args.members.of(Role.ZOOKEEPER)
-        self._args = args
-        self._zoo_cfg = config.zoo_cfg(args.settings, args.members)
+        self._context, self._servers = context, servers
+        self._zoo_cfg = zoo_cfg(context.settings, context.members)
         running = {host.name: self._run(host, "service", self._installed(host)) for host in servers}
         for host in servers:
-            if host.service:
-                host.service.keep(running[host.name])
+            keep(host, running[host.name])
         restarted: list[remote.Command] = []
         for host in servers:
             # One server at a time, so that a changed setting never takes the quorum away, and only when all have been
             # started: one that is missing keeps the others from being stopped
             restarted.append(self._run(host, "restart", [*running.values(), *restarted[-1:]]))
-        self.ready = self._complete(servers, args, [*running.values(), *restarted])
+        self.ready = self._complete([*running.values(), *restarted])
         self.register_outputs({"servers": [host.name for host in servers]})
 
     def _installed(self, host: Host) -> list[pulumi.Resource]:
         """What has to be on a host before its server can run."""
-        args = self._args
-        settings, node = args.settings, args.nodes[host.name]
-        after_probes = pulumi.ResourceOptions(parent=self, depends_on=args.probes[host.name])
+        context = self._context
+        settings, node = context.settings, context.nodes[host.name]
+        after_probes = pulumi.ResourceOptions(parent=self, depends_on=context.probes[host.name])
         release = install(host, settings.zookeeper, "lib", after_probes)
         files = [
             File(path="/etc/zookeeper/zoo.cfg", text=self._zoo_cfg),
-            File(path="/etc/zookeeper/logback.xml", text=render("logback.xml")),
-            File(path="/var/lib/zookeeper/data/myid", text=f"{naming.server_id(host.name)}\n"),
+            File(path="/etc/zookeeper/logback.xml", text=render("zookeeper/logback.xml")),
+            File(path=f"{ROLES[host.role].data_directory}/myid", text=f"{naming.server_id(host.name)}\n"),
         ]
         written = step(
             host,
@@ -103,16 +92,17 @@ class ZooKeeper(pulumi.ComponentResource):
             script_text(host, "files.sh", {"what": "configuration"}, files),
             opts=pulumi.ResourceOptions(parent=self, depends_on=node.prepared),
         )
-        return [node.java, args.joined[host.name], release, written]
+        return [node.java, context.joined[host.name], release, written]
 
     def _run(self, host: Host, what: str, after: Sequence[pulumi.Resource]) -> remote.Command:
         """The step `service`, which starts the server if it does not serve, or `restart` (daemon.run)."""
-        settings = self._args.settings
-        hold = conditions(host.reached_as, self._args.members.reached_as(Role.ZOOKEEPER))
+        settings, server = self._context.settings, ROLES[host.role].daemon
+        assert server is not None, "ZooKeeper has a daemon"
+        hold = conditions(host.reached_as, [server.reached_as for server in self._servers])
         return daemon.run(
             host,
-            config.ZOOKEEPER,
-            config.zookeeper_unit(settings, data_disk=host.data_device is not None),
+            server,
+            zookeeper_unit(settings, data_disk=host.data_device is not None),
             daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=self._zoo_cfg),
             check=hold.healthy,
             serves=hold.serves,
@@ -123,7 +113,8 @@ class ZooKeeper(pulumi.ComponentResource):
             what=what,
         )
 
-    def _complete(self, servers: list[Host], args: ZooKeeperArgs, services: list[remote.Command]) -> remote.Command:
+    def _complete(self, services: list[remote.Command]) -> remote.Command:
+        servers, settings = self._servers, self._context.settings
         stdin = daemon.generation(services, servers).apply(
             lambda generation: script_text(
                 servers[0],
@@ -131,11 +122,16 @@ class ZooKeeper(pulumi.ComponentResource):
                 {
                     "servers": [host.reached_as for host in servers],
                     "port": ports.number("zk-client"),
-                    "seconds": args.settings.ready_timeout_seconds,
+                    "seconds": settings.ready_timeout_seconds,
                     "generation": generation,
                 },
             )
         )
-        seconds = args.settings.ready_timeout_seconds + 60
+        seconds = settings.ready_timeout_seconds + 60
         opts = pulumi.ResourceOptions(parent=self, depends_on=services)
         return step(servers[0], "ensemble", stdin, seconds=seconds, opts=opts)
+
+
+def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
+    """One ensemble of all `hosts`."""
+    return Running(ready=[ZooKeeper(context.name, context, hosts, opts).ready])
