@@ -1,8 +1,7 @@
 """Runs checks and tests side by side and says how long each part took: `make check`, `engine`, `test`, `test-all`.
 
-All tests are one run of pytest, with a process for each of `PROCESSES`, so that its closing line counts them all. This
-file is also the plugin that tells the time of each folder of tests, and of the parts before, just above that line, and
-that ends such a run: Ctrl-C ends each process's test and lets it take away what its tests had made, labs first of all.
+All tests are one run of pytest, with processes side by side, so that its closing line counts them all; side_by_side.py
+says there how long each folder of tests took, and the parts before.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,18 +19,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-BEFORE = "FLINK_LAB_PARTS"
-"""The environment variable by which this runner tells the plugin what the parts before pytest took."""
-
 PROCESSES = 2
 """Of pytest. More would want more memory than 24 GiB: two of them may have a lab of seven or eight hosts each."""
-
-CLEANING_SECONDS = 300
-"""How long a process may take, when it is to end, to take its labs away; a few seconds are usual."""
 
 Argv = Sequence[str | Path]
 
@@ -75,73 +65,6 @@ RUNS = {
     "test": Run(("lab", "aws", "engine", "unit"), "not exhaustive", prepare=True),
     "test-all": Run(("lab", "aws", "engine", "unit"), "", prepare=True),
 }
-
-
-# --- the plugin
-
-
-@dataclass
-class Took:
-    """What the tests of a folder took."""
-
-    tests: int = 0
-    seconds: float = 0
-    """Of all processes, added up."""
-    first: float = float("inf")
-    last: float = 0
-    """When the first test began and the last one ended, by the clock of time()."""
-
-
-_took: defaultdict[str, Took] = defaultdict(Took)
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Add what a test and its set-up took to its folder."""
-    part = _took["/".join(report.nodeid.split("/")[:2])]
-    part.tests += report.when == "call" or (report.when == "setup" and report.outcome != "passed")
-    part.seconds += report.duration
-    part.first = min(part.first, report.start)
-    part.last = max(part.last, report.stop)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how long each part took."""
-    terminalreporter.section("how long each part took")
-    for line in os.environ.get(BEFORE, "").splitlines():
-        terminalreporter.write_line(line)
-    for name, part in _took.items():
-        span = part.last - part.first
-        terminalreporter.write_line(f"{part.seconds:8.1f} s  {name}: {part.tests} tests, within {span:.0f} s")
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Have Ctrl-C end all processes gently."""
-    config = session.config
-    if hasattr(config, "workerinput"):
-        signal.signal(signal.SIGINT, _once)
-    elif nodes := config.pluginmanager.getplugin("dsession"):
-        from xdist.workermanage import NodeManager
-
-        # xdist would kill a process after 10 s, in the middle of the removal of a lab
-        NodeManager.EXIT_TIMEOUT = CLEANING_SECONDS
-        signal.signal(signal.SIGINT, lambda number, frame: _end(nodes))
-
-
-def _once(number: int, frame: FrameType | None) -> None:
-    """Interrupt the test that runs, and then nothing: neither may what cleans up be interrupted."""
-    signal.signal(signal.SIGINT, lambda number, frame: None)
-    raise KeyboardInterrupt
-
-
-def _end(nodes: Any) -> None:
-    """Begin no further test, and interrupt those that run. A terminal's Ctrl-C reaches all processes, others do not."""
-    nodes.shouldstop = "interrupted"
-    for gateway in nodes.nodemanager.group:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(gateway._io.popen.pid, signal.SIGINT)
-
-
-# --- the runner
 
 
 class Ended(Exception):
@@ -220,7 +143,8 @@ def main(what: str, more: Sequence[str]) -> int:
         else:
             runner.at_once(parts)
             if not runner.failed:
-                os.environ[BEFORE] = "\n".join(runner.took)
+                # side_by_side.py shows it
+                os.environ["FLINK_LAB_PARTS"] = "\n".join(runner.took)
                 runner.shown("tests", tests_argv(run, more))
     except Ended:
         return 130
@@ -232,12 +156,11 @@ def main(what: str, more: Sequence[str]) -> int:
 
 
 def tests_argv(run: Run, more: Sequence[str]) -> Argv:
-    """The tests. `--no-loadscope-reorder`: conftest.py says what has to begin first."""
+    """The tests."""
     folders = [f"tests/{name}" for name in run.folders if (ROOT / "tests" / name).is_dir()]
-    side_by_side = ["-n", str(PROCESSES), "--dist", "loadgroup", "--no-loadscope-reorder", "--max-worker-restart", "0"]
+    side_by_side = ["-p", "tests.side_by_side", "-n", str(PROCESSES), "--max-worker-restart", "0"]
     chosen = ["-m", run.marks] if run.marks else []
-    options = ["-p", "tests.run", "-q", "--durations=10", *side_by_side, *chosen]
-    return [sys.executable, "-m", "pytest", *options, *more, *folders]
+    return [sys.executable, "-m", "pytest", "-q", "--durations=10", *side_by_side, *chosen, *more, *folders]
 
 
 if __name__ == "__main__":
