@@ -24,24 +24,22 @@ BEFORE = "FLINK_LAB_PARTS"
 CLEANING_SECONDS = 300
 """How long a process may take, when it is to end, to take its labs away; a few seconds are usual."""
 
-LAB = "the lab"
-SHARED = {
-    f"tests/lab/{name}.py": LAB
-    for name in ("test_changes", "test_cluster", "test_doctor_and_gc", "test_drill_quick", "test_faults")
-} | {f"tests/lab/{name}.py": LAB for name in ("test_restarts", "test_starts")}
-"""Groups of files: those that use the fixture `cluster`."""
+TOGETHER = ("tests/lab/",)
+"""Folders whose tests share a lab."""
 
 ALONE = ("tests/engine/",)
 """Folders whose tests share nothing."""
 
-FIRST = (LAB, "tests/aws/test_rehearsal.py")
+FIRST = ("tests/lab/", "tests/aws/test_rehearsal.py", "tests/hosts/test_converge.py")
 """The groups that take longest, in the order in which they begin; then all others in the order of their collection."""
 
 
 def group(nodeid: str) -> str:
     """The group of a test."""
     file = nodeid.partition("::")[0]
-    return nodeid if file.startswith(ALONE) else SHARED.get(file, file)
+    if file.startswith(ALONE):
+        return nodeid
+    return next((folder for folder in TOGETHER if file.startswith(folder)), file)
 
 
 def _turn(nodeid: str) -> int:

@@ -1,4 +1,4 @@
-"""One lab with a cluster for all tests of this folder: made by the commands of the README, and always removed."""
+"""One lab with a cluster for all tests of this folder: made by the commands of the README, removed after the last one."""
 
 from collections.abc import Iterator
 
@@ -13,13 +13,13 @@ from tests.lab.commands import lab_command
 NAME = "test"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def printed() -> dict[str, str]:
     """What the commands printed, by name."""
     return {}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(printed: dict[str, str]) -> Iterator[Cluster]:
     """A cluster made by `python -m lab up --name test --workers 2`."""
     lab = Lab(NAME)
