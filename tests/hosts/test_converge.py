@@ -1,5 +1,5 @@
-"""Interrupted, taken away, made again: it always ends in the same cluster. On a lab of its own, of which each test makes
-what it needs and does not find.
+"""Interrupted, taken away, made again: it always ends in the same cluster. On a lab of its own, of which each test
+makes what it needs and does not find.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""One lab with a cluster for all tests of this folder: made by the commands of the README, removed after the last one."""
+"""One lab with a cluster for all tests of this folder: made by the commands of the README, and always removed."""
 
 from collections.abc import Iterator
 
