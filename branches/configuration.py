@@ -105,7 +105,7 @@ def _change(text: str, stack: str, schema: Mapping[str, Mapping[str, Any]]) -> t
         )
     declared = schema.get(key.removeprefix("flink:")) if key.startswith("flink:") else None
     if key.startswith("flink:") and declared is None:
-        raise UsageError(f"--set {key}: is not a key of this program; README has them (Configuration)")
+        raise UsageError(f"--set {key}: is not a key of this program; docs/configuration.md lists them")
     if declared is None or declared["type"] == "string":
         return key, value.replace(STACK, stack)
     try:

@@ -129,7 +129,7 @@ def changes() -> str:
 
 
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
-    "configuration keys": (ROOT / "README.md", keys),
+    "configuration keys": (ROOT / "docs" / "configuration.md", keys),
     "stacks": (ROOT / "docs" / "aws.md", stacks),
     "timings": (ROOT / "docs" / "operations.md", timings),
     "ports": (ROOT / "docs" / "ports.md", port_table),

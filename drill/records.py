@@ -9,11 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import archives, flights, jar
+from lab import flights, jar
 from lab.cluster import Cluster, Job
 from lab.errors import LabError
-from lab.paths import REPO
 from lab.rest import Rest
+from stand_ins.builds import archives
+from toolbox.paths import REPO
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from lab import archives, flights
+from lab import flights
 from lab.errors import LabError
 from lab.flights import Options
 from lab.flights_data import FLIGHTS
@@ -15,6 +15,7 @@ from lab.lab import Lab
 from lab.rest import Rest, RestError
 from lab.stack import LabStack
 from lab.storage import S3
+from stand_ins.builds import archives
 
 UNITS = ("flink-jobmanager", "flink-taskmanager", "zookeeper")
 T = TypeVar("T")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
+from toolbox import files
 
 REGISTRY = Path("/run/flink-lab")
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
@@ -224,8 +225,8 @@ def up(lab_id: str, name: str, repo: Path, previous: str | None, in_use: bool) -
         record = Record(lab_id, name, str(repo), str(network.subnet), public)
         before = REGISTRY / "ip_forward"
         if not before.exists():
-            _write(before, _FORWARD.read_text())
-        _write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(record)))
+            files.write(before, _FORWARD.read_text())
+        files.write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(record)))
         if _FORWARD.read_text().strip() != "1":
             _FORWARD.write_text("1")
     bridge, expected = network.bridge, f"{network.gateway}/{network.subnet.prefixlen}"
@@ -256,17 +257,10 @@ def claim(lab_id: str, of: ipaddress.IPv4Network, prefix: int) -> ipaddress.IPv4
         taken = [ipaddress.IPv4Network(record.public) for record in records() if record.public and record != mine]
         for part in of.subnets(new_prefix=prefix):
             if not any(part.overlaps(other) for other in taken):
-                _write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(replace(mine, public=str(part)))))
+                files.write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(replace(mine, public=str(part)))))
                 return part
     others = ", ".join(sorted(record.name for record in records() if record.public and record.id != lab_id))
     raise LabError(f"no /{prefix} of {of} is free: other labs of this machine play it ({others}); end one of them")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text)
-    draft.replace(path)
 
 
 def down(lab_id: str) -> None:

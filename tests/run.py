@@ -40,7 +40,7 @@ LINT: dict[str, Argv] = {
         ".ci/run",
         ".github/scripts/comment.sh",
     ],
-    "workflows": [sys.executable, "-m", "lab.actionlint"],
+    "workflows": [sys.executable, "-m", "stand_ins.builds.actionlint"],
     # Nothing is asked of GitHub: a check must not depend on who else is asking
     "workflows' security": [BIN / "zizmor", "--offline", "--quiet", ".github"],
 }

@@ -13,8 +13,8 @@ import boto3
 from moto.server import ThreadedMotoServer
 from pulumi.runtime.proto import engine_pb2, provider_pb2
 
-from lab.plugin.values import from_struct, to_struct
-from tests.aws.plugin.aws_provider import AwsProvider
+from stand_ins.aws_plugin.aws_provider import AwsProvider
+from stand_ins.plugin.values import from_struct, to_struct
 from tests.plugin_client import PluginClient, State, plugin, urn
 
 REGION = "eu-central-1"

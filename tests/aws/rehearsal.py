@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from branches.progress import Steps
-from lab import archives, console
+from automation.steps import Steps
 from lab.cluster import UNITS, wait_for
 from lab.errors import LabError
 from lab.lab import Lab
@@ -24,9 +23,11 @@ from lab.processes import MARK
 from lab.rest import Rest
 from lab.stack import Stack
 from lab.storage import S3
+from stand_ins.aws_cloud import Cloud
+from stand_ins.builds import archives
 from tests.aws import actions, stack
-from tests.aws.cloud import Cloud
 from tests.aws.inventory import client, machines
+from toolbox import console
 
 NAME = "test-aws"
 STACK = "dev"

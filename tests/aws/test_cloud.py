@@ -24,10 +24,10 @@ from botocore.config import Config
 
 from lab import network, processes
 from lab.lab import Lab, lab_id
-from lab.paths import REPO
-from tests.aws.cloud import Cloud, CloudHost
-from tests.aws.cloud.moto_server import PARAMETER
-from tests.aws.cloud.volumes import by_id
+from stand_ins.aws_cloud import Cloud, CloudHost
+from stand_ins.aws_cloud.moto_server import PARAMETER
+from stand_ins.aws_cloud.volumes import by_id
+from toolbox.paths import REPO
 
 pytestmark = pytest.mark.root
 

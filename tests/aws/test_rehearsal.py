@@ -10,15 +10,15 @@ from contextlib import contextmanager
 
 import pytest
 
-from branches.progress import Steps
+from automation.steps import Steps
 from lab import flights
 from lab.cluster import SlowJob, wait_for
 from lab.flights import Options
-from lab.paths import REPO
 from lab.rest import Rest, RestError
 from tests.aws import actions, stack
 from tests.aws.inventory import everything
 from tests.aws.rehearsal import OTHER_TYPE, STACK, Rehearsal
+from toolbox.paths import REPO
 
 pytestmark = pytest.mark.root
 

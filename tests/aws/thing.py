@@ -12,7 +12,7 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2, status_pb2
 
-from lab.plugin.values import from_struct, to_struct
+from stand_ins.plugin.values import from_struct, to_struct
 from tests.aws.aws_client import REGION, Moto, aws_plugin
 from tests.plugin_client import PluginClient, failure, urn
 

@@ -18,10 +18,10 @@ import pulumi
 import pytest
 from pulumi_command import local
 
+from automation.engine import Engine
 from branches import __main__
-from branches.engine import Engine
 from branches.stacks import Stacks, Up
-from lab.plugin.install import install
+from stand_ins.plugins import COMMAND
 from tests import tool_environment
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -37,7 +37,7 @@ class World:
         self.state = folder / "state"
         self.said: list[str] = []
         self.environment = tool_environment.made(folder, "passed on")
-        install(folder / "plugins", "command", "lab.command_plugin")
+        COMMAND.install(folder / "plugins")
         self.waits.mkdir()
         patch.setenv("WAITS", str(self.waits))
         for key, value in self.environment.items():

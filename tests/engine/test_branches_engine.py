@@ -15,7 +15,8 @@ import pytest
 import yaml
 from pulumi_command import local
 
-from branches import __main__, comment, workspace
+from automation import workspace
+from branches import __main__, comment
 from branches.errors import INTERRUPTED, BranchesError, LockedError, UsageError
 from tests.aws.aws_client import REGION, Moto
 from tests.aws.aws_client import moto as moto_server
@@ -143,7 +144,7 @@ def test_an_interrupted_tool_waits_for_the_engine_and_leaves_a_stack_that_can_be
         said = tool.communicate(timeout=60)[1]
         assert tool.returncode == INTERRUPTED, said
     assert "interrupted: pulumi begins no further step" in said
-    assert "the same command again goes on" in said
+    assert "the same command again continues" in said
     assert world.locks == []
     world.up(BRANCH)
     assert world.stacks().down(BRANCH) == STACK
@@ -378,7 +379,7 @@ def test_a_preview_says_by_its_code_whether_something_would_change_and_changes_n
     assert before == sorted((path, path.read_bytes()) for path in world.files)
 
     with workspace.opened("dev", CONTENT, run=one) as stack:
-        stack.up(show_secrets=False)
+        stack.up()
     assert __main__.main(["preview", "--stack", "dev", "--refresh"]) == 0
     monkeypatch.setattr(previews.preview, "__kwdefaults__", {"run": failing})
     assert __main__.main(["preview", "--stack", "dev"]) == 10

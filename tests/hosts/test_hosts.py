@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from lab import image, network, processes
-from lab.archives import folder
 from lab.errors import LabError
 from lab.lab import Lab, lab_id
-from lab.paths import REPO
+from stand_ins.builds.archives import folder
+from toolbox.paths import REPO
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="hosts need root")
 

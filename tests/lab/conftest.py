@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import archives
 from lab.cluster import UNITS, Cluster
 from lab.lab import Lab
-from lab.paths import REPO
+from stand_ins.builds import archives
 from tests.lab.commands import lab_command
+from toolbox.paths import REPO
 
 NAME = "test"
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from drill.records import RecordsJob
-from lab import archives, flights, jar
-from lab.archives import Archive, Archives
+from lab import flights, jar
 from lab.cluster import Cluster, Job, wait_for
 from lab.errors import LabError
 from lab.rest import Rest
 from lab.stack import release
+from stand_ins.builds import archives
+from stand_ins.builds.archives import Archive, Archives
 
 
 def change_release(cluster: Cluster, flink: Archive, job: RecordsJob) -> set[str]:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lab.cluster import Cluster, SlowJob
-from lab.paths import REPO
+from toolbox.paths import REPO
 
 BUDGET = int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]["flink:failoverSeconds"])
 """Seconds that a failover may take."""

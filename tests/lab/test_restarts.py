@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from drill.records import RecordsJob
-from lab import archives, flights
+from lab import flights
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
 from lab.stack import release
+from stand_ins.builds import archives
 from tests.lab.commands import finish
 
 JOBMANAGERS = {"jm-0 flink-jobmanager.service", "jm-1 flink-jobmanager.service"}

@@ -12,8 +12,8 @@ import grpc
 import pytest
 from pulumi.runtime.proto import engine_pb2
 
-from lab.command_plugin import connection as connection_module
-from lab.plugin.values import UNKNOWN, Secret, reveal
+from stand_ins.command_plugin import connection as connection_module
+from stand_ins.plugin.values import UNKNOWN, Secret, reveal
 from tests.plugin_client import BOUND, REMOTE, PluginClient, failure, gone, until
 from tests.ssh_server import PASSWORD, SshServer, serving
 

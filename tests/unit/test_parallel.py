@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from lab import console, parallel
-from lab.parallel import Task, TaskError
+from toolbox import console, parallel
+from toolbox.parallel import Task, TaskError
 
 
 def test_results_come_back_by_name() -> None:

@@ -1,4 +1,4 @@
-"""README and docs/ say what is so: tables are fresh, links lead somewhere, commands and fields exist."""
+"""README and docs/ are correct: tables are fresh, links resolve, commands, roles and fields exist."""
 
 import argparse
 import re
@@ -6,11 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from components import ports
 from components.aws import subnets
 from components.existing import inventory
 from components.flink import failover
+from components.host import Role
 from docs import keys
 from lab import __main__ as lab_commands
 from tests.unit.program import Recorded
@@ -18,6 +20,7 @@ from tests.unit.test_aws_program import SIZES, run
 
 ROOT = keys.ROOT
 README = ROOT / "README.md"
+CONFIGURATION = ROOT / "docs/configuration.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 LAB_COMMANDS = {
@@ -67,13 +70,41 @@ def test_every_command_exists(page: Path) -> None:
         assert (ROOT / module).exists(), module
 
 
-def test_every_command_of_the_lab_is_told() -> None:
-    assert set(re.findall(r"python -m lab ([a-z]+)", README.read_text())) == LAB_COMMANDS
+def test_every_command_of_the_lab_is_documented() -> None:
+    section = (ROOT / "docs/lab.md").read_text().partition("## Commands")[2].partition("\n## ")[0]
+    assert set(re.findall(r"python -m lab ([a-z]+)", section)) == LAB_COMMANDS
 
 
-def test_every_field_of_the_inventory_is_told() -> None:
-    section = README.read_text().partition("### 2. Inventory")[2].partition("### 3. Stack")[0]
+def test_every_field_of_the_inventory_is_documented() -> None:
+    section = CONFIGURATION.read_text().partition("## Inventory")[2].partition("\n## ")[0]
     assert set(inventory._HOST_FIELDS) <= set(re.findall(r"`(\w+)`", section))
+
+
+def test_the_readme_is_short_and_leads_to_every_document() -> None:
+    text = README.read_text()
+    assert text.count("\n") < 200
+    linked = {name.partition("#")[0] for name in LINK.findall(prose(text))}
+    assert {f"docs/{page.name}" for page in ROOT.glob("docs/*.md")} <= linked
+
+
+def test_the_inventory_of_the_readme_is_one_that_the_program_reads() -> None:
+    example = README.read_text().partition("### 2. Inventory")[2].partition("```yaml\n")[2].partition("```")[0]
+    hosts = yaml.safe_load(example)["hosts"]
+    assert {host["role"] for host in hosts} <= set(map(str, Role))
+    assert all(set(host) <= set(inventory._HOST_FIELDS) for host in hosts)
+
+
+def test_every_role_is_documented_where_readers_look() -> None:
+    for page, heading in ((README, "### 1. Hosts"), (CONFIGURATION, "## Roles")):
+        section = page.read_text().partition(heading)[2].partition("\n#")[0]
+        assert set(map(str, Role)) <= set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)), page.name
+
+
+def test_the_own_hosts_stack_of_the_readme_meets_no_file_that_is_for_aws() -> None:
+    section = README.read_text().partition("## On your own hosts")[2].partition("\n## ")[0]
+    names = re.findall(r"pulumi stack init (\S+)", section)
+    assert names
+    assert not [name for name in names if (ROOT / f"Pulumi.{name}.yaml").exists()]
 
 
 def test_the_picture_has_the_ports_of_the_table() -> None:
