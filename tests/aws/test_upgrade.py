@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stand_ins.plugins import AWS, TLS
 from tests.aws import stack
 from tests.aws.scale import moto
 from tests.engine.compatibility import Earlier
@@ -17,6 +18,6 @@ from tests.engine.compatibility import Earlier
 @pytest.mark.parametrize("name", ["dev", "prod", "ephemeral"])
 def test_an_upgrade_of_the_program_replaces_nothing_and_restarts_nothing(name: str, tmp_path: Path) -> None:
     with moto() as endpoint:
-        earlier = Earlier(name, tmp_path, endpoint=endpoint, plugins=stack.PLUGINS, variables=stack.VARIABLES)
+        earlier = Earlier(name, tmp_path, endpoint=endpoint, plugins=(AWS, TLS), variables=stack.VARIABLES)
         earlier.check_nothing_is_lost()
         earlier.check_nothing_restarts()

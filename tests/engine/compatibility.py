@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 from pulumi import automation as auto
 
-from lab.plugin.install import install
-from lab.stack import COMMAND, Plugin, Stack
+from lab.stack import Stack
 from ops import state
+from stand_ins.plugins import SILENT_COMMAND, Plugin
 
 FIXTURES = Path(__file__).parent / "fixtures"
 VERSION = "before-12"
@@ -54,7 +54,10 @@ class Told:
 
 
 class Earlier:
-    """A stack of an earlier version, imported into a new backend; `endpoint` is that of AWS, if it has one."""
+    """A stack of an earlier version, imported into a new backend; `endpoint` is that of AWS, if it has one.
+
+    Steps on hosts are done by a plugin that does nothing; `plugins` are others that stand in.
+    """
 
     def __init__(
         self,
@@ -62,7 +65,7 @@ class Earlier:
         folder: Path,
         *,
         endpoint: str = "",
-        plugins: Sequence[Plugin] = (COMMAND,),
+        plugins: Sequence[Plugin] = (),
         variables: Mapping[str, str] | None = None,
     ) -> None:
         content = (FIXTURES / VERSION / f"{name}.yaml").read_text().replace(ENDPOINT, endpoint)
@@ -72,10 +75,9 @@ class Earlier:
                 shutil.copy(FIXTURES / VERSION / file, folder)
             configuration["flink:inventory"] = str(folder / "inventory.yaml")
         secrets = {key: configuration.pop(key) for key in ("flink:storageSecretKey",) if key in configuration}
+        plugins = (SILENT_COMMAND, *plugins)
         for plugin in plugins:
             plugin.install(folder / "plugins")
-        # Steps on hosts are done by one that does nothing
-        install(folder / "plugins", COMMAND.name, "tests.engine.silent_command_plugin")
         self.stack = Stack(name, folder, configuration, secrets=secrets, plugins=plugins, variables=variables)
         text = lzma.decompress((FIXTURES / VERSION / f"{name}.json.xz").read_bytes()).decode()
         self.deployment: dict[str, Any] = json.loads(text.replace(ENDPOINT, endpoint))
@@ -83,7 +85,7 @@ class Earlier:
         # What the secrets, readable in the fixture, are encrypted with from now on
         salt = yaml.safe_load(self.stack.file.read_text())["encryptionsalt"]
         self.deployment["secrets_providers"] = {"type": "passphrase", "state": {"salt": salt}}
-        opened.import_stack(auto.Deployment(version=3, deployment=self.deployment))
+        opened.pulumi("stack", "import", stdin=json.dumps({"version": 3, "deployment": self.deployment}))
 
     def preview(self) -> dict[str, set[str]]:
         """What `up` would do: of each kind of step the resources' URNs, components too."""
@@ -94,7 +96,7 @@ class Earlier:
                 it = event.resource_pre_event.metadata
                 found.setdefault(str(getattr(it.op, "value", it.op)), set()).add(it.urn)
 
-        self.stack._open().preview(on_event=note, color="never")
+        self.stack.preview(on_event=note)
         return found
 
     def check_nothing_is_lost(self) -> None:
