@@ -211,7 +211,7 @@ ROLES: Mapping[Role, Row] = {
     ),
     Role.CLIENT: Row(
         title="Client",
-        prefix="client",
+        prefix="cl",
         user="flink",
         directories=("/var/lib/flink/tmp",),
         # `flink` and `sql-client.sh` log here as whoever runs them

@@ -21,7 +21,7 @@ ROLES = {
     "jm": ("jobmanager", 10, 2048),
     "zk": ("zookeeper", 20, 1024),
     "tm": ("taskmanager", 100, 2560),
-    "client": ("client", 30, 2048),
+    "cl": ("client", 30, 2048),
 }
 
 

@@ -38,7 +38,7 @@ STORAGE = Storage(
 
 @pytest.fixture
 def every_role(tmp_path: Path):
-    write_inventory(tmp_path, *[host(name) for name in (*SEVEN, "client-0")])
+    write_inventory(tmp_path, *[host(name) for name in (*SEVEN, "cl-0")])
     found = load(tmp_path, javaOptions="-XX:+UseG1GC", taskManagerConfig={"taskmanager.network.retries": 3})
     return found.cluster, Members(tuple(_host(entry) for entry in found.site.hosts))
 

@@ -69,8 +69,8 @@ def test_nothing_branches_on_a_role_but_the_table_and_the_roles_own_folders() ->
 
 
 def test_a_client_is_a_host_with_flink_and_no_daemon(tmp_path: Path) -> None:
-    write_inventory(tmp_path, host("jm-0"), host("tm-0"), host("client-0"))
+    write_inventory(tmp_path, host("jm-0"), host("tm-0"), host("cl-0"))
     found = {entry.name: entry.role for entry in load(tmp_path).site.hosts}
-    assert found["client-0"] is Role.CLIENT
+    assert found["cl-0"] is Role.CLIENT
     row = ROLES[Role.CLIENT]
     assert row.daemon is None and row.runs_flink and not row.uses_storage and not row.logs_in
