@@ -21,8 +21,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-PROCESSES = 2
-"""Of pytest. More would want more memory than 24 GiB: two of them may have a lab of seven or eight hosts each."""
+LAB_GIB = 8.0
+"""What a process of pytest needs of free memory if its tests have labs: of seven or eight hosts, one lab at a time."""
+
+MOST = 4
+"""More processes of pytest would wait for the one with the longest group of tests."""
 
 Argv = Sequence[str | Path]
 
@@ -155,10 +158,20 @@ def main(what: str, more: Sequence[str]) -> int:
     return 1 if runner.failed else 0
 
 
+def processes(run: Run) -> int:
+    """How many of pytest's run side by side: as many as there are processors, and memory for their labs."""
+    cores = os.cpu_count() or 1
+    if not run.prepare:
+        return min(cores, MOST)
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) / 2**20
+    return max(1, min(cores, MOST, int(free / LAB_GIB)))
+
+
 def tests_argv(run: Run, more: Sequence[str]) -> Argv:
     """The tests."""
     folders = [f"tests/{name}" for name in run.folders if (ROOT / "tests" / name).is_dir()]
-    side_by_side = ["-p", "tests.side_by_side", "-n", str(PROCESSES), "--max-worker-restart", "0"]
+    side_by_side = ["-p", "tests.side_by_side", "-n", str(processes(run)), "--max-worker-restart", "0"]
     chosen = ["-m", run.marks] if run.marks else []
     return [sys.executable, "-m", "pytest", "-q", "--durations=10", *side_by_side, *chosen, *more, *folders]
 
