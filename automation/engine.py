@@ -69,25 +69,26 @@ class Engine(auto.PulumiCommand):
         """
         if self.interrupted:
             raise KeyboardInterrupt
-        process = subprocess.Popen(
-            [self.command, "--non-interactive", *args],
-            cwd=cwd,
-            env=_environment(additional_env),
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        with self._forwarding(process), self._bounded(process, seconds):
-            streams = ((process.stdout, on_output), (process.stderr, on_error))
-            readers = [_Reader(stream, told) for stream, told in streams if stream]
-            if process.stdin:
-                with contextlib.suppress(BrokenPipeError), process.stdin:
-                    process.stdin.write(stdin)
-            for reader in readers:
-                reader.join()
-            code = process.wait()
+        with self._forwarding() as started:
+            process = subprocess.Popen(
+                [self.command, "--non-interactive", *args],
+                cwd=cwd,
+                env=_environment(additional_env),
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+            started(process)
+            with _bounded(process, seconds):
+                readers = _read(process, on_output, on_error)
+                if process.stdin:
+                    with contextlib.suppress(BrokenPipeError), process.stdin:
+                        process.stdin.write(stdin)
+                for reader in readers:
+                    reader.join()
+                code = process.wait()
         result = auto.CommandResult(stdout=readers[0].text, stderr=readers[1].text, code=code)
         if code and self.interrupted:
             raise KeyboardInterrupt
@@ -96,33 +97,9 @@ class Engine(auto.PulumiCommand):
         return result
 
     @contextlib.contextmanager
-    def _bounded(self, process: "subprocess.Popen[str]", seconds: float | None) -> Iterator[None]:
-        """Kill the process, with what it has started, after so many seconds. Raises subprocess.TimeoutExpired."""
-        if seconds is None:
-            yield
-            return
-        late = threading.Event()
-
-        def kill() -> None:
-            late.set()
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-        timer = threading.Timer(seconds, kill)
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-        if late.is_set():
-            raise subprocess.TimeoutExpired(process.args, seconds)
-
-    @contextlib.contextmanager
-    def _forwarding(self, process: "subprocess.Popen[str]") -> Iterator[None]:
-        # Only a main thread may, and is told: in any other one the caller decides
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+    def _forwarding(self) -> Iterator[Callable[["subprocess.Popen[str]"], None]]:
+        """Hand signals on to the process that is told of, also one that came before that was there."""
+        processes: list[subprocess.Popen[str]] = []
 
         def told(number: int, frame: FrameType | None) -> None:
             self._say(
@@ -131,11 +108,20 @@ class Engine(auto.PulumiCommand):
                 else "interrupted again: pulumi ends at once; what it was doing is of unknown outcome"
             )
             self.interrupted = True
-            process.send_signal(signal.SIGINT)
+            for process in processes:
+                process.send_signal(signal.SIGINT)
 
-        before = {number: signal.signal(number, told) for number in SIGNALS}
+        def started(process: "subprocess.Popen[str]") -> None:
+            early = self.interrupted
+            processes.append(process)
+            if early:
+                process.send_signal(signal.SIGINT)
+
+        # Only a main thread may, and is told: in any other one the caller decides
+        main = threading.current_thread() is threading.main_thread()
+        before = {number: signal.signal(number, told) for number in SIGNALS} if main else {}
         try:
-            yield
+            yield started
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -146,11 +132,38 @@ def stderr(error: auto.CommandError) -> str:
     return str(error).rpartition("stderr: ")[2].strip()
 
 
+@contextlib.contextmanager
+def _bounded(process: "subprocess.Popen[str]", seconds: float | None) -> Iterator[None]:
+    """Kill the process, with what it has started, after so many seconds. Raises subprocess.TimeoutExpired."""
+    late = threading.Event()
+
+    def kill() -> None:
+        late.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(seconds, kill) if seconds is not None else None
+    if timer:
+        timer.start()
+    try:
+        yield
+    finally:
+        if timer:
+            timer.cancel()
+    if late.is_set():
+        raise subprocess.TimeoutExpired(process.args, seconds or 0)
+
+
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     found = {**os.environ, **more, **ENVIRONMENT}
     if "PULUMI_CONFIG_PASSPHRASE_FILE" in more and "PULUMI_CONFIG_PASSPHRASE" not in more:
         found.pop("PULUMI_CONFIG_PASSPHRASE", None)  # the user's would win over it
     return found
+
+
+def _read(process: "subprocess.Popen[str]", on_output: Told | None, on_error: Told | None) -> "list[_Reader]":
+    streams = ((process.stdout, on_output), (process.stderr, on_error))
+    return [_Reader(stream, told) for stream, told in streams if stream]
 
 
 class _Reader(threading.Thread):

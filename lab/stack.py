@@ -299,18 +299,21 @@ def _home() -> Path:
 
 def _ended(engine: int) -> bool:
     """Whether an engine is no more. One whose driver was killed can do nothing, and is ended."""
+    process = Path(f"/proc/{engine}")
     try:
-        process = Path(f"/proc/{engine}")
         # After a restart of this machine the number may be anyone's
         if (process / "comm").read_text().strip() != "pulumi":
             return True
         parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
         variables = (process / "environ").read_bytes().split(b"\0")
-        if f"{_DRIVER}={parent}".encode() in variables or not any(it.startswith(_DRIVER.encode()) for it in variables):
+        drivers = [it for it in variables if it.startswith(f"{_DRIVER}=".encode())]
+        if not drivers or drivers == [f"{_DRIVER}={parent}".encode()]:
             return False
         handle = os.pidfd_open(engine)
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
+    except PermissionError:  # somebody else's
+        return False
     try:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
         select.select([handle], [], [], _END_SECONDS)

@@ -32,8 +32,8 @@ def _image_size() -> None:
         found[0]["Ebs"]["VolumeSize"] = IMAGE_GIB
         return found
 
-    _replace(Ami, "__init__", made)
-    _replace(Ami, "block_device_mappings", property(block_device_mappings))
+    replace(Ami, "__init__", made)
+    replace(Ami, "block_device_mappings", property(block_device_mappings))
 
 
 def _descriptions() -> None:
@@ -44,7 +44,7 @@ def _descriptions() -> None:
         found: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
         return found
 
-    _replace(SecurityGroupRule, "description", property(description))
+    replace(SecurityGroupRule, "description", property(description))
 
 
 def _spot_filter() -> None:
@@ -66,7 +66,7 @@ def _network_acls() -> None:
             del self.network_acls[acl.id]
         return gone
 
-    _replace(EC2Backend, "delete_vpc", delete_vpc)
+    replace(EC2Backend, "delete_vpc", delete_vpc)
 
 
 def _conditions() -> None:
@@ -84,9 +84,9 @@ def _conditions() -> None:
             return PermissionResult.NEUTRAL
         return ask(self, *args, **more)
 
-    _replace(IAMPolicyStatement, "is_action_permitted", is_action_permitted)
+    replace(IAMPolicyStatement, "is_action_permitted", is_action_permitted)
 
 
-def _replace(owner: type, name: str, member: object) -> None:
+def replace(owner: type, name: str, member: object) -> None:
     """Put a method or property of ours in the place of moto's own, for all objects of the class."""
     setattr(owner, name, member)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dnslib import AAAA, CNAME, QTYPE, RCODE, RR, SOA, TXT, A, DNSRecord
-from dnslib.server import BaseResolver, DNSLogger, DNSServer
+from dnslib.server import DNSLogger, DNSServer
 
 from lab.network import resolv_conf
 from stand_ins.aws_cloud.api import Snapshot
@@ -39,7 +39,7 @@ def serve(address: str, port: int, snapshot: Callable[[], Snapshot], region: str
     return servers
 
 
-class Resolver(BaseResolver):  # type: ignore[misc]
+class Resolver:
     """Answers from what moto has now."""
 
     def __init__(self, snapshot: Callable[[], Snapshot], region: str) -> None:

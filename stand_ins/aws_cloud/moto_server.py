@@ -133,7 +133,7 @@ def _publish_parameters() -> None:
         for architecture, image in IMAGES.items():
             name = PARAMETER.format(architecture=architecture)
             if dict.get(self, name) is None:
-                value = Parameter(  # type: ignore[abstract]
+                value = Parameter(  # type: ignore[abstract]  # moto makes them, too
                     account_id=self.account_id,
                     name=name,
                     value=str(image["ami_id"]),
@@ -147,7 +147,7 @@ def _publish_parameters() -> None:
                 )
                 dict.__setitem__(self, name, [value])
 
-    ParameterDict._check_loading_status = check  # type: ignore[method-assign]
+    corrections.replace(ParameterDict, "_check_loading_status", check)
 
 
 class Changes:

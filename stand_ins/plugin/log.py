@@ -25,13 +25,15 @@ class Engine:
             channel = grpc.aio.insecure_channel(address, options=MESSAGE_SIZE_OPTIONS)
             self._stub = engine_pb2_grpc.EngineStub(channel)
 
-    async def send(self, severity: int, text: str, urn: str = "", ephemeral: bool = False) -> None:
+    async def send(
+        self, severity: engine_pb2.LogSeverity.ValueType, text: str, urn: str = "", ephemeral: bool = False
+    ) -> None:
         """Log a message. An engine that is gone is no error: nobody is left to read it."""
         if self._stub is None:
             print(text, file=sys.stderr, flush=True)
             return
         request = engine_pb2.LogRequest(
-            severity=severity,  # type: ignore[arg-type]
+            severity=severity,
             message=text.encode("utf-8", "replace").decode(),
             urn=urn,
             ephemeral=ephemeral,
