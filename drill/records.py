@@ -99,9 +99,14 @@ class RecordsJob(Job):
 
     @classmethod
     def start(
-        cls, cluster: Cluster, name: str, parallelism: int = 2, inputs: archives.Archives | None = None
+        cls,
+        cluster: Cluster,
+        name: str,
+        parallelism: int = 2,
+        inputs: archives.Archives | None = None,
+        seconds: float = SECONDS,
     ) -> "RecordsJob":
-        """Start it, and wait for three checkpoints.
+        """Start it so that it lasts so many seconds at most, and wait for three checkpoints.
 
         `inputs` are what it is compiled against, if that is not what the cluster is to run in the end.
         """
@@ -109,7 +114,7 @@ class RecordsJob(Job):
         output = f"s3://{s3.bucket}/{cluster.prefix}drill/{name}"
         flights.remove_result(s3, output)
         _on_workers(cluster, f"rm -f {_HURRY}")
-        records = round(SECONDS * PER_SECOND)
+        records = round(seconds * PER_SECOND)
         arguments = ["--output", output, "--name", f"drill {name}", "--records", str(records)]
         arguments += ["--records-per-second", f"{PER_SECOND:.6g}", "--checkpoint-seconds", "1"]
         arguments += ["--hurry-file", _HURRY]

@@ -116,7 +116,9 @@ class Rehearsal:
     def destroy(self) -> Steps:
         """`pulumi destroy`."""
         with actions.recorded(self.cloud.endpoint):
-            return self.timed("destroy", self.stack.destroy)
+            steps = self.timed("destroy", self.stack.destroy)
+        self._logins = {}
+        return steps
 
     # The cluster
 
@@ -157,7 +159,7 @@ class Rehearsal:
         found: dict[str, Any] = self.rest.get("/overview")
         return found
 
-    def wait_until_whole(self, workers: int, seconds: float = 120) -> None:
+    def wait_until_whole(self, workers: int, seconds: float = 300) -> None:
         """Wait until so many TaskManagers, and no others, are there with all their slots."""
 
         def whole() -> bool:

@@ -13,13 +13,13 @@ from toolbox.paths import REPO
 NAME = "test"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def printed() -> dict[str, str]:
     """What the commands printed, by name."""
     return {}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(printed: dict[str, str]) -> Iterator[Cluster]:
     """A cluster made by `python -m lab up --name test --workers 2`."""
     lab = Lab(NAME)

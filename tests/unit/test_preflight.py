@@ -9,6 +9,7 @@ import pytest
 from lab import preflight
 from lab.preflight import Finding, PreflightError
 from stand_ins.builds import archives, debian_packages, programs
+from tests.plugin_client import BOUND
 from toolbox.parallel import CommandError
 
 PLENTY = "MemTotal: 99999999 kB\nMemAvailable: 33554432 kB\n"
@@ -73,10 +74,10 @@ def test_registries_are_asked_side_by_side_and_those_that_do_not_answer_are_name
     meeting = threading.Barrier(4)
 
     def answers(*_: object) -> None:
-        meeting.wait(timeout=5)
+        meeting.wait(timeout=BOUND)
 
     def refuses(*_: object) -> None:
-        meeting.wait(timeout=5)
+        meeting.wait(timeout=BOUND)
         raise CommandError("403 Forbidden")
 
     for name, behaves in (("_apt", answers), ("_pip", refuses), ("_go", answers), ("_maven", refuses)):

@@ -1,13 +1,20 @@
-"""Interrupted, taken away, made again: it always ends in the same cluster. Last of its folder, since it takes the
-cluster apart.
+"""Interrupted, taken away, made again: it always ends in the same cluster. On a lab of its own, of which each test
+makes what it needs and does not find.
 """
 
 import os
 import signal
+from collections.abc import Iterator
 
+import pytest
+
+from lab import archives
 from lab.cluster import Cluster, SlowJob
 from lab.lab import Lab
 from tests.lab.commands import finish, lab_command, traces
+
+NAME = "test-converge"
+UP = ("up", "--name", NAME, "--workers", "2")
 
 LEFT = """
 ls -d /opt/java* /opt/flink* /opt/zookeeper* /etc/flink* /etc/zookeeper* /var/lib/flink /var/lib/zookeeper 2>/dev/null
@@ -24,10 +31,29 @@ true
 """Prints what of a cluster is on a host."""
 
 
-def interrupt(cluster: Cluster, steps: int, number: signal.Signals) -> int:
+@pytest.fixture(scope="module", autouse=True)
+def nothing_stays() -> Iterator[None]:
+    """The lab is made by the tests, and always removed."""
+    Lab(NAME).down()  # an earlier run may have been killed
+    try:
+        yield
+    finally:
+        Lab(NAME).down()
+
+
+def made() -> Cluster:
+    """The cluster, as `up` makes it if it is not there."""
+    code, output = finish(900, *UP)
+    assert code == 0, output
+    cluster = Cluster(Lab(NAME), archives.ensure())
+    cluster.wait_until_whole()
+    return cluster
+
+
+def interrupt(steps: int, number: signal.Signals) -> int:
     """`up`, sent a signal when that many steps are done; its exit code."""
     done = 0
-    with lab_command("up", "--name", cluster.lab.name, "--workers", "2") as process:
+    with lab_command(*UP) as process:
         assert process.stdout
         for line in process.stdout:
             print(line, end="")
@@ -36,7 +62,7 @@ def interrupt(cluster: Cluster, steps: int, number: signal.Signals) -> int:
                 break
         assert done == steps, "it ended before"
         os.killpg(process.pid, number)
-        print(process.communicate(timeout=120)[0])
+        print(process.communicate(timeout=300)[0])
         return process.returncode
 
 
@@ -48,8 +74,28 @@ def objects(cluster: Cluster, folder: str) -> list[str]:
     return [key for key in keys if not key.endswith("/")]
 
 
-def test_destroy_leaves_state_and_nothing_else_and_no_dead_host_blocks_it(cluster: Cluster) -> None:
+def test_an_interrupted_up_can_be_run_again() -> None:
+    lab = Lab(NAME)
+    if lab.exists():
+        Cluster(lab, archives.ensure()).stack.destroy()
+    assert interrupt(10, signal.SIGINT) == 130
+    assert interrupt(12, signal.SIGKILL) == -signal.SIGKILL
+    assert made().stack.up().changed() == []
+
+
+def test_down_leaves_nothing_and_up_works_again() -> None:
+    lab = made().lab
+    assert traces(lab.id)
+    code, _ = finish(300, "down", "--name", NAME)
+    assert code == 0
+    assert traces(lab.id) == []
+    assert not lab.dir.exists()
+    made()
+
+
+def test_destroy_leaves_state_and_nothing_else_and_no_dead_host_blocks_it() -> None:
     """The job that runs leaves high-availability metadata, which goes, and checkpoints, which stay."""
+    cluster = made()
     SlowJob.start(cluster, "destroyed", 600)
     assert objects(cluster, "ha")
     cluster.lab.stop("tm-1")
@@ -65,25 +111,3 @@ def test_destroy_leaves_state_and_nothing_else_and_no_dead_host_blocks_it(cluste
         assert objects(cluster, "checkpoints")
     finally:
         cluster.lab.start("tm-1")
-
-
-def test_an_interrupted_up_can_be_run_again(cluster: Cluster) -> None:
-    assert interrupt(cluster, 10, signal.SIGINT) == 130
-    assert interrupt(cluster, 12, signal.SIGKILL) == -signal.SIGKILL
-    code, output = finish(600, "up", "--name", cluster.lab.name, "--workers", "2")
-    assert code == 0, output
-    cluster.wait_until_whole()
-    assert cluster.stack.up().changed() == []
-
-
-def test_down_leaves_nothing_and_up_works_again(cluster: Cluster) -> None:
-    lab_id = cluster.lab.id
-    assert traces(lab_id)
-    code, _ = finish(120, "down", "--name", cluster.lab.name)
-    assert code == 0
-    assert traces(lab_id) == []
-    assert not cluster.lab.dir.exists()
-    code, output = finish(900, "up", "--name", cluster.lab.name, "--workers", "2")
-    assert code == 0, output
-    cluster.lab = Lab(cluster.lab.name)
-    cluster.wait_until_whole()

@@ -1,6 +1,5 @@
 """The lab's hosts, as real as they are: tests boot, cut off and break them, and look at what this machine has left."""
 
-import contextlib
 import ipaddress
 import json
 import os
@@ -35,7 +34,7 @@ def lab() -> Iterator[Lab]:
         it.down()
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
+def until(condition: Callable[[], object], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not so within {seconds} s"
@@ -269,8 +268,12 @@ def test_a_host_that_fails_to_boot_is_named_with_the_end_of_its_console(lab: Lab
 def test_a_host_without_sshd_is_named_with_the_end_of_its_console(lab: Lab) -> None:
     lab.ssh("tm-0", "sudo -n systemctl mask ssh.service")
     lab.stop("tm-0")
-    with pytest.raises(LabError, match=r"(?s)host tm-0 failed to boot: not ready within 5 s.*multi-user\.target"):
-        lab.start("tm-0", timeout=5)
+    for seconds in (5, 20, 80):  # as this machine is more or less busy
+        with pytest.raises(LabError, match=f"host tm-0 failed to boot: not ready within {seconds} s") as error:
+            lab.start("tm-0", timeout=seconds)
+        if said := "multi-user.target" in str(error.value):
+            break
+    assert said
     lab.stop("tm-0")
     (lab.machine("tm-0").directory / "upper/etc/systemd/system/ssh.service").unlink()
     lab.start("tm-0")
@@ -323,9 +326,16 @@ def test_down_leaves_nothing_of_a_whole_lab_and_the_other_lab_as_it_was(lab: Lab
     other.down()
 
 
-@pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0])
+MOMENTS: dict[str, Callable[[Lab], object]] = {
+    "it has a network": lambda lab: lab.exists() and Path(f"/sys/class/net/{lab.network.bridge}").exists(),
+    "its servers start": lambda lab: processes.find(lab.id),
+    "a host boots": lambda lab: processes.init_of(lab.id, "tm-0"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_an_interrupted_up_can_be_finished_and_removed(seconds: float, how: signal.Signals) -> None:
+def test_an_interrupted_up_can_be_finished_and_removed(moment: str, how: signal.Signals) -> None:
     half = Lab("test-hosts-3")
     counts = {"workers": 1, "jobmanagers": 0, "zookeepers": 0}
     script = f"from lab.lab import Lab; Lab({half.name!r}).up(**{counts})"
@@ -334,10 +344,9 @@ def test_an_interrupted_up_can_be_finished_and_removed(seconds: float, how: sign
             process = subprocess.Popen(
                 [sys.executable, "-c", script], cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=seconds)
+            until(lambda: MOMENTS[moment](half) or process.poll() is not None)  # noqa: B023
             process.send_signal(how)
-            process.wait(timeout=30)
+            process.wait(timeout=300)
             if finish:
                 half.up(**counts)
                 assert [host["state"] for host in half.status()["hosts"]] == ["on"]
