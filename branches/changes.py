@@ -3,6 +3,7 @@
 There is no other source of values, because the engine masks every secret in its events.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -68,7 +69,7 @@ LEFT_BEHIND = {
     f"{_PREFIX}type": _LEFT,
     f"{_PREFIX}storageDir": "HA metadata moves to another place, and running jobs still need what is in the old one",
 }
-"""Settings that determine where a cluster finds its jobs (components/flink/config.py), by their path in `settings`."""
+"""Settings that determine where a cluster finds its jobs (components/flink/config_yaml.py), by path in `settings`."""
 
 _MACHINE = "aws:ec2/instance:Instance"
 _STEP = "command:remote:Command"
@@ -76,8 +77,10 @@ _LOCAL_STEP = "command:local:Command"
 """A host's only local step is `clean`, which removes what the other steps installed when the host leaves."""
 _DECLARED = "pulumi:index:Stash"
 """See components/flink/desired_state.py: its input is the cluster's desired state, without secrets."""
-_MARK = ("wants=", "unit=")
-"""Lines of the script of a host's `service` step (components/flink/daemon.py) that determine what its daemon runs."""
+
+
+_RUNS = re.compile(r" runs=(\w+)$")
+"""The part of the `create` of a host's `service` step that identifies what its daemon runs (components/remote.py)."""
 
 
 @dataclass(frozen=True)
@@ -240,21 +243,15 @@ def _restarts(kind: str, name: str, old: Mapping[str, Any], new: Mapping[str, An
     """Whether this restarts a daemon because it must run something else. All other steps write files, or check."""
     if kind != _STEP or name.rpartition("-")[2] != "service":
         return False
-    before, after = str(old.get("stdin", "")), str(new.get("stdin", ""))
-    return _told(before) != _told(after)
+    before, after = _runs(old), _runs(new)
+    # A value that is unknown during the preview may be a change
+    return before is None or before != after
 
 
-def _told(script: str) -> list[str]:
-    """Lines of a `service` step's script that determine what its daemon runs: what is expected, and the unit's text. A
-    value that is unknown during the preview is returned as it is.
-    """
-    lines = script.splitlines()
-    marked = [line for line in lines if line.startswith(_MARK)]
-    if not marked:
-        return lines
-    begin = next((index for index, line in enumerate(lines) if line == "write_files() {"), len(lines))
-    end = next((index for index in range(begin, len(lines)) if lines[index] == "}"), begin)
-    return [*marked, *lines[begin:end]]
+def _runs(inputs: Mapping[str, Any]) -> str | None:
+    """What a daemon runs, as a hash; None if its step does not state it, or it is unknown."""
+    match = _RUNS.search(str(inputs.get("create")))
+    return match[1] if match else None
 
 
 def _shown(kind: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,7 +7,6 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,12 +16,13 @@ from urllib.parse import urlsplit
 import yaml
 from pulumi import automation as auto
 
+from automation.engine import Engine, stderr
+from automation.stack import Stack
+from automation.steps import Recorder, Step
+from automation.workspace import PROJECT, REPO, Workspace, opened, program, recorded
 from branches import configuration, names, stack_tags
-from branches.engine import Engine, stderr
 from branches.errors import INTERRUPTED, BranchesError, LockedError
-from branches.progress import Recorder, Step
 from branches.stack_tags import Mark
-from branches.workspace import PROJECT, REPO, Workspace, opened, program, recorded
 
 FILE = REPO / configuration.FILE
 
@@ -131,9 +131,9 @@ class Stacks:
             )
         mark = Mark(names.label(branch), commit, now + ttl)
         content = self._configuration(name, mark, changes)
-        with self._reported(name, "look at"), recorded(self._engine) as workspace:
+        with reported(name, "look at"), recorded(self._engine) as workspace:
             found = self._find(workspace, name)
-            state = _state(workspace, name) if found else {}
+            state = workspace.export(name) if found else {}
             tags = _tags(workspace, name) if found else {}
         if found:
             _check_owner(name, mark.branch, tags, state)
@@ -144,13 +144,13 @@ class Stacks:
             f"{name}: {'updating' if found else 'creating'} the stack, expires {stack_tags.written(mark.expires)}"
         )
         with (
-            self._reported(name, "update" if found else "create", recorder),
+            reported(name, "update" if found else "create", recorder),
             opened(name, content, create=not found, engine=self._engine, run=self._run) as stack,
         ):
             # Before the first resource is created, so that the stack can be found however its `up` ends
             _set_tags(stack, mark, tags)
-            stack.up(on_event=recorder.event, suppress_outputs=True, show_secrets=False, color="never")
-            outputs = json.loads(_cli(stack, "stack", "output", "--json"))
+            stack.up(recorder)
+            outputs = stack.outputs()
         done = [step.kind for step in recorder.found.done if step.kind not in ("same", "read")]
         return Up(name, mark, not found, {kind: done.count(kind) for kind in sorted(set(done))}, outputs)
 
@@ -179,11 +179,11 @@ class Stacks:
         there is no such stack. Raises as `up` does.
         """
         name = names.stack(branch)
-        with self._reported(name, "look at"), recorded(self._engine) as workspace:
+        with reported(name, "look at"), recorded(self._engine) as workspace:
             if not self._find(workspace, name):
                 self._say(f"{name}: there is no such stack: nothing to do for branch {branch!r}")
                 return ""
-            state = _state(workspace, name)
+            state = workspace.export(name)
             _check_owner(name, names.label(branch), _tags(workspace, name), state, removing=True)
             self._remove(workspace, name, state)
         return name
@@ -204,7 +204,7 @@ class Stacks:
 
     def _sweep(self, entry: Entry, now: datetime, result: Sweep) -> None:
         try:
-            with self._reported(entry.stack, "look at"), recorded(self._engine) as workspace:
+            with reported(entry.stack, "look at"), recorded(self._engine) as workspace:
                 if not self._find(workspace, entry.stack):
                     return  # removed by somebody else's `down`
                 # An `up` may have renewed it since the stacks were listed
@@ -212,7 +212,7 @@ class Stacks:
                 if mark.expires > now:
                     result.kept.append(entry)
                     return
-                self._remove(workspace, entry.stack, _state(workspace, entry.stack))
+                self._remove(workspace, entry.stack, workspace.export(entry.stack))
         except BranchesError as error:
             if error.code == INTERRUPTED:
                 raise
@@ -227,20 +227,13 @@ class Stacks:
             self._say(f"{name}: destroying the stack's resources")
             recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
             try:
-                with self._reported(name, "destroy", recorder):
-                    auto.Stack.select(name, workspace).destroy(
-                        # The state suffices: it contains each resource as declared by the code that created it
-                        run_program=False,
-                        on_event=recorder.event,
-                        suppress_outputs=True,
-                        show_secrets=False,
-                        color="never",
-                    )
+                with reported(name, "destroy", recorder):
+                    Stack(name, workspace).destroy(recorder)
             except LockedError:
                 raise
             except BranchesError as error:
                 raise self._left(workspace, name, error) from None
-        with self._reported(name, "remove"):
+        with reported(name, "remove"):
             workspace.pulumi("stack", "rm", "--yes", "--remove-backups", name)
         self._say(f"{name}: removed")
 
@@ -250,7 +243,7 @@ class Stacks:
             return error
         left: list[str] = []
         with contextlib.suppress(auto.CommandError, ValueError):
-            left = _resources(_state(workspace, name))
+            left = _resources(workspace.export(name))
         said = BranchesError(
             f"{error}\n{len(left)} resources of stack {name} are left: {_some(left)}. The stack and its tags stay: "
             "fix the cause and run the same command again, or leave it to `sweep`. For resources that no longer exist: "
@@ -263,7 +256,7 @@ class Stacks:
 
     def list(self) -> list[Entry]:
         """The stacks of branches, sorted by name, including those with unreadable tags."""
-        with self._reported("", "list"), recorded(self._engine) as workspace:
+        with reported("", "list"), recorded(self._engine) as workspace:
             found = [it for it in workspace.list_stacks() if _plain(it.name).startswith(names.PREFIX)]
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 tags = list(pool.map(lambda it: _tags(workspace, it.name), found))
@@ -280,18 +273,13 @@ class Stacks:
     def _step(self, step: Step) -> None:
         self._say(f"{step.name}: {step.past}, {stack_tags.duration(timedelta(seconds=step.ended - step.began))}")
 
-    def _reported(self, name: str, what: str, recorder: Recorder | None = None) -> AbstractContextManager[None]:
-        return reported(self._engine, name, what, recorder)
-
 
 @contextlib.contextmanager
-def reported(engine: Engine, name: str, what: str, recorder: Recorder | None = None) -> Iterator[None]:
+def reported(name: str, what: str, recorder: Recorder | None = None) -> Iterator[None]:
     """Turn an error of the engine during the operation `what` into one that says what to do next."""
     try:
         yield
     except auto.CommandError as error:
-        if engine.interrupted:
-            raise _interrupted(name, what) from None
         raise explained(name, what, error, recorder.found.errors if recorder else ()) from None
     except KeyboardInterrupt:
         raise _interrupted(name, what) from None
@@ -387,27 +375,15 @@ def _locked(summary: auto.StackSummary) -> bool | None:
     return any((folder / _plain(summary.name)).glob("*.json"))
 
 
-def _set_tags(stack: auto.Stack, mark: Mark, present: Mapping[str, str]) -> None:
+def _set_tags(stack: Stack, mark: Mark, present: Mapping[str, str]) -> None:
     for key, value in mark.tags().items():
         if present.get(key) != value:
             # A branch's name may begin with a dash
-            _cli(stack, "stack", "tag", "set", "--stack", stack.name, "--", key, value)
-
-
-def _cli(stack: auto.Stack, *args: str) -> str:
-    workspace = stack.workspace
-    assert isinstance(workspace, Workspace)
-    named = args if "--stack" in args else (*args, "--stack", stack.name)
-    return workspace.pulumi(*named)
+            stack.pulumi("stack", "tag", "set", "--", key, value)
 
 
 def _tags(workspace: Workspace, name: str) -> dict[str, str]:
     return dict(json.loads(workspace.pulumi("stack", "tag", "ls", "--json", "--stack", name)) or {})
-
-
-def _state(workspace: Workspace, name: str) -> dict[str, Any]:
-    """The deployment, with encrypted secrets."""
-    return dict(json.loads(workspace.pulumi("stack", "export", "--stack", name)).get("deployment") or {})
 
 
 def _resources(state: Mapping[str, Any]) -> list[str]:

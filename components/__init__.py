@@ -1,1 +1,50 @@
-"""Pulumi components: what a cluster is made of. Data flows one way: settings, hosts and storage, Flink, outputs."""
+"""Apache Flink standalone clusters as Pulumi components. Data flows one way: settings, hosts and storage, Flink,
+outputs.
+
+What other Pulumi programs use is here by name, such as `from flink_standalone import Cluster, Host, Storage` where the
+wheel is installed; in this repository the package is called `components`. `examples/own-program` is such a program.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .flink.cluster import Cluster, ClusterArgs
+    from .flink.failover import timings
+    from .flink.releases import Archive, official
+    from .flink.settings import ClusterSettings
+    from .host import Host, Role, Ssh
+    from .storage import Storage
+
+__all__ = [
+    "Archive",
+    "Cluster",
+    "ClusterArgs",
+    "ClusterSettings",
+    "Host",
+    "Role",
+    "Ssh",
+    "Storage",
+    "official",
+    "timings",
+]
+
+_MODULES = {
+    "Archive": ".flink.releases",
+    "Cluster": ".flink.cluster",
+    "ClusterArgs": ".flink.cluster",
+    "ClusterSettings": ".flink.settings",
+    "Host": ".host",
+    "Role": ".host",
+    "Ssh": ".host",
+    "Storage": ".storage",
+    "official": ".flink.releases",
+    "timings": ".flink.failover",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for: the SDK's plugins are large, and `ops` needs none of them."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name], __name__), name)

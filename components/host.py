@@ -1,4 +1,4 @@
-"""What every provider hands over: hosts and a storage. Nothing behind this line knows where they came from."""
+"""What every provider hands over: hosts, and a storage. Nothing behind this line knows where they came from."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import pulumi
 
+from .storage import Storage
+
 
 class Role(StrEnum):
     """What a host is for; one role a host, as the reference plan for production asks."""
@@ -14,6 +16,7 @@ class Role(StrEnum):
     JOBMANAGER = "jobmanager"
     TASKMANAGER = "taskmanager"
     ZOOKEEPER = "zookeeper"
+    CLIENT = "client"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +24,14 @@ class Ssh:
     """How to reach a host. The host key is always checked, so it is not optional."""
 
     address: pulumi.Input[str]
+    """IP address or DNS name, as seen from where Pulumi runs."""
     user: str
-    port: int
+    """A user with passwordless sudo, or root."""
     private_key: pulumi.Input[str]
+    """Text of the private key (not its path), without a passphrase; give it as a secret Output."""
     host_key: pulumi.Input[str]
     """Public key as in authorized_keys: `ssh-ed25519 AAAA…`."""
+    port: int = 22
     jump: "Ssh | None" = None
     """SSH host on the way to it (a bastion), which is reached without another one."""
     new: bool = False
@@ -88,24 +94,6 @@ class Host:
     def reached_as(self) -> str:
         """The name under which the other hosts reach it, whatever its address is."""
         return self.dns_name or self.name
-
-
-@dataclass(frozen=True, kw_only=True)
-class Storage:
-    """The object store for HA metadata, checkpoints and savepoints."""
-
-    uri: str
-    """Such as `s3://bucket/prefix`, without a slash at the end."""
-    plugin: str
-    """Flink's file system plugin, such as `flink-s3-fs-native`."""
-    region: str
-    endpoint: str = ""
-    path_style: bool = False
-    access_key: pulumi.Input[str] | None = None
-    """None: the hosts have an identity of their own (an instance profile)."""
-    secret_key: pulumi.Input[str] | None = None
-    ready: tuple[pulumi.Resource, ...] = field(default=(), compare=False)
-    """What has to be there before it is written to."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,10 @@ And the tags of what costs money, so that it can be found, and charged to somebo
 
 from dataclasses import dataclass
 
-from components.host import Host
+from .host import Host
+
+PROJECT = "flink"
+"""Name of the Pulumi project, namespace of its keys, and the tag `project` of what is created."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,14 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from components.host import Role
+from .host import Role
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 OPERATORS = "operators"
 """The networks in `operatorCidrs`; not a role, since nothing of the cluster runs there."""
 
-JM, TM, ZK = Role.JOBMANAGER, Role.TASKMANAGER, Role.ZOOKEEPER
+JM, TM, ZK, CLIENT = Role.JOBMANAGER, Role.TASKMANAGER, Role.ZOOKEEPER, Role.CLIENT
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,15 @@ class Port:
 TABLE: tuple[Port, ...] = (
     Port("ssh", 22, (JM, TM), (OPERATORS, JM), "SSH: Pulumi, operators, start-cluster.sh"),
     Port("zk-ssh", 22, (ZK,), (OPERATORS,), "SSH: Pulumi, operators"),
+    Port("client-ssh", 22, (CLIENT,), (OPERATORS,), "SSH: Pulumi, operators"),
     Port("tm-data", 6121, (TM,), (TM,), "TaskManager: records between tasks"),
     Port("tm-rpc", 6122, (TM,), (JM, TM), "TaskManager: RPC"),
     Port("jm-rpc", 6123, (JM,), (JM, TM), "JobManager: RPC"),
     Port("blob", 6124, (JM,), (JM, TM), "JobManager: jars and other large objects"),
     Port("metrics-query", 6125, (JM, TM), (JM,), "Metrics for the web UI"),
-    Port("rest", 8081, (JM,), (OPERATORS, JM), "JobManager: web UI and REST API"),
+    Port("rest", 8081, (JM,), (OPERATORS, JM, CLIENT), "JobManager: web UI and REST API"),
     Port("prometheus", 9249, (JM, TM), (OPERATORS,), "Metrics for Prometheus"),
-    Port("zk-client", 2181, (ZK,), (JM, TM, ZK), "ZooKeeper: clients"),
+    Port("zk-client", 2181, (ZK,), (JM, TM, ZK, CLIENT), "ZooKeeper: clients"),
     Port("zk-quorum", 2888, (ZK,), (ZK,), "ZooKeeper: followers to the leader"),
     Port("zk-election", 3888, (ZK,), (ZK,), "ZooKeeper: leader election"),
 )
@@ -50,6 +51,11 @@ _BY_NAME = {port.name: port for port in TABLE}
 def number(name: str) -> int:
     """Number of the port `name`; `KeyError` if the table has none."""
     return _BY_NAME[name].number
+
+
+def numbers() -> dict[str, int]:
+    """All of them by name, for templates."""
+    return {port.name: port.number for port in TABLE}
 
 
 def url(address: str) -> str:

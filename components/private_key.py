@@ -4,7 +4,7 @@ import base64
 import contextlib
 from pathlib import Path
 
-from components.problems import Problems
+from .problems import Problems
 
 
 def read(path: Path, key: str, problems: Problems) -> str:

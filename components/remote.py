@@ -16,10 +16,10 @@ from typing import Any
 import pulumi
 from pulumi_command import local, remote
 
-from components import naming, openssh
-from components.host import Host, Ssh
+from . import naming, openssh, resources
+from .host import Host, Ssh
 
-SCRIPTS = Path(__file__).resolve().parent.parent / "host_scripts"
+SCRIPTS = resources.folder("host_scripts")
 LEAVE = Path(__file__).resolve().parent / "leave.sh"
 
 END_OF_FILE = "END_OF_FILE"
@@ -94,15 +94,18 @@ def step(
     *,
     opts: pulumi.ResourceOptions,
     seconds: int = 600,
+    runs: pulumi.Input[str] = "",
 ) -> remote.Command:
     """Run a script (its text by `script_text`) on a host as root, again whenever the text changes.
 
     `seconds` bounds it on the host: Pulumi's custom timeouts do not stop a remote command. Its stderr is shown while
-    it runs; its stdout is the step's result.
+    it runs; its stdout is the step's result. `runs` is a hash of what a daemon is to run: its change is a restart, as
+    `branches` tells people; the script has no use for it.
     """
     # The script and the texts of files, the same on many hosts: what changes in them is shown once
     # (flink/desired_state.py)
-    ours = pulumi.ResourceOptions(hide_diffs=["stdin"], deleted_with=host.ready)
+    hidden = ["stdin", "create"] if runs else ["stdin"]
+    ours = pulumi.ResourceOptions(hide_diffs=hidden, deleted_with=host.ready)
     # -k: a script that ignores SIGTERM is ended all the same
     run = f"sudo -n timeout -k 10 {seconds} bash -s --"
     # sudo drops the variable; members.sh asks it whether the firewall would lock us out
@@ -111,6 +114,8 @@ def step(
     if host.machine:
         # Another machine under the same name, perhaps even the same address, is another input
         create = pulumi.Output.concat(create, " ", host.machine)
+    if runs:
+        create = pulumi.Output.concat(create, " runs=", runs)
     return remote.Command(
         naming.step(host, what),
         connection=_connection(host.ssh),

@@ -20,6 +20,7 @@ from bench import downtime  # noqa: E402
 from components import ports  # noqa: E402
 from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
+from components.roles import ROLES  # noqa: E402
 from drill import faults, report  # noqa: E402
 
 GROUPS = {
@@ -53,7 +54,7 @@ def _of(provider: str) -> str:
     rows = []
     for name, entry in settings.schema().items():
         kind = entry["type"] + (", secret" if name == settings.SECRET_KEY else "")
-        if settings.PROVIDER_KEYS.get(name, "") == provider:
+        if settings.provider_keys().get(name, "") == provider:
             rows.append((f"`{name}`", kind, _default(entry), entry["description"]))
     return _table(["key", "type", "default", "meaning"], rows)
 
@@ -84,10 +85,9 @@ def stacks() -> str:
 
 def port_table() -> str:
     """Every port, who listens on it and who may connect, from components/ports.py."""
-    titles = {Role.JOBMANAGER: "JobManager", Role.TASKMANAGER: "TaskManager", Role.ZOOKEEPER: "ZooKeeper"}
 
     def names(who: Sequence[Role | str]) -> str:
-        return ", ".join(str(titles[Role(each)]) if each in list(Role) else each for each in who)
+        return ", ".join(ROLES[Role(each)].title if each in list(Role) else each for each in who)
 
     rows = [
         (str(port.number), f"`{port.name}`", names(port.listens), names(port.clients), port.purpose)

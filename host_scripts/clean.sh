@@ -1,15 +1,17 @@
 # shellcheck shell=bash disable=SC2154
 # Takes away all that the steps made on a host that leaves the cluster, and nothing that was there before. The machine
-# stays, and so does what is on the storage (purge.sh). Values: role, user, unit, releases (names below /opt).
+# stays, and so does what is on the storage (purge.sh). Values: user, unit (empty: it has no
+# daemon), releases (names below /opt).
 
 remove() {
   is_ours || return 0
   others_ended
   stop_daemons
   no_firewall
-  rm -rf "/etc/systemd/system/$unit.service" /etc/systemd/system/flink-classes.service "/run/$unit"
+  rm -f /etc/systemd/system/flink-classes.service
+  if [ -n "$unit" ]; then rm -rf "/etc/systemd/system/$unit.service" "/run/$unit"; fi
   systemctl daemon-reload
-  systemctl reset-failed "$unit" flink-firewall 2>/dev/null || true
+  systemctl reset-failed ${unit:+"$unit"} flink-firewall 2>/dev/null || true
   replace_block /etc/hosts ""
   rm -f /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg /etc/sysctl.d/60-flink.conf
   local release
@@ -17,7 +19,7 @@ remove() {
   remove_tree "/etc/$user"
   remove_tree "/var/log/$user"
   remove_user
-  rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-tool
+  rm -rf /usr/local/lib/flink /run/flink-steps
   # Last: whoever comes again after a failure above finds that there is something of ours
   rm -f /etc/flink-owner
   say "removed all of $owner"
@@ -45,7 +47,7 @@ no_process() { ! pgrep -u "$user" >/dev/null; }
 
 # Gracefully: with SIGTERM a TaskManager gives its slots back, and nobody has to wait until its heartbeats are missed.
 stop_daemons() {
-  systemctl disable -q --now "$unit" 2>/dev/null || true
+  [ -z "$unit" ] || systemctl disable -q --now "$unit" 2>/dev/null || true
   id "$user" >/dev/null 2>&1 || return 0
   # Those of start-cluster.sh, and logins
   pkill -u "$user" || true

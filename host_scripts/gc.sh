@@ -1,4 +1,7 @@
 # shellcheck shell=bash disable=SC2154
-# Lets our Java tool list or delete what clusters have left (ops/gc.py). Values: user, arguments. Files: the tool.
+# Lets our Java tool list or delete what clusters have left (ops/gc.py). Values: arguments.
 
-apply() { run_tool "${arguments[@]}"; }
+apply() {
+  [ -x "$flink_host" ] || die "there is no $flink_host: run \`pulumi up\` first, this stack's hosts are as an earlier version made them"
+  flink_host leftovers "${arguments[@]}"
+}

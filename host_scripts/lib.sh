@@ -13,8 +13,10 @@ die() {
 main() {
   # shellcheck disable=SC2034  # members.sh uses it
   client=${2:-}
+  # Directories that nobody names by install are everybody's to read, whatever the login's umask is
+  umask 022
   # `timeout` ends the step by it; without this the message would name neither the host nor the step
-  trap 'die "step $step was ended: it takes too long, or this up was cancelled; running up again goes on"' TERM
+  trap 'die "step $step was ended: it takes too long, or this up was cancelled; running up again continues"' TERM
   case "${1:-}" in
     apply)
       alone
@@ -132,6 +134,11 @@ wait_until() {
     sleep 0.2 # between two looks, not instead of one
   done
 }
+
+flink_host=/usr/local/lib/flink/flink-host
+
+# flink_host COMMAND...: the host tool, see `flink-host --help`.
+flink_host() { "$flink_host" "$@"; }
 
 # fingerprint [--expected] PATH...: one hash of what files hold and where links point, to tell whether a daemon runs what is expected.
 fingerprint() { /usr/local/lib/flink/fingerprint "$@"; }

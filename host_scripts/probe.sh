@@ -2,10 +2,13 @@
 # Looks at a host and changes nothing: is it one that we can use, and what has it got? All hosts answer before any is touched.
 # Values: role, needed_mib, firewall, user, releases (names below /opt). Prints {"cpus": N, "memoryMiB": N}.
 
+# What the host tool imports, and the version
+python_facts='import fcntl, hashlib, json, socket, subprocess, sys, tempfile; print("%d.%d" % sys.version_info[:2])'
+
 cloud_init_is_done() { [ -e /run/cloud-init/result.json ] || [ -e /run/cloud-init/disabled ]; }
 
 apply() {
-  local problems=() memory cpus free command home
+  local problems=() python memory cpus free command home
   # A machine that was just created may let us in before cloud-init is done with it
   [ ! -d /run/cloud-init ] || wait_until 300 cloud_init_is_done || die "cloud-init is not done after 300 s"
   # shellcheck source=/dev/null
@@ -15,6 +18,13 @@ apply() {
   for command in curl tar gzip sha256sum sha512sum mkfifo flock runuser ss sysctl ssh-keygen systemctl useradd; do
     command -v "$command" >/dev/null || problems+=("$command is missing")
   done
+  python=$(python3 -I -S -c "$python_facts" 2>/dev/null || command -v python3 || true)
+  case $python in
+    3.9 | 3.[1-9][0-9] | [4-9].*) ;;
+    "") problems+=("python3 is missing: install 3.9 or newer (Debian: apt-get install python3)") ;;
+    /*) problems+=("python3 ($python) lacks its standard library: install it (Debian: apt-get install python3)") ;;
+    *) problems+=("python3 is $python: install 3.9 or newer") ;;
+  esac
   if [ "$firewall" = true ] && ! command -v nft >/dev/null; then
     problems+=("nft is missing: install nftables, or set firewall to false")
   fi

@@ -1,9 +1,8 @@
 # shellcheck shell=bash disable=SC2154
 # Keeps a daemon running under systemd. One that runs something else than what is expected (its unit, configuration,
 # versions) restarts: here and now, or, unless it does nothing for the cluster, in a later step, when its turn comes.
-# Values: unit, inputs (paths), launch (true: what it runs is a launch, see launch.sh), restart (now or later), seconds, and
-# conditions for bash: check holds when the daemon is healthy, serves when it does something for the cluster, stoppable
-# must hold before one that runs is stopped, joins holds when this one comes to a cluster that runs.
+# Values: unit, inputs (paths), launch (true: what it runs is a launch, see launch.sh), restart (now or later), seconds,
+# health (how the host tool asks for it: kind, port, other hosts; host_tool/health.py).
 # Files: the unit. Prints `pending` if the restart is left to the later step.
 
 apply() {
@@ -20,7 +19,7 @@ apply() {
       return 0
     fi
     # A leader's death may leave it without use for a moment
-    if [ "$restart" = later ] && wait_until 10 timeout 10 bash -c "$serves"; then
+    if [ "$restart" = later ] && it serves 10; then
       say "$unit: to be restarted when its turn comes"
       echo pending
       return 0
@@ -34,7 +33,7 @@ apply() {
     return 0
   fi
   stop_is_safe
-  if healthy || { [ "$known" = false ] && timeout 20 bash -c "$joins"; }; then touch "$unproven"; fi
+  if it healthy 0 || { [ "$known" = false ] && it joins 0; }; then touch "$unproven"; fi
   [ "$launch" = false ] || ln -sfnT "$(readlink /var/lib/flink/launch/expected)" /var/lib/flink/launch/current
   systemctl reset-failed "$unit" 2>/dev/null || true
   systemctl restart "$unit" || fail "$unit does not start"
@@ -43,7 +42,7 @@ apply() {
     say "$unit: started and healthy"
   elif [ "$known" = true ]; then
     # It was not healthy before, so what it lacks may be the others, whose turn comes after this one's
-    wait_until 30 healthy || say "$unit: not healthy yet; continuing, it was unhealthy before the restart"
+    it healthy 30 || say "$unit: not healthy yet; continuing, it was unhealthy before the restart"
     say "$unit: restarted"
   else
     # The first start of all daemons happens side by side, and the cluster's own check waits for all of them at once
@@ -59,7 +58,7 @@ other_release() {
 # To stop one of an ensemble that another one is missing of already could be the end of its quorum.
 stop_is_safe() {
   systemctl is-active -q "$unit" || return 0
-  wait_until "$seconds" timeout 10 bash -c "$stoppable" ||
+  it stoppable "$seconds" ||
     die "$unit is to be restarted, and was not: others of the same kind are missing or behind after $seconds s; mend these first"
 }
 
@@ -68,14 +67,15 @@ runs_what_is_declared() {
   [ "$(fingerprint --expected "${inputs[@]}")" = "$(cat "/run/$unit/fingerprint" 2>/dev/null || true)" ]
 }
 
-healthy() { timeout 10 bash -c "$check"; }
+# it QUESTION SECONDS: whether the answer about the daemon is yes, within so many seconds.
+it() { timeout $(($2 + 20)) "$flink_host" "$1" --within "$2" "${health[@]}"; }
 
 # A daemon that was healthy and was restarted, or that comes to a running cluster (it may be a machine's replacement, and
 # the next machine's turn is after it), has to be healthy before the next host may be touched, even if that is found out
 # only by a later run.
 prove() {
   [ -e "$unproven" ] || return 0
-  wait_until "$seconds" healthy || fail "$unit was started and is not healthy after $seconds s"
+  it healthy "$seconds" || fail "$unit was started and is not healthy after $seconds s"
   rm -f "$unproven"
 }
 

@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2154
 # The user that daemons run as, its directories, and kernel settings. On a JobManager also the key that start-cluster.sh logs
 # in with: it is made here and never leaves the host; its public half is printed.
-# Values: role, user, directories (the user's), configuration (a directory of root's). Files: the fingerprint tool, sysctl settings.
+# Values: user, directories (the user's), shared_directories (anybody's), configuration (a directory of root's), logs_in (true:
+# it gets a key), units (of all roles). Files: tools, sysctl settings.
 
 apply() {
   local previous
@@ -11,11 +12,13 @@ apply() {
   id "$user" >/dev/null 2>&1 || useradd --system --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
   local directory
   for directory in "${directories[@]}"; do install -d -m 0755 -o "$user" -g "$user" "$directory"; done
+  for directory in "${shared_directories[@]}"; do install -d -m 1777 "$directory"; done
   install -d -m 0755 "$configuration"
   write_files
+  rm -f /usr/local/lib/flink/daemon /etc/flink/daemon.conf # of an earlier version
   # A container may not set vm.*: then its kernel's own value stays
   sysctl -q -e --load /etc/sysctl.d/60-flink.conf 2>/dev/null || true
-  [ "$role" = jobmanager ] || return 0
+  [ "$logs_in" = true ] || return 0
   local ssh=/var/lib/$user/.ssh
   install -d -m 0700 -o "$user" -g "$user" "$ssh"
   [ -s "$ssh/id_ed25519" ] || runuser -u "$user" -- ssh-keygen -q -t ed25519 -N '' -C "$user@$host" -f "$ssh/id_ed25519"
@@ -25,7 +28,7 @@ apply() {
 # The host had another name or role before, whose own steps may no longer touch it (lib.sh, is_ours).
 retire() {
   local unit
-  for unit in flink-jobmanager flink-taskmanager zookeeper; do
+  for unit in "${units[@]}"; do
     systemctl disable -q --now "$unit" 2>/dev/null || true
     rm -f "/etc/systemd/system/$unit.service"
   done
@@ -43,9 +46,10 @@ check() {
   fi
   expect "home of user $user" "/var/lib/$user" "$(getent passwd "$user" | cut -d: -f6)"
   for directory in "${directories[@]}"; do check_directory "$directory" 755 "$user:$user"; done
+  for directory in "${shared_directories[@]}"; do check_directory "$directory" 1777 root:root; done
   check_directory "$configuration" 755 root:root
   check_kernel
-  [ "$role" = jobmanager ] || return 0
+  [ "$logs_in" = true ] || return 0
   check_directory "/var/lib/$user/.ssh" 700 "$user:$user"
   [ -s "/var/lib/$user/.ssh/id_ed25519" ] || differs "/var/lib/$user/.ssh/id_ed25519" "is missing"
 }

@@ -47,12 +47,13 @@ def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespa
 
 def run_gc(deployment: Mapping[str, Any], others: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> int:
     """Print what clusters have left that are not that of the deployment, nor of `others`, and delete it if asked to."""
-    cluster = state.high_availability(deployment)
-    if cluster is None:
+    found_here = state.clusters(deployment)
+    if not found_here:
         raise OpsError("the stack has no JobManager with high availability: nothing is kept below ha/")
-    known = [state.high_availability(other) for other in [deployment, *others]]
-    live = {one.cluster_id for one in known if one and one.storage == cluster.storage}
-    hosts = state.hosts(deployment)
+    cluster = found_here[0]
+    known = [one for other in [deployment, *others] for one in state.clusters(other)]
+    live = {one.cluster_id for one in known if one.storage == cluster.storage}
+    hosts = state.jobmanagers(deployment)
     found = gc.list_garbage(hosts, cluster, live)
     if not args.json:
         print(found.text())

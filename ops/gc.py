@@ -1,5 +1,5 @@
 """What clusters that are no more have left of their high availability: objects below `storageUri`/ha, znodes below
-/flink. Looked for, and deleted, on a JobManager's host with Flink's own classes (host_scripts/java/State.java).
+/flink. Looked for, and deleted, on a JobManager's host with Flink's own classes (host_scripts/java/Leftovers.java).
 
 What a live cluster of ours has is never listed, nor what has a live leader in the ensemble, whoever's it is, nor what
 does not look as Flink writes it.
@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from components.flink.teardown import TOOL
 from components.host import Host as ClusterHost
 from components.host import Role, Ssh
 from components.remote import script_text
@@ -87,16 +86,16 @@ def _where(cluster: HighAvailability) -> list[str]:
 
 
 def _run(hosts: Sequence[Host], arguments: list[str]) -> str:
-    """Run the tool on the first JobManager's host that can be reached."""
+    """Run the tool on the first of the hosts, JobManagers', that can be reached."""
     said = []
-    for host in (host for host in hosts if host.runs("launch.sh") or host.runs("flink.sh")):
+    for host in hosts:
         done = ssh.run(host.name, host.login, "sudo -n bash -s -- apply", script(host, arguments), SECONDS)
         if done.returncode == 0:
             return done.stdout
         said.append(f"{host.name}: {done.stderr.strip() or f'ended with {done.returncode}'}")
         if done.returncode != ssh.UNREACHED:
             break
-    raise OpsError("\n".join(said) or "the stack has no host that runs Flink")
+    raise OpsError("\n".join(said) or "the stack has no JobManager")
 
 
 def script(host: Host, arguments: Sequence[str]) -> str:
@@ -104,11 +103,11 @@ def script(host: Host, arguments: Sequence[str]) -> str:
     login = host.login
     reached = Ssh(address=login.address, user=login.user, port=login.port, private_key="", host_key=login.host_key)
     known = ClusterHost(name=host.name, role=Role.JOBMANAGER, address=login.address, ssh=reached)
-    return script_text(known, "gc.sh", {"user": "flink", "arguments": arguments}, [TOOL], uses=("tool.sh",))
+    return script_text(known, "gc.sh", {"arguments": arguments})
 
 
 def parse(storage: str, output: str) -> Listing:
-    """What the tool says (State.java)."""
+    """What the tool says (Leftovers.java)."""
     listing = Listing(storage)
     for kind, *fields in (line.split("\t") for line in output.splitlines()):
         if kind == "objects":

@@ -1,16 +1,19 @@
 """What a stack's state knows of its hosts: how to log in, and the steps that made them what they are."""
 
+import contextlib
 import json
-import os
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pulumi.automation import CommandError
 
+from automation.engine import Engine, EngineError, stderr
+from automation.workspace import Workspace
+from components.host import Role
 from components.openssh import Login
 from ops.errors import OpsError
 
@@ -20,7 +23,12 @@ _SIGNATURE = "4dabf18193072939515e22adb298388d"
 """Marks special values in Pulumi's states; that of a secret has `plaintext` in it, JSON once more."""
 
 _HEAD = re.compile(r"# host (\S+), step (\S+)\n")
-_FILE = re.compile(r"^  write_file (\S+) \S+ \S+ <<'(\w+)'\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
+_KEYS = {
+    "clusterId": "cluster-id",
+    "storageDir": "storageDir",
+    "quorum": "zookeeper.quorum",
+    "pathRoot": "zookeeper.path.root",
+}
 
 
 @dataclass(frozen=True)
@@ -30,10 +38,6 @@ class Step:
     name: str
     text: str
 
-    def file(self, path: str) -> str | None:
-        """The text of a file that the step writes."""
-        return next((text for name, _, text in _FILE.findall(self.text) if name == path), None)
-
 
 @dataclass(frozen=True)
 class Host:
@@ -42,10 +46,6 @@ class Host:
     name: str
     login: Login
     steps: tuple[Step, ...]
-
-    def runs(self, script: str) -> bool:
-        """Whether one of its steps is a script of `host_scripts`."""
-        return any(match[2] == script for step in self.steps if (match := _HEAD.match(step.text)))
 
 
 @dataclass(frozen=True)
@@ -60,37 +60,30 @@ class HighAvailability:
 
 
 def export(stack: str, folder: Path, *, secrets: bool, env: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The deployment of a stack of the project in `folder`, by the Pulumi CLI. Raises OpsError with what that says."""
-    options = ["--show-secrets"] if secrets else []
-    exported = json.loads(_pulumi(["stack", "export", "--stack", stack, *options], folder, env))
-    return dict(exported.get("deployment") or {})
+    """The deployment of a stack of the project in `folder`. Raises OpsError with what the engine says."""
+    with _reported(f"stack export --stack {stack}"):
+        return Workspace(folder, Engine(), variables=env).export(stack, secrets=secrets, seconds=EXPORT_SECONDS)
 
 
 def stacks(folder: Path, env: Mapping[str, str] | None = None) -> list[str]:
     """The stacks of the project in `folder` that its backend has, but for empty ones."""
-    found = json.loads(_pulumi(["stack", "ls", "--json"], folder, env))
+    with _reported("stack ls"):
+        found = json.loads(
+            Workspace(folder, Engine(), variables=env).pulumi("stack", "ls", "--json", seconds=EXPORT_SECONDS)
+        )
     return [str(entry["name"]) for entry in found if entry.get("resourceCount") != 0]
 
 
-def _pulumi(words: list[str], folder: Path, env: Mapping[str, str] | None) -> str:
+@contextlib.contextmanager
+def _reported(what: str) -> Iterator[None]:
     try:
-        done = subprocess.run(
-            ["pulumi", *words, "--non-interactive"],
-            cwd=folder,
-            env={**os.environ, **(env or {}), "PULUMI_SKIP_UPDATE_CHECK": "true"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=EXPORT_SECONDS,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise OpsError("there is no pulumi on PATH: README says where to get it") from None
+        yield
+    except EngineError as error:
+        raise OpsError(f"{error}: README says where to get it") from None
     except subprocess.TimeoutExpired:
-        raise OpsError(f"`pulumi {' '.join(words)}` takes longer than {EXPORT_SECONDS} s") from None
-    if done.returncode:
-        raise OpsError(f"`pulumi {' '.join(words)}` failed:\n{done.stderr.strip()}")
-    return done.stdout
+        raise OpsError(f"`pulumi {what}` takes longer than {EXPORT_SECONDS} s") from None
+    except CommandError as error:
+        raise OpsError(f"`pulumi {what}` failed:\n{stderr(error)}") from None
 
 
 def hosts(deployment: Mapping[str, Any]) -> list[Host]:
@@ -105,20 +98,48 @@ def hosts(deployment: Mapping[str, Any]) -> list[Host]:
     return [Host(name, logins[name], tuple(steps[name])) for name in sorted(steps, key=lambda name: (len(name), name))]
 
 
-def high_availability(deployment: Mapping[str, Any]) -> HighAvailability | None:
-    """From the configuration that a JobManager was given; None if there is none, or no high availability."""
-    for _, inputs in commands(deployment):
-        text = inputs.get("stdin")
-        content = Step("", text).file("/etc/flink/config.yaml") if isinstance(text, str) else None
-        config = yaml.safe_load(content) if content else {}
-        if "high-availability.storageDir" in config:
-            return HighAvailability(
-                cluster_id=config["high-availability.cluster-id"].strip("/"),
-                storage=config["high-availability.storageDir"],
-                quorum=config["high-availability.zookeeper.quorum"],
-                root=config["high-availability.zookeeper.path.root"],
-            )
-    return None
+def jobmanagers(deployment: Mapping[str, Any]) -> list[Host]:
+    """The hosts of the JobManagers, of a deployment that was exported with its secrets."""
+    names = {name for tree in _declared(deployment) for name in tree.get("hosts", {}).get(Role.JOBMANAGER.value, ())}
+    return [host for host in hosts(deployment) if host.name in names]
+
+
+def clusters(deployment: Mapping[str, Any]) -> list[HighAvailability]:
+    """The clusters of a deployment that have high availability, as the program declares them.
+
+    Raises OpsError if there are hosts, and nobody says whose.
+    """
+    trees = _declared(deployment)
+    if not trees and any(True for _ in commands(deployment)):
+        raise OpsError("a stack's state does not say what is declared: run `pulumi up` with this version")
+    return [found for tree in trees if (found := _high_availability(tree))]
+
+
+def _high_availability(tree: Mapping[str, Any]) -> HighAvailability | None:
+    known = tree.get("highAvailability")
+    if known is None:
+        # Of an earlier version: not to know of a cluster would make what it has left look like nobody's
+        common = tree.get("config.yaml", {}).get("all", {})
+        known = {name: common.get(f"high-availability.{key}") for name, key in _KEYS.items()}
+    if not known.get("storageDir") or not known.get("quorum"):
+        return None
+    return HighAvailability(
+        cluster_id=known["clusterId"].strip("/"),
+        storage=known["storageDir"],
+        quorum=known["quorum"],
+        root=known["pathRoot"],
+    )
+
+
+def _declared(deployment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What the clusters of a deployment are declared to be (components/flink/desired_state.py)."""
+    return [
+        _plain(resource["inputs"]["input"])
+        for resource in deployment.get("resources", [])
+        if resource["type"] == "pulumi:index:Stash"
+        and resource["urn"].endswith("-declared")
+        and not resource.get("delete")
+    ]
 
 
 def commands(deployment: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:

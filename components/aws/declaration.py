@@ -8,35 +8,31 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from components import private_key
-from components.aws import names, subnets
-from components.host import Role
-from components.problems import Problems
+from .. import private_key
+from ..host import Role
+from ..problems import Problems
+from . import names, subnets
+from .groups import GROUPS
 
 OWN_ADDRESS = "auto"
 """In `operatorCidrs`: the address that Pulumi itself connects from."""
 
 NAT = ("none", "one", "zone")
 
-COUNT_KEYS = {Role.JOBMANAGER: "jobManagers", Role.TASKMANAGER: "workers", Role.ZOOKEEPER: "zookeepers"}
-TYPE_KEYS = {
-    Role.JOBMANAGER: "jobManagerType",
-    Role.TASKMANAGER: "taskManagerType",
-    Role.ZOOKEEPER: "zookeeperType",
-}
-DISK_KEYS = {
-    Role.JOBMANAGER: "jobManagerDiskGiB",
-    Role.TASKMANAGER: "taskManagerDiskGiB",
-    Role.ZOOKEEPER: "zookeeperDiskGiB",
-}
-MOST = {Role.JOBMANAGER: 9, Role.TASKMANAGER: 1000, Role.ZOOKEEPER: 7}
+
+def _group_keys() -> list[str]:
+    """All but `workers`, which inventories have, too."""
+    keys = [key for row in GROUPS.values() for key in (row.count, row.instance_type, row.disk, row.zones, row.spot)]
+    return [key for key in keys if key and key != GROUPS[Role.TASKMANAGER].count]
+
+
 MOST_OPERATORS = 15
 """Each is a rule for each of three ports on a JobManager, whose group has ten more:
 https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html."""
 KEYS = (
     *("owner", "ephemeral", "expires", "zones", "vpcCidr", "vpcId", "subnetIds", "privateSubnets", "natGateways"),
-    *("bastion", "bastionType", "jobManagers", "zookeepers", *TYPE_KEYS.values(), *DISK_KEYS.values()),
-    *("zookeeperDataGiB", "taskManagerZones", "taskManagerSpot", "bucketName", "kmsKey", "savepointDays"),
+    *("bastion", "bastionType", *_group_keys()),
+    *("zookeeperDataGiB", "bucketName", "kmsKey", "savepointDays"),
     "adminKeyFile",
 )
 """Keys of the configuration that mean something on AWS only."""
@@ -261,19 +257,24 @@ def _check_network(values: Mapping[str, Any], region: str, zones: int, problems:
 
 
 def _groups(values: Mapping[str, Any], zones: int, problems: Problems) -> Mapping[Role, GroupSettings]:
-    spread = _number("taskManagerZones", values, 0, 3, problems) or zones
-    if spread > zones:
-        problems.add("taskManagerZones", f"{spread} is more than there are zones: expected 1 to {zones}, or 0 for all")
     return {
         role: GroupSettings(
-            count=_number(COUNT_KEYS[role], values, 0 if role is Role.ZOOKEEPER else 1, MOST[role], problems),
-            instance_type=_type(TYPE_KEYS[role], values, problems),
-            disk_gib=_number(DISK_KEYS[role], values, 8, 16384, problems),
-            zones=min(spread, zones) if role is Role.TASKMANAGER else zones,
-            spot=role is Role.TASKMANAGER and values["taskManagerSpot"],
+            count=_number(keys.count, values, keys.least, keys.most, problems),
+            instance_type=_type(keys.instance_type, values, problems),
+            disk_gib=_number(keys.disk, values, 8, 16384, problems),
+            zones=_spread(keys.zones, values, zones, problems),
+            spot=bool(keys.spot and values[keys.spot]),
         )
-        for role in Role
+        for role, keys in GROUPS.items()
     }
+
+
+def _spread(key: str, values: Mapping[str, Any], zones: int, problems: Problems) -> int:
+    """How many of the zones the machines of a role are in; `key` is empty where that cannot be said."""
+    spread = (_number(key, values, 0, 3, problems) if key else 0) or zones
+    if spread > zones:
+        problems.add(key, f"{spread} is more than there are zones: expected 1 to {zones}, or 0 for all")
+    return min(spread, zones)
 
 
 def _check_addresses(

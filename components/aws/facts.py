@@ -14,11 +14,13 @@ from typing import TypeVar
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.declaration import OWN_ADDRESS, TYPE_KEYS, AwsSettings
-from components.aws.network import Subnet
-from components.host import Role
-from components.naming import Labels
-from components.problems import Problems
+from ..host import Role
+from ..naming import Labels
+from ..problems import Problems
+from ..roles import ROLES
+from .declaration import OWN_ADDRESS, AwsSettings
+from .groups import GROUPS
+from .network import Subnet
 
 T = TypeVar("T")
 
@@ -90,7 +92,11 @@ def look_up(settings: AwsSettings, labels: Labels, needed_mib: Mapping[Role, int
         account = aws.get_caller_identity().account_id
     except Exception as error:  # the SDK raises nothing more special
         raise AwsError(_words(error)) from error
-    types = {settings.groups[role].instance_type: TYPE_KEYS[role] for role in Role if settings.groups[role].count}
+    types = {
+        settings.groups[role].instance_type: keys.instance_type
+        for role, keys in GROUPS.items()
+        if settings.groups[role].count
+    }
     if settings.bastion:
         types.setdefault(settings.bastion_type, "bastionType")
     sizes = {name: size for name, key in types.items() if (size := _size(name, key, problems))}
@@ -166,11 +172,12 @@ def _as_size(found: aws.ec2.GetInstanceTypeResult) -> Size:
 def _check_sizes(
     settings: AwsSettings, sizes: Mapping[str, Size], needed_mib: Mapping[Role, int], problems: Problems
 ) -> None:
-    for role, key in TYPE_KEYS.items():
+    for role, keys in GROUPS.items():
+        key = keys.instance_type
         size, needed = sizes.get(settings.groups[role].instance_type), needed_mib[role]
         if size is None or not settings.groups[role].count:
             continue
-        if role is Role.ZOOKEEPER and not size.nitro:
+        if ROLES[role].data_directory and not size.nitro:
             problems.add(
                 key, f"{size.name} is not of the Nitro kind, where a data volume is found: expected one as t3.small"
             )
@@ -288,6 +295,8 @@ def _there(labels: Labels, role: Role, **more: Sequence[str]) -> list[str]:
 
 def _change(role: Role, settings: AwsSettings, labels: Labels, sizes: Mapping[str, Size]) -> Change:
     group = settings.groups[role]
+    if not group.count:
+        return Change(replaced=False)
     there = len(_there(labels, role))
     if not there or group.instance_type not in sizes:
         return Change(replaced=False)

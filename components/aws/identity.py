@@ -7,10 +7,10 @@ from typing import Any
 import pulumi
 from pulumi_aws import iam
 
-from components import naming
-from components.aws import names
-from components.aws.declaration import AwsSettings
-from components.naming import Labels
+from .. import naming
+from ..naming import Labels
+from . import names
+from .declaration import AwsSettings
 
 
 @dataclass(frozen=True, kw_only=True)

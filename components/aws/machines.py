@@ -6,17 +6,15 @@ import pulumi
 import pulumi_tls as tls
 from pulumi_aws import ebs, ec2, route53
 
-from components import naming
-from components.aws import user_data
-from components.aws.declaration import AwsSettings, GroupSettings
-from components.aws.facts import Facts
-from components.aws.network import Network
-from components.aws.security import BASTION, Security
-from components.host import Host, Role, Service, Ssh
-from components.naming import Labels
-
-PREFIXES = {Role.JOBMANAGER: "jm", Role.TASKMANAGER: "tm", Role.ZOOKEEPER: "zk"}
-"""A host's name is its role's prefix and a number that stays its own."""
+from .. import naming
+from ..host import Host, Role, Service, Ssh
+from ..naming import Labels
+from ..roles import ROLES, Replacement
+from . import user_data
+from .declaration import AwsSettings, GroupSettings
+from .facts import Facts
+from .network import Network
+from .security import BASTION, Security
 
 DNS_SECONDS = 10
 """How long the address of a machine that was replaced may still be remembered."""
@@ -87,7 +85,11 @@ class Machines(pulumi.ComponentResource):
         """The hosts of a role. If AWS has them and they are to be of another type, they are replaced one after the
         other, so many at once as may be missing: each waits for the service of one before.
         """
-        at_once = self._args.settings.max_unavailable if role is Role.TASKMANAGER else 1
+        at_once = {
+            Replacement.ONE: 1,
+            Replacement.MAX_UNAVAILABLE: self._args.settings.max_unavailable,
+            Replacement.ALL: group.count,
+        }[ROLES[role].replacement]
         hosts: list[Host] = []
         for index in range(group.count):
             waits = self._args.facts.changes[role].replaced and index >= at_once
@@ -96,7 +98,8 @@ class Machines(pulumi.ComponentResource):
         return hosts
 
     def _host(self, role: Role, group: GroupSettings, index: int, before: Service | None) -> Host:
-        args, name = self._args, f"{PREFIXES[role]}-{index}"
+        args, row = self._args, ROLES[role]
+        name = f"{row.prefix}-{index}"
         subnet = args.network.subnets[index % group.zones]
         key = self._key(name)
         machine = self._instance(
@@ -108,13 +111,13 @@ class Machines(pulumi.ComponentResource):
             groups=[args.security.groups[role]],
             role=role.value,
             disk_gib=group.disk_gib,
-            profile=None if role is Role.ZOOKEEPER else args.profile,
+            profile=args.profile if row.uses_storage else None,
             spot=group.spot,
             other_image=args.facts.changes[role].architecture,
             before=before,
         )
         record = self._record(name, machine)
-        device = self._volume(name, subnet.zone, machine) if role is Role.ZOOKEEPER else None
+        device = self._volume(name, role, subnet.zone, machine) if row.data_directory else None
         size = args.facts.sizes[group.instance_type]
         address = machine.public_ip if subnet.public else machine.private_ip
         return Host(
@@ -201,7 +204,7 @@ class Machines(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _volume(self, name: str, zone: str, machine: ec2.Instance) -> pulumi.Output[str]:
+    def _volume(self, name: str, role: Role, zone: str, machine: ec2.Instance) -> pulumi.Output[str]:
         """A volume for data that outlives the machine; the path of its device there."""
         settings, labels = self._args.settings, self._args.labels
         volume = ebs.Volume(
@@ -210,7 +213,7 @@ class Machines(pulumi.ComponentResource):
             size=settings.data_disk_gib,
             type="gp3",
             encrypted=True,
-            tags=labels.tags(f"{labels.stack}-{name}-data", Role.ZOOKEEPER.value),
+            tags=labels.tags(f"{labels.stack}-{name}-data", role.value),
             # It stays where it is, whatever zones there are later: facts.py refuses what would move its machine
             opts=pulumi.ResourceOptions(
                 parent=self, protect=not settings.ephemeral, ignore_changes=["availabilityZone"]

@@ -8,10 +8,10 @@ from typing import cast
 import pulumi
 from pulumi_aws import ec2, route53
 
-from components import naming
-from components.aws import names, subnets
-from components.aws.declaration import AwsSettings
-from components.naming import Labels
+from .. import naming
+from ..naming import Labels
+from . import names, subnets
+from .declaration import AwsSettings
 
 ANYWHERE = "0.0.0.0/0"
 

@@ -1,16 +1,16 @@
 """Who may reach whom: a security group for each role, and rules made from the table of ports that name groups."""
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 from pulumi_aws import ec2, vpc
 
-from components import naming, ports
-from components.aws.declaration import AwsSettings
-from components.host import Role
-from components.naming import Labels
+from .. import naming, ports
+from ..host import Role
+from ..naming import Labels
+from .declaration import AwsSettings
 
 BASTION = "bastion"
 """The machine that operators go through; not a role, since nothing of the cluster runs there."""
@@ -40,18 +40,24 @@ class Rule:
         return None if self.source in (*Role, BASTION) else ipaddress.ip_network(self.source)
 
 
-def rules(operator_cidrs: Sequence[str], bastion: bool) -> list[Rule]:
-    """What the table of ports says, with operators as their networks, or as the bastion where there is one."""
+def rules(roles: Collection[Role], operator_cidrs: Sequence[str], bastion: bool) -> list[Rule]:
+    """What the table of ports says of the roles that have hosts; operators are their networks, or the bastion
+    where there is one.
+    """
     networks = list(dict.fromkeys(str(ipaddress.ip_network(text)) for text in operator_cidrs))
     operators = [BASTION] if bastion else networks
     found = []
     for port in ports.TABLE:
         sources = [
-            source for client in port.clients for source in (operators if client == ports.OPERATORS else [client])
+            source
+            for client in port.clients
+            if client == ports.OPERATORS or client in roles
+            for source in (operators if client == ports.OPERATORS else [client])
         ]
         found += [
             Rule(target=target, port=port.name, number=port.number, source=source, purpose=port.purpose)
             for target in port.listens
+            if target in roles
             for source in sources
         ]
     if bastion:
@@ -76,6 +82,7 @@ class Security(pulumi.ComponentResource):
     """The security groups with their rules."""
 
     groups: dict[Role, pulumi.Output[str]]
+    """Of the roles that have machines."""
     bastion: pulumi.Output[str] | None
     """Of the bastion, where there is one."""
     ready: list[pulumi.Resource]
@@ -85,11 +92,12 @@ class Security(pulumi.ComponentResource):
         super().__init__(naming.type_token("aws", "Security"), name, None, opts)
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
+        roles = [role for role, group in args.settings.groups.items() if group.count]
         bastion = [BASTION] if args.settings.bastion else []
-        groups = {target: self._group(target).id for target in (*Role, *bastion)}
-        self.groups = {role: groups[role] for role in Role}
+        groups = {target: self._group(target).id for target in (*roles, *bastion)}
+        self.groups = {role: groups[role] for role in roles}
         self.bastion = groups.get(BASTION)
-        expected = rules(args.settings.operator_cidrs, args.settings.bastion)
+        expected = rules(roles, args.settings.operator_cidrs, args.settings.bastion)
         self.ready = [self._rule(rule, groups) for rule in expected]
         self.ready += [self._out(target, group, v) for target, group in groups.items() for v in (4, 6)]
         self.register_outputs({})

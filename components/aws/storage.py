@@ -7,10 +7,10 @@ from typing import Any
 import pulumi
 from pulumi_aws import s3
 
-from components import naming
-from components.aws import names
-from components.aws.declaration import AwsSettings
-from components.naming import Labels
+from .. import naming
+from ..naming import Labels
+from . import names
+from .declaration import AwsSettings
 
 UPLOAD_DAYS = 7
 """After so many days a multipart upload that nobody has completed is broken: a checkpoint takes minutes."""

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pulumi
 
-from components import naming
-from components.existing.inventory import InventoryHost
-from components.host import Host, Ssh
-from components.openssh import Login
+from .. import naming
+from ..host import Host, Ssh
+from ..openssh import Login
+from .inventory import InventoryHost
 
 
 class Hosts(pulumi.ComponentResource):

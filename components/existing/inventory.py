@@ -16,10 +16,10 @@ from typing import Any
 
 import yaml
 
-from components import private_key
-from components.host import Role
-from components.openssh import Login
-from components.problems import Problems
+from .. import private_key
+from ..host import Role
+from ..openssh import Login
+from ..problems import Problems
 
 _HOST_NAME = re.compile(r"^(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
 _DNS_NAME = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", re.I)

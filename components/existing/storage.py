@@ -2,8 +2,7 @@
 
 import pulumi
 
-from components.host import Storage
-from settings import StorageSettings
+from ..storage import Storage, StorageSettings
 
 
 def storage(settings: StorageSettings) -> Storage:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_command import remote
 
-from components.flink.config import Daemon, unit_path
-from components.host import Host
-from components.remote import File, script_text, step
+from .. import ports
+from ..host import Host
+from ..remote import File, script_text, step
+from ..roles import Daemon, Health, unit_path
 
 
 def wants(**parts: str) -> str:
@@ -32,28 +33,35 @@ def generation(commands: Sequence[remote.Command], hosts: Sequence[Host]) -> pul
     return pulumi.Output.all(*told).apply(lambda texts: _digest("\n".join(str(text) for text in texts)))
 
 
+_PORTS = {Health.REST: "rest", Health.REGISTERED: "jm-rpc", Health.ENSEMBLE: "zk-client"}
+"""By the table of ports, where a daemon's health is asked."""
+
+
+def health(daemon: Daemon, others: Sequence[str] = ()) -> list[str]:
+    """How the host tool asks whether a daemon is healthy: kind, port, and the names of the `others` that matter."""
+    return [daemon.health.value, str(ports.number(_PORTS[daemon.health])), *others]
+
+
 def run(
     host: Host,
     daemon: Daemon,
     unit: pulumi.Input[str],
     expected: pulumi.Input[str],
     *,
-    check: str,
-    joins: str,
+    others: Sequence[str],
     seconds: int,
     opts: pulumi.ResourceOptions,
-    serves: str = "",
-    stoppable: str = "true",
     what: str = "service",
 ) -> remote.Command:
     """Start the daemon with its `unit` (the text), or see to it that it runs what is `expected` (from `wants`).
 
-    The step `service` leaves a daemon alone that runs and `serves` (a bash condition), and its stdout is `pending` if
-    that runs something else; the step `restart` restarts it then. `check` is a condition that holds when the daemon is
-    healthy. After a restart it must hold within `seconds`, and also after a first start if `joins`, another one, holds
-    before it: then it comes to a cluster that runs. A daemon that runs is stopped only if `stoppable` holds.
+    The step `service` leaves a daemon alone that runs and does something for the cluster, and its stdout is `pending`
+    if that runs something else; the step `restart` restarts it then. `others` are the hosts that matter to its health
+    (host_tool/health.py). After a restart it must be healthy within `seconds`, and also after a first start if it joins
+    a cluster that runs.
     """
-    stdin = pulumi.Output.all(expected, unit).apply(
+    told = pulumi.Output.all(expected, unit)
+    stdin = told.apply(
         lambda known: script_text(
             host,
             "service.sh",
@@ -63,13 +71,11 @@ def run(
                 "inputs": daemon.inputs,
                 "launch": "true" if daemon.script else "false",
                 "restart": "later" if what == "service" else "now",
-                "check": check,
-                "serves": serves or check,
-                "stoppable": stoppable,
-                "joins": joins,
+                "health": health(daemon, others),
                 "seconds": seconds,
             },
             [File(path=unit_path(daemon.unit), text=known[1])],
         )
     )
-    return step(host, what, stdin, seconds=seconds + 120, opts=opts)
+    runs = told.apply(lambda known: _digest("\n".join([daemon.unit, *known])))
+    return step(host, what, stdin, seconds=seconds + 120, runs=runs, opts=opts)

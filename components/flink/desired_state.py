@@ -1,32 +1,45 @@
 """What a cluster is declared to be, as a resource that does nothing: a preview shows in it each setting that changes,
-once, however many hosts take it. The steps on the hosts, whose scripts hold the same, do not show theirs.
+once, however many hosts take it. The steps on the hosts, whose scripts hold the same, do not show theirs. `ops` reads
+from it what a stack's cluster is.
 """
 
 from typing import Any
 
 import pulumi
 
-from components.flink import config
-from components.flink.config import Members
-from components.host import Role, Storage
-from settings import FlinkSettings
+from ..roles import ROLES
+from ..storage import Storage
+from ..zookeeper import zoo_cfg
+from . import config_yaml
+from .settings import ClusterSettings
+from .topology import Members
+
+_HIGH_AVAILABILITY = {
+    "clusterId": "high-availability.cluster-id",
+    "storageDir": "high-availability.storageDir",
+    "quorum": "high-availability.zookeeper.quorum",
+    "pathRoot": "high-availability.zookeeper.path.root",
+}
 
 
 def show(
-    name: str, settings: FlinkSettings, storage: Storage, members: Members, opts: pulumi.ResourceOptions
+    name: str, settings: ClusterSettings, storage: Storage, members: Members, opts: pulumi.ResourceOptions
 ) -> pulumi.Stash:
     """Declare it; there is no secret in it."""
     return pulumi.Stash(f"{name}-declared", input=text(settings, storage, members), opts=opts)
 
 
-def text(settings: FlinkSettings, storage: Storage, members: Members) -> dict[str, Any]:
-    """The settings as a tree. What JobManagers and TaskManagers have in common is there once."""
+def text(settings: ClusterSettings, storage: Storage, members: Members) -> dict[str, Any]:
+    """The settings as a tree. What all hosts that run Flink have in common is there once."""
+    rows = {role: row for role, row in ROLES.items() if members.of(role)}
     by_role = {
-        role: {key: _plain(value) for key, value in config.flink_config(role, settings, storage, members).items()}
-        for role in (Role.JOBMANAGER, Role.TASKMANAGER)
+        role: {key: _plain(value) for key, value in config_yaml.flink_config(role, settings, storage, members).items()}
+        for role, row in rows.items()
+        if row.runs_flink
     }
-    jobmanager, taskmanager = by_role.values()
-    common = {key: value for key, value in jobmanager.items() if taskmanager.get(key) == value}
+    # A host without a daemon has fewer keys, which does not make the others' own
+    daemons = [found for role, found in by_role.items() if rows[role].daemon]
+    common = {key: value for key, value in daemons[0].items() if all(other.get(key) == value for other in daemons)}
     tree: dict[str, Any] = {
         "versions": {
             archive.name: {"version": archive.version, "url": archive.url, "checksum": archive.checksum}
@@ -35,24 +48,20 @@ def text(settings: FlinkSettings, storage: Storage, members: Members) -> dict[st
         "config.yaml": {
             "all": common,
             **{
-                role.value: {key: value for key, value in found.items() if key not in common}
+                role.value: {key: value for key, value in found.items() if common.get(key) != value}
                 for role, found in by_role.items()
             },
         },
-        "memory": {
-            Role.JOBMANAGER.value: f"{settings.jobmanager_mib}m",
-            Role.TASKMANAGER.value: f"{settings.taskmanager_mib}m" if settings.taskmanager_mib else "by machine",
-        },
+        "memory": {role.value: row.declared_memory(settings) for role, row in rows.items() if row.daemon},
         "slots": settings.taskmanager_slots or "by machine",
         "storagePlugin": storage.plugin,
-        "hosts": {role.value: members.names(role) for role in Role},
+        "hosts": {role.value: members.names(role) for role in rows},
         "operators": list(settings.operator_cidrs),
         "firewall": settings.firewall,
     }
-    if members.of(Role.ZOOKEEPER):
-        zoo_cfg = config.zookeeper_config(settings, members)
-        tree["zoo.cfg"] = {key: _plain(value) for key, value in zoo_cfg.items()}
-        tree["memory"][Role.ZOOKEEPER.value] = f"{settings.zookeeper_heap_mib}m heap"
+    if members.high_availability:
+        tree["highAvailability"] = {name: common[key] for name, key in _HIGH_AVAILABILITY.items()}
+        tree["zoo.cfg"] = {key: _plain(value) for key, value in zoo_cfg.zookeeper_config(settings, members).items()}
     return tree
 
 

@@ -15,6 +15,8 @@ MINIMUM_SECONDS = 8
 
 MAXIMUM_SECONDS = 600
 
+DEFAULT_SECONDS = 15
+
 
 @dataclass(frozen=True)
 class Timings:

@@ -1,4 +1,4 @@
-"""What JobManagers and TaskManagers share: the release, the storage's credentials, the launch, the daemon."""
+"""What hosts that run Flink share: the release, the storage's credentials, the configuration, the daemon's launch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_command import remote
 
-from components import naming
-from components.flink import config, daemon
-from components.flink.node import Node, install, user
-from components.flink.templates import render
-from components.host import Host, Storage
-from components.remote import File, script_text, step
-from settings import FlinkSettings
+from .. import naming
+from ..host import Host
+from ..remote import File, script_text, step
+from ..roles import ROLES, unit_path
+from ..templates import render
+from . import daemon, unit
+from .context import Context
+from .credentials import credentials
+from .node import install
 
 LAUNCHES_KEPT = 4
 """How many launches a host keeps, so that the way back to one of them is short."""
@@ -28,18 +30,11 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True)
 class FlinkHostArgs:
-    """A host that runs Flink."""
+    """A host that runs one of Flink's daemons."""
 
+    context: Context
     host: Host
-    jobmanagers: Sequence[Host]
-    """All of the cluster's."""
-    node: Node
-    joined: remote.Command
-    """The step that tells the host of the others."""
-    settings: FlinkSettings
-    storage: Storage
     process: pulumi.Output[Process]
-    probes: list[pulumi.Resource]
 
 
 class FlinkHost(pulumi.ComponentResource):
@@ -55,103 +50,91 @@ class FlinkHost(pulumi.ComponentResource):
         name: str,
         args: FlinkHostArgs,
         *,
-        daemon: config.Daemon,
         arguments: Sequence[str],
-        check: str,
-        joins: str,
+        others: Sequence[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(naming.type_token("flink", kind), name, None, opts)
-        self._args, self._daemon = args, daemon
-        release = install(
-            args.host,
-            args.settings.flink,
-            "bin/flink",
-            pulumi.ResourceOptions(parent=self, depends_on=args.probes),
-            script="flink.sh",
-            plugin=args.storage.plugin,
-        )
-        prepared = pulumi.ResourceOptions(parent=self, depends_on=args.node.prepared)
-        credentials = _credentials(args.host, args.storage, prepared)
-        launch = self._launch(arguments, check, [args.node.prepared, args.node.java, release])
-        self.service = self._service(check, joins, credentials, launch)
+        self._args, self._context, self._host = args, args.context, args.host
+        row = ROLES[args.host.role]
+        assert row.daemon is not None, f"a {args.host.role} has no daemon"
+        self._daemon = row.daemon
+        node = self._context.nodes[name]
+        release = install_flink(self._context, args.host, self)
+        prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)
+        keys = credentials(args.host, self._context.storage, prepared)
+        launch = self._launch(arguments, [node.prepared, node.java, release])
+        self.service = self._service(others, keys, launch)
         self.register_outputs({})
 
-    def _launch(self, arguments: Sequence[str], check: str, after: Sequence[pulumi.Resource]) -> remote.Command:
+    def _launch(self, arguments: Sequence[str], after: Sequence[pulumi.Resource]) -> remote.Command:
         """Write the configuration, and work the daemon's command line out."""
-        host, settings, daemon = self._args.host, self._args.settings, self._daemon
-        logging = render("log4j-console.properties")
+        host, settings = self._host, self._context.settings
         values: dict[str, str | int | Sequence[str]] = {
-            "user": user(host.role),
-            "script": daemon.script,
+            "user": ROLES[host.role].user,
+            "script": self._daemon.script,
             "arguments": arguments,
-            "entrypoint": daemon.entrypoint,
+            "entrypoint": self._daemon.entrypoint,
             "home": f"/opt/flink-{settings.flink.version}",
             "java": f"/opt/java-{settings.java.version}",
-            "plugin": self._args.storage.plugin,
+            "plugin": self._context.storage.plugin,
             "keep": LAUNCHES_KEPT,
         }
 
         def text(process: Process) -> str:
             files = [
-                File(path="/etc/flink/config.yaml", text=process.config_yaml),
-                File(path="/etc/flink/log4j-console.properties", text=logging),
-                # For `flink run` and for daemons that start-cluster.sh starts
-                File(path="/etc/flink/log4j-cli.properties", text=logging),
-                File(path="/etc/flink/log4j.properties", text=logging),
-                File(path=config.unit_path("flink-classes"), text=render("flink-classes.service")),
-                File(path="/etc/flink/daemon.conf", text=config.daemon_conf(daemon, check)),
+                *configuration(process.config_yaml),
+                File(path=unit_path("flink-classes"), text=render("flink-classes.service")),
+                File(path="/etc/flink/daemon.json", text=unit.daemon_json(host.role)),
             ]
             return script_text(host, "launch.sh", values, files)
 
         opts = pulumi.ResourceOptions(parent=self, depends_on=list(after))
         return step(host, "config", self._args.process.apply(text), opts=opts)
 
-    def _service(
-        self, check: str, joins: str, credentials: remote.Command | None, launch: remote.Command
-    ) -> remote.Command:
-        args = self._args
-        expected = pulumi.Output.all(args.process, credentials.stdout if credentials else "none").apply(
+    def _service(self, others: Sequence[str], keys: remote.Command | None, launch: remote.Command) -> remote.Command:
+        settings, storage = self._context.settings, self._context.storage
+        expected = pulumi.Output.all(self._args.process, keys.stdout if keys else "none").apply(
             lambda known: daemon.wants(
-                flink=args.settings.flink.version,
-                java=args.settings.java.version,
-                plugin=args.storage.plugin,
+                flink=settings.flink.version,
+                java=settings.java.version,
+                plugin=storage.plugin,
                 config=known[0].config_yaml,
                 credentials=known[1],
             )
         )
-        unit = args.process.apply(lambda process: config.flink_unit(self._daemon, memory_mib=process.memory_mib))
-        needed = [args.joined, launch, *([credentials] if credentials else []), *args.storage.ready]
+        text = self._args.process.apply(lambda process: unit.flink_unit(self._host.role, memory_mib=process.memory_mib))
+        needed = [self._context.joined[self._host.name], launch, *([keys] if keys else []), *storage.ready]
         return daemon.run(
-            args.host,
+            self._host,
             self._daemon,
-            unit,
+            text,
             expected,
-            check=check,
-            joins=joins,
-            seconds=args.settings.ready_timeout_seconds,
+            others=others,
+            seconds=settings.ready_timeout_seconds,
             opts=pulumi.ResourceOptions(parent=self, depends_on=needed),
         )
 
 
-def _credentials(host: Host, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command | None:
-    """The storage's keys in a file of their own, so that config.yaml's differences can be shown; none with an instance
-    profile.
-    """
-    if storage.access_key is None or storage.secret_key is None:
-        return None
-    stdin = pulumi.Output.all(storage.access_key, storage.secret_key).apply(
-        lambda keys: script_text(
-            host,
-            "credentials.sh",
-            files=[
-                File(
-                    path="/etc/flink/credentials.env",
-                    text=config.credentials_env(keys[0], keys[1]),
-                    mode="0600",
-                    owner="flink:flink",
-                )
-            ],
-        )
+def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remote.Command:
+    """Install the release, with the plugin that the storage needs."""
+    return install(
+        host,
+        context.settings.flink,
+        "bin/flink",
+        pulumi.ResourceOptions(parent=parent, depends_on=context.probes[host.name]),
+        script="flink.sh",
+        plugin=context.storage.plugin,
     )
-    return step(host, "credentials", pulumi.Output.secret(stdin), opts=opts)
+
+
+def configuration(config_yaml: str) -> list[File]:
+    """Flink's configuration directory, but for masters and workers."""
+    logging = render("log4j-console.properties")
+    return [
+        File(path="/etc/flink/config.yaml", text=config_yaml),
+        File(path="/etc/flink/log4j-console.properties", text=logging),
+        # For `flink run` and for daemons that start-cluster.sh starts
+        File(path="/etc/flink/log4j-cli.properties", text=logging),
+        File(path="/etc/flink/log4j.properties", text=logging),
+    ]

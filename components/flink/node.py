@@ -7,37 +7,17 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_command import remote
 
-from components import naming
-from components.flink import sizing
-from components.flink.templates import render
-from components.host import Host, Role
-from components.remote import File, host_script, script_text, step
-from settings import Archive, FlinkSettings
-
-# Owned by the daemons' user; their configuration, /etc/flink and /etc/zookeeper, is root's
-FLINK_DIRECTORIES = (
-    "/var/log/flink",
-    *(f"/var/lib/flink/{name}" for name in ("tmp", "upload", "pids", "launch", "cds")),
-)
-ZOOKEEPER_DIRECTORIES = ("/var/lib/zookeeper/data",)
+from .. import naming
+from ..host import Host
+from ..remote import File, host_script, script_text, step
+from ..roles import ROLES, needed_mib
+from ..templates import render
+from . import host_tool
+from .releases import Archive
+from .settings import ClusterSettings
 
 
-def user(role: Role) -> str:
-    """The system user that a role's daemon runs as."""
-    return "zookeeper" if role is Role.ZOOKEEPER else "flink"
-
-
-def needed_mib(role: Role, settings: FlinkSettings) -> int:
-    """MiB of memory that a machine needs for its role."""
-    daemon = {
-        Role.JOBMANAGER: settings.jobmanager_mib,
-        Role.TASKMANAGER: settings.taskmanager_mib or sizing.TASKMANAGER_MINIMUM_MIB,
-        Role.ZOOKEEPER: settings.zookeeper_heap_mib,
-    }[role]
-    return sizing.machine_mib(daemon)
-
-
-def probe(host: Host, settings: FlinkSettings, opts: pulumi.ResourceOptions) -> remote.Command:
+def probe(host: Host, settings: ClusterSettings, opts: pulumi.ResourceOptions) -> remote.Command:
     """Look at a host and change nothing; its result tells `machine` what the host has got."""
     text = script_text(
         host,
@@ -46,8 +26,8 @@ def probe(host: Host, settings: FlinkSettings, opts: pulumi.ResourceOptions) -> 
             "role": host.role.value,
             "needed_mib": needed_mib(host.role, settings),
             "firewall": "true" if settings.firewall else "false",
-            "user": user(host.role),
-            "releases": ("java", "zookeeper" if host.role is Role.ZOOKEEPER else "flink"),
+            "user": ROLES[host.role].user,
+            "releases": ROLES[host.role].releases,
         },
     )
     return step(host, "probe", text, seconds=360, opts=opts)
@@ -104,7 +84,7 @@ class NodeArgs:
     """A host to prepare."""
 
     host: Host
-    settings: FlinkSettings
+    settings: ClusterSettings
     probes: Sequence[pulumi.Resource]
     """All hosts' probes: none is touched before every one of them has been found fit."""
 
@@ -116,19 +96,21 @@ class Node(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("flink", "Node"), name, None, opts)
-        host, role = args.host, args.host.role
+        host, row = args.host, ROLES[args.host.role]
         child = pulumi.ResourceOptions(parent=self, depends_on=list(args.probes))
-        directories = ZOOKEEPER_DIRECTORIES if role is Role.ZOOKEEPER else FLINK_DIRECTORIES
-        tools = ["fingerprint"] if role is Role.ZOOKEEPER else ["fingerprint", "daemon", "classes"]
+        scripts = ["fingerprint", *(["class_archive"] if row.daemon and row.daemon.script else [])]
         files = [
-            *(File(path=f"/usr/local/lib/flink/{tool}", mode="0755", text=host_script(f"{tool}.sh")) for tool in tools),
+            *(File(path=f"{host_tool.FOLDER}/{name}", mode="0755", text=host_script(f"{name}.sh")) for name in scripts),
+            *host_tool.files(row),
             File(path="/etc/sysctl.d/60-flink.conf", text=render("sysctl.conf")),
         ]
         values: Mapping[str, str | Sequence[str]] = {
-            "role": role.value,
-            "user": user(role),
-            "directories": directories,
-            "configuration": f"/etc/{user(role)}",
+            "user": row.user,
+            "directories": row.directories,
+            "shared_directories": row.shared_directories,
+            "configuration": row.configuration,
+            "logs_in": "true" if row.logs_in else "false",
+            "units": [other.unit for other in ROLES.values() if other.unit],
         }
         self.system = step(host, "system", script_text(host, "system.sh", values, files), opts=child)
         self.prepared = self.system if host.data_device is None else self._data_disk(host, host.data_device)
@@ -138,8 +120,9 @@ class Node(pulumi.ComponentResource):
 
     def _data_disk(self, host: Host, device: pulumi.Input[str]) -> remote.Command:
         """Mount the disk that outlives the machine where the daemon keeps its data."""
-        directory = ZOOKEEPER_DIRECTORIES[0]
+        row = ROLES[host.role]
+        values = {"directory": row.data_directory, "user": row.user}
         stdin = pulumi.Output.from_input(device).apply(
-            lambda path: script_text(host, "disk.sh", {"device": path, "directory": directory, "user": user(host.role)})
+            lambda path: script_text(host, "disk.sh", {"device": path, **values})
         )
         return step(host, "disk", stdin, opts=pulumi.ResourceOptions(parent=self, depends_on=self.system))

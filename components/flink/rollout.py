@@ -1,27 +1,27 @@
 """The one step that restarts daemons of Flink's which run and are healthy: in an order that keeps the jobs running."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi_command import remote
 
-from components import ports
-from components.flink import daemon, node
-from components.flink.config import Members
-from components.host import Host, Role
-from components.remote import File, host_script, script_text, step
-from settings import FlinkSettings
-
-JOBS = File(path="/run/flink-tool/Jobs.java", text=host_script("java/Jobs.java"))
-"""Hands jobs over to another release of Flink."""
+from .. import ports
+from ..host import Host, Role
+from ..remote import script_text, step
+from ..roles import ROLES
+from . import daemon
+from .settings import ClusterSettings
+from .topology import Members
 
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutArgs:
     """`services`: by the name of their host, the steps that keep its daemon running."""
 
-    settings: FlinkSettings
+    settings: ClusterSettings
     members: Members
     services: dict[str, remote.Command]
 
@@ -36,27 +36,23 @@ def rollout(args: RolloutArgs, opts: pulumi.ResourceOptions) -> remote.Command:
     hosts = [host for host in members.hosts if host.name in args.services]
     said = pulumi.Output.all(*[args.services[host.name].stdout for host in hosts])
     told = daemon.generation(list(args.services.values()), hosts)
-    stdin = pulumi.Output.all(said, told).apply(
-        lambda known: script_text(
-            first,
-            "rollout.sh",
-            {
-                "pending": _pending(hosts, known[0]),
-                "jobmanagers": members.reached_as(Role.JOBMANAGER),
-                "taskmanagers": members.reached_as(Role.TASKMANAGER),
-                "strategy": settings.rollout,
-                "max_unavailable": settings.max_unavailable,
-                "seconds": settings.ready_timeout_seconds,
-                "user": node.user(Role.JOBMANAGER),
-                "rest_port": ports.number("rest"),
-                "ha": "true" if members.of(Role.ZOOKEEPER) else "false",
-                "tool": JOBS.path,
-                "generation": known[1],
-            },
-            [JOBS],
-            uses=("tool.sh",),
-        )
-    )
+
+    def text(known: Sequence[Any]) -> str:
+        values = {
+            "host": first.name,
+            "pending": _pending(hosts, known[0]),
+            "jobmanagers": members.reached_as(Role.JOBMANAGER),
+            "taskmanagers": members.reached_as(Role.TASKMANAGER),
+            "strategy": settings.rollout,
+            "maxUnavailable": settings.max_unavailable,
+            "seconds": settings.ready_timeout_seconds,
+            "user": ROLES[first.role].user,
+            "restPort": ports.number("rest"),
+            "highAvailability": members.high_availability,
+        }
+        return script_text(first, "rollout.sh", {"values": json.dumps(values), "generation": known[1]})
+
+    stdin = pulumi.Output.all(said, told).apply(text)
     return step(first, "rollout", stdin, seconds=_seconds(settings, len(hosts)), opts=opts)
 
 
@@ -64,6 +60,6 @@ def _pending(hosts: Sequence[Host], said: Sequence[str]) -> list[str]:
     return [host.reached_as for host, text in zip(hosts, said, strict=True) if text.strip() == "pending"]
 
 
-def _seconds(settings: FlinkSettings, daemons: int) -> int:
+def _seconds(settings: ClusterSettings, daemons: int) -> int:
     """Bounds the whole rollout: it ends by itself at the first daemon that takes longer than `readyTimeoutSeconds`."""
     return 3 * settings.ready_timeout_seconds * max(2, daemons)

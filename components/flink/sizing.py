@@ -16,6 +16,10 @@ TASKMANAGER_MINIMUM_MIB = 1024
 """
 
 
+CLIENT_MIB = 512
+"""What the JVMs of `flink` and `sql-client.sh` take on a client host, which runs nothing all the time."""
+
+
 def mib(text: str) -> int:
     """MiB of a size as Flink writes it: 1600m, 4g, 2 gb. Raises ValueError if it is not one."""
     match = _MEMORY.match(text)

@@ -8,64 +8,61 @@ from collections.abc import Sequence
 
 import pulumi
 
-from components import naming
-from components.flink import config, node
-from components.flink.config import Members
-from components.host import Host, Role, Storage
-from components.remote import File, host_script, leave, script_text
-from settings import FlinkSettings
-
-TOOL = File(path="/run/flink-tool/State.java", text=host_script("java/State.java"))
-"""Our Java tool, where tool.sh looks for it."""
+from .. import naming
+from ..host import Host, Role
+from ..remote import leave, script_text
+from ..roles import ROLES, Teardown
+from ..storage import Storage
+from .settings import ClusterSettings
+from .topology import Members
 
 PURGE_SECONDS = 1800
 """For some hundred thousand objects."""
 
 
 def declare(
-    name: str, hosts: Sequence[Host], settings: FlinkSettings, storage: Storage, opts: pulumi.ResourceOptions
+    name: str, hosts: Sequence[Host], settings: ClusterSettings, storage: Storage, opts: pulumi.ResourceOptions
 ) -> dict[str, pulumi.Resource]:
     """The resources by host name; whatever changes a host has to depend on its own, so that what an `up` began is taken
     away even if it never ended.
 
-    When all of it goes, it goes in this order: TaskManagers, the storage, JobManagers, ZooKeeper servers.
+    When all of it goes, it goes in the order of `Teardown`, with the storage in its place.
     """
     members = Members(tuple(host for host in hosts if host.ready is None))
-    servers = {host.name: _clean(host, opts, []) for host in members.of(Role.ZOOKEEPER)}
-    jobmanagers = {host.name: _clean(host, opts, [*servers.values()]) for host in members.of(Role.JOBMANAGER)}
-    before: list[pulumi.Resource] = [*jobmanagers.values()]
-    if members.of(Role.JOBMANAGER) and (what := _purged(settings, storage, ha=bool(servers))):
-        before = [_purge(name, members.of(Role.JOBMANAGER), what, opts, before)]
-    taskmanagers = {host.name: _clean(host, opts, before) for host in members.of(Role.TASKMANAGER)}
-    return {**servers, **jobmanagers, **taskmanagers}
+    found: dict[str, pulumi.Resource] = {}
+    later: list[pulumi.Resource] = []
+    # What is declared first is deleted last
+    for stage in sorted(Teardown, key=lambda stage: stage.value, reverse=True):
+        going = [host for role in Role if ROLES[role].teardown is stage for host in members.of(role)]
+        cleaned = {host.name: _clean(host, opts, later) for host in going}
+        found.update(cleaned)
+        later = [*cleaned.values()] or later
+        what = _purged(settings, storage, ha=members.high_availability) if stage is Teardown.AFTER_STORAGE else []
+        if what and going:
+            later = [_purge(name, going, what, opts, later)]
+    return found
 
 
 def _clean(host: Host, opts: pulumi.ResourceOptions, later: list[pulumi.Resource]) -> pulumi.Resource:
     """Takes everything of ours off a host, before `later` is deleted."""
-    account = node.user(host.role)
-    unit = config.DAEMONS[host.role].unit
+    row = ROLES[host.role]
     text = script_text(
         host,
         "clean.sh",
-        {
-            "role": host.role.value,
-            "user": account,
-            "unit": unit,
-            "releases": ("java", "zookeeper" if host.role is Role.ZOOKEEPER else "flink"),
-        },
+        {"user": row.user, "unit": row.unit, "releases": row.releases},
         uses=("release.sh",),
     )
+    runs = f"unit {row.unit} (which runs again when the host boots), " if row.daemon else ""
     return leave(
         naming.step(host, "clean"),
         [host],
         text,
-        left=f"user {account}, unit {unit} (which runs again when the host boots), releases in /opt, and what else"
-        " README lists under `What up changes on a host`",
+        left=f"user {row.user}, {runs}releases in /opt, and what else README lists under `What up changes on a host`",
         opts=_after(opts, later),
     )
 
 
-def _purged(settings: FlinkSettings, storage: Storage, *, ha: bool) -> list[str]:
+def _purged(settings: ClusterSettings, storage: Storage, *, ha: bool) -> list[str]:
     """URIs of what nobody can use without the cluster's znodes, and of its state unless that is to be kept."""
     cluster, found = settings.cluster_id, []
     if ha:
@@ -79,23 +76,22 @@ def _purged(settings: FlinkSettings, storage: Storage, *, ha: bool) -> list[str]
 
 def _purge(
     name: str,
-    jobmanagers: list[Host],
+    hosts: list[Host],
     what: list[str],
     opts: pulumi.ResourceOptions,
     later: list[pulumi.Resource],
 ) -> pulumi.Resource:
-    """Removes objects, once all JobManagers are stopped. The cluster's, not a host's: a JobManager that leaves alone
-    must take nothing along.
+    """Removes objects from the first of the hosts that can be reached, once the daemons on all of them are stopped. The
+    cluster's, not a host's: a JobManager that leaves alone must take nothing along.
     """
-    text = script_text(
-        jobmanagers[0], "purge.sh", {"user": node.user(Role.JOBMANAGER), "what": what}, [TOOL], uses=("tool.sh",)
-    )
+    row = ROLES[hosts[0].role]
+    text = script_text(hosts[0], "purge.sh", {"what": what})
     return leave(
         f"{name}-purge",
-        jobmanagers,
+        hosts,
         text,
         left=f"the objects at {', '.join(what)}",
-        before=f"sudo -n systemctl stop {config.JOBMANAGER.unit}",
+        before=f"sudo -n systemctl stop {row.unit}",
         seconds=PURGE_SECONDS,
         opts=_after(opts, later),
     )

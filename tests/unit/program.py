@@ -17,7 +17,12 @@ import settings
 
 PRIVATE_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nnobody's\n-----END OPENSSH PRIVATE KEY-----\n"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB1Vhm1DVGfYwVPRHZVVbpxVNyGDQKzwxlnNdYAAPfg3"
-ROLES = {"jm": ("jobmanager", 10, 2048), "zk": ("zookeeper", 20, 1024), "tm": ("taskmanager", 100, 2560)}
+ROLES = {
+    "jm": ("jobmanager", 10, 2048),
+    "zk": ("zookeeper", 20, 1024),
+    "tm": ("taskmanager", 100, 2560),
+    "cl": ("client", 30, 2048),
+}
 
 
 def host(name: str, /, **changes: Any) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import yaml
 
 from components.aws import facts, user_data
 from components.aws.facts import IMAGE_PARAMETER
+from components.aws.infrastructure import bucket_name
 from components.aws.machines import device_path
-from components.aws.site import bucket_name
 from tests.golden import same
 from tests.unit.program import Mocks, Recorded, entry, mocked
 

@@ -15,14 +15,16 @@ import pytest
 import yaml
 
 import settings
-from branches import __main__, comment, configuration, names, stack_tags, stacks, workspace
+from automation import workspace
+from branches import __main__, comment, configuration, names, stack_tags, stacks
 from branches.errors import BranchesError, LockedError, UsageError
 from branches.stack_tags import Mark
 from branches.stacks import Entry, Sweep, Up
+from components.aws import infrastructure
 from components.aws import names as aws_names
-from components.aws import site
 from components.host import Role
 from components.naming import Labels
+from settings.cluster import _CLUSTER_ID
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 MARK = Mark("feature/x", "c0ffee", NOW + timedelta(hours=8))
@@ -70,10 +72,10 @@ def test_every_legal_name_is_that_of_a_valid_stack(branch: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", stack)
     host = f"tm-999.{aws_names.domain(stack)}"
     assert len(host) <= 64 and all(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", it) for it in host.split("."))
-    assert settings._CLUSTER_ID.match(stack)
+    assert _CLUSTER_ID.match(stack)
     region = "ap-southeast-1"
     assert re.fullmatch(r"[\w+=,.@-]{1,64}", aws_names.role(stack, region))
-    bucket = site.bucket_name(settings.PROJECT, stack, "123456789012", region)
+    bucket = infrastructure.bucket_name(settings.PROJECT, stack, "123456789012", region)
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket)
     tags = Labels(project="flink", stack=stack, owner="x", expires=stack_tags.written(NOW)).tags(f"{stack}-tm-999")
     assert all(re.fullmatch(r"[\w .:/=+@-]{1,256}", text) for text in tags.values())
@@ -90,7 +92,7 @@ def test_no_two_branches_have_the_same_stack_nor_that_of_a_long_lived_one() -> N
     assert {"dev", "prod", "local", "ephemeral"} <= long_lived
     assert not set(made) & long_lived
     roles = {aws_names.role(stack, "eu-central-1") for stack in made}
-    buckets = {site.bucket_name("flink", stack, "123456789012", "eu-central-1") for stack in made}
+    buckets = {infrastructure.bucket_name("flink", stack, "123456789012", "eu-central-1") for stack in made}
     assert len(roles) == len(buckets) == len(made)
 
 
@@ -194,12 +196,12 @@ def test_every_branch_has_what_the_program_takes_and_what_is_its_own(tmp_path: P
         raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in made.items()}
         loaded[stack] = settings.load(raw, stack=stack, root=tmp_path)
     for stack, found in loaded.items():
-        aws = found.aws
+        aws = found.site
         assert aws is not None
         assert (aws.ephemeral, aws.expires, aws.create_bucket) == (True, "2030-01-31T20:00:00Z", True)
-        assert found.flink.cluster_id == aws.prefix == stack
+        assert found.cluster.cluster_id == aws.prefix == stack
         counts = {role: group.count for role, group in aws.groups.items()}
-        assert counts == {Role.JOBMANAGER: 1, Role.TASKMANAGER: 1, Role.ZOOKEEPER: 0}
+        assert counts == {Role.JOBMANAGER: 1, Role.TASKMANAGER: 1, Role.ZOOKEEPER: 0, Role.CLIENT: 0}
         assert aws.groups[Role.TASKMANAGER].spot and not aws.groups[Role.JOBMANAGER].spot
 
 

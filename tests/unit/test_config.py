@@ -13,12 +13,18 @@ import yaml
 
 from components import naming, ports
 from components.existing.hosts import _host
-from components.flink import config, members
-from components.flink.config import Members
-from components.host import Role, Storage
+from components.flink import discovery, firewall, start_cluster
+from components.flink.config_yaml import config_yaml
+from components.flink.topology import Members
+from components.flink.unit import flink_unit
+from components.host import Role
 from components.remote import File, script_text
+from components.roles import ROLES
+from components.storage import Storage
+from components.taskmanager.component import arguments
+from components.zookeeper.zoo_cfg import zoo_cfg, zookeeper_unit
 from tests.golden import same
-from tests.unit.program import load, write_inventory
+from tests.unit.program import SEVEN, host, load, write_inventory
 
 GOLDEN = Path(__file__).parent / "golden"
 STORAGE = Storage(
@@ -31,56 +37,57 @@ STORAGE = Storage(
 
 
 @pytest.fixture
-def seven(tmp_path: Path):
-    write_inventory(tmp_path)
+def every_role(tmp_path: Path):
+    write_inventory(tmp_path, *[host(name) for name in (*SEVEN, "cl-0")])
     found = load(tmp_path, javaOptions="-XX:+UseG1GC", taskManagerConfig={"taskmanager.network.retries": 3})
-    return found.flink, Members(tuple(_host(host) for host in found.hosts))
+    return found.cluster, Members(tuple(_host(entry) for entry in found.site.hosts))
 
 
 def golden(name: str, text: str) -> None:
     same(GOLDEN / name, text)
 
 
-def test_golden_texts(seven) -> None:
-    settings, cluster = seven
+def test_golden_texts(every_role) -> None:
+    settings, cluster = every_role
     addresses = {host.name: str(host.address) for host in cluster.hosts}
     by_role = {role: [addresses[name] for name in cluster.names(role)] for role in Role}
-    golden("jobmanager-config.yaml", config.config_yaml(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600))
-    taskmanager = config.config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
+    golden("jobmanager-config.yaml", config_yaml(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600))
+    taskmanager = config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
     golden("taskmanager-config.yaml", taskmanager)
-    golden("masters", config.masters(cluster))
-    golden("workers", config.workers(cluster))
-    golden("zoo.cfg", config.zoo_cfg(settings, cluster))
-    golden("flink-jobmanager.service", config.flink_unit(config.JOBMANAGER, memory_mib=1600))
-    golden("flink-taskmanager.service", config.flink_unit(config.TASKMANAGER, memory_mib=2048))
-    golden("zookeeper.service", config.zookeeper_unit(settings, data_disk=False))
+    golden("masters", start_cluster.masters(cluster))
+    golden("client-config.yaml", config_yaml(Role.CLIENT, settings, STORAGE, cluster))
+    golden("workers", start_cluster.workers(cluster))
+    golden("zoo.cfg", zoo_cfg(settings, cluster))
+    golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, memory_mib=1600))
+    golden("flink-taskmanager.service", flink_unit(Role.TASKMANAGER, memory_mib=2048))
+    golden("zookeeper.service", zookeeper_unit(settings, data_disk=False))
     for role in Role:
-        golden(f"{role.value}-firewall.nft", config.firewall(role, by_role, settings.operator_cidrs))
+        golden(f"{role.value}-firewall.nft", firewall.rules(role, by_role, settings.operator_cidrs))
 
 
-def test_shipped_java_flags_are_kept(seven) -> None:
-    settings, cluster = seven
-    text = config.config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
+def test_shipped_java_flags_are_kept(every_role) -> None:
+    settings, cluster = every_role
+    text = config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
     flags = yaml.safe_load(text)["env.java.opts.all"].split()
     assert len([flag for flag in flags if flag.startswith("--add-")]) == 19
     assert flags[-1] == "-XX:+UseG1GC"
 
 
-def test_no_configuration_holds_a_credential(seven) -> None:
-    settings, cluster = seven
-    for role in (Role.JOBMANAGER, Role.TASKMANAGER):
-        keys = yaml.safe_load(config.config_yaml(role, settings, STORAGE, cluster, memory_mib=2048, slots=2))
+def test_no_configuration_holds_a_credential(every_role) -> None:
+    settings, cluster = every_role
+    for role in (role for role, row in ROLES.items() if row.runs_flink):
+        keys = yaml.safe_load(config_yaml(role, settings, STORAGE, cluster, memory_mib=2048, slots=2))
         assert not [key for key in keys if "access-key" in key or "secret" in key]
 
 
-def test_every_port_that_flink_opens_is_fixed(seven) -> None:
-    settings, cluster = seven
-    jobmanager = yaml.safe_load(config.config_yaml(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600))
-    text = config.config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
+def test_every_port_that_flink_opens_is_fixed(every_role) -> None:
+    settings, cluster = every_role
+    jobmanager = yaml.safe_load(config_yaml(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600))
+    text = config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
     taskmanager = yaml.safe_load(text)
     of_jobmanager = {
         *("jobmanager.rpc.port", "high-availability.jobmanager.port", "blob.server.port"),
-        *("rest.port", "rest.bind-port"),
+        "rest.port",
     }
     of_both = {"metrics.internal.query-service.port", "metrics.reporter.prom.port"}
     table = {port.number for port in ports.TABLE}
@@ -92,21 +99,17 @@ def test_every_port_that_flink_opens_is_fixed(seven) -> None:
 
 
 def test_without_zookeeper_taskmanagers_know_the_jobmanager(tmp_path: Path) -> None:
-    from tests.unit.program import host
-
     write_inventory(tmp_path, host("jm-0"), host("tm-0"))
     found = load(tmp_path)
-    cluster = Members(tuple(_host(entry) for entry in found.hosts))
-    keys = yaml.safe_load(config.config_yaml(Role.TASKMANAGER, found.flink, STORAGE, cluster, memory_mib=2048, slots=2))
+    cluster = Members(tuple(_host(entry) for entry in found.site.hosts))
+    keys = yaml.safe_load(config_yaml(Role.TASKMANAGER, found.cluster, STORAGE, cluster, memory_mib=2048, slots=2))
     assert keys["high-availability.type"] == "NONE"
     assert keys["jobmanager.rpc.address"] == "jm-0"
 
 
 def test_names_sort_by_number_not_by_letter(tmp_path: Path) -> None:
-    from tests.unit.program import host
-
     write_inventory(tmp_path, host("jm-0"), *[host(f"tm-{i}") for i in (10, 2, 1)])
-    cluster = Members(tuple(_host(entry) for entry in load(tmp_path).hosts))
+    cluster = Members(tuple(_host(entry) for entry in load(tmp_path).site.hosts))
     assert cluster.names(Role.TASKMANAGER) == ["tm-1", "tm-2", "tm-10"]
 
 
@@ -115,16 +118,18 @@ def test_server_ids_come_from_names() -> None:
 
 
 @pytest.mark.parametrize(("client", "server"), list(product(Role, Role)))
-def test_each_pair_of_roles_reaches_what_it_needs_and_no_more(seven, client: Role, server: Role) -> None:
-    jm, tm, zk = Role.JOBMANAGER, Role.TASKMANAGER, Role.ZOOKEEPER
+def test_each_pair_of_roles_reaches_what_it_needs_and_no_more(every_role, client: Role, server: Role) -> None:
+    jm, tm, zk, cl = Role
     expected = {
         (jm, jm): {22, 6123, 6124, 6125, 8081}, (jm, tm): {22, 6122, 6125}, (jm, zk): {2181},
         (tm, jm): {6123, 6124}, (tm, tm): {6121, 6122}, (tm, zk): {2181},
         (zk, jm): set(), (zk, tm): set(), (zk, zk): {2181, 2888, 3888},
+        (cl, jm): {8081}, (cl, tm): set(), (cl, zk): {2181}, (cl, cl): set(),
+        (jm, cl): set(), (tm, cl): set(), (zk, cl): set(),
     }  # fmt: skip
-    cluster = seven[1]
+    cluster = every_role[1]
     by_role = {role: [str(host.address) for host in cluster.of(role)] for role in Role}
-    rules = config.firewall(server, by_role, ["198.51.100.0/24"])
+    rules = firewall.rules(server, by_role, ["198.51.100.0/24"])
     address = by_role[client][0]
     opened = set()
     for line in rules.splitlines():
@@ -136,60 +141,58 @@ def test_each_pair_of_roles_reaches_what_it_needs_and_no_more(seven, client: Rol
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_no_port_is_open_to_everyone(seven, role: Role) -> None:
-    cluster = seven[1]
+def test_no_port_is_open_to_everyone(every_role, role: Role) -> None:
+    cluster = every_role[1]
     by_role = {r: [str(host.address) for host in cluster.of(r)] for r in Role}
-    rules = config.firewall(role, by_role, ["198.51.100.0/24"])
+    rules = firewall.rules(role, by_role, ["198.51.100.0/24"])
     assert "policy drop" in rules
     assert all("saddr" in line for line in rules.splitlines() if "tcp dport" in line)
 
 
 def test_members_change_with_the_list_and_configuration_does_not(tmp_path: Path) -> None:
-    from tests.unit.program import SEVEN, host
-
     write_inventory(tmp_path, *[host(name) for name in (*SEVEN, "tm-2")])
     seen = {}
     for count in (2, 3):
         found = load(tmp_path, workers=count)
-        cluster = Members(tuple(_host(entry) for entry in found.hosts))
-        known = members.Known(
+        cluster = Members(tuple(_host(entry) for entry in found.site.hosts))
+        known = discovery.Known(
             {entry.name: str(entry.address) for entry in cluster.hosts},
             {entry.name: str(entry.ssh.host_key) for entry in cluster.hosts},
         )
         jobmanager = cluster.of(Role.JOBMANAGER)[0]
         seen[count] = (
-            config.config_yaml(Role.JOBMANAGER, found.flink, STORAGE, cluster, memory_mib=1600),
-            members.text(jobmanager, found.flink, cluster, known),
+            config_yaml(Role.JOBMANAGER, found.cluster, STORAGE, cluster, memory_mib=1600),
+            discovery.text(jobmanager, found.cluster, cluster, known),
         )
     assert seen[2][0] == seen[3][0]
     assert "tm-2" in seen[3][1] and "tm-2" not in seen[2][1]
 
 
-def test_names_in_dns_leave_nothing_to_tell_but_a_hosts_own(seven) -> None:
+def test_names_in_dns_leave_nothing_to_tell_but_a_hosts_own(every_role) -> None:
     """What a worker more would change on hosts that find each other by DNS, behind a firewall of their provider."""
-    settings, cluster = seven
+    settings, cluster = every_role
     named = Members(tuple(replace(host, dns_name=f"{host.name}.x.internal") for host in cluster.hosts))
     settings = replace(settings, firewall=False)
     for role in Role:
         host = named.of(role)[0]
-        keys = {entry.name: str(entry.ssh.host_key) for entry in named.hosts} if role is Role.JOBMANAGER else {}
-        text = members.text(host, settings, named, members.Known({host.name: "10.0.0.5"}, keys))
+        keys = {entry.name: str(entry.ssh.host_key) for entry in named.hosts} if ROLES[role].logs_in else {}
+        text = discovery.text(host, settings, named, discovery.Known({host.name: "10.0.0.5"}, keys))
         assert f"10.0.0.5 {host.name}.x.internal {host.name}'" in text
-        assert ("tm-1" in text) is (role is Role.JOBMANAGER), role
+        assert ("tm-1" in text) is ROLES[role].logs_in, role
     host = named.of(Role.TASKMANAGER)[0]
-    assert "from=" not in members.trust_text(host, [], ["ssh-ed25519 AAAA x"])
-    assert 'from="10.0.0.5",restrict,pty ssh-ed25519 AAAA x' in members.trust_text(
+    assert "from=" not in start_cluster.trust_text(host, [], ["ssh-ed25519 AAAA x"])
+    assert 'from="10.0.0.5",restrict,pty ssh-ed25519 AAAA x' in start_cluster.trust_text(
         host, ["10.0.0.5"], ["ssh-ed25519 AAAA x"]
     )
-    assert "RequiresMountsFor=/var/lib/zookeeper/data" in config.zookeeper_unit(settings, data_disk=True)
-    assert "server.1=zk-0.x.internal:2888:3888" in config.zoo_cfg(settings, named)
-    unit = " ".join(config.taskmanager_arguments(named.of(Role.TASKMANAGER)[0]))
+    assert "RequiresMountsFor=/var/lib/zookeeper/data" in zookeeper_unit(settings, data_disk=True)
+    assert "server.1=zk-0.x.internal:2888:3888" in zoo_cfg(settings, named)
+    unit = " ".join(arguments(named.of(Role.TASKMANAGER)[0]))
     assert "taskmanager.host=tm-0.x.internal -D taskmanager.resource-id=tm-0" in unit
 
 
-def test_values_are_quoted_and_nothing_runs_before_the_last_line(seven) -> None:
+def test_values_are_quoted_and_nothing_runs_before_the_last_line(every_role) -> None:
     text = script_text(
-        seven[1].hosts[0],
+        every_role[1].hosts[0],
         "files.sh",
         {"what": "a'b; reboot", "list": ["x y", "$z"]},
         [File(path="/a b", text="$HOME\n")],
@@ -200,12 +203,12 @@ def test_values_are_quoted_and_nothing_runs_before_the_last_line(seven) -> None:
     assert text.splitlines()[-1] == 'main "$@" </dev/null'
 
 
-def test_a_file_cannot_end_the_script(seven) -> None:
+def test_a_file_cannot_end_the_script(every_role) -> None:
     with pytest.raises(ValueError, match="END_OF_FILE"):
-        script_text(seven[1].hosts[0], "files.sh", {}, [File(path="/a", text="x\nEND_OF_FILE\nreboot\n")])
+        script_text(every_role[1].hosts[0], "files.sh", {}, [File(path="/a", text="x\nEND_OF_FILE\nreboot\n")])
 
 
-def test_networks_that_overlap_are_named_once(seven) -> None:
-    rules = config.firewall(Role.JOBMANAGER, {Role.JOBMANAGER: ["10.9.9.10"]}, ["10.0.0.0/8", "fd00::/8"])
+def test_networks_that_overlap_are_named_once(every_role) -> None:
+    rules = firewall.rules(Role.JOBMANAGER, {Role.JOBMANAGER: ["10.9.9.10"]}, ["10.0.0.0/8", "fd00::/8"])
     assert "ip saddr { 10.0.0.0/8 } tcp dport 22" in rules
     assert "ip6 saddr { fd00::/8 } tcp dport 22" in rules

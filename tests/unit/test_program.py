@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from branches import changes
 from tests.unit.program import PRIVATE_KEY, SEVEN, Mocks, Recorded, configuration, entry, host, mocked, write_inventory
 
 SECRET = "a-secret-key-that-nobody-may-see"
@@ -117,7 +118,7 @@ def test_slots_come_from_the_inventory_or_from_the_machine(tmp_path: Path) -> No
     # the mock's machine has 8 CPUs and 16 GiB
     assert "taskmanager.numberOfTaskSlots: 8" in stdin(found, "tm-1-config")
     assert "taskmanager.memory.process.size: 14336m" in stdin(found, "tm-1-config")
-    assert "slots=10\n" in stdin(found, "jm-0-cluster")
+    assert '"slots": 10,' in stdin(found, "jm-0-cluster")
 
 
 def test_a_wrong_configuration_registers_nothing(folder: Path) -> None:
@@ -142,3 +143,14 @@ def test_one_worker_more_tells_the_others_and_restarts_none(tmp_path: Path) -> N
     steps = differing(run(tmp_path, workers=2), run(tmp_path, workers=3))
     old = {name for name in steps if not name.startswith("tm-2") and "/tm-2" not in name and ":" not in name}
     assert old == {f"{name}-members" for name in SEVEN} | {"jm-0-rollout", "jm-0-cluster"}
+
+
+def test_a_service_step_says_what_its_daemon_runs_as_a_summary_reads_it(tmp_path: Path) -> None:
+    write_inventory(tmp_path, host("jm-0"), host("tm-0"))
+    steps = {name: one for name, one in run(tmp_path).items() if one.type == "command:remote:Command"}
+    found = {name: str(one.inputs["create"]) for name, one in steps.items()}
+    assert {name for name, create in found.items() if changes._runs({"create": create})} == {
+        "jm-0-service",
+        "tm-0-service",
+    }
+    assert changes._runs({"create": found["jm-0-service"]}) != changes._runs({"create": found["tm-0-service"]})

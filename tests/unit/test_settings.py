@@ -27,12 +27,12 @@ def problems(folder: Path, **changes: Any) -> str:
 
 def test_a_good_configuration_is_taken(folder: Path) -> None:
     found = load(folder)
-    assert [entry.name for entry in found.hosts] == list(SEVEN)
-    assert found.flink.cluster_id == "dev"
-    assert found.flink.flink.url.endswith("/flink/flink-2.3.0/flink-2.3.0-bin-scala_2.12.tgz")
-    assert found.flink.flink.checksum == f"sha512:{found.flink.flink.url}.sha512"
-    assert found.flink.java.checksum == f"sha256:{found.flink.java.url}.sha256.txt"
-    assert "jdk-17.0.15%2B6/OpenJDK17U-jdk_{arch}_linux_hotspot_17.0.15_6.tar.gz" in found.flink.java.url
+    assert [entry.name for entry in found.site.hosts] == list(SEVEN)
+    assert found.cluster.cluster_id == "dev"
+    assert found.cluster.flink.url.endswith("/flink/flink-2.3.0/flink-2.3.0-bin-scala_2.12.tgz")
+    assert found.cluster.flink.checksum == f"sha512:{found.cluster.flink.url}.sha512"
+    assert found.cluster.java.checksum == f"sha256:{found.cluster.java.url}.sha256.txt"
+    assert "jdk-17.0.15%2B6/OpenJDK17U-jdk_{arch}_linux_hotspot_17.0.15_6.tar.gz" in found.cluster.java.url
     assert found.storage.plugin == "flink-s3-fs-hadoop"
 
 
@@ -105,7 +105,7 @@ def test_a_wrong_value_is_refused(folder: Path, changes: dict[str, Any], told: s
         ([host("tm-0")], "has no jobmanager"),
         ([host("jm-0")], "has no taskmanager"),
         ([host("jm-0"), host("tm-0", address="10.0.0.300")], "tm-0 address: '10.0.0.300' is not an IP address"),
-        ([host("jm-0"), host("tm-0", address="127.0.0.1")], "tm-0 address: 127.0.0.1 cannot be reached from other hosts"),
+        ([host("jm-0"), host("tm-0", address="127.0.0.1")], "127.0.0.1 cannot be reached from other hosts"),
         ([host("jm-0"), host("tm-0", address="10.9.9.10")], "tm-0 address: 10.9.9.10 is there twice"),
         ([host("jm-0"), host("tm-0"), host("tm-0", address="10.9.9.9")], "tm-0 name: tm-0 is there twice"),
         ([host("jm-0"), host("tm-0", hostKey=None)], "tm-0 hostKey: None is not a public host key"),
@@ -145,11 +145,11 @@ def test_no_problem_shows_a_private_key(tmp_path: Path) -> None:
 
 def test_one_jobmanager_needs_no_zookeeper(tmp_path: Path) -> None:
     write_inventory(tmp_path, host("jm-0"), host("tm-0"))
-    assert {entry.role for entry in load(tmp_path).hosts} == {Role.JOBMANAGER, Role.TASKMANAGER}
+    assert {entry.role for entry in load(tmp_path).site.hosts} == {Role.JOBMANAGER, Role.TASKMANAGER}
 
 
 def test_workers_takes_the_first_ones(folder: Path) -> None:
-    assert [entry.name for entry in load(folder, workers=1).hosts if entry.role is Role.TASKMANAGER] == ["tm-0"]
+    assert [entry.name for entry in load(folder, workers=1).site.hosts if entry.role is Role.TASKMANAGER] == ["tm-0"]
 
 
 def test_every_default_is_of_its_type() -> None:

@@ -62,35 +62,27 @@ def test_what_stays_or_is_only_read_is_no_change() -> None:
     assert "nothing changes (3 resources" in summary.markdown(found, stack="dev")
 
 
-SERVICE = """\
-# host tm-0, step service.sh
-unit=flink-taskmanager
-wants='{wants}'
-seconds={seconds}
-write_files() {{
-  :
-MemoryMax={memory}
-}}
-main
-"""
+RUN = 'sudo -n timeout -k 10 720 bash -s -- apply "${SSH_CONNECTION%% *}" i-0abc runs='
 
 
 @pytest.mark.parametrize(
-    ("changed", "restarts"),
-    [({"seconds": 2}, []), ({"wants": "config=2"}, ["tm-0"]), ({"memory": "2G"}, ["tm-0"])],
+    ("name", "changed", "restarts"),
+    [
+        ("tm-0-service", {"stdin": "seconds=2"}, []),
+        ("tm-0-service", {"stdin": "wants=2", "create": f"{RUN}0b"}, ["tm-0"]),
+        ("tm-0-service", {"stdin": "unknown", "create": "unknown"}, ["tm-0"]),
+        ("zk-0-restart", {"stdin": "wants=2", "create": f"{RUN}0b"}, []),
+    ],
 )
-def test_a_daemon_restarts_only_for_what_it_runs(changed: dict[str, Any], restarts: list[str]) -> None:
-    old: dict[str, Any] = {"wants": "config=1", "seconds": 1, "memory": "1G"}
-    texts = [SERVICE.format(**values) for values in (old, {**old, **changed})]
-    event = step(
-        "update", "command:remote:Command", "tm-0-service", old={"stdin": texts[0]}, new={"stdin": texts[1]},
-        diffs=["stdin"],
-    )  # fmt: skip
+def test_a_daemon_restarts_only_for_what_it_runs(name: str, changed: dict[str, Any], restarts: list[str]) -> None:
+    old: dict[str, Any] = {"stdin": "seconds=1", "create": f"{RUN}0a"}
+    event = step("update", "command:remote:Command", name, old=old, new={**old, **changed}, diffs=[*changed])
     assert changes.read([event]).restarts == restarts
 
 
-def test_a_script_that_is_not_known_yet_counts_as_a_restart() -> None:
-    event = step("update", "command:remote:Command", "tm-0-service", old={"stdin": SERVICE}, new={"stdin": "unknown"})
+def test_a_state_that_does_not_say_what_runs_may_mean_a_restart() -> None:
+    old, new = {"create": RUN.removesuffix(" runs=")}, {"create": f"{RUN}0a"}
+    event = step("update", "command:remote:Command", "tm-0-service", old=old, new=new)
     assert changes.read([event]).restarts == ["tm-0"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab import engine
+from stand_ins.builds import programs
 from tests.unit import workflows
 from tests.unit.fake_branches import CRASH
 from tests.unit.workflows import REPOSITORY, RUN, Runner
@@ -540,7 +540,7 @@ def test_the_words_for_the_tool_are_words_that_it_takes(runner: Runner, gitlab: 
 def real(runner: Runner) -> Runner:
     """With the real tool, and an engine that can say its version."""
     runner.real_branches()
-    runner.program("pulumi", f"[[ $* == version ]] && echo v{engine.PULUMI}")
+    runner.program("pulumi", f"[[ $* == version ]] && echo v{programs.PULUMI}")
     return runner
 
 

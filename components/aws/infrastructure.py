@@ -1,0 +1,143 @@
+"""AWS as a provider of hosts and a storage: everything that a cluster needs there, as one component."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pulumi
+
+from .. import naming, ports
+from ..errors import ConfigError, refused
+from ..host import Role, Site, Ssh
+from ..naming import PROJECT, Labels
+from ..problems import Problems
+from ..storage import Storage, StorageSettings
+from . import facts
+from .declaration import AwsSettings
+from .facts import AwsError, Facts
+from .identity import Identity, IdentityArgs
+from .machines import Machines, MachinesArgs
+from .network import Network, NetworkArgs
+from .security import Security, SecurityArgs
+from .storage import Bucket, BucketArgs
+
+LONGEST_BUCKET = 63
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteArgs:
+    """What is expected of AWS, and what AWS said."""
+
+    settings: AwsSettings
+    storage: StorageSettings
+    facts: Facts
+    labels: Labels
+
+
+class AwsSite(pulumi.ComponentResource):
+    """Network, security groups, identity, bucket and machines; `site` is what comes of it."""
+
+    site: Site
+
+    def __init__(self, name: str, args: SiteArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(naming.type_token("aws", "Site"), name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        settings, labels = args.settings, args.labels
+        network = Network(
+            name,
+            NetworkArgs(settings=settings, labels=labels, zones=args.facts.zones, subnets=args.facts.subnets),
+            child,
+        )
+        security = Security(name, SecurityArgs(settings=settings, labels=labels, vpc_id=network.vpc_id), child)
+        identity = Identity(name, IdentityArgs(settings=settings, labels=labels), child)
+        bucket = Bucket(name, BucketArgs(settings=settings, labels=labels), child)
+        machines = Machines(
+            name,
+            MachinesArgs(
+                settings=settings,
+                facts=args.facts,
+                labels=labels,
+                network=network,
+                security=security,
+                profile=identity.profile,
+            ),
+            child,
+        )
+        storage = Storage(
+            uri=f"s3://{settings.bucket}/{settings.prefix}".rstrip("/"),
+            plugin=args.storage.plugin,
+            region=args.storage.region,
+            endpoint=args.storage.endpoint,
+            path_style=args.storage.path_style,
+            ready=tuple(bucket.ready),
+        )
+        self.site = Site(hosts=machines.hosts, storage=storage, outputs=_outputs(args, machines))
+        self.register_outputs({"bucket": settings.bucket})
+
+
+def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_mib: Mapping[Role, int]) -> Site:
+    """Ask AWS, then declare what is to be there. `needed_mib`: memory that a machine of each role needs.
+
+    Raises ConfigError, before anything is declared, with all that AWS has against the configuration.
+    """
+    labels = Labels(project=PROJECT, stack=stack, owner=settings.owner, expires=settings.expires)
+    problems = Problems()
+    try:
+        known = facts.look_up(settings, labels, needed_mib, problems)
+    except AwsError as error:
+        raise ConfigError(facts.say(error)) from error
+    if problems.found:
+        raise refused(stack, problems)
+    for role, change in known.changes.items():
+        if change.replaced:
+            pulumi.log.info(
+                f"the machines of the {role}s are of another kind than expected: one after the other is replaced"
+            )
+    settings = replace(settings, operator_cidrs=known.operator_cidrs)
+    if not settings.bucket:
+        settings = replace(settings, bucket=bucket_name(PROJECT, stack, known.account, settings.region))
+    return AwsSite(stack, SiteArgs(settings=settings, storage=storage, facts=known, labels=labels)).site
+
+
+def bucket_name(project: str, stack: str, account: str, region: str) -> str:
+    """Name of a stack's bucket. Buckets of all accounts share one name space, so the account and region are in it."""
+    whole = re.sub(r"[^a-z0-9-]", "-", f"{project}-{stack}-{account}-{region}".lower())
+    if len(whole) <= LONGEST_BUCKET:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return f"{whole[: LONGEST_BUCKET - 9]}-{digest}"
+
+
+def _outputs(args: SiteArgs, machines: Machines) -> dict[str, pulumi.Input[object]]:
+    """What people need to get at the cluster: keys, and commands to paste."""
+    stack, given = args.labels.stack, args.settings.admin_key
+    first = next(host for host in machines.hosts if host.role is Role.JOBMANAGER)
+    reached = [*([machines.bastion] if machines.bastion else []), *(host.ssh for host in machines.hosts)]
+    known = [pulumi.Output.concat(ssh.address, " ", ssh.host_key) for ssh in reached]
+    key, known_hosts = given.path if given else f"flink-{stack}.key", f"flink-{stack}.known_hosts"
+    login = f"pulumi stack output knownHosts --stack {stack} > {known_hosts}"
+    found: dict[str, pulumi.Input[object]] = {
+        "bucket": args.settings.bucket,
+        "knownHosts": pulumi.Output.all(*known).apply("\n".join),
+    }
+    if given is None:
+        found["sshPrivateKey"] = machines.admin_key
+        login = f"(umask 077; pulumi stack output sshPrivateKey --show-secrets --stack {stack} > {key}); {login}"
+    options = f"-i {key} -o IdentitiesOnly=yes -o UserKnownHostsFile={known_hosts}"
+    ssh = pulumi.Output.concat("ssh ", options, _through(machines.bastion, options))
+    target = pulumi.Output.concat(first.ssh.user, "@", first.ssh.address)
+    port = ports.number("rest")
+    return {
+        **found,
+        "login": login,
+        "ssh": pulumi.Output.concat(ssh, " ", target),
+        "tunnel": pulumi.Output.concat(ssh, f" -N -L {port}:{first.dns_name}:{port} ", target),
+    }
+
+
+def _through(bastion: Ssh | None, options: str) -> pulumi.Input[str]:
+    """The option of ssh for the way through the bastion; `-J` would use neither the key nor the known hosts there."""
+    if bastion is None:
+        return ""
+    return pulumi.Output.concat(f" -o 'ProxyCommand=ssh {options} -W %h:%p ", bastion.user, "@", bastion.address, "'")

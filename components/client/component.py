@@ -1,0 +1,42 @@
+"""A client host: Java, Flink and the cluster's configuration, and no daemon. People log in to it for `flink run`,
+`flink list` and `sql-client.sh`, so that nobody has to on the cluster's own hosts.
+"""
+
+from collections.abc import Sequence
+
+import pulumi
+
+from .. import naming
+from ..flink.config_yaml import config_yaml
+from ..flink.context import Context, Running, keep
+from ..flink.flink_host import configuration, install_flink
+from ..host import Host, Role
+from ..remote import script_text, step
+
+
+class Client(pulumi.ComponentResource):
+    """A client host; `ready` is the step after which its commands find the cluster."""
+
+    def __init__(
+        self, name: str, context: Context, host: Host, text: str, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(naming.type_token("flink", "Client"), name, None, opts)
+        node = context.nodes[name]
+        release = install_flink(context, host, self)
+        after = [node.prepared, node.java, release, context.joined[name]]
+        self.ready = step(
+            host,
+            "config",
+            script_text(host, "files.sh", {"what": "configuration"}, configuration(text)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+        )
+        self.register_outputs({})
+
+
+def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
+    """Client hosts."""
+    text = config_yaml(Role.CLIENT, context.settings, context.storage, context.members)
+    for host in hosts:
+        keep(host, Client(host.name, context, host, text, opts).ready)
+    # Neither the rollout nor the cluster needs them
+    return Running()

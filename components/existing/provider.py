@@ -1,0 +1,105 @@
+"""What is there already as a provider: hosts from an inventory, and a storage that the configuration names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import naming, ports
+from ..flink import composition, sizing
+from ..flink.settings import ClusterSettings
+from ..host import Role, Site
+from ..problems import Problems
+from ..providers import Loaded, Request
+from ..roles import ROLES
+from ..storage import StorageSettings
+from . import inventory
+from .hosts import Hosts
+from .inventory import InventoryHost
+from .storage import storage as existing_storage
+
+KEYS = ("inventory", "firewall", "keepState", "storageAccessKey", "storageSecretKey")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingSettings:
+    """The hosts that the inventory lists, as far as the stack uses them."""
+
+    hosts: tuple[InventoryHost, ...]
+
+
+def region(raw: Mapping[str, str]) -> str:
+    """None: no storage is made."""
+    return ""
+
+
+def load(request: Request) -> Loaded:
+    """The inventory, checked against the rest of the configuration."""
+    problems, cluster = request.problems, request.cluster
+    hosts = _hosts(request.values, request.root, problems)
+    _check_roles(hosts, problems)
+    _check_ssh_ports(hosts, cluster, problems)
+    _check_sizes(hosts, cluster, problems)
+    return Loaded(settings=ExistingSettings(hosts=hosts), cluster=cluster)
+
+
+def declare(stack: str, settings: ExistingSettings, storage: StorageSettings, cluster: ClusterSettings) -> Site:
+    """The hosts and the storage; nothing of it is created."""
+    return Site(hosts=Hosts(stack, settings.hosts).hosts, storage=existing_storage(storage))
+
+
+def _hosts(values: Mapping[str, Any], root: Path, problems: Problems) -> tuple[InventoryHost, ...]:
+    """The inventory's hosts, of the TaskManagers only the first `workers`."""
+    if not values["inventory"]:
+        problems.add("inventory", "is missing: expected the path of a YAML file that lists the hosts")
+        return ()
+    hosts = inventory.load(root / Path(values["inventory"]).expanduser(), problems)
+    taskmanagers = [host for host in hosts if host.role is Role.TASKMANAGER]
+    workers = values["workers"] or len(taskmanagers)
+    if not 0 <= workers <= len(taskmanagers):
+        problems.add("workers", f"{workers} is out of range: the inventory has {len(taskmanagers)} TaskManagers")
+    leaving = {host.name for host in taskmanagers[workers:]}
+    return tuple(host for host in hosts if host.name not in leaving)
+
+
+def _check_roles(hosts: Sequence[InventoryHost], problems: Problems) -> None:
+    """The inventory must make a cluster, and each ZooKeeper server have an id of its own."""
+    if not hosts:
+        return  # the inventory could not be read, which is a problem already
+    count = {role: sum(host.role is role for host in hosts) for role in Role}
+    for role in (Role.JOBMANAGER, Role.TASKMANAGER):
+        if not count[role]:
+            problems.add("inventory", f"has no {role}: expected at least one")
+    names = [host.name for host in hosts if host.role is Role.ZOOKEEPER]
+    ids = [problems.catch("inventory", lambda name=name: naming.server_id(name), 0) for name in names]  # type: ignore[misc]
+    if len(set(ids)) < len(ids):
+        problems.add(
+            "inventory",
+            f"zookeeper names {', '.join(names)} end in the same number, which is the server's id",
+        )
+    composition.check({role: ("inventory", count[role]) for role in Role}, problems)
+
+
+def _check_ssh_ports(hosts: Sequence[InventoryHost], cluster: ClusterSettings, problems: Problems) -> None:
+    """The host firewall lets SSH in on the port of the table; with sshd elsewhere it would lock us out."""
+    for host in hosts:
+        if cluster.firewall and host.login.port != ports.number("ssh"):
+            expected = f"expected {ports.number('ssh')}, or firewall: false"
+            problems.add(f"inventory host {host.name} port", f"{host.login.port} is not in the port table: {expected}")
+
+
+def _check_sizes(hosts: Sequence[InventoryHost], cluster: ClusterSettings, problems: Problems) -> None:
+    """What a daemon is to have must fit its machine, where the inventory says what the machine has."""
+    for host in hosts:
+        if host.memory_mib is None:
+            continue  # the host itself checks, before it is changed (host_scripts/probe.sh)
+        row = ROLES[host.role]
+        takes, free = row.memory_on(cluster, host.memory_mib), sizing.available(host.memory_mib)
+        least = row.memory(cluster)
+        key = row.memory_key or f"inventory host {host.name} memoryMiB"
+        if takes > free:
+            problems.add(
+                key, f"{takes}m does not fit {host.name}, which has {host.memory_mib} MiB: expected {free}m or less"
+            )
+        elif takes < least:
+            problems.add(key, f"{host.name} has {host.memory_mib} MiB, leaving {takes}m: expected {least}m or more")

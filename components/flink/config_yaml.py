@@ -1,0 +1,76 @@
+"""Flink's config.yaml as text, made by pure functions from the settings and the list of members."""
+
+from typing import Any
+
+import yaml
+
+from .. import ports
+from ..host import Role
+from ..roles import ROLES
+from ..storage import Storage
+from ..templates import render
+from .settings import ClusterSettings
+from .topology import Members
+
+HEADER = "# Managed by Pulumi: changes are overwritten. config_templates/config.yaml.j2 says what the keys are for.\n"
+
+# What conf/config.yaml of Flink 2.3.0 ships in env.java.opts.all, which a config.yaml of one's own must repeat.
+EXPORTS = (
+    "java.rmi/sun.rmi.registry", "jdk.compiler/com.sun.tools.javac.api", "jdk.compiler/com.sun.tools.javac.file",
+    "jdk.compiler/com.sun.tools.javac.parser", "jdk.compiler/com.sun.tools.javac.tree",
+    "jdk.compiler/com.sun.tools.javac.util", "java.security.jgss/sun.security.krb5",
+)  # fmt: skip
+OPENS = (
+    "java.lang", "java.net", "java.io", "java.nio", "sun.nio.ch", "java.lang.reflect", "java.text", "java.time",
+    "java.util", "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks",
+)  # fmt: skip
+
+
+def flink_config(
+    role: Role, settings: ClusterSettings, storage: Storage, members: Members, *, memory_mib: int = 0, slots: int = 0
+) -> dict[str, Any]:
+    """What is in config.yaml on the hosts of a role: the template's keys, then the stack's, flat.
+
+    `memory_mib` is the size of the process in MiB; 0 leaves out what depends on the machine. `slots` matters to
+    TaskManagers only. It is the same for all hosts of a role with machines of the same size: what differs by host is
+    on the unit's command line.
+    """
+    zookeeper = ports.number("zk-client")
+    base = yaml.safe_load(
+        render(
+            "config.yaml.j2",
+            role=role.value,
+            exports=EXPORTS,
+            opens=OPENS,
+            java_options=settings.java_options,
+            quorum=",".join(f"{name}:{zookeeper}" for name in members.reached_as(Role.ZOOKEEPER)),
+            cluster_id=settings.cluster_id,
+            jobmanagers=members.reached_as(Role.JOBMANAGER),
+            storage=storage,
+            timings=settings.timings,
+            ports=ports.numbers(),
+            memory_mib=memory_mib,
+            slots=slots,
+        )
+    )
+    own = ROLES[role].own_config(settings)
+    return {key: _value(value) for key, value in {**base, **settings.common_config, **own}.items()}
+
+
+def config_yaml(
+    role: Role,
+    settings: ClusterSettings,
+    storage: Storage,
+    members: Members,
+    *,
+    memory_mib: int = 0,
+    slots: int = 0,
+) -> str:
+    """config.yaml as text: sorted lines."""
+    keys = flink_config(role, settings, storage, members, memory_mib=memory_mib, slots=slots)
+    return HEADER + yaml.safe_dump(keys, default_flow_style=False, width=10_000, sort_keys=True)
+
+
+def _value(value: Any) -> Any:
+    """YAML's own scalars as they are; anything else as Flink writes it: a list as `a;b`."""
+    return ";".join(str(item) for item in value) if isinstance(value, list) else value

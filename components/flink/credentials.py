@@ -1,0 +1,36 @@
+"""The storage's keys on a host, in a file of their own, so that config.yaml's differences can be shown."""
+
+import pulumi
+from pulumi_command import remote
+
+from ..host import Host
+from ..remote import File, script_text, step
+from ..roles import ROLES
+from ..storage import Storage
+
+
+def credentials_env(access_key: str, secret_key: str) -> str:
+    """The keys as systemd and a login shell read them (both take single quotes alike)."""
+    return f"AWS_ACCESS_KEY_ID='{access_key}'\nAWS_SECRET_ACCESS_KEY='{secret_key}'\n"
+
+
+def credentials(host: Host, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command | None:
+    """The step that writes them; None where the role has no use for them or the host has an identity of its own."""
+    if not ROLES[host.role].uses_storage or storage.access_key is None or storage.secret_key is None:
+        return None
+    user = ROLES[host.role].user
+    stdin = pulumi.Output.all(storage.access_key, storage.secret_key).apply(
+        lambda keys: script_text(
+            host,
+            "credentials.sh",
+            files=[
+                File(
+                    path="/etc/flink/credentials.env",
+                    text=credentials_env(keys[0], keys[1]),
+                    mode="0600",
+                    owner=f"{user}:{user}",
+                )
+            ],
+        )
+    )
+    return step(host, "credentials", pulumi.Output.secret(stdin), opts=opts)

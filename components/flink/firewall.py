@@ -1,0 +1,33 @@
+"""The firewall of a host, from the table of ports."""
+
+from collections.abc import Mapping, Sequence
+
+from .. import ports
+from ..host import Role
+from ..templates import render
+
+
+def rules(role: Role, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> str:
+    """The nftables rules of a host of `role`."""
+    found = []
+    for port in ports.listening(role):
+        clients = ports.sources(port, addresses, operators)
+        found.append(
+            {
+                "name": port.name,
+                "number": port.number,
+                "ip4": [client for client in clients if ":" not in client],
+                "ip6": [client for client in clients if ":" in client],
+            }
+        )
+    return render("firewall.nft.j2", rules=found)
+
+
+def ssh_clients(role: Role, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> list[str]:
+    """Addresses and networks that the firewall of a host of `role` lets in by SSH."""
+    return [
+        client
+        for port in ports.listening(role)
+        if port.number == ports.number("ssh")
+        for client in ports.sources(port, addresses, operators)
+    ]

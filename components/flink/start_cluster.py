@@ -1,0 +1,72 @@
+"""What start-cluster.sh and rollouts need: masters, workers, and SSH from the JobManagers' hosts to those with daemons.
+
+Whom a host trusts (`trust`) depends on every JobManager's machine, and no daemon waits for that: while machines are
+replaced one after the other, the next one is made only when the daemon before is healthy.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import pulumi
+from pulumi_command import remote
+
+from .. import ports
+from ..host import Host, Role
+from ..remote import File, script_text, step
+from ..roles import ROLES
+from ..templates import render
+from .topology import Members
+
+PROFILE = "set -a\n[ ! -r /etc/flink/credentials.env ] || . /etc/flink/credentials.env\nset +a\n"
+SSH_CONFIG = "Host *\n  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 10\n"
+
+
+def masters(members: Members) -> str:
+    """conf/masters: with the port, since start-cluster.sh binds the web UI to a random one without."""
+    jobmanagers = members.reached_as(Role.JOBMANAGER)
+    return render("jobmanager/masters.j2", jobmanagers=jobmanagers, ports=ports.numbers())
+
+
+def workers(members: Members) -> str:
+    """conf/workers."""
+    return render("jobmanager/workers.j2", taskmanagers=members.reached_as(Role.TASKMANAGER))
+
+
+def files(host: Host, members: Members, host_keys: Mapping[str, str]) -> list[File]:
+    """What `host` has of it. `host_keys`: public SSH host keys, by short name, of the hosts that are logged in to."""
+    row = ROLES[host.role]
+    found = [File(path="/etc/flink/masters", text=masters(members))] if row.runs_flink else []
+    if row.logs_in:
+        home, owner = f"/var/lib/{row.user}/.ssh", f"{row.user}:{row.user}"
+        # Every host key is known beforehand to those that log in
+        known = "".join(f"{other.reached_as} {host_keys[other.name]}\n" for other in members.accepting_logins)
+        found += [
+            File(path="/etc/flink/workers", text=workers(members)),
+            File(path=f"{home}/known_hosts", owner=owner, text=known),
+            File(path=f"{home}/config", owner=owner, text=SSH_CONFIG),
+        ]
+    return found
+
+
+def trust_text(host: Host, addresses: Sequence[str], public_keys: Sequence[str]) -> str:
+    """The text of the step that lets the JobManagers in by SSH, and nobody else, so that start-cluster.sh works.
+
+    `addresses`: those that they come from, if nothing else says who may connect.
+    """
+    options = f'from="{",".join(addresses)}",restrict,pty' if addresses else "restrict,pty"
+    account = ROLES[host.role].user
+    home, owner = f"/var/lib/{account}", f"{account}:{account}"
+    keys = "".join(f"{options} {key.strip()}\n" for key in public_keys)
+    trusted = [
+        File(path=f"{home}/.ssh/authorized_keys", mode="0600", owner=owner, text=keys),
+        # start-cluster.sh runs the daemons from a login shell: there they find the storage's keys
+        File(path=f"{home}/.profile", owner=owner, text=PROFILE),
+    ]
+    return script_text(host, "trust.sh", {"user": account}, trusted)
+
+
+def trust(
+    host: Host, jobmanagers: pulumi.Output[Sequence[Sequence[str]]], opts: pulumi.ResourceOptions
+) -> remote.Command:
+    """Let the JobManagers, by their addresses and public keys, log in to a host."""
+    stdin = jobmanagers.apply(lambda known: trust_text(host, known[0], known[1]))
+    return step(host, "trust", stdin, opts=opts)

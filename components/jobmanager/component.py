@@ -1,0 +1,44 @@
+"""A JobManager: leading or standby, as ZooKeeper elects."""
+
+from collections.abc import Sequence
+
+import pulumi
+
+from .. import ports
+from ..flink.config_yaml import config_yaml
+from ..flink.context import Context, Running, keep
+from ..flink.flink_host import FlinkHost, FlinkHostArgs, Process
+from ..host import Host, Role
+
+
+class JobManager(FlinkHost):
+    """A JobManager on a host; healthy when its REST API answers."""
+
+    def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        others = [host for host in args.context.members.of(Role.JOBMANAGER) if host is not args.host]
+        super().__init__(
+            "JobManager",
+            name,
+            args,
+            arguments=arguments(args.host),
+            others=[host.reached_as for host in others],
+            opts=opts,
+        )
+
+
+def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
+    """JobManagers on `hosts`. They start side by side, also beside the ensemble: one goes on asking for it."""
+    memory = context.settings.jobmanager_mib
+    text = config_yaml(Role.JOBMANAGER, context.settings, context.storage, context.members, memory_mib=memory)
+    process = pulumi.Output.from_input(Process(memory_mib=memory, config_yaml=text))
+    services = {}
+    for host in hosts:
+        args = FlinkHostArgs(context=context, host=host, process=process)
+        services[host.name] = JobManager(host.name, args, opts).service
+        keep(host, services[host.name])
+    return Running(services=services)
+
+
+def arguments(host: Host) -> list[str]:
+    """What Flink's start script gets on a host."""
+    return [host.reached_as, str(ports.number("rest"))]

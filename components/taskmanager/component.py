@@ -1,0 +1,69 @@
+"""A TaskManager."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import pulumi
+
+from ..flink import sizing
+from ..flink.config_yaml import config_yaml
+from ..flink.context import Context, Running, keep
+from ..flink.flink_host import FlinkHost, FlinkHostArgs, Process
+from ..flink.node import Machine
+from ..flink.settings import ClusterSettings
+from ..host import Host, Role
+
+
+class TaskManager(FlinkHost):
+    """A TaskManager on a host; healthy when it talks to a JobManager. The cluster's own check then counts its slots."""
+
+    def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(
+            "TaskManager",
+            name,
+            args,
+            arguments=arguments(args.host),
+            others=args.context.members.reached_as(Role.JOBMANAGER),
+            opts=opts,
+        )
+
+
+def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
+    """TaskManagers on `hosts`, each as large as its machine allows unless the settings say a size."""
+
+    @cache  # most machines are alike, and YAML is slow
+    def process(machine: Machine) -> Process:
+        memory = memory_mib(context.settings, machine)
+        text = config_yaml(
+            Role.TASKMANAGER,
+            context.settings,
+            context.storage,
+            context.members,
+            memory_mib=memory,
+            slots=slots(context.settings, machine),
+        )
+        return Process(memory_mib=memory, config_yaml=text)
+
+    services, offered = {}, {}
+    for host in hosts:
+        machine = context.machines[host.name]
+        args = FlinkHostArgs(context=context, host=host, process=machine.apply(process))
+        services[host.name] = TaskManager(host.name, args, opts).service
+        offered[host.name] = machine.apply(lambda machine: slots(context.settings, machine))
+        keep(host, services[host.name])
+    return Running(services=services, slots=offered)
+
+
+def arguments(host: Host) -> list[str]:
+    """What Flink's start script gets on a host, whose name is its id: metrics keep their series over restarts."""
+    return ["-D", f"taskmanager.host={host.reached_as}", "-D", f"taskmanager.resource-id={host.name}"]
+
+
+def memory_mib(settings: ClusterSettings, machine: Machine) -> int:
+    """MiB of the process on a machine."""
+    return settings.taskmanager_mib or sizing.taskmanager_mib(machine.memory_mib)
+
+
+def slots(settings: ClusterSettings, machine: Machine) -> int:
+    """Slots on a machine."""
+    return settings.taskmanager_slots or machine.cpus

@@ -1,0 +1,27 @@
+"""`config_templates/` made into text. Pure: the same values always give the same text."""
+
+from functools import cache
+from typing import Any
+
+import jinja2
+
+from . import resources
+
+TEMPLATES = resources.folder("config_templates")
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,  # a value that nobody gave is an error, not an empty setting
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def render(name: str, **values: Any) -> str:
+    """Text of the template `config_templates/NAME`. Raises jinja2.UndefinedError for a value that is not given."""
+    return _environment().get_template(name).render(**values)

@@ -1,0 +1,94 @@
+"""The ZooKeeper ensemble that elects the leading JobManager."""
+
+import json
+from collections.abc import Sequence
+
+import pulumi
+from pulumi_command import remote
+
+from .. import naming, ports
+from ..flink import daemon
+from ..flink.context import Context, Running, keep
+from ..flink.node import install
+from ..host import Host
+from ..remote import File, script_text, step
+from ..roles import ROLES
+from ..templates import render
+from .zoo_cfg import zoo_cfg, zookeeper_unit
+
+
+class ZooKeeper(pulumi.ComponentResource):
+    """An ensemble; `ready` is the step after which it has a leader and all its servers."""
+
+    def __init__(
+        self, name: str, context: Context, servers: Sequence[Host], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(naming.type_token("flink", "ZooKeeper"), name, None, opts)
+        self._context, self._servers = context, servers
+        self._zoo_cfg = zoo_cfg(context.settings, context.members)
+        running = {host.name: self._run(host, "service", self._installed(host)) for host in servers}
+        for host in servers:
+            keep(host, running[host.name])
+        restarted: list[remote.Command] = []
+        for host in servers:
+            # One server at a time, so that a changed setting never takes the quorum away, and only when all have been
+            # started: one that is missing keeps the others from being stopped
+            restarted.append(self._run(host, "restart", [*running.values(), *restarted[-1:]]))
+        self.ready = self._complete([*running.values(), *restarted])
+        self.register_outputs({"servers": [host.name for host in servers]})
+
+    def _installed(self, host: Host) -> list[pulumi.Resource]:
+        """What has to be on a host before its server can run."""
+        context = self._context
+        settings, node = context.settings, context.nodes[host.name]
+        after_probes = pulumi.ResourceOptions(parent=self, depends_on=context.probes[host.name])
+        release = install(host, settings.zookeeper, "lib", after_probes)
+        files = [
+            File(path="/etc/zookeeper/zoo.cfg", text=self._zoo_cfg),
+            File(path="/etc/zookeeper/logback.xml", text=render("zookeeper/logback.xml")),
+            File(path=f"{ROLES[host.role].data_directory}/myid", text=f"{naming.server_id(host.name)}\n"),
+        ]
+        written = step(
+            host,
+            "config",
+            script_text(host, "files.sh", {"what": "configuration"}, files),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=node.prepared),
+        )
+        return [node.java, context.joined[host.name], release, written]
+
+    def _run(self, host: Host, what: str, after: Sequence[pulumi.Resource]) -> remote.Command:
+        """The step `service`, which starts the server if it does not serve, or `restart` (daemon.run)."""
+        settings, server = self._context.settings, ROLES[host.role].daemon
+        assert server is not None, "ZooKeeper has a daemon"
+        return daemon.run(
+            host,
+            server,
+            zookeeper_unit(settings, data_disk=host.data_device is not None),
+            daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=self._zoo_cfg),
+            others=[other.reached_as for other in self._servers if other is not host],
+            seconds=settings.ready_timeout_seconds,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+            what=what,
+        )
+
+    def _complete(self, services: list[remote.Command]) -> remote.Command:
+        servers, settings = self._servers, self._context.settings
+        values = {
+            "host": servers[0].name,
+            "servers": [host.reached_as for host in servers],
+            "port": ports.number("zk-client"),
+            "seconds": settings.ready_timeout_seconds,
+        }
+        stdin = daemon.generation(services, servers).apply(
+            lambda generation: script_text(
+                servers[0], "ensemble.sh", {"values": json.dumps(values), "generation": generation}
+            )
+        )
+        seconds = settings.ready_timeout_seconds + 60
+        opts = pulumi.ResourceOptions(parent=self, depends_on=services)
+        return step(servers[0], "ensemble", stdin, seconds=seconds, opts=opts)
+
+
+def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
+    """One ensemble of all `hosts`."""
+    return Running(ready=[ZooKeeper(context.name, context, hosts, opts).ready])

@@ -1,0 +1,55 @@
+"""ZooKeeper's configuration and its unit as text, made by pure functions."""
+
+from typing import Any
+
+from .. import naming, ports
+from ..flink.settings import ClusterSettings
+from ..flink.topology import Members
+from ..host import Role
+from ..roles import ROLES
+from ..templates import render
+
+
+def zookeeper_config(settings: ClusterSettings, members: Members) -> dict[str, Any]:
+    """What is in zoo.cfg, the same on all servers."""
+    timings, extra = settings.timings, dict(settings.zookeeper_config)
+    base: dict[str, Any] = {
+        "tickTime": timings.tick_time,
+        "initLimit": timings.init_limit,
+        "syncLimit": timings.sync_limit,
+        "dataDir": ROLES[Role.ZOOKEEPER].data_directory,
+        "clientPort": ports.number("zk-client"),
+        # A host's own name may be 127.0.1.1 to itself (Debian's custom)
+        "quorumListenOnAllIPs": "true",
+        "maxClientCnxns": 0,
+        "autopurge.snapRetainCount": 5,
+        "autopurge.purgeInterval": 6,
+        "admin.enableServer": "false",
+        "4lw.commands.whitelist": "ruok,srvr,mntr",
+    }
+    quorum, election = ports.number("zk-quorum"), ports.number("zk-election")
+    servers = {
+        f"server.{naming.server_id(host.name)}": f"{host.reached_as}:{quorum}:{election}"
+        for host in members.of(Role.ZOOKEEPER)
+    }
+    return {**base, **extra, **servers}
+
+
+def zoo_cfg(settings: ClusterSettings, members: Members) -> str:
+    """zoo.cfg as text."""
+    return render("zookeeper/zoo.cfg.j2", settings=list(zookeeper_config(settings, members).items()))
+
+
+def zookeeper_unit(settings: ClusterSettings, *, data_disk: bool) -> str:
+    """ZooKeeper's unit; with a `data_disk` it does not start while that is not mounted."""
+    daemon = ROLES[Role.ZOOKEEPER].daemon
+    assert daemon is not None, "ZooKeeper has a daemon"
+    return render(
+        "zookeeper/zookeeper.service.j2",
+        inputs=daemon.inputs,
+        heap_mib=settings.zookeeper_heap_mib,
+        # A JVM needs about as much again as its heap, and little ones a fixed part
+        limit_mib=settings.zookeeper_heap_mib * 2 + 256,
+        data_disk=data_disk,
+        java_options=settings.java_options,
+    )

@@ -1,0 +1,113 @@
+package flinkhost;
+
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.apache.flink.core.fs.FileStatus;
+import org.apache.flink.core.fs.FileSystem;
+import org.apache.flink.core.fs.Path;
+
+/** A folder on any storage that Flink has a file system for. On an object store it is there if anything is below it. */
+final class Folder {
+  final Path path;
+  private final FileSystem system;
+
+  Folder(Path path) throws IOException {
+    this.path = path;
+    this.system = path.getFileSystem();
+  }
+
+  /** An error if the storage does not say in time whether the folder is there: file systems try on for many minutes. */
+  static void answers(Path path, int seconds) throws IOException, InterruptedException {
+    ExecutorService thread =
+        Executors.newSingleThreadExecutor(
+            task -> {
+              Thread made = new Thread(task);
+              made.setDaemon(true);
+              return made;
+            });
+    Future<Boolean> asked = thread.submit(() -> new Folder(path).exists());
+    try {
+      asked.get(seconds, TimeUnit.SECONDS);
+    } catch (TimeoutException e) {
+      throw new IOException("no answer from the storage at " + path + " within " + seconds + " s");
+    } catch (ExecutionException e) {
+      throw new IOException("no access to " + path, e.getCause());
+    } finally {
+      thread.shutdownNow();
+    }
+  }
+
+  boolean exists() throws IOException {
+    return system.exists(path) || statuses(path).length > 0;
+  }
+
+  boolean isEmpty() throws IOException {
+    return statuses(path).length == 0;
+  }
+
+  /** Every file below it, by its path relative to it. */
+  Map<String, FileStatus> files() throws IOException {
+    Map<String, FileStatus> found = new TreeMap<>();
+    collect(path, "", found);
+    return found;
+  }
+
+  private void collect(Path folder, String prefix, Map<String, FileStatus> found) throws IOException {
+    for (FileStatus status : statuses(folder)) {
+      String name = prefix + status.getPath().getName();
+      if (status.isDir()) {
+        collect(status.getPath(), name + "/", found);
+      } else {
+        found.put(name, status);
+      }
+    }
+  }
+
+  /** Names of the folders in it. */
+  List<String> folders() throws IOException {
+    List<String> names = new ArrayList<>();
+    for (FileStatus status : statuses(path)) {
+      if (status.isDir()) {
+        names.add(status.getPath().getName());
+      }
+    }
+    return names;
+  }
+
+  /** Removes it with all that is below it; how many files that were. An error if some are still there. */
+  int remove() throws IOException {
+    int count = files().size();
+    if (exists()) {
+      system.delete(path, true);
+      Map<String, FileStatus> left = files();
+      if (!left.isEmpty()) {
+        String one = left.keySet().iterator().next();
+        throw new IOException(left.size() + " objects are still at " + path + ", such as " + one);
+      }
+    }
+    return count;
+  }
+
+  void removeEmpty() throws IOException {
+    system.delete(path, false);
+  }
+
+  private FileStatus[] statuses(Path folder) throws IOException {
+    try {
+      FileStatus[] found = system.listStatus(folder);
+      return found == null ? new FileStatus[0] : found;
+    } catch (FileNotFoundException e) {
+      return new FileStatus[0];
+    }
+  }
+}

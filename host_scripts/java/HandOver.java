@@ -1,0 +1,119 @@
+package flinkhost;
+
+import java.io.PrintStream;
+import java.net.URLClassLoader;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.flink.api.common.JobID;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.runtime.highavailability.zookeeper.CuratorFrameworkWithUnhandledErrorListener;
+import org.apache.flink.runtime.jobmanager.ExecutionPlanStore;
+import org.apache.flink.runtime.util.ZooKeeperUtils;
+import org.apache.flink.streaming.api.graph.ExecutionPlan;
+
+/**
+ * Has the release of Flink that it runs with read all jobs that an earlier one has written down for its failover, and
+ * write them down as its own. Run by the rollout on a JobManager's host, while no JobManager runs. The jobs' ids,
+ * checkpoints and jars stay where they are.
+ *
+ * <p>A line for each job on stdout, fields separated by tabs: `same ID NAME`, `carried ID NAME`, `refused ID NAME WHY`.
+ * If one is refused none is changed, and the exit code is 3. Everything else goes to stderr. With the argument `check` it
+ * only tells, of jobs that may be running.
+ */
+public final class HandOver {
+  private final PrintStream out;
+  private final boolean checkOnly;
+  private final JobJars jars;
+
+  HandOver(PrintStream out, boolean checkOnly, JobJars jars) {
+    this.out = out;
+    this.checkOnly = checkOnly;
+    this.jars = jars;
+  }
+
+  public static void main(String[] args) throws Exception {
+    PrintStream out = Flink.output();
+    Configuration configuration = Flink.start();
+    boolean checkOnly = args.length > 0 && args[0].equals("check");
+    HandOver handOver = new HandOver(out, checkOnly, new JobJars(configuration));
+    System.exit(handOver.run(configuration) ? 0 : 3); // the S3 client's threads need not be waited for
+  }
+
+  private boolean run(Configuration configuration) throws Exception {
+    try (CuratorFrameworkWithUnhandledErrorListener client =
+        ZooKeeperUtils.startCuratorFramework(configuration, HandOver::fatal)) {
+      ExecutionPlanStore store = ZooKeeperUtils.createExecutionPlans(client.asCuratorFramework(), configuration);
+      store.start(new Deaf());
+      try {
+        return carry(store);
+      } finally {
+        store.stop(); // gives the locks on the plans back
+      }
+    }
+  }
+
+  /** Whether all could be carried over. */
+  boolean carry(ExecutionPlanStore store) throws Exception {
+    List<ExecutionPlan> carried = new ArrayList<>();
+    boolean good = true;
+    for (JobID id : store.getJobIds()) {
+      ExecutionPlan plan = store.recoverExecutionPlan(id);
+      if (plan == null) {
+        continue; // it has ended meanwhile
+      }
+      String name = id + "\t" + plan.getName();
+      try {
+        if (change(plan)) {
+          carried.add(plan);
+        } else {
+          out.println("same\t" + name);
+        }
+      } catch (Exception | LinkageError e) {
+        good = false;
+        out.println("refused\t" + name + "\t" + why(e));
+      }
+    }
+    for (ExecutionPlan plan : carried) {
+      if (good && !checkOnly) {
+        store.putExecutionPlan(plan);
+        out.println("carried\t" + plan.getJobID() + "\t" + plan.getName());
+      }
+    }
+    return good;
+  }
+
+  /** Whether the plan had to be changed for this Flink. */
+  private boolean change(ExecutionPlan plan) throws Exception {
+    JobPlan job = new JobPlan(plan);
+    if (job.fits()) {
+      return false;
+    }
+    try (URLClassLoader loader = jars.of(plan)) {
+      job.change(loader);
+    }
+    return true;
+  }
+
+  /** What failed, and what was behind it, in one line. */
+  static String why(Throwable e) {
+    Throwable root = e;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    return (root == e ? e.toString() : e + ", since " + root).replaceAll("\\s+", " ");
+  }
+
+  private static void fatal(Throwable error) {
+    System.err.println("ZooKeeper: " + error);
+    System.exit(1);
+  }
+
+  /** Nobody here follows what other processes do. */
+  private static final class Deaf implements ExecutionPlanStore.ExecutionPlanListener {
+    @Override
+    public void onAddedExecutionPlan(JobID id) {}
+
+    @Override
+    public void onRemovedExecutionPlan(JobID id) {}
+  }
+}

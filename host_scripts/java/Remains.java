@@ -1,0 +1,114 @@
+package flinkhost;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import org.apache.flink.core.fs.FileStatus;
+import org.apache.flink.core.fs.Path;
+import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
+
+/** What one cluster has left of its high availability: objects below the folder `ha`, and a node in ZooKeeper. */
+final class Remains {
+  /** Folders beside those of the clusters, each with a folder for each cluster in it (FLIP-194, FLIP-549). */
+  static final List<String> RESULT_STORES = List.of("job-result-store", "application-result-store");
+
+  private static final String HEX = "[0-9a-f]{32}";
+
+  /** What Flink 2.2 and 2.3 write below the folder of a cluster: state handles (ZooKeeperUtils), blobs (BlobUtils). */
+  private static final Pattern OBJECT =
+      Pattern.compile(
+          "(completedCheckpoint|submittedExecutionPlan|submittedJobGraph|submittedApplication)[0-9a-f]{12}"
+              + "|blob/(no_job|job_" + HEX + "|application_" + HEX + ")/blob_[pt]-[0-9a-f]+-[0-9a-f]+");
+
+  private static final Pattern RESULT = Pattern.compile(HEX + "(_DIRTY)?\\.json");
+
+  /** The nodes below that of a cluster. */
+  private static final Set<String> NODES = Set.of("applications", "execution-plans", "jobgraphs", "jobs", "leader");
+
+  final String id;
+  final String node;
+  private final Path ha;
+  private final Ensemble ensemble;
+
+  Remains(Path ha, Ensemble ensemble, String root, String id) {
+    this.id = id;
+    this.node = root + "/" + id;
+    this.ha = ha;
+    this.ensemble = ensemble;
+  }
+
+  /** Ids of all clusters that have left anything, or live. */
+  static Set<String> ids(Path ha, Ensemble ensemble, String root)
+      throws IOException, KeeperException, InterruptedException {
+    Set<String> ids = new TreeSet<>(new Folder(ha).folders());
+    ids.removeAll(RESULT_STORES);
+    for (String store : RESULT_STORES) {
+      ids.addAll(new Folder(new Path(ha, store)).folders());
+    }
+    ids.addAll(ensemble.children(root));
+    return ids;
+  }
+
+  /** A JobManager stands for election with an ephemeral node: one that lives is somebody's. */
+  boolean hasLeader() throws KeeperException, InterruptedException {
+    return ensemble.hasEphemeralChild(node + "/leader/latch");
+  }
+
+  boolean hasNode() throws KeeperException, InterruptedException {
+    return ensemble.exists(node);
+  }
+
+  /** Whether there is anything on the storage, if only an empty folder. */
+  boolean isOnStorage() throws IOException {
+    for (Folder folder : folders()) {
+      if (folder.exists()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** The folders that are the cluster's alone; they may not be there. */
+  List<Folder> folders() throws IOException {
+    List<Folder> folders = new ArrayList<>(List.of(new Folder(new Path(ha, id))));
+    for (String store : RESULT_STORES) {
+      folders.add(new Folder(new Path(new Path(ha, store), id)));
+    }
+    return folders;
+  }
+
+  Map<String, FileStatus> objects() throws IOException {
+    Map<String, FileStatus> found = new TreeMap<>();
+    for (Folder folder : folders()) {
+      folder.files().forEach((name, status) -> found.put(folder.path + "/" + name, status));
+    }
+    return found;
+  }
+
+  /** Something there that Flink did not write, or null: then all of it is the cluster's. */
+  String foreign() throws IOException, KeeperException, InterruptedException {
+    for (Folder folder : folders()) {
+      Pattern known = folder.path.getParent().equals(ha) ? OBJECT : RESULT;
+      for (String name : folder.files().keySet()) {
+        if (!known.matcher(name).matches()) {
+          return folder.path + "/" + name;
+        }
+      }
+    }
+    for (String name : ensemble.children(node)) {
+      if (!NODES.contains(name)) {
+        return node + "/" + name;
+      }
+    }
+    return null;
+  }
+
+  void removeNode() throws KeeperException, InterruptedException {
+    ensemble.remove(node);
+  }
+}

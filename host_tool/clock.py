@@ -1,0 +1,32 @@
+"""Waits that are bounded. The only place that asks for the time or lets it pass, so that tests need not wait."""
+
+from __future__ import annotations
+
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BETWEEN_LOOKS_SECONDS = 0.2
+
+
+class Clock:
+    """A monotonic clock, in seconds."""
+
+    def now(self) -> float:
+        """Seconds since some moment in the past."""
+        return time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(seconds)
+
+    def until(self, seconds: float, condition: Callable[[], bool]) -> bool:
+        """Whether `condition` holds within so many seconds; with 0 it is asked once."""
+        end = self.now() + seconds
+        while not condition():
+            if self.now() >= end:
+                return False
+            self.pause(BETWEEN_LOOKS_SECONDS)
+        return True

@@ -1,0 +1,192 @@
+"""The tool's commands. Values that are many come as JSON on stdin."""
+
+from __future__ import annotations
+
+import sys
+
+from .clock import Clock
+from .output import Failure, say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from .daemon import Daemon
+
+USAGE = """\
+usage: flink-host COMMAND
+
+this host's Flink daemon (/etc/flink/daemon.json):
+  state                    current, pending or down; the release that it runs, and that it should run; held or go
+  switch                   end it, so that systemd starts it with what is expected
+  hold, go                 let the next start wait for `go`, for 10 minutes at most
+  back                     end it, so that it starts again with what it ran before `switch`
+  proves SECONDS           wait until it runs what is expected and is healthy
+  leads                    is it the leading JobManager?
+  tell                     print the end of its log
+
+this host's daemon, by KIND (rest, registered or zookeeper), PORT and the other HOSTs that matter to it:
+  healthy|serves|stoppable|joins [--within SECONDS] KIND PORT [HOST...]
+
+the whole cluster, on the first host of a role; values as JSON on stdin (host_tool/rollout.py, cluster.py, ensemble.py):
+  rollout [--check]        restart the Flink daemons that run something else than what is expected
+  cluster [--check]        wait until Flink is complete, and print its /overview
+  ensemble [--check]       wait until ZooKeeper is complete
+
+what clusters have left on the storage and in ZooKeeper, on a JobManager's host:
+  leftovers purge URI...
+  leftovers list STORAGE QUORUM ROOT KEEP
+  leftovers delete STORAGE QUORUM ROOT IDS
+
+exit status: 0 yes, or done; 1 no, or it failed; 2 wrong usage
+"""
+
+
+class Usage(Exception):
+    """Wrong usage; the message says what was expected."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command; its exit status."""
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0 if words else 2
+    name, rest, who = words[0], list(words[1:]), "flink-host"
+    try:
+        if name in CLUSTER_COMMANDS:
+            values = _values(name, rest)
+            who = values["host"]
+            CLUSTER_COMMANDS[name](values, bool(rest))
+            return 0
+        if name not in HOST_COMMANDS:
+            raise Usage(f"there is no command {name!r}")
+        return HOST_COMMANDS[name](name, rest)
+    except Usage as error:
+        say(who, f"{error}; see flink-host --help")
+        return 2
+    except Failure as error:
+        say(who, str(error))
+    except OSError as error:
+        say(who, f"{name}: {error}")
+    except ModuleNotFoundError as error:
+        say(who, f"{name} is not for hosts of this role: {error}")
+    return 1
+
+
+def _daemon(name: str, words: list[str]) -> int:
+    from .daemon import Daemon, facts
+
+    return ask_daemon(Daemon(facts(), Clock()), name, words)
+
+
+def ask_daemon(daemon: Daemon, name: str, words: list[str]) -> int:
+    """Run a command of the daemon's."""
+    if name == "proves":
+        return _status(daemon.proves(_seconds(words)))
+    if words:
+        raise Usage(f"{name} takes no argument, found {' '.join(words)}")
+    if name == "leads":
+        return _status(daemon.leads())
+    if name == "state":
+        print(daemon.state())
+    else:
+        getattr(daemon, name)()
+    return 0
+
+
+def _health(question: str, words: list[str]) -> int:
+    from .health import KINDS
+
+    seconds = 0.0
+    if words[:1] == ["--within"]:
+        seconds = _seconds(words[1:2])
+        words = words[2:]
+    if len(words) < 2 or words[0] not in KINDS or not words[1].isdigit():
+        raise Usage(f"{question}: expected {', '.join(KINDS)} and a port, found {' '.join(words) or 'nothing'}")
+    health = KINDS[words[0]](int(words[1]), words[2:])
+    return _status(Clock().until(seconds, getattr(health, question)))
+
+
+def _rollout(values: dict[str, Any], only_look: bool) -> None:
+    from .hosts import Hosts
+    from .java import Java
+    from .rollout import GRACE_SECONDS, Rollout
+
+    hosts = Hosts(values["user"], values["seconds"] + GRACE_SECONDS)
+
+    def hand_over(*, check_only: bool) -> bool:
+        return Java(values["user"]).run("HandOver", *(["check"] if check_only else []), to_stderr=True)
+
+    rollout = Rollout(values, hosts, Clock(), hand_over)
+    if only_look:
+        rollout.check()
+    else:
+        rollout.apply()
+
+
+def _cluster(values: dict[str, Any], only_look: bool) -> None:
+    from .cluster import LOG_SECONDS, Cluster
+    from .hosts import Hosts
+
+    cluster = Cluster(values, Hosts(values["user"], LOG_SECONDS), Clock())
+    if only_look:
+        cluster.check()
+    else:
+        print(cluster.apply())
+
+
+def _ensemble(values: dict[str, Any], only_look: bool) -> None:
+    from .ensemble import Ensemble
+
+    ensemble = Ensemble(values, Clock())
+    if only_look:
+        ensemble.check()
+    else:
+        ensemble.apply()
+
+
+def _leftovers(name: str, words: list[str]) -> int:
+    from .daemon import facts
+    from .java import Java
+
+    numbers = {"purge": len(words) > 1, "list": len(words) == 5, "delete": len(words) == 5}
+    if not words or not numbers.get(words[0]):
+        raise Usage(f"{name}: expected purge URI..., or list or delete with four arguments")
+    return _status(Java(facts()["user"]).run("Leftovers", *words))
+
+
+def _values(name: str, words: list[str]) -> dict[str, Any]:
+    """What comes on stdin."""
+    import json
+
+    if words not in ([], ["--check"]):
+        raise Usage(f"{name} takes only --check, found {' '.join(words)}")
+    try:
+        found: dict[str, Any] = json.load(sys.stdin)
+    except ValueError as error:
+        raise Usage(f"{name} expects its values as JSON on stdin: {error}") from error
+    return found
+
+
+def _seconds(words: list[str]) -> float:
+    if len(words) != 1 or not words[0].isdigit():
+        raise Usage(f"expected a number of seconds, found {' '.join(words) or 'nothing'}")
+    return float(words[0])
+
+
+def _status(holds: bool) -> int:
+    return 0 if holds else 1
+
+
+HOST_COMMANDS: dict[str, Callable[[str, list[str]], int]] = {
+    **dict.fromkeys(("state", "switch", "hold", "go", "back", "proves", "leads", "tell"), _daemon),
+    **dict.fromkeys(("healthy", "serves", "stoppable", "joins"), _health),
+    "leftovers": _leftovers,
+}
+
+CLUSTER_COMMANDS: dict[str, Callable[[dict[str, Any], bool], None]] = {
+    "rollout": _rollout,
+    "cluster": _cluster,
+    "ensemble": _ensemble,
+}

@@ -1,0 +1,46 @@
+"""TCP conversations with a bound on the whole of them, not only on each part."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def connect(host: str, port: int, seconds: float) -> socket.socket:
+    """A connection. Raises OSError."""
+    # A name as bytes is left as it is; as text it would be encoded by modules that take milliseconds to import
+    address: tuple[Any, int] = (host.encode("ascii"), port)
+    return socket.create_connection(address, seconds)
+
+
+def opens(host: str, port: int, seconds: float) -> bool:
+    """Whether somebody accepts connections there."""
+    try:
+        connect(host, port, seconds).close()
+    except OSError:
+        return False
+    return True
+
+
+def ask(host: str, port: int, question: bytes, seconds: float) -> bytes:
+    """All that is answered until the other side closes the connection.
+
+    Raises OSError if that is not so within so many seconds.
+    """
+    end = time.monotonic() + seconds
+    with connect(host, port, seconds) as connection:
+        connection.sendall(question)
+        answer = bytearray()
+        while True:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise OSError(f"no complete answer from {host}:{port} within {seconds:g} s")
+            connection.settimeout(left)
+            part = connection.recv(65536)
+            if not part:
+                return bytes(answer)
+            answer += part

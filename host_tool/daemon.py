@@ -1,0 +1,162 @@
+"""This host's Flink daemon: what it runs, whether it is healthy, and how it is restarted with what is expected.
+
+For the rollout, which comes from the first JobManager's host as the daemons' user: so what is done here is done as that
+user, and systemd, which supervises the daemon, starts it again whenever its process ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from .clock import Clock
+from .health import KINDS
+from .output import Failure
+from .rest import Server
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FACTS = "/etc/flink/daemon.json"
+STOP_SECONDS = 60
+"""As long as systemd would wait (TimeoutStopSec of the unit)."""
+LOG_LINES = 25
+LOG_BYTES = 64 * 1024
+LEADS = "flink_jobmanager_numRegisteredTaskManagers"
+"""A standby has no resource manager, and so no metrics of one."""
+
+
+def facts() -> dict[str, Any]:
+    """What is known of this host's daemon: unit, user, inputs (paths), health, port, metricsPort."""
+    import json
+
+    with open(FACTS) as file:
+        found: dict[str, Any] = json.load(file)
+    return found
+
+
+class Daemon:
+    """The daemon, by its `facts`. `root` stands before absolute paths, for tests."""
+
+    def __init__(self, facts: dict[str, Any], clock: Clock, root: str = "") -> None:
+        self._unit: str = facts["unit"]
+        self._inputs: list[str] = facts["inputs"]
+        self._health = KINDS[facts["health"]](facts["port"])
+        self._metrics = Server("localhost", facts["metricsPort"])
+        self._clock = clock
+        self._run = f"{root}/run/{self._unit}"
+        self._launches = f"{root}/var/lib/flink/launch"
+        self._logs = f"{root}/var/log/flink"
+        self._fingerprint = f"{root}/usr/local/lib/flink/fingerprint"
+
+    def state(self) -> str:
+        """What the rollout has to know of it (see `State` in rollout.py for the other end)."""
+        what = "current" if self._expected() == self._runs() else "pending"
+        if not self._lives():
+            what = "down"
+        held = "held" if os.path.exists(f"{self._launches}/hold") else "go"
+        return f"{what} {self._release('current')} {self._release('expected')} {held}"
+
+    def switch(self) -> None:
+        """End it, so that systemd starts it with what is expected."""
+        current, expected = f"{self._launches}/current", os.readlink(f"{self._launches}/expected")
+        # Not of one that has been switched already: there would be no way back
+        if os.path.islink(current) and os.readlink(current) != expected:
+            self._point("previous", os.readlink(current))
+        self._restart_with(expected)
+
+    def back(self) -> None:
+        """End it, so that it starts again with what it ran before `switch`."""
+        self._restart_with(os.readlink(f"{self._launches}/previous"))
+
+    def hold(self) -> None:
+        """Let the next start wait, for 10 minutes at most, until `go`."""
+        with open(f"{self._launches}/hold", "w"):
+            pass
+
+    def go(self) -> None:
+        """Let it start."""
+        if os.path.exists(f"{self._launches}/hold"):
+            os.remove(f"{self._launches}/hold")
+
+    def proves(self, seconds: float) -> bool:
+        """Whether it runs what is expected and is healthy, within so many seconds."""
+        return self._clock.until(seconds, self._is_healthy)
+
+    def leads(self) -> bool:
+        """Whether it is the leading JobManager."""
+        metrics = self._metrics.text("/metrics") or ""
+        return any(line.startswith(LEADS) for line in metrics.splitlines())
+
+    def tell(self) -> None:
+        """Print the end of its log. Raises Failure if there is none."""
+        logs = [f"{self._logs}/{name}" for name in os.listdir(self._logs) if name.endswith(".log")]
+        if not logs:
+            raise Failure(f"there is no log in {self._logs}")
+        with open(max(logs, key=os.path.getmtime), "rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_BYTES))
+            lines = log.read().splitlines(keepends=True)
+        sys.stdout.buffer.writelines(lines[-LOG_LINES:])
+        sys.stdout.flush()
+
+    def _is_healthy(self) -> bool:
+        # What costs least first: this is asked several times a second while a JVM starts
+        return self._lives() and self._health.healthy() and self._expected() == self._runs()
+
+    def _expected(self) -> str:
+        """The hash of what it should run, by the tool with which its unit writes that of what it does run."""
+        import subprocess
+
+        argv = [self._fingerprint, "--expected", *self._inputs]
+        return subprocess.run(argv, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+
+    def _runs(self) -> str:
+        return _text(f"{self._run}/fingerprint")
+
+    def _pid(self) -> int:
+        """Its process, or the one that it had; 0 if there was none since the host has booted."""
+        found = _text(f"{self._run}/pid")
+        return int(found) if found.isdigit() else 0
+
+    def _lives(self) -> bool:
+        return _lives(self._pid())
+
+    def _release(self, launch: str) -> str:
+        return _text(f"{self._launches}/{launch}/release") or "none"
+
+    def _restart_with(self, launch: str) -> None:
+        process = self._pid()
+        self._point("current", launch)
+        if not _lives(process):
+            return
+        os.kill(process, signal.SIGTERM)
+        if not self._clock.until(STOP_SECONDS, lambda: not _lives(process)):
+            os.kill(process, signal.SIGKILL)
+
+    def _point(self, link: str, launch: str) -> None:
+        """Replace the link in one go."""
+        new = f"{self._launches}/.{link}"
+        if os.path.islink(new):
+            os.remove(new)
+        os.symlink(launch, new)
+        os.replace(new, f"{self._launches}/{link}")
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _lives(process: int) -> bool:
+    if not process:
+        return False
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,36 @@
+"""What the tool says: to people on stderr, to `ops doctor` on stdout."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Failure(Exception):
+    """It did not work; the message says what was found and what to do."""
+
+
+def say(host: str, text: str) -> None:
+    """Tell people what happens on `host`."""
+    print(f"{host}: {text}", file=sys.stderr, flush=True)
+
+
+def differs(what: str, message: str) -> None:
+    """Report something that is not as declared, in the form that `ops` reads (as lib.sh does)."""
+    print(f"! {what}\t{message}", flush=True)
+
+
+def show_log(title: str, argv: Sequence[str], seconds: float) -> bool:
+    """Show on stderr what a command prints, for at most so many seconds; whether it succeeded."""
+    import subprocess
+
+    print(f"--- {title}", file=sys.stderr, flush=True)
+    try:
+        # Also what it prints to stdout, which is the step's result
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, timeout=seconds, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

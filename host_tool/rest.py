@@ -1,0 +1,127 @@
+"""Flink's REST API, and the other HTTP servers of its daemons: the one place that makes a URL and asks for it.
+
+Not by `http.client`: its import takes longer than everything else here together, and its time-out is for each packet
+alone. HTTP/1.0 is enough for a GET whose answer ends with the connection (RFC 1945).
+"""
+
+from __future__ import annotations
+
+from . import connection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+SCHEME = "http"
+ANSWER_SECONDS = 5.0
+OK = 200
+NOT_FOUND = 404
+
+
+class Answer:
+    """What a server said: the status (404, say) and the body."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status = status
+        self.body = body
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode(errors="replace")
+
+
+class Server:
+    """An HTTP server of one of Flink's daemons."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+
+    def url(self, path: str) -> str:
+        """URL of a path, such as /overview."""
+        address = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{SCHEME}://{address}:{self.port}{path}"
+
+    def get(self, path: str) -> Answer:
+        """Its answer, within `ANSWER_SECONDS`. Raises OSError if there is none, or not a whole one."""
+        request = f"GET {path} HTTP/1.0\r\nHost: {self.host}:{self.port}\r\nConnection: close\r\n\r\n"
+        raw = connection.ask(self.host, self.port, request.encode(), ANSWER_SECONDS)
+        return _parse(raw, self.url(path))
+
+    def text(self, path: str) -> str | None:
+        """The body of its answer; None without one, or with another status than 200."""
+        try:
+            answer = self.get(path)
+        except OSError:
+            return None
+        return answer.text if answer.status == OK else None
+
+    def answers(self, path: str) -> bool:
+        """Whether it answers with status 200."""
+        return self.text(path) is not None
+
+    def json(self, path: str) -> Any:
+        """Its answer; None without one, with another status than 200, or if it is not JSON."""
+        return _decoded(self.text(path))
+
+
+class JobManagers:
+    """All JobManagers of a cluster: each answers for the leader, if it has one."""
+
+    def __init__(self, names: Sequence[str], port: int) -> None:
+        self.servers = [Server(name, port) for name in names]
+
+    def json(self, path: str) -> Any:
+        """What the first one says that answers; None if none does."""
+        for server in self.servers:
+            found = server.json(path)
+            if found is not None:
+                return found
+        return None
+
+    def knows(self, path: str) -> bool | None:
+        """Whether the first one that answers says 200 rather than 404; None if none says either."""
+        for server in self.servers:
+            try:
+                status = server.get(path).status
+            except OSError:
+                continue
+            if status in (OK, NOT_FOUND):
+                return status == OK
+        return None
+
+
+def short(name: str) -> str:
+    """A host's own name, which is also its TaskManager's id."""
+    return name.partition(".")[0]
+
+
+def taskmanager_ids(answer: Any) -> set[str]:
+    """Ids in the answer to /taskmanagers: the names of their hosts, as their units say."""
+    return {str(entry["id"]) for entry in answer["taskmanagers"]} if answer else set()
+
+
+def _parse(raw: bytes, url: str) -> Answer:
+    head, found, body = raw.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    words = lines[0].split(None, 2)
+    if not found or len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdigit():
+        raise OSError(f"{url} does not answer as an HTTP server")
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        if name.lower() == "content-length" and len(body) < int(value):
+            raise OSError(f"{url}: the connection was lost")
+    return Answer(int(words[1]), body)
+
+
+def _decoded(text: str | None) -> Any:
+    if text is None:
+        return None
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

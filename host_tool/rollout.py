@@ -1,0 +1,251 @@
+"""Restarts the daemons that run something else than what is expected, from the first JobManager's host: first the
+standby JobManagers, then the leader, so that there is one failover at most, then the TaskManagers; another release of
+Flink all at once. The next is touched only when the one before is healthy again, and so are the jobs that ran. It ends
+at the first that is not, and leaves the rest as they were.
+"""
+
+from __future__ import annotations
+
+from .output import Failure, differs, say
+from .rest import JobManagers, short, taskmanager_ids
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Protocol
+
+    from .clock import Clock
+    from .hosts import Hosts
+
+    class HandOver(Protocol):
+        """Hands jobs over to another release of Flink (java.py)."""
+
+        def __call__(self, *, check_only: bool) -> bool:
+            """Whether it can be done, or was."""
+
+
+ANSWER_SECONDS = 10.0
+"""A leader's death may leave the cluster without an answer for a moment."""
+GRACE_SECONDS = 120
+"""What a command on a host may take beyond the time to become healthy: a login, and the end of a daemon that hangs."""
+ENDED = ("FINISHED", "FAILED", "CANCELED")
+STOP_FIRST = "Stop each job that is refused with a savepoint, run `up` again, and start it from the savepoint"
+
+
+class State:
+    """What a host says of its daemon: `current`, `pending` or `down`; the releases; whether its next start is held."""
+
+    def __init__(self, answer: str) -> None:
+        self.what, self.running, self.expected, held = answer.split()
+        self.held = held == "held"
+
+
+class Rollout:
+    """One rollout.
+
+    `values`: host (this one's name), pending (hosts whose daemons may have to be restarted), jobmanagers, taskmanagers
+    (all of the cluster's), restPort, strategy (rolling or parallel), maxUnavailable, highAvailability, seconds (within
+    which a daemon, and then the jobs, have to be healthy), user.
+    """
+
+    def __init__(self, values: dict[str, Any], hosts: Hosts, clock: Clock, hand_over: HandOver) -> None:
+        self._values = values
+        self._pending: list[str] = values["pending"]
+        self._jobmanagers: list[str] = values["jobmanagers"]
+        self._taskmanagers: list[str] = values["taskmanagers"]
+        self._seconds: int = values["seconds"]
+        self._rest = JobManagers(self._jobmanagers, values["restPort"])
+        self._hosts, self._clock, self._hand_over_jobs = hosts, clock, hand_over
+        self._states: dict[str, State] = {}
+        self._held: list[str] = []
+        self._left: list[str] = []
+        self._jobs: list[str] = []
+        self._restarted = self._total = 0
+
+    def apply(self) -> None:
+        """Restart what has to be. Raises Failure at the first daemon or job that is not healthy afterwards."""
+        if not self._pending:
+            self._say("nothing to restart")
+            return
+        self._look()
+        self._held = [name for name in self._pending if self._states[name].held]
+        if self._held:
+            self._say("an earlier one was interrupted while it changed Flink's release; continuing it")
+            self._hand_over()
+        jobmanagers = [name for name in self._jobmanagers if self._waits(name)]
+        if len(jobmanagers) > 1:  # standbys first, in their order
+            jobmanagers.sort(key=lambda name: self._hosts.does(name, "leads"))
+        taskmanagers = [name for name in self._taskmanagers if self._waits(name)]
+        self._left = [*jobmanagers, *taskmanagers]
+        self._total = len(self._left)
+        if self._other_release(jobmanagers):
+            self._change_release(jobmanagers)
+            return
+        # Those of an earlier rollout, which ended at them: nothing else before they are healthy
+        for name in self._pending:
+            if self._states[name].what == "current":
+                self._prove(name)
+        if not self._total:
+            self._say("all run what is expected")
+            return
+        self._remember_jobs()
+        for name in jobmanagers:
+            self._restart([name])
+        self._roll(taskmanagers)
+        self._say(f"restarted {self._restarted} daemons")
+
+    def check(self) -> None:
+        """Report the daemons that wait for a restart. Raises Failure if one cannot be asked."""
+        self._look()
+        for name in self._pending:
+            if self._states[name].what == "pending":
+                differs(name, "waits for a restart: run up again")
+
+    # In which order
+
+    def _change_release(self, jobmanagers: Sequence[str]) -> None:
+        """Releases of Flink do not work together, and one cannot read the jobs that another has written down. So the
+        JobManagers stop, the new release writes the jobs down anew, and all start with it. If it cannot, the old one
+        continues, and the TaskManagers have noticed no more than a failover.
+        """
+        self._remember_jobs()
+        state = self._states[jobmanagers[0]]
+        self._say(
+            f"another release of Flink ({state.running}, expected {state.expected}): all daemons restart at once, and"
+            f" {len(self._jobs)} jobs continue from their last checkpoint"
+        )
+        if self._values["highAvailability"] and not self._hand_over_jobs(check_only=True):
+            raise Failure(
+                "rollout: the jobs cannot be handed over to the other release of Flink (why is above); nothing was"
+                f" restarted. {STOP_FIRST}"
+            )
+        for name in jobmanagers:
+            if self._hosts.does(name, "hold"):
+                self._held.append(name)
+        for name in jobmanagers:
+            if not self._hosts.does(name, "switch"):
+                self._end(name, "cannot be restarted")
+        self._hand_over()
+        self._restart(self._left)
+        self._say(f"restarted {self._restarted} daemons")
+
+    def _hand_over(self) -> None:
+        if self._values["highAvailability"] and not self._hand_over_jobs(check_only=False):
+            for name in self._held:
+                if self._hosts.does(name, "back"):
+                    self._hosts.does(name, "go")
+            raise Failure(
+                "rollout: the jobs cannot be handed over to the other release of Flink (why is above), and the old one"
+                f" continues. {STOP_FIRST}"
+            )
+        for name in self._held:
+            self._hosts.does(name, "go")
+
+    def _roll(self, taskmanagers: Sequence[str]) -> None:
+        # The second: a change of release that was interrupted
+        together = self._values["strategy"] == "parallel" or self._other_release(taskmanagers[:1])
+        at_once = len(taskmanagers) if together else self._values["maxUnavailable"]
+        for first in range(0, len(taskmanagers), max(1, at_once)):
+            self._restart(taskmanagers[first : first + at_once])
+
+    def _restart(self, names: Sequence[str]) -> None:
+        """Restart all of them at once, and wait until each is healthy, and the jobs."""
+        # In a change of release, some have been switched already
+        switching = [name for name in names if name not in self._held]
+        self._left = [name for name in self._left if name not in names]
+        switched = self._hosts.ask_all(switching, "switch")
+        for name in switching:
+            if switched[name] is None:
+                self._end(name, "cannot be restarted")
+        for name in names:
+            self._prove(name)
+            self._restarted += 1
+            self._say(f"{short(name)} restarted and healthy ({self._restarted} of {self._total})")
+        if not self._clock.until(self._seconds, self._jobs_run):
+            raise Failure(
+                f"rollout: {self._missing_jobs()} of the {len(self._jobs)} jobs that ran before do not run"
+                f" {self._seconds} s after the restart of {', '.join(map(short, names))}; {self._untouched()}"
+            )
+
+    def _prove(self, name: str) -> None:
+        healthy = self._hosts.does(name, "proves", str(self._seconds))
+        if healthy and name in self._taskmanagers:
+            healthy = self._clock.until(self._seconds, lambda: short(name) in self._registered())
+        if not healthy:
+            self._end(name, f"was started and is not healthy after {self._seconds} s")
+
+    def _end(self, name: str, what: str) -> None:
+        told = self._hosts.show(name, "tell")
+        log = "the end of its log is above" if told else "its log cannot be shown"
+        raise Failure(
+            f"rollout: {short(name)} {what} ({log}); {self._untouched()}. Repair it, and run `up` again: the rollout"
+            " continues there"
+        )
+
+    def _untouched(self) -> str:
+        return f"not restarted: {', '.join(map(short, self._left)) or 'none'}"
+
+    # What runs where
+
+    def _look(self) -> None:
+        for name, answer in self._hosts.ask_all(self._pending, "state").items():
+            if not answer:
+                user = self._values["user"]
+                raise Failure(f"rollout: cannot log in to {name} as {user} and ask; nothing was restarted")
+            self._states[name] = State(answer)
+
+    def _waits(self, name: str) -> bool:
+        """Whether the daemon runs something else than what is expected, or does not run."""
+        return name in self._states and self._states[name].what != "current"
+
+    def _other_release(self, names: Sequence[str]) -> bool:
+        return any(self._states[name].running != self._states[name].expected for name in names)
+
+    def _registered(self) -> set[str]:
+        return taskmanager_ids(self._rest.json("/taskmanagers"))
+
+    # Jobs
+
+    def _remember_jobs(self) -> None:
+        """Note the jobs that run, so that they are waited for."""
+        overview = None
+
+        def answered() -> bool:
+            nonlocal overview
+            overview = self._rest.json("/jobs/overview")
+            return overview is not None
+
+        lives = any(name not in self._states or self._states[name].what != "down" for name in self._jobmanagers)
+        self._clock.until(ANSWER_SECONDS if lives else 0, answered)
+        self._jobs = _running(overview)
+
+    def _jobs_run(self) -> bool:
+        """Whether the jobs that ran before run again, or have ended by themselves."""
+        return not self._jobs or not self._missing_jobs()
+
+    def _missing_jobs(self) -> int:
+        overview = self._rest.json("/jobs/overview")
+        fine = {*_running(overview), *_ended(overview)}
+        # A leader recovers all jobs before it answers, and does not know one that has ended under another leader
+        return sum(job not in fine and self._rest.knows(f"/jobs/{job}") is not False for job in self._jobs)
+
+    def _say(self, text: str) -> None:
+        say(self._values["host"], f"rollout: {text}")
+
+
+def _running(overview: Any) -> list[str]:
+    """Ids of the jobs that have all their tasks running, or finished."""
+    found = []
+    for job in overview["jobs"] if overview else []:
+        tasks = job["tasks"]
+        if (
+            job["state"] == "RUNNING"
+            and tasks["running"] > 0
+            and tasks["running"] + tasks["finished"] == tasks["total"]
+        ):
+            found.append(job["jid"])
+    return found
+
+
+def _ended(overview: Any) -> list[str]:
+    return [job["jid"] for job in overview["jobs"] if job["state"] in ENDED] if overview else []

@@ -1,0 +1,48 @@
+"""ZooKeeper's servers, by the words of four letters that each answers on its clients' port (ZooKeeper administrator's
+guide, "The Four Letter Words").
+"""
+
+from __future__ import annotations
+
+from . import connection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ANSWER_SECONDS = 2.0
+
+
+def ask(server: str, port: int, word: str) -> str:
+    """What a server answers; empty if it does not within `ANSWER_SECONDS`."""
+    try:
+        return connection.ask(server, port, word.encode(), ANSWER_SECONDS).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def mode(server: str, port: int) -> str:
+    """`leader`, `follower`, `observer` or `standalone`; empty if it serves nobody: no quorum, say."""
+    for line in ask(server, port, "srvr").splitlines():
+        name, _, value = line.partition(": ")
+        if name == "Mode":
+            return value.strip()
+    return ""
+
+
+def synced_followers(server: str, port: int) -> int | None:
+    """How many followers have all that this server has; None if it does not lead: only the leader says so."""
+    for line in ask(server, port, "mntr").splitlines():
+        name, _, value = line.partition("\t")
+        if name == "zk_synced_followers":
+            return int(float(value))
+    return None
+
+
+def in_sync(servers: Sequence[str], port: int) -> bool:
+    """Whether one of the servers leads, and all others follow it with nothing missing."""
+    for server in servers:
+        found = synced_followers(server, port)
+        if found is not None:
+            return found >= len(servers) - 1
+    return False

@@ -1,0 +1,101 @@
+"""The whole configuration of a stack, read once and checked before anything is touched. Components never read it.
+
+What keys there are, with their types and defaults, is written in one place: `config` in Pulumi.yaml. These modules add
+what a schema cannot say; what concerns one provider only is in its folder in `components/`. Every problem is
+reported, all at once, each with its key, what was found and what is expected.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from components.errors import ConfigError, refused
+from components.flink.settings import ClusterSettings
+from components.naming import PROJECT
+from components.problems import Problems
+from components.providers import PROVIDERS, Provider, Request, provider
+from components.storage import StorageSettings
+from settings.cluster import cluster_settings
+from settings.schema import ROOT, schema, values
+from settings.storage import SECRET_KEY, storage_settings
+
+__all__ = ["PROJECT", "SECRET_KEY", "ConfigError", "Settings", "load", "provider_keys", "read", "schema"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A stack's whole configuration."""
+
+    provider: Provider
+    site: Any
+    """The provider's own settings, for its `declare`."""
+    storage: StorageSettings
+    cluster: ClusterSettings
+
+
+def provider_keys() -> dict[str, str]:
+    """Keys that mean something to one provider only → its name."""
+    return {key: name for name in PROVIDERS for key in provider(name).KEYS}
+
+
+def read() -> Settings:
+    """Settings of the current stack. Raises ConfigError with every problem found."""
+    raw = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+    return load(
+        raw,
+        stack=pulumi.get_stack(),
+        secret_key=pulumi.Config(PROJECT).get_secret(SECRET_KEY),
+        secrets={key for key in schema() if pulumi.runtime.config.is_config_secret(f"{PROJECT}:{key}")},
+    )
+
+
+def load(
+    raw: Mapping[str, str],
+    *,
+    stack: str,
+    secret_key: pulumi.Output[str] | None = None,
+    secrets: Collection[str] = (),
+    root: Path = ROOT,
+) -> Settings:
+    """Settings from `namespace:key` → text as Pulumi hands them over, objects as JSON.
+
+    `secrets` are the keys that were set as secrets. Reads the inventory and the private keys that it names; relative
+    paths start at `root`. Raises ConfigError with every problem found.
+    """
+    problems = Problems()
+    for key in sorted(set(secrets) - {SECRET_KEY}):
+        problems.add(key, f"is a secret, and would be written where many can read it: only {SECRET_KEY} may be one")
+    found = values(raw, problems)
+    # Pulumi.yaml cannot say so: the engine wants a value marked as a secret there to be set
+    if found[SECRET_KEY] and SECRET_KEY not in secrets:
+        problems.add(SECRET_KEY, f"is in plain text: expected `pulumi config set --secret {SECRET_KEY}`")
+    chosen = _provider(found, problems)
+    kept = storage_settings(found, secret_key, chosen.region(raw), problems)
+    request = Request(
+        stack=stack,
+        values=found,
+        raw=raw,
+        cluster=cluster_settings(found, stack, problems),
+        root=root,
+        problems=problems,
+    )
+    loaded = chosen.load(request)
+    if problems.found:
+        raise refused(stack, problems)
+    return Settings(provider=chosen, site=loaded.settings, storage=kept, cluster=loaded.cluster)
+
+
+def _provider(found: Mapping[str, Any], problems: Problems) -> Provider:
+    """The provider; keys that have no effect with it are problems."""
+    name = found["provider"]
+    if name not in PROVIDERS:
+        problems.add("provider", f"{name!r} is unknown: expected {' or '.join(PROVIDERS)}")
+        return provider(PROVIDERS[0])
+    for key, owner in sorted(provider_keys().items()):
+        # The engine fills in the defaults, so whether somebody wrote a key can be seen only where it is another value
+        if owner != name and found[key] != schema()[key]["default"]:
+            problems.add(key, f"has no effect with provider {name}: leave it out")
+    return provider(name)

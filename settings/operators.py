@@ -1,0 +1,33 @@
+"""The networks that operators come from."""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from components.aws.declaration import OWN_ADDRESS
+from components.problems import Problems
+
+SHORTEST_PREFIX = {4: 8, 6: 16}
+"""Of a network of operators, by the version of IP: 10.0.0.0/8 is a company's, anything larger is nobody's."""
+
+
+def operator_cidrs(values: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:
+    """The networks, sorted; what is not one, or is too large, is a problem."""
+    good = []
+    for text in values["operatorCidrs"]:
+        if text == OWN_ADDRESS and values["provider"] == "aws":
+            good.append(text)
+            continue
+        try:
+            network = ipaddress.ip_network(text if isinstance(text, str) else "")
+        except ValueError:
+            problems.add("operatorCidrs", f"{text!r} is not a network: expected one such as 198.51.100.0/24")
+            continue
+        # Two halves are a whole, too; and nobody's operators are in so many places
+        if network.prefixlen < SHORTEST_PREFIX[network.version]:
+            what = "the whole internet" if network.prefixlen == 0 else "a large part of the internet"
+            problems.add("operatorCidrs", f"{text} is {what}: expected the networks of your operators")
+        good.append(str(network))
+    if not values["operatorCidrs"]:
+        problems.add("operatorCidrs", "is missing: expected the networks that may reach SSH and the web UI")
+    return tuple(sorted(good))

@@ -1,0 +1,220 @@
+package flinkhost;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** On a folder of this machine and a ZooKeeper server of this process. */
+class LeftoversTest {
+  private static final String JOB = "0123456789abcdef0123456789abcdef";
+
+  @TempDir Path folder;
+
+  private Path ha;
+  private Server server;
+  private Ensemble ensemble;
+  private final ByteArrayOutputStream said = new ByteArrayOutputStream();
+  private final Leftovers leftovers = new Leftovers(new PrintStream(said, true));
+
+  @BeforeEach
+  void start() throws Exception {
+    ha = folder.resolve("storage/ha");
+    server = new Server(Files.createDirectory(folder.resolve("zookeeper")).toFile());
+    ensemble = new Ensemble(server.quorum);
+  }
+
+  @AfterEach
+  void stop() {
+    ensemble.close();
+    server.close();
+  }
+
+  private void write(String... names) throws IOException {
+    for (String name : names) {
+      Path path = ha.resolve(name);
+      Files.createDirectories(path.getParent());
+      Files.writeString(path, "12345");
+    }
+  }
+
+  private static org.apache.flink.core.fs.Path flink(Path path) {
+    return new org.apache.flink.core.fs.Path(path.toUri().toString().replaceAll("/$", ""));
+  }
+
+  private List<String> list(String... keep) throws Exception {
+    said.reset();
+    leftovers.list(flink(ha), ensemble, "/flink", Set.of(keep));
+    return lines();
+  }
+
+  private List<String> delete(String id) throws Exception {
+    said.reset();
+    leftovers.delete(new Remains(flink(ha), ensemble, "/flink", id));
+    return lines();
+  }
+
+  private List<String> lines() {
+    return said.toString().lines().collect(Collectors.toList());
+  }
+
+  private List<String> left() throws IOException {
+    try (Stream<Path> found = Files.walk(folder.resolve("storage"))) {
+      return found
+          .filter(Files::isRegularFile)
+          .map(path -> ha.relativize(path).toString())
+          .sorted()
+          .collect(Collectors.toList());
+    }
+  }
+
+  /** All that Flink 2.2 and 2.3 write for a cluster. */
+  private void cluster(String id) throws Exception {
+    write(
+        id + "/completedCheckpoint0123456789ab",
+        id + "/submittedExecutionPlan0123456789ab",
+        id + "/blob/job_" + JOB + "/blob_p-0a-0b",
+        "job-result-store/" + id + "/" + JOB + ".json",
+        "application-result-store/" + id + "/" + JOB + "_DIRTY.json");
+    server.make("/flink/" + id + "/jobs", "/flink/" + id + "/execution-plans", "/flink/" + id + "/leader/latch");
+  }
+
+  @Test
+  void nothingIsThere() throws Exception {
+    assertEquals(List.of(), list());
+  }
+
+  @Test
+  void whatAClusterHasLeftIsCounted() throws Exception {
+    cluster("old");
+    List<String> found = list();
+    assertEquals(2, found.size(), found.toString());
+    assertTrue(found.get(0).matches("objects\told\t5\t25\t\\d+"), found.toString());
+    assertEquals("znode\told\t/flink/old", found.get(1));
+  }
+
+  @Test
+  void ofObjectsAloneOrOfANodeAloneThatIsTold() throws Exception {
+    write("stored/completedCheckpoint0123456789ab");
+    server.make("/flink/known/jobs");
+    Files.createDirectories(ha.resolve("empty"));
+    List<String> found = list();
+    assertEquals(List.of("objects\tempty\t0\t0\t-1", "znode\tknown\t/flink/known"), found.subList(0, 2));
+    assertTrue(found.get(2).startsWith("objects\tstored\t1\t5\t"), found.toString());
+  }
+
+  @Test
+  void whatIsToBeKeptIsNotListed() throws Exception {
+    cluster("dev");
+    cluster("prod");
+    assertEquals(List.of(), list("dev", "prod"));
+    assertEquals(2, list("dev").size());
+  }
+
+  @Test
+  void aClusterWithALivingJobManagerIsNeverGarbage() throws Exception {
+    cluster("alive");
+    server.makeLeader("/flink/alive");
+    List<String> before = left();
+    assertEquals(List.of("leader\talive"), list());
+    assertEquals(List.of("leader\talive"), delete("alive"));
+    assertEquals(before, left());
+    assertTrue(ensemble.exists("/flink/alive/jobs"));
+  }
+
+  @Test
+  void whatFlinkDidNotWriteIsNeverTouchedNorWhatIsBesideIt() throws Exception {
+    cluster("mixed");
+    write("mixed/holiday.jpg");
+    server.make("/flink/other/config");
+    List<String> before = left();
+    List<String> foreign = list();
+    assertEquals(2, foreign.size(), foreign.toString());
+    assertTrue(foreign.get(0).matches("foreign\tfile:.*/ha/mixed/holiday.jpg"), foreign.toString());
+    assertEquals("foreign\t/flink/other/config", foreign.get(1));
+    assertEquals(foreign.subList(0, 1), delete("mixed"));
+    assertEquals(foreign.subList(1, 2), delete("other"));
+    assertEquals(before, left());
+    assertTrue(ensemble.exists("/flink/mixed/jobs"));
+  }
+
+  @Test
+  void namesThatOnlyLookAlikeAreForeign() throws Exception {
+    for (String name :
+        List.of(
+            "completedCheckpoint0123",
+            "completedCheckpoint0123456789abc",
+            "blob/job_x/blob_p-0a-0b",
+            "blob/no_job/blob_x-0-0",
+            JOB + ".json")) {
+      write("c/" + name);
+      assertTrue(list().get(0).startsWith("foreign\t"), name);
+      Files.delete(ha.resolve("c/" + name));
+    }
+    write("c/blob/no_job/blob_t-0a-0b", "c/blob/application_" + JOB + "/blob_p-0a-0b");
+    write("job-result-store/c/" + JOB + ".json");
+    assertTrue(list().get(0).startsWith("objects\tc\t3\t"));
+    write("job-result-store/c/completedCheckpoint0123456789ab");
+    assertTrue(list().get(0).startsWith("foreign\t"));
+  }
+
+  @Test
+  void deleteRemovesAllOfOneClusterAndNothingElse() throws Exception {
+    cluster("old");
+    cluster("older");
+    List<String> done = delete("old");
+    assertEquals(4, done.size(), done.toString());
+    assertTrue(done.get(0).matches("removed\tfile:.*/ha/old\t3"), done.toString());
+    assertEquals("removed\t/flink/old\t1", done.get(3));
+    assertEquals(5, left().size());
+    assertFalse(left().stream().anyMatch(name -> name.matches(".*\\bold\\b.*")), left().toString());
+    assertFalse(ensemble.exists("/flink/old"));
+    assertTrue(ensemble.exists("/flink/older/jobs"));
+    for (String line : delete("old")) {
+      assertTrue(line.matches("removed\t.*\t0"), "nothing is left to remove: " + line);
+    }
+  }
+
+  @Test
+  void purgeRemovesFoldersOfOursThatAreEmptyThen() throws Exception {
+    write("dev/x", "job-result-store/dev/y");
+    Files.writeString(folder.resolve("storage/other"), "not ours");
+    leftovers.purge(flink(ha.resolve("dev")));
+    assertTrue(Files.exists(ha.resolve("job-result-store")));
+    leftovers.purge(flink(ha.resolve("job-result-store/dev")));
+    assertFalse(Files.exists(ha), "nothing is left below it");
+    leftovers.purge(flink(ha.resolve("application-result-store/dev")));
+    assertEquals(3, lines().size());
+    assertTrue(lines().get(0).matches("removed\tfile:.*/ha/dev\t1"), lines().toString());
+    assertTrue(lines().get(2).matches("removed\tfile:.*/ha/application-result-store/dev\t0"), lines().toString());
+    assertTrue(Files.exists(folder.resolve("storage/other")));
+  }
+
+  @Test
+  void purgeLeavesTheParentsOfOthers() throws Exception {
+    Files.createDirectories(folder.resolve("storage/checkpoints/dev/chk-1"));
+    leftovers.purge(flink(folder.resolve("storage/checkpoints/dev")));
+    assertTrue(Files.exists(folder.resolve("storage/checkpoints")));
+  }
+
+  @Test
+  void aStorageThatCannotBeAskedIsAnError() {
+    IOException error =
+        assertThrows(IOException.class, () -> Folder.answers(new org.apache.flink.core.fs.Path("s9://bucket/ha"), 30));
+    assertTrue(Flink.causes(error).contains("no access to s9://bucket/ha: "), Flink.causes(error));
+  }
+}

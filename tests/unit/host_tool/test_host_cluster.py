@@ -1,0 +1,124 @@
+"""Whether a cluster is complete, and what is said if it is not."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host_tool.cluster import Cluster
+from host_tool.ensemble import Ensemble
+from host_tool.hosts import Hosts
+from host_tool.output import Failure
+from tests.unit.host_tool.world import FakeClock, World, standing
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with standing(World(["jm-0", "jm-1"], ["tm-0", "tm-1"]), tmp_path, monkeypatch) as made:
+        journal = tmp_path / "bin" / "journalctl"
+        journal.write_text('#!/bin/sh\necho "the journal: $*"\n')
+        journal.chmod(0o755)
+        yield made
+
+
+def cluster(world: World, **more: Any) -> Cluster:
+    values = {
+        "host": "jm-0",
+        "jobmanagers": world.jobmanagers,
+        "taskmanagers": world.taskmanagers,
+        "restPort": 8081,
+        "slots": 4,
+        "version": "2.3.0",
+        "seconds": 30,
+        **more,
+    }
+    return Cluster(values, Hosts("flink", 15), world.clock)
+
+
+def test_a_complete_cluster_says_what_flink_says(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    overview = json.loads(cluster(world).apply())
+    assert overview == {"taskmanagers": 2, "slots-total": 4, "flink-version": "2.3.0"}
+    assert capfd.readouterr().err == "jm-0: cluster: Flink 2.3.0, 2 TaskManagers, 4 slots\n"
+    cluster(world).check()
+    assert capfd.readouterr().out == ""
+
+
+def test_one_that_is_leaving_may_still_be_there(world: World) -> None:
+    world.registered.add("tm-2")
+    cluster(world).apply()
+
+
+def test_a_taskmanager_that_never_comes_is_named_with_its_log(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    world.registered.discard("tm-1")
+    began = world.clock.time
+    with pytest.raises(Failure) as failure:
+        cluster(world).apply()
+    assert 30 <= world.clock.time - began < 31
+    assert str(failure.value) == (
+        "the cluster is not complete after 30 s: expected Flink 2.3.0 with 2 TaskManagers and 4 slots, and every"
+        " JobManager answering; found Flink 2.3.0 with 1 and 2"
+    )
+    said = capfd.readouterr().err
+    assert "the journal: -u flink-jobmanager" in said and "the log of tm-1" in said and "the log of tm-0" not in said
+    cluster(world).check()
+    assert capfd.readouterr().out.startswith("! cluster\texpected Flink 2.3.0 with 2 TaskManagers")
+
+
+def test_it_may_come_late(world: World) -> None:
+    world.registered.discard("tm-1")
+    world.clock.after(20, lambda: world.registered.add("tm-1"))
+    cluster(world).apply()
+
+
+def test_a_host_that_cannot_be_asked_is_said(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    world.registered.discard("tm-1")
+    world.daemons["tm-1"].reached = False
+    with pytest.raises(Failure):
+        cluster(world).apply()
+    assert "tm-1: cannot be asked" in capfd.readouterr().err
+
+
+def test_a_standby_that_does_not_answer_is_named(world: World) -> None:
+    world.unavailable.add("jm-1")
+    with pytest.raises(Failure, match=r"found Flink 2.3.0 with 2 and 4; no answer from JobManager jm-1"):
+        cluster(world).apply()
+
+
+def test_nobody_leads(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    world.leader = None
+    cluster(world).check()
+    assert "found nobody who answers for a leader" in capfd.readouterr().out
+
+
+def test_another_release_is_not_the_expected_one(world: World) -> None:
+    with pytest.raises(Failure, match=r"expected Flink 2\.2\.0 .* found Flink 2\.3\.0"):
+        cluster(world, version="2.2.0").apply()
+
+
+def ensemble(monkeypatch: pytest.MonkeyPatch, modes: dict[str, str], clock: FakeClock) -> Ensemble:
+    monkeypatch.setattr("host_tool.zookeeper.mode", lambda server, port: modes[server])
+    return Ensemble({"host": "zk-0", "servers": [*modes], "port": 2181, "seconds": 30}, clock)
+
+
+def test_an_ensemble_is_complete_with_all_servers_and_one_leader(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clock = FakeClock()
+    modes = {"zk-0": "follower", "zk-1": "", "zk-2": "leader"}
+    waiting = ensemble(monkeypatch, modes, clock)
+    waiting.check()
+    assert capfd.readouterr().out == (
+        "! zookeeper\texpected 3 servers that serve, one of which leads; found zk-0 follower, zk-1 does not serve,"
+        " zk-2 leader\n"
+    )
+    clock.after(8, lambda: modes.update({"zk-1": "follower"}))
+    waiting.apply()
+    assert capfd.readouterr().err == "zk-0: zookeeper: 3 servers serve, one leads\n"
+
+
+def test_an_ensemble_that_is_not_complete_in_time_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = ensemble(monkeypatch, {"zk-0": "follower", "zk-1": "follower"}, FakeClock())
+    with pytest.raises(Failure, match=r"not complete after 30 s: .* found zk-0 follower, zk-1 follower"):
+        waiting.apply()

@@ -1,0 +1,79 @@
+"""The tool as hosts run it: its usage, its start, the Pythons that it runs with."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import host_tool
+from host_tool import commands
+
+SLOW = {"argparse", "asyncio", "dataclasses", "http", "json", "pathlib", "ssl", "typing", "urllib"}
+"""Modules that take long to import."""
+SOURCES = Path(host_tool.__file__).parent
+
+
+def test_usage_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name in [*commands.HOST_COMMANDS, *commands.CLUSTER_COMMANDS]:
+        assert name in text
+    assert commands.main([]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["fly"], "there is no command 'fly'"),
+        (["healthy", "rest"], "healthy: expected rest, registered, zookeeper and a port, found rest"),
+        (["healthy", "well", "1"], "expected rest, registered, zookeeper"),
+        (["joins", "--within", "x", "rest", "1"], "expected a number of seconds, found x"),
+        (["rollout", "now"], "rollout takes only --check, found now"),
+        (["rollout"], "rollout expects its values as JSON on stdin"),
+        (["leftovers", "list", "x"], "leftovers: expected purge"),
+    ],
+)
+def test_wrong_usage_is_said(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("{"))
+    assert commands.main(words) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_failure_is_said_in_the_name_of_the_host(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"host": "zk-0", "servers": ["127.0.0.1"], "port": 1, "seconds": 0}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(values)))
+    assert commands.main(["ensemble"]) == 1
+    assert "zk-0: the ensemble is not complete after 0 s" in capsys.readouterr().err
+
+
+def run(python: str, code: str) -> str:
+    done = subprocess.run(
+        [python, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(SOURCES.parent)!r})\n{code}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_is_asked_most_imports_nothing_that_takes_long() -> None:
+    code = "from host_tool.commands import main; main(['healthy', 'rest', '1']); print(*sys.modules)"
+    assert not SLOW & {name.partition(".")[0] for name in run(sys.executable, code).split()}
+
+
+@pytest.mark.parametrize("python", ["python3.9", "python3.10", "python3.12", "python3.13"])
+def test_it_runs_with_pythons_of_hosts(python: str) -> None:
+    found = shutil.which(python)
+    if not found or subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip(f"{python} is not on this machine")
+    names = [path.stem for path in SOURCES.glob("*.py") if path.stem not in ("__main__", "flink_host")]
+    assert run(found, f"import host_tool\nfrom host_tool import {', '.join(set(names) - {'__init__'})}") == ""

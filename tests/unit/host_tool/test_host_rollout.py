@@ -1,0 +1,333 @@
+"""The rollout, against hosts and JobManagers that are not there: in which order it restarts what, and when it ends."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host_tool.hosts import Hosts
+from host_tool.output import Failure
+from host_tool.rollout import Rollout
+from tests.unit.host_tool.world import FakeDaemon, World, job, standing
+
+SECONDS = 30
+Start = Callable[..., Rollout]
+OLD, NEW = "flink-2.2.0", "flink-2.3.0"
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with standing(World(["jm-0", "jm-1"], ["tm-0", "tm-1", "tm-2"]), tmp_path, monkeypatch) as made:
+        yield made
+
+
+def rollout(world: World, pending: list[str], *answers: bool, **more: Any) -> Rollout:
+    """A rollout; `answers`: whether jobs can be handed over, each time that it is asked."""
+    values = {
+        "host": "jm-0",
+        "pending": pending,
+        "jobmanagers": world.jobmanagers,
+        "taskmanagers": world.taskmanagers,
+        "restPort": 8081,
+        "strategy": "rolling",
+        "maxUnavailable": 1,
+        "highAvailability": True,
+        "seconds": SECONDS,
+        "user": "flink",
+        **more,
+    }
+    left = list(answers)
+
+    def hand_over(*, check_only: bool) -> bool:
+        world.log.append(f"hand over{' check' if check_only else ''}")
+        return left.pop(0)
+
+    return Rollout(values, Hosts("flink", SECONDS), world.clock, hand_over)
+
+
+def done(world: World) -> list[str]:
+    """What was changed on hosts, without what was only asked."""
+    return [entry for entry in world.log if not re.search(r" (state|leads|tell|proves \d+)$", entry)]
+
+
+def test_nothing_is_asked_without_something_pending(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    rollout(world, []).apply()
+    assert world.log == []
+    assert capfd.readouterr() == ("", "jm-0: rollout: nothing to restart\n")
+
+
+def test_standbys_come_first_then_the_leader_then_taskmanagers_one_by_one(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pending = world.pending("jm-0", "jm-1", "tm-0", "tm-1", "tm-2")
+    rollout(world, pending).apply()
+    assert done(world) == [f"{name} switch" for name in ("jm-1", "jm-0", "tm-0", "tm-1", "tm-2")]
+    assert world.log[-6:] == [f"tm-{n} {verb}" for n in range(3) for verb in ("switch", "proves 30")]
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[0] == "jm-0: rollout: jm-1 restarted and healthy (1 of 5)"
+    assert said.err.splitlines()[-1] == "jm-0: rollout: restarted 5 daemons"
+
+
+def test_what_runs_what_is_expected_is_not_restarted(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    world.pending("tm-1")
+    rollout(world, ["jm-1", "tm-0", "tm-1"]).apply()
+    assert done(world) == ["tm-1 switch"]
+    # They may be of an earlier rollout that ended there
+    assert world.log.index("tm-0 proves 30") < world.log.index("tm-1 switch")
+    assert "jm-0" not in " ".join(world.log), "nobody asked for it"
+
+
+def test_all_that_runs_what_is_expected_is_only_looked_at(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    rollout(world, ["tm-0", "jm-1"]).apply()
+    assert done(world) == []
+    assert capfd.readouterr().err == "jm-0: rollout: all run what is expected\n"
+
+
+def test_max_unavailable_and_parallel_restart_several_at_once(world: World) -> None:
+    rollout(world, world.pending("tm-0", "tm-1", "tm-2"), maxUnavailable=2).apply()
+    acts = [entry for entry in world.log if not entry.endswith("state")]
+    assert set(acts[:2]) == {"tm-0 switch", "tm-1 switch"}
+    assert acts[2:] == ["tm-0 proves 30", "tm-1 proves 30", "tm-2 switch", "tm-2 proves 30"]
+    world.log.clear()
+    rollout(world, world.pending("jm-0", "tm-0", "tm-1", "tm-2"), strategy="parallel").apply()
+    acts = [entry for entry in world.log if not entry.endswith("state")]
+    assert acts[:2] == ["jm-0 switch", "jm-0 proves 30"]
+    assert set(acts[2:5]) == {"tm-0 switch", "tm-1 switch", "tm-2 switch"}
+
+
+def test_a_daemon_that_is_not_healthy_ends_it_and_the_rest_stay(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.daemons["tm-1"].heals = False
+    with pytest.raises(Failure) as failure:
+        rollout(world, world.pending("tm-0", "tm-1", "tm-2")).apply()
+    assert str(failure.value) == (
+        "rollout: tm-1 was started and is not healthy after 30 s (the end of its log is above); not restarted: tm-2."
+        " Repair it, and run `up` again: the rollout continues there"
+    )
+    assert "the log of tm-1" in capfd.readouterr().err
+    assert world.daemons["tm-2"].what == "pending"
+
+
+def test_a_taskmanager_that_never_registers_ends_it(world: World) -> None:
+    world.happens["tm-0 switch"] = lambda: world.registered.discard("tm-0")
+    began = world.clock.time
+    with pytest.raises(Failure, match=r"tm-0 was started and is not healthy .* not restarted: tm-1\."):
+        rollout(world, world.pending("tm-0", "tm-1")).apply()
+    assert SECONDS <= world.clock.time - began < SECONDS + 1
+
+
+def test_a_taskmanager_is_waited_for_until_it_has_registered(world: World) -> None:
+    def away() -> None:
+        world.registered.discard("tm-0")
+        world.clock.after(7, lambda: world.registered.add("tm-0"))
+
+    world.happens["tm-0 switch"] = away
+    began = world.clock.time
+    rollout(world, world.pending("tm-0", "tm-1")).apply()
+    assert 7 <= world.clock.time - began < 8
+
+
+def test_names_in_dns_are_not_the_ids_of_taskmanagers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["tm-0.x.internal", "tm-1.x.internal"]
+    with standing(World(["jm-0.x.internal"], names, leader="jm-0.x.internal"), tmp_path, monkeypatch) as world:
+        rollout(world, world.pending(*names)).apply()
+        assert done(world) == [f"{name} switch" for name in names]
+
+
+def test_a_host_that_cannot_be_logged_in_to_ends_it_before_anything(world: World) -> None:
+    world.daemons["tm-1"].reached = False
+    pending = world.pending("jm-0", "tm-0", "tm-1")
+    with pytest.raises(Failure, match="cannot log in to tm-1 as flink and ask; nothing was restarted"):
+        rollout(world, pending).apply()
+    assert done(world) == []
+    with pytest.raises(Failure, match="cannot log in to tm-1"):
+        rollout(world, pending).check()
+
+
+def test_a_host_that_dies_meanwhile_ends_it_at_that_host(world: World) -> None:
+    def dies() -> None:
+        world.daemons["tm-1"].reached = False
+
+    world.happens["tm-0 switch"] = dies
+    with pytest.raises(Failure, match=r"tm-1 cannot be restarted \(its log cannot be shown\); not restarted: tm-2"):
+        rollout(world, world.pending("tm-0", "tm-1", "tm-2")).apply()
+
+
+def test_a_daemon_that_does_not_run_is_started_though_nobody_knows_who_leads(world: World) -> None:
+    for name in world.jobmanagers:
+        world.daemons[name].what = "down"
+    rollout(world, ["jm-0", "jm-1"], seconds=SECONDS).apply()
+    assert done(world) == ["jm-1 switch", "jm-0 switch"]
+
+
+def test_jobs_that_ran_are_waited_for(world: World) -> None:
+    world.jobs = [job(1), job(2, running=1), job(3, state="FINISHED")]
+
+    def fails_over() -> None:
+        world.jobs[0]["state"] = "RESTARTING"
+        world.clock.after(12, lambda: world.jobs[0].update(state="RUNNING"))
+
+    world.happens["tm-0 switch"] = fails_over
+    began = world.clock.time
+    rollout(world, world.pending("tm-0", "tm-1")).apply()
+    assert 12 <= world.clock.time - began < 13, "not for the one that did not run before"
+
+
+def test_jobs_that_do_not_come_back_end_it(world: World) -> None:
+    world.jobs = [job(1), job(2)]
+    world.happens["tm-0 switch"] = lambda: world.jobs[1].update(state="RESTARTING")
+    with pytest.raises(Failure) as failure:
+        rollout(world, world.pending("tm-0", "tm-1")).apply()
+    assert str(failure.value) == (
+        "rollout: 1 of the 2 jobs that ran before do not run 30 s after the restart of tm-0; not restarted: tm-1"
+    )
+
+
+@pytest.mark.parametrize("state", ["FINISHED", "FAILED", "CANCELED"])
+def test_jobs_that_end_by_themselves_are_not_waited_for(world: World, state: str) -> None:
+    world.jobs = [job(1), job(2)]
+    world.happens["tm-0 switch"] = lambda: world.jobs[1].update(state=state)
+    began = world.clock.time
+    rollout(world, world.pending("tm-0", "tm-1")).apply()
+    assert world.clock.time == began
+
+
+def test_a_job_that_ended_under_another_leader_is_not_known_to_the_new_one(world: World) -> None:
+    world.jobs = [job(1), job(2)]
+    world.happens["jm-0 switch"] = lambda: world.jobs.pop()
+    rollout(world, world.pending("jm-0")).apply()
+
+
+def test_the_names_of_jobs_do_not_matter(world: World) -> None:
+    evil = 'a "quoted"\n name with "jid":"0" and {"state":"FINISHED"}, \\u0022 and \u2603'
+    world.jobs = [job(1, name=evil), job(2, name='"tasks":{"running":0}')]
+    world.happens["tm-0 switch"] = lambda: world.jobs[0].update(state="RESTARTING")
+    with pytest.raises(Failure, match="1 of the 2 jobs"):
+        rollout(world, world.pending("tm-0")).apply()
+
+
+def test_a_jobmanager_that_answers_503_is_not_the_only_one(world: World) -> None:
+    world.unavailable.add("jm-0")
+    world.jobs = [job(1)]
+    world.happens["tm-0 switch"] = lambda: world.jobs[0].update(state="RESTARTING")
+    with pytest.raises(Failure, match="1 of the 1 jobs"):
+        rollout(world, world.pending("tm-0")).apply()
+
+
+def test_an_election_is_waited_for_before_the_jobs_are_remembered(world: World) -> None:
+    world.jobs, world.leader = [job(1)], None
+    world.clock.after(3, lambda: setattr(world, "leader", "jm-1"))
+    world.happens["tm-0 switch"] = lambda: world.jobs[0].update(state="RESTARTING")
+    with pytest.raises(Failure, match="1 of the 1 jobs"):
+        rollout(world, world.pending("tm-0")).apply()
+
+
+def test_the_leader_may_change_while_it_is_under_way(world: World) -> None:
+    """Who leads is asked once, before anything; the jobs are asked of whoever leads now."""
+    world.jobs, world.leader = [job(1)], "jm-1"
+
+    def elects() -> None:
+        world.leader = None
+        world.clock.after(5, lambda: setattr(world, "leader", "jm-0"))
+
+    world.happens["tm-0 switch"] = elects
+    rollout(world, world.pending("jm-0", "jm-1", "tm-0", "tm-1")).apply()
+    assert done(world) == ["jm-0 switch", "jm-1 switch", "tm-0 switch", "tm-1 switch"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\n\r\n<html>",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"",
+    ],
+)
+def test_an_answer_that_is_none_is_asked_for_again(world: World, raw: bytes) -> None:
+    world.jobs = [job(1)]
+    world.raw["/jobs/overview"] = raw
+    world.clock.after(4, world.raw.clear)
+    rollout(world, world.pending("tm-0")).apply()
+    assert done(world) == ["tm-0 switch"]
+
+
+# Another release of Flink
+
+
+def other_release(world: World, *names: str) -> list[str]:
+    for name in names or [*world.jobmanagers, *world.taskmanagers]:
+        world.daemons[name] = FakeDaemon(running=OLD, expected=NEW)
+    return [*names] if names else [*world.jobmanagers, *world.taskmanagers]
+
+
+def test_another_release_is_a_handing_over_and_then_all_at_once(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.jobs = [job(1)]
+    rollout(world, other_release(world), True, True).apply()
+    acts = done(world)
+    assert acts[:8] == [
+        "hand over check", "jm-1 hold", "jm-0 hold", "jm-1 switch", "jm-0 switch", "hand over", "jm-1 go", "jm-0 go",
+    ]  # fmt: skip
+    assert set(acts[8:]) == {"tm-0 switch", "tm-1 switch", "tm-2 switch"}
+    proofs = [entry for entry in world.log if "proves" in entry]
+    assert len(proofs) == 5 and world.log.index("jm-0 go") < world.log.index(proofs[0])
+    said = capfd.readouterr().err
+    assert "another release of Flink (flink-2.2.0, expected flink-2.3.0)" in said and "1 jobs continue" in said
+    assert said.endswith("jm-0: rollout: restarted 5 daemons\n")
+
+
+def test_jobs_that_the_other_release_refuses_leave_everything_as_it_was(world: World) -> None:
+    with pytest.raises(Failure, match=r"cannot be handed over .* nothing was restarted"):
+        rollout(world, other_release(world), False).apply()
+    assert done(world) == ["hand over check"]
+
+
+def test_a_handing_over_that_fails_leaves_the_old_release(world: World) -> None:
+    with pytest.raises(Failure, match=r"cannot be handed over .* the old one\s+continues"):
+        rollout(world, other_release(world), True, False).apply()
+    assert done(world)[-4:] == ["jm-1 back", "jm-1 go", "jm-0 back", "jm-0 go"]
+    assert not any(world.daemons[name].held for name in world.jobmanagers)
+    assert not any("tm-" in entry for entry in done(world))
+
+
+def test_an_earlier_one_that_was_interrupted_while_it_held_is_continued(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pending = other_release(world)
+    for name in world.jobmanagers:
+        world.daemons[name] = FakeDaemon("current", NEW, NEW, held=True)
+    rollout(world, pending, True).apply()
+    acts = done(world)
+    assert acts[:3] == ["hand over", "jm-0 go", "jm-1 go"]
+    assert set(acts[3:]) == {"tm-0 switch", "tm-1 switch", "tm-2 switch"}, "at once: they run another release"
+    assert world.log.index("jm-0 proves 30") < world.log.index("tm-0 switch")
+    assert "was interrupted" in capfd.readouterr().err
+
+
+def test_without_high_availability_there_is_nothing_to_hand_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with standing(World(["jm-0"], ["tm-0"]), tmp_path, monkeypatch) as world:
+        rollout(world, other_release(world), highAvailability=False).apply()
+        assert done(world) == ["jm-0 hold", "jm-0 switch", "jm-0 go", "tm-0 switch"]
+
+
+def test_check_reports_what_waits_and_changes_nothing(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    world.pending("tm-1")
+    rollout(world, ["tm-0", "tm-1"]).check()
+    assert capfd.readouterr().out == "! tm-1\twaits for a restart: run up again\n"
+    assert done(world) == []
+
+
+def test_many_hosts_are_asked_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"tm-{number}" for number in range(45)]
+    with standing(World(["jm-0"], names), tmp_path, monkeypatch) as world:
+        rollout(world, world.pending(*names), strategy="parallel").apply()
+        assert len([entry for entry in world.log if entry.endswith("state")]) == 45
+        assert len(done(world)) == 45

@@ -1,0 +1,234 @@
+"""A cluster that is not there: what its hosts answer over a fake `ssh`, its JobManagers over REST, and its own clock.
+
+`ssh` and `runuser` are executables that stand first on PATH and hand what they are asked to a server of this process.
+"""
+
+import http.server
+import json
+import os
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host_tool import connection
+from host_tool.clock import Clock
+from host_tool.hosts import TOOL
+
+SSH = """\
+#!/bin/bash
+exec 3<>"/dev/tcp/127.0.0.1/$WORLD_PORT"
+printf '%s\\n' "$*" >&3
+read -r status <&3
+cat <&3
+[ "$status" != 255 ] || echo "ssh: connect to host: No route to host" >&2
+exit "$status"
+"""
+RUNUSER = '#!/bin/sh\nshift 3\nexec "$@"\n'
+
+
+class FakeClock(Clock):
+    """Time passes only when somebody waits; what was planned for a moment happens then."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self._plans: list[tuple[float, Callable[[], None]]] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def pause(self, seconds: float) -> None:
+        self.time += seconds
+        for plan in [plan for plan in self._plans if plan[0] <= self.time]:
+            self._plans.remove(plan)
+            plan[1]()
+
+    def after(self, seconds: float, happens: Callable[[], None]) -> None:
+        """Plan something."""
+        self._plans.append((self.time + seconds, happens))
+
+
+@dataclass
+class FakeDaemon:
+    """A daemon on a host."""
+
+    what: str = "pending"
+    running: str = "flink-2.3.0"
+    expected: str = "flink-2.3.0"
+    held: bool = False
+    reached: bool = True
+    """False: nobody can log in."""
+    heals: bool = True
+    """False: it is not healthy after a restart."""
+
+    @property
+    def state(self) -> str:
+        return f"{self.what} {self.running} {self.expected} {'held' if self.held else 'go'}"
+
+
+def job(number: int, *, name: str = "job", state: str = "RUNNING", running: int = 2, total: int = 2) -> dict[str, Any]:
+    """A job as /jobs/overview shows it."""
+    tasks = {"running": running, "finished": 0, "total": total, "failed": 0}
+    return {"jid": f"{number:032x}", "name": name, "state": state, "tasks": tasks}
+
+
+@dataclass
+class World:
+    """All hosts of a cluster."""
+
+    jobmanagers: list[str]
+    taskmanagers: list[str]
+    clock: FakeClock = field(default_factory=FakeClock)
+    leader: str | None = "jm-0"
+    """None: an election is under way."""
+    daemons: dict[str, FakeDaemon] = field(default_factory=dict)
+    registered: set[str] = field(default_factory=set)
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    unavailable: set[str] = field(default_factory=set)
+    """JobManagers that answer 503."""
+    log: list[str] = field(default_factory=list)
+    """What hosts were asked to do, in order."""
+    happens: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """After one of the entries of the log."""
+    raw: dict[str, bytes] = field(default_factory=dict)
+    """By path, whole answers of all JobManagers, for what no HTTP server says."""
+
+    def __post_init__(self) -> None:
+        for name in [*self.jobmanagers, *self.taskmanagers]:
+            self.daemons.setdefault(name, FakeDaemon(what="current"))
+        self.registered |= {name.partition(".")[0] for name in self.taskmanagers}
+
+    def pending(self, *names: str) -> list[str]:
+        """Let these daemons wait for a restart."""
+        for name in names:
+            self.daemons[name].what = "pending"
+        return list(names)
+
+    # What a host does
+
+    def ssh(self, host: str, words: list[str]) -> tuple[int, str]:
+        """Status and output."""
+        daemon = self.daemons[host]
+        if not daemon.reached:
+            return 255, ""
+        entry = f"{host} {' '.join(words)}"
+        self.log.append(entry)
+        status, output = getattr(self, f"_{words[0]}")(host, daemon)
+        if entry in self.happens:
+            self.happens[entry]()
+        return status, output
+
+    def _state(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
+        return 0, daemon.state
+
+    def _leads(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
+        return int(self.leader != host), ""
+
+    def _hold(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
+        daemon.held = True
+        return 0, ""
+
+    def _go(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
+        daemon.held = False
+        return 0, ""
+
+    def _switch(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
+        daemon.what, daemon.running = "current", daemon.expected
+        if self.leader == host:
+            self.leader = next((name for name in self.jobmanagers if name != host), host)
+        return 0, ""
+
+    def _back(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
+        daemon.what = "pending"
+        return 0, ""
+
+    def _proves(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
+        return int(not daemon.heals), ""
+
+    def _tell(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
+        return 0, f"the log of {host}\n"
+
+    # What a JobManager answers
+
+    def rest(self, host: str, path: str) -> tuple[int, Any]:
+        """Status and answer."""
+        if host in self.unavailable or self.leader is None:
+            return 503, {"errors": ["Service temporarily unavailable due to an ongoing leader election."]}
+        if path == "/overview":
+            return 200, {
+                "taskmanagers": len(self.registered),
+                "slots-total": 2 * len(self.registered),
+                "flink-version": "2.3.0",
+            }
+        if path == "/taskmanagers":
+            return 200, {"taskmanagers": [{"id": name} for name in sorted(self.registered)]}
+        if path == "/jobs/overview":
+            return 200, {"jobs": self.jobs}
+        known = any(path == f"/jobs/{job['jid']}" for job in self.jobs)
+        return (200, {}) if known else (404, {"errors": ["not found"]})
+
+
+class _Hosts(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        words = self.rfile.readline().decode().split()
+        where = words.index(TOOL)
+        status, output = self.server.world.ssh(words[where - 1], words[where + 1 :])  # type: ignore[attr-defined]
+        self.wfile.write(f"{status}\n{output}".encode())
+
+
+class _Rest(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        world: World = self.server.world  # type: ignore[attr-defined]
+        if self.path in world.raw:
+            self.wfile.write(world.raw[self.path])
+            return
+        status, answer = world.rest(self.headers["Host"].partition(":")[0], self.path)
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class _Threads(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 50
+
+
+@contextmanager
+def standing(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The world as the tool finds it: by `ssh`, and by the names of its JobManagers."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for name, text in (("ssh", SSH), ("runuser", RUNUSER)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    hosts, rest = _Threads(("127.0.0.1", 0), _Hosts), _Threads(("127.0.0.1", 0), _Rest)
+
+    def connect(host: str, port: int, seconds: float) -> socket.socket:
+        name = world.jobmanagers[0] if host == "localhost" else host
+        if world.daemons[name].what == "down":
+            raise ConnectionRefusedError(111, "Connection refused")
+        return socket.create_connection(rest.server_address[:2], seconds)  # type: ignore[arg-type]
+
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("WORLD_PORT", str(hosts.server_address[1]))
+    monkeypatch.setattr(connection, "connect", connect)
+    for server in (hosts, rest):
+        server.world = world  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield world
+    finally:
+        for server in (hosts, rest):
+            server.shutdown()
+            server.server_close()

@@ -1,0 +1,44 @@
+"""What the probe says of a host's Python, which the host tool runs with."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from components.remote import SCRIPTS
+
+PROBE = """\
+set -euo pipefail
+host=tm-0 step=probe.sh role=taskmanager needed_mib=1 firewall=false user=no-such-user releases=()
+"""
+
+
+@pytest.mark.parametrize(
+    ("python", "told"),
+    [
+        ("echo 3.9", ""),
+        ("echo 3.13", ""),
+        ("echo 4.0", ""),
+        ("echo 3.8", "python3 is 3.8: install 3.9 or newer"),
+        ("echo 3.6", "python3 is 3.6: install 3.9 or newer"),
+        ("exit 1", "lacks its standard library: install it (Debian: apt-get install python3)"),
+    ],
+)
+def test_a_python_that_is_too_old_or_not_whole_is_a_problem(tmp_path: Path, python: str, told: str) -> None:
+    fake = tmp_path / "python3"
+    fake.write_text(f"#!/bin/sh\n{python}\n")
+    fake.chmod(0o755)
+    text = PROBE + "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "probe.sh")) + "\napply\n"
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-s"], input=text, env=env, capture_output=True, text=True, check=False)
+    if told:
+        assert done.returncode == 1 and told in done.stderr
+    else:
+        assert "python3" not in done.stderr
+
+
+def test_the_program_that_asks_runs(tmp_path: Path) -> None:
+    asked = (SCRIPTS / "probe.sh").read_text().split("python_facts='")[1].split("'")[0]
+    done = subprocess.run(["python3", "-I", "-S", "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("3.")
