@@ -108,7 +108,7 @@ def test_a_killed_engine_leaves_a_lock_and_the_message_says_the_way_on(world: Wo
         assert tool.wait(BOUND) == 1
 
     for operation in (lambda: world.up(BRANCH), lambda: world.stacks().down(BRANCH)):
-        with pytest.raises(LockedError, match=f"process {holder}, which is there no more") as error:
+        with pytest.raises(LockedError, match=f"process {holder}, which no longer exists") as error:
             operation()
         assert error.value.code == 3
     swept = world.stacks().sweep(now=NOW + timedelta(days=9999))
@@ -117,7 +117,7 @@ def test_a_killed_engine_leaves_a_lock_and_the_message_says_the_way_on(world: Wo
     world.pulumi("cancel", "--yes", "--stack", STACK)
 
     world.up(BRANCH)
-    assert any("an earlier run was cut off" in said and "slow (creating)" in said for said in world.said), world.said
+    assert any("an earlier run was interrupted" in said and "slow (creating)" in said for said in world.said), world.said
     assert world.stacks().down(BRANCH) == STACK
     assert world.files == []
 
@@ -144,7 +144,7 @@ def test_an_interrupted_tool_waits_for_the_engine_and_leaves_a_stack_that_can_be
         said = tool.communicate(timeout=BOUND)[1]
         assert tool.returncode == INTERRUPTED, said
     assert "interrupted: pulumi begins no further step" in said
-    assert "the same command again continues" in said
+    assert "the same command continues" in said
     assert world.locks == []
     world.up(BRANCH)
     assert world.stacks().down(BRANCH) == STACK
@@ -158,7 +158,7 @@ def test_a_stack_that_is_not_ours_is_left_alone(world: World) -> None:
     world.tags_file(STACK).unlink()
     before = sorted((path, path.read_bytes()) for path in world.files)
     for operation in (lambda: world.up(BRANCH), lambda: world.stacks().down(BRANCH)):
-        with pytest.raises(BranchesError, match="was not made by `up`"):
+        with pytest.raises(BranchesError, match="`up` did not create it"):
             operation()
     (entry,) = world.stacks().list()
     assert entry.mark is None and "no readable tag flink:ephemeral" in entry.trouble
@@ -171,7 +171,7 @@ def test_a_stack_of_another_branch_is_left_alone(world: World) -> None:
     world.up(BRANCH)
     world.tag(STACK, {**tags(world), "flink:branch": "feature/y"})
     for operation in (lambda: world.up(BRANCH), lambda: world.stacks().down(BRANCH)):
-        with pytest.raises(BranchesError, match="is that of the branch 'feature/y'"):
+        with pytest.raises(BranchesError, match="belongs to the branch 'feature/y'"):
             operation()
 
 
@@ -179,7 +179,7 @@ def test_an_up_that_was_killed_before_it_had_marked_its_stack_is_taken_up_again(
     world.pulumi("stack", "init", STACK)
     (entry,) = world.stacks().list()
     assert entry.mark is None
-    with pytest.raises(BranchesError, match="was not made by `up`"):
+    with pytest.raises(BranchesError, match="`up` did not create it"):
         world.stacks().down(BRANCH)
     assert world.up(BRANCH).changes == {"create": 1}
     assert world.stacks().list()[0].mark

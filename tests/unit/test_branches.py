@@ -121,7 +121,7 @@ def test_a_branch_that_is_called_like_anothers_digest_has_another_stack() -> Non
 @pytest.mark.parametrize("branch", ILLEGAL, ids=ascii)
 def test_what_git_refuses_is_refused(branch: str) -> None:
     assert not git_takes(branch)
-    with pytest.raises(UsageError, match="git has no branch of such a name"):
+    with pytest.raises(UsageError, match="git refuses such a name"):
         names.stack(branch)
 
 
@@ -228,14 +228,14 @@ def test_changes_have_the_types_of_their_keys_and_the_stacks_name() -> None:
     [
         ("workers", "expected KEY=VALUE"),
         ("=2", "expected KEY=VALUE"),
-        ("workrs=2", "is not a key of this program"),
+        ("workrs=2", "not a key of this program"),
         ("expires=never", "`--ttl` sets it"),
-        ("flink:ephemeral=false", "always is"),
-        ("storageUri=s3://shared/prefix", "none may have what another has"),
-        ("clusterId=one", "none may have what another has"),
+        ("flink:ephemeral=false", "always ephemeral"),
+        ("storageUri=s3://shared/prefix", "no two branches may share it"),
+        ("clusterId=one", "no two branches may share it"),
         ("storageSecretKey=hunter2", "every user of this machine can read"),
         ("aws:secretKey=hunter2", "every user of this machine can read"),
-        ("flinkConfig={a", "cannot be read"),
+        ("flinkConfig={a", "is unreadable"),
     ],
 )
 def test_changes_that_cannot_be_are_refused(change: str, said: str) -> None:
@@ -380,7 +380,7 @@ def test_up_prints_the_comment_or_writes_it_or_prints_json(
 
 def test_down_says_whether_there_was_something(fake: FakeStacks, capsys: pytest.CaptureFixture[str]) -> None:
     assert __main__.main(["down", "x"]) == 0
-    assert "br-x is removed" in capsys.readouterr().out
+    assert "br-x has been removed" in capsys.readouterr().out
     assert __main__.main(["down", "--json", "y"]) == 0
     assert json.loads(capsys.readouterr().out) == {"stack": None, "removed": False}
 

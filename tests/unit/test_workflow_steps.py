@@ -550,7 +550,7 @@ def test_the_real_tool_refuses_a_time_that_is_none(real: Runner) -> None:
     done = real.run("ephemeral.yml", "Up", given)
     assert (done.code, "soon" in done.said) == (2, True), done.said
     text = Path(done.outputs["comment"]).read_text()
-    assert "--ttl 'soon' is not how long" in text and "exit code 2" in text
+    assert "--ttl 'soon' is not a valid lifetime" in text and "exit code 2" in text
 
 
 def test_the_real_tool_refuses_a_stack_that_has_no_file(real: Runner) -> None:
