@@ -46,7 +46,11 @@ def _up(args: argparse.Namespace) -> int:
         parallel.Task("image", image.ensure),
         parallel.Task("versitygw", programs.versitygw),
         # Workers that are to go stay until the program has taken them out of the cluster
-        parallel.Task("hosts", lambda: made.up(workers=max(workers, made.workers())), needs=("image", "versitygw")),
+        parallel.Task(
+            "hosts",
+            lambda: made.up(workers=max(workers, made.workers()), clients=args.clients),
+            needs=("image", "versitygw"),
+        ),
     ]
     if not args.hosts_only:
         parts += [
@@ -222,6 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     up = add("up", _up, "make the lab and the cluster on it, or what is missing of them")
     up.add_argument("--hosts-only", action="store_true", help="stop after hosts, S3 and mirror")
     up.add_argument("--workers", type=int, metavar="N", help="workers (default: flink:workers in Pulumi.local.yaml)")
+    up.add_argument("--clients", type=int, metavar="N", help="client hosts (default: as they are, at first none)")
     down = add("down", _down, "remove the lab: hosts, network, servers and all data")
     down.add_argument("--all", action="store_true", help="every lab of this clone, and those whose clone is gone")
     status = add("status", _status, "show hosts, what runs on them, the leader, S3 and mirror")
