@@ -9,11 +9,11 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help up down test drill rehearse check engine bench requirements clean
+.PHONY: help up down test test-all drill rehearse check engine bench requirements clean
 
 help: ## this list
 	@echo 'usage: make TARGET [ARGS="--name demo …"]'
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 up: .venv/ready ## an HA Flink cluster on this machine, made by Pulumi, that has done real work (root; about 15 min the first time)
 	@$(PYTHON) -m lab up $(ARGS)
@@ -21,8 +21,11 @@ up: .venv/ready ## an HA Flink cluster on this machine, made by Pulumi, that has
 down: .venv/ready ## remove it: hosts, network, data, state
 	@$(PYTHON) -m lab down $(ARGS)
 
-test: .venv/ready ## every test, with all the set-up that they need (root)
-	@$(PYTHON) tests/run.py test
+test: .venv/ready ## every test but the exhaustive ones, with all the set-up that they need (root; half an hour)
+	@$(PYTHON) tests/run.py test $(ARGS)
+
+test-all: .venv/ready ## the exhaustive ones, too: more of what `make test` tries (root)
+	@$(PYTHON) tests/run.py test-all $(ARGS)
 
 drill: .venv/ready ## faults on a lab of its own while a job counts what is lost and doubled (root; half an hour)
 	@$(PYTHON) -m drill $(ARGS)
@@ -32,10 +35,10 @@ rehearse: .venv/ready ## the AWS stack by the real engine, from preview to destr
 	@$(PYTHON) -m pytest -q -s tests/aws/test_rehearsal.py $(ARGS)
 
 check: .venv/ready ## lint, format, types, shell scripts, workflows and unit tests: under 2 minutes
-	@$(PYTHON) tests/run.py check
+	@$(PYTHON) tests/run.py check $(ARGS)
 
 engine: .venv/ready ## the tests that need Pulumi's engine and neither root nor a lab: 7 minutes
-	@$(PYTHON) tests/run.py engine
+	@$(PYTHON) tests/run.py engine $(ARGS)
 
 bench: .venv/ready ## measured comparisons, as ratios (root)
 	@$(PYTHON) -m bench $(ARGS)

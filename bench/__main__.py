@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from automation.steps import Steps
 from bench import downtime, plain_ssh, starts
 from bench.starts import Starts
-from branches.progress import Steps
-from lab import archives, console, prepare
+from lab import prepare
 from lab.cluster import Cluster, SlowJob
-from lab.errors import LabError
 from lab.lab import Lab
+from stand_ins.builds import archives
+from toolbox import console
+from toolbox.errors import ToolError
 
 NAME = "bench"
 FAILOVER_BOUND = 60.0
@@ -169,7 +171,7 @@ def main() -> int:
     try:
         prepare.everything()
         show(measure(lab, max(1, chosen.rounds), chosen.failovers, chosen.starts))
-    except LabError as error:
+    except ToolError as error:
         console.fail("bench", str(error))
         return 1
     finally:

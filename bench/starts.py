@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import console
 from lab.cluster import Cluster
+from toolbox import console
 
 WAYS = ("bin/*.sh start-foreground", "launch", "launch with archived classes")
 ROLES = {"jobmanager": "until REST answers", "taskmanager": "until it is registered"}

@@ -3,14 +3,13 @@
 import argparse
 import contextlib
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from automation.engine import Engine, EngineError
 from branches import comment, markdown, stack_tags, stacks
-from branches.engine import Engine
 from branches.errors import INTERRUPTED, UNSWEPT, BranchesError
 from branches.stacks import Entry, Stacks
 
@@ -75,10 +74,8 @@ def _stacks() -> Stacks:
 def _engine() -> Engine:
     try:
         return Engine(say=_say)
-    except FileNotFoundError:
-        raise BranchesError("there is no pulumi on PATH: docs/branches.md says where to get it") from None
-    except subprocess.CalledProcessError as error:
-        raise BranchesError(f"`pulumi version` failed with {error.returncode}") from None
+    except EngineError as error:
+        raise BranchesError(f"{error}: docs/branches.md says where to get it") from None
 
 
 def _preview(args: argparse.Namespace) -> int:

@@ -7,12 +7,12 @@ from typing import Any
 
 from pulumi import automation as auto
 
+from automation.engine import Engine
+from automation.steps import Recorder
+from automation.workspace import REPO, opened, program
 from branches import changes, markdown, stacks, summary
 from branches.changes import Changes
-from branches.engine import Engine
 from branches.errors import UsageError
-from branches.progress import Recorder
-from branches.workspace import REPO, opened, program
 
 CODES = {"none": 0, "changes": 10, "dangerous": 20}
 """Exit code by verdict."""
@@ -61,16 +61,12 @@ def preview(
         raise UsageError(f"--stack {name}: there is no {file.name} in this checkout; it has {', '.join(known)}")
     content = stacks.read_yaml(file)
     events: list[auto.EngineEvent] = []
-    recorder = Recorder(on_warning=say)
-
-    def take(event: auto.EngineEvent) -> None:
-        events.append(event)
-        recorder.event(event)
+    recorder = Recorder(on_warning=say, on_event=events.append)
 
     say(f"{name}: asking what would change")
     with (
-        stacks.reported(engine, name, "preview", recorder),
+        stacks.reported(name, "preview", recorder),
         opened(name, content, engine=engine, run=run) as stack,
     ):
-        stack.preview(refresh=refresh, on_event=take, color="never")
+        stack.preview(recorder, refresh=refresh)
     return Preview(name, changes.read(events))

@@ -7,7 +7,6 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,12 +16,13 @@ from urllib.parse import urlsplit
 import yaml
 from pulumi import automation as auto
 
+from automation.engine import Engine, stderr
+from automation.stack import Stack
+from automation.steps import Recorder, Step
+from automation.workspace import PROJECT, REPO, Workspace, opened, program, recorded
 from branches import configuration, names, stack_tags
-from branches.engine import Engine, stderr
 from branches.errors import INTERRUPTED, BranchesError, LockedError
-from branches.progress import Recorder, Step
 from branches.stack_tags import Mark
-from branches.workspace import PROJECT, REPO, Workspace, opened, program, recorded
 
 FILE = REPO / configuration.FILE
 
@@ -131,9 +131,9 @@ class Stacks:
             )
         mark = Mark(names.label(branch), commit, now + ttl)
         content = self._configuration(name, mark, changes)
-        with self._reported(name, "look at"), recorded(self._engine) as workspace:
+        with reported(name, "look at"), recorded(self._engine) as workspace:
             found = self._find(workspace, name)
-            state = _state(workspace, name) if found else {}
+            state = workspace.export(name) if found else {}
             tags = _tags(workspace, name) if found else {}
         if found:
             _check_owner(name, mark.branch, tags, state)
@@ -142,13 +142,13 @@ class Stacks:
         recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
         self._say(f"{name}: {'updating' if found else 'creating'} it, until {stack_tags.written(mark.expires)}")
         with (
-            self._reported(name, "update" if found else "create", recorder),
+            reported(name, "update" if found else "create", recorder),
             opened(name, content, create=not found, engine=self._engine, run=self._run) as stack,
         ):
             # Before the first resource is made, so that a stack is found however its `up` ends
             _set_tags(stack, mark, tags)
-            stack.up(on_event=recorder.event, suppress_outputs=True, show_secrets=False, color="never")
-            outputs = json.loads(_cli(stack, "stack", "output", "--json"))
+            stack.up(recorder)
+            outputs = stack.outputs()
         done = [step.kind for step in recorder.found.done if step.kind not in ("same", "read")]
         return Up(name, mark, not found, {kind: done.count(kind) for kind in sorted(set(done))}, outputs)
 
@@ -177,11 +177,11 @@ class Stacks:
         no such stack. Raises as `up` does.
         """
         name = names.stack(branch)
-        with self._reported(name, "look at"), recorded(self._engine) as workspace:
+        with reported(name, "look at"), recorded(self._engine) as workspace:
             if not self._find(workspace, name):
                 self._say(f"{name}: there is no such stack: nothing to do for branch {branch!r}")
                 return ""
-            state = _state(workspace, name)
+            state = workspace.export(name)
             _check_owner(name, names.label(branch), _tags(workspace, name), state, removing=True)
             self._remove(workspace, name, state)
         return name
@@ -202,7 +202,7 @@ class Stacks:
 
     def _sweep(self, entry: Entry, now: datetime, result: Sweep) -> None:
         try:
-            with self._reported(entry.stack, "look at"), recorded(self._engine) as workspace:
+            with reported(entry.stack, "look at"), recorded(self._engine) as workspace:
                 if not self._find(workspace, entry.stack):
                     return  # somebody else's `down`
                 # An `up` may have renewed it since the list was made
@@ -210,7 +210,7 @@ class Stacks:
                 if mark.expires > now:
                     result.kept.append(entry)
                     return
-                self._remove(workspace, entry.stack, _state(workspace, entry.stack))
+                self._remove(workspace, entry.stack, workspace.export(entry.stack))
         except BranchesError as error:
             if error.code == INTERRUPTED:
                 raise
@@ -225,20 +225,13 @@ class Stacks:
             self._say(f"{name}: destroying it")
             recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
             try:
-                with self._reported(name, "destroy", recorder):
-                    auto.Stack.select(name, workspace).destroy(
-                        # By the state alone: it has all that the code which made the stack has said of each resource
-                        run_program=False,
-                        on_event=recorder.event,
-                        suppress_outputs=True,
-                        show_secrets=False,
-                        color="never",
-                    )
+                with reported(name, "destroy", recorder):
+                    Stack(name, workspace).destroy(recorder)
             except LockedError:
                 raise
             except BranchesError as error:
                 raise self._left(workspace, name, error) from None
-        with self._reported(name, "remove"):
+        with reported(name, "remove"):
             workspace.pulumi("stack", "rm", "--yes", "--remove-backups", name)
         self._say(f"{name}: removed")
 
@@ -248,7 +241,7 @@ class Stacks:
             return error
         left: list[str] = []
         with contextlib.suppress(auto.CommandError, ValueError):
-            left = _resources(_state(workspace, name))
+            left = _resources(workspace.export(name))
         said = BranchesError(
             f"{error}\n{len(left)} resources of stack {name} are left: {_some(left)}. The stack and its marks stay: "
             "run the same command again when the cause is gone, or leave it to `sweep`. What is gone in truth: "
@@ -261,7 +254,7 @@ class Stacks:
 
     def list(self) -> list[Entry]:
         """The stacks of branches, in the order of their names; also those whose marks cannot be read."""
-        with self._reported("", "list"), recorded(self._engine) as workspace:
+        with reported("", "list"), recorded(self._engine) as workspace:
             found = [it for it in workspace.list_stacks() if _plain(it.name).startswith(names.PREFIX)]
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 tags = list(pool.map(lambda it: _tags(workspace, it.name), found))
@@ -278,18 +271,13 @@ class Stacks:
     def _step(self, step: Step) -> None:
         self._say(f"{step.name}: {step.past}, {stack_tags.duration(timedelta(seconds=step.ended - step.began))}")
 
-    def _reported(self, name: str, what: str, recorder: Recorder | None = None) -> AbstractContextManager[None]:
-        return reported(self._engine, name, what, recorder)
-
 
 @contextlib.contextmanager
-def reported(engine: Engine, name: str, what: str, recorder: Recorder | None = None) -> Iterator[None]:
+def reported(name: str, what: str, recorder: Recorder | None = None) -> Iterator[None]:
     """Turn what the engine says while it is to do `what` with a stack into an error that names the way on."""
     try:
         yield
     except auto.CommandError as error:
-        if engine.interrupted:
-            raise _interrupted(name, what) from None
         raise explained(name, what, error, recorder.found.errors if recorder else ()) from None
     except KeyboardInterrupt:
         raise _interrupted(name, what) from None
@@ -318,7 +306,7 @@ def explained(name: str, what: str, error: auto.CommandError, errors: Sequence[s
 def _interrupted(name: str, what: str) -> BranchesError:
     error = BranchesError(
         f"interrupted in: {what} {name}\nWhat is done is in the state, and the stack keeps its marks: the same command "
-        "again goes on, `down` removes it"
+        "again continues, `down` removes it"
     )
     error.code = INTERRUPTED
     return error
@@ -383,27 +371,15 @@ def _locked(summary: auto.StackSummary) -> bool | None:
     return any((folder / _plain(summary.name)).glob("*.json"))
 
 
-def _set_tags(stack: auto.Stack, mark: Mark, present: Mapping[str, str]) -> None:
+def _set_tags(stack: Stack, mark: Mark, present: Mapping[str, str]) -> None:
     for key, value in mark.tags().items():
         if present.get(key) != value:
             # A branch's name may begin with a dash
-            _cli(stack, "stack", "tag", "set", "--stack", stack.name, "--", key, value)
-
-
-def _cli(stack: auto.Stack, *args: str) -> str:
-    workspace = stack.workspace
-    assert isinstance(workspace, Workspace)
-    named = args if "--stack" in args else (*args, "--stack", stack.name)
-    return workspace.pulumi(*named)
+            stack.pulumi("stack", "tag", "set", "--", key, value)
 
 
 def _tags(workspace: Workspace, name: str) -> dict[str, str]:
     return dict(json.loads(workspace.pulumi("stack", "tag", "ls", "--json", "--stack", name)) or {})
-
-
-def _state(workspace: Workspace, name: str) -> dict[str, Any]:
-    """The deployment; its secrets stay encrypted."""
-    return dict(json.loads(workspace.pulumi("stack", "export", "--stack", name)).get("deployment") or {})
 
 
 def _resources(state: Mapping[str, Any]) -> list[str]:

@@ -1,8 +1,8 @@
-"""Apache Flink standalone clusters as Pulumi components. Data flows one way: settings, hosts and storage, Flink, outputs.
+"""Apache Flink standalone clusters as Pulumi components. Data flows one way: settings, hosts and storage, Flink,
+outputs.
 
-What other Pulumi programs use is here by name: `from flink_standalone import Cluster, ClusterArgs, ClusterSettings, Host,
-Role, Ssh, Storage` where the wheel is installed (in this repository the package is called `components`).
-`examples/own-program` is such a program.
+What other Pulumi programs use is here by name, such as `from flink_standalone import Cluster, Host, Storage` where the
+wheel is installed; in this repository the package is called `components`. `examples/own-program` is such a program.
 """
 
 from importlib import import_module

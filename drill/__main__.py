@@ -9,11 +9,13 @@ from pathlib import Path
 import yaml
 
 from drill import faults, report, runner
-from lab import archives, console, prepare
+from lab import prepare
 from lab.cluster import Cluster
-from lab.errors import LabError
 from lab.lab import Lab
-from lab.paths import REPO
+from stand_ins.builds import archives
+from toolbox import console
+from toolbox.errors import ToolError
+from toolbox.paths import REPO
 
 NAME = "drill"
 
@@ -52,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         chosen = faults.chosen(args.faults, args.quick)
-    except LabError as error:
+    except ToolError as error:
         console.fail("drill", str(error))
         return 2
     # Undone is what was done also when it is told to end; in the background of a script SIGINT would be ignored
@@ -73,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             rows.append(row)
             if args.json:
                 report.write(args.json, rows, flink, failover_seconds())
-    except LabError as error:
+    except ToolError as error:
         console.fail("drill", str(error))
     except KeyboardInterrupt:
         console.fail("drill", "interrupted")

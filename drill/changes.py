@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from drill.scene import Scene
-from lab import archives, group, stack
+from lab import group, stack
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
 from lab.rest import Rest
+from stand_ins.builds import archives
 
 _UP_SECONDS = 600.0
 _CONFIG: dict[str, Any] = {

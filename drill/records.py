@@ -9,11 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import archives, flights, jar
+from lab import flights, jar
 from lab.cluster import Cluster, Job
 from lab.errors import LabError
-from lab.paths import REPO
 from lab.rest import Rest
+from stand_ins.builds import archives
+from toolbox.paths import REPO
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -98,9 +99,14 @@ class RecordsJob(Job):
 
     @classmethod
     def start(
-        cls, cluster: Cluster, name: str, parallelism: int = 2, inputs: archives.Archives | None = None
+        cls,
+        cluster: Cluster,
+        name: str,
+        parallelism: int = 2,
+        inputs: archives.Archives | None = None,
+        seconds: float = SECONDS,
     ) -> "RecordsJob":
-        """Start it, and wait for three checkpoints.
+        """Start it so that it lasts so many seconds at most, and wait for three checkpoints.
 
         `inputs` are what it is compiled against, if that is not what the cluster is to run in the end.
         """
@@ -108,7 +114,7 @@ class RecordsJob(Job):
         output = f"s3://{s3.bucket}/{cluster.prefix}drill/{name}"
         flights.remove_result(s3, output)
         _on_workers(cluster, f"rm -f {_HURRY}")
-        records = round(SECONDS * PER_SECOND)
+        records = round(seconds * PER_SECOND)
         arguments = ["--output", output, "--name", f"drill {name}", "--records", str(records)]
         arguments += ["--records-per-second", f"{PER_SECOND:.6g}", "--checkpoint-seconds", "1"]
         arguments += ["--hurry-file", _HURRY]

@@ -10,9 +10,11 @@ from drill.faults import Fault
 from drill.records import Count, RecordsJob
 from drill.scene import Scene
 from drill.watch import Interruption, Watch
-from lab import console, flights
+from lab import flights
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
+from toolbox import console
+from toolbox.errors import ToolError
 
 _QUIET_SECONDS = 15.0
 """How long a job that need not be interrupted is watched after the fault: twice the time that a session or a
@@ -81,7 +83,7 @@ def _run(cluster: Cluster, fault: Fault) -> Row:
         row |= {"lost": counted.lost, "doubled": counted.doubled, "miscounted": counted.miscounted}
         row["still"] = round(sum(other - one for one, other in counted.still), 1)
         problems = [*_late(row, fault), *_wrong(counted)]
-    except LabError as error:
+    except ToolError as error:
         problems.append(str(error))
     return Row(**row, problem="; ".join(problems))
 

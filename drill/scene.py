@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drill.records import RecordsJob
-from lab.archives import Archives
 from lab.cluster import Cluster
+from stand_ins.builds.archives import Archives
 
 OUTAGE_SECONDS = 30.0
 """How long what comes back by itself is away, as the issue has it."""

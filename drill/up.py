@@ -3,17 +3,18 @@
 import json
 import sys
 
-from lab import archives, console
-from lab.errors import LabError
 from lab.lab import Lab
 from lab.stack import LabStack
+from stand_ins.builds import archives
+from toolbox import console
+from toolbox.errors import ToolError
 
 
 def main(name: str, overrides: str) -> int:
     """Do it; `overrides` is JSON: settings by key."""
     try:
         LabStack(Lab(name), archives.ensure(), json.loads(overrides)).up()
-    except LabError as error:
+    except ToolError as error:
         console.fail("up", str(error))
         return 1
     return 0

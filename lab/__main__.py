@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import console, lab, network, parallel, processes
-from lab.errors import LabError
+from lab import lab, network, processes
 from lab.lab import Lab
-from lab.paths import REPO
 from ops.errors import OpsError
 from ops.options import add_options
+from toolbox import console, parallel
+from toolbox.errors import ToolError
+from toolbox.paths import REPO
 
 _EXAMPLES = """\
 examples:
@@ -35,20 +36,21 @@ or it could not look (doctor, gc); 130 interrupted; `ssh` ends with the command'
 
 def _up(args: argparse.Namespace) -> int:
     # Imported here: the other commands need neither the engine nor its SDK, which take a second to load.
-    from lab import archives, engine, flights, image, preflight, stack
+    from lab import flights, image, preflight, stack
+    from stand_ins.builds import archives, programs
 
     made = Lab(args.name)
     workers = stack.workers() if args.workers is None else args.workers
     preflight.check(workers, running=bool(processes.find(made.id)))
     parts = [
         parallel.Task("image", image.ensure),
-        parallel.Task("versitygw", engine.versitygw),
+        parallel.Task("versitygw", programs.versitygw),
         # Workers that are to go stay until the program has taken them out of the cluster
         parallel.Task("hosts", lambda: made.up(workers=max(workers, made.workers())), needs=("image", "versitygw")),
     ]
     if not args.hosts_only:
         parts += [
-            parallel.Task("pulumi", engine.ensure),
+            parallel.Task("pulumi", programs.pulumi),
             parallel.Task("archives", archives.ensure),
             parallel.Task("job", lambda: flights.build_jar(archives.ensure()), needs=("archives",)),
         ]
@@ -252,14 +254,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)
-    except (LabError, parallel.TaskError, parallel.CommandError) as error:
+    except ToolError as error:
         console.fail("lab", str(error))
         return 1
     except OpsError as error:
         console.fail("lab", str(error))
         return 2
     except KeyboardInterrupt:
-        console.fail("lab", "interrupted; the same command goes on where this one stopped")
+        console.fail("lab", "interrupted; the same command continues where this one stopped")
         return 130
     except BrokenPipeError:  # the reader (`| head`) has had enough
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115

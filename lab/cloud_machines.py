@@ -15,6 +15,7 @@ from lab import processes
 from lab.errors import LabError
 from lab.hosts import BOOT_SECONDS, LabHost, Machine, listens
 from lab.network import Network, run
+from toolbox import files
 
 _CONFIG = """\
 # What is the same on every launched machine; user data comes after it.
@@ -52,11 +53,7 @@ class Launch:
 
 def write(directory: Path, launch: Launch) -> None:
     """Keep what a machine was launched with in its directory, for its owner only."""
-    draft = directory / f".{_FILE}.new"
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(asdict(launch), file)
-    draft.replace(directory / _FILE)
+    files.write(directory / _FILE, json.dumps(asdict(launch)), 0o600)
 
 
 def read(directory: Path) -> Launch | None:

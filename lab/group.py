@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from lab.paths import REPO
+from toolbox.paths import REPO
 
 
 @contextmanager

@@ -20,10 +20,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import parallel, processes, supervise
+from lab import processes, supervise
 from lab.errors import LabError
 from lab.network import Network, resolv_conf
-from lab.paths import REPO
+from toolbox import parallel
+from toolbox.paths import REPO
 
 ADMIN = "admin"
 _ADMIN_ID = 1000

@@ -9,9 +9,10 @@ import json
 from functools import cache, partial
 from pathlib import Path
 
-from lab import apt, console, fetch, parallel
 from lab.errors import LabError
-from lab.paths import cache_dir
+from stand_ins.builds import debian_packages, fetch
+from toolbox import console, parallel
+from toolbox.paths import cache_dir
 
 SUITES = ("bookworm", "bookworm-updates", "bookworm-security")
 PACKAGES = [
@@ -81,7 +82,7 @@ def sources() -> list[str]:
     """This machine's Debian 12 sources, after an `apt-get update` if there was none yet; `LabError` without any."""
     found = _sources()
     if "bookworm" not in [line.split()[2] for line in found]:
-        apt.update()
+        debian_packages.update()
         found = _sources()
     if "bookworm" not in [line.split()[2] for line in found]:
         raise LabError(

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import console
 from lab.errors import LabError
-from lab.parallel import command
-from lab.paths import cache_dir
+from stand_ins.builds.fetch import cached
+from toolbox import console
+from toolbox.parallel import command
+from toolbox.paths import cache_dir
 
 if TYPE_CHECKING:
-    from lab.archives import Archive, Archives
+    from stand_ins.builds.archives import Archive, Archives
 
 
 def version(sources: Path, flink_version: str) -> str:
@@ -29,19 +30,18 @@ def version(sources: Path, flink_version: str) -> str:
 
 def build(name: str, sources: Path, main_class: str, archives: "Archives") -> Path:
     """The jar of all sources under `sources`, made once for each version. Raises LabError."""
-    folder = cache_dir() / "jars"
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{name}-{version(sources, archives.flink.version)}.jar"
-    if path.exists():
-        return path
-    with console.step("job", f"compiling {name}"), tempfile.TemporaryDirectory() as scratch:
-        flink, classes = Path(scratch, "flink"), Path(scratch, "classes")
-        _unpack(archives.flink.path, flink, "--wildcards", "*/lib/*.jar")
-        with jdk(archives.java) as home:
-            javac = home / "bin" / "javac"
-            compile_java(javac, _java_files(sources), classes, sorted(flink.glob("*/lib/*.jar")))
-        with whole(path) as partial:
-            _pack(classes, main_class, partial)
+
+    def make(jar: Path) -> None:
+        with console.step("job", f"compiling {name}"), tempfile.TemporaryDirectory() as scratch:
+            flink, classes = Path(scratch, "flink"), Path(scratch, "classes")
+            _unpack(archives.flink.path, flink, "--wildcards", "*/lib/*.jar")
+            with jdk(archives.java) as home:
+                javac = home / "bin" / "javac"
+                compile_java(javac, _java_files(sources), classes, sorted(flink.glob("*/lib/*.jar")))
+            _pack(classes, main_class, jar)
+
+    path = cache_dir() / "jars" / f"{name}-{version(sources, archives.flink.version)}.jar"
+    cached(path, make)
     return path
 
 
@@ -68,17 +68,6 @@ def jdk(java: "Archive") -> Iterator[Path]:
         _unpack(java.path, Path(scratch))
         (home,) = Path(scratch).iterdir()
         yield home
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A path to write to that becomes `path` if the block ends well, so that nobody ever sees half a file."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _java_files(sources: Path) -> list[Path]:

@@ -26,24 +26,14 @@ from typing import Any
 
 import yaml
 
-from lab import (
-    archives,
-    cloud_machines,
-    console,
-    engine,
-    image,
-    loops,
-    mirror,
-    network,
-    parallel,
-    processes,
-    storage,
-    supervise,
-)
+from lab import cloud_machines, image, loops, mirror, network, processes, storage, supervise
 from lab.errors import LabError
 from lab.hosts import ADMIN, BOOT_SECONDS, ROLES, LabHost, Machine, forget, forget_locks, make_key, plan
-from lab.paths import REPO
 from lab.storage import S3
+from stand_ins.builds import archives, programs
+from toolbox import console, files, parallel
+from toolbox.errors import ToolError
+from toolbox.paths import REPO
 
 DEFAULT_COUNTS = {"jobmanager": 2, "zookeeper": 3, "taskmanager": 2}
 _SERVER_SECONDS = 30.0
@@ -99,7 +89,7 @@ class Lab:
         return State(**json.loads(path.read_text())) if path.exists() else State()
 
     def _save(self, state: State) -> None:
-        _write(self.dir / "lab.json", json.dumps(asdict(state), indent=2) + "\n")
+        files.write(self.dir / "lab.json", json.dumps(asdict(state), indent=2) + "\n")
 
     def exists(self) -> bool:
         """Whether there is anything of it to work with: `up` has got as far as choosing a network."""
@@ -199,7 +189,7 @@ class Lab:
             plan(self.id, self.network, state.counts)
             if not (state.base and Path(state.base).exists()):
                 parts = parallel.run(
-                    [parallel.Task("image", image.ensure), parallel.Task("versitygw", engine.versitygw)]
+                    [parallel.Task("image", image.ensure), parallel.Task("versitygw", programs.versitygw)]
                 )
                 state.base = str(parts["image"])
             self._save(state)
@@ -248,12 +238,12 @@ class Lab:
             entry = {"name": host.name, "role": host.role, "address": host.address, "hostKey": machine.host_key}
             entries.append({**entry, "cpus": host.cpus, "memoryMiB": host.memory_mib})
         ssh = {"user": ADMIN, "privateKeyFile": str(self.private_key)}
-        _write(self.dir / "keys" / "known_hosts", known)
-        _write(self.dir / "inventory.yaml", yaml.safe_dump({"ssh": ssh, "hosts": entries}, sort_keys=False))
+        files.write(self.dir / "keys" / "known_hosts", known)
+        files.write(self.dir / "inventory.yaml", yaml.safe_dump({"ssh": ssh, "hosts": entries}, sort_keys=False))
 
     def _serve_s3(self) -> None:
         directory = self.dir / "s3"
-        argv = storage.command(engine.versitygw(), directory, self.gateway, self._state().ports["s3"])
+        argv = storage.command(programs.versitygw(), directory, self.gateway, self._state().ports["s3"])
         self.serve("s3", argv, storage.environment(directory), partial(storage.problem, self.s3))
 
     def _serve_mirror(self) -> None:
@@ -444,17 +434,17 @@ class Lab:
         }
 
 
-def _boot(machine: Machine) -> LabError | None:
+def _boot(machine: Machine) -> ToolError | None:
     """Boot a host, or say why it did not: the others are not to be given up because of it."""
     try:
         machine.boot()
         machine.wait_until_ready()
-    except LabError as error:
+    except ToolError as error:
         return error
     return None
 
 
-def _raise_failures(failures: list[LabError | None]) -> None:
+def _raise_failures(failures: list[ToolError | None]) -> None:
     if texts := [str(failure) for failure in failures if failure]:
         more = [text.splitlines()[0] for text in texts[2:]]  # the reason is likely to be the same
         raise LabError("\n\n".join([*texts[:2], *more]))
@@ -483,10 +473,3 @@ def http_problem(url: str) -> str | None:
             return None
     except (urllib.error.URLError, OSError) as error:
         return str(error)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text)
-    draft.replace(path)

@@ -1,7 +1,7 @@
 """The lab's network: a bridge with a /24 of its own, NAT to the outside, and what it takes on this machine.
 
-Labs of several clones may be there at the same time, so what they share (which subnets are in use, what
-`net.ipv4.ip_forward` was before the first of them) is kept in `REGISTRY`, under a lock.
+Labs of several clones may be there at the same time, so what they share (which subnets are in use, what settings of the
+kernel were before the first of them) is kept in `REGISTRY`, under a lock.
 """
 
 import fcntl
@@ -17,9 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
+from toolbox import files
 
 REGISTRY = Path("/run/flink-lab")
-_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+KERNEL = {
+    "ip_forward": (Path("/proc/sys/net/ipv4/ip_forward"), 1),
+    # systemd takes 6 of root's on each host, and Linux allows 128: three labs would not boot beside each other
+    "max_user_instances": (Path("/proc/sys/fs/inotify/max_user_instances"), 1024),
+}
+"""What labs need of this machine's kernel, and its least value; it is put back with the last lab of the machine."""
 _PRIVATE = tuple(ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 """RFC 1918. The later ones are only for machines (in VPNs, say) that have a route for all of the first."""
 
@@ -222,12 +228,8 @@ def up(lab_id: str, name: str, repo: Path, previous: str | None, in_use: bool) -
         network = Network(lab_id, kept or _choose(lab_id, previous))
         public = next((record.public for record in records() if record.id == lab_id), "")
         record = Record(lab_id, name, str(repo), str(network.subnet), public)
-        before = REGISTRY / "ip_forward"
-        if not before.exists():
-            _write(before, _FORWARD.read_text())
-        _write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(record)))
-        if _FORWARD.read_text().strip() != "1":
-            _FORWARD.write_text("1")
+        files.write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(record)))
+        _tune_kernel()
     bridge, expected = network.bridge, f"{network.gateway}/{network.subnet.prefixlen}"
     if not Path(f"/sys/class/net/{bridge}").exists():
         # A fixed MAC address: a bridge without one takes that of a port, and it would change as hosts come and go.
@@ -244,6 +246,23 @@ def up(lab_id: str, name: str, repo: Path, previous: str | None, in_use: bool) -
     return network
 
 
+def _tune_kernel() -> None:
+    for name, (setting, least) in KERNEL.items():
+        before = REGISTRY / name
+        if not before.exists():
+            files.write(before, setting.read_text())
+        if int(setting.read_text()) < least:
+            setting.write_text(str(least))
+
+
+def _restore_kernel() -> None:
+    for name, (setting, _) in KERNEL.items():
+        before = REGISTRY / name
+        if before.exists():
+            setting.write_text(before.read_text())
+            before.unlink()
+
+
 def claim(lab_id: str, of: ipaddress.IPv4Network, prefix: int) -> ipaddress.IPv4Network:
     """A part of `of` that no other lab of this machine plays; the lab keeps it until it is down.
 
@@ -256,17 +275,10 @@ def claim(lab_id: str, of: ipaddress.IPv4Network, prefix: int) -> ipaddress.IPv4
         taken = [ipaddress.IPv4Network(record.public) for record in records() if record.public and record != mine]
         for part in of.subnets(new_prefix=prefix):
             if not any(part.overlaps(other) for other in taken):
-                _write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(replace(mine, public=str(part)))))
+                files.write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(replace(mine, public=str(part)))))
                 return part
     others = ", ".join(sorted(record.name for record in records() if record.public and record.id != lab_id))
     raise LabError(f"no /{prefix} of {of} is free: other labs of this machine play it ({others}); end one of them")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text)
-    draft.replace(path)
 
 
 def down(lab_id: str) -> None:
@@ -285,10 +297,8 @@ def down(lab_id: str) -> None:
         return
     with _registry():
         (REGISTRY / f"{lab_id}.json").unlink(missing_ok=True)
-        before = REGISTRY / "ip_forward"
-        if not records() and before.exists():
-            _FORWARD.write_text(before.read_text())
-            before.unlink()
+        if not records():
+            _restore_kernel()
 
 
 def outbound_problem() -> str:

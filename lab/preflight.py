@@ -14,10 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import apt, archives, console, engine
 from lab.errors import LabError
-from lab.parallel import command
-from lab.paths import REPO, cache_dir
+from stand_ins.builds import archives, debian_packages, programs
+from toolbox import console
+from toolbox.errors import ToolError
+from toolbox.parallel import command
+from toolbox.paths import REPO, cache_dir
 
 PYTHON = (3, 11)
 PROGRAMS = {
@@ -133,10 +135,10 @@ def missing_packages() -> list[str]:
 def _apt() -> None:
     packages = missing_packages()
     if not packages:
-        apt.update()
+        debian_packages.update()
         return
     with console.step("preflight", f"installing {' '.join(packages)} by apt-get") as step:
-        apt.install(packages, step.tell)
+        debian_packages.install(packages, step.tell)
 
 
 def _pip(work: Path) -> None:
@@ -172,7 +174,7 @@ class Registry:
 
 def needed_registries() -> list[Registry]:
     """Those from which something has to come that is not in the cache, and whose client is there."""
-    absent, programs = set(archives.missing()), set(engine.missing())
+    absent, unbuilt = set(archives.missing()), set(programs.missing())
     has_go, has_maven = shutil.which("go") is not None, shutil.which("mvn") is not None
     no_image = not any((cache_dir() / "images").glob("debian12-*"))
     jars = bool(absent & {"flink", "zookeeper"})
@@ -184,10 +186,10 @@ def needed_registries() -> list[Registry]:
             ),
         ),
         (
-            "flink" in absent or (bool(programs) and not has_go),
+            "flink" in absent or (bool(unbuilt) and not has_go),
             Registry("the Python registry", _pip, "`pip config list`"),
         ),
-        (bool(programs) and has_go, Registry("the Go module registry", _go, "`go env GOPROXY`")),
+        (bool(unbuilt) and has_go, Registry("the Go module registry", _go, "`go env GOPROXY`")),
         (jars and has_maven, Registry("the Maven registry", _maven, "~/.m2/settings.xml")),
     ]
     return [registry for is_wanted, registry in expected if is_wanted]
@@ -197,7 +199,7 @@ def _ask(registry: Registry) -> list[Finding]:
     try:
         with tempfile.TemporaryDirectory(prefix="flink-lab-") as work:
             registry.ask(Path(work))
-    except LabError as error:
+    except ToolError as error:
         remedy = f"check the network and its settings: {registry.settings}"
         return [Finding(f"{registry.name} does not answer: {error}", remedy)]
     return []
@@ -214,11 +216,11 @@ def find(workers: int = 2, *, running: bool = False) -> list[Finding]:
         if packages:
             findings.append(Finding(f"not installed: {' '.join(packages)}", f"apt-get install {' '.join(packages)}"))
         return findings
-    needs = {cache_dir(): _CACHE_GB} if engine.missing() or archives.missing() else {}
+    needs = {cache_dir(): _CACHE_GB} if programs.missing() or archives.missing() else {}
     if not running:
         needs[REPO / ".lab"] = _LAB_GB
         findings += _memory(workers, Path("/proc/meminfo").read_text())
-    if engine.missing():
+    if programs.missing():
         needs[Path.home()] = _GO_GB
     findings += _disk(needs, _free_gb)
     registries = needed_registries()

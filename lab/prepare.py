@@ -5,9 +5,11 @@
 
 import sys
 
-from lab import archives, console, engine, image, preflight
-from lab.errors import LabError
-from lab.parallel import Task, run
+from lab import image, preflight
+from stand_ins.builds import archives, programs
+from toolbox import console
+from toolbox.errors import ToolError
+from toolbox.parallel import Task, run
 
 
 def everything() -> None:
@@ -15,8 +17,8 @@ def everything() -> None:
     preflight.check()
     run(
         [
-            Task("pulumi", engine.ensure),
-            Task("versitygw", engine.versitygw),
+            Task("pulumi", programs.pulumi),
+            Task("versitygw", programs.versitygw),
             Task("archives", archives.ensure),
             Task("image", image.ensure),
         ]
@@ -27,7 +29,7 @@ def main() -> int:
     """Do it; the exit status is 0 if all is there."""
     try:
         everything()
-    except LabError as error:
+    except ToolError as error:
         console.fail("prepare", str(error))
         return 1
     except KeyboardInterrupt:

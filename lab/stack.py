@@ -9,30 +9,32 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
+import select
+import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from pulumi import automation as auto
 
-from branches.engine import stderr
-from branches.progress import Recorder, Step, Steps
-from branches.workspace import Workspace, program, write, write_project
-from lab import console, engine
-from lab.command_plugin import install
-from lab.command_plugin.provider import STAND_IN
+from automation import local
+from automation.engine import Engine, Told, stderr
+from automation.stack import Stack as EngineStack
+from automation.steps import OnEvent, Recorder, Step, Steps
+from automation.workspace import Workspace, program, write, write_project
 from lab.errors import LabError
-from lab.parallel import CommandError, command
-from lab.paths import REPO, cache_dir
+from stand_ins.builds import programs
+from stand_ins.plugins import COMMAND, Plugin
+from toolbox import console
+from toolbox.paths import REPO, cache_dir
 
 if TYPE_CHECKING:
-    from lab.archives import Archive, Archives
     from lab.lab import Lab
+    from stand_ins.builds.archives import Archive, Archives
 
 DOWNLOAD_SECONDS = 20
 """How long the official plugins may take to arrive: a machine that is cut off should not wait for them."""
@@ -42,22 +44,11 @@ PARALLEL = 4 * (os.cpu_count() or 2)
 
 SECRET_KEY = "flink:storageSecretKey"
 
+_DRIVER = "FLINK_LAB_DRIVER"
+"""The variable that tells an engine's environment which process runs its program: its parent, while that lives."""
 
-@dataclass(frozen=True)
-class Plugin:
-    """A plugin of the engine. The official one comes first, and what stands in for it where that cannot be had."""
-
-    name: str
-    """As after `pulumi-resource-`."""
-    version: str
-    """Of the official one that requirements.in pins, with its v."""
-    install: Callable[[Path], object]
-    """Puts the stand-in into a folder."""
-    warning: str
-    """With which the stand-in names itself, and which need not be repeated."""
-
-
-COMMAND = Plugin("command", "v1.2.1", install.install, STAND_IN)
+_END_SECONDS = 10.0
+"""For a process to be gone after SIGKILL."""
 
 
 def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -115,7 +106,7 @@ class Stack:
         self.folder = folder
         self.project = self.folder / "project"
         self.file = self.project / f"Pulumi.{name}.yaml"
-        self._pulumi = engine.ensure()
+        self._pulumi = programs.pulumi()
         self._configuration = dict(configuration)
         self._secrets = dict(secrets or {})
         self._plugins = tuple(plugins)
@@ -126,77 +117,63 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """Variables that `pulumi` needs to work on this stack from the shell, too."""
-        folders = [self._pulumi.parent, *self._stand_ins(), os.environ.get("PATH", "")]
-        return {
-            **self._variables,
-            "PATH": os.pathsep.join(str(folder) for folder in folders),
-            "PULUMI_HOME": str(_home()),
-            # The state is renamed into place, the file beside it that says its type would not be. An engine that is
-            # killed then leaves an empty .attrs, and a state that cannot be read (gocloud.dev, fileblob's setAttrs)
-            "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}?metadata=skip",
-            "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.folder / "passphrase"),
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # The state is written whole, and renamed into place, after each step: a second copy helps nobody here
-            "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
-        }
+        return {**self._variables, **local.variables(self.folder, home=_home(), programs=[self._pulumi.parent])}
 
-    def _stand_ins(self) -> list[Path]:
-        """The folder of the plugins' stand-ins, unless every official plugin is there or can be had.
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine(str(self._pulumi.parent.parent), say=lambda text: console.say("pulumi", text))
+
+    def _install_stand_ins(self) -> None:
+        """Have the plugins' stand-ins in the folder of plugins, unless the official ones are there or can be had.
 
         That is found out once in a stack's life, so that it never changes the plugin under it.
         """
         folder = self.folder / "plugins"
-        unknown = [plugin for plugin in self._plugins if not (folder / f"pulumi-resource-{plugin.name}").exists()]
+        chosen = [plugin for plugin in self._plugins if (folder / f"pulumi-resource-{plugin.name}").exists()]
+        for plugin in chosen:  # the module that an earlier version of this checkout wrote there may have moved
+            plugin.install(folder)
+        unknown = [plugin for plugin in self._plugins if plugin not in chosen]
         if unknown:
             with ThreadPoolExecutor(len(unknown)) as pool:
                 official = list(pool.map(self._official, unknown))
             for plugin in (plugin for plugin, found in zip(unknown, official, strict=True) if not found):
-                folder.mkdir(parents=True, exist_ok=True)
-                said = f"pulumi-{plugin.name} {plugin.version} cannot be downloaded: using the lab's stand-in for it"
+                said = f"pulumi-{plugin.name} v{plugin.version} cannot be downloaded: using the lab's stand-in for it"
                 console.say("pulumi", said)
                 plugin.install(folder)
-        return [folder] if folder.exists() else []
 
     def _official(self, plugin: Plugin) -> bool:
         """Whether the official plugin is installed, now at the latest."""
-        words = [str(self._pulumi), "plugin", "install", "resource", plugin.name, plugin.version]
+        words = ["plugin", "install", "resource", plugin.name, f"v{plugin.version}"]
         try:
-            environment = {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_HOME": str(_home())}
-            command(words, env=environment, timeout=DOWNLOAD_SECONDS)
-        except CommandError:
+            self._engine.run(words, str(self.folder), {"PULUMI_HOME": str(_home())}, seconds=DOWNLOAD_SECONDS)
+        except (auto.CommandError, subprocess.TimeoutExpired):
             return False
         return True
 
     def _write_files(self) -> None:
-        for folder in (self.folder, self.folder / "state", self.project):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        local.prepare(self.folder)
+        self.project.mkdir(exist_ok=True, mode=0o700)
         for sidecar in (self.folder / "state").rglob("*.attrs"):  # of an earlier version
             sidecar.unlink(missing_ok=True)
-        passphrase = self.folder / "passphrase"
-        if not passphrase.exists() or not passphrase.read_text():
-            passphrase.touch(mode=0o600)
-            passphrase.write_text(secrets.token_urlsafe(32))
         write_project(self.project)
         old = yaml.safe_load(self.file.read_text()) if self.file.exists() else {}
         kept = {key: value for key, value in old.get("config", {}).items() if key in self._secrets}
         write(self.file, {**old, "config": {**self._configuration, **kept}})
 
-    def _open(self) -> auto.Stack:
+    def _open(self) -> EngineStack:
         self._write_files()
-        # It would win over the lab's own passphrase file
-        os.environ.pop("PULUMI_CONFIG_PASSPHRASE", None)
-        workspace = Workspace(
-            work_dir=str(self.project),
-            program=program,
-            env_vars=self.environment(),
-            pulumi_command=auto.PulumiCommand(root=str(self._pulumi.parent.parent)),
-        )
-        stack = auto.Stack.create_or_select(self.name, workspace)
-        self._set_secrets()
+        self._install_stand_ins()
+        variables = {**self.environment(), _DRIVER: str(os.getpid())}
+        workspace = Workspace(self.project, self._engine, run=program, variables=variables)
+        # Asked of the engine, since only that knows where a backend keeps a stack
+        with contextlib.suppress(auto.StackAlreadyExistsError):
+            workspace.create_stack(self.name)
+        stack = EngineStack(self.name, workspace)
+        self._set_secrets(stack)
         self._unlock(stack)
         return stack
 
-    def _set_secrets(self) -> None:
+    def _set_secrets(self, stack: EngineStack) -> None:
         """Encrypt the secrets into the stack's file once; again only when they are others."""
         mark = self.folder / "secret.sha256"
         digest = hashlib.sha256(json.dumps(self._secrets, sort_keys=True).encode()).hexdigest()
@@ -204,37 +181,24 @@ class Stack:
         if mark.exists() and mark.read_text() == digest and all(key in there for key in self._secrets):
             return
         for key, value in self._secrets.items():
-            self._encrypt(key, value)
+            # Over stdin: the Automation API's own set_config would put it into argv, for every user to read
+            stack.pulumi("config", "set", key, "--secret", stdin=value)
         mark.touch(mode=0o600)
         mark.write_text(digest)
 
-    def _encrypt(self, key: str, value: str) -> None:
-        # Over stdin: the Automation API's own set_config would put it into argv, for every user of the machine to read
-        done = subprocess.run(
-            [self._pulumi, "config", "set", key, "--secret", "--stack", self.name, "--non-interactive"],
-            cwd=self.project,
-            env={**os.environ, **self.environment()},
-            input=value,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise LabError(f"pulumi cannot encrypt {key}: {done.stderr.strip()}")
-
-    def _unlock(self, stack: auto.Stack) -> None:
-        """Take away the lock of an engine that was killed: nobody else can give it back."""
+    def _unlock(self, stack: EngineStack) -> None:
+        """Take away the lock of an engine that was killed, or that has lost the process which ran its program: nobody
+        else can give it back.
+        """
         for lock in (self.folder / "state" / ".pulumi" / "locks").rglob("*.json"):
             with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
                 holder = int(json.loads(lock.read_text()).get("pid", 0))
-                name = Path(f"/proc/{holder}/comm")
-                # After a restart of this machine the number may be anyone's
-                if name.exists() and name.read_text().strip() == "pulumi":
+                if not _ended(holder):
                     raise LabError(
                         f"another pulumi (process {holder}) is working on stack {self.name}; wait for it, or end it"
                     )
-                console.say(
-                    "pulumi", f"process {holder}, which worked on this stack, was killed; going on where it stopped"
-                )
+                said = f"process {holder}, which worked on this stack, was killed; continuing where it stopped"
+                console.say("pulumi", said)
                 stack.cancel()
                 return
 
@@ -249,76 +213,72 @@ class Stack:
         """Make everything as declared, with `refresh` after a look at what has become of it. Raises LabError with what
         the engine said.
         """
-        steps = self._recorder(show=True)
-        with self._reported(steps):
-            self._open().up(
-                parallel=self._parallel,
-                refresh=refresh,
-                on_event=steps.event,
-                suppress_outputs=True,
-                show_secrets=False,
-                color="never",
-            )
-        return steps.found
+        recorder = self._recorder(show=True)
+        with self._reported(recorder):
+            return self._open().up(recorder, parallel=self._parallel, refresh=refresh)
 
-    def preview(self, *, refresh: bool = False) -> Steps:
-        """What `up` would do."""
-        steps = self._recorder()
-        with self._reported(steps):
-            self._open().preview(refresh=refresh, on_event=steps.event, color="never")
-        return steps.found
+    def preview(
+        self, *, refresh: bool = False, diff: bool = False, on_event: OnEvent | None = None, tell: Told | None = None
+    ) -> Steps:
+        """What `up` would do; `tell` takes the lines that `pulumi preview` prints."""
+        recorder = self._recorder(on_event=on_event)
+        with self._reported(recorder):
+            return self._open().preview(recorder, refresh=refresh, diff=diff, tell=tell)
 
     def refresh(self) -> Steps:
         """Take into the state what has become of everything. What differs is an update, what is gone a deletion."""
-        steps = self._recorder(show=True)
-        with self._reported(steps):
-            self._open().refresh(on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never")
-        return steps.found
+        recorder = self._recorder(show=True)
+        with self._reported(recorder):
+            return self._open().refresh(recorder)
 
     def destroy(self) -> Steps:
         """Take everything away; hosts that the stack did not create stay."""
-        steps = self._recorder(show=True)
-        with self._reported(steps):
-            self._open().destroy(on_event=steps.event, suppress_outputs=True, show_secrets=False, color="never")
-        return steps.found
+        recorder = self._recorder(show=True)
+        with self._reported(recorder):
+            return self._open().destroy(recorder)
 
     def state(self) -> dict[str, Any]:
         """The stack's state as the engine exports it to its owner: secrets can be read in it."""
-        deployment = self._open().export_stack().deployment
-        return dict(deployment or {})
+        return self._open().export(secrets=True)
 
     def outputs(self) -> dict[str, Any]:
-        """What the program exports, as of the last operation; a secret one as the state has it."""
-        resources = self.state().get("resources", [])
-        return next((dict(it.get("outputs", {})) for it in resources if it["type"] == "pulumi:pulumi:Stack"), {})
+        """What the program exports, as of the last operation; secret ones are `[secret]`."""
+        return self._open().outputs()
 
-    def _recorder(self, *, show: bool = False) -> Recorder:
+    def _recorder(self, *, show: bool = False, on_event: OnEvent | None = None) -> Recorder:
         """Records an operation, and with `show` prints a line for each step that did something."""
-        known = [plugin.warning for plugin in self._plugins]
+        known = [plugin.announcement for plugin in self._plugins]
         known += [f"pulumi-resource-{plugin.name} from $PATH" for plugin in self._plugins]
         if not show:
-            return Recorder(known=known)
+            return Recorder(known=known, on_event=on_event)
         return Recorder(known=known, on_step=_say, on_warning=lambda text: console.say("pulumi", text))
 
     @contextlib.contextmanager
-    def _reported(self, steps: Recorder) -> Iterator[None]:
+    def _reported(self, recorder: Recorder) -> Iterator[None]:
         try:
             yield
         except auto.CommandError as error:
             # Without a word from the program it is the engine itself that refuses, and says why on its stderr
-            said = "\n".join(steps.found.errors) or stderr(error)
+            said = "\n".join(recorder.found.errors) or stderr(error)
             raise LabError(f"pulumi failed for stack {self.name}:\n{said}") from None
 
 
 class LabStack(Stack):
     """The stack of one lab; its name is the lab's."""
 
-    def __init__(self, lab: "Lab", archives: "Archives", overrides: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        lab: "Lab",
+        archives: "Archives",
+        overrides: Mapping[str, Any] | None = None,
+        plugin: Plugin = COMMAND,
+    ) -> None:
         super().__init__(
             lab.name,
             lab.dir / "pulumi",
             configuration(lab, archives, overrides),
             secrets={SECRET_KEY: lab.s3.secret_key},
+            plugins=(plugin,),
         )
         self.lab = lab
 
@@ -328,16 +288,37 @@ def _say(step: Step) -> None:
 
 
 def _home() -> Path:
-    """The engine's own folder, with the user's plugins, but without its log.
-
-    Every operation would write what it sends and receives there, compressed and encrypted: half of the engine's time,
-    20 MB for each preview of a large stack. There is no switch, but it does without where `logs` is no folder.
-    """
-    home = cache_dir() / "pulumi-home"
-    home.mkdir(exist_ok=True)
-    (home / "logs").touch()
+    """The engine's own folder, with the user's plugins."""
+    home = local.without_log(cache_dir() / "pulumi-home")
     theirs = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
     theirs.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         (home / "plugins").symlink_to(theirs)
     return home
+
+
+def _ended(engine: int) -> bool:
+    """Whether an engine is no more. One whose driver was killed can do nothing, and is ended."""
+    process = Path(f"/proc/{engine}")
+    try:
+        # After a restart of this machine the number may be anyone's
+        if (process / "comm").read_text().strip() != "pulumi":
+            return True
+        parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+        variables = (process / "environ").read_bytes().split(b"\0")
+        drivers = [it for it in variables if it.startswith(f"{_DRIVER}=".encode())]
+        if not drivers or drivers == [f"{_DRIVER}={parent}".encode()]:
+            return False
+        handle = os.pidfd_open(engine)
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    except PermissionError:  # somebody else's
+        return False
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        select.select([handle], [], [], _END_SECONDS)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(handle)
+    return True

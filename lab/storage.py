@@ -1,7 +1,6 @@
 """The lab's S3 server: versitygw over a directory, with keys and a bucket of the lab's own."""
 
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from toolbox import files
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -58,12 +59,8 @@ def credentials(directory: Path) -> tuple[str, str]:
     path = directory / "credentials.json"
     if not path.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        draft = directory / ".credentials.new"
-        draft.unlink(missing_ok=True)
         made = {"accessKey": secrets.token_hex(10).upper(), "secretKey": secrets.token_urlsafe(30)}
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(made, file)
-        draft.replace(path)
+        files.write(path, json.dumps(made), 0o600)
     found = json.loads(path.read_text())
     return found["accessKey"], found["secretKey"]
 

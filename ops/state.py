@@ -1,14 +1,18 @@
 """What a stack's state knows of its hosts: how to log in, and the steps that made them what they are."""
 
+import contextlib
 import json
-import os
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pulumi.automation import CommandError
+
+from automation.engine import Engine, EngineError, stderr
+from automation.workspace import Workspace
 from components.host import Role
 from components.openssh import Login
 from ops.errors import OpsError
@@ -56,37 +60,30 @@ class HighAvailability:
 
 
 def export(stack: str, folder: Path, *, secrets: bool, env: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The deployment of a stack of the project in `folder`, by the Pulumi CLI. Raises OpsError with what that says."""
-    options = ["--show-secrets"] if secrets else []
-    exported = json.loads(_pulumi(["stack", "export", "--stack", stack, *options], folder, env))
-    return dict(exported.get("deployment") or {})
+    """The deployment of a stack of the project in `folder`. Raises OpsError with what the engine says."""
+    with _reported(f"stack export --stack {stack}"):
+        return Workspace(folder, Engine(), variables=env).export(stack, secrets=secrets, seconds=EXPORT_SECONDS)
 
 
 def stacks(folder: Path, env: Mapping[str, str] | None = None) -> list[str]:
     """The stacks of the project in `folder` that its backend has, but for empty ones."""
-    found = json.loads(_pulumi(["stack", "ls", "--json"], folder, env))
+    with _reported("stack ls"):
+        found = json.loads(
+            Workspace(folder, Engine(), variables=env).pulumi("stack", "ls", "--json", seconds=EXPORT_SECONDS)
+        )
     return [str(entry["name"]) for entry in found if entry.get("resourceCount") != 0]
 
 
-def _pulumi(words: list[str], folder: Path, env: Mapping[str, str] | None) -> str:
+@contextlib.contextmanager
+def _reported(what: str) -> Iterator[None]:
     try:
-        done = subprocess.run(
-            ["pulumi", *words, "--non-interactive"],
-            cwd=folder,
-            env={**os.environ, **(env or {}), "PULUMI_SKIP_UPDATE_CHECK": "true"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=EXPORT_SECONDS,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise OpsError("there is no pulumi on PATH: README says where to get it") from None
+        yield
+    except EngineError as error:
+        raise OpsError(f"{error}: README says where to get it") from None
     except subprocess.TimeoutExpired:
-        raise OpsError(f"`pulumi {' '.join(words)}` takes longer than {EXPORT_SECONDS} s") from None
-    if done.returncode:
-        raise OpsError(f"`pulumi {' '.join(words)}` failed:\n{done.stderr.strip()}")
-    return done.stdout
+        raise OpsError(f"`pulumi {what}` takes longer than {EXPORT_SECONDS} s") from None
+    except CommandError as error:
+        raise OpsError(f"`pulumi {what}` failed:\n{stderr(error)}") from None
 
 
 def hosts(deployment: Mapping[str, Any]) -> list[Host]:

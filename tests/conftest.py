@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 
-from lab.command_plugin.provider import Provider
+from stand_ins.command_plugin.provider import Provider
 from tests.plugin_client import PluginClient, plugin
 from tests.ssh_server import SshServer, serving
 

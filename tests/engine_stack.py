@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pulumi import automation
+import yaml
+
+from automation import local
+from automation.engine import Engine
+from automation.stack import Stack
+from automation.steps import Steps
+from automation.workspace import Workspace, write
 
 Program = Callable[[], None]
 
@@ -18,40 +24,40 @@ class EngineStack:
     def __init__(self, directory: Path) -> None:
         self.printed = ""
         self._directory = directory
-        settings = automation.ProjectSettings(
-            "plugin", runtime="python", backend=automation.ProjectBackend(f"file://{directory}")
-        )
-        options = automation.LocalWorkspaceOptions(
-            work_dir=str(directory),
-            pulumi_home=str(directory / "home"),
-            project_settings=settings,
-            env_vars={"PULUMI_CONFIG_PASSPHRASE": "test", "PULUMI_SKIP_UPDATE_CHECK": "true"},
-        )
-        self._stack = automation.create_stack("test", program=_nothing, opts=options, project_name="plugin")
+        local.prepare(directory)
+        write(directory / "Pulumi.yaml", {"name": "plugin", "runtime": "python"})
+        variables = local.variables(directory, home=local.without_log(directory / "home"))
+        self._workspace = Workspace(directory, Engine(), run=_nothing, variables=variables)
+        self._workspace.create_stack("test")
+        self._stack = Stack("test", self._workspace)
 
     def configure(self, values: Mapping[str, str | None]) -> None:
         """Set keys of the configuration, or take away those without a value."""
-        set_values = {key: automation.ConfigValue(value) for key, value in values.items() if value is not None}
-        self._stack.set_all_config(set_values)
-        for key in values.keys() - set_values.keys():
-            self._stack.remove_config(key)
+        file = self._directory / "Pulumi.test.yaml"
+        content = yaml.safe_load(file.read_text())
+        config = {**content.get("config", {}), **values}
+        write(file, {**content, "config": {key: value for key, value in config.items() if value is not None}})
 
-    def up(self, program: Program, **more: Any) -> automation.UpResult:
+    def up(self, program: Program, **more: Any) -> Steps:
+        """`more` is for `Stack.up`."""
         self.printed = ""
-        self._stack.workspace.program = program
-        return self._stack.up(on_output=self._note, suppress_progress=True, **more)
+        self._workspace.program = program
+        return self._stack.up(tell=self._note, **more)
 
-    def preview(self, program: Program) -> dict[automation.OpType, int]:
-        self._stack.workspace.program = program
-        return dict(self._stack.preview(on_output=self._note).change_summary)
+    def preview(self, program: Program) -> Steps:
+        self._workspace.program = program
+        return self._stack.preview(tell=self._note)
 
     def destroy(self) -> None:
-        self._stack.destroy(on_output=self._note)
+        self._stack.destroy(tell=self._note)
+
+    def outputs(self, *, secrets: bool = False) -> dict[str, Any]:
+        """Of the program; secret ones are `[secret]`, unless they are asked for."""
+        return self._stack.outputs(secrets=secrets)
 
     def state(self) -> dict[str, Any]:
         """Of each resource by name, what the state file has; `text` is the whole."""
-        # The file itself, as the Automation API's export decrypts the secrets in it.
-        text = (self._directory / ".pulumi" / "stacks" / "plugin" / "test.json").read_text()
+        text = (self._directory / "state" / ".pulumi" / "stacks" / "plugin" / "test.json").read_text()
         deployment = json.loads(text)["checkpoint"]["latest"]
         resources = {r["urn"].split("::")[-1]: r for r in deployment.get("resources", [])}
         return {**resources, "text": text, "pending": deployment.get("pending_operations")}

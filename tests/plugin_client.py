@@ -16,11 +16,11 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
-from lab.plugin.log import Engine
-from lab.plugin.provider import BaseProvider
-from lab.plugin.rpc import MESSAGE_SIZE_OPTIONS
-from lab.plugin.serve import start
-from lab.plugin.values import from_struct, to_struct
+from stand_ins.plugin.log import Engine
+from stand_ins.plugin.provider import BaseProvider
+from stand_ins.plugin.rpc import MESSAGE_SIZE_OPTIONS
+from stand_ins.plugin.serve import start
+from stand_ins.plugin.values import from_struct, to_struct
 
 REMOTE = "command:remote:Command"
 LOCAL = "command:local:Command"

@@ -1,26 +1,35 @@
-"""Runs the checks and the tests part by part and says how long each took: `make check`, `engine`, `test`.
+"""Runs checks and tests side by side and says how long each part took: `make check`, `engine`, `test`, `test-all`.
 
-All tests are one run of pytest, so that its closing line counts them all. This file is also the plugin that
-tells the time of each folder of tests, and of the parts before, just above that line.
+All tests are one run of pytest, with processes side by side, so that its closing line counts them all; side_by_side.py
+says there how long each folder of tests took, and the parts before.
 """
 
+from __future__ import annotations
+
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
+from types import FrameType
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-BEFORE = "FLINK_LAB_PARTS"
-"""The environment variable by which this runner tells the plugin what the parts before pytest took."""
+LAB_GIB = 8.0
+"""What a process of pytest needs of free memory if its tests have labs: of seven or eight hosts, one lab at a time."""
 
-LINT: dict[str, list[str | Path]] = {
+MOST = 4
+"""More processes of pytest would wait for the one with the longest group of tests."""
+
+Argv = Sequence[str | Path]
+
+LINT: dict[str, Argv] = {
     "lint": [BIN / "ruff", "check", "."],
     "format": [BIN / "ruff", "format", "--check", "."],
     "types": [BIN / "mypy"],
@@ -31,64 +40,143 @@ LINT: dict[str, list[str | Path]] = {
         "-x",
         "-P",
         "SCRIPTDIR",
-        *sorted(ROOT.glob("host_scripts/*.sh")),
+        *sorted(ROOT.glob("host_scripts/**/*.sh")),
         "components/leave.sh",
         ".ci/run",
         ".github/scripts/comment.sh",
     ],
-    "workflows": [sys.executable, "-m", "lab.actionlint"],
+    "workflows": [sys.executable, "-m", "stand_ins.builds.actionlint"],
     # Nothing is asked of GitHub: a check must not depend on who else is asking
     "workflows' security": [BIN / "zizmor", "--offline", "--quiet", ".github"],
 }
-PREPARE = {"set-up": [sys.executable, "-m", "lab.prepare"]}
-FOLDERS = {"check": ["unit"], "engine": ["engine", "aws"], "test": ["unit", "engine", "aws", "lab"]}
-
-_seconds: defaultdict[str, float] = defaultdict(float)
+PREPARE: dict[str, Argv] = {"set-up": [sys.executable, "-m", "lab.prepare"]}
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Add what a test and its set-up took to its folder."""
-    _seconds["/".join(report.nodeid.split("/")[:2])] += report.duration
+@dataclass(frozen=True)
+class Run:
+    """What a target of make runs."""
+
+    folders: tuple[str, ...]
+    """Of tests."""
+    marks: str
+    """Which of them, as pytest's `-m` takes it."""
+    lint: bool = True
+    prepare: bool = False
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how long each part took."""
-    terminalreporter.section("how long each part took")
-    before = os.environ.get(BEFORE, "").splitlines()
-    for line in [*before, *(f"{seconds:8.1f} s  {name}" for name, seconds in _seconds.items())]:
-        terminalreporter.write_line(line)
+RUNS = {
+    "check": Run(("unit",), "not exhaustive"),
+    "engine": Run(("engine", "aws"), "not root and not exhaustive", lint=False),
+    "test": Run(("lab", "aws", "hosts", "engine", "unit"), "not exhaustive", prepare=True),
+    "test-all": Run(("lab", "aws", "hosts", "engine", "unit"), "", prepare=True),
+}
 
 
-def run(parts: Mapping[str, Sequence[str | Path]], took: list[str]) -> list[str]:
-    """Run the parts one after the other, note in `took` how long they took, and return the names of the failed."""
-    failed = []
-    for name, argv in parts.items():
+class Ended(Exception):
+    """Somebody wants this to end."""
+
+
+class Runner:
+    """Runs parts and remembers what became of them."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+        self.took: list[str] = []
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._ending = False
+
+    def at_once(self, parts: Mapping[str, Argv]) -> None:
+        """Run parts side by side; what one says is shown when it has ended."""
+        with ThreadPoolExecutor(max(1, len(parts))) as pool:
+            for _ in pool.map(lambda name: self._quietly(name, parts[name]), parts):
+                pass
+
+    def _quietly(self, name: str, argv: Argv) -> None:
+        began = time.monotonic()
+        with self._child(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+            said = child.communicate()[0].decode(errors="replace").rstrip()
+        self._note(name, child.returncode, began)
+        print(f"== {name}\n{said}" if said else f"== {name}", flush=True)
+
+    def shown(self, name: str, argv: Argv) -> None:
+        """Run a part, and show what it says as it comes."""
         print(f"== {name}", flush=True)
         began = time.monotonic()
-        if subprocess.run(argv, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode:
-            failed.append(name)
-        took.append(f"{time.monotonic() - began:8.1f} s  {name}{': FAILED' if name in failed else ''}")
-    return failed
+        with self._child(argv) as child:
+            child.wait()
+        self._note(name, child.returncode, began)
+
+    def _note(self, name: str, status: int, began: float) -> None:
+        if status:
+            self.failed.append(name)
+        self.took.append(f"{time.monotonic() - began:8.1f} s  {name}{': FAILED' if status else ''}")
+
+    @contextlib.contextmanager
+    def _child(self, argv: Argv, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+        if self._ending:
+            raise Ended
+        child = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, **more)
+        self._children.add(child)
+        try:
+            yield child
+        finally:
+            self._children.discard(child)
+
+    def end(self, number: int, frame: FrameType | None) -> None:
+        """For Ctrl-C, and what CI systems send to a job that is cancelled: tell all that run, and wait for them."""
+        if not self._ending:
+            print("\nending: what runs takes away what it has made", flush=True)
+        self._ending = True
+        for child in list(self._children):
+            child.send_signal(signal.SIGINT)
 
 
-def main(what: str) -> int:
-    """Run `check`, `engine` or `test`; the exit status is 0 only if every part passed."""
+def main(what: str, more: Sequence[str]) -> int:
+    """Run what a target of make does; the exit status is 0 only if every part passed. `more` is for pytest."""
+    runner, run = Runner(), RUNS[what]
     # Tests send it to what they start; a run in the background of a script would have it ignored, and hand that on
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    took: list[str] = []
-    failed = run({} if what == "engine" else LINT, took)
-    if what == "test" and not failed:
-        failed += run(PREPARE, took)
-    if what == "check" or not failed:
-        os.environ[BEFORE] = "\n".join(took)
-        folders = [f"tests/{name}" for name in FOLDERS[what] if (ROOT / "tests" / name).is_dir()]
-        chosen = ["-m", "not root"] if what == "engine" else []
-        tests = [sys.executable, "-m", "pytest", "-p", "tests.run", "-q", "--durations=5", *chosen, *folders]
-        failed += run({"tests": tests}, took)
-    if failed:
-        print("\n".join(["failed: " + ", ".join(failed), *(line for line in took if "FAILED" in line)]), flush=True)
-    return 1 if failed else 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, runner.end)
+    try:
+        parts = {**(LINT if run.lint else {}), **(PREPARE if run.prepare else {})}
+        if what == "check":
+            # All of it, whatever fails
+            with ThreadPoolExecutor(1) as pool:
+                linted = pool.submit(runner.at_once, parts)
+                runner.shown("tests", tests_argv(run, more))
+                linted.result()
+        else:
+            runner.at_once(parts)
+            if not runner.failed:
+                # side_by_side.py shows it
+                os.environ["FLINK_LAB_PARTS"] = "\n".join(runner.took)
+                runner.shown("tests", tests_argv(run, more))
+    except Ended:
+        return 130
+    if what == "check" or runner.failed:
+        print("\n".join(runner.took))
+    if runner.failed:
+        print("failed: " + ", ".join(runner.failed), flush=True)
+    return 1 if runner.failed else 0
+
+
+def processes(run: Run) -> int:
+    """How many of pytest's run side by side: as many as there are processors, and memory for their labs."""
+    cores = os.cpu_count() or 1
+    if not run.prepare:
+        return min(cores, MOST)
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) / 2**20
+    return max(1, min(cores, MOST, int(free / LAB_GIB)))
+
+
+def tests_argv(run: Run, more: Sequence[str]) -> Argv:
+    """The tests."""
+    folders = [f"tests/{name}" for name in run.folders if (ROOT / "tests" / name).is_dir()]
+    side_by_side = ["-p", "tests.side_by_side", "-n", str(processes(run)), "--max-worker-restart", "0"]
+    chosen = ["-m", run.marks] if run.marks else []
+    return [sys.executable, "-m", "pytest", "-q", "--durations=10", *side_by_side, *chosen, *more, *folders]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -1,9 +1,9 @@
-"""Writes FILE as a note on the merge request of this pipeline, over the one with the same MARK if there is one.
+"""Writes FILE as a note on the merge request of this pipeline, replacing the one with the same MARK if it exists.
 
     python docs/ci/gitlab_note.py MARK FILE
 
-In a job of a merge request's pipeline, with GITLAB_TOKEN: a project access token (role Reporter, scope `api`), masked.
-A job's own token may not write notes.
+Runs in a job of a merge request's pipeline, with GITLAB_TOKEN: a project access token (role Reporter, scope `api`),
+masked. A job's own token may not write notes.
 """
 
 import json
@@ -31,7 +31,7 @@ def call(method: str, path: str, content: dict[str, Any] | None = None) -> Any:
 
 
 def me() -> str:
-    """User name of the token: anybody else can begin a note with the mark, too."""
+    """User name of the token, because anybody else can begin a note with the mark, too."""
     url = f"{os.environ['CI_API_V4_URL']}/user"
     request = urllib.request.Request(url, headers={"PRIVATE-TOKEN": os.environ["GITLAB_TOKEN"]})
     with urllib.request.urlopen(request, timeout=30) as response:
@@ -39,7 +39,7 @@ def me() -> str:
 
 
 def ours(mark: str) -> int | None:
-    """Number of our note with this mark, or None."""
+    """Id of our note with this mark, or None."""
     name, page = me(), 1
     while found := call("GET", f"?per_page={PAGE}&page={page}"):
         for note in found:
@@ -50,7 +50,7 @@ def ours(mark: str) -> int | None:
 
 
 def main(mark: str, file: str) -> int:
-    """Write it; the exit status is 0 if GitLab has it."""
+    """Write the note; returns the exit status, 0 if GitLab accepted it."""
     mark = f"<!-- {mark} -->"
     content = {"body": f"{mark}\n{Path(file).read_text()}"}
     try:

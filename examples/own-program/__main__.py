@@ -9,9 +9,7 @@ KEYS = config.require_object("hostKeys")  # host name → its public SSH key
 
 def host(name: str, role: Role, address: str) -> Host:
     """One of our machines. Its memory and CPUs are found out when it is reached."""
-    login = Ssh(
-        address=address, user="admin", private_key=config.require_secret("privateKey"), host_key=KEYS[name]
-    )
+    login = Ssh(address=address, user="admin", private_key=config.require_secret("privateKey"), host_key=KEYS[name])
     return Host(name=name, role=role, address=address, ssh=login)
 
 

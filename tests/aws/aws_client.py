@@ -13,8 +13,8 @@ import boto3
 from moto.server import ThreadedMotoServer
 from pulumi.runtime.proto import engine_pb2, provider_pb2
 
-from lab.plugin.values import from_struct, to_struct
-from tests.aws.plugin.aws_provider import AwsProvider
+from stand_ins.aws_plugin.aws_provider import AwsProvider
+from stand_ins.plugin.values import from_struct, to_struct
 from tests.plugin_client import PluginClient, State, plugin, urn
 
 REGION = "eu-central-1"
@@ -120,9 +120,21 @@ class AwsClient(PluginClient):
         return from_struct(getattr(response, "return"))
 
 
+def _load_sdk() -> None:
+    """Before the plugin imports single modules of the SDK's packages: those load when they are first used, and one that
+    begins to in the middle of such an import stays without its classes, for programs in this process too.
+    """
+    # Here and not above: the rehearsal does without it, in processes of its own
+    import pulumi_aws as aws
+
+    of_each = (aws.ebs.Volume, aws.ec2.Instance, aws.iam.Role, aws.route53.Zone, aws.s3.Bucket, aws.ssm.Parameter)
+    assert all((*of_each, aws.vpc.SecurityGroupIngressRule))
+
+
 @contextmanager
 def aws_plugin(cloud: Moto) -> Iterator[AwsClient]:
     """The AWS stand-in, configured for this moto server."""
+    _load_sdk()
     with plugin(AwsProvider, AwsClient) as it:
         it.configure(cloud.config())
         yield it

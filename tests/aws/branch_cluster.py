@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,20 +12,21 @@ from typing import Any
 import pytest
 import yaml
 
+from automation.engine import Engine
 from branches import names, stack_tags
-from branches.engine import Engine
 from branches.stacks import FILE, Stacks, Up
-from branches.workspace import ENVIRONMENT
-from lab import archives, console
 from lab.lab import Lab
 from lab.processes import MARK
 from lab.rest import Rest
 from lab.storage import S3
+from ops import state
+from stand_ins.aws_cloud import Cloud
+from stand_ins.builds import archives
 from tests import tool_environment
 from tests.aws import stack
-from tests.aws.cloud import Cloud
 from tests.aws.inventory import machines
 from tests.aws.rehearsal import SIZES, Login, _logins, run_on
+from toolbox import console
 
 NAME = "test-branches"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -49,7 +48,7 @@ class Branches:
         for plugin in stack.PLUGINS:
             plugin.install(folder / "plugins")
         self.state, self._project = folder / "state", folder / "project"
-        variables = {**stack.VARIABLES, **ENVIRONMENT, **environment, MARK: f"{lab.id}/pulumi"}
+        variables = {**stack.VARIABLES, **environment, MARK: f"{lab.id}/pulumi"}
         for key, value in variables.items():
             patch.setenv(key, value)
         patch.delenv("PULUMI_CONFIG_PASSPHRASE_FILE", raising=False)
@@ -75,10 +74,7 @@ class Branches:
 
     def export(self, name: str) -> dict[str, Any]:
         """The deployment of a stack, with its secrets."""
-        words = ["pulumi", "stack", "export", "--show-secrets", "--stack", name, "--non-interactive"]
-        done = subprocess.run(words, cwd=self._project, capture_output=True, text=True, check=True, timeout=120)
-        found: dict[str, Any] = json.loads(done.stdout)["deployment"]
-        return found
+        return state.export(name, self._project, secrets=True)
 
     def files(self, name: str) -> list[Path]:
         """What the backend has of a stack."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.lab import Lab
+from stand_ins.aws_cloud import Cloud
 from tests.aws.aws_client import Moto, moto
-from tests.aws.cloud import Cloud
 from tests.aws.inventory import everything
 from tests.aws.rehearsal import NAME, Rehearsal
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from branches.progress import Steps
+from automation.steps import Steps
 from lab.stack import Stack
 from tests.aws import stack
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from branches.progress import Steps
-from lab import archives, console
+from automation.steps import Steps
 from lab.cluster import UNITS, wait_for
 from lab.errors import LabError
 from lab.lab import Lab
@@ -24,9 +23,11 @@ from lab.processes import MARK
 from lab.rest import Rest
 from lab.stack import Stack
 from lab.storage import S3
+from stand_ins.aws_cloud import Cloud
+from stand_ins.builds import archives
 from tests.aws import actions, stack
-from tests.aws.cloud import Cloud
 from tests.aws.inventory import client, machines
+from toolbox import console
 
 NAME = "test-aws"
 STACK = "dev"
@@ -115,7 +116,9 @@ class Rehearsal:
     def destroy(self) -> Steps:
         """`pulumi destroy`."""
         with actions.recorded(self.cloud.endpoint):
-            return self.timed("destroy", self.stack.destroy)
+            steps = self.timed("destroy", self.stack.destroy)
+        self._logins = {}
+        return steps
 
     # The cluster
 
@@ -156,7 +159,7 @@ class Rehearsal:
         found: dict[str, Any] = self.rest.get("/overview")
         return found
 
-    def wait_until_whole(self, workers: int, seconds: float = 120) -> None:
+    def wait_until_whole(self, workers: int, seconds: float = 300) -> None:
         """Wait until so many TaskManagers, and no others, are there with all their slots."""
 
         def whole() -> bool:

@@ -19,12 +19,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lab import console
 from lab.cluster import wait_for
-from lab.paths import REPO
 from tests.aws import fake_hosts, operation
 from tests.aws.inventory import client
 from tests.aws.usage import Usage, measured
+from toolbox import console
+from toolbox.paths import REPO
 
 INSIDE = "FLINK_SCALE_INSIDE"
 """The environment variable that says that this process is in the namespace."""
@@ -139,7 +139,7 @@ def moto() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        argv = [sys.executable, "-m", "tests.aws.cloud.moto_server", "--port", str(port), "--directory", scratch]
+        argv = [sys.executable, "-m", "stand_ins.aws_cloud.moto_server", "--port", str(port), "--directory", scratch]
         process = subprocess.Popen(argv, cwd=REPO)
         try:
             wait_for("moto", 60, lambda: not _refuses(port) or process.poll() is not None)

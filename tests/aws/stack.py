@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lab.paths import REPO
-from lab.plugin.install import install
-from lab.plugin.provider import stand_in
-from lab.stack import COMMAND, PARALLEL, Plugin, Stack
+from lab.stack import PARALLEL, Stack
+from stand_ins.plugins import AWS, COMMAND, TLS
+from toolbox.paths import REPO
 
 if TYPE_CHECKING:
-    from lab.archives import Archives
+    from stand_ins.builds.archives import Archives
 
 SERVICES = ("ec2", "iam", "route53", "s3", "ssm", "sts")
 """What the program uses of AWS."""
@@ -31,17 +29,7 @@ VARIABLES = {
 """Credentials that are those of no account."""
 
 
-def _plugin(name: str) -> Plugin:
-    number = version(f"pulumi-{name}")
-    return Plugin(
-        name,
-        f"v{number}",
-        lambda folder: install(folder, name, f"tests.aws.plugin.run_{name}"),
-        stand_in(name, number),
-    )
-
-
-PLUGINS = (COMMAND, _plugin("aws"), _plugin("tls"))
+PLUGINS = (COMMAND, AWS, TLS)
 """Each of the version of its SDK; the stand-ins where the official ones cannot be had."""
 
 

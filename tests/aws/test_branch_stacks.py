@@ -13,11 +13,12 @@ import pytest
 import yaml
 from pulumi import automation as auto
 
+from automation.engine import Engine
+from automation.steps import Recorder
+from automation.workspace import opened
 from branches import changes, names, stack_tags, summary
-from branches.engine import Engine
 from branches.stacks import FILE, Stacks, Up
-from branches.workspace import opened
-from lab.plugin.install import install
+from stand_ins.plugins import AWS, SILENT_COMMAND, TLS
 from tests import tool_environment
 from tests.aws import stack
 from tests.aws.inventory import client, everything
@@ -38,9 +39,8 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture
 def stacks(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stacks:
     variables = {**stack.VARIABLES, **tool_environment.made(tmp_path, "test")}
-    for plugin in stack.PLUGINS:
+    for plugin in (SILENT_COMMAND, AWS, TLS):
         plugin.install(tmp_path / "plugins")
-    install(tmp_path / "plugins", "command", "tests.engine.silent_command_plugin")
     for key, value in variables.items():
         monkeypatch.setenv(key, value)
     content = yaml.safe_load(FILE.read_text())
@@ -95,7 +95,7 @@ def _check_other_bucket(stacks: Stacks, expires: datetime) -> None:
     mark = stack_tags.Mark(names.label(FIRST), "c0ffee", expires)
     events: list[auto.EngineEvent] = []
     with opened(name, stacks._configuration(name, mark, ["bucketName=other-{stack}"]), engine=Engine()) as it:
-        it.preview(on_event=events.append, color="never")
+        it.preview(Recorder(on_event=events.append))
     found = changes.read(events)
     assert found.verdict is changes.Verdict.DANGEROUS
     text = summary.markdown(found, stack=name)

@@ -24,10 +24,10 @@ from botocore.config import Config
 
 from lab import network, processes
 from lab.lab import Lab, lab_id
-from lab.paths import REPO
-from tests.aws.cloud import Cloud, CloudHost
-from tests.aws.cloud.moto_server import PARAMETER
-from tests.aws.cloud.volumes import by_id
+from stand_ins.aws_cloud import Cloud, CloudHost
+from stand_ins.aws_cloud.moto_server import PARAMETER
+from stand_ins.aws_cloud.volumes import by_id
+from toolbox.paths import REPO
 
 pytestmark = pytest.mark.root
 
@@ -35,7 +35,7 @@ NAME = "test-cloud"
 ZONE = "dev.flink.internal"
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not so within {seconds} s"
@@ -383,10 +383,11 @@ def test_a_volume_keeps_its_files_from_one_instance_to_the_next(site: Site) -> N
     assert site.ssh("two", f"sudo mkdir -p /data && sudo mount {device} /data && cat /data/file") == "kept\n"
     site.ssh("two", "sudo umount /data")
     site.ec2.detach_volume(VolumeId=volume, InstanceId=site.host("two").instance)
+    file = site.cloud._volumes.file(volume)
+    assert file.exists()
     site.ec2.delete_volume(VolumeId=volume)
-    lab = site.cloud.lab.dir
-    until(lambda: not list((lab / "aws/volumes").iterdir()))
-    assert str(lab) not in subprocess.run(["losetup", "--list"], capture_output=True, text=True, check=True).stdout
+    until(lambda: not file.exists())
+    assert str(file) not in subprocess.run(["losetup", "--list"], capture_output=True, text=True, check=True).stdout
 
 
 def test_a_volume_is_there_again_after_a_reboot(site: Site) -> None:
@@ -415,10 +416,13 @@ def test_a_host_that_was_stopped_comes_back_with_its_files(site: Site) -> None:
 
 
 def test_a_terminated_instance_is_no_host_any_more(site: Site) -> None:
-    host = site.host("two")
+    site.launch("three")
+    until(lambda: "three" in [host.name for host in site.cloud.hosts])
+    until(lambda: site.lets_in("three"))
+    host = site.host("three")
     site.ec2.terminate_instances(InstanceIds=[host.instance])
     until(lambda: not (site.cloud.lab.dir / "hosts" / host.host).exists())
-    assert [each.name for each in site.cloud.hosts] == ["one"]
+    assert [each.name for each in site.cloud.hosts] == ["one", "two"]
     assert not processes.find(site.cloud.lab.id, host.host)
     routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout.split()
     assert host.private not in routes
@@ -460,7 +464,7 @@ def test_what_a_killed_test_has_left_is_removed_by_the_next(tmp_path: Path) -> N
     killed = subprocess.Popen([sys.executable, "-c", textwrap.dedent(text)], cwd=REPO)
     lab = Lab(name)
     try:
-        until((tmp_path / "ready").exists, 120)
+        until((tmp_path / "ready").exists)
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         assert left_of(name)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from lab.network import Network
-from tests.aws.cloud import access, firewall
-from tests.aws.cloud.access import Asked, asked_for, permitted
-from tests.aws.cloud.api import Instance, Rule, Snapshot
+from stand_ins.aws_cloud import access, firewall
+from stand_ins.aws_cloud.access import Asked, asked_for, permitted
+from stand_ins.aws_cloud.api import Instance, Rule, Snapshot
 
 BUCKET = "arn:aws:s3:::b"
 POLICY = {

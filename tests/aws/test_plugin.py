@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 import pytest
 
-from lab.plugin.values import UNKNOWN, Secret
+from stand_ins.aws_plugin import ec2
+from stand_ins.aws_plugin.aws_provider import AwsProvider
+from stand_ins.plugin.values import UNKNOWN, Secret
 from tests.aws.aws_client import REGION, AwsClient, Moto, aws_plugin
-from tests.aws.plugin import ec2
-from tests.aws.plugin.aws_provider import AwsProvider
 from tests.plugin_client import State, failure, plugin
 
 VPC = "aws:ec2/vpc:Vpc"

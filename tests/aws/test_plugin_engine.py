@@ -14,15 +14,15 @@ import pulumi_aws as aws
 import pytest
 from pulumi import ResourceOptions, automation
 
-from lab import engine
+from stand_ins.builds import programs
+from stand_ins.plugins import AWS, TLS
 from tests.aws.aws_client import Moto, moto
-from tests.aws.plugin.install import install_plugins
 from tests.engine_stack import EngineStack
 
 REPOSITORY = Path(__file__).parents[2]
 BROKEN_PLUGIN = """
-from lab.plugin.serve import main
-from tests.aws.plugin import aws_provider, ec2_instances, resource
+from stand_ins.plugin.serve import main
+from stand_ins.aws_plugin import aws_provider, ec2_instances, resource
 
 def broken(self, id, aws):
     raise resource.Refused("it broke")
@@ -89,8 +89,9 @@ def cloud() -> Iterator[Moto]:
 @pytest.fixture
 def stack(tmp_path: Path, cloud: Moto, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineStack]:
     plugins = tmp_path / "bin"
-    install_plugins(plugins)
-    monkeypatch.setenv("PATH", os.pathsep.join([str(plugins), str(engine.ensure().parent), os.environ["PATH"]]))
+    for plugin in (AWS, TLS):
+        plugin.install(plugins)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(plugins), str(programs.pulumi().parent), os.environ["PATH"]]))
     directory = tmp_path / "stack"
     directory.mkdir()
     it = EngineStack(directory)
@@ -116,21 +117,21 @@ def changed(expected: Expected, **changes: str) -> Callable[[], None]:
 
 
 def test_life_of_a_network_with_a_machine(stack: EngineStack, cloud: Moto, expected: Expected) -> None:
-    assert stack.preview(program(expected)) == {automation.OpType.CREATE: COUNT}
+    assert stack.preview(program(expected)).totals == {"create": COUNT}
     assert machines(cloud) == {}
-    first = stack.up(program(expected))
+    stack.up(program(expected))
     [id] = machines(cloud)
-    assert first.outputs["id"].value == id
-    assert first.outputs["address"].value.startswith("10.60.0.")
+    assert stack.outputs()["id"] == id
+    assert stack.outputs()["address"].startswith("10.60.0.")
     again = stack.up(program(expected), refresh=True, diff=True)
-    assert again.summary.resource_changes == {"same": COUNT}, stack.printed
+    assert again.totals == {"same": COUNT}, stack.printed
 
     # A tag is changed in place; the type, because the program says so, and the user data by a new machine.
     up = stack.up(changed(expected, role="jobmanager"))
-    assert up.summary.resource_changes == {"update": 1, "same": COUNT - 1}
+    assert up.totals == {"update": 1, "same": COUNT - 1}
     assert list(machines(cloud)) == [id]
     up = stack.up(changed(expected, instance_type="t3.large"))
-    assert up.summary.resource_changes == {"replace": 1, "same": COUNT - 1}
+    assert up.totals == {"replace": 1, "same": COUNT - 1}
     [second] = machines(cloud)
     assert second != id
     stack.up(changed(expected, hostname="two"))
@@ -141,11 +142,11 @@ def test_life_of_a_network_with_a_machine(stack: EngineStack, cloud: Moto, expec
     client = cloud.client("ec2")
     client.create_tags(Resources=[third], Tags=[{"Key": "role", "Value": "stolen"}])
     up = stack.up(changed(expected, hostname="two"), refresh=True)
-    assert up.summary.resource_changes == {"update": 1, "same": COUNT - 1}
+    assert up.totals == {"update": 1, "same": COUNT - 1}
     assert {"Key": "role", "Value": "worker"} in machines(cloud)[third]["Tags"]
     client.terminate_instances(InstanceIds=[third])
     up = stack.up(changed(expected, hostname="two"), refresh=True)
-    assert up.summary.resource_changes == {"create": 1, "same": COUNT - 1}
+    assert up.totals == {"create": 1, "same": COUNT - 1}
     assert len(machines(cloud)) == 1
 
     stack.destroy()
@@ -178,8 +179,10 @@ def test_a_machine_that_does_not_come_up_is_in_the_state(
     state = stack.state()["worker-0"]
     assert state["id"] == id
     assert "it broke" in state["initErrors"][0]
-    install_plugins(executable.parent)
-    assert stack.up(program(expected)).outputs["id"].value == id
+    for plugin in (AWS, TLS):
+        plugin.install(executable.parent)
+    stack.up(program(expected))
+    assert stack.outputs()["id"] == id
     stack.destroy()
     assert machines(cloud) == {}
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lab.plugin.values import UNKNOWN
+from stand_ins.plugin.values import UNKNOWN
 from tests.aws.aws_client import Moto
 from tests.aws.thing import (
     ACCOUNT,

@@ -12,48 +12,13 @@ import pulumi
 import pulumi_aws
 import pulumi_tls
 import pytest
-from pulumi import automation
 
-from lab import engine
+from automation.steps import Steps
+from stand_ins.builds import programs
+from stand_ins.plugins import AWS, TLS
 from tests.aws.aws_client import Moto
-from tests.aws.plugin.install import install_plugins
 from tests.aws.thing import ENCRYPTION, LIFECYCLE, OWNERSHIP, SETTINGS, TAGS, TRUST, tls_only, unique
-
-
-class Stack:
-    """A stack whose program is that of `declare`, in a local backend."""
-
-    def __init__(self, folder: Path, cloud: Moto, vpc: str, bucket: str) -> None:
-        self._state = folder / ".pulumi" / "stacks" / "more" / "test.json"
-        self._vpc, self._bucket = vpc, bucket
-        self.indent: int | None = None
-        backend = automation.ProjectBackend(f"file://{folder}")
-        options = automation.LocalWorkspaceOptions(
-            work_dir=str(folder),
-            pulumi_home=str(folder / "home"),
-            project_settings=automation.ProjectSettings("more", runtime="python", backend=backend),
-            env_vars={"PULUMI_CONFIG_PASSPHRASE": "test", "PULUMI_SKIP_UPDATE_CHECK": "true"},
-        )
-        self._stack = automation.create_stack("test", program=self._program, opts=options, project_name="more")
-        self._stack.set_all_config(
-            {f"aws:{key}": automation.ConfigValue(value) for key, value in cloud.config().items()}
-        )
-
-    def preview(self) -> dict[str, int]:
-        return {str(kind): count for kind, count in self._stack.preview().change_summary.items()}
-
-    def up(self, refresh: bool = False) -> automation.UpResult:
-        return self._stack.up(refresh=refresh)
-
-    def destroy(self) -> None:
-        self._stack.destroy()
-
-    def text(self) -> str:
-        """The state as it is on the disk."""
-        return self._state.read_text()
-
-    def _program(self) -> None:
-        declare(self._vpc, self._bucket, self.indent)
+from tests.engine_stack import EngineStack
 
 
 def declare(vpc: str, name: str, indent: int | None) -> None:
@@ -102,34 +67,43 @@ def inventory(cloud: Moto) -> set[str]:
 @pytest.fixture
 def stack(
     tmp_path: Path, cloud: Moto, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Stack]:
+) -> Iterator[EngineStack]:
     plugins = tmp_path_factory.mktemp("bin")
-    install_plugins(plugins)
-    monkeypatch.setenv("PATH", os.pathsep.join([str(plugins), str(engine.ensure().parent), os.environ["PATH"]]))
+    for plugin in (AWS, TLS):
+        plugin.install(plugins)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(plugins), str(programs.pulumi().parent), os.environ["PATH"]]))
+    it = EngineStack(tmp_path)
+    it.configure({f"aws:{key}": value for key, value in cloud.config().items()})
+    yield it
+
+
+def test_all_of_them_under_the_real_engine(stack: EngineStack, cloud: Moto) -> None:
     vpc = cloud.client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    yield Stack(tmp_path, cloud, vpc, unique("flink"))
+    name = unique("flink")
 
+    def preview(indent: int | None = None) -> dict[str, int]:
+        return stack.preview(lambda: declare(vpc, name, indent)).totals
 
-def test_all_of_them_under_the_real_engine(stack: Stack, cloud: Moto) -> None:
+    def up(indent: int | None = None, *, refresh: bool = False) -> Steps:
+        return stack.up(lambda: declare(vpc, name, indent), refresh=refresh)
+
     before = inventory(cloud)
     count = 13
-    assert stack.preview() == {"create": count}
+    assert preview() == {"create": count}
     assert inventory(cloud) == before
 
-    made = stack.up()
-    assert made.summary.resource_changes == {"create": count}
+    assert up().totals == {"create": count}
     new = inventory(cloud) - before
     assert len(new) == 4
-    outputs = {name: output.value for name, output in made.outputs.items()}
+    outputs = stack.outputs(secrets=True)
     assert outputs["profile"] in new
     assert outputs["fqdn"].startswith("jm-0.flink-")
     assert outputs["public"].startswith("ssh-ed25519 ")
-    assert made.outputs["private"].secret
-    assert "PRIVATE KEY" in outputs["private"] and "PRIVATE KEY" not in stack.text()
+    assert stack.outputs()["private"] == "[secret]"
+    assert "PRIVATE KEY" in outputs["private"] and "PRIVATE KEY" not in stack.state()["text"]
 
-    assert stack.preview() == {"same": count}
-    stack.indent = 2
-    assert stack.up(refresh=True).summary.resource_changes == {"same": count}
+    assert preview() == {"same": count}
+    assert up(2, refresh=True).totals == {"same": count}
 
     # Behind Pulumi's back: tags, a record, the bucket's policy, and something in the bucket. While the policy is there
     # moto refuses that, as S3 would: our calls come without TLS.
@@ -142,10 +116,10 @@ def test_all_of_them_under_the_real_engine(stack: Stack, cloud: Moto) -> None:
     listed = dns.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
     changes = [{"Action": "DELETE", "ResourceRecordSet": record} for record in listed if record["Type"] == "A"]
     dns.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
-    healed = stack.up(refresh=True)
-    assert healed.summary.resource_changes == {"same": count - 3, "create": 2, "update": 1}
+    healed = up(2, refresh=True)
+    assert healed.totals == {"same": count - 3, "create": 2, "update": 1}
     assert {t["Key"]: t["Value"] for t in client.get_bucket_tagging(Bucket=bucket)["TagSet"]} == TAGS
-    assert stack.preview() == {"same": count}
+    assert preview(2) == {"same": count}
 
     stack.destroy()
     assert inventory(cloud) == before

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.plugin.values import UNKNOWN
+from stand_ins.plugin.values import UNKNOWN
 from tests.aws.aws_client import REGION, Moto
 from tests.aws.thing import OTHER_TAGS, RECORD, TAGS, ZONE, Make, Properties, Thing, refused, unique
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from stand_ins.aws_plugin import s3
+from stand_ins.aws_plugin.aws import Access, Session
 from tests.aws.aws_client import REGION, Moto
-from tests.aws.plugin import s3
-from tests.aws.plugin.aws import Access, Session
 from tests.aws.thing import (
     BLOCK,
     BUCKET,

@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 
-from lab.plugin.values import UNKNOWN, Secret
-from tests.aws.plugin.tls_provider import TlsProvider
+from stand_ins.aws_plugin.tls_provider import TlsProvider
+from stand_ins.plugin.values import UNKNOWN, Secret
 from tests.aws.thing import Make, Properties, Thing
 from tests.plugin_client import PluginClient, plugin
 

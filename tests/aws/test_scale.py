@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab.paths import REPO
+from toolbox.paths import REPO
 
 pytestmark = pytest.mark.root
 

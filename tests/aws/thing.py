@@ -9,19 +9,14 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import grpc
-import pulumi_aws
 import pytest
 from pulumi.runtime.proto import provider_pb2, status_pb2
 
-from lab.plugin.values import from_struct, to_struct
+from stand_ins.plugin.values import from_struct, to_struct
 from tests.aws.aws_client import REGION, Moto, aws_plugin
 from tests.plugin_client import PluginClient, failure, urn
 
 Properties: TypeAlias = dict[str, Any]
-
-LOADED = (pulumi_aws.iam.Role, pulumi_aws.route53.Zone, pulumi_aws.s3.Bucket)
-"""Before the plugin imports single modules of the SDK's packages: those load when they are first used, and one that
-begins to in the middle of such an import stays without its classes, for programs in this process too."""
 
 ROLE = "aws:iam/role:Role"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"

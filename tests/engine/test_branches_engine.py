@@ -15,11 +15,12 @@ import pytest
 import yaml
 from pulumi_command import local
 
-from branches import __main__, comment, workspace
+from automation import workspace
+from branches import __main__, comment
 from branches.errors import INTERRUPTED, BranchesError, LockedError, UsageError
 from tests.aws.aws_client import REGION, Moto
 from tests.aws.aws_client import moto as moto_server
-from tests.engine.branch_stacks import CONTENT, NOW, SECRET, World, failing, one, staying, wait_for
+from tests.engine.branch_stacks import BOUND, CONTENT, NOW, SECRET, World, failing, one, staying, wait_for
 
 STACK = "br-feature--x"
 BRANCH = "feature/x"
@@ -104,7 +105,7 @@ def test_a_killed_engine_leaves_a_lock_and_the_message_says_the_way_on(world: Wo
         (holder,) = world.holders
         assert f"process {holder}, since" in str(error.value)
         os.kill(holder, signal.SIGKILL)
-        assert tool.wait(60) == 1
+        assert tool.wait(BOUND) == 1
 
     for operation in (lambda: world.up(BRANCH), lambda: world.stacks().down(BRANCH)):
         with pytest.raises(LockedError, match=f"process {holder}, which is there no more") as error:
@@ -140,10 +141,10 @@ def test_an_interrupted_tool_waits_for_the_engine_and_leaves_a_stack_that_can_be
         world.wait_until_slow()
         tool.send_signal(number)
         (world.waits / "go").touch()
-        said = tool.communicate(timeout=60)[1]
+        said = tool.communicate(timeout=BOUND)[1]
         assert tool.returncode == INTERRUPTED, said
     assert "interrupted: pulumi begins no further step" in said
-    assert "the same command again goes on" in said
+    assert "the same command again continues" in said
     assert world.locks == []
     world.up(BRANCH)
     assert world.stacks().down(BRANCH) == STACK
@@ -378,7 +379,7 @@ def test_a_preview_says_by_its_code_whether_something_would_change_and_changes_n
     assert before == sorted((path, path.read_bytes()) for path in world.files)
 
     with workspace.opened("dev", CONTENT, run=one) as stack:
-        stack.up(show_secrets=False)
+        stack.up()
     assert __main__.main(["preview", "--stack", "dev", "--refresh"]) == 0
     monkeypatch.setattr(previews.preview, "__kwdefaults__", {"run": failing})
     assert __main__.main(["preview", "--stack", "dev"]) == 10
@@ -393,7 +394,7 @@ def test_a_tool_that_is_interrupted_twice_does_not_wait(world: World) -> None:
         while "interrupted: pulumi" not in tool.stderr.readline():
             pass
         tool.send_signal(signal.SIGINT)
-        said = tool.communicate(timeout=60)[1]
+        said = tool.communicate(timeout=BOUND)[1]
         assert tool.returncode == INTERRUPTED, said
     assert world.locks == []
     world.up(BRANCH)

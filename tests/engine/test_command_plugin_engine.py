@@ -15,11 +15,11 @@ import pytest
 from pulumi import ResourceOptions, automation
 from pulumi_command import local, remote
 
-from lab import engine
-from lab.command_plugin.assets import content_hash
-from lab.command_plugin.install import install
-from lab.command_plugin.provider import STAND_IN
-from lab.plugin.values import ARCHIVE, SIGNATURE
+from stand_ins.builds import programs
+from stand_ins.command_plugin.assets import content_hash
+from stand_ins.command_plugin.provider import STAND_IN
+from stand_ins.plugin.values import ARCHIVE, SIGNATURE
+from stand_ins.plugins import COMMAND
 from tests.engine_stack import EngineStack, Program
 from tests.plugin_client import BOUND, until
 from tests.ssh_server import SshServer
@@ -28,8 +28,8 @@ from tests.ssh_server import SshServer
 @pytest.fixture(scope="session")
 def search_path(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A PATH with the engine and the plugin on it."""
-    plugin = install(tmp_path_factory.mktemp("bin"))
-    return os.pathsep.join([str(plugin.parent), str(engine.ensure().parent), os.environ["PATH"]])
+    plugin = COMMAND.install(tmp_path_factory.mktemp("bin"))
+    return os.pathsep.join([str(plugin.parent), str(programs.pulumi().parent), os.environ["PATH"]])
 
 
 @pytest.fixture
@@ -69,21 +69,21 @@ def test_life_of_a_command(stack: EngineStack, ssh: SshServer) -> None:
 
         return run
 
-    assert stack.preview(program("one")) == {automation.OpType.CREATE: 3}
+    assert stack.preview(program("one")).totals == {"create": 3}
     assert ssh.connections == 0
-    first = stack.up(program("one"))
-    assert first.outputs["after"].value == "after one"
+    stack.up(program("one"))
+    assert stack.outputs()["after"] == "after one"
     assert ssh.commands == ["cat", "echo after one"]
     assert stack.printed.split("Diagnostics:")[1].count(STAND_IN) == 1
 
     second = stack.up(program("one"))
-    assert second.summary.resource_changes == {"same": 3}
-    assert stack.preview(program("two")) == {automation.OpType.UPDATE: 2, automation.OpType.SAME: 1}
+    assert second.totals == {"same": 3}
+    assert stack.preview(program("two")).totals == {"update": 2, "same": 1}
     assert len(ssh.commands) == ssh.connections == 2
 
     third = stack.up(program("two"))
-    assert third.outputs["after"].value == "after one then two"
-    assert third.summary.resource_changes == {"update": 2, "same": 1}
+    assert stack.outputs()["after"] == "after one then two"
+    assert third.totals == {"update": 2, "same": 1}
     stack.destroy()
     assert ssh.commands[4:] == ['echo "bye $PULUMI_COMMAND_STDOUT"']
 
@@ -103,7 +103,7 @@ def test_triggers_run_the_old_delete_after_the_new_create(stack: EngineStack, ss
 
     stack.up(program(1))
     result = stack.up(program(2))
-    assert result.summary.resource_changes == {"replace": 1, "same": 1}
+    assert result.totals == {"replace": 1, "same": 1}
     assert ssh.commands == ["echo create 1", "echo create 2", "echo delete 1"]
 
 
@@ -118,7 +118,7 @@ def test_a_failed_update_keeps_the_old_state(stack: EngineStack, ssh: SshServer)
     state = stack.state()
     assert state["it"]["inputs"]["create"] == "echo good"
     assert state["it"]["outputs"]["stdout"] == "good"
-    assert stack.up(program("echo good")).summary.resource_changes == {"same": 2}
+    assert stack.up(program("echo good")).totals == {"same": 2}
     assert ssh.commands == ["echo good", "echo bad; exit 4"]
 
 
@@ -142,9 +142,8 @@ def test_no_secret_is_in_the_state_or_in_what_is_printed(stack: EngineStack, ssh
         made = command(ssh, create="wc -c", stdin=pulumi.Output.secret(secret))
         pulumi.export("count", made.stdout)
 
-    result = stack.up(program)
-    assert result.outputs["count"].value.strip() == str(len(secret))
-    assert not result.outputs["count"].secret, "an output is not secret merely because an input is"
+    stack.up(program)
+    assert stack.outputs()["count"].strip() == str(len(secret)), "an output is not secret merely because an input is"
     state = stack.state()
     key = "".join(ssh.private_key.split("\n")[1:3])
     for text in (state["text"], stack.printed):
@@ -199,7 +198,7 @@ def test_the_hash_of_a_directory_is_the_engines(stack: EngineStack, ssh: SshServ
     assert (to / "a.txt").read_text() == "a" * 1000
     of_engine = stack.state()["it"]["inputs"]["source"]["hash"]
     assert of_engine == content_hash({SIGNATURE: ARCHIVE, "path": f"{source}/"})
-    assert stack.up(program).summary.resource_changes == {"same": 2}
+    assert stack.up(program).totals == {"same": 2}
     (to / "a.txt").unlink()
     (source / "a.txt").write_text("b")
     stack.up(program)
@@ -238,7 +237,7 @@ def test_an_interrupted_up_leaves_a_state_to_go_on_from(stack: EngineStack, ssh:
     assert "second" not in state
     assert not state["pending"]
     result = stack.up(program("echo second"))
-    assert result.summary.resource_changes == {"create": 1, "same": 2}
+    assert result.totals == {"create": 1, "same": 2}
     assert ssh.commands.count("echo first") == 1
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from lab.parallel import command
+from lab.paths import cache_dir
 
 from components.remote import SCRIPTS
 from host_tool.java import FLINK, JAVA, SOURCES, Java
 from host_tool.output import Failure
 from lab import archives, fetch
-from lab.parallel import command
-from lab.paths import cache_dir
 
 TESTS = Path(__file__).resolve().parent.parent / "java"
 JUNIT = "junit-platform-console-standalone-1.13.4.jar"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from branches.progress import Steps
+from automation.steps import Steps
 from lab.errors import LabError
-from lab.plugin.install import install
 from lab.stack import LabStack
+from stand_ins.plugins import SILENT_COMMAND
 from tests.unit.program import SEVEN, host, write_inventory
 
 
@@ -37,7 +37,8 @@ def preview(tmp_path: Path) -> Iterator[Any]:
         return made(**changes).preview()
 
     def made(**changes: Any) -> LabStack:
-        return LabStack(lab, archives, {f"flink:{key}": value for key, value in changes.items()})  # type: ignore[arg-type]
+        overrides = {f"flink:{key}": value for key, value in changes.items()}
+        return LabStack(lab, archives, overrides, SILENT_COMMAND)  # type: ignore[arg-type]
 
     run.made = made  # type: ignore[attr-defined]
     yield run
@@ -70,18 +71,17 @@ def test_the_engine_itself_refuses_a_wrong_type(preview: Any) -> None:
 
 
 def test_a_preview_shows_a_changed_setting_once(preview: Any, tmp_path: Path) -> None:
-    install(tmp_path / "pulumi" / "plugins", "command", "tests.engine.silent_command_plugin")
+    SILENT_COMMAND.install(tmp_path / "pulumi" / "plugins")
     preview.made().up()
     check_shown_once(preview.made(taskManagerConfig={"taskmanager.network.retries": 3}), workers=2)
 
 
 def check_shown_once(changed: LabStack, workers: int) -> None:
     """Fail unless `pulumi preview --diff` shows the new retries once, however many hosts take them."""
-    shown = changed._open().preview(diff=True, color="never").stdout
-    print(shown)
-    assert [line.strip() for line in shown.splitlines() if "network.retries" in line] == [
-        "+ taskmanager.network.retries: 3"
-    ]
+    shown: list[str] = []
+    changed.preview(diff=True, tell=shown.append)
+    print("\n".join(shown))
+    assert [line.strip() for line in shown if "network.retries" in line] == ["+ taskmanager.network.retries: 3"]
     steps = changed.preview()
     assert steps.operations["tm-1-config"] == steps.operations["tm-1-service"] == "update"
     assert {name for name, kind in steps.operations.items() if kind != "same"} == {
@@ -90,7 +90,7 @@ def check_shown_once(changed: LabStack, workers: int) -> None:
         "jm-0-cluster",
     }
     # Three lines of each script's text, which say what it is
-    assert len(shown.splitlines()) < 40 + 2 * (workers + 1) * 25
+    assert len(shown) < 40 + 2 * (workers + 1) * 25
 
 
 def test_an_engine_that_is_killed_while_it_writes_leaves_a_state_that_can_be_read(preview: Any, tmp_path: Path) -> None:
@@ -104,6 +104,6 @@ def test_an_engine_that_is_killed_while_it_writes_leaves_a_state_that_can_be_rea
 
 
 def test_a_preview_shows_nothing_of_what_did_not_change(preview: Any, tmp_path: Path) -> None:
-    install(tmp_path / "pulumi" / "plugins", "command", "tests.engine.silent_command_plugin")
+    SILENT_COMMAND.install(tmp_path / "pulumi" / "plugins")
     preview.made().up()
     assert set(preview().operations.values()) == {"same"}

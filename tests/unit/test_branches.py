@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 import settings
-from branches import __main__, comment, configuration, names, stack_tags, stacks, workspace
+from automation import workspace
+from branches import __main__, comment, configuration, names, stack_tags, stacks
 from branches.errors import BranchesError, LockedError, UsageError
 from branches.stack_tags import Mark
 from branches.stacks import Entry, Sweep, Up

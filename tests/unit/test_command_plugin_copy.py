@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
-from lab.command_plugin.assets import asset_archive, content_hash, file_asset, find_assets
-from lab.plugin.values import ARCHIVE, ASSET, SIGNATURE
+from stand_ins.command_plugin.assets import asset_archive, content_hash, file_asset, find_assets
+from stand_ins.plugin.values import ARCHIVE, ASSET, SIGNATURE
 from tests.plugin_client import COPY, PluginClient
 from tests.ssh_server import SshServer
 

@@ -9,10 +9,10 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
-from lab.command_plugin import VERSION
-from lab.command_plugin.outcome import quote
-from lab.command_plugin.provider import STAND_IN
-from lab.plugin.values import ARCHIVE, ASSET, SIGNATURE, UNKNOWN, Secret, from_struct, to_struct
+from stand_ins.command_plugin import VERSION
+from stand_ins.command_plugin.outcome import quote
+from stand_ins.command_plugin.provider import STAND_IN
+from stand_ins.plugin.values import ARCHIVE, ASSET, SIGNATURE, UNKNOWN, Secret, from_struct, to_struct
 from tests.plugin_client import COPY, LOCAL, REMOTE, PluginClient, urn
 
 HOST = {"host": "h"}

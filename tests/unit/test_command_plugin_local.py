@@ -14,9 +14,9 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
-from lab.command_plugin.install import install
-from lab.command_plugin.provider import STAND_IN
-from lab.plugin.values import ARCHIVE, ASSET, SIGNATURE, UNKNOWN
+from stand_ins.command_plugin.provider import STAND_IN
+from stand_ins.plugin.values import ARCHIVE, ASSET, SIGNATURE, UNKNOWN
+from stand_ins.plugins import COMMAND
 from tests.plugin_client import BOUND, LOCAL, PluginClient, engine, failure, gone, until
 
 # The command
@@ -79,8 +79,8 @@ def test_failures(client: PluginClient) -> None:
 
 def test_custom_timeout_ends_the_command(client: PluginClient) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        client.create(LOCAL, {"create": "echo begun; sleep 60"}, timeout=0.3)
-    assert failure(error) == 'not done within 0.3 s: running "echo begun; sleep 60":\nbegun\n'
+        client.create(LOCAL, {"create": "echo begun; sleep 60"}, timeout=3)
+    assert failure(error) == 'not done within 3 s: running "echo begun; sleep 60":\nbegun\n'
 
 
 def test_assets_and_archive(client: PluginClient, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ class Program:
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[tuple[Program, PluginClient]]:
     with engine() as (port, logs):
-        it = Program(install(tmp_path / "bin"), f"127.0.0.1:{port}")
+        it = Program(COMMAND.install(tmp_path / "bin"), f"127.0.0.1:{port}")
         try:
             yield it, PluginClient(it.port, logs)
         finally:
@@ -133,11 +133,11 @@ def program(tmp_path: Path) -> Iterator[tuple[Program, PluginClient]]:
 
 
 def test_install_is_executable_and_idempotent(tmp_path: Path) -> None:
-    path = install(tmp_path / "some where")
+    path = COMMAND.install(tmp_path / "some where")
     before = path.stat()
     assert path.name == "pulumi-resource-command"
     assert os.access(path, os.X_OK)
-    assert install(tmp_path / "some where").stat().st_mtime_ns == before.st_mtime_ns
+    assert COMMAND.install(tmp_path / "some where").stat().st_mtime_ns == before.st_mtime_ns
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -170,7 +170,7 @@ def test_program_ends_its_commands_when_it_is_told_to_end(
 
 
 def test_program_ends_with_its_engine(tmp_path: Path) -> None:
-    plugin = install(tmp_path)
+    plugin = COMMAND.install(tmp_path)
     # The shell stands for the engine: it starts the plugin, tells its process id, and ends without a word to it.
     engine_like = subprocess.run(
         ["/bin/sh", "-c", f"{plugin} > {tmp_path}/port & echo $!; while [ ! -s {tmp_path}/port ]; do sleep 0.05; done"],

@@ -12,8 +12,8 @@ import grpc
 import pytest
 from pulumi.runtime.proto import engine_pb2
 
-from lab.command_plugin import connection as connection_module
-from lab.plugin.values import UNKNOWN, Secret, reveal
+from stand_ins.command_plugin import connection as connection_module
+from stand_ins.plugin.values import UNKNOWN, Secret, reveal
 from tests.plugin_client import BOUND, REMOTE, PluginClient, failure, gone, until
 from tests.ssh_server import PASSWORD, SshServer, serving
 
@@ -244,7 +244,7 @@ def test_per_dial_timeout_bounds_an_attempt(
 
 
 def test_custom_timeout_bounds_the_attempts_but_not_the_command(client: PluginClient, ssh: SshServer) -> None:
-    assert client.create(REMOTE, {"connection": ssh.connection(), "create": "sleep 0.3; echo ok"}, timeout=0.2)
+    assert client.create(REMOTE, {"connection": ssh.connection(), "create": "sleep 3.5; echo ok"}, timeout=3)
     with pytest.raises(grpc.RpcError) as error:
         client.create(REMOTE, {"connection": ssh.connection(port=1, dialErrorLimit=-1), "create": "true"}, timeout=0.2)
     assert failure(error) == "admin@127.0.0.1:1: no connection within 0.2 s"

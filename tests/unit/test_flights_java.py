@@ -8,8 +8,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from lab import archives, flights, jar
+from lab import flights, jar
 from lab.flights_data import input_csv, reference_rows
+from stand_ins.builds import archives
 
 HERE = Path(__file__).parent
 PURE = ("BadRowException", "Flight", "LineReader", "Tally")

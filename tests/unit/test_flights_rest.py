@@ -147,7 +147,7 @@ def job(state, read=7):
 
 def test_waiting_ends_when_the_job_is_finished(dead_url):
     with jobmanager(job("FINISHED")) as server:
-        end = wait([dead_url, server.url], "j", timeout=10)
+        end = wait([dead_url, server.url], "j", timeout=60)
     assert (end.read, end.checkpoints) == (7, 3)
 
 
@@ -155,7 +155,7 @@ def test_a_failed_job_ends_the_wait_with_its_root_cause():
     history = {"exceptionHistory": {"entries": [{"stacktrace": "a.B: x\nCaused by: flights.BadRowException: hour"}]}}
     answers = {**job("FAILED"), ("GET", "/jobs/j/exceptions"): (200, history)}
     with jobmanager(answers) as server, pytest.raises(JobFailedError, match="j FAILED: BadRowException: hour"):
-        wait([server.url], "j", timeout=10)
+        wait([server.url], "j", timeout=60)
 
 
 def test_a_job_that_does_not_end_in_time_is_an_error_that_says_how_far_it_was():

@@ -1,6 +1,7 @@
 """Which addresses a lab takes: none that the machine already uses."""
 
 import ipaddress
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +33,22 @@ def test_where_all_of_10_is_routed_another_private_block_serves(monkeypatch: pyt
 def test_no_free_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LabError, match="disconnect the VPN"):
         choose(monkeypatch, "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+
+
+def test_the_kernels_settings_are_raised_and_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"ip_forward": "0\n", "max_user_instances": "128\n", "more_than_enough": "9999\n"}
+    for name, value in settings.items():
+        (tmp_path / f"proc-{name}").write_text(value)
+    monkeypatch.setattr(network, "REGISTRY", tmp_path)
+    least = {"ip_forward": 1, "max_user_instances": 1024, "more_than_enough": 1024}
+    monkeypatch.setattr(network, "KERNEL", {name: (tmp_path / f"proc-{name}", least[name]) for name in settings})
+
+    def now() -> dict[str, str]:
+        return {name: (tmp_path / f"proc-{name}").read_text() for name in settings}
+
+    for _ in range(2):  # a second lab must not take what the first has set for what was there
+        network._tune_kernel()
+        assert now() == {"ip_forward": "1", "max_user_instances": "1024", "more_than_enough": "9999\n"}
+    network._restore_kernel()
+    assert now() == settings
+    assert not [path for path in tmp_path.iterdir() if not path.name.startswith("proc-")]

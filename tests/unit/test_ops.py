@@ -232,7 +232,10 @@ def fake_pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A `pulumi` that says what is in a file, or fails."""
     program = tmp_path / "bin" / "pulumi"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\ncat {tmp_path}/says 2>/dev/null || {{ echo "no stack named x" >&2; exit 1; }}\n')
+    program.write_text(
+        f"#!/bin/sh\ncase $1 in version) echo v3.259.0; exit;; esac\n"
+        f'cat {tmp_path}/says 2>/dev/null || {{ echo "no stack named x" >&2; exit 1; }}\n'
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     return tmp_path / "says"

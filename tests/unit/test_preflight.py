@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import apt, archives, engine, preflight
-from lab.parallel import CommandError
+from lab import preflight
 from lab.preflight import Finding, PreflightError
+from stand_ins.builds import archives, debian_packages, programs
+from tests.plugin_client import BOUND
+from toolbox.parallel import CommandError
 
 PLENTY = "MemTotal: 99999999 kB\nMemAvailable: 33554432 kB\n"
 
@@ -24,7 +26,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(preflight, "_free_gb", lambda _: 100.0)
     monkeypatch.setattr(preflight, "PROGRAMS", {})
     monkeypatch.setattr(archives, "missing", list)
-    monkeypatch.setattr(engine, "missing", list)
+    monkeypatch.setattr(programs, "missing", list)
     return tmp_path
 
 
@@ -58,7 +60,7 @@ def test_who_is_not_root_is_told_so_and_which_packages_to_install(
 def test_a_missing_package_is_installed(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed: list[str] = []
     monkeypatch.setattr(preflight, "PROGRAMS", {"no-such-program": "its-package", "sh": "dash"})
-    monkeypatch.setattr(apt, "install", lambda packages, _: installed.extend(packages))
+    monkeypatch.setattr(debian_packages, "install", lambda packages, _: installed.extend(packages))
     assert preflight.find() == []
     assert installed == ["its-package"]
 
@@ -67,15 +69,15 @@ def test_registries_are_asked_side_by_side_and_those_that_do_not_answer_are_name
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archives, "missing", lambda: ["flink", "zookeeper", "java"])
-    monkeypatch.setattr(engine, "missing", lambda: ["pulumi"])
+    monkeypatch.setattr(programs, "missing", lambda: ["pulumi"])
     monkeypatch.setattr(preflight.shutil, "which", lambda name: f"/usr/bin/{name}")
     meeting = threading.Barrier(4)
 
     def answers(*_: object) -> None:
-        meeting.wait(timeout=5)
+        meeting.wait(timeout=BOUND)
 
     def refuses(*_: object) -> None:
-        meeting.wait(timeout=5)
+        meeting.wait(timeout=BOUND)
         raise CommandError("403 Forbidden")
 
     for name, behaves in (("_apt", answers), ("_pip", refuses), ("_go", answers), ("_maven", refuses)):
@@ -88,7 +90,7 @@ def test_registries_are_asked_side_by_side_and_those_that_do_not_answer_are_name
 
 
 @pytest.mark.parametrize(
-    ("absent", "programs", "present", "asked"),
+    ("absent", "unbuilt", "present", "asked"),
     [
         (["java"], [], "", ["Debian's mirror"]),
         (["zookeeper"], [], "mvn", ["the Maven registry"]),
@@ -102,12 +104,12 @@ def test_only_registries_that_are_needed_are_asked(
     machine: Path,
     monkeypatch: pytest.MonkeyPatch,
     absent: list[str],
-    programs: list[str],
+    unbuilt: list[str],
     present: str,
     asked: list[str],
 ) -> None:
     monkeypatch.setattr(archives, "missing", lambda: absent)
-    monkeypatch.setattr(engine, "missing", lambda: programs)
+    monkeypatch.setattr(programs, "missing", lambda: unbuilt)
     monkeypatch.setattr(preflight.shutil, "which", lambda name: name if name == present else None)
     assert [registry.name for registry in preflight.needed_registries()] == asked
 

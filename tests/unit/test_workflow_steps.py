@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab import engine
+from stand_ins.builds import programs
 from tests.unit import workflows
 from tests.unit.fake_branches import CRASH
 from tests.unit.workflows import REPOSITORY, RUN, Runner
@@ -280,7 +280,7 @@ def test_down_says_what_became_of_it(runner: Runner, code: int) -> None:
     done = runner.run("ephemeral.yml", "Down", cluster("down"))
     text = Path(done.outputs["comment"]).read_text()
     assert done.calls == [["down", "--", BRANCH]]
-    assert (done.code, "is removed" in text, done.saw_token) == (code, code == 0, False)
+    assert (done.code, "has been removed" in text, done.saw_token) == (code, code == 0, False)
     assert (f"exit code {code}" in text) is (code != 0)
 
 
@@ -288,7 +288,7 @@ def test_the_comment_of_a_cluster_is_one(runner: Runner) -> None:
     for command in ("up", "down"):
         done = runner.run("ephemeral.yml", command.title(), cluster(command))
         assert runner.run("ephemeral.yml", "Comment", cluster(command, **done.outputs)).code == 0
-    assert bodies(runner) == ["<!-- flink:cluster -->\nThe cluster of this branch is removed.\n"]
+    assert bodies(runner) == ["<!-- flink:cluster -->\nThe cluster of this branch has been removed.\n"]
 
 
 # Nightly
@@ -333,7 +333,7 @@ def test_without_drift_there_is_no_issue(runner: Runner) -> None:
 def test_drift_is_one_issue_that_is_edited_and_closed(runner: Runner) -> None:
     assert drift(runner, dev=0, prod=20).code == 0
     (issue,) = runner.on_github()["issues"]
-    assert "| `dev` | as declared |\n| `prod` | **differs in what holds data, or is protected** |" in issue["body"]
+    assert "| `dev` | no drift |\n| `prod` | **drift of resources that hold data or are protected** |" in issue["body"]
     number = issue["number"]
     assert [text.splitlines()[1] for text in bodies(runner, number)] == [
         "preview ended with 0",
@@ -343,7 +343,7 @@ def test_drift_is_one_issue_that_is_edited_and_closed(runner: Runner) -> None:
     assert drift(runner, dev=10, prod=10).code == 0
     (issue,) = runner.on_github()["issues"]
     assert (issue["number"], issue["state"]) == (number, "open")
-    assert "| `dev` | differs |\n| `prod` | differs |" in issue["body"]
+    assert "| `dev` | drift |\n| `prod` | drift |" in issue["body"]
     assert [text.splitlines()[1] for text in bodies(runner, number)] == ["preview ended with 10"] * 2
 
     assert drift(runner, dev=0, prod=0).code == 0
@@ -358,7 +358,7 @@ def test_a_stack_that_cannot_be_looked_at_is_told_and_keeps_no_other_from_it(run
     done = drift(runner, dev=code, prod=10)
     assert done.code == 1, "or nobody would know that the night's look failed"
     (issue,) = runner.on_github()["issues"]
-    assert "| `dev` | the preview failed |\n| `prod` | differs |" in issue["body"]
+    assert "| `dev` | the preview failed |\n| `prod` | drift |" in issue["body"]
     first, second = bodies(runner, issue["number"])
     assert first == f"<!-- flink:preview:dev -->\n{failed_preview('dev', code)}"
     assert "preview ended with 10" in second
@@ -540,7 +540,7 @@ def test_the_words_for_the_tool_are_words_that_it_takes(runner: Runner, gitlab: 
 def real(runner: Runner) -> Runner:
     """With the real tool, and an engine that can say its version."""
     runner.real_branches()
-    runner.program("pulumi", f"[[ $* == version ]] && echo v{engine.PULUMI}")
+    runner.program("pulumi", f"[[ $* == version ]] && echo v{programs.PULUMI}")
     return runner
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from automation.workspace import PROJECT
 from branches import names
-from branches.workspace import PROJECT
-from lab import engine
+from stand_ins.builds import programs
 from tests.unit import workflows
 from tests.unit.workflows import ACTIONS, REPOSITORY, ROOT, WORKFLOWS, Yaml, value
 
@@ -76,8 +76,8 @@ def test_an_action_has_one_pin() -> None:
 def test_the_engine_of_ci_is_the_one_that_the_tests_use() -> None:
     (tools,) = ACTIONS.values()
     (pulumi,) = (step for step in tools["runs"]["steps"] if step.get("uses", "").startswith("pulumi/actions@"))
-    assert pulumi["with"] == {"pulumi-version": engine.PULUMI}
-    assert f"--version {engine.PULUMI}" in (ROOT / "docs/ci/gitlab-ci.yml").read_text()
+    assert pulumi["with"] == {"pulumi-version": programs.PULUMI}
+    assert f"--version {programs.PULUMI}" in (ROOT / "docs/ci/gitlab-ci.yml").read_text()
 
 
 def test_python_packages_are_installed_with_their_hashes() -> None:

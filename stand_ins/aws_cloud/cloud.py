@@ -1,0 +1,280 @@
+"""The data centre behind moto: what its API says there is, this machine makes real in a lab."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+import traceback
+import urllib.request
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from types import TracebackType
+from typing import Any
+
+from lab import network, processes
+from lab.cloud_machines import Launch, LaunchedMachine
+from lab.errors import LabError
+from lab.lab import Lab, free_port
+from lab.storage import S3
+from stand_ins.aws_cloud import api, dns, firewall, imds
+from stand_ins.aws_cloud.api import Aws, Instance, Snapshot
+from stand_ins.aws_cloud.known import PUBLIC
+from stand_ins.aws_cloud.volumes import Volumes
+from toolbox.paths import REPO
+
+PORT = 7400
+"""Where the first free port for moto is looked for."""
+_PUBLIC_PREFIX = 26
+"""Four data centres fit beside each other on a machine, with 62 public addresses each."""
+_CHANGES_SECONDS = 2.0
+"""A change is seen at once. So often it is looked whether a host has restarted."""
+_PAUSE_SECONDS = 0.1
+"""Requests come in bursts: so long they are left to it. It is also when what had to wait is tried again."""
+
+log = logging.getLogger("cloud")
+
+
+@dataclass(frozen=True)
+class CloudHost:
+    """A living instance, and the lab's host that it is."""
+
+    instance: str
+    name: str
+    """The instance's tag Name."""
+    host: str
+    """What the lab calls it: `lab.machine(host)`, `lab.logs(host)`, `lab.crash(host)`."""
+    private: str
+    public: str
+    """Empty if it has none."""
+
+
+class Cloud:
+    """A data centre of one region on the hosts of a lab; a context manager, after which nothing of it is left.
+
+    `endpoint` is the API of all services, for this machine as well as for hosts; `vpc_cidr` a network for a VPC that
+    meets none of this machine's own.
+    """
+
+    def __init__(self, lab: Lab, region: str = "eu-central-1", public_prefix: int = _PUBLIC_PREFIX) -> None:
+        self.lab = lab
+        self.region = region
+        self.vpc_cidr = ""
+        self.endpoint = ""
+        self.aws: Aws
+        self.snapshot = Snapshot()
+        self._public_prefix = public_prefix
+        self._names: dict[str, str] = {}
+        self._machines: dict[str, LaunchedMachine] = {}
+        self._applied = ""
+        self._problem = ""
+        self._ports = firewall.Ports(0, 0)
+        self._stopping = threading.Event()
+        self._threads: list[Any] = []
+        self._log: logging.FileHandler | None = None
+        self._looked = threading.Condition()
+        self._rounds = 0
+
+    # For those who use it
+
+    @property
+    def hosts(self) -> list[CloudHost]:
+        """A host for each living instance, in the order that they were launched in."""
+        snapshot = self.snapshot
+        found = [(name, snapshot.instances.get(instance)) for instance, name in list(self._names.items())]
+        return [
+            CloudHost(instance.id, instance.name, name, instance.private, instance.public)
+            for name, instance in found
+            if instance and instance.lives
+        ]
+
+    @property
+    def s3(self) -> S3:
+        """Its S3, with an operator's rights; `bucket` is empty."""
+        return S3(self.endpoint, self.region, "", api.ACCESS_KEY, api.SECRET_KEY)
+
+    @property
+    def problem(self) -> str:
+        """What kept the last look from being made real; empty if nothing did."""
+        return self._problem
+
+    def settle(self, timeout: float = 60) -> None:
+        """Wait until what moto has now is real (hosts may still be booting); `LabError` with what is in the way."""
+        deadline = time.monotonic() + timeout
+        with self._looked:
+            seen = self._rounds
+            # The look that is under way may have begun before the caller's last request
+            while self._rounds < seen + 2 or self._problem:
+                if not self._looked.wait(max(0.0, deadline - time.monotonic())) and time.monotonic() >= deadline:
+                    raise LabError(f"the data centre is not what moto says after {timeout:.0f} s: {self._problem}")
+
+    # On and off
+
+    def __enter__(self) -> Cloud:
+        """`start`."""
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        """`stop`."""
+        self.stop()
+
+    def start(self) -> None:
+        """Make an empty data centre, in place of whatever there was of an earlier one."""
+        self.lab.down()
+        self.lab.up(workers=0, jobmanagers=0, zookeepers=0)
+        self._open_log()
+        gateway, directory = self.lab.gateway, self.lab.dir / "aws"
+        directory.mkdir()
+        self._volumes = Volumes(directory / "volumes")
+        public = network.claim(self.lab.id, IPv4Network(PUBLIC), self._public_prefix)
+        self.vpc_cidr = str(network.free(self.lab.id, 16))
+        port = self._port(PORT)
+        self.endpoint = f"http://{gateway}:{port}"
+        argv = [sys.executable, "-m", "stand_ins.aws_cloud.moto_server", "--host", gateway, "--port", str(port)]
+        argv += ["--public", str(public), "--directory", str(directory)]
+        self.lab.serve("moto", argv, {"PYTHONPATH": str(REPO)}, self._moto_problem)
+        self.aws = Aws(self.endpoint, self.region)
+        account = self.aws.client("sts").get_caller_identity()["Account"]
+        self._ports = firewall.Ports(self._port(port + 1), self._port(port + 2))
+        metadata = imds.Metadata(self.aws, account)
+        self._threads = [imds.serve(gateway, self._ports.metadata, metadata, self._instance_at)]
+        self._threads += dns.serve(gateway, self._ports.resolver, lambda: self.snapshot, self.region)
+        self._apply(api.read(self.aws))
+        self._watcher = threading.Thread(target=self._watch, name="cloud", daemon=True)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """Remove all of it; also after a start that failed."""
+        self._stopping.set()
+        if (watcher := getattr(self, "_watcher", None)) and watcher.is_alive():
+            watcher.join(30)
+        for server in self._threads:
+            _end(server)
+        self._threads = []
+        if self._log:
+            log.removeHandler(self._log)
+            self._log.close()
+        self.lab.down()
+
+    def _port(self, preferred: int) -> int:
+        return free_port(self.lab.gateway, preferred, set())
+
+    def _open_log(self) -> None:
+        self._log = logging.FileHandler(self.lab.dir / "logs" / "cloud.log")
+        self._log.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        log.addHandler(self._log)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+
+    def _moto_problem(self) -> str | None:
+        try:
+            self._changes(-1, 0)
+        except OSError as error:
+            return str(error)
+        return None
+
+    # Watching
+
+    def _changes(self, after: int, timeout: float) -> int:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{self.endpoint}/lab/changes?after={after}&timeout={timeout}", timeout=timeout + 30) as said:
+            return int(said.read())
+
+    def _watch(self) -> None:
+        seen, settled = -1, False
+        while not self._stopping.is_set():
+            try:
+                now = self._changes(seen, _CHANGES_SECONDS if settled else 0)
+                settled = self._look(changed=now != seen)
+                seen, problem = now, "" if settled else "something has to wait"
+            except Exception as error:
+                if self._stopping.is_set():
+                    return
+                settled, problem = False, f"{type(error).__name__}: {error}"
+                log.error("%s", traceback.format_exc())
+            with self._looked:
+                self._problem = problem
+                self._rounds += 1
+                self._looked.notify_all()
+            self._stopping.wait(_PAUSE_SECONDS)
+
+    def _look(self, changed: bool) -> bool:
+        """One look at moto, and what follows from it; False if something has to wait."""
+        return self._apply(api.read(self.aws) if changed else self.snapshot)
+
+    def _apply(self, snapshot: Snapshot) -> bool:
+        before, self.snapshot = self.snapshot, snapshot
+        for identity in list(self._names):
+            if identity not in snapshot.instances or not snapshot.instances[identity].lives:
+                self._end_host(identity, snapshot.instances.get(identity))
+        self._set_rules(snapshot)  # first, so that nobody is reached who should not be
+        for instance in snapshot.instances.values():
+            if instance.lives and instance.id not in self._machines:
+                self._launch(instance)
+        if before.volumes or snapshot.volumes:
+            inits = {name: process.pid for name, process in processes.inits(self.lab.id).items()}
+            hosts = {instance: inits.get(machine.host.name) for instance, machine in self._machines.items()}
+            return self._volumes.reconcile(snapshot.volumes, hosts)
+        return True
+
+    # Making it real
+
+    def _set_rules(self, snapshot: Snapshot) -> None:
+        text = firewall.table(self.lab.network, self._ports, snapshot)
+        if text != self._applied:
+            network.run("nft", "-f", "-", stdin=text)
+            self._applied = text
+
+    def _launch(self, instance: Instance) -> None:
+        began = time.monotonic()
+        cpus, memory = api.size(self.aws, instance.type)
+        name = self._names.get(instance.id) or self._free_name()
+        launch = Launch(
+            name=name,
+            instance_id=instance.id,
+            address=instance.private,
+            user_data=api.user_data(self.aws, instance.id),
+            nameserver=firewall.RESOLVER,
+            search=f"{self.region}.compute.internal",
+            cpus=cpus,
+            memory_mib=memory,
+        )
+        self._names[instance.id] = name
+        self._machines[instance.id] = self.lab.launch(launch)
+        took = time.monotonic() - began
+        log.info("launched %s as %s at %s in %.2f s", instance.id, name, instance.private, took)
+
+    def _free_name(self) -> str:
+        taken = set(self._names.values())
+        return next(name for number in range(1000) if (name := f"i-{number}") not in taken)
+
+    def _end_host(self, instance: str, now: Instance | None) -> None:
+        """Cut a host's power; one that was terminated, and not only stopped, goes with all that it has."""
+        machine = self._machines.pop(instance, None)
+        if now and now.state in ("stopping", "stopped"):
+            if machine:
+                machine.cut_off()
+                log.info("%s is %s", instance, now.state)
+        else:
+            self.lab.terminate(self._names.pop(instance))
+            log.info("%s is %s", instance, now.state if now else "gone")
+
+    def _instance_at(self, address: str) -> Instance | None:
+        living = (each for each in self.snapshot.instances.values() if each.lives)
+        return next((each for each in living if each.private == address), None)
+
+
+def _end(server: Any) -> None:
+    """Stop one of the servers of this process, and free its port."""
+    if hasattr(server, "stop"):
+        server.stop()  # dnslib's
+        server.server.server_close()
+    else:
+        server.shutdown()
+        server.server_close()

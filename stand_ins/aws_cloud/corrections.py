@@ -1,0 +1,92 @@
+"""What moto does otherwise than AWS, as far as a stack of ours meets it. To be applied before a backend is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+IMAGE_GIB = 8
+"""Size of Debian's images; moto says 15 of any."""
+
+
+def apply() -> None:
+    """All of them, in this process."""
+    _image_size()
+    _descriptions()
+    _spot_filter()
+    _network_acls()
+    _conditions()
+
+
+def _image_size() -> None:
+    """A root volume may be as small as the image."""
+    from moto.ec2.models.amis import Ami
+
+    init, mappings = Ami.__init__, vars(Ami)["block_device_mappings"].fget
+
+    def made(self: Any, *args: Any, **more: Any) -> None:
+        init(self, *args, **more)
+        self.ebs_snapshot.volume.size = IMAGE_GIB
+
+    def block_device_mappings(self: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = mappings(self)
+        found[0]["Ebs"]["VolumeSize"] = IMAGE_GIB
+        return found
+
+    replace(Ami, "__init__", made)
+    replace(Ami, "block_device_mappings", property(block_device_mappings))
+
+
+def _descriptions() -> None:
+    """A rule about a group has its description, too: AWS keeps it, and a refresh would take it for drift."""
+    from moto.ec2.models.security_groups import SecurityGroupRule
+
+    def description(self: Any) -> str | None:
+        found: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
+        return found
+
+    replace(SecurityGroupRule, "description", property(description))
+
+
+def _spot_filter() -> None:
+    """Instances can be asked for by `instance-lifecycle`."""
+    from moto.ec2.utils import filter_dict_attribute_mapping
+
+    filter_dict_attribute_mapping["instance-lifecycle"] = "lifecycle"
+
+
+def _network_acls() -> None:
+    """The network ACL that a VPC begins with goes with it."""
+    from moto.ec2.models import EC2Backend
+
+    delete = EC2Backend.delete_vpc
+
+    def delete_vpc(self: Any, vpc_id: str) -> Any:
+        gone = delete(self, vpc_id)
+        for acl in [each for each in self.network_acls.values() if each.vpc_id == vpc_id and each.default]:
+            del self.network_acls[acl.id]
+        return gone
+
+    replace(EC2Backend, "delete_vpc", delete_vpc)
+
+
+def _conditions() -> None:
+    """A statement of a bucket's policy says nothing of a request that does not meet its conditions, where moto would
+    refuse it. It is met by none here: our policy's is that the connection is not by TLS, and moto serves plain HTTP in
+    place of AWS's HTTPS.
+    """
+    from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+
+    ask = IAMPolicyStatement.is_action_permitted
+
+    def is_action_permitted(self: Any, *args: Any, **more: Any) -> PermissionResult:
+        conditions = self._statement.get("Condition", {})
+        if "aws:SecureTransport" in conditions.get("Bool", {}):
+            return PermissionResult.NEUTRAL
+        return ask(self, *args, **more)
+
+    replace(IAMPolicyStatement, "is_action_permitted", is_action_permitted)
+
+
+def replace(owner: type, name: str, member: object) -> None:
+    """Put a method or property of ours in the place of moto's own, for all objects of the class."""
+    setattr(owner, name, member)

@@ -1,0 +1,290 @@
+"""moto as a server of its own: AWS's API, prepared for a lab that makes its instances real.
+
+`python -m stand_ins.aws_cloud.moto_server --host ADDRESS --port PORT [--public CIDR]`
+
+What it has beyond moto: Debian's images and the parameters that name them, addresses that are unique and documented as
+nobody's, a lock around everything but S3, rights of hosts that go no further than their role's policies (`access`), and
+`GET /lab/changes?after=N`, which answers when somebody has asked for anything since.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import html
+import io
+import ipaddress
+import json
+import logging
+import os
+import random
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from stand_ins.aws_cloud import access, corrections
+from stand_ins.aws_cloud.known import PUBLIC, WATCHER
+
+DEBIAN = "136693071363"
+"""The account that publishes Debian's images (https://wiki.debian.org/Cloud/AmazonEC2Image)."""
+IMAGES = {
+    architecture: {
+        "ami_id": f"ami-{hashlib.sha256(architecture.encode()).hexdigest()[:17]}",
+        "name": f"debian-12-{architecture}-20261027-2281",
+        "description": f"Debian 12 (20261027-2281) {architecture}",
+        "owner_id": DEBIAN,
+        "architecture": name,
+        "public": True,
+        "virtualization_type": "hvm",
+        "image_type": "machine",
+        "image_location": "amazon/debian-12",
+        "hypervisor": "xen",
+        "root_device_name": "/dev/xvda",
+        "root_device_type": "ebs",
+        "sriov": "simple",
+        "state": "available",
+        "creation_date": "2026-10-27T00:00:00.000Z",
+    }
+    for architecture, name in (("amd64", "x86_64"), ("arm64", "arm64"))
+}
+PARAMETER = "/aws/service/debian/release/12/latest/{architecture}"
+_WAIT_SECONDS = 30.0
+
+
+class Addresses:
+    """Addresses that are handed out at random, and none twice."""
+
+    def __init__(self, public: str) -> None:
+        hosts = [str(address) for address in ipaddress.IPv4Network(public).hosts()]
+        random.shuffle(hosts)
+        self._public = iter(hosts)
+        self._size = len(hosts)
+        self._private: set[str] = set()
+
+    def public(self) -> str:
+        """A public one. They are not reused: what is remembered of a machine that is gone never meets another."""
+        found = next(self._public, None)
+        if found is None:
+            raise RuntimeError(f"this cloud has had {self._size} public addresses, and there are no more")
+        return found
+
+    def private(self, cidr: str | None = None, ipv6: bool = False) -> str:
+        """One of a subnet, beyond the four that AWS keeps and not among the first, which moto gives to instances."""
+        if ipv6 or cidr is None:
+            return _random_private_ip(cidr, ipv6)
+        network = ipaddress.IPv4Network(cidr)
+        for number in range(network.num_addresses - 2, 4, -1):
+            if (address := str(network[number])) not in self._private:
+                self._private.add(address)
+                return address
+        raise RuntimeError(f"no address of {cidr} is free")
+
+
+def _random_private_ip(cidr: str | None, ipv6: bool) -> str:
+    from moto.ec2.utils import random_private_ip
+
+    made: str = random_private_ip(cidr, ipv6)
+    return made
+
+
+def prepare(public: str, directory: Path) -> None:
+    """Set moto up, in this process and before any of its backends is made."""
+    images = directory / "images.json"
+    images.write_text(json.dumps(list(IMAGES.values())))
+    os.environ |= {
+        "MOTO_AMIS_PATH": str(images),
+        "MOTO_ENABLE_AMI_VALIDATION": "true",
+        "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "true",
+        "MOTO_RECORDER_FILEPATH": str(directory / "requests"),
+        "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true",
+    }
+    _give_addresses(Addresses(public))
+    _publish_parameters()
+    corrections.apply()
+
+
+def _give_addresses(addresses: Addresses) -> None:
+    """Have every module of moto's EC2 take its addresses from here, wherever it has imported the function to."""
+    from moto.ec2.models import elastic_ip_addresses  # noqa: F401 - it imports all of them
+
+    given: dict[str, Callable[..., str]] = {
+        "random_public_ip": addresses.public,
+        "random_ip": addresses.public,
+        "random_private_ip": addresses.private,
+    }
+    for name, module in list(sys.modules.items()):
+        if name.startswith("moto.ec2.models"):
+            for function in given.keys() & vars(module).keys():
+                setattr(module, function, given[function])
+
+
+def _publish_parameters() -> None:
+    """Let each region's Parameter Store have Debian's, which nobody but AWS can write there."""
+    from moto.core.utils import utcnow
+    from moto.ssm.models import Parameter, ParameterDict
+
+    load = ParameterDict._check_loading_status
+
+    def check(self: Any, key: str) -> None:
+        load(self, key)
+        for architecture, image in IMAGES.items():
+            name = PARAMETER.format(architecture=architecture)
+            if dict.get(self, name) is None:
+                value = Parameter(  # type: ignore[abstract]  # moto makes them, too
+                    account_id=self.account_id,
+                    name=name,
+                    value=str(image["ami_id"]),
+                    parameter_type="String",
+                    description=None,
+                    allowed_pattern=None,
+                    keyid=None,
+                    last_modified_date=utcnow(),
+                    version=1,
+                    data_type="aws:ec2:image",
+                )
+                dict.__setitem__(self, name, [value])
+
+    corrections.replace(ParameterDict, "_check_loading_status", check)
+
+
+class Changes:
+    """How many requests there have been that may have changed something."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._more = threading.Condition()
+
+    def add(self) -> None:
+        """One more."""
+        with self._more:
+            self._number += 1
+            self._more.notify_all()
+
+    def after(self, number: int, timeout: float) -> int:
+        """How many there are, as soon as there are not `number`, or the time is over."""
+        with self._more:
+            self._more.wait_for(lambda: self._number != number, timeout)
+            return self._number
+
+
+WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Application:
+    """What stands before moto: one request at a time, and a count of those that may have changed something.
+
+    Who asks from one of the addresses `operators` may do anything. Others are hosts, which may use S3 as far as that
+    role allows whose credentials the metadata service has given them.
+    """
+
+    def __init__(self, moto: WSGI, operators: frozenset[str]) -> None:
+        self._moto = moto
+        self._operators = operators
+        self._changes = Changes()
+        self._one = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request."""
+        if environ["REMOTE_ADDR"] not in self._operators:
+            return self._answer_host(environ, start_response)
+        if environ["PATH_INFO"] == "/lab/changes":
+            return self._answer_watcher(environ, start_response)
+        if _is_s3(environ):
+            return self._moto(environ, start_response)  # bodies may be large, and moto does these side by side
+        try:
+            with self._one:
+                return self._moto(environ, start_response)
+        finally:
+            if WATCHER not in environ.get("HTTP_USER_AGENT", ""):
+                self._changes.add()
+
+    def _answer_watcher(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        asked = {key: values[0] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+        timeout = min(float(asked.get("timeout", "0")), _WAIT_SECONDS)
+        number = self._changes.after(int(asked.get("after", "-1")), timeout)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [str(number).encode()]
+
+    def _answer_host(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        method, path, query = environ["REQUEST_METHOD"], _path(environ), environ.get("QUERY_STRING", "")
+        key = access.access_key(environ.get("HTTP_AUTHORIZATION", ""))
+        if not _is_s3(environ) or not key:
+            return _refuse(environ, start_response, "AccessDenied", "a host may use S3 only, and only signed")
+        policies = access.policies_of(key, environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
+        if policies is None:
+            return _refuse(environ, start_response, "InvalidAccessKeyId", "not of this cloud, or expired")
+        try:
+            headers = {"x-amz-copy-source": environ.get("HTTP_X_AMZ_COPY_SOURCE", "")}
+            asked = access.asked_for(method, path, query, headers, _body(environ))
+        except access.Unknown as unknown:
+            return _refuse(environ, start_response, "AccessDenied", str(unknown))
+        for each in asked:
+            if not access.permitted(policies, each):
+                return _refuse(environ, start_response, "AccessDenied", f"{each.action} of {each.resource}")
+        missing = access.listing_of(path)
+        if missing is None or access.permitted(policies, missing):
+            return self._moto(environ, start_response)
+        return self._hide_missing(environ, start_response, missing)
+
+    def _hide_missing(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], missing: access.Asked
+    ) -> Iterable[bytes]:
+        """Answer 403 in place of 404, as S3 does to those who may not list."""
+        said: list[Any] = []
+        body = b"".join(self._moto(environ, lambda *told: said.append(told)))
+        if said[-1][0].startswith("404"):
+            return _refuse(environ, start_response, "AccessDenied", f"{missing.action} of {missing.context}")
+        start_response(*said[-1])
+        return [body]
+
+
+def _is_s3(environ: Mapping[str, Any]) -> bool:
+    return "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "")
+
+
+def _path(environ: Mapping[str, Any]) -> str:
+    """The path as UTF-8; WSGI has its bytes as Latin-1 (PEP 3333)."""
+    text: str = environ["PATH_INFO"]
+    return text.encode("latin-1").decode(errors="replace")
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    """The body of a request that names objects in it, which moto can read again; empty for all others."""
+    if environ["REQUEST_METHOD"] != "POST" or "delete" not in parse_qs(environ["QUERY_STRING"], keep_blank_values=True):
+        return b""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _refuse(environ: Mapping[str, Any], start_response: Callable[..., Any], code: str, why: str) -> Iterable[bytes]:
+    """S3's answer to who may not; the log says why."""
+    print(f"refused {environ['REMOTE_ADDR']} {environ['REQUEST_METHOD']} {environ['PATH_INFO']}: {why}", flush=True)
+    start_response("403 Forbidden", [("Content-Type", "application/xml")])
+    if environ["REQUEST_METHOD"] == "HEAD":
+        return []
+    return [f"<Error><Code>{code}</Code><Message>{html.escape(why)}</Message></Error>".encode()]
+
+
+def main(argv: list[str]) -> None:
+    """Serve until it is killed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--public", default=PUBLIC, help="public addresses of instances")
+    parser.add_argument("--directory", type=Path, default=Path(), help="where it may keep files")
+    args = parser.parse_args(argv)
+    prepare(args.public, args.directory)
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from werkzeug.serving import run_simple
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    application = Application(DomainDispatcherApplication(create_backend_app), frozenset({"127.0.0.1", args.host}))
+    run_simple(args.host, args.port, application, threaded=True, request_handler=MotoRequestHandler)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

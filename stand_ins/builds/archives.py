@@ -1,0 +1,330 @@
+"""The archives that the hosts install: Flink, ZooKeeper, a JDK, from their projects or from the registries.
+
+Each project's own archive comes first, checked against the checksum that the project publishes. Where its
+site does not answer, the same files are put together from package registries: Flink from its Python wheels
+and Maven, ZooKeeper from Maven, the JDK from Debian; what they send is checked against `stand_ins/builds/pins.toml`.
+
+`ensure` makes what a lab installs; `earlier_flink` and `later_java` what a change of versions needs besides.
+"""
+
+import json
+import platform
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from gzip import GzipFile
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from stand_ins.builds import debian_packages, fetch, jdk, python_packages
+from stand_ins.builds.fetch import FetchError
+from toolbox import console
+from toolbox.parallel import Task, command, run
+from toolbox.paths import cache_dir
+
+FLINK = "2.3.0"
+EARLIER_FLINK = "2.2.0"
+ZOOKEEPER = "3.9.5"
+_RECIPE = 2
+"""Goes up when what this module makes of the same inputs changes, so that older archives are made again."""
+
+_HERE = Path(__file__).parent
+_INPUTS = (_HERE / "pins.toml", *sorted((_HERE / "maven").glob("*.xml")))
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A .tar.gz with one top-level directory: its version, where it is, its digest, where it came from."""
+
+    version: str
+    path: Path
+    sha512: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Archives:
+    """What the hosts install."""
+
+    flink: Archive
+    zookeeper: Archive
+    java: Archive
+
+
+def folder() -> Path:
+    """Where the archives are kept: the folder that the lab's mirror serves."""
+    path = cache_dir() / "archives"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def pack(tree: Path, to: Path) -> None:
+    """Pack `tree`, its name the only top-level directory; the same files always make the same bytes.
+
+    Stored, not compressed: the jars are already, and the hosts are on this machine, so a smaller file costs more than
+    it saves.
+    """
+
+    def same_everywhere(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = "root"
+        entry.mtime = jdk.EPOCH
+        executable = entry.isdir() or entry.mode & 0o100
+        entry.mode = 0o777 if entry.issym() else 0o755 if executable else 0o644
+        return entry
+
+    with (
+        to.open("wb") as file,
+        GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT) as archive,
+    ):
+        for path in [tree, *sorted(tree.rglob("*"))]:
+            archive.add(path, str(path.relative_to(tree.parent)), recursive=False, filter=same_everywhere)
+
+
+# --- from the projects' own sites
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file on a project's site, and the digest that the project publishes for it."""
+
+    version: str
+    url: str
+    algorithm: str
+    digest: str
+
+
+def _apache(version: str, path: str) -> Source:
+    """A release on Apache's mirrors, or in its archive of all releases (apache.org/info/verification)."""
+    refusals = []
+    for files, checksums in (
+        ("https://dlcdn.apache.org", "https://downloads.apache.org"),
+        ("https://archive.apache.org/dist", "https://archive.apache.org/dist"),
+    ):
+        try:
+            published = fetch.get(f"{checksums}/{path}.sha512").decode(errors="replace").split()
+        except FetchError as error:
+            refusals.append(str(error))
+            continue
+        if published:
+            return Source(version, f"{files}/{path}", "sha512", published[0].lower())
+    raise FetchError("; ".join(dict.fromkeys(refusals)) or "its checksum file is empty")
+
+
+def _temurin(version: str = "") -> Source:
+    """A Temurin JDK, else the newest of our major version, from Adoptium's API (api.adoptium.net/q/swagger-ui)."""
+    api = "https://api.adoptium.net/v3/assets"
+    machine = {"x86_64": "x64"}.get(platform.machine(), platform.machine())
+    query = f"architecture={machine}&image_type=jdk&os=linux"
+    try:
+        if version:
+            release = json.loads(fetch.get(f"{api}/release_name/eclipse/jdk-{quote(version)}?{query}"))
+            package = release["binaries"][0]["package"]
+        else:
+            release = json.loads(fetch.get(f"{api}/latest/{jdk.MAJOR}/hotspot?{query}&vendor=eclipse"))[0]
+            package = release["binary"]["package"]
+            version = release["version"]["openjdk_version"].removesuffix("-LTS")
+        return Source(version, package["link"], "sha256", package["checksum"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise FetchError(f"Adoptium's API answered something unexpected: {error!r}") from error
+
+
+# --- from the package registries
+
+
+def _copy_jars(release: str, to: Path) -> None:
+    """Have Maven copy what the release's file in `stand_ins/builds/maven` asks for, and check every jar."""
+    if shutil.which("mvn") is None:
+        with console.step("archives", "installing Maven by apt-get") as step:
+            debian_packages.install(["maven"], step.tell)
+    with console.step("archives", f"getting jars of {release} from Maven's registry") as step:
+        argv = ["mvn", "-B", "-ntp", "-q", "-C", "-f", str(_HERE / f"maven/{release}.xml")]
+        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={to}"]
+        with fetch.locked("maven"):  # its local repository is no place for two at once
+            command([*argv, *goal], timeout=600, on_line=step.tell)
+    pinned = set(fetch.pins()["maven"][release].items())
+    found = {(jar.name, fetch.digest(jar, "sha256")) for jar in to.glob("*.jar")}
+    if found != pinned:
+        lines = [f'unpinned: "{name}" = "{value}"' for name, value in sorted(found - pinned)]
+        lines += [f'not found: "{name}" = "{value}"' for name, value in sorted(pinned - found)]
+        raise FetchError("\n".join(["what Maven sent differs from stand_ins/builds/pins.toml:", *lines]))
+
+
+def _maven_jars(release: str, work: Path) -> list[Path]:
+    """The jars that a release, such as `flink-2.3.0`, takes from Maven."""
+    to = work / "jars"
+    _copy_jars(release, to)
+    return sorted(to.glob("*.jar"))
+
+
+def unzip(wheel: Path, prefix: str, to: Path) -> None:
+    """Unpack the folder `prefix` of a wheel into `to`, with the executable bits that zipfile drops.
+
+    `ValueError` if a file would land outside `to`.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        for entry in archive.infolist():
+            if entry.filename.startswith(f"{prefix}/") and not entry.is_dir():
+                path = to / entry.filename.removeprefix(f"{prefix}/")
+                if not path.resolve().is_relative_to(to.resolve()):
+                    raise ValueError(f"{wheel.name}: {entry.filename} would land outside {to}")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(entry) as source, path.open("wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+                path.chmod(0o755 if entry.external_attr >> 16 & 0o100 else 0o644)
+
+
+def _build_flink(version: str, work: Path) -> Path:
+    """Flink's distribution as its archive has it, but for the Java examples and some file systems."""
+    wheels = [f"apache-flink=={version}", f"apache-flink-libraries=={version}"]
+    parts = run(
+        [
+            Task("wheels", lambda: python_packages.download(wheels, work / "wheels")),
+            Task("jars", lambda: _maven_jars(f"flink-{version}", work)),
+        ]
+    )
+    home = work / f"flink-{version}"
+    for wheel in parts["wheels"]:
+        for name in ("bin", "conf", "lib", "opt", "plugins", "licenses", "log"):
+            unzip(wheel, f"pyflink/{name}", home / name)
+        unzip(wheel, "pyflink/examples", home / "examples/python")
+        unzip(wheel, f"apache_flink_libraries-{version}.dist-info/licenses", home)
+    for jar in parts["jars"]:
+        shutil.copyfile(jar, home / "opt" / jar.name)
+    return home
+
+
+def _build_zookeeper(work: Path) -> Path:
+    """ZooKeeper's jars as its archive has them, and the logging configuration; none of its scripts."""
+    home = work / f"apache-zookeeper-{ZOOKEEPER}-bin"
+    for name in ("lib", "conf"):
+        (home / name).mkdir(parents=True)
+    for jar in _maven_jars(f"zookeeper-{ZOOKEEPER}", work):
+        shutil.copyfile(jar, home / "lib" / jar.name)
+    shutil.copyfile(_HERE / "maven/logback.xml", home / "conf/logback.xml")
+    return home
+
+
+# --- the one or the other
+
+
+@dataclass(frozen=True)
+class Part:
+    """One archive: how to find the project's own, and how to put it together."""
+
+    name: str
+    version: str
+    """Empty if it is known only once it is there."""
+    file: str
+    """What the file is called, with `{version}` in it."""
+    official: Callable[[], Source]
+    build: Callable[[Path], Path]
+    """Makes the tree below a working directory."""
+
+
+def _flink(version: str) -> Part:
+    file = f"flink-{version}-bin-scala_2.12.tgz"
+    site = partial(_apache, version, f"flink/flink-{version}/{file}")
+    return Part("flink", version, file, site, partial(_build_flink, version))
+
+
+def _parts() -> list[Part]:
+    """What a lab installs."""
+    zookeeper = f"apache-zookeeper-{ZOOKEEPER}-bin.tar.gz"
+    zookeeper_site = partial(_apache, ZOOKEEPER, f"zookeeper/zookeeper-{ZOOKEEPER}/{zookeeper}")
+    return [
+        _flink(FLINK),
+        Part("zookeeper", ZOOKEEPER, zookeeper, zookeeper_site, _build_zookeeper),
+        Part("java", "", "jdk-{version}.tar.gz", _temurin, jdk.build),
+    ]
+
+
+def _recipe() -> str:
+    return "-".join([str(_RECIPE), *(fetch.digest(path, "sha256")[:8] for path in _INPUTS)])
+
+
+def _record(part: Part) -> Path:
+    return folder() / f"{part.name}-{part.version or jdk.MAJOR}.json"
+
+
+def _known(part: Part) -> Archive | None:
+    """The archive if it is there, whole, and made by the present recipe."""
+    try:
+        record: dict[str, Any] = json.loads(_record(part).read_text())
+        path = folder() / record.pop("file")
+        if record.pop("recipe") == _recipe() and path.stat().st_size == record.pop("size"):
+            return Archive(path=path, **record)
+    except (OSError, ValueError, LookupError, TypeError):
+        pass  # not there, or written by another version of this module: it is made anew
+    return None
+
+
+def _keep(part: Part, version: str, new: Path, origin: str) -> Archive:
+    """Move a finished archive into the folder and write down what it is."""
+    path = folder() / part.file.format(version=version.replace("+", "_"))
+    archive = Archive(version, path, fetch.digest(new, "sha512"), origin)
+    record = asdict(archive) | {"file": path.name, "size": new.stat().st_size, "recipe": _recipe()}
+    del record["path"]
+    new.rename(path)
+    written = new.with_suffix(".json")
+    written.write_text(json.dumps(record, indent=2) + "\n")
+    written.rename(_record(part))
+    return archive
+
+
+def _get(part: Part, work: Path, step: console.Step) -> Archive:
+    """One archive from its project, or else from the registries."""
+    new = work / "archive.tar.gz"
+    try:
+        source = part.official()
+        fetch.download(source.url, new, source.algorithm, source.digest, step.tell)
+        return _keep(part, source.version, new, source.url)
+    except FetchError as error:
+        console.say("archives", f"{part.name}: not from its project's site ({error}), so from the registries")
+    tree = part.build(work)
+    step.tell("packing")
+    pack(tree, new)
+    return _keep(part, part.version or jdk.version(tree), new, "package registries")
+
+
+def _ensure(part: Part) -> Archive:
+    if known := _known(part):
+        return known
+    with fetch.locked(f"archive-{part.name}"):
+        if known := _known(part):
+            return known
+        with console.step("archives", f"getting {part.name}") as step, fetch.workspace() as work:
+            archive = _get(part, work, step)
+            step.result = f"{archive.version}, {archive.path.stat().st_size >> 20} MiB"
+            return archive
+
+
+def missing() -> list[str]:
+    """Names of the archives that are not in the cache yet."""
+    return [part.name for part in _parts() if _known(part) is None]
+
+
+def ensure() -> Archives:
+    """All archives, those that are not in the cache yet side by side.
+
+    `TaskError` names the one that could be had neither from its project nor from the registries, and why.
+    """
+    hint = "`python -m lab preflight` asks each registry and says what to do"
+    made = run([Task(part.name, partial(_ensure, part), hint=hint) for part in _parts()])
+    return Archives(**{field.name: made[field.name] for field in fields(Archives)})
+
+
+def earlier_flink() -> Archive:
+    """The Flink of the minor release before the lab's."""
+    return _ensure(_flink(EARLIER_FLINK))
+
+
+def later_java() -> Archive:
+    """A Java of the major release after the lab's."""
+    site = partial(_temurin, jdk.LATER)
+    return _ensure(Part("java", jdk.LATER, "jdk-{version}.tar.gz", site, jdk.build_later))

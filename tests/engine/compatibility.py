@@ -1,0 +1,163 @@
+"""Stacks that an earlier version of the program made (fixtures/README.md), for today's program to go on with."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pulumi import automation as auto
+
+from lab.stack import Stack
+from ops import state
+from stand_ins.plugins import SILENT_COMMAND, Plugin
+
+FIXTURES = Path(__file__).parent / "fixtures"
+VERSION = "before-12"
+
+ENDPOINT = "http://moto.invalid"
+"""In a fixture, in place of AWS's endpoint."""
+
+KEEPING = {"same", "update", "create", "read"}
+"""What an upgrade of the program may do to a resource."""
+
+GONE = re.compile(r"flink:aws:Security\$.*::zookeeper(-.*)?$")
+"""Of resources that an upgrade does delete: security groups, and their rules, of a role without machines."""
+
+DROPPED = {"/etc/flink/config.yaml": ["rest.bind-port: 8081"]}
+"""Lines of files that an upgrade does take away, though that restarts the daemon once: sql-client.sh would take it."""
+
+FINGERPRINT = "/usr/local/lib/flink/fingerprint"
+"""On a host, what finds out whether a daemon runs what is on the disk."""
+
+_FILE = re.compile(r"^  write_file (\S+) \S+ \S+ <<'(\w+)'\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
+"""As in ops/state.py."""
+_VALUE = re.compile(r"^(user|script|arguments|entrypoint|home|java|plugin|inputs|recipe)=([^\n#]*)", re.MULTILINE)
+"""What the name of a launch, or a daemon's fingerprint, depends on (launch.sh, service.sh)."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a step tells a host."""
+
+    files: Mapping[str, str]
+    """By path."""
+    values: Mapping[str, str]
+    """Those that a daemon's launch or restart depends on."""
+
+
+class Earlier:
+    """A stack of an earlier version, imported into a new backend; `endpoint` is that of AWS, if it has one.
+
+    Steps on hosts are done by a plugin that does nothing; `plugins` are others that stand in.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        endpoint: str = "",
+        plugins: Sequence[Plugin] = (),
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        content = (FIXTURES / VERSION / f"{name}.yaml").read_text().replace(ENDPOINT, endpoint)
+        configuration: dict[str, Any] = yaml.safe_load(content)["config"]
+        if "flink:inventory" in configuration:
+            for file in ("inventory.yaml", "key"):
+                shutil.copy(FIXTURES / VERSION / file, folder)
+            configuration["flink:inventory"] = str(folder / "inventory.yaml")
+        secrets = {key: configuration.pop(key) for key in ("flink:storageSecretKey",) if key in configuration}
+        plugins = (SILENT_COMMAND, *plugins)
+        for plugin in plugins:
+            plugin.install(folder / "plugins")
+        self.stack = Stack(name, folder, configuration, secrets=secrets, plugins=plugins, variables=variables)
+        text = lzma.decompress((FIXTURES / VERSION / f"{name}.json.xz").read_bytes()).decode()
+        self.deployment: dict[str, Any] = json.loads(text.replace(ENDPOINT, endpoint))
+        opened = self.stack._open()
+        # What the secrets, readable in the fixture, are encrypted with from now on
+        salt = yaml.safe_load(self.stack.file.read_text())["encryptionsalt"]
+        self.deployment["secrets_providers"] = {"type": "passphrase", "state": {"salt": salt}}
+        opened.pulumi("stack", "import", stdin=json.dumps({"version": 3, "deployment": self.deployment}))
+
+    def preview(self) -> dict[str, set[str]]:
+        """What `up` would do: of each kind of step the resources' URNs, components too."""
+        found: dict[str, set[str]] = {}
+
+        def note(event: auto.EngineEvent) -> None:
+            if event.resource_pre_event:
+                it = event.resource_pre_event.metadata
+                found.setdefault(str(getattr(it.op, "value", it.op)), set()).add(it.urn)
+
+        self.stack.preview(on_event=note)
+        return found
+
+    def check_nothing_is_lost(self) -> None:
+        """Fail if a resource would be replaced or deleted: one whose name, type or parent is another one now."""
+        found = self.preview()
+        found["delete"] = {urn for urn in found.get("delete", set()) if not self._is_to_go(urn)}
+        lost = {kind: sorted(urns) for kind, urns in found.items() if kind not in KEEPING and urns}
+        assert not lost, f"an upgrade of the program would do this: {json.dumps(lost, indent=1)}"
+        made = {resource["urn"] for resource in self.deployment["resources"]}
+        seen = {urn for urns in found.values() for urn in urns} | {urn for urn in made if self._is_to_go(urn)}
+        # A provider that nobody uses any more, say, is not even deleted in a preview
+        assert made <= seen | {urn for urn in made if "::pulumi:providers:" in urn}, sorted(made - seen)
+
+    def _is_to_go(self, urn: str) -> bool:
+        return bool(GONE.search(urn)) and self._has_no("zk-0")
+
+    def _has_no(self, host: str) -> bool:
+        return not any(resource["urn"].endswith(f"::{host}") for resource in self.deployment["resources"])
+
+    def check_nothing_restarts(self) -> None:
+        """Run the steps, and fail if something that a daemon runs with has become another thing."""
+        before = _told(self.deployment)
+        self.stack.up()
+        after = _told(self.stack.state())
+        for name, old in before.items():
+            new = after[name]
+            for path in filter(_matters, old.files):
+                kept = [line for line in old.files[path].splitlines() if line not in DROPPED.get(path, [])]
+                assert new.files.get(path, "").splitlines() == kept, f"{name}: {path}"
+            assert new.values == old.values, name
+            if FINGERPRINT in old.files:
+                assert self._fingerprint(new.files[FINGERPRINT]) == self._fingerprint(old.files[FINGERPRINT])
+        compared = {path for old in before.values() for path in old.files if _matters(path)}
+        assert {"/etc/flink/config.yaml", "/etc/systemd/system/flink-taskmanager.service"} <= compared
+
+    def _fingerprint(self, tool: str) -> str:
+        """What this text of the tool finds of some files."""
+        there = self.stack.folder / "there"
+        there.write_text("a line\n")
+        link = self.stack.folder / "current"
+        link.unlink(missing_ok=True)
+        link.symlink_to(there)
+        words = ["sh", "-s", str(there), str(link), "/no/such/file"]
+        return subprocess.run(words, input=tool, capture_output=True, text=True, check=True).stdout
+
+
+def _matters(path: str) -> bool:
+    """Whether a daemon that runs with the file would be restarted for another one, or a unit is another one."""
+    return path.startswith(("/etc/", "/var/lib/zookeeper/")) and path != "/etc/flink/daemon.conf"
+
+
+def _told(deployment: Mapping[str, Any]) -> dict[str, Told]:
+    """By name of the step."""
+    found = {}
+    for name, inputs in state.commands(deployment):
+        text = inputs.get("stdin") or ""
+        files = {path: body for path, _, body in _FILE.findall(text)}
+        found[name] = Told(files, dict(_VALUE.findall(_FILE.sub("", text))) if _runs_a_daemon(text) else {})
+    return found
+
+
+def _runs_a_daemon(text: str) -> bool:
+    head = text.partition("\n")[0]
+    return head.endswith((", step launch.sh", ", step service.sh"))
