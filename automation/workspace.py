@@ -1,8 +1,8 @@
-"""A project in Pulumi's engine, this checkout's program above all, without a touch on the repository's files.
+"""A project in Pulumi's engine, usually this checkout's program, without changes to the repository's files.
 
-The Automation API runs `__main__.py` of this checkout as an inline program: that needs no language host, and works with
-any `pulumi` (docs/decisions/0001-engine-and-inline-program.md). Backend, plugins, PULUMI_HOME and passphrase are those
-of the caller's environment, as for the `pulumi` command, unless a workspace is given its own (`automation.local`).
+The Automation API runs `__main__.py` of this checkout as an inline program, which needs no language host and works with
+any `pulumi` (docs/decisions/0001-engine-and-inline-program.md). Backend, plugins, PULUMI_HOME and passphrase come from
+the caller's environment, as for the `pulumi` command, unless a workspace has its own (`automation.local`).
 """
 
 import contextlib
@@ -25,11 +25,11 @@ from automation.stack import Stack
 REPO = Path(__file__).resolve().parent.parent
 
 PROJECT = "flink"
-"""Name of the project; said here too, since a stack must be found and removed from a checkout that is broken."""
+"""Name of the project; repeated here because a stack must be found and removed even if the checkout is broken."""
 
 
 class Workspace(auto.LocalWorkspace):
-    """A folder with a project. No stack is selected in it, since every command names its own."""
+    """A folder with a project. No stack is selected in it: every command names its stack."""
 
     def __init__(
         self,
@@ -54,15 +54,15 @@ class Workspace(auto.LocalWorkspace):
         return str(self.engine.run([*args], self.work_dir, self.env_vars, stdin=stdin, seconds=seconds).stdout)
 
     def export(self, name: str, *, secrets: bool = False, seconds: float | None = None) -> dict[str, Any]:
-        """The deployment of a stack; its secrets stay encrypted, unless they are asked for."""
+        """The deployment of a stack; with encrypted secrets unless `secrets` is set."""
         options = ["--show-secrets"] if secrets else []
         exported = json.loads(self.pulumi("stack", "export", "--stack", name, *options, seconds=seconds))
         return dict(exported.get("deployment") or {})
 
-    # What the Automation API asks of a workspace
+    # Methods that the Automation API calls
 
     def create_stack(self, stack_name: str) -> None:
-        """Make it, still empty."""
+        """Create an empty stack."""
         provider = ["--secrets-provider", self.secrets_provider] if self.secrets_provider else []
         self.pulumi("stack", "init", stack_name, "--no-select", *provider)
 
@@ -70,7 +70,7 @@ class Workspace(auto.LocalWorkspace):
         """Nothing."""
 
     def stack_outputs(self, stack_name: str) -> auto.OutputMap:
-        """None: two more starts of the engine after every operation, one of them with secrets. See `Stack.outputs`."""
+        """Nothing: reading them would start the engine twice more after each operation. See `Stack.outputs`."""
         return {}
 
 
@@ -90,9 +90,9 @@ def opened(
     engine: Engine | None = None,
     run: auto.PulumiFn = program,
 ) -> Iterator[Stack]:
-    """A stack of this checkout's program, in a temporary folder; with `create` it is made, still empty.
+    """A stack of this checkout's program, in a temporary folder; with `create` a new, empty one.
 
-    `content` is what its file would hold: the configuration, and what that is encrypted with.
+    `content` is the content of its file: the configuration, and how it is encrypted.
     """
     with _folder() as folder:
         write_project(folder)
@@ -106,8 +106,8 @@ def opened(
 
 @contextlib.contextmanager
 def recorded(engine: Engine | None = None) -> Iterator[Workspace]:
-    """The project as the backend knows it: what is there can be looked at and destroyed, with no program, no
-    configuration, and nothing of this checkout but its backend, if Pulumi.yaml names one and can be read.
+    """The project as recorded in the backend: its stacks can be inspected and destroyed without a program or a
+    configuration. Of this checkout only the backend is used, if Pulumi.yaml names one and is readable.
     """
     with _folder() as folder:
         write(folder / "Pulumi.yaml", {"name": PROJECT, "runtime": "python", **_backend()})
@@ -129,7 +129,7 @@ def _folder() -> Iterator[Path]:
         try:
             yield folder
         finally:
-            # What the engine remembers of a project's folder, in its home
+            # The engine's record of the project's folder, in its home
             digest = hashlib.sha1(str(folder / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
             home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
             (home / "workspaces" / f"{PROJECT}-{digest}-workspace.json").unlink(missing_ok=True)
@@ -141,7 +141,7 @@ def write_project(folder: Path) -> None:
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """A file of Pulumi's, whole or not at all."""
+    """Write one of Pulumi's files atomically."""
     temporary = path.with_suffix(".new")
     temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False))
     temporary.replace(path)

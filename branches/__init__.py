@@ -1,1 +1,1 @@
-"""Previews that a reviewer can read, and a cluster of its own for every branch: `python -m branches --help`."""
+"""Previews for reviewers, and a separate cluster for every branch: `python -m branches --help`."""

@@ -16,17 +16,17 @@ from branches.stacks import Entry, Stacks
 _EXAMPLES = """\
 examples:
   python -m branches preview --stack prod --summary summary.md   what merging this checkout would change
-  python -m branches up feature/login --ttl 3d                   a cluster for the branch, of this checkout's code
+  python -m branches up feature/login --ttl 3d                   a cluster for the branch, from this checkout's code
   python -m branches up --set workers=2 -- -odd-branch           after --, names that begin with a dash
   python -m branches list
   python -m branches down feature/login
-  python -m branches sweep --dry-run                             what has expired
+  python -m branches sweep --dry-run                             lists expired stacks
 
-Backend, rights and passphrase are those of the environment, as for `pulumi`: PULUMI_BACKEND_URL or `pulumi login`,
+Backend, rights and passphrase come from the environment, as for `pulumi`: PULUMI_BACKEND_URL or `pulumi login`,
 PULUMI_CONFIG_PASSPHRASE or _FILE, AWS_…. Progress goes to stderr, results to stdout.
 
-exit codes: 0 done; preview: nothing changes
-            10, 20 preview: something changes; something that holds data, or is protected, is replaced or deleted
+exit codes: 0 success; preview: nothing changes
+            10, 20 preview: something changes; a resource that holds data or is protected is replaced or deleted
             1 failed; 2 wrong usage; 3 another run has the stack locked; 4 sweep could not remove every expired stack
             130 interrupted
 """
@@ -51,14 +51,14 @@ def _write(path: str, text: str) -> None:
 
 @contextlib.contextmanager
 def _told(path: str | None, what: str) -> Iterator[None]:
-    """Write why it failed where the result would be: a comment of an earlier commit must not stay as if it were this
-    one's.
+    """On failure write the reason to the result's file: otherwise the comment of an earlier commit would stay, as if it
+    were about this one.
     """
     try:
         yield
     except BranchesError as error:
         if path:
-            with contextlib.suppress(BranchesError):  # that it cannot be written matters less than why it failed
+            with contextlib.suppress(BranchesError):  # the reason of the failure matters more than that of the write
                 _write(path, markdown.failure(what, str(error)))
         raise
 
@@ -75,11 +75,11 @@ def _engine() -> Engine:
     try:
         return Engine(say=_say)
     except EngineError as error:
-        raise BranchesError(f"{error}: docs/branches.md says where to get it") from None
+        raise BranchesError(f"{error}: docs/branches.md describes how to install it") from None
 
 
 def _preview(args: argparse.Namespace) -> int:
-    # Here, as only this command needs it
+    # Imported here, because only this command needs it
     from branches import previews
 
     with _told(args.summary, f"The preview of {markdown.code(args.stack)} failed"):
@@ -97,7 +97,7 @@ def _preview(args: argparse.Namespace) -> int:
 
 def _up(args: argparse.Namespace) -> int:
     commit = stacks.head() if args.commit is None else args.commit
-    with _told(args.comment, f"The cluster for branch {markdown.code(args.branch)} could not be made or updated"):
+    with _told(args.comment, f"The cluster for branch {markdown.code(args.branch)} could not be created or updated"):
         done = _stacks().up(args.branch, ttl=stack_tags.ttl(args.ttl), commit=commit, changes=args.set, now=_now())
     text = comment.markdown(args.branch, done.stack, done.mark, done.outputs, _now())
     if args.comment:
@@ -124,7 +124,7 @@ def _down(args: argparse.Namespace) -> int:
     if args.json:
         _print({"stack": name or None, "removed": bool(name)})
     elif name:
-        print(f"stack {name} is removed with all that it had")
+        print(f"stack {name} has been removed with all its resources")
     return 0
 
 
@@ -199,46 +199,50 @@ def parser() -> argparse.ArgumentParser:
     def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         made.set_defaults(run=run)
-        made.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+        made.add_argument("--json", action="store_true", help="print the result as JSON")
         return made
 
-    preview = command("preview", _preview, "what `pulumi up` of this checkout would change in a stack, in Markdown")
-    preview.add_argument("--stack", required=True, metavar="S", help="a stack that is there, with its Pulumi.S.yaml")
-    preview.add_argument(
-        "--summary", metavar="FILE", help="where the Markdown goes, also why it failed; default is stdout"
+    preview = command(
+        "preview", _preview, "print what `pulumi up` of this checkout would change in a stack, as Markdown"
     )
-    preview.add_argument("--refresh", action="store_true", help="look first at what has become of everything")
+    preview.add_argument("--stack", required=True, metavar="S", help="an existing stack, with its Pulumi.S.yaml")
+    preview.add_argument(
+        "--summary", metavar="FILE", help="write the Markdown, or the reason of a failure, here instead of stdout"
+    )
+    preview.add_argument("--refresh", action="store_true", help="first read the actual state of all resources")
 
-    up = command("up", _up, "make or update the cluster of a branch, from this checkout and Pulumi.ephemeral.yaml")
+    up = command("up", _up, "create or update the cluster of a branch, from this checkout and Pulumi.ephemeral.yaml")
     _add_branch(up)
     up.add_argument(
-        "--ttl", default=stack_tags.TTL, help="how long it may live from now on: 90s, 30m, 8h, 3d (%(default)s)"
+        "--ttl", default=stack_tags.TTL, help="lifetime from now on: 90s, 30m, 8h, 3d (default: %(default)s)"
     )
-    up.add_argument("--commit", metavar="SHA", help="what is noted as its code; default is HEAD of this checkout")
+    up.add_argument("--commit", metavar="SHA", help="recorded in the stack's tags; default is HEAD of this checkout")
     up.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="of the configuration, such as workers=2; may be given again; not for secrets",
+        help="a key of the configuration, such as workers=2; may be repeated; not for secrets",
     )
-    up.add_argument("--comment", metavar="FILE", help="where the Markdown goes, also why it failed; default is stdout")
+    up.add_argument(
+        "--comment", metavar="FILE", help="write the Markdown, or the reason of a failure, here instead of stdout"
+    )
 
-    _add_branch(command("down", _down, "destroy the cluster of a branch and remove its stack, by its state alone"))
+    _add_branch(command("down", _down, "destroy the cluster of a branch and remove its stack, using only its state"))
 
-    sweep = command("sweep", _sweep, "do what `down` does for every stack of a branch that has expired")
-    sweep.add_argument("--dry-run", action="store_true", help="only say which ones")
+    sweep = command("sweep", _sweep, "do the same as `down` for every expired stack of a branch")
+    sweep.add_argument("--dry-run", action="store_true", help="only list them")
 
-    command("list", _list, "the stacks of branches: whose, from what, until when")
+    command("list", _list, "list the stacks of branches: branch, commit, expiry")
     return found
 
 
 def _add_branch(command: argparse.ArgumentParser) -> None:
-    command.add_argument("branch", metavar="BRANCH", help="as git has it; after --, if it begins with a dash")
+    command.add_argument("branch", metavar="BRANCH", help="as in git; after --, if it begins with a dash")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code."""
+    """Run one command; returns its exit code."""
     args = parser().parse_args(argv)
     try:
         code: int = args.run(args)

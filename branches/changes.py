@@ -1,6 +1,6 @@
-"""What an operation of the engine would do, as people talk about it: read from the engine's own events.
+"""What an operation of the engine would do, in terms of the cluster, read from the engine's events.
 
-Nothing else is a source of values here: the engine has masked every secret in its events.
+There is no other source of values, because the engine masks every secret in its events.
 """
 
 import re
@@ -13,7 +13,7 @@ from pulumi import automation as auto
 
 
 class Verdict(Enum):
-    """The whole of a preview in a word."""
+    """The result of a preview in one word."""
 
     NONE = "none"
     CHANGES = "changes"
@@ -21,19 +21,19 @@ class Verdict(Enum):
 
 
 class Kind(Enum):
-    """What happens to a resource, the worst first."""
+    """What happens to a resource, the most severe first."""
 
     DELETE = "delete"
     REPLACE = "replace"
     RESTART = "restart"
-    """An update after which a daemon runs another process."""
+    """An update that restarts a daemon."""
     UPDATE = "update"
     CREATE = "create"
     SAME = "same"
 
     @property
     def rank(self) -> int:
-        """The worst has the lowest."""
+        """Severity: the most severe has the lowest rank."""
         return _RANKS[self]
 
 
@@ -51,41 +51,41 @@ _KINDS = {
     "discard": Kind.DELETE,
     "discard-replaced": Kind.REPLACE,
 }
-"""By the engine's word for a step; a step of another kind (`same`, `read`, `refresh`) changes nothing."""
+"""By the engine's name of an operation; others (`same`, `read`, `refresh`) change nothing."""
 
 HOLDS_DATA = {
     "aws:s3/bucket:Bucket": "the bucket with HA metadata, checkpoints and savepoints",
     "aws:s3/bucketV2:BucketV2": "the bucket with HA metadata, checkpoints and savepoints",
     "aws:ebs/volume:Volume": "a ZooKeeper server's volume",
-    "aws:kms/key:Key": "a key that data is encrypted with",
+    "aws:kms/key:Key": "a key that encrypts data",
 }
-"""Types of what cannot be made again once it is gone, and what it is."""
+"""Types of resources that cannot be recreated after a deletion, and what they hold."""
 
-_LEFT = "jobs are looked up elsewhere, and those that run are left behind"
+_LEFT = "the cluster looks for its jobs in another place, and running jobs are lost to it"
 _PREFIX = "config.yaml / all / high-availability."
 LEFT_BEHIND = {
     f"{_PREFIX}cluster-id": _LEFT,
     f"{_PREFIX}zookeeper.path.root": _LEFT,
     f"{_PREFIX}type": _LEFT,
-    f"{_PREFIX}storageDir": "what jobs need after a failure goes elsewhere from now on; what is there is still needed",
+    f"{_PREFIX}storageDir": "HA metadata moves to another place, and running jobs still need what is in the old one",
 }
-"""Settings by which a cluster finds its jobs again (components/flink/config_yaml.py), by their line in `settings`."""
+"""Settings that determine where a cluster finds its jobs (components/flink/config_yaml.py), by path in `settings`."""
 
 _MACHINE = "aws:ec2/instance:Instance"
 _STEP = "command:remote:Command"
 _LOCAL_STEP = "command:local:Command"
-"""Of a host's it is `clean`, which takes away what the others made when the host leaves."""
+"""A host's only local step is `clean`, which removes what the other steps installed when the host leaves."""
 _DECLARED = "pulumi:index:Stash"
-"""Of components/flink/desired_state.py: its input is what the cluster is declared to be, without a secret."""
+"""See components/flink/desired_state.py: its input is the cluster's desired state, without secrets."""
 
 
 _RUNS = re.compile(r" runs=(\w+)$")
-"""How the `create` of a host's `service` step says what its daemon is to run (components/remote.py)."""
+"""The part of the `create` of a host's `service` step that identifies what its daemon runs (components/remote.py)."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a difference: a value `path` (names joined by ` / `) before and after, None where there is none."""
+    """A line of a difference: the value at `path` (names joined by ` / `) before and after, None if absent."""
 
     path: str
     old: Any
@@ -94,8 +94,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Resource:
-    """What happens to one resource. `host` is that of a step or a machine, or empty; `component` is what it belongs to,
-    such as `TaskManager`; `lines` are empty for what is shown elsewhere, such as scripts' texts.
+    """What happens to one resource. `host` is the host of a step or a machine, or empty; `component` is its component,
+    such as `TaskManager`; `lines` are empty if the change is shown elsewhere, as for the text of scripts.
     """
 
     name: str
@@ -104,10 +104,10 @@ class Resource:
     component: str
     host: str = ""
     properties: tuple[str, ...] = ()
-    """Inputs that differ, for an update or a replacement."""
+    """Changed inputs, for an update or a replacement."""
     lines: tuple[Line, ...] = ()
     danger: str = ""
-    """What is lost by it; empty if nothing is."""
+    """What would be lost; empty if nothing."""
 
     def json(self) -> dict[str, Any]:
         """For programs."""
@@ -124,30 +124,30 @@ class Resource:
 
 @dataclass
 class Changes:
-    """All that would be done."""
+    """Everything that would be done."""
 
     resources: list[Resource] = field(default_factory=list)
-    """Those that do not stay the same, the worst first."""
+    """Those that change, the most severe change first."""
     same: int = 0
     settings: list[Line] = field(default_factory=list)
-    """Of the cluster, each once however many hosts take it."""
+    """Changed settings of the cluster, each once however many hosts use it."""
     warnings: list[str] = field(default_factory=list)
-    """What would be lost, in words."""
+    """What would be lost, as sentences."""
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of all."""
+        """The most severe result."""
         if self.warnings:
             return Verdict.DANGEROUS
         return Verdict.CHANGES if self.resources else Verdict.NONE
 
     @property
     def restarts(self) -> list[str]:
-        """Names of hosts whose daemon restarts, in the order of names."""
+        """Names of hosts whose daemon restarts, sorted."""
         return sorted({one.host for one in self.resources if one.kind is Kind.RESTART}, key=by_number)
 
     def of(self, kind: Kind) -> list[Resource]:
-        """Those of a kind."""
+        """The resources with this kind of change."""
         return [one for one in self.resources if one.kind is kind]
 
     def json(self) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class Changes:
 
 
 def read(events: Iterable[auto.EngineEvent]) -> Changes:
-    """What the events of a preview, or of another operation, say."""
+    """The changes in the events of a preview or another operation."""
     found = Changes()
     steps: dict[str, Resource] = {}
     for event in events:
@@ -175,15 +175,15 @@ def read(events: Iterable[auto.EngineEvent]) -> Changes:
 
 
 def by_number(name: str) -> tuple[str | int, ...]:
-    """For sorting names: tm-9 before tm-10."""
+    """Sort key for names: tm-9 before tm-10."""
     return tuple(int(part) if part.isdigit() else part for part in name.split("-"))
 
 
 def _step(found: Changes, steps: dict[str, Resource], event: auto.StepEventMetadata) -> None:
-    """Take one step. A replacement is several steps of one resource: the worst of them stays."""
+    """Record one step. A replacement is several steps of one resource: the most severe one is kept."""
     kind = _KINDS.get(str(getattr(event.op, "value", event.op)), Kind.SAME)
     if not _real(event):
-        return  # a component is only a name for what is in it
+        return  # a component only groups its children
     if kind is Kind.SAME:
         found.same += event.urn not in steps
         return
@@ -213,7 +213,7 @@ def _resource(event: auto.StepEventMetadata, kind: Kind) -> Resource:
         kind = Kind.RESTART
     danger = ""
     if kind in (Kind.DELETE, Kind.REPLACE):
-        danger = HOLDS_DATA.get(event.type, "what is protected" if event.old and event.old.protect else "")
+        danger = HOLDS_DATA.get(event.type, "a protected resource" if event.old and event.old.protect else "")
     return Resource(name, event.type, kind, _component(event), host, properties, lines, danger)
 
 
@@ -222,7 +222,7 @@ def _inputs(state: auto.StepEventStateMetadata | None) -> dict[str, Any]:
 
 
 def _host(kind: str, name: str) -> str:
-    """`tm-0` of its steps, such as `tm-0-config`, and of its machine."""
+    """`tm-0` for its steps, such as `tm-0-config`, and for its machine."""
     host, _, what = name.rpartition("-")
     if kind == _STEP or (kind == _LOCAL_STEP and what == "clean"):
         return host
@@ -230,7 +230,7 @@ def _host(kind: str, name: str) -> str:
 
 
 def _component(event: auto.StepEventMetadata) -> str:
-    """The kind of the component that it is a child of: `TaskManager`; of a host's own steps its role tells more."""
+    """Type of the parent component: `TaskManager`. For a host's own steps the role is more informative."""
     state = event.new or event.old
     kind = (state.parent if state else "").split("::")[-2:][0].split("$")[-1].split(":")[-1]
     role = {"jm": "JobManager", "tm": "TaskManager", "zk": "ZooKeeper"}.get(
@@ -240,22 +240,22 @@ def _component(event: auto.StepEventMetadata) -> str:
 
 
 def _restarts(kind: str, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether a daemon restarts by this: it is told to run something else. Every other step writes files, or looks."""
+    """Whether this restarts a daemon because it must run something else. All other steps write files, or check."""
     if kind != _STEP or name.rpartition("-")[2] != "service":
         return False
     before, after = _runs(old), _runs(new)
-    # What is not known yet may be anything
+    # A value that is unknown during the preview may be a change
     return before is None or before != after
 
 
 def _runs(inputs: Mapping[str, Any]) -> str | None:
-    """What a daemon is to run, as a hash; None if its step does not say, or it is not known."""
+    """What a daemon runs, as a hash; None if its step does not state it, or it is unknown."""
     match = _RUNS.search(str(inputs.get("create")))
     return match[1] if match else None
 
 
 def _shown(kind: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The inputs whose values say something to a reader; those of steps are scripts, whose settings are shown once."""
+    """The inputs that are informative. Those of steps are scripts, whose settings are shown once elsewhere."""
     if kind.startswith("command:"):
         return {}
     if kind == _DECLARED:
@@ -275,7 +275,7 @@ def _difference(old: Any, new: Any, path: tuple[str, ...] = ()) -> Iterator[Line
         for key, value in new.items():
             yield from _difference(None, value, (*path, str(key)))
     elif isinstance(old, list) and isinstance(new, list) and not any(isinstance(one, Mapping) for one in [*old, *new]):
-        # A host more in a list of a hundred is one line
+        # One more host in a list of a hundred is one line
         yield from (Line(" / ".join(path), one, None) for one in old if one not in new)
         yield from (Line(" / ".join(path), None, one) for one in new if one not in old)
         if sorted(map(str, old)) == sorted(map(str, new)) and old != new:

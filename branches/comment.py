@@ -1,4 +1,4 @@
-"""What people are told of a branch's cluster, as a comment in Markdown. Pure functions."""
+"""The comment about a branch's cluster, in Markdown. Pure functions."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ JOB = "sudo -iu flink /opt/flink/bin/flink run -d /opt/flink/examples/streaming/
 
 
 def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], now: datetime) -> str:
-    """Where the branch's cluster is, what to do with it, and when it goes. `outputs` must not have secrets."""
+    """Addresses of the branch's cluster, commands, and its expiry. `outputs` must not contain secrets."""
     addresses = " ".join(f"<{url}>" for url in _texts(outputs.get("webUi")))
     rows = [
         ("web UI", addresses or "none"),
@@ -30,9 +30,9 @@ def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], no
             [
                 f"### A cluster for branch {md.code(branch)}",
                 table,
-                "In a checkout of this repository, with the rights on the state of the stack:",
+                "In a checkout of this repository, with rights on the state of the stack:",
                 md.block("\n".join(_commands(branch, outputs)), "sh"),
-                "It is removed when it expires; `up` again keeps it for longer.",
+                "`sweep` removes it after it has expired; another `up` extends its life.",
             ]
         )
         + "\n"
@@ -42,7 +42,7 @@ def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], no
 def _commands(branch: str, outputs: Mapping[str, Any]) -> list[str]:
     lines = []
     if "login" in outputs:
-        lines += ["# once: the key for SSH, and by what the hosts are known", str(outputs["login"])]
+        lines += ["# once: the SSH key, and the host keys", str(outputs["login"])]
     if "ssh" in outputs:
         lines += [
             "# a shell on the JobManager",
@@ -51,8 +51,8 @@ def _commands(branch: str, outputs: Mapping[str, Any]) -> list[str]:
             f"{outputs['ssh']} {shlex.quote(JOB)}",
         ]
     if "tunnel" in outputs:
-        lines += ["# the web UI at http://localhost:8081, where its address cannot be reached", str(outputs["tunnel"])]
-    return [*lines, "# take it all away", f"python -m branches down -- {shlex.quote(branch)}"]
+        lines += ["# the web UI at http://localhost:8081, if its address is unreachable", str(outputs["tunnel"])]
+    return [*lines, "# remove everything", f"python -m branches down -- {shlex.quote(branch)}"]
 
 
 def _texts(value: Any) -> list[str]:
@@ -60,7 +60,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows, the first of which is the heading, as aligned text."""
+    """Rows as aligned text; the first row is the heading."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -68,5 +68,5 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def within(span: timedelta) -> str:
-    """When something expires, for a table."""
+    """Time until or since expiry, for a table."""
     return f"{stack_tags.duration(-span)} ago" if span < timedelta() else f"in {stack_tags.duration(span)}"

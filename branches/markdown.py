@@ -1,20 +1,20 @@
-"""Text that strangers may have chosen, as Markdown that shows it and nothing else. Pure functions.
+"""Text that strangers may have chosen, escaped so that Markdown shows it literally. Pure functions.
 
-Names of branches, hosts and keys, values and messages must not become Markdown, HTML, or a mention of somebody.
+Names of branches, hosts and keys, values and messages must not become Markdown, HTML, or a mention of a user.
 """
 
 import html
 import re
 
 LIMIT = 65_536
-"""Characters of a comment on GitHub."""
+"""Maximum characters of a comment on GitHub."""
 
 LONGEST_ERROR = 10_000
-"""Characters of a message; what was said first tells most."""
+"""Maximum characters of a message; its beginning is the most informative part."""
 
 
 def code(text: str) -> str:
-    """As code in a line or in the cell of a table, which a pipe would end."""
+    """As code in a line or in a table cell, in which a pipe would end the cell."""
     text = line(text).replace("|", "\N{FULLWIDTH VERTICAL LINE}")
     fence = _fence(text, 1)
     space = " " * (text.startswith("`") or text.endswith("`"))
@@ -40,16 +40,18 @@ def line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Without what is no character, or turns or hides what stands beside it."""
+    """Without unprintable characters and those that reverse or hide adjacent text."""
     return "".join(it if it.isprintable() or it == "\t" else "\N{REPLACEMENT CHARACTER}" for it in text)
 
 
 def failure(what: str, error: str) -> str:
-    """A comment in place of the one that there would be."""
-    shown = error if len(error) <= LONGEST_ERROR else f"{error[:LONGEST_ERROR]}…\nThe log of this run has the rest."
+    """The comment for a failure, in place of a result."""
+    shown = (
+        error if len(error) <= LONGEST_ERROR else f"{error[:LONGEST_ERROR]}…\nThe log of this run contains the rest."
+    )
     return f"### {what}\n\n{block(shown)}\n"
 
 
 def _fence(text: str, shortest: int) -> str:
-    """Backticks, one more than there are anywhere in a row."""
+    """Backticks, one more than the longest run of them in the text."""
     return "`" * max(shortest, 1 + max((len(run) for run in re.findall("`+", text)), default=0))

@@ -1,7 +1,7 @@
 """The name of a branch's stack. Pure functions.
 
-The name ends up in the names of AWS: host names, a bucket, a role, security groups, files. So it has the letters that
-all of them take, and is short enough for the longest of them.
+The name becomes part of names on AWS: host names, a bucket, a role, security groups, files. So it contains only
+characters that all of them accept, and is short enough for the most restrictive of them.
 """
 
 import hashlib
@@ -11,13 +11,13 @@ import unicodedata
 from branches.errors import UsageError
 
 PREFIX = "br-"
-"""What every branch's stack is called first: no long-lived stack has such a name, and a policy can name them all."""
+"""Prefix of the names of all branches' stacks, and of no long-lived one, so that a policy can match them."""
 
 LONGEST = 40
-"""Characters. A host is called `tm-999.STACK.flink.internal`, and Linux has names of up to 64 (hostname(7))."""
+"""Characters. A host name is `tm-999.STACK.flink.internal`, and Linux allows 64 characters (hostname(7))."""
 
 LONGEST_TAG = 256
-"""Bytes of the value of a stack's tag in Pulumi Cloud (pkg/util/validation/stack.go)."""
+"""Maximum bytes of the value of a stack's tag in Pulumi Cloud (pkg/util/validation/stack.go)."""
 
 _DIGITS = 8
 _DIGEST = re.compile(rf"-[0-9a-f]{{{_DIGITS}}}$")
@@ -37,11 +37,11 @@ _FORBIDDEN = (
 
 
 def check(branch: str) -> None:
-    """Raise UsageError if git takes no branch of this name."""
+    """Raise UsageError if git refuses this name for a branch."""
     for pattern, what in _FORBIDDEN:
         if pattern.search(branch):
             raise UsageError(
-                f"branch {branch!r} {what}: git has no branch of such a name (git help check-ref-format); "
+                f"branch {branch!r} {what}: git refuses such a name (git help check-ref-format); "
                 "expected the branch's name as `git branch` shows it, such as feature/login"
             )
 
@@ -49,9 +49,9 @@ def check(branch: str) -> None:
 def stack(branch: str) -> str:
     """Name of the branch's stack, always the same: `feature/login` gives `br-feature--login`.
 
-    Of two branches no two have the same: where the branch cannot be read back from the name (other letters than a-z,
-    0-9 and single -, too long a name), or could be taken for such a case, a digest of the branch is at its end. Raises
-    UsageError for what is not a branch.
+    No two branches have the same stack. If the branch cannot be derived from the name (characters other than a-z, 0-9
+    and single -, or a name that is too long), or if it looks like such a case, the name ends with a digest of the
+    branch. Raises UsageError if git refuses the branch's name.
     """
     check(branch)
     slug = branch.replace("/", "--")
@@ -65,7 +65,7 @@ def stack(branch: str) -> str:
 
 
 def label(branch: str) -> str:
-    """The branch as a tag holds it: itself, or, if it is too long or not all text, its beginning and a digest."""
+    """The branch as the value of a tag; its beginning and a digest if it is too long or not valid text."""
     text = branch.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if text == branch and len(text.encode()) <= LONGEST_TAG:
         return text
@@ -74,5 +74,5 @@ def label(branch: str) -> str:
 
 
 def _digest(branch: str) -> str:
-    # A branch's name may be any bytes, which come here as surrogates
+    # A branch's name may contain any bytes; undecodable ones are surrogates here
     return hashlib.sha256(branch.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,4 +1,4 @@
-"""What this checkout would change in a stack: the engine's own preview, read from its events."""
+"""What this checkout would change in a stack: the engine's preview, read from its events."""
 
 import sys
 from collections.abc import Callable
@@ -18,19 +18,19 @@ CODES = {"none": 0, "changes": 10, "dangerous": 20}
 """Exit code by verdict."""
 
 COMMENT = markdown.LIMIT - 500
-"""Characters of a summary: a workflow puts a mark and a link before it."""
+"""Maximum characters of a summary: a workflow adds a mark and a link."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a preview found."""
+    """The result of a preview."""
 
     stack: str
     changes: Changes
 
     @property
     def exit_code(self) -> int:
-        """Of CODES."""
+        """One of CODES."""
         return CODES[self.changes.verdict.value]
 
     @property
@@ -40,7 +40,7 @@ class Preview:
 
     @property
     def left_out(self) -> str:
-        """The whole of it, if a comment has no room for that; otherwise empty."""
+        """The complete summary, if it does not fit into a comment; otherwise empty."""
         whole = summary.markdown(self.changes, stack=self.stack, limit=sys.maxsize)
         return whole if whole != self.markdown else ""
 
@@ -52,7 +52,7 @@ class Preview:
 def preview(
     name: str, *, refresh: bool, engine: Engine, say: Callable[[str], object], run: auto.PulumiFn = program
 ) -> Preview:
-    """Preview the program of this checkout in a stack that is there. Changes nothing, in the backend neither. Raises
+    """Preview the program of this checkout in an existing stack. Changes nothing, not even in the backend. Raises
     UsageError, BranchesError.
     """
     file = REPO / f"Pulumi.{name}.yaml"
@@ -63,7 +63,7 @@ def preview(
     events: list[auto.EngineEvent] = []
     recorder = Recorder(on_warning=say, on_event=events.append)
 
-    say(f"{name}: asking what would change")
+    say(f"{name}: previewing changes")
     with (
         stacks.reported(name, "preview", recorder),
         opened(name, content, engine=engine, run=run) as stack,

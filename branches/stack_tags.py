@@ -1,4 +1,4 @@
-"""The marks of a branch's stack: tags of the stack in Pulumi's backend, by which it is found. Pure functions."""
+"""The tags of a branch's stack in Pulumi's backend, by which the tool finds it. Pure functions."""
 
 import re
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ _UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Mark:
-    """Whose a stack is, what it was made from, and how long it may stay."""
+    """The branch of a stack, its commit, and when it expires."""
 
     branch: str
-    """As `names.label` has it."""
+    """As returned by `names.label`."""
     commit: str
-    """Empty if nobody said."""
+    """Empty if unknown."""
     expires: datetime
 
     def tags(self) -> dict[str, str]:
-        """In the order in which they are to be set: a stack with the first of `ours` has them all."""
+        """In the order in which to set them: a stack with the tag that `ours` checks has all of them."""
         return {
             EXPIRES: written(self.expires),
-            # No backend promises to keep an empty value
+            # No backend guarantees to store an empty value
             COMMIT: self.commit or _UNKNOWN,
             BRANCH: self.branch,
             EPHEMERAL: "true",
@@ -38,12 +38,12 @@ class Mark:
 
 
 def ours(tags: Mapping[str, str]) -> bool:
-    """Whether a stack with these tags was made by `up`."""
+    """Whether `up` created the stack with these tags."""
     return tags.get(EPHEMERAL) == "true"
 
 
 def read(stack: str, tags: Mapping[str, str]) -> Mark:
-    """The mark of a stack that is `ours`. Raises BranchesError if somebody has changed it so that it cannot be read."""
+    """The tags of a stack that is `ours`. Raises BranchesError if somebody has made them unreadable."""
     text = tags.get(EXPIRES, "")
     try:
         expires = datetime.fromisoformat(text)
@@ -52,7 +52,7 @@ def read(stack: str, tags: Mapping[str, str]) -> Mark:
     if expires is None or expires.tzinfo is None or not tags.get(BRANCH):
         raise BranchesError(
             f"stack {stack}: its tags {EXPIRES}={text!r}, {BRANCH}={tags.get(BRANCH, '')!r} cannot be read: expected a "
-            f"time such as 2030-01-31T18:00:00Z, and a branch; `up` or `down` of its branch goes on, or "
+            f"time such as 2030-01-31T18:00:00Z, and a branch. Run `up` or `down` of its branch, or "
             f"`pulumi stack tag set {EXPIRES} TIME --stack {stack}`"
         )
     commit = tags.get(COMMIT, _UNKNOWN)
@@ -60,12 +60,12 @@ def read(stack: str, tags: Mapping[str, str]) -> Mark:
 
 
 def ttl(text: str) -> timedelta:
-    """How long `90s`, `30m`, `8h`, `3d` is. Raises UsageError."""
+    """Duration of `90s`, `30m`, `8h`, `3d`. Raises UsageError."""
     match = re.fullmatch(r"([1-9]\d{0,8})([smhd])", text)
     if not match or (found := timedelta(**{_UNITS[match[2]]: int(match[1])})) > LONGEST_TTL:
         raise UsageError(
-            f"--ttl {text!r} is not how long a stack may live: expected a number with s, m, h or d, such as 90s, 30m, "
-            f"{TTL} or 3d, and {LONGEST_TTL.days}d at most"
+            f"--ttl {text!r} is not a valid lifetime: expected a number with s, m, h or d, such as 90s, 30m, "
+            f"{TTL} or 3d, at most {LONGEST_TTL.days}d"
         )
     return found
 
@@ -76,7 +76,7 @@ def written(time: datetime) -> str:
 
 
 def duration(span: timedelta) -> str:
-    """In the two largest units, such as `7 h 59 min`; `-` before it if it is over."""
+    """In the two largest units, such as `7 h 59 min`; with a `-` in front if negative."""
     seconds = abs(int(span.total_seconds()))
     found = []
     for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):

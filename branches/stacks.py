@@ -1,4 +1,4 @@
-"""The stacks of branches: made, updated, listed, and removed when their time has come."""
+"""The stacks of branches: created, updated, listed, and removed when they have expired."""
 
 import contextlib
 import json
@@ -29,32 +29,32 @@ FILE = REPO / configuration.FILE
 Say = Callable[[str], object]
 
 AT_ONCE = 4
-"""Starts of the engine at the same time, to read tags; each takes a processor for half a second."""
+"""Parallel starts of the engine to read tags; each uses a processor for half a second."""
 
 _KNOWN = ("from $PATH at",)
-"""What the engine says of every plugin that was not downloaded, again and again."""
+"""The engine repeats this message for every plugin that was not downloaded."""
 
 SHOWN = 10
-"""Resources that a message names, of those that are left."""
+"""Maximum number of remaining resources that a message names."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A branch's stack, as the backend knows it."""
+    """A branch's stack, as recorded in the backend."""
 
     stack: str
     mark: Mark | None
-    """None: it has none that can be read."""
+    """None if its tags are missing or unreadable."""
     trouble: str
-    """Why not; otherwise empty."""
+    """The reason; otherwise empty."""
     resources: int | None
-    """Also of kinds that cost nothing, such as steps on hosts; None if the backend does not say."""
+    """Includes resources that cost nothing, such as steps on hosts; None if the backend does not count them."""
     updated: datetime | None
     locked: bool | None
-    """None: this backend does not say."""
+    """None if this backend does not show it."""
 
     def expired(self, now: datetime) -> bool:
-        """Whether its time is over."""
+        """Whether it has expired."""
         return self.mark is not None and self.mark.expires <= now
 
     def json(self, now: datetime) -> dict[str, Any]:
@@ -75,32 +75,32 @@ class Entry:
 
 @dataclass(frozen=True)
 class Up:
-    """What `up` has made."""
+    """The result of `up`."""
 
     stack: str
     mark: Mark
     created: bool
-    """Whether there was none before."""
+    """Whether the stack did not exist before."""
     changes: dict[str, int]
     """How many resources were created, updated and so on, of those with a provider."""
     outputs: dict[str, Any]
-    """Of the program; secret ones are `[secret]`."""
+    """Outputs of the program; secret ones are `[secret]`."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What `sweep` did, or would do."""
+    """The result of `sweep`, or what it would do."""
 
     removed: list[Entry] = field(default_factory=list)
     failed: list[tuple[Entry, str]] = field(default_factory=list)
-    """Those that it could not remove, and why."""
+    """Stacks that could not be removed, and the reasons."""
     kept: list[Entry] = field(default_factory=list)
 
 
 class Stacks:
     """The stacks of branches in the backend that `pulumi` is logged in to.
 
-    `say` takes lines of progress. `run` is the program, `content` what Pulumi.ephemeral.yaml holds.
+    `say` receives lines of progress. `run` is the program, `content` the content of Pulumi.ephemeral.yaml.
     """
 
     def __init__(
@@ -119,14 +119,14 @@ class Stacks:
     # up
 
     def up(self, branch: str, *, ttl: timedelta, commit: str, changes: Sequence[str], now: datetime) -> Up:
-        """Make the branch's stack, or update it, to live for `ttl` from `now` on. `changes` are `KEY=VALUE`.
+        """Create or update the branch's stack, to expire `ttl` after `now`. `changes` are `KEY=VALUE`.
 
-        Raises UsageError, LockedError, BranchesError; what has been made by then stays, and is marked.
+        Raises UsageError, LockedError, BranchesError; what was created until then stays, and has its tags.
         """
         name = names.stack(branch)
         if (REPO / f"Pulumi.{name}.yaml").exists():
             raise BranchesError(
-                f"branch {branch!r}: its stack would be {name}, and Pulumi.{name}.yaml is a long-lived stack's file: "
+                f"branch {branch!r}: its stack would be {name}, but Pulumi.{name}.yaml belongs to a long-lived stack: "
                 "rename one of them"
             )
         mark = Mark(names.label(branch), commit, now + ttl)
@@ -140,12 +140,14 @@ class Stacks:
             content = configuration.without_encryption(content) if state.get("resources") else content
         self._tell_pending(name, state)
         recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
-        self._say(f"{name}: {'updating' if found else 'creating'} it, until {stack_tags.written(mark.expires)}")
+        self._say(
+            f"{name}: {'updating' if found else 'creating'} the stack, expires {stack_tags.written(mark.expires)}"
+        )
         with (
             reported(name, "update" if found else "create", recorder),
             opened(name, content, create=not found, engine=self._engine, run=self._run) as stack,
         ):
-            # Before the first resource is made, so that a stack is found however its `up` ends
+            # Before the first resource is created, so that the stack can be found however its `up` ends
             _set_tags(stack, mark, tags)
             stack.up(recorder)
             outputs = stack.outputs()
@@ -165,16 +167,16 @@ class Stacks:
     def _tell_pending(self, name: str, state: Mapping[str, Any]) -> None:
         if pending := _pending(state):
             self._say(
-                f"{name}: an earlier run was cut off. Of these nobody knows whether they were done: {_some(pending)}. "
-                "What was being created may be there, unknown to the state: if a step says that it is there already, "
-                f"or at the end, look for what has the tag stack={name}"
+                f"{name}: an earlier run was interrupted. The result of these operations is unknown: {_some(pending)}. "
+                "What was being created may exist although the state does not know it: if a step reports that it "
+                f"already exists, or at the end, look for resources with the tag stack={name}"
             )
 
     # down, sweep
 
     def down(self, branch: str) -> str:
-        """Destroy what the branch's stack has, and remove it, by what is in its state; its name, or empty if there is
-        no such stack. Raises as `up` does.
+        """Destroy the resources of the branch's stack and remove it, using only its state. Returns its name, or "" if
+        there is no such stack. Raises as `up` does.
         """
         name = names.stack(branch)
         with reported(name, "look at"), recorded(self._engine) as workspace:
@@ -187,7 +189,7 @@ class Stacks:
         return name
 
     def sweep(self, *, now: datetime, dry_run: bool = False) -> Sweep:
-        """Remove every stack of a branch whose time is over; after one that cannot be, go on with the next."""
+        """Remove every expired stack of a branch; after a failure continue with the next."""
         result = Sweep()
         for entry in self.list():
             if entry.mark is None:
@@ -204,8 +206,8 @@ class Stacks:
         try:
             with reported(entry.stack, "look at"), recorded(self._engine) as workspace:
                 if not self._find(workspace, entry.stack):
-                    return  # somebody else's `down`
-                # An `up` may have renewed it since the list was made
+                    return  # removed by somebody else's `down`
+                # An `up` may have renewed it since the stacks were listed
                 mark = stack_tags.read(entry.stack, _tags(workspace, entry.stack))
                 if mark.expires > now:
                     result.kept.append(entry)
@@ -222,7 +224,7 @@ class Stacks:
     def _remove(self, workspace: Workspace, name: str, state: Mapping[str, Any]) -> None:
         self._tell_pending(name, state)
         if _resources(state):
-            self._say(f"{name}: destroying it")
+            self._say(f"{name}: destroying the stack's resources")
             recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
             try:
                 with reported(name, "destroy", recorder):
@@ -236,15 +238,15 @@ class Stacks:
         self._say(f"{name}: removed")
 
     def _left(self, workspace: Workspace, name: str, error: BranchesError) -> BranchesError:
-        """The error, with what is still there and what to do about it."""
+        """The error, with the remaining resources and what to do about them."""
         if error.code == INTERRUPTED:
             return error
         left: list[str] = []
         with contextlib.suppress(auto.CommandError, ValueError):
             left = _resources(workspace.export(name))
         said = BranchesError(
-            f"{error}\n{len(left)} resources of stack {name} are left: {_some(left)}. The stack and its marks stay: "
-            "run the same command again when the cause is gone, or leave it to `sweep`. What is gone in truth: "
+            f"{error}\n{len(left)} resources of stack {name} are left: {_some(left)}. The stack and its tags stay: "
+            "fix the cause and run the same command again, or leave it to `sweep`. For resources that no longer exist: "
             f"`pulumi refresh --stack {name}`, or `pulumi state delete URN --stack {name}`, then the command again"
         )
         said.code = error.code
@@ -253,7 +255,7 @@ class Stacks:
     # list
 
     def list(self) -> list[Entry]:
-        """The stacks of branches, in the order of their names; also those whose marks cannot be read."""
+        """The stacks of branches, sorted by name, including those with unreadable tags."""
         with reported("", "list"), recorded(self._engine) as workspace:
             found = [it for it in workspace.list_stacks() if _plain(it.name).startswith(names.PREFIX)]
             with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -266,7 +268,7 @@ class Stacks:
     def _find(workspace: Workspace, name: str) -> bool:
         return any(_plain(it.name) == name for it in workspace.list_stacks())
 
-    # What is said
+    # Messages
 
     def _step(self, step: Step) -> None:
         self._say(f"{step.name}: {step.past}, {stack_tags.duration(timedelta(seconds=step.ended - step.began))}")
@@ -274,7 +276,7 @@ class Stacks:
 
 @contextlib.contextmanager
 def reported(name: str, what: str, recorder: Recorder | None = None) -> Iterator[None]:
-    """Turn what the engine says while it is to do `what` with a stack into an error that names the way on."""
+    """Turn an error of the engine during the operation `what` into one that says what to do next."""
     try:
         yield
     except auto.CommandError as error:
@@ -284,19 +286,21 @@ def reported(name: str, what: str, recorder: Recorder | None = None) -> Iterator
 
 
 def explained(name: str, what: str, error: auto.CommandError, errors: Sequence[str] = ()) -> BranchesError:
-    """An error of the engine's while it was to do `what` with a stack, and what to do about it."""
+    """The error for a failed operation `what` of the engine, with what to do about it."""
     printed = stderr(error)
     if isinstance(error, auto.ConcurrentUpdateError):
         return LockedError(
-            f"stack {name} is locked: {_holder(printed)}.\nWait until that run has ended. If it was killed, and there "
-            f"is none any more: `pulumi cancel --yes --stack {name}`, then the same command again"
+            f"stack {name} is locked: {_holder(printed)}.\nWait until that run has ended. If it was killed and no "
+            f"longer exists: `pulumi cancel --yes --stack {name}`, then the same command again"
         )
     if isinstance(error, auto.StackAlreadyExistsError):
-        return LockedError(f"stack {name}: another run has just made it; wait for that, then the same command again")
+        return LockedError(
+            f"stack {name}: another run has just created it; wait for that run, then run the same command again"
+        )
     if isinstance(error, auto.StackNotFoundError):
         return BranchesError(
-            f"stack {name}: there is none in this backend (`pulumi whoami --verbose` says which that is); a "
-            f"long-lived one is made once, by `pulumi stack init {name}`, a branch's by `up`"
+            f"stack {name}: this backend has none (`pulumi whoami --verbose` shows the backend). Create a long-lived "
+            f"stack once with `pulumi stack init {name}`, that of a branch with `up`"
         )
     said = "\n".join(errors) or printed or str(error)
     target = f"stack {name}" if name else "the stacks"
@@ -305,41 +309,41 @@ def explained(name: str, what: str, error: auto.CommandError, errors: Sequence[s
 
 def _interrupted(name: str, what: str) -> BranchesError:
     error = BranchesError(
-        f"interrupted in: {what} {name}\nWhat is done is in the state, and the stack keeps its marks: the same command "
-        "again continues, `down` removes it"
+        f"interrupted in: {what} {name}\nCompleted operations are in the state, and the stack keeps its tags: the same "
+        "command continues, `down` removes the stack"
     )
     error.code = INTERRUPTED
     return error
 
 
 def _holder(printed: str) -> str:
-    """Who has the lock, as far as the backend says; and whether that process is still there, if it is one of here."""
+    """Who holds the lock, if the backend says so, and whether that process still exists, if it is on this machine."""
     match = re.search(r"created by (\S+)@(\S+) \(pid (\d+)\) at (\S+)", printed)
     if not match:
         return "another update is under way"
     user, host, pid, since = match.groups()
     gone = host == os.uname().nodename and not Path(f"/proc/{pid}").exists()
-    return f"by {user} on {host}, process {pid}{', which is there no more' if gone else ''}, since {since}"
+    return f"by {user} on {host}, process {pid}{', which no longer exists' if gone else ''}, since {since}"
 
 
 def _check_owner(
     name: str, label: str, tags: Mapping[str, str], state: Mapping[str, Any], *, removing: bool = False
 ) -> None:
-    """Refuse a stack that is not this branch's."""
+    """Refuse a stack that does not belong to this branch."""
     if not stack_tags.ours(tags):
-        # `up` marks a stack before it makes the first resource: killed in between, it has left an empty one
+        # `up` tags a stack before it creates the first resource: if it was killed before, the stack is empty
         if not removing and not _resources(state) and not _pending(state):
             return
         raise BranchesError(
-            f"stack {name} is there, and has no tag {stack_tags.EPHEMERAL}=true: it was not made by `up`, or somebody "
-            f"took its tags away. Nothing was touched. If it is the stack of this branch: `pulumi stack tag set "
+            f"stack {name} exists, and has no tag {stack_tags.EPHEMERAL}=true: `up` did not create it, or somebody "
+            f"removed its tags. Nothing was changed. If it is the stack of this branch: `pulumi stack tag set "
             f"{stack_tags.EPHEMERAL} true --stack {name}`, the same for {stack_tags.BRANCH} with the branch's name and "
             f"{stack_tags.EXPIRES} with a time, then the same command again; if not, remove or rename it"
         )
     if tags.get(stack_tags.BRANCH) != label:
         raise BranchesError(
-            f"stack {name} is that of the branch {tags.get(stack_tags.BRANCH, '')!r}, by its tag {stack_tags.BRANCH}, "
-            f"and not of {label!r}. Nothing was touched: rename the branch"
+            f"stack {name} belongs to the branch {tags.get(stack_tags.BRANCH, '')!r} by its tag {stack_tags.BRANCH}, "
+            f"not to {label!r}. Nothing was changed: rename the branch"
         )
 
 
@@ -347,9 +351,9 @@ def _entry(summary: auto.StackSummary, tags: Mapping[str, str]) -> Entry:
     mark, trouble, name = None, "", _plain(summary.name)
     if not stack_tags.ours(tags):
         trouble = (
-            f"stack {name}: has the name of a branch's stack and no readable tag {stack_tags.EPHEMERAL}=true: made by "
-            "somebody else, by an `up` that was killed at its beginning, or the tags are lost; nothing is done to it. "
-            "`up` of its branch takes it over if it is empty, and says what to do if it is not"
+            f"stack {name} has the name of a branch's stack and no readable tag {stack_tags.EPHEMERAL}=true: somebody "
+            "else created it, an `up` was killed at its beginning, or the tags are lost. It is left alone. `up` of its "
+            "branch takes it over if it is empty, and otherwise says what to do"
         )
     else:
         try:
@@ -363,7 +367,7 @@ def _entry(summary: auto.StackSummary, tags: Mapping[str, str]) -> Entry:
 def _locked(summary: auto.StackSummary) -> bool | None:
     if summary.update_in_progress is not None:
         return bool(summary.update_in_progress)
-    # Of the backends without a service only a folder can be looked into without the keys to it
+    # Of the backends without a service only a folder can be read without credentials
     url = urlsplit(os.environ.get("PULUMI_BACKEND_URL", ""))
     if url.scheme != "file":
         return None
@@ -405,17 +409,17 @@ def _plain(name: str) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A file of Pulumi's. Raises BranchesError."""
+    """Read one of Pulumi's files. Raises BranchesError."""
     try:
         return dict(yaml.safe_load(path.read_text()))
     except OSError as error:
         raise BranchesError(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, TypeError, ValueError) as error:
-        raise BranchesError(f"{path} is not a file of Pulumi's: {error}") from None
+        raise BranchesError(f"{path} is not one of Pulumi's files: {error}") from None
 
 
 def head() -> str:
-    """The commit of this checkout; empty if git does not say."""
+    """The commit of this checkout; empty if git does not report it."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=REPO, capture_output=True, text=True, timeout=30, check=False

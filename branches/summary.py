@@ -1,4 +1,4 @@
-"""A preview as Markdown for a pull request: what it would do, the worst first, and no more than a comment may hold."""
+"""A preview as Markdown for a pull request: the most severe changes first, limited to the size of a comment."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,10 @@ from branches import markdown as md
 from branches.changes import Changes, Kind, Line, Resource, Verdict, by_number
 
 VALUE = 300
-"""Characters of a value that are shown."""
+"""Maximum characters of a value."""
 
 FOLDED = 20
-"""A list that is longer is folded."""
+"""Longer lists are folded."""
 
 _HEADS = {
     Kind.DELETE: "Deleted",
@@ -21,11 +21,11 @@ _HEADS = {
     Kind.UPDATE: "Changed, nothing restarts",
     Kind.CREATE: "Created",
 }
-_LEFT_OUT = "\n\n*{count} more lines would not fit into a comment: the log of this run has everything.*\n"
+_LEFT_OUT = "\n\n*{count} more lines do not fit into a comment: the log of this run contains all of them.*\n"
 
 
 def markdown(changes: Changes, *, stack: str, limit: int = md.LIMIT) -> str:
-    """The summary, in at most `limit` characters; what does not fit is left out by lines, and that is said."""
+    """The summary, in at most `limit` characters. Lines that do not fit are omitted, and the summary says so."""
     blocks = [f"### {_headline(changes, stack)}"]
     blocks += _caution(changes)
     blocks += _settings(changes.settings)
@@ -39,7 +39,7 @@ def markdown(changes: Changes, *, stack: str, limit: int = md.LIMIT) -> str:
 def _headline(changes: Changes, stack: str) -> str:
     name = md.code(stack)
     if changes.verdict is Verdict.NONE:
-        return f"{name}: nothing changes ({_number(changes.same, 'resource')} as declared)"
+        return f"{name}: nothing changes ({_number(changes.same, 'resource')} unchanged)"
     words = {
         Kind.DELETE: "deleted",
         Kind.REPLACE: "replaced",
@@ -54,14 +54,14 @@ def _headline(changes: Changes, stack: str) -> str:
 
 
 def _caution(changes: Changes) -> list[str]:
-    """What must be read before anything else."""
+    """The warnings that must be read first."""
     if not changes.warnings:
         return []
     return ["> [!CAUTION]\n" + "\n".join(f"> - {md.plain(warning)}" for warning in changes.warnings)]
 
 
 def _settings(lines: Sequence[Line]) -> list[str]:
-    """The cluster's settings that change, each once, as a difference grouped by what they are of."""
+    """Changed settings of the cluster, each once, as a difference grouped by file and role."""
     if not lines:
         return []
     shown: list[str] = []
@@ -74,7 +74,7 @@ def _settings(lines: Sequence[Line]) -> list[str]:
 
 
 def _by_component(found: Sequence[Resource]) -> list[str]:
-    """Resources by component: steps on hosts by the hosts that have the same ones, the others by name."""
+    """Resources by component: hosts with the same steps on one line, other resources by name."""
     rows = []
     for component, group in groupby(sorted(found, key=lambda one: one.component), key=lambda one: one.component):
         members = list(group)
@@ -97,7 +97,7 @@ def _rows(members: Sequence[Resource]) -> list[str]:
 
 
 def _hosts(names: Iterable[str]) -> str:
-    """`tm-0` … `tm-19` of many."""
+    """`tm-0` … `tm-19` if there are many."""
     known = sorted(names, key=by_number)
     if len(known) <= 4:
         return ", ".join(md.code(name) for name in known)
@@ -105,7 +105,7 @@ def _hosts(names: Iterable[str]) -> str:
 
 
 def _properties(resources: Sequence[Resource]) -> list[str]:
-    """The inputs of other resources than steps that differ, folded."""
+    """Changed inputs of resources other than steps, folded."""
     rows: list[str] = []
     for one in resources:
         if one.lines and not one.type.startswith("pulumi:"):
@@ -134,7 +134,7 @@ def _number(count: int, what: str) -> str:
 
 
 def _folded(head: str, block: str, length: int, what: str) -> str:
-    """Behind a line to click, if it is long."""
+    """Folded if it is long."""
     if length <= FOLDED:
         return block
     lines = _number(block.count("\n") + 1, "line") if what == "lines" else f"{length} lines"
@@ -142,7 +142,7 @@ def _folded(head: str, block: str, length: int, what: str) -> str:
 
 
 def _fit(blocks: Sequence[str], limit: int) -> str:
-    """As many lines as there is room for; a fence or fold that is cut is closed."""
+    """As many lines as fit; an interrupted fence or fold is closed."""
     whole = "\n\n".join(blocks) + "\n"
     if len(whole) <= limit:
         return whole
@@ -164,7 +164,7 @@ def _fit(blocks: Sequence[str], limit: int) -> str:
 
 
 def _after(closers: Sequence[str], line: str) -> list[str]:
-    """What has to be closed after this line."""
+    """The closing lines that are needed after this line."""
     found = list(closers)
     in_fence = bool(found) and found[-1].startswith("`")
     if in_fence:

@@ -192,13 +192,14 @@ def _gc(args: argparse.Namespace) -> int:
 def _deployment(name: str, *, secrets: bool) -> dict[str, Any]:
     """The state of a lab's stack."""
     from lab import stack
-    from ops import state
 
     folder = Lab(name).dir / "pulumi"
     if not (folder / "project").exists():
         raise OpsError(f"lab {name!r} has no cluster: `python -m lab up` makes one")
-    made = stack.Stack(name, folder, {})
-    return state.export(name, made.project, secrets=secrets, env=made.environment())
+    try:
+        return stack.Stack(name, folder, {}).exported(secrets=secrets)
+    except ToolError as error:
+        raise OpsError(str(error)) from None
 
 
 def _preflight(args: argparse.Namespace) -> int:
