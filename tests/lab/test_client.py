@@ -45,6 +45,9 @@ def test_sql_client_runs_beside_a_jobmanager(cluster: Cluster) -> None:
     for name in cluster.hosts("jobmanager"):
         said = sql(cluster, name)
         assert "42" in said and "Could not start rest endpoint" not in said, said
+        # As the daemons' user, whose files its configuration names
+        listed = cluster.lab.ssh(name, "sudo -n runuser -u flink -- /opt/flink/bin/flink list 2>&1", timeout=300).stdout
+        assert "Waiting for response..." in listed and "INFO" not in listed, listed
 
 
 def test_a_client_comes_works_and_leaves_and_no_daemon_restarts(cluster: Cluster) -> None:
@@ -60,7 +63,8 @@ def test_a_client_comes_works_and_leaves_and_no_daemon_restarts(cluster: Cluster
         assert lab.ssh("cl-0", "sudo -n find /etc/flink -name '*.env'").stdout == "", "it has no keys of the storage"
         said = sql(cluster, "cl-0")
         assert "42" in said, said
-        assert "Job has been submitted" in submit(cluster, "cl-0")
+        said = submit(cluster, "cl-0")
+        assert "Job has been submitted" in said and "INFO" not in said, said
         assert stack.up().changed() == []
         closed = ["timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/tm-0/6122"]
         assert lab.ssh("cl-0", closed, check=False).returncode != 0, "a client reaches REST and ZooKeeper, nothing else"
