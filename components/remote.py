@@ -63,11 +63,12 @@ def script_text(
 ) -> str:
     """The whole text for bash's stdin: values as quoted variables, files as heredocs, our library, the script.
 
-    `uses` are further parts of the library. A sequence becomes a bash array. Everything happens in functions called by
-    the last line, so that a connection which breaks in the middle of the text runs nothing. Raises ValueError for a
-    file that holds the end marker.
+    A script that belongs to a role is in the role's folder: `ROLE/NAME.sh`. `uses` are further parts of the library. A
+    sequence becomes a bash array. Everything happens in functions called by the last line, so that a connection which
+    breaks in the middle of the text runs nothing. Raises ValueError for a file that holds the end marker.
     """
-    lines = [f"# host {host.name}, step {script}", "set -euo pipefail", f"host={host.name}", f"step={script}"]
+    name = script.rpartition("/")[2]
+    lines = [f"# host {host.name}, step {name}", "set -euo pipefail", f"host={host.name}", f"step={name}"]
     lines.append(f"owner={shlex.quote(f'{host.role} {host.name}')}")
     for name, value in (values or {}).items():
         if isinstance(value, str | int):

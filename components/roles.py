@@ -213,7 +213,7 @@ ROLES: Mapping[Role, Row] = {
         title="Client",
         prefix="cl",
         user="flink",
-        directories=("/var/lib/flink/tmp",),
+        directories=(),
         # `flink` and `sql-client.sh` log here as whoever runs them
         shared_directories=("/var/log/flink",),
         releases=("java", "flink"),

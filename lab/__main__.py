@@ -46,7 +46,11 @@ def _up(args: argparse.Namespace) -> int:
         parallel.Task("image", image.ensure),
         parallel.Task("versitygw", programs.versitygw),
         # Workers that are to go stay until the program has taken them out of the cluster
-        parallel.Task("hosts", lambda: made.up(workers=max(workers, made.workers())), needs=("image", "versitygw")),
+        parallel.Task(
+            "hosts",
+            lambda: made.up(workers=max(workers, made.workers()), clients=args.clients),
+            needs=("image", "versitygw"),
+        ),
     ]
     if not args.hosts_only:
         parts += [
@@ -188,13 +192,14 @@ def _gc(args: argparse.Namespace) -> int:
 def _deployment(name: str, *, secrets: bool) -> dict[str, Any]:
     """The state of a lab's stack."""
     from lab import stack
-    from ops import state
 
     folder = Lab(name).dir / "pulumi"
     if not (folder / "project").exists():
         raise OpsError(f"lab {name!r} has no cluster: `python -m lab up` makes one")
-    made = stack.Stack(name, folder, {})
-    return state.export(name, made.project, secrets=secrets, env=made.environment())
+    try:
+        return stack.Stack(name, folder, {}).exported(secrets=secrets)
+    except ToolError as error:
+        raise OpsError(str(error)) from None
 
 
 def _preflight(args: argparse.Namespace) -> int:
@@ -222,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     up = add("up", _up, "make the lab and the cluster on it, or what is missing of them")
     up.add_argument("--hosts-only", action="store_true", help="stop after hosts, S3 and mirror")
     up.add_argument("--workers", type=int, metavar="N", help="workers (default: flink:workers in Pulumi.local.yaml)")
+    up.add_argument("--clients", type=int, metavar="N", help="client hosts (default: as they are, at first none)")
     down = add("down", _down, "remove the lab: hosts, network, servers and all data")
     down.add_argument("--all", action="store_true", help="every lab of this clone, and those whose clone is gone")
     status = add("status", _status, "show hosts, what runs on them, the leader, S3 and mirror")

@@ -53,6 +53,7 @@ class Role:
 ROLES = (
     Role("jobmanager", "jm", 10, 10, 2048),
     Role("zookeeper", "zk", 20, 10, 1024),
+    Role("client", "cl", 30, 10, 1024),
     Role("taskmanager", "tm", 100, 100, 2560),
 )
 """Addresses are apart by role, so more hosts of one role never move those of another."""
@@ -74,7 +75,7 @@ def plan(lab_id: str, network: Network, counts: dict[str, int]) -> list[LabHost]
     """The hosts of a lab with so many of each role; `LabError` for a number that cannot be."""
     hosts = []
     for role in ROLES:
-        count = counts[role.name]
+        count = counts.get(role.name, 0)
         if not 0 <= count <= role.most:
             raise LabError(f"{count} {role.name}s: a lab can have 0 to {role.most}")
         for i in range(count):

@@ -167,10 +167,16 @@ class Lab:
 
     # Up
 
-    def up(self, workers: int | None = None, jobmanagers: int | None = None, zookeepers: int | None = None) -> None:
+    def up(
+        self,
+        workers: int | None = None,
+        jobmanagers: int | None = None,
+        zookeepers: int | None = None,
+        clients: int | None = None,
+    ) -> None:
         """Make what is missing, boot what is off, remove hosts that are no longer expected.
 
-        A number that is not given stays as it is (at first 2 workers, 2 JobManagers, 3 ZooKeepers).
+        A number that is not given stays as it is (at first 2 workers, 2 JobManagers, 3 ZooKeepers, no client).
         `LabError` names each host that failed to boot, with the end of its console.
         """
         if os.geteuid() != 0:
@@ -182,7 +188,7 @@ class Lab:
                 (self.dir / name).mkdir(mode=0o700, exist_ok=True)
             make_key(self.private_key, f"lab-{self.name}")
             state = self._state()
-            given = {"taskmanager": workers, "jobmanager": jobmanagers, "zookeeper": zookeepers}
+            given = {"taskmanager": workers, "jobmanager": jobmanagers, "zookeeper": zookeepers, "client": clients}
             state.counts |= {role: count for role, count in given.items() if count is not None}
             new = not Path(f"/sys/class/net/fl-{self.id}").exists()
             self._connect(state)

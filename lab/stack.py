@@ -22,7 +22,7 @@ import yaml
 from pulumi import automation as auto
 
 from automation import local
-from automation.engine import Engine, Told, stderr
+from automation.engine import Engine, EngineError, Told, stderr
 from automation.stack import Stack as EngineStack
 from automation.steps import OnEvent, Recorder, Step, Steps
 from automation.workspace import Workspace, program, write, write_project
@@ -241,6 +241,13 @@ class Stack:
         """The stack's state as the engine exports it to its owner: secrets can be read in it."""
         return self._open().export(secrets=True)
 
+    def exported(self, *, secrets: bool) -> dict[str, Any]:
+        """The state as it is, whatever this stack's configuration would be; its secrets only if they are asked for."""
+        with self._reported(self._recorder()):
+            return Workspace(self.project, self._engine, variables=self.environment()).export(
+                self.name, secrets=secrets
+            )
+
     def outputs(self) -> dict[str, Any]:
         """What the program exports, as of the last operation; secret ones are `[secret]`."""
         return self._open().outputs()
@@ -261,6 +268,8 @@ class Stack:
             # Without a word from the program it is the engine itself that refuses, and says why on its stderr
             said = "\n".join(recorder.found.errors) or stderr(error)
             raise LabError(f"pulumi failed for stack {self.name}:\n{said}") from None
+        except EngineError as error:
+            raise LabError(str(error)) from None
 
 
 class LabStack(Stack):

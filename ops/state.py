@@ -59,18 +59,16 @@ class HighAvailability:
     root: str
 
 
-def export(stack: str, folder: Path, *, secrets: bool, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+def export(stack: str, folder: Path, *, secrets: bool) -> dict[str, Any]:
     """The deployment of a stack of the project in `folder`. Raises OpsError with what the engine says."""
     with _reported(f"stack export --stack {stack}"):
-        return Workspace(folder, Engine(), variables=env).export(stack, secrets=secrets, seconds=EXPORT_SECONDS)
+        return Workspace(folder, Engine()).export(stack, secrets=secrets, seconds=EXPORT_SECONDS)
 
 
-def stacks(folder: Path, env: Mapping[str, str] | None = None) -> list[str]:
+def stacks(folder: Path) -> list[str]:
     """The stacks of the project in `folder` that its backend has, but for empty ones."""
     with _reported("stack ls"):
-        found = json.loads(
-            Workspace(folder, Engine(), variables=env).pulumi("stack", "ls", "--json", seconds=EXPORT_SECONDS)
-        )
+        found = json.loads(Workspace(folder, Engine()).pulumi("stack", "ls", "--json", seconds=EXPORT_SECONDS))
     return [str(entry["name"]) for entry in found if entry.get("resourceCount") != 0]
 
 

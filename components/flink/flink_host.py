@@ -134,7 +134,7 @@ def configuration(config_yaml: str) -> list[File]:
     return [
         File(path="/etc/flink/config.yaml", text=config_yaml),
         File(path="/etc/flink/log4j-console.properties", text=logging),
-        # For `flink run` and for daemons that start-cluster.sh starts
-        File(path="/etc/flink/log4j-cli.properties", text=logging),
+        # For daemons that start-cluster.sh starts
         File(path="/etc/flink/log4j.properties", text=logging),
+        File(path="/etc/flink/log4j-cli.properties", text=render("log4j-cli.properties")),
     ]

@@ -81,7 +81,7 @@ class ZooKeeper(pulumi.ComponentResource):
         }
         stdin = daemon.generation(services, servers).apply(
             lambda generation: script_text(
-                servers[0], "ensemble.sh", {"values": json.dumps(values), "generation": generation}
+                servers[0], "zookeeper/ensemble.sh", {"values": json.dumps(values), "generation": generation}
             )
         )
         seconds = settings.ready_timeout_seconds + 60

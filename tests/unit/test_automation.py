@@ -16,6 +16,7 @@ from automation import local
 from automation.engine import Engine, EngineError, stderr
 from automation.workspace import Workspace
 from lab import stack
+from stand_ins.builds import programs
 
 Fake = Callable[[str], Path]
 
@@ -132,3 +133,17 @@ def test_an_engine_whose_driver_was_killed_is_ended_and_no_other_is(
         for process in (living, by_hand):
             process.kill()
             process.wait()
+
+
+def test_a_labs_state_is_exported_by_the_labs_own_engine(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = fake('[[ $* == *--show-secrets* ]] && what=shown; echo "{\\"deployment\\": {\\"it\\": \\"$what\\"}}"')
+    monkeypatch.setattr(programs, "pulumi", lambda: root / "bin" / "pulumi")
+    monkeypatch.setattr(stack, "_home", lambda: tmp_path)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # where there is none
+    (tmp_path / "project").mkdir()
+    one = stack.Stack("one", tmp_path, {})
+    assert one.exported(secrets=True) == {"it": "shown"}
+    assert one.exported(secrets=False) == {"it": ""}
+    assert not one.file.exists()

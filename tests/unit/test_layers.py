@@ -16,6 +16,7 @@ USERS = {"components", "settings"}
 MAY_IMPORT: dict[str, set[str]] = {
     "components": set(),
     "settings": {"components"},
+    "host_tool": set(),
     "automation": set(),
     "ops": {"automation", "components"},
     "branches": {"automation", *USERS},

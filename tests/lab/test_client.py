@@ -1,0 +1,85 @@
+"""A client host comes to a running cluster, is worked on, and leaves; its commands work on JobManagers' hosts, too."""
+
+import base64
+import shlex
+
+import yaml
+
+from lab import flights
+from lab.cluster import Cluster
+from lab.flights import Options
+
+SQL = "SET 'execution.runtime-mode' = 'batch';\nSELECT SUM(n) AS total FROM (VALUES (40), (2)) AS t(n);\n"
+
+LEFT = "ls -d /opt/java* /opt/flink* /etc/flink* /var/lib/flink /var/log/flink /usr/local/lib/flink 2>/dev/null; true"
+
+
+def sql(cluster: Cluster, host: str) -> str:
+    """What `sql-client.sh` on a host says of a query that the cluster computes; run by whoever logs in."""
+    cluster.lab.ssh(host, "cat > /tmp/query.sql", input=SQL)
+    return cluster.lab.ssh(host, "/opt/flink/bin/sql-client.sh -f /tmp/query.sql 2>&1", timeout=300).stdout
+
+
+def submit(cluster: Cluster, host: str) -> str:
+    """Start a job by `flink run` on a host, see it in `flink list`, and cancel it; what `flink run` said."""
+    lab, s3 = cluster.lab, cluster.s3
+    jar = flights.build_jar(cluster.archives)
+    lab.ssh(host, "base64 -d > /tmp/flights.jar", input=base64.b64encode(jar.read_bytes()).decode())
+    options = Options(
+        input=flights.prepare_input(s3, cluster.prefix),
+        output=f"s3://{s3.bucket}/{cluster.prefix}tests/client",
+        name="from-a-client",
+        records_per_second=1000,
+    )
+    run = shlex.join(["/opt/flink/bin/flink", "run", "-d", "/tmp/flights.jar", *options.arguments()])
+    said = lab.ssh(host, f"{run} 2>&1", timeout=300).stdout
+    job = said.rpartition("JobID ")[2].split()[0]
+    listed = lab.ssh(host, "/opt/flink/bin/flink list 2>&1", timeout=300).stdout
+    assert job in listed and "from-a-client" in listed, listed
+    lab.ssh(host, f"/opt/flink/bin/flink cancel {job} 2>&1", timeout=300)
+    return said
+
+
+def test_sql_client_runs_beside_a_jobmanager(cluster: Cluster) -> None:
+    """Its gateway must not take the port of the JobManager's REST API, on the leader's host nor on the standby's."""
+    for name in cluster.hosts("jobmanager"):
+        said = sql(cluster, name)
+        assert "42" in said and "Could not start rest endpoint" not in said, said
+        # As the daemons' user, whose files its configuration names
+        listed = cluster.lab.ssh(name, "sudo -n runuser -u flink -- /opt/flink/bin/flink list 2>&1", timeout=300).stdout
+        assert "Waiting for response..." in listed and "INFO" not in listed, listed
+
+
+def test_a_client_comes_works_and_leaves_and_no_daemon_restarts(cluster: Cluster) -> None:
+    lab, stack = cluster.lab, cluster.stack
+    before = cluster.processes()
+    lab.up(clients=1)
+    try:
+        changed = stack.up().changed()
+        assert "cl-0-config" in changed
+        assert cluster.processes() == before
+        assert lab.ssh("cl-0", "systemctl --failed --no-legend").stdout == ""
+        assert lab.ssh("cl-0", "sudo -n /opt/java/bin/jps").stdout.split()[1:] == ["Jps"]
+        assert lab.ssh("cl-0", "sudo -n find /etc/flink -name '*.env'").stdout == "", "it has no keys of the storage"
+        said = sql(cluster, "cl-0")
+        assert "42" in said, said
+        said = submit(cluster, "cl-0")
+        assert "Job has been submitted" in said and "INFO" not in said, said
+        assert stack.up().changed() == []
+        closed = ["timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/tm-0/6122"]
+        assert lab.ssh("cl-0", closed, check=False).returncode != 0, "a client reaches REST and ZooKeeper, nothing else"
+        _leave(cluster)
+        assert lab.ssh("cl-0", LEFT).stdout == ""
+        assert cluster.processes() == before
+    finally:
+        lab.up(clients=0)
+        stack.up()
+
+
+def _leave(cluster: Cluster) -> None:
+    """Take the client out of the inventory while its host is on."""
+    path = cluster.lab.dir / "inventory.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["hosts"] = [host for host in content["hosts"] if host["role"] != "client"]
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    cluster.stack.up()
