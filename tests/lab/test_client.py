@@ -10,7 +10,11 @@ from lab import flights
 from lab.cluster import Cluster
 from lab.flights import Options
 
-SQL = "SET 'execution.runtime-mode' = 'batch';\nSET 'sql-client.execution.result-mode' = 'TABLEAU';\nSELECT SUM(n) AS total FROM (VALUES (40), (2)) AS t(n);\n"
+SQL = """\
+SET 'execution.runtime-mode' = 'batch';
+SET 'sql-client.execution.result-mode' = 'TABLEAU';
+SELECT SUM(n) AS total FROM (VALUES (40), (2)) AS t(n);
+"""
 TOTAL = re.compile(r"^\|\s+42 \|$", re.MULTILINE)
 
 LEFT = "ls -d /opt/java* /opt/flink* /etc/flink* /var/lib/flink /var/log/flink /usr/local/lib/flink 2>/dev/null; true"
