@@ -1,4 +1,4 @@
-"""The `pulumi` that does the work: ended gently, so that Ctrl-C leaves a stack that can be used."""
+"""The `pulumi` process. It is interrupted gently, so that Ctrl-C leaves a usable stack."""
 
 import contextlib
 import os
@@ -15,33 +15,33 @@ from pulumi.automation.errors import create_command_error
 Told = Callable[[str], object]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Ctrl-C, and what CI systems send to a job that is cancelled."""
+"""Ctrl-C, and the signal that CI systems send to a cancelled job."""
 
 ENVIRONMENT = {
     "PULUMI_AUTOMATION_API": "true",
     "PULUMI_SKIP_UPDATE_CHECK": "true",
-    # What a stack's secrets are encrypted with is in its state: any machine that reads it, and has the passphrase or
-    # the key, can continue with the stack, without the file of the machine that made it
+    # The state records how a stack's secrets are encrypted. So any machine that reads it and has the passphrase or
+    # the key can work on the stack, without the file of the machine that created it
     "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
 }
-"""Of every command."""
+"""Environment of every command."""
 
 
 class EngineError(Exception):
-    """There is no `pulumi` that can be used; the message says why."""
+    """There is no usable `pulumi`; the message states the reason."""
 
 
 class Engine(auto.PulumiCommand):
-    """`pulumi` in a session of its own. A signal for us goes on to it, and we wait until it has ended.
+    """`pulumi` in a separate session. We forward our signals to it and wait until it has ended.
 
-    The Automation API's own would leave at once: with nobody to read what it prints the engine is killed in the middle
-    of a step, and leaves a lock and operations of which nobody knows how they ended. Told once, the engine begins
-    no further step, waits for those under way (a plugin may break them off) and keeps the state; told twice, it does
+    The Automation API's own class would exit at once. Without a reader for its output the engine would be killed in the
+    middle of a step, and leave a lock and operations with an unknown result. After the first signal the engine begins
+    no further step, waits for running ones (a plugin may cancel them) and writes the state; after a second one it does
     not wait.
     """
 
     def __init__(self, root: str | None = None, *, say: Told | None = None) -> None:
-        """The `pulumi` in the folder `bin` of `root`, or that on PATH. Raises EngineError."""
+        """Use `pulumi` from the folder `bin` of `root`, or from PATH. Raises EngineError."""
         try:
             super().__init__(root)
         except FileNotFoundError:
@@ -64,8 +64,8 @@ class Engine(auto.PulumiCommand):
         stdin: str = "",
         seconds: float | None = None,
     ) -> auto.CommandResult:
-        """Run a command, which gets `stdin`. Raises auto.CommandError; subprocess.TimeoutExpired after so many seconds;
-        KeyboardInterrupt if a signal ended it, or came before its start.
+        """Run a command with `stdin`. Raises auto.CommandError; subprocess.TimeoutExpired after `seconds`;
+        KeyboardInterrupt if a signal ended it, or arrived before its start.
         """
         if self.interrupted:
             raise KeyboardInterrupt
@@ -98,14 +98,14 @@ class Engine(auto.PulumiCommand):
 
     @contextlib.contextmanager
     def _forwarding(self) -> Iterator[Callable[["subprocess.Popen[str]"], None]]:
-        """Hand signals on to the process that is told of, also one that came before that was there."""
+        """Forward signals to the process that is registered, including one that arrived before it existed."""
         processes: list[subprocess.Popen[str]] = []
 
         def told(number: int, frame: FrameType | None) -> None:
             self._say(
-                "interrupted: pulumi begins no further step and keeps what it knows; once more, and it will not wait"
+                "interrupted: pulumi begins no further step and saves its state; a second interrupt does not wait"
                 if not self.interrupted
-                else "interrupted again: pulumi ends at once; what it was doing is of unknown outcome"
+                else "interrupted again: pulumi ends at once; the result of running steps is unknown"
             )
             self.interrupted = True
             for process in processes:
@@ -117,7 +117,7 @@ class Engine(auto.PulumiCommand):
             if early:
                 process.send_signal(signal.SIGINT)
 
-        # Only a main thread may, and is told: in any other one the caller decides
+        # Only the main thread may set handlers and receives signals: in other threads the caller handles them
         main = threading.current_thread() is threading.main_thread()
         before = {number: signal.signal(number, told) for number in SIGNALS} if main else {}
         try:
@@ -128,13 +128,13 @@ class Engine(auto.PulumiCommand):
 
 
 def stderr(error: auto.CommandError) -> str:
-    """What a command that failed has printed there, without its exit code and what it printed elsewhere."""
+    """What a failed command has printed to stderr, without its exit code and stdout."""
     return str(error).rpartition("stderr: ")[2].strip()
 
 
 @contextlib.contextmanager
 def _bounded(process: "subprocess.Popen[str]", seconds: float | None) -> Iterator[None]:
-    """Kill the process, with what it has started, after so many seconds. Raises subprocess.TimeoutExpired."""
+    """Kill the process and its children after `seconds`. Raises subprocess.TimeoutExpired."""
     late = threading.Event()
 
     def kill() -> None:
@@ -157,7 +157,7 @@ def _bounded(process: "subprocess.Popen[str]", seconds: float | None) -> Iterato
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     found = {**os.environ, **more, **ENVIRONMENT}
     if "PULUMI_CONFIG_PASSPHRASE_FILE" in more and "PULUMI_CONFIG_PASSPHRASE" not in more:
-        found.pop("PULUMI_CONFIG_PASSPHRASE", None)  # the user's would win over it
+        found.pop("PULUMI_CONFIG_PASSPHRASE", None)  # the user's setting would override it
     return found
 
 
@@ -167,7 +167,7 @@ def _read(process: "subprocess.Popen[str]", on_output: Told | None, on_error: To
 
 
 class _Reader(threading.Thread):
-    """Reads a stream to its end."""
+    """Reads a stream to the end."""
 
     def __init__(self, stream: IO[str], told: Told | None) -> None:
         super().__init__(daemon=True)
@@ -178,7 +178,7 @@ class _Reader(threading.Thread):
 
     @property
     def text(self) -> str:
-        """What was read."""
+        """The text that was read."""
         return "\n".join(self._lines)
 
     def run(self) -> None:

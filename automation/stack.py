@@ -1,4 +1,4 @@
-"""The operations of a stack, in the one form that everybody here has them in."""
+"""The operations of a stack, with the same options for all callers."""
 
 import json
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack of a workspace. An operation returns what it did; a recorder of the caller's has it also when it fails.
+    """A stack of a workspace. An operation returns its steps; a recorder of the caller has them even after a failure.
 
-    `tell` takes the lines that `pulumi` would print, with `diff` those of `--diff`, and with the outputs; without it
-    there are none. Every operation raises auto.CommandError, and KeyboardInterrupt after a signal.
+    `tell` receives the lines that `pulumi` would print, including outputs, and with `diff` those of `--diff`; without
+    it nothing is printed. Every operation raises auto.CommandError, and KeyboardInterrupt after a signal.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Stack:
         diff: bool = False,
         tell: Told | None = None,
     ) -> Steps:
-        """Make everything as the program declares it, with `refresh` after a look at what has become of it."""
+        """Create and update everything as the program declares it; with `refresh` after reading the actual state."""
         recorder = recorder or Recorder()
         self._stack().up(
             refresh=refresh, parallel=parallel, diff=diff, suppress_outputs=tell is None, **_shown(recorder, tell)
@@ -43,7 +43,7 @@ class Stack:
     def preview(
         self, recorder: Recorder | None = None, *, refresh: bool = False, diff: bool = False, tell: Told | None = None
     ) -> Steps:
-        """What `up` would do. Changes nothing."""
+        """Return what `up` would do. Changes nothing."""
         recorder = recorder or Recorder()
         self._stack().preview(
             refresh=refresh, diff=diff, color="never", suppress_progress=True, on_event=recorder.event, on_output=tell
@@ -51,34 +51,34 @@ class Stack:
         return recorder.found
 
     def refresh(self, recorder: Recorder | None = None, *, tell: Told | None = None) -> Steps:
-        """Take into the state what has become of everything. What differs is an update, what is gone a deletion."""
+        """Update the state from the actual resources. Differences are updates, missing resources deletions."""
         recorder = recorder or Recorder()
         self._stack().refresh(suppress_outputs=tell is None, **_shown(recorder, tell))
         return recorder.found
 
     def destroy(self, recorder: Recorder | None = None, *, tell: Told | None = None) -> Steps:
-        """Take everything away that is in the state, by the state alone: it has all that the code which made the stack
-        has said of each resource.
+        """Delete all resources in the state, using only the state: it contains each resource as declared by the code
+        that created the stack.
         """
         recorder = recorder or Recorder()
         self._stack().destroy(run_program=False, suppress_outputs=tell is None, **_shown(recorder, tell))
         return recorder.found
 
     def cancel(self) -> None:
-        """Take away the lock of an operation that is no more."""
+        """Remove the lock of an operation that no longer runs."""
         self._stack().cancel()
 
     def export(self, *, secrets: bool = False) -> dict[str, Any]:
-        """The deployment; its secrets stay encrypted, unless they are asked for."""
+        """The deployment; with encrypted secrets unless `secrets` is set."""
         return self.workspace.export(self.name, secrets=secrets)
 
     def outputs(self, *, secrets: bool = False) -> dict[str, Any]:
-        """Of the program, as of the last operation; secret ones are `[secret]`, unless they are asked for."""
+        """Outputs of the program after the last operation; secret ones are `[secret]` unless `secrets` is set."""
         return dict(json.loads(self.pulumi("stack", "output", "--json", *(["--show-secrets"] if secrets else []))))
 
     def pulumi(self, *args: str, stdin: str = "") -> str:
-        """What `pulumi ARGS` prints, of this stack."""
-        # What follows -- are no options
+        """What `pulumi ARGS` prints for this stack."""
+        # Arguments after -- are not options
         before, after = (args[: args.index("--")], args[args.index("--") :]) if "--" in args else (args, ())
         return self.workspace.pulumi(*before, "--stack", self.name, *after, stdin=stdin)
 
@@ -87,7 +87,7 @@ class Stack:
 
 
 def _shown(recorder: Recorder, tell: Told | None) -> dict[str, Any]:
-    """What is the same for all operations that change something."""
+    """Arguments of all operations that change something."""
     return {
         "on_event": recorder.event,
         "on_output": tell,

@@ -1,4 +1,4 @@
-"""What an operation of the engine did, from its events: `Recorder`. Secrets are masked in them by the engine."""
+"""What an operation of the engine did, from its events: `Recorder`. The engine masks secrets in them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,14 +9,14 @@ from pulumi import automation as auto
 OnEvent = Callable[[auto.EngineEvent], object]
 
 _KINDS = {"create-replacement": "replace", "delete-replaced": "replace", "read-replacement": "read"}
-"""Steps of the engine that are parts of what a person would call another one."""
+"""The engine's operations that are parts of another one."""
 
 _PAST = {"create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "read": "read"}
 
 
 @dataclass(frozen=True)
 class Step:
-    """What was done to a resource, and from when to when (seconds from the beginning of the operation)."""
+    """What was done to a resource, with its beginning and end in seconds from the start of the operation."""
 
     type: str
     name: str
@@ -27,33 +27,33 @@ class Step:
 
     @property
     def past(self) -> str:
-        """The kind as what has been done: `created`."""
+        """The kind as a participle: `created`."""
         return _PAST.get(self.kind, self.kind)
 
 
 @dataclass
 class Steps:
-    """What an operation did, in the order of the steps' ends."""
+    """What an operation did, in the order in which steps ended."""
 
     done: list[Step] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
-    """How many resources by kind, also components and the stack itself: the engine's own count at the end."""
+    """Number of resources by kind, including components and the stack itself: the engine's own summary."""
 
     @property
     def commands(self) -> list[Step]:
-        """Those on hosts."""
+        """The steps on hosts."""
         return [step for step in self.done if step.type.startswith("command:")]
 
     @property
     def operations(self) -> dict[str, str]:
-        """Kind by name, of the commands."""
+        """Kind of each command, by name."""
         return {step.name: step.kind for step in self.commands}
 
     @property
     def spans(self) -> dict[str, tuple[float, float]]:
-        """From when to when each command ran, by name."""
+        """Beginning and end of each command that ran, by name."""
         return {step.name: (step.began, step.ended) for step in self.commands if step.kind != "same"}
 
     def changed(self) -> list[str]:
@@ -61,14 +61,14 @@ class Steps:
         return sorted(self.spans)
 
     def changes(self) -> dict[tuple[str, str], str]:
-        """Kind by type and name, of every resource with a provider that did not stay the same."""
+        """Kind by type and name, for every changed resource with a provider."""
         return {(step.type, step.name): step.kind for step in self.done if step.kind not in ("same", "read")}
 
 
 class Recorder:
-    """Turns the engine's events into `Steps`. `on_step` is told of each step that did something, `on_warning` of what
-    the engine or the program says that is no error, `on_event` of every event; what has words of `known` in it is left
-    out.
+    """Turns the engine's events into `Steps`. `on_step` receives each step that did something, `on_warning` messages
+    of the engine or the program that are not errors, `on_event` every event. Messages that contain a text of `known`
+    are omitted.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class Recorder:
         self._known = ("an unhandled error occurred", *known)
 
     def event(self, event: auto.EngineEvent) -> None:
-        """Take one event."""
+        """Process one event."""
         if self._on_event:
             self._on_event(event)
         diagnostic = event.diagnostic_event
-        # What could not be taken off a dead host is only a status line of its command
+        # What could not be removed from a dead host appears only in a status line of its command
         if diagnostic and (diagnostic.severity in ("error", "warning") or "NOT CLEANED" in diagnostic.message):
             self._diagnostic(diagnostic)
         if event.resource_pre_event:
@@ -116,7 +116,7 @@ class Recorder:
                 self._on_warning(text)
 
     def _done(self, event: auto.StepEventMetadata) -> None:
-        # Components and the stack itself are never sent to a provider; nor is a look at a resource a change of it
+        # Components and the stack itself have no provider; and a refresh is not a change of the resource
         if not event.provider or (kind := _text(event.op)) == "refresh":
             return
         now = time.monotonic()

@@ -1,8 +1,8 @@
-"""`python -m bench`: seconds of `up` by phase, of a no-change `up`, of a failover, of a daemon's start; and the same
-work by plain parallel ssh.
+"""`python -m bench`: seconds of `up` by phase, of an `up` without changes, of a failover, of a daemon's start; and of
+the same work by plain parallel ssh.
 
-Everything is compared within one run, in turns and from freshly booted hosts, since the machine has neighbours: the
-ratio is the result, the seconds are for reading. It makes a lab of its own and removes it.
+Everything is compared within one run, alternating and from freshly booted hosts, because other programs run on the
+machine: the ratio is the result, the seconds are for orientation. It creates a separate lab and removes it.
 """
 
 import argparse
@@ -32,7 +32,7 @@ FAILOVER_BOUND = 60.0
 
 @dataclass
 class Figures:
-    """What was measured, in seconds: a list has an entry a round."""
+    """Measured seconds; each list has one entry for each round."""
 
     up: list[float] = field(default_factory=list)
     ssh: list[float] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Figures:
 
 
 def timed(what: str, work: Callable[[], object]) -> float:
-    """Seconds that it takes, with a line."""
+    """Seconds that `work` takes; prints a line."""
     with console.step("bench", f"{what} (load {os.getloadavg()[0]:.1f})"):
         began = time.monotonic()
         work()
@@ -53,7 +53,7 @@ def timed(what: str, work: Callable[[], object]) -> float:
 
 
 def fresh(lab: Lab) -> None:
-    """Hosts that have just booted and have nothing on them, with the names, keys and S3 server of those before."""
+    """Freshly booted, empty hosts, with the names, keys and S3 server of the previous ones."""
     lab.up(workers=0, jobmanagers=0, zookeepers=0)
     lab.up(workers=2, jobmanagers=2, zookeepers=3)
 
@@ -69,7 +69,7 @@ def phases(steps: Steps) -> dict[str, float]:
 
 
 def measure(lab: Lab, rounds: int, failovers: int, start_rounds: int) -> Figures:
-    """Everything, in turns."""
+    """Measure everything, alternating."""
     found = Figures()
     inputs = archives.ensure()
     for _ in range(rounds):
@@ -87,7 +87,7 @@ def measure(lab: Lab, rounds: int, failovers: int, start_rounds: int) -> Figures
             found.failover += [failover(cluster, number) for number in range(failovers)]
         if start_rounds and not found.starts.seconds:
             found.starts = starts.measure(cluster, start_rounds)
-        for seconds, shared, how in ((found.ssh, False, "a step"), (found.shared_ssh, True, "a host")):
+        for seconds, shared, how in ((found.ssh, False, "for each step"), (found.shared_ssh, True, "for each host")):
             fresh(lab)
             found.loads.append(os.getloadavg()[0])
             work = partial(plain_ssh.run, lab, todo, shared=shared)
@@ -113,7 +113,7 @@ def failover(cluster: Cluster, number: int) -> float:
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """The ratio of the medians, and that of each round."""
+    """The ratio of the medians, and the ratio of each round."""
     by_round = " ".join(f"{one / other:.2f}" for one, other in zip(ours, theirs, strict=True))
     return f"{statistics.median(ours) / statistics.median(theirs):.2f} (by round: {by_round})"
 
@@ -129,8 +129,8 @@ def show(found: Figures) -> None:
     for kind in found.phases[0]:
         lines.append(row(f"    {kind}", [phase.get(kind, 0.0) for phase in found.phases]))
     lines += [
-        row("the same by plain ssh, a connection a step", found.ssh),
-        row("the same by plain ssh, a connection a host", found.shared_ssh),
+        row("the same by plain ssh, connection per step", found.ssh),
+        row("the same by plain ssh, connection per host", found.shared_ssh),
         row("up with no change", found.no_change),
         row("failover: kill -9 of the leader to job running", found.failover),
         f"load averages (1 min) at the starts: {' '.join(f'{load:.1f}' for load in found.loads)}",
@@ -141,32 +141,38 @@ def show(found: Figures) -> None:
 
 
 def main() -> int:
-    """Measure and print; the exit status is 1 if it could not be done."""
+    """Measure and print; the exit status is 1 on failure."""
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(
-        "--rounds", type=int, default=2, metavar="N", help="of Pulumi and plain ssh in turns (default: %(default)s)"
+        "--rounds",
+        type=int,
+        default=2,
+        metavar="N",
+        help="alternating rounds of Pulumi and plain ssh (default: %(default)s)",
     )
     parser.add_argument(
-        "--failovers", type=int, default=2, metavar="N", help="how many to measure (default: %(default)s)"
+        "--failovers", type=int, default=2, metavar="N", help="number of failovers (default: %(default)s)"
     )
     parser.add_argument(
-        "--starts", type=int, default=3, metavar="N", help="of a daemon in each way, in turns (default: %(default)s)"
+        "--starts", type=int, default=3, metavar="N", help="starts of a daemon in each way (default: %(default)s)"
     )
     parser.add_argument(
         "--downtime",
         type=Path,
         metavar="FILE",
-        help="measure nothing: show what `python -m drill --json` has written",
+        help="do not measure; show what `python -m drill --json` has written",
     )
-    parser.add_argument("--before", type=Path, metavar="FILE", help="with --downtime: beside an earlier one")
+    parser.add_argument(
+        "--before", type=Path, metavar="FILE", help="with --downtime: an earlier result to compare with"
+    )
     chosen = parser.parse_args()
     if chosen.downtime:
         print("\n".join(downtime.lines(chosen.downtime, chosen.before)))
         return 0
     if chosen.before:
-        parser.error("--before goes with --downtime")
+        parser.error("--before requires --downtime")
     lab = Lab(NAME)
     try:
         prepare.everything()

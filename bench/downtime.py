@@ -1,4 +1,4 @@
-"""Seconds of downtime by fault, from what `python -m drill --json` and such have written."""
+"""Seconds of downtime by fault, from the files of `python -m drill --json`."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ _NOT_MEASURED = "not measured"
 
 
 def lines(after: Path, before: Path | None = None) -> list[str]:
-    """A table in Markdown: a row for each fault that `after` has, beside what it was `before`, with load averages."""
+    """A table in Markdown with load averages: a row for each fault in `after`, compared with `before`."""
     new, old = _rows(after), _rows(before) if before else {}
     heads = ["runs again", "stood still", "load"]
     if before:

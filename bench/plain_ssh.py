@@ -1,10 +1,9 @@
-"""The limit: the same steps by plain parallel `ssh`, without an engine, state or a plan.
+"""The baseline: the same steps by plain parallel `ssh`, without an engine, state or a plan.
 
-One loop a host, all hosts at once, and a barrier where hosts depend on each other. Nothing is rendered or decided
-here: the texts are those that Pulumi ran, but for Flink's daemons, which start as a script of one's own would start
-them: by a unit that runs Flink's `bin/*.sh start-foreground`. Connections are one a step, as a shell script would have
-it and as Pulumi does; or, `shared`, one a host for all of its steps (ControlMaster), which is as fast as ssh can be
-made.
+One loop for each host, all hosts in parallel, and a barrier where hosts depend on each other. Nothing is rendered or
+decided here: the scripts are those that Pulumi ran. Only Flink's daemons start as in a hand-written script: by a unit
+that runs Flink's `bin/*.sh start-foreground`. Each step has its own connection, as in a shell script and in Pulumi; or,
+with `shared`, one connection serves all steps of a host (ControlMaster), the fastest possible ssh.
 """
 
 import subprocess
@@ -20,7 +19,7 @@ from lab.errors import LabError
 from lab.lab import Lab
 from ops import state
 
-# What a host does on its own, then what needs the others: ZooKeeper before Flink, Flink before the cluster's check
+# First what a host does alone, then what needs other hosts: ZooKeeper before Flink, Flink before the cluster check
 PHASES: tuple[tuple[str, ...], ...] = (
     ("probe",),
     ("system", "java", "zookeeper", "flink", "config", "credentials"),
@@ -34,7 +33,7 @@ PHASES: tuple[tuple[str, ...], ...] = (
 
 @dataclass(frozen=True)
 class Step:
-    """A step that Pulumi ran: on which host, what, the command and its stdin."""
+    """A step that Pulumi ran: its host, its kind, the command and its stdin."""
 
     host: str
     what: str
@@ -70,11 +69,11 @@ apply() {
 }
 """,
 }
-"""What a step does instead."""
+"""Replacements of `apply` by kind of step."""
 
 
 def _instead(text: str, function: str) -> str:
-    """The step's text with another `apply`: the last definition is the one that bash calls."""
+    """The step's script with another `apply`: bash calls the last definition."""
     body, last = text.rstrip("\n").rsplit("\n", 1)
     return f"{body}\n{function}\n{last}\n"
 

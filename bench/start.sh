@@ -12,7 +12,7 @@ case $way in
     hidden=
     mapfile -d '' words <"$launch/argv"
     arguments=() found=false
-    # What the unit gave the script, which puts it after what it found out itself
+    # The unit's arguments for the script, which appends them to those that it derives itself
     for word in "${words[@]}"; do [ "$found" = false ] || arguments+=("$word"); [ "$word" != "$entry" ] || found=true; done
     set -- /opt/flink/bin/"$role".sh start-foreground
     if [ "$role" = jobmanager ]; then set -- "$@" "$(hostname)" 8081; else set -- "$@" "${arguments[@]: -4}"; fi
@@ -39,7 +39,7 @@ for ((i = 0; i < 1500; i++)); do
   if healthy; then
     seconds=$(awk '{print $1 - $2}' <<<"$(date +%s.%N) $began")
     pid=$(systemctl show -p MainPID --value bench-start)
-    # Of the process and of those that it has waited for, in hundredths
+    # CPU time of the process and of its reaped children, in hundredths of a second
     cpu=$(awk '{print ($14 + $15 + $16 + $17) / 100}' "/proc/$pid/stat")
     echo "{\"seconds\": $seconds, \"cpu\": $cpu}"
     exit 0

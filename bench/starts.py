@@ -1,6 +1,6 @@
-"""How long a daemon of Flink's takes to start, and what it costs: by Flink's own start script, by its launch, and by
-its launch with an archive of classes. In turns, on hosts of a running cluster, so that the ratios hold whatever else
-this machine does.
+"""Seconds and CPU seconds of the start of a Flink daemon: by Flink's own start script, with its launch, and with its
+launch and an archive of classes. Alternating, on hosts of a running cluster, so that the ratios do not depend on other
+programs on this machine.
 """
 
 import json
@@ -16,7 +16,7 @@ WAYS = ("bin/*.sh start-foreground", "launch", "launch with archived classes")
 ROLES = {"jobmanager": "until REST answers", "taskmanager": "until it is registered"}
 
 _MEASURE = (Path(__file__).parent / "start.sh").read_text()
-"""Starts the daemon in one of the ways, in a unit of its own, and prints what that took; then the old one runs again.
+"""Starts the daemon in one of the ways, in a separate unit, and prints the times; then restarts the original one.
 """
 
 ENTRYPOINTS = {
@@ -27,14 +27,14 @@ ENTRYPOINTS = {
 
 @dataclass
 class Starts:
-    """Seconds and CPU seconds by role and way, an entry a round."""
+    """Seconds and CPU seconds by role and way, one entry for each round."""
 
     seconds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     cpu: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
 
 def measure(cluster: Cluster, rounds: int) -> Starts:
-    """In turns; a standby JobManager and a TaskManager."""
+    """Measure all ways, alternating, on a standby JobManager and a TaskManager."""
     found = Starts()
     leader = cluster.leader()
     standby = next(name for name in cluster.hosts("jobmanager") if name != leader)
@@ -55,7 +55,7 @@ def measure(cluster: Cluster, rounds: int) -> Starts:
 
 
 def lines(found: Starts) -> list[str]:
-    """What was measured, as text."""
+    """The measurements as text."""
     shown: list[str] = []
     for role, until in ROLES.items() if found.seconds else ():
         shown.append(f"start of a {role} {until}; ratio to {WAYS[0]}")

@@ -1,1 +1,1 @@
-"""Faults on a lab while a job counts: what is lost, what is doubled, and for how long: `python -m drill`."""
+"""Faults on a lab under a counting job: lost and duplicated records, and downtime: `python -m drill`."""

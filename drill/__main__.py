@@ -21,35 +21,37 @@ NAME = "drill"
 
 
 def failover_seconds() -> int:
-    """The lab's budget for a failover."""
+    """The lab's failover budget, in seconds."""
     return int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]["flink:failoverSeconds"])
 
 
 def _parser() -> argparse.ArgumentParser:
     description = (
-        "Make faults on a lab of its own, one after the other, while an exactly-once job writes numbered records "
-        "to S3. Prints for each how long the job did not run, and what was lost and doubled."
+        "Cause faults on a separate lab, one after the other, while an exactly-once job writes numbered records "
+        "to S3. Prints for each fault how long the job did not run, and lost and duplicated records."
     )
     epilog = (
-        "exit codes: 0 nothing was lost or doubled, and the job always came back in time; 1 otherwise; 2 wrong usage"
+        "exit codes: 0 nothing lost or duplicated, and the job always ran again in time; 1 otherwise; 2 wrong usage"
     )
     parser = argparse.ArgumentParser(prog="python -m drill", description=description, epilog=epilog)
-    parser.add_argument("--faults", metavar="A,B", help="only these (--list shows all); `changes`: the last group")
-    parser.add_argument("--quick", action="store_true", help="only the four quickest")
-    parser.add_argument("--list", action="store_true", help="list the faults, and do nothing")
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write what was found to FILE, beside what it has of other faults"
+        "--faults", metavar="A,B", help="only these (--list shows all); `changes` selects the last group"
     )
-    parser.add_argument("--keep", action="store_true", help="leave the lab there, for the next drill or to look around")
+    parser.add_argument("--quick", action="store_true", help="only the four quickest")
+    parser.add_argument("--list", action="store_true", help="list the faults and exit")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the results to FILE, which keeps those of other faults"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the lab, for the next drill or for inspection")
     parser.add_argument("--name", default=NAME, metavar="LAB", help="the lab (default: %(default)s)")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the drill; its exit code."""
+    """Run the drill; returns its exit code."""
     args = _parser().parse_args(argv)
     if args.list:
-        for title, group in (("faults:", faults.ALL), ("\nchanges, which are no part of the drill:", faults.CHANGES)):
+        for title, group in (("faults:", faults.ALL), ("\nchanges, which are not part of the drill:", faults.CHANGES)):
             print("\n".join([title, *(f"  {fault.name:<22} {fault.what}" for fault in group)]))
         return 0
     try:
@@ -57,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ToolError as error:
         console.fail("drill", str(error))
         return 2
-    # Undone is what was done also when it is told to end; in the background of a script SIGINT would be ignored
+    # SIGTERM also undoes faults; and SIGINT must not be ignored when a script runs the drill in the background
     for word in (signal.SIGINT, signal.SIGTERM):
         signal.signal(word, signal.default_int_handler)
     rows: list[runner.Row] = []

@@ -1,4 +1,4 @@
-"""Changes by `up` while the job runs: expected ones, and one that is killed in the middle."""
+"""Changes by `up` while the job runs: complete ones, and one that is killed in the middle."""
 
 import json
 import subprocess
@@ -21,11 +21,11 @@ _CONFIG: dict[str, Any] = {
     "flink:jobManagerConfig": {"jobmanager.execution.attempts-history-size": 17},
     "flink:taskManagerConfig": {"taskmanager.network.retries": 3},
 }
-"""Settings that change nothing that a job notices, but for the restart: one of each kind of daemon."""
+"""One setting for each kind of daemon; a job notices only the restart."""
 
 
 def setting(what: str, settings: dict[str, Any]) -> Callable[[Scene], None]:
-    """`up` with these settings changed; `what` says so."""
+    """A fault that runs `up` with these settings changed; `what` describes it."""
 
     def make(scene: Scene) -> None:
         overrides = _changed(scene, settings)
@@ -61,7 +61,7 @@ def java(scene: Scene) -> None:
 
 
 def one_more(scene: Scene) -> None:
-    """Boot the host of one worker more."""
+    """Boot the host of one more worker."""
     lab = scene.cluster.lab
     workers = lab.workers()
     scene.undo.callback(scene.cluster.wait_until_whole)
@@ -72,7 +72,7 @@ def one_more(scene: Scene) -> None:
 
 
 def one_more_in_use(scene: Scene) -> None:
-    """Have one worker more in the cluster."""
+    """Add one more worker to the cluster."""
     before = scene.cluster.overrides
     one_more(scene)
     _up(scene.cluster, scene.expected)
@@ -81,7 +81,7 @@ def one_more_in_use(scene: Scene) -> None:
 
 
 def earlier_version(scene: Scene) -> None:
-    """Have the cluster run the Flink before, and a job that is compiled for it."""
+    """Have the cluster run the previous Flink release, and compile the job for it."""
     cluster, expected = scene.cluster, scene.cluster.overrides
     earlier = archives.earlier_flink()
     scene.undo.callback(_up, cluster, expected)
@@ -92,7 +92,7 @@ def earlier_version(scene: Scene) -> None:
 
 
 def expected(what: str) -> Callable[[Scene], None]:
-    """`up` to what the set-up wants; `what` says so."""
+    """A fault that runs `up` with the settings of the set-up; `what` describes it."""
 
     def make(scene: Scene) -> None:
         scene.happens()
@@ -108,7 +108,7 @@ worker_leaves = expected("`up` with one worker fewer.")
 
 
 def upgrade(scene: Scene) -> None:
-    """`up` from the Flink before to the present one; the job goes on from its state."""
+    """`up` from the previous Flink release to the present one; the job continues from its state."""
     scene.happens()
     _up(scene.cluster, scene.expected)
     scene.is_over()
@@ -137,7 +137,7 @@ def killed_up(scene: Scene) -> None:
 
 
 def _changed(scene: Scene, settings: dict[str, Any]) -> dict[str, Any]:
-    """The cluster's settings with these changed; at the end they are again what they are now."""
+    """The cluster's settings with these changed; at the end the present ones are restored."""
     before = scene.cluster.overrides
     scene.undo.callback(_up, scene.cluster, before)
     return {**before, **settings}
@@ -149,7 +149,7 @@ def _up(cluster: Cluster, overrides: dict[str, Any]) -> None:
 
 
 def _starts(cluster: Cluster) -> dict[str, str]:
-    """Flink host → which start of its daemon runs there."""
+    """Flink host → time of the start of its running daemon."""
     names = [*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")]
     ask = "systemctl show -p ExecMainStartTimestampMonotonic --value flink-jobmanager flink-taskmanager"
     with ThreadPoolExecutor(len(names)) as pool:
@@ -157,5 +157,5 @@ def _starts(cluster: Cluster) -> dict[str, str]:
 
 
 def _process(cluster: Cluster, overrides: dict[str, Any]) -> AbstractContextManager["subprocess.Popen[Any]"]:
-    """`up` in a process group of its own, which gets a SIGKILL at the end of the block."""
+    """`up` in a separate process group, which is killed (SIGKILL) at the end of the block."""
     return group.started([sys.executable, "-m", "drill.up", cluster.lab.name, json.dumps(overrides)])

@@ -1,4 +1,4 @@
-"""A full disk: a file system of limited size where TaskManagers keep their files, so that no other disk fills up."""
+"""A full disk: TaskManagers keep their files on a small file system, so that no other disk fills up."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +7,7 @@ import yaml
 from drill.scene import Scene
 
 _SIZE_MIB = 48
-"""Room for RocksDB's library, which each TaskManager unpacks there, and for the job's state several times over."""
+"""Enough for RocksDB's library, which each TaskManager unpacks there, and for several times the job's state."""
 
 _MOUNT = """
 set -eu
@@ -28,7 +28,7 @@ dd if=/dev/zero of={folder}/full bs=64k 2>/dev/null
 
 
 def limit(scene: Scene) -> None:
-    """Mount a small file system at io.tmp.dirs of every TaskManager: which of them runs the job is not known yet."""
+    """Mount a small file system at io.tmp.dirs of every TaskManager, since any of them may run the job."""
     lab, names = scene.cluster.lab, scene.cluster.hosts("taskmanager")
 
     def do(script: str) -> None:

@@ -10,33 +10,33 @@ from lab.errors import LabError
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A fault, and what is expected of the job."""
+    """A fault, and the expected behavior of the job."""
 
     name: str
     title: str
     make: Callable[[Scene], None]
-    """Makes it happen and returns when it is over, or when nothing more comes of it."""
+    """Causes the fault and returns when it is over, or when it has no further effect."""
     prepare: Callable[[Scene], None] | None = None
-    """Is run before the job starts."""
+    """Runs before the job starts."""
     bound: float
-    """Seconds until the job must run again: after the fault or, of what is away for a while, after it is back."""
+    """Seconds until the job must run again: after the fault, or after the end of an outage."""
     interrupts: bool = True
-    """Whether it has to interrupt the job: then this is waited for. What need not is given time to show."""
+    """Whether it must interrupt the job: then the drill waits for this. Otherwise it watches the job for a while."""
     quick: bool = False
     is_change: bool = False
-    """Whether it is an `up`, whose restarts come some time after its beginning: only interruptions count then."""
+    """Whether it is an `up`, which restarts daemons some time after its beginning: then only interruptions count."""
 
     @property
     def what(self) -> str:
-        """What it does, in a line."""
+        """What it does, in one line."""
         return " ".join((self.make.__doc__ or "").split())
 
 
 FAILOVER = 45.0
-"""Three times the lab's `failoverSeconds`: it has two cores, seven hosts, and neighbours. What was measured is said."""
+"""Three times the lab's `failoverSeconds`: a lab has two cores for seven hosts, and other programs run beside it."""
 
 CHANGE = 3 * FAILOVER
-"""Of an `up` that restarts JobManagers and two TaskManagers, one after the other: three interruptions."""
+"""For an `up` that restarts JobManagers and two TaskManagers, one after the other: three interruptions."""
 
 
 def _change(
@@ -165,13 +165,13 @@ CHANGES: Sequence[Fault] = (
     ),
     _change("java-version", "up to another Java", changes.java),
 )
-"""What docs/changes.md has beyond the faults: no part of the drill, but measured in the same way."""
+"""Changes in docs/changes.md besides the faults: not part of the drill, but measured in the same way."""
 
 
 def chosen(names: str | None, quick: bool) -> list[Fault]:
-    """Those of these names (with commas between them), the quick ones, or all. LabError for a name that is none.
+    """The faults with these names (separated by commas), the quick ones, or all. LabError for an unknown name.
 
-    `changes` is the name of all CHANGES.
+    `changes` selects all CHANGES.
     """
     if not names:
         return [fault for fault in ALL if fault.quick or not quick]
@@ -180,5 +180,5 @@ def chosen(names: str | None, quick: bool) -> list[Fault]:
     known = {fault.name: fault for fault in (*ALL, *CHANGES)}
     expected = [name.strip() for name in names.split(",")]
     if unknown := [name for name in expected if name not in known]:
-        raise LabError(f"there is no fault {', '.join(unknown)}; there are {', '.join(known)}")
+        raise LabError(f"unknown fault {', '.join(unknown)}; expected one of {', '.join(known)}")
     return [known[name] for name in expected]

@@ -68,7 +68,7 @@ def no_quorum(scene: Scene) -> None:
 
 
 def partition_jobmanager(scene: Scene) -> None:
-    """For 30 s the leading JobManager and ZooKeeper do not reach each other; all else goes on."""
+    """For 30 s the leading JobManager and ZooKeeper cannot reach each other; all other connections work."""
     leader = scene.cluster.leader()
     servers = [host.address for host in scene.cluster.lab.hosts if host.role == "zookeeper"]
     rules = [f"ip {side} {{ {', '.join(servers)} }} drop" for side in ("daddr", "saddr")]
@@ -76,7 +76,7 @@ def partition_jobmanager(scene: Scene) -> None:
 
 
 def partition_taskmanager(scene: Scene) -> None:
-    """For 30 s a TaskManager that runs tasks reaches nobody, nor S3; only the operator's SSH passes."""
+    """For 30 s a TaskManager that runs tasks can reach no other host and no S3; only the operator's SSH works."""
     operator = scene.cluster.lab.gateway
     _cut_for_a_while(
         scene,
@@ -87,7 +87,7 @@ def partition_taskmanager(scene: Scene) -> None:
 
 
 def reboot_everything(scene: Scene) -> None:
-    """Every host reboots at once, as after a power cut of the whole site."""
+    """All hosts reboot at once, as after a power failure of the whole site."""
     lab = scene.cluster.lab
     scene.undo.callback(lab.up)
     scene.happens()
@@ -114,13 +114,13 @@ def _followers(cluster: Cluster) -> list[str]:
 
 def _power_off(scene: Scene, host: str) -> None:
     lab = scene.cluster.lab
-    scene.undo.callback(lab.up)  # boots what is off
+    scene.undo.callback(lab.up)  # boots hosts that are off
     scene.happens()
     lab.stop(host)
 
 
 def _cut_for_a_while(scene: Scene, host: str, outgoing: list[str], incoming: list[str]) -> None:
-    """Load rules into a table of their own on a host, before those of its firewall, for 30 s."""
+    """Load rules into a separate table on a host, before those of its firewall, for 30 s."""
     chains = [("output", outgoing), ("input", incoming)]
     text = "".join(
         f"chain {hook} {{ type filter hook {hook} priority filter - 10;\n{chr(10).join(rules)}\n}}\n"

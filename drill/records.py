@@ -1,4 +1,4 @@
-"""The drill's job: it writes numbered records to S3 exactly once; and how they are counted afterwards."""
+"""The drill's job, which writes numbered records to S3 exactly once; and the count of its records."""
 
 import re
 from collections import Counter
@@ -22,54 +22,54 @@ if TYPE_CHECKING:
 SOURCES = REPO / "examples" / "records" / "src"
 MAIN_CLASS = "records.RecordsJob"
 KEYS = 1000
-"""As in RecordsJob.java: how many keys there are, each with a count of its own."""
+"""Number of keys, each with its own count; as in RecordsJob.java."""
 
 PER_SECOND = 200.0
-"""Records a second: enough that each moment has some, so few that counting them all takes no time."""
+"""Records per second: enough for a record at every moment, and few enough to count them quickly."""
 
 SECONDS = 900.0
-"""How long it lasts at most, unless it is told to hurry: longer than any fault with all that comes of it."""
+"""Maximum seconds of a job that is not told to hurry: longer than any fault with its consequences."""
 
 _HURRY = "/run/drill-hurry"
-"""The file on TaskManagers' hosts that says so: a place that every user reads, and that a reboot empties."""
+"""The hurry file on TaskManagers' hosts, in a folder that every user can read and a reboot empties."""
 
 STILL_SECONDS = 2.0
-"""A longer time without a new record is one in which the job stood still: without a fault the longest gap is under
-1 s at a load of 10 (measured)."""
+"""A longer time without a new record means that the job stood still: without a fault the longest gap is less than 1 s
+at a load of 10 (measured)."""
 
 _LINE = re.compile(r"(\d+),(\d+),(\d+)")
 
 
 def build_jar(inputs: archives.Archives) -> Path:
-    """The job's jar, from the cache if its sources and Flink's version are the same. Raises LabError."""
+    """The job's jar, from the cache if its sources and Flink's version have not changed. Raises LabError."""
     return jar.build("records", SOURCES, MAIN_CLASS, inputs)
 
 
 @dataclass(frozen=True)
 class Count:
-    """What was found of records 0 to N-1, and when nothing was written: (beginning, end), seconds since 1970."""
+    """Counts of records 0 to N-1, and the gaps in which none was written: (beginning, end), seconds since 1970."""
 
     lost: int
     doubled: int
     miscounted: int
-    """Records whose number within their key, which is state, is not 1, 2, 3 …"""
+    """Records whose count within their key, which is state, is not 1, 2, 3 …"""
     still: tuple[tuple[float, float], ...]
 
     @property
     def exact(self) -> bool:
-        """Whether every record is there once, and the state was right."""
+        """Whether every record exists exactly once, and the state was correct."""
         return not (self.lost or self.doubled or self.miscounted)
 
 
 def count(lines: Iterable[str], records: int) -> Count:
-    """Count the job's lines `number,count,milliseconds`. LabError for a line that is none of its."""
+    """Count the job's lines `number,count,milliseconds`. LabError for any other line."""
     numbers: Counter[int] = Counter()
     counts: set[tuple[int, int]] = set()
     times = []
     for line in lines:
         match = _LINE.fullmatch(line)
         if not match or int(match[1]) >= records:
-            raise LabError(f"the job has written a line that it cannot have made: {line!r}")
+            raise LabError(f"found a line that the job cannot have written: {line!r}")
         number = int(match[1])
         numbers[number] += 1
         counts.add((number % KEYS, int(match[2])))
@@ -78,20 +78,20 @@ def count(lines: Iterable[str], records: int) -> Count:
     return Count(
         lost=records - len(numbers),
         doubled=numbers.total() - len(numbers),
-        # Of records that are lost or doubled the count is wrong, too: said once is enough
+        # Lost and duplicated records also have wrong counts: reported once is enough
         miscounted=0 if len(numbers) != records or numbers.total() != records else len(right - counts),
         still=gaps(sorted(times)),
     )
 
 
 def gaps(times: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """Where there is no time for STILL_SECONDS and more."""
+    """Gaps of STILL_SECONDS or more between the times."""
     return tuple((one, other) for one, other in pairwise(times) if other - one >= STILL_SECONDS)
 
 
 @dataclass
 class RecordsJob(Job):
-    """The job, under way."""
+    """The running job."""
 
     cluster: Cluster
     output: str
@@ -106,9 +106,9 @@ class RecordsJob(Job):
         inputs: archives.Archives | None = None,
         seconds: float = SECONDS,
     ) -> "RecordsJob":
-        """Start it so that it lasts so many seconds at most, and wait for three checkpoints.
+        """Start it with a maximum duration in seconds, and wait for three checkpoints.
 
-        `inputs` are what it is compiled against, if that is not what the cluster is to run in the end.
+        `inputs` is what it is compiled against, if that differs from what the cluster runs in the end.
         """
         s3 = cluster.s3
         output = f"s3://{s3.bucket}/{cluster.prefix}drill/{name}"
@@ -124,16 +124,16 @@ class RecordsJob(Job):
         return job
 
     def hurry(self) -> None:
-        """Have it write what is left as fast as it can, wherever its tasks are."""
+        """Have it write the remaining records as fast as it can, on whichever hosts its tasks are."""
         _on_workers(self.cluster, f"touch {_HURRY}")
 
     def count(self) -> Count:
-        """Count what it has committed; only an end says that this is all."""
+        """Count the committed records; only after the job's end these are all."""
         client = self.cluster.s3.client()
         bucket, prefix = self.output.removeprefix("s3://").split("/", 1)
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
         keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-        # What is not a part-… is the beginning of a file that a recovery would have gone on with
+        # Other names than part-… are beginnings of files that a recovery would have continued
         parts = [key for key in keys if key.rpartition("/")[2].startswith("part-")]
         with ThreadPoolExecutor(4) as pool:
             texts = pool.map(lambda key: _text(client, bucket, key), parts)
@@ -141,7 +141,7 @@ class RecordsJob(Job):
 
 
 def _on_workers(cluster: Cluster, command: str) -> None:
-    """As root on the hosts of all TaskManagers that are on."""
+    """Run a command as root on the hosts of all TaskManagers that are powered on."""
     for name in cluster.hosts("taskmanager"):
         cluster.lab.ssh(name, f"sudo -n {command}", check=False)
 

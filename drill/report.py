@@ -1,4 +1,4 @@
-"""What a drill has found: a table for a person, JSON for programs (`python -m bench --downtime`)."""
+"""The results of a drill: a table for people, JSON for programs (`python -m bench --downtime`)."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from pathlib import Path
 from drill import faults
 from drill.runner import Row
 
-_COLUMNS = ("fault", "runs again", "after its end", "times", "stood still", "lost", "doubled", "load")
+_COLUMNS = ("fault", "runs again", "after its end", "times", "stood still", "lost", "duplicated", "load")
 
 
 def _seconds(value: float | None) -> str:
@@ -24,15 +24,15 @@ def _cells(row: Row) -> list[str]:
 
 
 def summary(row: Row) -> str:
-    """A row in a few words."""
+    """A row as one line."""
     if row.problem:
         return f"FAILED: {row.problem}"
     again = f"the job runs again after {row.seconds:.1f} s" if row.interruptions else "the job is not interrupted"
-    return f"{again}; {row.lost} records lost, {row.doubled} doubled"
+    return f"{again}; {row.lost} records lost, {row.doubled} duplicated"
 
 
 def table(rows: Sequence[Row]) -> list[str]:
-    """The table as lines of Markdown, then what there is to say about single rows."""
+    """The table as lines of Markdown, then the notes on single rows."""
     cells = [list(_COLUMNS), *(_cells(row) for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(_COLUMNS))]
     shown = [" | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in cells]
@@ -44,7 +44,7 @@ def table(rows: Sequence[Row]) -> list[str]:
 
 
 def write(path: Path, rows: Sequence[Row], flink: str, failover_seconds: int) -> None:
-    """Write the rows as JSON; those that the file has of other faults stay, so that it can be filled bit by bit."""
+    """Write the rows as JSON; the file keeps the rows of other faults, so that several drills can fill it."""
     head = {"date": time.strftime("%Y-%m-%d"), "flink": flink, "failoverSeconds": failover_seconds}
     found = {row.fault: row for row in [*(read(path) if path.exists() else []), *rows]}
     order = [fault.name for fault in (*faults.ALL, *faults.CHANGES)]

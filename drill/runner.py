@@ -1,4 +1,4 @@
-"""Runs one fault: a job, the fault, what became of the job, the counting, and everything as it was."""
+"""Runs one fault: starts a job, causes the fault, observes the job, counts its records, and restores everything."""
 
 import os
 from collections.abc import Iterator
@@ -17,49 +17,49 @@ from toolbox import console
 from toolbox.errors import ToolError
 
 _QUIET_SECONDS = 15.0
-"""How long a job that need not be interrupted is watched after the fault: twice the time that a session or a
-heartbeat may be late (`failoverSeconds` / 2, docs/operations.md)."""
+"""Seconds for which a job that need not be interrupted is watched after the fault: twice the timeout of sessions and
+heartbeats (`failoverSeconds` / 2, docs/operations.md)."""
 _END_SECONDS = 300.0
 _WHOLE_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of the job."""
+    """What happened to the job."""
 
     fault: str
     title: str
     seconds: float | None = None
-    """From the fault until the job ran again for good; of changes the sum of the interruptions; 0: not interrupted."""
+    """From the fault until the job ran again for good; for changes the sum of the interruptions; 0: not interrupted."""
     after_end: float | None = None
-    """The same from the moment at which what was away was there again; negative: it ran again before."""
+    """The same from the end of an outage; negative if the job ran again before."""
     interruptions: int = 0
     still: float | None = None
-    """Sum of the times without a new record, by the times in the records themselves."""
+    """Sum of the gaps without a new record, by the timestamps in the records."""
     lost: int | None = None
     doubled: int | None = None
     miscounted: int | None = None
     load: float = 0.0
     notes: tuple[str, ...] = ()
     problem: str = ""
-    """Why this row fails; empty if it does not."""
+    """Why this row fails; empty if it passes."""
 
 
 def run(cluster: Cluster, fault: Fault) -> Row:
-    """Run a fault. What goes wrong is in the row; LabError only if the cluster does not become whole again."""
+    """Run a fault. Failures are in the row; LabError only if the cluster does not become complete again."""
     with console.step("drill", fault.title):
         whole(cluster)
         row = _run(cluster, fault)
-    with console.step("drill", "waiting for the whole cluster"):
+    with console.step("drill", "waiting for the complete cluster"):
         whole(cluster)
     return row
 
 
 def whole(cluster: Cluster) -> None:
-    """Wait until every daemon is there, and the ensemble complete. LabError if that takes too long."""
+    """Wait until every daemon is healthy and the ensemble complete. LabError if this takes too long."""
     cluster.wait_until_whole(_WHOLE_SECONDS)
     servers = len(cluster.hosts("zookeeper"))
-    wait_for("the whole ensemble", _WHOLE_SECONDS, lambda: len(cluster.zookeeper_modes()) == servers)
+    wait_for("the complete ensemble", _WHOLE_SECONDS, lambda: len(cluster.zookeeper_modes()) == servers)
 
 
 def _run(cluster: Cluster, fault: Fault) -> Row:
@@ -70,7 +70,7 @@ def _run(cluster: Cluster, fault: Fault) -> Row:
             scene = Scene(cluster, undo)
             if fault.prepare:
                 fault.prepare(scene)
-            # Before anything is undone the job has ended: what undoing does to it is no part of the fault
+            # The job has ended before anything is undone, since the effects of undoing are not part of the fault
             with _job(scene, fault) as watch:
                 try:
                     _fault(scene, fault, watch)
@@ -90,7 +90,7 @@ def _run(cluster: Cluster, fault: Fault) -> Row:
 
 @contextmanager
 def _job(scene: Scene, fault: Fault) -> Iterator[Watch]:
-    """A job that counts, and somebody who watches it; afterwards it has ended, by itself or not."""
+    """A counting job and its watch; afterwards the job has ended or is cancelled."""
     scene.job = RecordsJob.start(scene.cluster, fault.name, inputs=scene.compiled_for)
     watch = Watch(scene.job)
     watch.start()
@@ -98,21 +98,21 @@ def _job(scene: Scene, fault: Fault) -> Iterator[Watch]:
         yield watch
     finally:
         watch.stop()
-        with suppress(LabError):  # one that cannot be ended is not what is reported
+        with suppress(LabError):  # a failed cancellation is not the reported error
             if not scene.job.ended():
                 scene.job.cancel()
 
 
 def _fault(scene: Scene, fault: Fault, watch: Watch) -> None:
-    """Make the fault and wait until it is known what has become of the job."""
+    """Cause the fault and wait until its effect on the job is known."""
     fault.make(scene)
     since = scene.ended or scene.began
     quiet = 2.0 if fault.interrupts else _QUIET_SECONDS
 
     def settled() -> bool:
         if watch.state in flights.ENDED:
-            raise LabError(f"the job is {watch.state} before it was known what the fault does to it")
-        # An outage may interrupt the job at its beginning and not again at its end
+            raise LabError(f"the job is {watch.state} before the effect of the fault was known")
+        # An outage may interrupt the job at its beginning but not again at its end
         return watch.has_settled(since, quiet) and not (fault.interrupts and not watch.since(scene.began))
 
     wait_for("the job running again", fault.bound + quiet + 15, settled)
@@ -132,9 +132,9 @@ def _times(scene: Scene, fault: Fault, interruptions: list[Interruption]) -> dic
 
 
 def _late(row: dict[str, Any], fault: Fault) -> list[str]:
-    """What is wrong with the times."""
+    """Problems of the times."""
     if fault.interrupts and not row["interruptions"]:
-        return ["the job was not interrupted, though the fault has to"]
+        return ["the job was not interrupted, although the fault must interrupt it"]
     measured = row["seconds"] if row["after_end"] is None else row["after_end"]
     return [f"it took {measured:.1f} s, expected at most {fault.bound:.0f} s"] if measured > fault.bound else []
 
@@ -142,4 +142,4 @@ def _late(row: dict[str, Any], fault: Fault) -> list[str]:
 def _wrong(counted: Count) -> list[str]:
     if counted.exact:
         return []
-    return [f"{counted.lost} lost, {counted.doubled} doubled, {counted.miscounted} miscounted by state"]
+    return [f"{counted.lost} lost, {counted.doubled} duplicated, {counted.miscounted} miscounted by state"]

@@ -1,4 +1,4 @@
-"""Faults of the S3 server: it is away, or it refuses half of what it is asked for."""
+"""Faults of the S3 server: it is stopped, or it refuses half of the requests."""
 
 import itertools
 import socket
@@ -18,10 +18,10 @@ _SLOW_DOWN = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
     b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 )
-"""What S3 says with its 503: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
+"""The body of S3's 503: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
 
 _ONE_HOP = {"connection", "keep-alive", "transfer-encoding", "expect"}
-"""Headers that are not passed on: what they ask for, each side of the proxy does for itself."""
+"""Headers that are not forwarded: they concern one side of the proxy only."""
 
 
 def away(scene: Scene) -> None:
@@ -31,12 +31,12 @@ def away(scene: Scene) -> None:
     scene.happens()
     processes.kill(lab.id, "s3")
     scene.lasts()
-    lab.up()  # starts what is not there, and waits until it answers
+    lab.up()  # starts what does not run, and waits until it answers
     scene.is_over()
 
 
 def half_refused(scene: Scene) -> None:
-    """For 30 s every second request of the hosts to S3 is answered 503 SlowDown."""
+    """For 30 s every second request of the hosts to S3 is answered with 503 SlowDown."""
     lab = scene.cluster.lab
     with proxy(lab.gateway, lab.s3.endpoint) as refusing:
         scene.happens()
@@ -47,7 +47,7 @@ def half_refused(scene: Scene) -> None:
 
 
 class Proxy(ThreadingHTTPServer):
-    """Passes requests on to the S3 server as they are, and refuses every second one."""
+    """Forwards requests to the S3 server unchanged, and refuses every second one."""
 
     daemon_threads = True
 
@@ -60,20 +60,20 @@ class Proxy(ThreadingHTTPServer):
         self._clients: set[socket.socket] = set()
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """The next connection, remembered so that it can be ended."""
+        """The next connection, stored so that `end` can close it."""
         client, address = super().get_request()
         self._clients.add(client)
         return client, address
 
     def end(self) -> None:
-        """Take no more connections, and end those that there are: they would go on being refused."""
+        """Accept no more connections, and close the existing ones, whose requests would still be refused."""
         self.shutdown()
         for client in self._clients:
-            with suppress(OSError):  # it has ended by itself
+            with suppress(OSError):  # already closed
                 client.shutdown(socket.SHUT_RDWR)
 
     def refuses(self) -> bool:
-        """Whether it is this request's turn to be refused."""
+        """Whether to refuse this request."""
         with self._lock:
             self.asked += 1
             refused = bool(next(self._turn) % 2)
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Proxy
 
     def handle_one_request(self) -> None:
-        """Also when client or server have gone in the middle of it: the client notices."""
+        """Tolerates a client or server that disconnects in the middle: the client notices."""
         try:
             super().handle_one_request()
         except (OSError, HTTPException):
@@ -127,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def proxy(address: str, endpoint: str) -> Iterator[Proxy]:
-    """The proxy for the server at `endpoint`, at some port of `address`, for as long as the block lasts."""
+    """The proxy for the server at `endpoint`, on a free port of `address`, until the end of the block."""
     with Proxy(address, endpoint) as server:
         thread = threading.Thread(target=server.serve_forever, name="fault proxy", daemon=True)
         thread.start()
@@ -140,9 +140,9 @@ def proxy(address: str, endpoint: str) -> Iterator[Proxy]:
 
 @contextmanager
 def _redirected(lab: Lab, port: int) -> Iterator[None]:
-    """The hosts' connections to S3 go to a port of this machine instead; those that there are, are reset."""
+    """Redirect the hosts' connections to S3 to a port of this machine; existing ones are reset."""
     bridge, s3 = lab.network.bridge, urlsplit(lab.s3.endpoint).port
-    table = f"flinklab_{lab.id}_drill"  # `down` removes tables of such names
+    table = f"flinklab_{lab.id}_drill"  # `down` removes tables with such names
     text = f"""
 table ip {table} {{
     chain prerouting {{

@@ -1,4 +1,4 @@
-"""What a fault works on: a cluster, a job that counts, and a way to undo."""
+"""The context of a fault: a cluster, a counting job, and what to undo."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from lab.cluster import Cluster
 from stand_ins.builds.archives import Archives
 
 OUTAGE_SECONDS = 30.0
-"""How long what comes back by itself is away, as the issue has it."""
+"""Seconds of an outage that ends by itself."""
 
 
 @dataclass
@@ -20,15 +20,15 @@ class Scene:
 
     cluster: Cluster
     undo: ExitStack
-    """What is left to be undone, in the order of its adding backwards; it is, whatever happens."""
+    """Actions that undo the fault, run in reverse order in any case."""
     compiled_for: Archives | None = None
-    """What the job is compiled against, if that is not what the cluster runs in the end."""
+    """What the job is compiled against, if that differs from what the cluster runs in the end."""
     expected: dict[str, Any] = field(default_factory=dict)
-    """The settings that the fault is to bring about, if it is a change from what the set-up has made."""
+    """The settings that the fault applies, if the set-up has prepared different ones."""
     began: float = 0.0
     """When the fault happened, in seconds since 1970; 0 before."""
     ended: float | None = None
-    """When what was away for a while was there again."""
+    """When the outage ended, in seconds since 1970."""
     notes: list[str] = field(default_factory=list)
     _job: RecordsJob | None = None
 
@@ -47,9 +47,9 @@ class Scene:
         self.began = time.time()
 
     def lasts(self, seconds: float = OUTAGE_SECONDS) -> None:
-        """Let it be so until `seconds` after its beginning: an outage of a given length is what is measured."""
+        """Wait until `seconds` after the beginning, because the measurement needs an outage of that length."""
         threading.Event().wait(max(0.0, self.began + seconds - time.time()))
 
     def is_over(self) -> None:
-        """Note that what was away is there again now."""
+        """Note that the outage ends now."""
         self.ended = time.time()

@@ -1,4 +1,4 @@
-"""`up` of a lab's stack with other settings, as a process that can be killed: `python -m drill.up LAB JSON`."""
+"""`up` of a lab's stack with changed settings, as a process that can be killed: `python -m drill.up LAB JSON`."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from toolbox.errors import ToolError
 
 
 def main(name: str, overrides: str) -> int:
-    """Do it; `overrides` is JSON: settings by key."""
+    """Run `up`; `overrides` is JSON: settings by key."""
     try:
         LabStack(Lab(name), archives.ensure(), json.loads(overrides)).up()
     except ToolError as error:

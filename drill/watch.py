@@ -1,4 +1,4 @@
-"""Looks at a job all the time, so that afterwards it is known when it did not run."""
+"""Polls a job to record when it did not run."""
 
 import threading
 import time
@@ -9,21 +9,21 @@ from lab.cluster import Job
 from lab.rest import RestError
 
 LOOK_SECONDS = 0.2
-"""Between two looks. The REST API answers from a cache of `web.refresh-interval`, on a lab 0.5 s."""
+"""Seconds between two requests. The REST API answers from a cache of `web.refresh-interval`, on a lab 0.5 s."""
 
 
 @dataclass(frozen=True)
 class Interruption:
-    """The job did not run, and then ran again from a checkpoint: seconds since 1970."""
+    """A period in which the job did not run, until it ran again from a checkpoint; seconds since 1970."""
 
     began: float
-    """When it was first seen not running; a process that is killed stops work before anyone sees it."""
+    """When it was first found not running; a killed process stops working earlier."""
     ended: float
     checkpoint: int
 
 
 class Watch:
-    """Watches a job from `start` to `stop`, by a thread of its own."""
+    """Watches a job from `start` to `stop`, in a separate thread."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -33,17 +33,17 @@ class Watch:
         self._running = False
         self._down: float | None = None
         self._latest: dict[str, Any] = {}
-        self._rest = job.cluster.rest  # one for all looks: it asks first whoever answered last
+        self._rest = job.cluster.rest  # shared by all requests: it first asks the JobManager that answered last
         self._restored = self._restore(self._rest.get(f"/jobs/{job.job_id}/checkpoints")["latest"])
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch {job.job_id}", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start watching."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         self._over.set()
         self._thread.join(timeout=30)
 
@@ -64,7 +64,7 @@ class Watch:
         details = self._rest.get(path)
         states = {vertex["status"] for vertex in details["vertices"]}
         running = details["state"] == "RUNNING" and states <= {"RUNNING", "FINISHED"}
-        if details["state"] == "FINISHED":  # nothing more can happen to it
+        if details["state"] == "FINISHED":  # its final state
             self._note(True, "FINISHED")
             return
         latest = self._rest.get(f"{path}/checkpoints")["latest"] if running else self._latest

@@ -1,4 +1,4 @@
-"""What operators ask of a stack beside Pulumi: `doctor` compares hosts with what is declared, `gc` finds what clusters
-have left on the storage and in ZooKeeper. A stack's state says which hosts there are, how to reach them, and what was
-done there.
+"""Tools for operators of a stack, besides Pulumi: `doctor` reports configuration drift, `gc` removes what dead clusters
+have left on the storage and in ZooKeeper. The stack's state contains the hosts, their connections, and the steps that
+ran there.
 """

@@ -14,27 +14,27 @@ from ops.options import add_options
 REPO = Path(__file__).resolve().parent.parent
 
 MEND = (
-    "To mend: `pulumi config set repair true --stack {stack}`, `pulumi up`, `pulumi config rm repair --stack {stack}`"
-    " (docs/operations.md, Changed by hand)"
+    "To repair: `pulumi config set repair true --stack {stack}`, `pulumi up`, `pulumi config rm repair --stack {stack}`"
+    " (docs/operations.md, Configuration drift)"
 )
 
 _EXAMPLES = """\
 examples:
-  python -m ops doctor --stack prod             what of the hosts is not as declared; changes nothing
+  python -m ops doctor --stack prod             report configuration drift; changes nothing
   python -m ops doctor --stack prod --host tm-1 --json
-  python -m ops gc --stack prod --dry-run       what clusters that are no more have left on the storage, in ZooKeeper
-  python -m ops gc --stack prod                 the same, and delete it after a question
+  python -m ops gc --stack prod --dry-run       list what dead clusters have left on the storage and in ZooKeeper
+  python -m ops gc --stack prod                 the same, and delete it after confirmation
 
-exit codes of doctor: 0 as declared; 1 something differs; 2 wrong usage, or not all could be looked at
-exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or it could not look
+exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
+exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or the search failed
 """
 
 
 def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace, mend: str = MEND) -> int:
-    """Print what differs on the hosts of a deployment; the exit code."""
+    """Print the drift of the hosts of a deployment; returns the exit code."""
     hosts = state.hosts(deployment)
     if not hosts:
-        raise OpsError(f"stack {stack} has no hosts: nothing is declared")
+        raise OpsError(f"stack {stack} has no hosts: nothing to compare with")
     expected = args.host or [host.name for host in hosts]
     if unknown := sorted(set(expected) - {host.name for host in hosts}):
         raise OpsError(
@@ -46,10 +46,10 @@ def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespa
 
 
 def run_gc(deployment: Mapping[str, Any], others: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> int:
-    """Print what clusters have left that are not that of the deployment, nor of `others`, and delete it if asked to."""
+    """Print what clusters have left, except that of the deployment and `others`; delete it if requested."""
     found_here = state.clusters(deployment)
     if not found_here:
-        raise OpsError("the stack has no JobManager with high availability: nothing is kept below ha/")
+        raise OpsError("the stack has no JobManager with high availability: nothing is stored below ha/")
     cluster = found_here[0]
     known = [one for other in [deployment, *others] for one in state.clusters(other)]
     live = {one.cluster_id for one in known if one.storage == cluster.storage}
@@ -71,8 +71,8 @@ def _sure(args: argparse.Namespace) -> bool:
     if args.yes:
         return True
     if args.json or not sys.stdin.isatty():
-        raise OpsError("nothing was deleted: expected --yes, --dry-run, or a terminal to ask on")
-    return input("Delete this? Only clusters of this backend's stacks are known to be alive. [y/N] ").lower() in (
+        raise OpsError("nothing was deleted: expected --yes, --dry-run, or a terminal for the confirmation")
+    return input("Delete this? Live clusters of other backends are unknown to this tool. [y/N] ").lower() in (
         "y",
         "yes",
     )
@@ -100,18 +100,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text in (
-        ("doctor", _doctor, "compare a stack's hosts with what is declared"),
-        ("gc", _gc, "list and delete what clusters that are no more have left"),
+        ("doctor", _doctor, "report configuration drift of a stack's hosts"),
+        ("gc", _gc, "list and delete what dead clusters have left"),
     ):
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        command.add_argument("--stack", required=True, help="the stack, of the backend that you are logged in to")
+        command.add_argument("--stack", required=True, help="the stack, in the backend that you are logged in to")
         command.set_defaults(run=run)
         add_options(command, name)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code."""
+    """Run one command; returns its exit code."""
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)

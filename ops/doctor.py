@@ -1,5 +1,5 @@
-"""Compares hosts with what a stack declares. Every step's own script looks (`check` in host_scripts), and changes
-nothing.
+"""Compares hosts with the desired state of a stack. Every step's own script checks (`check` in host_scripts), and
+changes nothing.
 """
 
 import hashlib
@@ -16,17 +16,17 @@ from ops.state import Host, Step
 STEP_SECONDS = 60
 CONNECT_SECONDS = 60
 AT_ONCE = 32
-"""Hosts looked at side by side: each is a process here that mostly waits."""
+"""Hosts that are checked in parallel: each is a process here that mostly waits."""
 
 _LAST = "."
-"""In place of a step's name: all of them have been looked at."""
+"""Instead of a step's name: all steps have been checked."""
 
 _SECRET = re.compile(r"(?i)password|secret|access[._-]?key|private key")
 
 
 @dataclass
 class Difference:
-    """Something on a host that is not as declared: which step made it, what it is, how it differs."""
+    """Drift on a host: the step that installed the object, the object, the difference."""
 
     step: str
     what: str
@@ -36,7 +36,7 @@ class Difference:
 
 @dataclass
 class Looked:
-    """What was found on a host; with an `error` it could not be looked at, or not at all of it."""
+    """The result for a host; with an `error` it could not be checked, or not completely."""
 
     host: str
     differences: list[Difference] = field(default_factory=list)
@@ -45,14 +45,14 @@ class Looked:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found on a stack's hosts."""
+    """The results for a stack's hosts."""
 
     stack: str
     hosts: Sequence[Looked]
 
     @property
     def exit_code(self) -> int:
-        """0: as declared; 1: something differs; 2: what could be looked at is as declared."""
+        """0: no drift; 1: drift; 2: no drift where hosts could be checked, but not all could be."""
         if any(looked.differences for looked in self.hosts):
             return 1
         return 2 if any(looked.error for looked in self.hosts) else 0
@@ -66,35 +66,33 @@ class Diagnosis:
         }
 
     def text(self, mend: str) -> str:
-        """For people; `mend` is what to do about differences."""
+        """For people; `mend` says how to repair drift."""
         lines = []
         for looked in self.hosts:
             for found in looked.differences:
                 lines.append(f"{looked.host}: {found.what}: {found.message} ({found.step})")
                 lines += [f"    {line}" for line in found.detail]
             if looked.error:
-                lines.append(f"{looked.host}: could not be looked at: {looked.error}")
+                lines.append(f"{looked.host}: could not be checked: {looked.error}")
         count = sum(len(looked.differences) for looked in self.hosts)
         dead = sum(bool(looked.error) for looked in self.hosts)
         if not count and not dead:
-            return f"{len(self.hosts)} hosts of stack {self.stack} are as declared"
-        lines.append(
-            f"{count} differences, {dead} hosts not looked at, of {len(self.hosts)} hosts of stack {self.stack}"
-        )
+            return f"no drift on {len(self.hosts)} hosts of stack {self.stack}"
+        lines.append(f"{count} differences, {dead} hosts not checked, of {len(self.hosts)} hosts of stack {self.stack}")
         if count:
-            lines.append("In what is shown of files, - is expected and + is found.")
+            lines.append("In the contents of files, - is expected and + is found.")
             lines.append(mend)
         return "\n".join(lines)
 
 
 def diagnose(stack: str, hosts: Sequence[Host]) -> Diagnosis:
-    """Look at the hosts, side by side."""
+    """Check the hosts, in parallel."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return Diagnosis(stack, list(pool.map(look, hosts)))
 
 
 def look(host: Host) -> Looked:
-    """Look at a host over one connection."""
+    """Check a host over one connection."""
     done = ssh.run(
         host.name, host.login, "sudo -n bash -s", script(host.steps), CONNECT_SECONDS + STEP_SECONDS * len(host.steps)
     )
@@ -105,7 +103,7 @@ def look(host: Host) -> Looked:
 
 
 def script(steps: Sequence[Step]) -> str:
-    """For bash's stdin: every step's text with `check`, each in a bash of its own."""
+    """For bash's stdin: every step's script with `check`, each in its own bash."""
     lines = [
         "run() {",
         "  printf '@ %s\\n' \"$1\"",
@@ -119,7 +117,7 @@ def script(steps: Sequence[Step]) -> str:
 
 
 def parse(host: str, output: str) -> Looked:
-    """What a host's answer says, by the marks that its lines begin with (lib.sh, differs)."""
+    """Parse a host's answer, by the marks at the beginning of lines (lib.sh, differs)."""
     looked, step = Looked(host), ""
     said: list[str] = []
     for line in output.splitlines():
@@ -132,15 +130,15 @@ def parse(host: str, output: str) -> Looked:
         elif mark == "|" and looked.differences:
             looked.differences[-1].detail.append(_shown(rest))
         elif mark == "?":
-            why = " ".join(said[-3:]) or f"it ended with {rest}"
-            looked.differences.append(Difference(step, "check", f"did not come to its end: {_shown(why)}"))
+            why = " ".join(said[-3:]) or f"it exited with {rest}"
+            looked.differences.append(Difference(step, "check", f"did not complete: {_shown(why)}"))
         else:
             said.append(line)
     if step != _LAST:
-        looked.error = "the answer has no end: was the connection lost?"
+        looked.error = "the answer is incomplete: was the connection lost?"
     return looked
 
 
 def _shown(line: str) -> str:
-    """A line of a host's file, unless somebody has written a secret into it."""
-    return "(a line that may hold a secret)" if _SECRET.search(line) else line
+    """A line of a host's file, unless it may contain a secret."""
+    return "(a line that may contain a secret)" if _SECRET.search(line) else line

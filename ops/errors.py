@@ -1,5 +1,5 @@
-"""What goes wrong, said so that a person knows what to do next."""
+"""The error of this package, whose message says what to do next."""
 
 
 class OpsError(Exception):
-    """It could not be looked; the message says why."""
+    """The tool could not do its work; the message states the reason."""

@@ -1,8 +1,8 @@
-"""What clusters that are no more have left of their high availability: objects below `storageUri`/ha, znodes below
-/flink. Looked for, and deleted, on a JobManager's host with Flink's own classes (host_scripts/java/Leftovers.java).
+"""HA metadata that dead clusters have left: objects below `storageUri`/ha, znodes below /flink. It is listed, and
+deleted, on a JobManager's host with Flink's own classes (host_scripts/java/Leftovers.java).
 
-What a live cluster of ours has is never listed, nor what has a live leader in the ensemble, whoever's it is, nor what
-does not look as Flink writes it.
+Not listed are: live clusters of this backend, clusters with a live leader in the ensemble, whoever owns them, and
+anything without the layout that Flink writes.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ from ops.errors import OpsError
 from ops.state import HighAvailability, Host
 
 SECONDS = 1800
-"""For some hundred thousand objects."""
+"""Seconds, enough for some hundred thousand objects."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Garbage:
 
 @dataclass
 class Listing:
-    """What was found: garbage, and what was left out because it lives or is not Flink's."""
+    """The result: garbage, and what was skipped because it is alive or not Flink's."""
 
     storage: str
     garbage: dict[str, Garbage] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Listing:
 
     def text(self) -> str:
         """For people."""
-        lines = [f"{self.storage}: {len(self.garbage)} clusters that are no more"]
+        lines = [f"{self.storage}: {len(self.garbage)} dead clusters"]
         for found in self.garbage.values():
             parts = []
             if found.objects:
@@ -60,7 +60,7 @@ class Listing:
                 parts.append(f"znode {found.znode}")
             lines.append(f"  {found.cluster}: {'; '.join(parts)}")
         lines += [f"not touched: cluster {name} has a live JobManager in the ensemble" for name in self.leaders]
-        lines += [f"not touched: {what} is not Flink's, nor is what is beside it" for what in self.foreign]
+        lines += [f"not touched: {what} is not Flink's, so neither it nor objects beside it" for what in self.foreign]
         return "\n".join(lines)
 
 
@@ -72,12 +72,12 @@ def _duration(seconds: int) -> str:
 
 
 def list_garbage(hosts: Sequence[Host], cluster: HighAvailability, live: Collection[str]) -> Listing:
-    """What clusters other than `live` ones have left."""
+    """List what clusters other than `live` ones have left."""
     return parse(cluster.storage, _run(hosts, ["list", *_where(cluster), ",".join(sorted(live))]))
 
 
 def delete(hosts: Sequence[Host], cluster: HighAvailability, found: Listing) -> Listing:
-    """Delete what was listed, unless it has come to life meanwhile."""
+    """Delete what was listed, unless its cluster is alive again."""
     return parse(cluster.storage, _run(hosts, ["delete", *_where(cluster), ",".join(found.garbage)]))
 
 
@@ -86,20 +86,20 @@ def _where(cluster: HighAvailability) -> list[str]:
 
 
 def _run(hosts: Sequence[Host], arguments: list[str]) -> str:
-    """Run the tool on the first of the hosts, JobManagers', that can be reached."""
+    """Run the tool on the first reachable JobManager's host."""
     said = []
     for host in hosts:
         done = ssh.run(host.name, host.login, "sudo -n bash -s -- apply", script(host, arguments), SECONDS)
         if done.returncode == 0:
             return done.stdout
-        said.append(f"{host.name}: {done.stderr.strip() or f'ended with {done.returncode}'}")
+        said.append(f"{host.name}: {done.stderr.strip() or f'exited with {done.returncode}'}")
         if done.returncode != ssh.UNREACHED:
             break
     raise OpsError("\n".join(said) or "the stack has no JobManager")
 
 
 def script(host: Host, arguments: Sequence[str]) -> str:
-    """The whole text for bash's stdin."""
+    """The complete script for bash's stdin."""
     login = host.login
     reached = Ssh(address=login.address, user=login.user, port=login.port, private_key="", host_key=login.host_key)
     known = ClusterHost(name=host.name, role=Role.JOBMANAGER, address=login.address, ssh=reached)
@@ -107,7 +107,7 @@ def script(host: Host, arguments: Sequence[str]) -> str:
 
 
 def parse(storage: str, output: str) -> Listing:
-    """What the tool says (Leftovers.java)."""
+    """Parse the tool's output (Leftovers.java)."""
     listing = Listing(storage)
     for kind, *fields in (line.split("\t") for line in output.splitlines()):
         if kind == "objects":

@@ -1,13 +1,13 @@
-"""The options that the commands have wherever they are offered."""
+"""Options that `python -m ops` and `python -m lab` share."""
 
 import argparse
 
 
 def add_options(command: argparse.ArgumentParser, kind: str) -> None:
-    """The options of `doctor` or `gc`, but for those that say which stack."""
+    """Add the options of `doctor` or `gc`, except for the stack."""
     if kind == "doctor":
-        command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be given again")
+        command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be repeated")
     else:
         command.add_argument("--dry-run", action="store_true", help="delete nothing")
-        command.add_argument("--yes", action="store_true", help="delete without a question")
+        command.add_argument("--yes", action="store_true", help="delete without confirmation")
     command.add_argument("--json", action="store_true", help="for programs")

@@ -1,4 +1,4 @@
-"""Runs commands on hosts by OpenSSH, with the connections that a stack's state knows."""
+"""Runs commands on hosts with OpenSSH, using the connections in a stack's state."""
 
 import os
 import subprocess
@@ -9,12 +9,12 @@ from components import openssh
 from components.openssh import Login
 
 UNREACHED = 255
-"""ssh's own status: it did not get as far as the command, or lost the connection."""
+"""ssh's own exit status: it could not run the command, or lost the connection."""
 
 
 def run(name: str, login: Login, command: str, stdin: str, seconds: float) -> "subprocess.CompletedProcess[str]":
-    """Run a command on the host `name`, for at most so many seconds. What it needs of secrets is in files that only
-    this user can read, and that are gone afterwards.
+    """Run a command on the host `name`, for at most `seconds`. Its secrets are in temporary files that only this user
+    can read.
     """
     with tempfile.TemporaryDirectory(prefix="flink-ops-") as folder:
         for file, text in openssh.files({name: login}).items():
@@ -27,6 +27,6 @@ def run(name: str, login: Login, command: str, stdin: str, seconds: float) -> "s
                 argv, cwd=folder, input=stdin, capture_output=True, text=True, timeout=seconds, check=False
             )
         except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(argv, UNREACHED, "", f"no end within {seconds:.0f} s")
+            return subprocess.CompletedProcess(argv, UNREACHED, "", f"not complete within {seconds:.0f} s")
         except FileNotFoundError:
             return subprocess.CompletedProcess(argv, UNREACHED, "", "there is no ssh on this machine")

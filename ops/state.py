@@ -1,4 +1,4 @@
-"""What a stack's state knows of its hosts: how to log in, and the steps that made them what they are."""
+"""The hosts in a stack's state: their connections, and the steps that installed them."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from ops.errors import OpsError
 EXPORT_SECONDS = 120
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
-"""Marks special values in Pulumi's states; that of a secret has `plaintext` in it, JSON once more."""
+"""Marks special values in Pulumi's state; that of a secret contains `plaintext`, encoded as JSON again."""
 
 _HEAD = re.compile(r"# host (\S+), step (\S+)\n")
 _KEYS = {
@@ -33,7 +33,7 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class Step:
-    """A step on a host: the resource's name and the text that it ran."""
+    """A step on a host: the resource's name and its script."""
 
     name: str
     text: str
@@ -50,7 +50,7 @@ class Host:
 
 @dataclass(frozen=True)
 class HighAvailability:
-    """Where a cluster keeps what its JobManagers share."""
+    """Where a cluster stores what its JobManagers share."""
 
     cluster_id: str
     storage: str
@@ -60,13 +60,13 @@ class HighAvailability:
 
 
 def export(stack: str, folder: Path, *, secrets: bool) -> dict[str, Any]:
-    """The deployment of a stack of the project in `folder`. Raises OpsError with what the engine says."""
+    """The deployment of a stack of the project in `folder`. Raises OpsError with the engine's message."""
     with _reported(f"stack export --stack {stack}"):
         return Workspace(folder, Engine()).export(stack, secrets=secrets, seconds=EXPORT_SECONDS)
 
 
 def stacks(folder: Path) -> list[str]:
-    """The stacks of the project in `folder` that its backend has, but for empty ones."""
+    """The stacks of the project in `folder` in its backend, except empty ones."""
     with _reported("stack ls"):
         found = json.loads(Workspace(folder, Engine()).pulumi("stack", "ls", "--json", seconds=EXPORT_SECONDS))
     return [str(entry["name"]) for entry in found if entry.get("resourceCount") != 0]
@@ -77,15 +77,15 @@ def _reported(what: str) -> Iterator[None]:
     try:
         yield
     except EngineError as error:
-        raise OpsError(f"{error}: README says where to get it") from None
+        raise OpsError(f"{error}: README.md links to its installation") from None
     except subprocess.TimeoutExpired:
-        raise OpsError(f"`pulumi {what}` takes longer than {EXPORT_SECONDS} s") from None
+        raise OpsError(f"`pulumi {what}` took longer than {EXPORT_SECONDS} s") from None
     except CommandError as error:
         raise OpsError(f"`pulumi {what}` failed:\n{stderr(error)}") from None
 
 
 def hosts(deployment: Mapping[str, Any]) -> list[Host]:
-    """The hosts of a deployment, exported with its secrets, in the order of their names."""
+    """The hosts of a deployment that was exported with its secrets, sorted by name."""
     logins: dict[str, Login] = {}
     steps: dict[str, list[Step]] = {}
     for name, inputs in commands(deployment):
@@ -103,20 +103,20 @@ def jobmanagers(deployment: Mapping[str, Any]) -> list[Host]:
 
 
 def clusters(deployment: Mapping[str, Any]) -> list[HighAvailability]:
-    """The clusters of a deployment that have high availability, as the program declares them.
+    """The clusters with high availability in a deployment, as the program declares them.
 
-    Raises OpsError if there are hosts, and nobody says whose.
+    Raises OpsError if there are hosts, but no declaration of their cluster.
     """
     trees = _declared(deployment)
     if not trees and any(True for _ in commands(deployment)):
-        raise OpsError("a stack's state does not say what is declared: run `pulumi up` with this version")
+        raise OpsError("a stack's state does not contain the desired state: run `pulumi up` with this version")
     return [found for tree in trees if (found := _high_availability(tree))]
 
 
 def _high_availability(tree: Mapping[str, Any]) -> HighAvailability | None:
     known = tree.get("highAvailability")
     if known is None:
-        # Of an earlier version: not to know of a cluster would make what it has left look like nobody's
+        # From an earlier version. If this cluster were unknown, its objects would look like those of a dead one
         common = tree.get("config.yaml", {}).get("all", {})
         known = {name: common.get(f"high-availability.{key}") for name, key in _KEYS.items()}
     if not known.get("storageDir") or not known.get("quorum"):
@@ -130,7 +130,7 @@ def _high_availability(tree: Mapping[str, Any]) -> HighAvailability | None:
 
 
 def _declared(deployment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What the clusters of a deployment are declared to be (components/flink/desired_state.py)."""
+    """The desired states of the clusters of a deployment (components/flink/desired_state.py)."""
     return [
         _plain(resource["inputs"]["input"])
         for resource in deployment.get("resources", [])
@@ -141,14 +141,14 @@ def _declared(deployment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def commands(deployment: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Name and inputs of each command on a host; those that are waiting to be deleted are not of interest."""
+    """Name and inputs of each command on a host, except those that are pending deletion."""
     for resource in deployment.get("resources", []):
         if resource["type"] == "command:remote:Command" and not resource.get("delete"):
             yield resource["urn"].rpartition("::")[2], _plain(resource.get("inputs", {}))
 
 
 def _plain(value: Any) -> Any:
-    """The value without marks of secrets; one that was not decrypted is None."""
+    """The value without marks of secrets; None if it was not decrypted."""
     if isinstance(value, dict):
         if _SIGNATURE in value:
             return _plain(json.loads(value["plaintext"])) if "plaintext" in value else None

@@ -1,1 +1,1 @@
-"""What programs for developers of this project share: lines of progress, tasks side by side, the cache, the error."""
+"""Shared by programs for developers of this project: progress lines, parallel tasks, the cache, the error class."""

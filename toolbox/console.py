@@ -1,8 +1,7 @@
-"""Progress on the terminal: plain lines that are as useful in a CI log as in front of a person.
+"""Progress on the terminal: plain lines that are useful both in a CI log and interactively.
 
-Every long piece of work is a `step`: a line when it begins, a line every 30 seconds while it lasts, a line
-with the seconds that it took when it ends. Lines of steps that run side by side never mix, and nothing moves
-a cursor.
+Every long task is a `step`: it prints a line when it begins, one every 30 seconds, and one with its duration
+when it ends. Lines of parallel steps never mix, and nothing moves the cursor.
 """
 
 import os
@@ -14,14 +13,14 @@ from contextlib import contextmanager
 from typing import TextIO
 
 HEARTBEAT_SECONDS = 30.0
-"""How often a step that is still under way says so: often enough that nobody takes it for dead."""
+"""Seconds between the lines of a running step: often enough that it does not seem to hang."""
 
 _RED, _GREEN, _DIM, _RESET = "\033[31m", "\033[32m", "\033[2m", "\033[0m"
 _lock = threading.Lock()
 
 
 def _write(stream: TextIO, topic: str, text: str, colour: str = "") -> None:
-    """Write one or more whole lines at once; colour only for a terminal that wants it."""
+    """Write one or more complete lines at once; with color only on a terminal that supports it."""
     coloured = bool(colour) and stream.isatty() and "NO_COLOR" not in os.environ
     before, after = (colour, _RESET) if coloured else ("", "")
     lines = [f"{before}{topic + ':':<12}{after} {line}\n" for line in text.splitlines() or [""]]
@@ -31,7 +30,7 @@ def _write(stream: TextIO, topic: str, text: str, colour: str = "") -> None:
 
 
 def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 05 s`: as long as it needs to be to be read."""
+    """A readable duration: `0.4 s`, `12 s`, `3 min 05 s`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -39,17 +38,17 @@ def duration(seconds: float) -> str:
 
 
 def say(topic: str, text: str) -> None:
-    """Print `text`, each line after the topic that it belongs to."""
+    """Print `text`, with the topic in front of each line."""
     _write(sys.stdout, topic, text)
 
 
 def fail(topic: str, text: str) -> None:
-    """Print what went wrong to stderr."""
+    """Print an error to stderr."""
     _write(sys.stderr, topic, text, _RED)
 
 
 class Step:
-    """Work under way: `detail` is what the next heartbeat line adds, `result` what the last line says."""
+    """A running step: the next heartbeat line shows `detail`, the last line `result`."""
 
     def __init__(self, topic: str, text: str) -> None:
         self.topic = topic
@@ -60,7 +59,7 @@ class Step:
         self._over = threading.Event()
 
     def tell(self, detail: str) -> None:
-        """Note how far the work is, for the next heartbeat line: the last line of a program's output, say."""
+        """Set the progress for the next heartbeat line, such as the last line of a program's output."""
         self.detail = detail.strip()[:80]
 
     def _heartbeat(self) -> None:
@@ -72,7 +71,7 @@ class Step:
 
 @contextmanager
 def step(topic: str, text: str) -> Iterator[Step]:
-    """Announce `text`, keep saying so while the block runs, then say how long it took, also if it raises."""
+    """Print `text`, repeat it while the block runs, then print the duration, also if the block raises."""
     work = Step(topic, text)
     _write(sys.stdout, topic, f"{text} …")
     heartbeat = threading.Thread(target=work._heartbeat, name=f"heartbeat {topic}", daemon=True)

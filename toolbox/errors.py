@@ -1,5 +1,5 @@
-"""What goes wrong in programs for developers, said so that a person knows what to do next."""
+"""Errors of programs for developers, whose message says what to do next."""
 
 
 class ToolError(Exception):
-    """What was asked for cannot be done; the message names what and says how to go on."""
+    """A failure; the message names it and says what to do next."""

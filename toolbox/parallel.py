@@ -1,4 +1,4 @@
-"""Independent pieces of set-up side by side, each in a thread, begun as soon as what it needs is there."""
+"""Runs tasks in parallel, each in a thread, as soon as the tasks that it needs are complete."""
 
 import os
 import shlex
@@ -20,39 +20,39 @@ from toolbox.errors import ToolError
 
 @dataclass(frozen=True)
 class Task:
-    """A piece of work: `fn` takes nothing and runs after the tasks named in `needs`."""
+    """A task: `fn` takes no arguments and runs after the tasks named in `needs`."""
 
     name: str
     fn: Callable[[], Any]
     needs: tuple[str, ...] = ()
     hint: str = ""
-    """What to do if it fails, where the error itself cannot know."""
+    """What to do after a failure, if the error itself cannot know it."""
 
 
 class TaskError(ToolError):
-    """A task failed: the message names it, gives the reason and says what to do."""
+    """A task failed: the message names it, the reason, and what to do."""
 
 
 class CommandError(ToolError):
-    """A program failed or took too long: the message has its command and the end of its output."""
+    """A program failed or took too long: the message contains its command and the end of its output."""
 
 
 _runs: ContextVar[tuple[threading.Event, ...]] = ContextVar("runs", default=())
-"""One event for each `run` that this thread works for (they nest): set when that run is being ended."""
+"""One event for each `run` of this thread (they nest): set when that run is being stopped."""
 
 
 def stopping() -> bool:
-    """Whether the run is being ended (a task failed, or Ctrl-C): long loops inside a task ask, and return."""
+    """Whether the run is being stopped (a task failed, or Ctrl-C): long loops in a task check this, and return."""
     return any(event.is_set() for event in _runs.get())
 
 
 def _sorted(tasks: Sequence[Task]) -> TopologicalSorter[str]:
-    """The order of the tasks' names; `ValueError` for a name used twice, an unknown need, or a circle."""
+    """The order of the tasks' names; `ValueError` for a duplicate name, an unknown need, or a cycle."""
     needs = {task.name: task.needs for task in tasks}
     if len(needs) != len(tasks):
         raise ValueError("two tasks have the same name")
     if unknown := {need for task in tasks for need in task.needs} - needs.keys():
-        raise ValueError(f"there is no task {', '.join(sorted(unknown))}, which others need")
+        raise ValueError(f"unknown task {', '.join(sorted(unknown))}, which others need")
     order = TopologicalSorter(needs)
     order.prepare()
     return order
@@ -68,10 +68,10 @@ def _explain(task: Task, error: BaseException, skipped: list[str]) -> str:
 
 
 def run(tasks: Sequence[Task]) -> dict[str, Any]:
-    """Run all tasks, side by side where `needs` allows, and return what each returned, by name.
+    """Run all tasks, in parallel where `needs` allows, and return their results by name.
 
-    On the first failure nothing more is started, programs started by `command` are ended, and `TaskError`
-    names the task that failed first. Ctrl-C does the same and is passed on.
+    After the first failure no further task starts, programs started by `command` are terminated, and `TaskError`
+    names the task that failed first. Ctrl-C does the same and is raised again.
     """
     order = _sorted(tasks)
     waiting = {task.name: task for task in tasks}
@@ -105,12 +105,12 @@ def run(tasks: Sequence[Task]) -> dict[str, Any]:
         name, error = failed
         raise TaskError(_explain(names[name], error, sorted(waiting))) from error
     if waiting:
-        raise TaskError(f"not started, because the run was ended: {', '.join(sorted(waiting))}")
+        raise TaskError(f"not started, because the run was stopped: {', '.join(sorted(waiting))}")
     return results
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End the program and what it started (its own process group): asked first, then made to."""
+    """Terminate the program and its children (its process group): by SIGTERM first, then by SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
@@ -123,14 +123,14 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _wait(process: subprocess.Popen[str], timeout: float) -> str:
-    """Wait for the program to end, or end it; what went wrong, or nothing."""
+    """Wait for the program, or terminate it; returns the problem, or an empty text."""
     deadline = time.monotonic() + timeout
     try:
         while process.poll() is None:
             if stopping():
-                return "was ended because the run is being ended"
+                return "was terminated because the run is being stopped"
             if time.monotonic() > deadline:
-                return f"took longer than {timeout:.0f} s and was ended"
+                return f"took longer than {timeout:.0f} s and was terminated"
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.2)
     finally:
@@ -149,8 +149,8 @@ def command(
 ) -> str:
     """Run a program with no stdin and return what it printed (stdout and stderr together, as text).
 
-    `env` is added to this process's environment; `timeout` is in seconds; `on_line` is given each line as it
-    comes. `CommandError` if it is not there, ends with an error, takes too long, or the run is being ended.
+    `env` is added to this process's environment; `timeout` is in seconds; `on_line` receives each line immediately.
+    Raises `CommandError` if it does not exist, fails, takes too long, or the run is being stopped.
     """
     words = [os.fspath(word) for word in argv]
     try:
@@ -179,7 +179,7 @@ def command(
     reader = threading.Thread(target=read, name=f"output of {words[0]}", daemon=True)
     reader.start()
     problem = _wait(process, timeout)
-    reader.join(timeout=5)  # bounded: something that the program left behind may hold the pipe open
+    reader.join(timeout=5)  # bounded: a process that the program left behind may keep the pipe open
     if problem:
         raise CommandError("\n".join([f"{shlex.join(words)} {problem}", *"".join(lines[-20:]).splitlines()]))
     return "".join(lines)

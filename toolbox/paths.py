@@ -1,4 +1,4 @@
-"""Where the lab keeps things: what all labs of this machine share, and what one lab has of its own."""
+"""Directories of the lab: those that all labs of this machine share, and those of one lab."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ REPO = Path(__file__).resolve().parent.parent
 
 
 def cache_dir() -> Path:
-    """Directory that every clone of this user shares: engine, S3 server, base image, archives. Made if missing."""
+    """Directory that all clones of this user share: engine, S3 server, base image, archives. Created if missing."""
     named = os.environ.get("FLINK_LAB_CACHE")
     if named:
         path = Path(named).expanduser().absolute()
@@ -19,5 +19,5 @@ def cache_dir() -> Path:
 
 
 def lab_dir(name: str) -> Path:
-    """Directory of the state of the lab `name` of this clone (mode 0700 when the lab is there); not made here."""
+    """State directory of the lab `name` of this clone (mode 0700 when the lab exists); not created here."""
     return REPO / ".lab" / name

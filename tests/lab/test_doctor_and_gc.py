@@ -35,7 +35,7 @@ def diagnose(cluster: Cluster, *arguments: str) -> dict[str, Any]:
 def test_a_cluster_that_was_just_made_is_as_declared(cluster: Cluster) -> None:
     code, output = ops(cluster, "doctor")
     assert code == 0, output
-    assert f"{len(cluster.lab.hosts)} hosts of stack {cluster.lab.name} are as declared" in output
+    assert f"no drift on {len(cluster.lab.hosts)} hosts of stack {cluster.lab.name}" in output
 
 
 BY_HAND = [

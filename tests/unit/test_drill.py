@@ -58,7 +58,7 @@ def test_state_that_was_set_back_is_seen_though_every_record_is_there_once():
 
 @pytest.mark.parametrize("line", ["", "1,1", "2500,1,5", "-1,1,5", "1,1,5 ", "a,b,c"])
 def test_a_line_that_the_job_cannot_have_made_is_an_error(line):
-    with pytest.raises(LabError, match="cannot have made"):
+    with pytest.raises(LabError, match="cannot have written"):
         count([line], 2500)
 
 
@@ -82,7 +82,7 @@ def test_faults_are_chosen_by_name():
     assert [fault.name for fault in faults.chosen("s3-away, kill-jobmanager", False)] == ["s3-away", "kill-jobmanager"]
     assert len(faults.chosen(None, True)) == 4
     assert faults.chosen(None, False) == list(faults.ALL)
-    with pytest.raises(LabError, match="no fault nonsense"):
+    with pytest.raises(LabError, match="unknown fault nonsense"):
         faults.chosen("kill-jobmanager,nonsense", False)
 
 

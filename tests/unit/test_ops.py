@@ -111,7 +111,7 @@ def test_a_state_of_an_earlier_version_says_it_in_its_configuration() -> None:
 
 def test_of_a_state_that_declares_nothing_nothing_is_guessed() -> None:
     """What such a stack has on the storage would be nobody's."""
-    with pytest.raises(OpsError, match="does not say what is declared"):
+    with pytest.raises(OpsError, match="does not contain the desired state"):
         state.clusters({"resources": [command("jm-0-config", "# host jm-0, step launch.sh\n")]})
 
 
@@ -141,7 +141,7 @@ def test_the_answer_of_a_host_is_read_step_by_step() -> None:
     assert looked.error == ""
     assert looked.differences == [
         Difference("h-0", "/etc/a", "has other contents", ["-a: 1", "+a: 2"]),
-        Difference("h-2", "check", "did not come to its end: something cannot look"),
+        Difference("h-2", "check", "did not complete: something cannot look"),
     ]
 
 
@@ -162,9 +162,9 @@ def test_exit_codes_and_texts_tell_differences_from_hosts_that_are_dead() -> Non
     assert Diagnosis("dev", [fine, dead]).exit_code == 2
     assert Diagnosis("dev", [fine, dead, other]).exit_code == 1
     text = Diagnosis("dev", [fine, dead, other]).text("MEND")
-    assert "b: could not be looked at: No route to host" in text and "c: /etc/a: is missing (c-config)" in text
-    assert "1 differences, 1 hosts not looked at, of 3 hosts" in text and text.endswith("MEND")
-    assert Diagnosis("dev", [fine]).text("MEND") == "1 hosts of stack dev are as declared"
+    assert "b: could not be checked: No route to host" in text and "c: /etc/a: is missing (c-config)" in text
+    assert "1 differences, 1 hosts not checked, of 3 hosts" in text and text.endswith("MEND")
+    assert Diagnosis("dev", [fine]).text("MEND") == "no drift on 1 hosts of stack dev"
 
 
 def look_with_library(tmp_path: Path, code: str, uses: tuple[str, ...] = ("lib.sh",)) -> str:
