@@ -70,8 +70,8 @@ systemctl stop flink-classes
 rm -f /var/lib/flink/cds/*
 systemctl start flink-classes
 """
-"""Makes the archive anew, and waits for it. Usually that is in no hurry: it waits for a calm machine, and runs when nobody
-else does, which is never while other tests run beside this one.
+"""Makes the archive anew, and waits for it. Usually that is in no hurry: it waits for a calm machine, and runs when
+nobody else does, which is never while other tests run beside this one.
 """
 
 
