@@ -165,12 +165,13 @@ class Stack:
         self._install_stand_ins()
         variables = {**self.environment(), _DRIVER: str(os.getpid())}
         workspace = Workspace(self.project, self._engine, run=program, variables=variables)
+        stack = EngineStack(self.name, workspace)
+        # First: the engine does not even say that a stack is there while that is locked
+        self._unlock(stack)
         # Asked of the engine, since only that knows where a backend keeps a stack
         with contextlib.suppress(auto.StackAlreadyExistsError):
             workspace.create_stack(self.name)
-        stack = EngineStack(self.name, workspace)
         self._set_secrets(stack)
-        self._unlock(stack)
         return stack
 
     def _set_secrets(self, stack: EngineStack) -> None:
