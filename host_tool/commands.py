@@ -110,12 +110,13 @@ def _health(question: str, words: list[str]) -> int:
 
 def _rollout(values: dict[str, Any], only_look: bool) -> None:
     from .hosts import Hosts
-    from .java import Java
     from .rollout import GRACE_SECONDS, Rollout
 
     hosts = Hosts(values["user"], values["seconds"] + GRACE_SECONDS)
 
     def hand_over(*, check_only: bool) -> bool:
+        from .java import Java
+
         return Java(values["user"]).run("HandOver", *(["check"] if check_only else []), to_stderr=True)
 
     rollout = Rollout(values, hosts, Clock(), hand_over)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from typing import Any
 
 
 def connect(host: str, port: int, seconds: float) -> socket.socket:
     """A connection. Raises OSError."""
+    import socket
+
     # A name as bytes is left as it is; as text it would be encoded by modules that take milliseconds to import
     address: tuple[Any, int] = (host.encode("ascii"), port)
     return socket.create_connection(address, seconds)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
 
 TOOL = "/usr/local/lib/flink/flink-host"
@@ -44,11 +44,15 @@ class Hosts:
 
     def show(self, host: str, *words: str) -> bool:
         """Show on stderr what a command prints on a host; whether it succeeded."""
+        import subprocess
+
         sys.stderr.flush()
         argv = self._argv(host, words)
         return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode == 0
 
     def _start(self, host: str, words: Sequence[str]) -> subprocess.Popen[str]:
+        import subprocess
+
         argv = self._argv(host, words)
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 

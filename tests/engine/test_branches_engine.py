@@ -117,7 +117,9 @@ def test_a_killed_engine_leaves_a_lock_and_the_message_says_the_way_on(world: Wo
     world.pulumi("cancel", "--yes", "--stack", STACK)
 
     world.up(BRANCH)
-    assert any("an earlier run was interrupted" in said and "slow (creating)" in said for said in world.said), world.said
+    assert any("an earlier run was interrupted" in said and "slow (creating)" in said for said in world.said), (
+        world.said
+    )
     assert world.stacks().down(BRANCH) == STACK
     assert world.files == []
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from lab.parallel import command
-from lab.paths import cache_dir
 
 from components.remote import SCRIPTS
 from host_tool.java import FLINK, JAVA, SOURCES, Java
 from host_tool.output import Failure
-from lab import archives, fetch
+from stand_ins.builds import archives, fetch
+from toolbox.parallel import command
+from toolbox.paths import cache_dir
 
 TESTS = Path(__file__).resolve().parent.parent / "java"
 JUNIT = "junit-platform-console-standalone-1.13.4.jar"
 JUNIT_SHA256 = "3fdfc37e29744a9a67dd5365e81467e26fbde0b7aa204e6f8bbe79eeaa7ae892"
-"""Not in lab/pins.toml: another pin there would have every lab's archives made again."""
+"""Not in stand_ins/builds/pins.toml: another pin there would have every lab's archives made again."""
 
 
 def junit() -> Path:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import archives
 from lab.cluster import Cluster, SlowJob
 from lab.lab import Lab
+from stand_ins.builds import archives
 from tests.lab.commands import finish, lab_command, traces
 
 NAME = "test-converge"

@@ -103,7 +103,8 @@ class Recording(MockMonitor):
     def RegisterResource(self, request: Any) -> Any:
         answer = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
-            inputs = _plain(pulumi.runtime.rpc.deserialize_properties(request.object))
+            # This is a thread of the SDK's, which has the settings of the process's first program: maybe no preview
+            inputs = _plain(pulumi.runtime.rpc.deserialize_properties(request.object, keep_unknowns=True))
             one = Registered(
                 request.type,
                 request.name,
