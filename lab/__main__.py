@@ -178,8 +178,8 @@ def _stop(args: argparse.Namespace) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     import ops.__main__ as ops
 
-    mend = "To repair: `flink:repair: true` in Pulumi.local.yaml, `make up`, then remove it"
-    return ops.run_doctor(args.name, _deployment(args.name, secrets=True), args, mend)
+    repair = "To repair: `flink:repair: true` in Pulumi.local.yaml, `make up`, then remove it"
+    return ops.run_doctor(args.name, _deployment(args.name, secrets=True), args, repair)
 
 
 def _gc(args: argparse.Namespace) -> int:
