@@ -53,7 +53,7 @@ java=$(cat "$launch/java")/bin/java
 found=$(jars | sha256sum)
 if [ -r "$archive" ] && [ "$(cat "$archive.of" 2>/dev/null)" = "$found" ]; then exit 0; fi
 /usr/local/lib/flink/flink-host proves 600 || exit 0 # it has other worries
-until calm || [ "$SECONDS" -gt 300 ]; do :; done
+until calm || [ "$SECONDS" -gt "${PATIENCE:-300}" ]; do :; done
 available=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
 if [ "$available" -lt "$needed_mib" ]; then
   echo "no archive of classes: $available MiB of memory are free, expected $needed_mib"

@@ -34,6 +34,12 @@ GONE = re.compile(r"flink:aws:Security\$.*::zookeeper(-.*)?$")
 DROPPED = {"/etc/flink/config.yaml": ["rest.bind-port: 8081"]}
 """Lines of files that an upgrade does take away, though that restarts the daemon once: sql-client.sh would take it."""
 
+RUN_WITH = re.compile(
+    r"/etc/systemd/system/.*|/etc/flink/(config\.yaml|credentials\.env|log4j-console\.properties)"
+    r"|/etc/zookeeper/.*|/var/lib/zookeeper/.*"
+)
+"""Files that daemons run with; what else is in /etc/flink is for commands."""
+
 FINGERPRINT = "/usr/local/lib/flink/fingerprint"
 """On a host, what finds out whether a daemon runs what is on the disk."""
 
@@ -144,8 +150,8 @@ class Earlier:
 
 
 def _matters(path: str) -> bool:
-    """Whether a daemon that runs with the file would be restarted for another one, or a unit is another one."""
-    return path.startswith(("/etc/", "/var/lib/zookeeper/")) and path != "/etc/flink/daemon.conf"
+    """Whether a daemon runs with the file, and would be restarted for another one."""
+    return bool(RUN_WITH.fullmatch(path))
 
 
 def _told(deployment: Mapping[str, Any]) -> dict[str, Told]:
