@@ -1,4 +1,4 @@
-# What people run here: `make` lists it. All set-up that a target needs is done by the target.
+# `make` lists the targets. Each target does the set-up that it needs.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,29 +15,29 @@ help: ## this list
 	@echo 'usage: make TARGET [ARGS="--name demo …"]'
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-up: .venv/ready ## an HA Flink cluster on this machine, made by Pulumi, that has done real work (root; about 15 min the first time)
+up: .venv/ready ## create an HA Flink cluster on this machine with Pulumi, and run a job (root; about 15 min the first time)
 	@$(PYTHON) -m lab up $(ARGS)
 
 down: .venv/ready ## remove it: hosts, network, data, state
 	@$(PYTHON) -m lab down $(ARGS)
 
-test: .venv/ready ## every test but the exhaustive ones, with all the set-up that they need (root; half an hour)
+test: .venv/ready ## all tests except the exhaustive ones, including their set-up (root; half an hour)
 	@$(PYTHON) tests/run.py test $(ARGS)
 
-test-all: .venv/ready ## the exhaustive ones, too: more of what `make test` tries (root)
+test-all: .venv/ready ## also the exhaustive tests (root)
 	@$(PYTHON) tests/run.py test-all $(ARGS)
 
-drill: .venv/ready ## faults on a lab of its own while a job counts what is lost and doubled (root; half an hour)
+drill: .venv/ready ## faults on a separate lab while a job counts lost and duplicated records (root; half an hour)
 	@$(PYTHON) -m drill $(ARGS)
 
-rehearse: .venv/ready ## the AWS stack by the real engine, from preview to destroy, with hosts of this machine as its instances (root)
+rehearse: .venv/ready ## the AWS stack with the real engine, from preview to destroy, on hosts of this machine (root)
 	@$(PYTHON) -m lab.prepare
 	@$(PYTHON) -m pytest -q -s tests/aws/test_rehearsal.py $(ARGS)
 
 check: .venv/ready ## lint, format, types, shell scripts, workflows and unit tests: under 2 minutes
 	@$(PYTHON) tests/run.py check $(ARGS)
 
-engine: .venv/ready ## the tests that need Pulumi's engine and neither root nor a lab: 7 minutes
+engine: .venv/ready ## tests that need Pulumi's engine but neither root nor a lab: 7 minutes
 	@$(PYTHON) tests/run.py engine $(ARGS)
 
 bench: .venv/ready ## measured comparisons, as ratios (root)
@@ -51,11 +51,11 @@ requirements: ## pin the newest packages that requirements*.in allow, with hashe
 	        --python-version 3.11 "$$name.in" -o "$$name.txt" > /dev/null; \
 	done
 
-clean: ## remove the Python environment and what tools have cached here; labs and the shared cache stay
+clean: ## remove the Python environment and caches of tools; labs and the shared cache stay
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 	@find . -name __pycache__ -not -path './.lab/*' -prune -exec rm -rf {} +
 
-# The Python environment, made again when the pinned packages change.
+# The Python environment, recreated when the pinned packages change.
 .venv/ready: requirements-dev.txt
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "make: Python 3.11 or newer is needed: apt-get install python3, or make PYTHON3=/a/newer/python3" >&2; \

@@ -1,1 +1,1 @@
-"""This machine as a data centre: Debian hosts, an S3 server, archives, the Pulumi engine."""
+"""This machine as a data center: Debian hosts, an S3 server, archives, the Pulumi engine."""

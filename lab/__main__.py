@@ -18,19 +18,19 @@ from toolbox.paths import REPO
 
 _EXAMPLES = """\
 examples:
-  python -m lab up                          the hosts, and the cluster on them; again: what is missing or changed
-  python -m lab up --name two --hosts-only  another lab beside the first, without a cluster
+  python -m lab up                          create the hosts and the cluster, or update what has changed
+  python -m lab up --name two --hosts-only  another lab, without a cluster
   python -m lab status
   python -m lab ssh jm-0                    a shell; with a command: python -m lab ssh jm-0 systemctl --failed
   python -m lab logs tm-1 flink-taskmanager -f
-  python -m lab kill jm-0 flink-jobmanager  kill -9 of the leader's JVM, say, to see the standby take over
+  python -m lab kill jm-0 flink-jobmanager  kill -9 of the leader's JVM, so that the standby takes over
   python -m lab stop zk-1                   power off; `start zk-1` boots it again
-  python -m lab doctor                      what of the hosts is not as declared
-  python -m lab gc --dry-run                what clusters that are no more have left on S3 and in ZooKeeper
+  python -m lab doctor                      report configuration drift
+  python -m lab gc --dry-run                list what dead clusters have left on S3 and in ZooKeeper
   python -m lab down
 
-exit codes: 0 done; 1 it failed, or something of the lab is not on (status) or not as declared (doctor); 2 wrong usage,
-or it could not look (doctor, gc); 130 interrupted; `ssh` ends with the command's own.
+exit codes: 0 success; 1 failure, a host or server that is off (status), or drift (doctor); 2 wrong usage, or the check
+failed (doctor, gc); 130 interrupted; `ssh` exits with the command's code.
 """
 
 
@@ -45,7 +45,7 @@ def _up(args: argparse.Namespace) -> int:
     parts = [
         parallel.Task("image", image.ensure),
         parallel.Task("versitygw", programs.versitygw),
-        # Workers that are to go stay until the program has taken them out of the cluster
+        # Surplus workers stay until the program has taken them out of the cluster
         parallel.Task(
             "hosts",
             lambda: made.up(workers=max(workers, made.workers()), clients=args.clients),
@@ -68,7 +68,7 @@ def _up(args: argparse.Namespace) -> int:
 
 
 def _print_ways_on(made: Lab, hosts_only: bool) -> None:
-    """Say where everything is, and how to get rid of it."""
+    """Print the addresses of everything, and how to remove it."""
     option = "" if made.name == "local" else f" --name {made.name}"
     lines = [f"lab {made.name!r} is up: {' '.join(host.name for host in made.hosts)} on {made.network.subnet}"]
     if not hosts_only:
@@ -76,7 +76,7 @@ def _print_ways_on(made: Lab, hosts_only: bool) -> None:
         lines.append(f"web UI and REST API: {' or '.join(urls)} (either answers)")
     lines += [
         f"S3: {made.s3.endpoint}, bucket {made.s3.bucket}, keys in {made.dir / 's3' / 'credentials.json'}",
-        f"look around: .venv/bin/python -m lab status{option}, .venv/bin/python -m lab ssh{option} jm-0",
+        f"inspect it: .venv/bin/python -m lab status{option}, .venv/bin/python -m lab ssh{option} jm-0",
         f"tear it down: .venv/bin/python -m lab down{option}" + ("" if option else " (or: make down)"),
     ]
     console.say("lab", "\n".join(lines))
@@ -97,10 +97,10 @@ def _down(args: argparse.Namespace) -> int:
 
 
 def _print_others() -> None:
-    """Say which labs of other clones are on this machine: they may explain where its memory is."""
+    """Print the labs of other clones on this machine, which also use its memory."""
     for record in network.records():
         if record.repo != str(REPO):
-            left = "its clone is gone: `python -m lab down --all` removes it"
+            left = "its clone no longer exists: `python -m lab down --all` removes it"
             owner = f"`make down` there, or `python -m lab down --name {record.name}`"
             known = owner if Path(record.repo).is_dir() else left
             console.say("lab", f"another clone's lab is on this machine: {record.name!r} of {record.repo} ({known})")
@@ -126,7 +126,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _table(found: dict[str, Any]) -> list[str]:
-    """A lab's status for a person."""
+    """A lab's status for people."""
     lines = [f"lab {found['name']} ({found['id']}) on {found['subnet']}, in {found['directory']}"]
     for host in found["hosts"]:
         units = ", ".join(f"{unit} {state}" for unit, state in host["units"].items())
@@ -178,8 +178,8 @@ def _stop(args: argparse.Namespace) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     import ops.__main__ as ops
 
-    mend = "To mend: `flink:repair: true` in Pulumi.local.yaml, `make up`, and take it out again"
-    return ops.run_doctor(args.name, _deployment(args.name, secrets=True), args, mend)
+    repair = "To repair: `flink:repair: true` in Pulumi.local.yaml, `make up`, then remove it"
+    return ops.run_doctor(args.name, _deployment(args.name, secrets=True), args, repair)
 
 
 def _gc(args: argparse.Namespace) -> int:
@@ -195,7 +195,7 @@ def _deployment(name: str, *, secrets: bool) -> dict[str, Any]:
 
     folder = Lab(name).dir / "pulumi"
     if not (folder / "project").exists():
-        raise OpsError(f"lab {name!r} has no cluster: `python -m lab up` makes one")
+        raise OpsError(f"lab {name!r} has no cluster: `python -m lab up` creates one")
     try:
         return stack.Stack(name, folder, {}).exported(secrets=secrets)
     except ToolError as error:
@@ -212,7 +212,7 @@ def _preflight(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     form = argparse.RawDescriptionHelpFormatter
-    description = "This machine as a data centre: Debian hosts, an S3 server, a mirror, and the cluster on them."
+    description = "This machine as a data center: Debian hosts, an S3 server, a mirror, and the cluster on them."
     parser = argparse.ArgumentParser(
         prog="python -m lab", description=description, epilog=_EXAMPLES, formatter_class=form
     )
@@ -224,39 +224,41 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--name", default="local", help="the lab (default: local)")
         return command
 
-    up = add("up", _up, "make the lab and the cluster on it, or what is missing of them")
+    up = add("up", _up, "create the lab and its cluster, or what is missing of them")
     up.add_argument("--hosts-only", action="store_true", help="stop after hosts, S3 and mirror")
     up.add_argument("--workers", type=int, metavar="N", help="workers (default: flink:workers in Pulumi.local.yaml)")
-    up.add_argument("--clients", type=int, metavar="N", help="client hosts (default: as they are, at first none)")
+    up.add_argument("--clients", type=int, metavar="N", help="client hosts (default: as before, at first none)")
     down = add("down", _down, "remove the lab: hosts, network, servers and all data")
-    down.add_argument("--all", action="store_true", help="every lab of this clone, and those whose clone is gone")
-    status = add("status", _status, "show hosts, what runs on them, the leader, S3 and mirror")
+    down.add_argument(
+        "--all", action="store_true", help="every lab of this clone, and those whose clone no longer exists"
+    )
+    status = add("status", _status, "show hosts, their units, the leader, S3 and mirror")
     status.add_argument("--json", action="store_true", help="for programs")
-    ssh = add("ssh", _ssh, "a shell on a host, or a command there")
+    ssh = add("ssh", _ssh, "open a shell on a host, or run a command")
     ssh.add_argument("host", metavar="HOST")
     ssh.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER, help="default: a shell")
-    logs = add("logs", _logs, "a host's journal, also when it is off")
+    logs = add("logs", _logs, "show a host's journal, also when it is off")
     logs.add_argument("host", metavar="HOST")
-    logs.add_argument("unit", metavar="UNIT", nargs="?", help="only this unit's")
+    logs.add_argument("unit", metavar="UNIT", nargs="?", help="only of this unit")
     logs.add_argument("-n", "--lines", type=int, default=200, metavar="N", help="the last N lines (default: 200)")
-    logs.add_argument("-f", "--follow", action="store_true", help="and what comes after them, until Ctrl-C")
+    logs.add_argument("-f", "--follow", action="store_true", help="follow the journal until Ctrl-C")
     kill = add("kill", _kill, "kill -9 of the main process of a unit")
     kill.add_argument("host", metavar="HOST")
     kill.add_argument("unit", metavar="UNIT")
     kill.add_argument("--signal", default="KILL", metavar="NAME", help="another signal, such as TERM or STOP")
     add("start", _start, "boot a host that is off").add_argument("host", metavar="HOST")
     add("stop", _stop, "power a host off; its disk stays").add_argument("host", metavar="HOST")
-    doctor = add("doctor", _doctor, "compare the hosts with what is declared, and change nothing")
+    doctor = add("doctor", _doctor, "report configuration drift; changes nothing")
     add_options(doctor, "doctor")
-    collector = add("gc", _gc, "list, and delete, what clusters that are no more have left on S3 and in ZooKeeper")
+    collector = add("gc", _gc, "list and delete what dead clusters have left on S3 and in ZooKeeper")
     add_options(collector, "gc")
-    add("list", _list, "the labs on this machine, of this clone and of others")
+    add("list", _list, "list the labs on this machine, of this and other clones")
     add("preflight", _preflight, "check what a lab needs: root, memory, disk, programs, registries")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code."""
+    """Run one command; returns its exit code."""
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)
@@ -267,9 +269,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.fail("lab", str(error))
         return 2
     except KeyboardInterrupt:
-        console.fail("lab", "interrupted; the same command continues where this one stopped")
+        console.fail("lab", "interrupted; the same command continues")
         return 130
-    except BrokenPipeError:  # the reader (`| head`) has had enough
+    except BrokenPipeError:  # the reader (`| head`) has closed the pipe
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
         return 1
     return code

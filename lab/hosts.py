@@ -1,7 +1,7 @@
-"""The lab's hosts: what each is made of, and how it is booted, asked, powered off and cut off.
+"""The lab's hosts: their files, and how to boot them, run commands on them, power them off and cut their power.
 
-A host is the base image with a layer of its own over it (`upper/`), run by systemd-nspawn under `lab.supervise`.
-Everything that makes it this host and no other (name, address, keys) is written into its layer while it is off.
+A host is the base image with its own layer over it (`upper/`), run by systemd-nspawn under `lab.supervise`. Everything
+that identifies it (name, address, keys) is written into its layer while it is off.
 """
 
 import contextlib
@@ -29,18 +29,18 @@ from toolbox.paths import REPO
 ADMIN = "admin"
 _ADMIN_ID = 1000
 _GONE_SECONDS = 2.0
-"""How long a host's processes have to be out of sight before it counts as ended."""
+"""Seconds without any process of a host before it counts as ended."""
 
 BOOT_SECONDS = 120.0
-"""Bound of a boot. One takes 2 s alone, 5 s among seven on 2 cores (measured); the rest is for a busy machine."""
+"""Maximum seconds of a boot. It takes 2 s alone, 5 s among seven on 2 cores (measured); more on a busy machine."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _NSPAWN_NOISE = "Attempted to remove disk file system"
-"""nspawn says so where /run is on disk, of a directory that it should remove and that `forget` removes."""
+"""nspawn's message, if /run is on disk, about a directory that it should remove and that `forget` removes."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """What hosts of a role are called, where their addresses begin, how many fit there, and the size they go for."""
+    """The names of hosts of a role, their first address, their maximum number, and their nominal size."""
 
     name: str
     prefix: str
@@ -56,12 +56,12 @@ ROLES = (
     Role("client", "cl", 30, 10, 1024),
     Role("taskmanager", "tm", 100, 100, 2560),
 )
-"""Addresses are apart by role, so more hosts of one role never move those of another."""
+"""Each role has its own range of addresses, so more hosts of one role never move those of another."""
 
 
 @dataclass(frozen=True)
 class LabHost:
-    """One host: `machine` is its name on this machine, `name` the one that it has itself."""
+    """One host: `machine` is its name on this machine, `name` its own host name."""
 
     name: str
     role: str
@@ -72,7 +72,7 @@ class LabHost:
 
 
 def plan(lab_id: str, network: Network, counts: dict[str, int]) -> list[LabHost]:
-    """The hosts of a lab with so many of each role; `LabError` for a number that cannot be."""
+    """The hosts of a lab with these numbers for each role; `LabError` for an invalid number."""
     hosts = []
     for role in ROLES:
         count = counts.get(role.name, 0)
@@ -86,7 +86,7 @@ def plan(lab_id: str, network: Network, counts: dict[str, int]) -> list[LabHost]
 
 
 def make_key(path: Path, comment: str) -> None:
-    """An Ed25519 key pair at `path` and `path`.pub, unless it is there; the private half comes last, whole."""
+    """Create an Ed25519 key pair at `path` and `path`.pub, unless it exists; the private key last, atomically."""
     if path.exists():
         return
     with tempfile.TemporaryDirectory(dir=path.parent) as directory:
@@ -98,10 +98,10 @@ def make_key(path: Path, comment: str) -> None:
 
 
 class Machine:
-    """A host and its place on this machine: `directory` has its files, `keys` its host key and the lab's key."""
+    """A host and its files on this machine: `directory` has its disk, `keys` its host key and the lab's key."""
 
     properties: tuple[str, ...] = ()
-    """What its systemd scope has beyond nspawn's own settings, where a systemd runs this machine."""
+    """Settings of its systemd scope besides nspawn's own, if systemd runs this machine."""
 
     def __init__(self, host: LabHost, lab_id: str, network: Network, directory: Path, keys: Path, base: Path) -> None:
         self.host = host
@@ -113,7 +113,7 @@ class Machine:
         self.private_key = keys / "id_ed25519"
         self._host_key = keys / f"{host.name}_ed25519"
 
-    # What it is made of
+    # Its files
 
     @property
     def host_key(self) -> str:
@@ -121,7 +121,7 @@ class Machine:
         return " ".join(self._host_key.with_name(f"{self._host_key.name}.pub").read_text().split()[:2])
 
     def _put(self, path: str, text: str, mode: int = 0o644, owner: int = 0) -> None:
-        """Write a file of the host's layer, and its directories, which belong to the same owner below /home."""
+        """Write a file of the host's layer, and its directories; below /home all have the same owner."""
         target = self.directory / "upper" / path
         for parent in reversed(target.relative_to(self.directory / "upper").parents):
             made = self.directory / "upper" / parent
@@ -137,24 +137,24 @@ class Machine:
         draft.replace(target)
 
     def _make_layer(self, machine_id: str) -> None:
-        """Make the directories that it is mounted from, and its machine id out of `machine_id`."""
+        """Create the directories that are mounted, and its machine id from `machine_id`."""
         for name in ("upper", "work", "root"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
             (self.directory / name).chmod(0o755)  # whatever the umask is: upper/ is the host's root directory
         self._put("etc/machine-id", hashlib.sha256(machine_id.encode()).hexdigest()[:32] + "\n", 0o444)
 
     def _put_network(self, text: str, hosts: str) -> None:
-        """Write the network's configuration and, when that is another one than before, /etc/hosts."""
-        # Named 10-*, before systemd's own 80-container-host0.network, or it would wait for DHCP.
+        """Write the network's configuration and, if it has changed, /etc/hosts."""
+        # Named 10-* to precede systemd's own 80-container-host0.network, which would wait for DHCP.
         network = "etc/systemd/network/10-lab.network"
         layer = self.directory / "upper"
         if not (layer / network).exists() or (layer / network).read_text() != text:
-            # /etc/hosts is the host's own once it has an address: the program keeps a block in it.
+            # /etc/hosts belongs to the host once it has an address: the program writes a block into it.
             self._put("etc/hosts", hosts)
             self._put(network, text)
 
     def prepare(self) -> None:
-        """Write what makes it this host into its layer; to be done while it is off. What it did itself stays."""
+        """Write its identity into its layer, while it is off. Its own changes stay."""
         host = self.host
         self._make_layer(host.machine)
         make_key(self._host_key, host.name)
@@ -164,7 +164,7 @@ class Machine:
         self._put("etc/ssh/ssh_host_ed25519_key.pub", f"{self.host_key} {host.name}\n")
         authorized = self.private_key.with_name(f"{self.private_key.name}.pub").read_text()
         self._put(f"home/{ADMIN}/.ssh/authorized_keys", authorized, 0o600, _ADMIN_ID)
-        # Its own name has its permanent address, as the Debian Reference (5.1.1) wants, not 127.0.1.1.
+        # Its name has its permanent address, as the Debian Reference (5.1.1) recommends, not 127.0.1.1.
         self._put_network(
             f"[Match]\nName=host0\n\n[Network]\nAddress={host.address}/{self.network.subnet.prefixlen}\n"
             f"Gateway={self.network.gateway}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
@@ -178,10 +178,10 @@ class Machine:
         return bool(processes.find(self.lab_id, self.host.name))
 
     def boot(self) -> None:
-        """Switch it on, if it is off, and return at once; `wait_until_ready` waits."""
+        """Start it, if it is off, and return at once; `wait_until_ready` waits."""
         if self._supervisor():
             return
-        self.cut_off()  # what is left where the supervisor was killed
+        self.cut_off()  # leftovers if the supervisor was killed
         self.prepare()
         host = self.host
         module = [sys.executable, "-m", "lab.supervise", "--lab", self.lab_id, "--host", host.name]
@@ -196,7 +196,7 @@ class Machine:
         return next((process for process in found if "lab.supervise" in process.program()), None)
 
     def wait_until_ready(self, timeout: float = BOOT_SECONDS) -> None:
-        """Wait until it has its host key and lets `admin` in; `LabError` with the end of its console if it does not."""
+        """Wait until it has its host key and `admin` can log in; `LabError` with the end of its console otherwise."""
         began, deadline = time.time(), time.monotonic() + timeout
         problem, init = "its sshd does not listen", None
         seen = time.monotonic()
@@ -208,10 +208,10 @@ class Machine:
                 done = self.ssh("true", timeout=max(1.0, min(10.0, deadline - time.monotonic())))
                 if done.returncode == 0:
                     return
-                problem = f"ssh says: {done.stderr.strip()}"
+                problem = f"ssh: {done.stderr.strip()}"
             elif init or self._supervisor():
                 seen = time.monotonic()
-            # A process that is becoming another program (execve) has neither arguments nor environment for a moment
+            # During execve a process has neither arguments nor environment for a moment
             elif time.monotonic() - seen > _GONE_SECONDS:
                 raise LabError(self._boot_failure("it ended instead of booting", began))
             time.sleep(0.1)
@@ -227,17 +227,17 @@ class Machine:
         return "\n".join([*lines, *(["The last errors in its journal:", errors] if errors else [])])
 
     def console_end(self, lines: int = 20) -> str:
-        """The last lines of its console since it was last switched on, as plain text."""
+        """The last lines of its console since its last start, as plain text."""
         text = self.console.read_text(errors="replace") if self.console.exists() else ""
         plain = _ESCAPES.sub("", text).replace("\r", "").rpartition(supervise.POWER_ON)[2]
         said = [line for line in plain.splitlines() if line.strip() and not line.startswith(_NSPAWN_NOISE)]
         return "\n".join(said[-lines:])
 
     def power_off(self) -> None:
-        """Power it off through its init and wait until it is off. Then nothing boots it but `boot`."""
+        """Power it off through its init and wait until it is off. Afterwards only `boot` boots it."""
         if supervisor := self._supervisor():
             os.kill(supervisor.pid, signal.SIGTERM)
-        elif init := processes.init_of(self.lab_id, self.host.name):  # somebody has killed the supervisor
+        elif init := processes.init_of(self.lab_id, self.host.name):  # the supervisor was killed
             os.kill(init.pid, supervise.POWER_OFF)
         deadline = time.monotonic() + supervise.POWER_OFF_SECONDS + 15
         while self.is_on() and time.monotonic() < deadline:
@@ -245,28 +245,28 @@ class Machine:
         self.cut_off()
 
     def cut_off(self) -> None:
-        """A power cut: the network first, so that nobody is told, then everything at once."""
+        """Cut its power: first its network, so that no connection is closed, then all processes at once."""
         subprocess.run(["ip", "link", "delete", f"vb-{self.host.machine}"], capture_output=True, check=False)
         processes.kill(self.lab_id, self.host.name)
         forget(self.host.machine)
 
     def remove(self) -> None:
-        """Switch it off and remove all that it has."""
+        """Stop it and remove all of its files."""
         self.cut_off()
         shutil.rmtree(self.directory, ignore_errors=True)
         for path in (self._host_key, self._host_key.with_name(f"{self._host_key.name}.pub")):
             path.unlink(missing_ok=True)
 
-    # Talking to it
+    # Connections
 
     def known_host(self) -> str:
         """Its line for a known_hosts file."""
         return f"{self.host.address} {self.host_key}\n"
 
     def ssh_argv(self) -> list[str]:
-        """The `ssh` command for it, up to the command to run there; its host key is always checked."""
+        """The `ssh` command line for it, without the remote command; its host key is always checked."""
         options = {
-            # Quoted, since ssh takes a blank for the end of a path, and % for the beginning of a variable
+            # Quoted, because for ssh a blank ends a path, and % begins a variable
             "UserKnownHostsFile": f'"{str(self.private_key.with_name("known_hosts")).replace("%", "%%")}"',
             "GlobalKnownHostsFile": "/dev/null",
             "StrictHostKeyChecking": "yes",
@@ -280,13 +280,13 @@ class Machine:
         return ["ssh", "-F", "none", "-i", str(self.private_key), *flags, f"{ADMIN}@{self.host.address}"]
 
     def ssh_environment(self) -> dict[str, str]:
-        """The environment for `ssh`: the lab's mark, so that `down` ends what a killed command has left waiting."""
+        """The environment for `ssh`: the lab's mark, so that `down` also ends ssh processes of killed commands."""
         return {**os.environ, processes.MARK: f"{self.lab_id}/ssh"}
 
     def ssh(
         self, command: str | list[str], stdin: str | None = None, timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command on it (a list is quoted for its shell); status 255 if it cannot be reached in time."""
+        """Run a command on it (a list is quoted for its shell); status 255 if it is unreachable within the timeout."""
         text = command if isinstance(command, str) else shlex.join(command)
         argv = [*self.ssh_argv(), "--", text]
         try:
@@ -295,10 +295,10 @@ class Machine:
             )
         except subprocess.TimeoutExpired as expired:
             output = expired.stdout.decode(errors="replace") if isinstance(expired.stdout, bytes) else ""
-            return subprocess.CompletedProcess(argv, 255, output, f"no end within {timeout:.0f} s")
+            return subprocess.CompletedProcess(argv, 255, output, f"not complete within {timeout:.0f} s")
 
     def journal_argv(self, *options: str) -> list[str]:
-        """The `journalctl` command for its journal, which can be read from this machine, also when it is off."""
+        """The `journalctl` command line for its journal, which this machine can read even when it is off."""
         return [
             "journalctl",
             f"--directory={self.directory / 'upper/var/log/journal'}",
@@ -307,12 +307,12 @@ class Machine:
         ]
 
     def journal(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """What its journal says."""
+        """The text of its journal."""
         return subprocess.run(self.journal_argv(*options), capture_output=True, text=True, check=False)
 
 
 def listens(init: processes.Process, port: int) -> bool:
-    """Whether something listens on a TCP port of the host with this init; to ask it would fill its journal."""
+    """Whether something listens on a TCP port of the host with this init; connecting would fill its journal."""
     try:
         rows = [line.split() for line in Path(f"/proc/{init.pid}/net/tcp").read_text().splitlines()[1:]]
     except OSError:
@@ -321,10 +321,10 @@ def listens(init: processes.Process, port: int) -> bool:
 
 
 def forget(machine: str) -> None:
-    """Remove what a host that is off has left on this machine: cgroups, and nspawn's notes about it."""
+    """Remove what a host that is off has left on this machine: cgroups, and nspawn's records."""
     for directory in supervise.cgroups(machine):
         deadline = time.monotonic() + 5
-        while directory.exists() and time.monotonic() < deadline:  # the kernel may be a moment behind
+        while directory.exists() and time.monotonic() < deadline:  # the kernel may need a moment
             for path, _, _ in os.walk(directory, topdown=False):
                 _remove_directory(Path(path))
         _remove_directory(directory.parent)  # if this was the last host of any lab
@@ -332,16 +332,16 @@ def forget(machine: str) -> None:
 
 
 def forget_locks() -> None:
-    """Remove nspawn's lock files that nobody holds: it leaves its own when it is killed."""
+    """Remove unused lock files of nspawn, which leaves them when it is killed."""
     whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # struct flock (fcntl(2)), 64 bits
     for path in Path("/run/systemd/nspawn/locks").glob("inode-*"):
         with contextlib.suppress(OSError), path.open("r+b") as file:
-            fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole_file)  # the kind that nspawn takes; fails if it is held
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole_file)  # the type of lock that nspawn uses; fails if it is held
             path.unlink()
 
 
 def _remove_directory(path: Path) -> None:
-    """Remove a directory if it is there and empty."""
+    """Remove a directory if it exists and is empty."""
     try:
         path.rmdir()
     except OSError:

@@ -1,7 +1,7 @@
-"""The base image that every host of every lab stands on: an ordinary Debian 12 with systemd and sshd.
+"""The base image of all hosts of all labs: an ordinary Debian 12 with systemd and sshd.
 
-It is made from the Debian sources that this machine's apt is configured with, kept in the cache under a hash of its
-recipe, and never changed afterwards: hosts lay their own files over it.
+It is built from the Debian sources of this machine's apt, stored in the cache under a hash of its recipe, and never
+changed afterwards: hosts write to their own layers.
 """
 
 import hashlib
@@ -34,9 +34,9 @@ PACKAGES = [
 ]
 _LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
 _MAKE_SECONDS = 600
-"""Bound for a slow mirror; 30 s is usual (measured, 2 cores)."""
+"""Maximum seconds, for a slow mirror; 30 s is usual (measured, 2 cores)."""
 
-# What no host of a lab needs and what would cost each of its many boots time.
+# Units that no lab host needs and that would make each boot slower.
 _MASKED = (
     "systemd-networkd-wait-online.service getty.target console-getty.service apt-daily.timer apt-daily-upgrade.timer "
     "dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-pstore.service"
@@ -55,18 +55,18 @@ chroot . systemctl enable systemd-networkd.service ssh.service
 chroot . systemctl mask {_MASKED}
 chroot . update-ca-certificates
 echo 'LANG=C.UTF-8' > etc/default/locale
-# Only a launched host has user data (lab.cloud_machines); for the others cloud-init is as good as not installed.
+# Only a launched host has user data (lab.cloud_machines); on the others cloud-init is disabled.
 : > etc/cloud/cloud-init.disabled
-# Each host has keys, a name, a machine id and a resolver of its own.
+# Each host has its own keys, name, machine id and resolver.
 rm -f etc/ssh/ssh_host_* etc/hostname etc/hosts etc/resolv.conf
 : > etc/machine-id
-# Otherwise every first boot does again what the packages' own scripts have just done.
+# Otherwise every first boot repeats what the packages' scripts have just done.
 touch -r usr etc/.updated var/.updated
 """
 
 
 def _sources() -> list[str]:
-    """What apt is configured with and knows to be Debian 12, as lines for sources.list."""
+    """apt's sources of Debian 12, as lines for sources.list."""
     form = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)|$(ORIGIN)"
     lines = []
     for line in parallel.command(["apt-get", "indextargets", "Identifier: Packages", "--format", form]).splitlines():
@@ -79,33 +79,33 @@ def _sources() -> list[str]:
 
 @cache
 def sources() -> list[str]:
-    """This machine's Debian 12 sources, after an `apt-get update` if there was none yet; `LabError` without any."""
+    """This machine's Debian 12 sources, after an `apt-get update` if none was run yet; `LabError` if there are none."""
     found = _sources()
     if "bookworm" not in [line.split()[2] for line in found]:
         debian_packages.update()
         found = _sources()
     if "bookworm" not in [line.split()[2] for line in found]:
         raise LabError(
-            "this machine's apt has no Debian 12 (bookworm, main) among its sources, which hosts are made from: "
+            "this machine's apt has no source for Debian 12 (bookworm, main), which hosts are built from: "
             "add it under /etc/apt/sources.list.d/ and run `apt-get update`"
         )
     return found
 
 
 def outside_name() -> str:
-    """A host name outside of this machine that it can be expected to resolve: its package mirror's."""
+    """A host name that this machine should be able to resolve: that of its package mirror."""
     return sources()[0].split()[1].split("://")[-1].split("/")[0].rpartition("@")[2].partition(":")[0]
 
 
 def _apt_options() -> list[str]:
-    """How this machine's apt reaches its mirrors (proxy, certificates, leniency with dates): hosts do it likewise."""
+    """apt settings for mirrors (proxy, certificates, tolerance of dates), which hosts use as well."""
     expected = tuple(f"Acquire::{key}" for key in ("http::", "https::", "Check-", "Retries", "ForceIPv"))
     dump = parallel.command(["apt-config", "dump", "--format", '%F "%v";%n'])
     return sorted(line for line in dump.splitlines() if line.startswith(expected))
 
 
 def _authorities() -> list[Path]:
-    """Certificate authorities that this machine trusts beyond Debian's: hosts trust them as well."""
+    """Certificate authorities that this machine trusts besides Debian's; hosts trust them as well."""
     return sorted(Path("/usr/local/share/ca-certificates").glob("*.crt"))
 
 
@@ -115,7 +115,7 @@ def _key(lines: list[str], options: list[str]) -> str:
 
 
 def ensure() -> Path:
-    """The base image's root directory, made if it is not in the cache (about 30 s); `LabError` if that fails."""
+    """The base image's root directory, built if it is not in the cache (about 30 s); `LabError` if that fails."""
     lines, options = sources(), _apt_options()
     path = cache_dir() / "images" / f"debian12-{_key(lines, options)}"
     fetch.cached(path, partial(_make, lines, options))
@@ -123,7 +123,7 @@ def ensure() -> Path:
 
 
 def _make(lines: list[str], options: list[str], path: Path) -> None:
-    # In a mount namespace of its own: what mmdebstrap mounts goes with it, even if it is killed.
+    # In a separate mount namespace: mmdebstrap's mounts disappear with it, even if it is killed.
     argv = ["unshare", "--mount", "--propagation=private", "--"]
     argv += ["mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory", f"--include={','.join(PACKAGES)}"]
     argv += [f"--aptopt={option}" for option in [*options, 'Acquire::Languages "none";']]
@@ -132,8 +132,8 @@ def _make(lines: list[str], options: list[str], path: Path) -> None:
         target = "/usr/local/share/ca-certificates"
         argv.append(f"--customize-hook=copy-in {' '.join(str(path) for path in authorities)} {target}")
     argv += [f"--customize-hook={_CUSTOMIZE}", SUITES[0], str(path), *lines]
-    with console.step("image", "making the hosts' base image, Debian 12, with mmdebstrap"):
+    with console.step("image", "building the hosts' base image, Debian 12, with mmdebstrap"):
         try:
             parallel.command(argv, timeout=_MAKE_SECONDS)
         except parallel.CommandError as error:
-            raise LabError(f"the base image could not be made: {error}") from error
+            raise LabError(f"the base image could not be built: {error}") from error

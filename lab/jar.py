@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def version(sources: Path, flink_version: str) -> str:
-    """12 hex digits that change with the sources under `sources` and with the Flink that they are for."""
+    """12 hex digits that change with the sources under `sources` and with Flink's version."""
     digest = hashlib.sha256(flink_version.encode())
     for source in _java_files(sources):
         digest.update(source.relative_to(sources).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
@@ -29,7 +29,7 @@ def version(sources: Path, flink_version: str) -> str:
 
 
 def build(name: str, sources: Path, main_class: str, archives: "Archives") -> Path:
-    """The jar of all sources under `sources`, made once for each version. Raises LabError."""
+    """The jar of all sources under `sources`, built once for each version. Raises LabError."""
 
     def make(jar: Path) -> None:
         with console.step("job", f"compiling {name}"), tempfile.TemporaryDirectory() as scratch:
@@ -56,14 +56,14 @@ def compile_java(javac: Path, sources: Sequence[Path], classes: Path, libraries:
 
 
 def _unpack(archive: Path, to: Path, *members: str) -> None:
-    """By tar: Debian 12's Python does not know tarfile's filters yet, and without one later versions complain."""
+    """With tar: Debian 12's Python does not have tarfile's filters yet, and later versions warn without one."""
     to.mkdir(exist_ok=True)
     command(["tar", "-xzf", archive, "-C", to, "--no-same-owner", *members])
 
 
 @contextlib.contextmanager
 def jdk(java: "Archive") -> Iterator[Path]:
-    """The home of the archive's JDK, unpacked for as long as the block lasts."""
+    """The home of the archive's JDK, unpacked until the end of the block."""
     with tempfile.TemporaryDirectory() as scratch:
         _unpack(java.path, Path(scratch))
         (home,) = Path(scratch).iterdir()
@@ -75,7 +75,7 @@ def _java_files(sources: Path) -> list[Path]:
 
 
 def _pack(classes: Path, main_class: str, jar: Path) -> None:
-    """Write a jar whose bytes depend on the classes alone: no times, a fixed order."""
+    """Write a reproducible jar: no times, a fixed order."""
     entries = {"META-INF/MANIFEST.MF": f"Manifest-Version: 1.0\nMain-Class: {main_class}\n\n".encode()}
     for file in sorted(classes.rglob("*.class")):
         entries[file.relative_to(classes).as_posix()] = file.read_bytes()

@@ -1,7 +1,7 @@
-"""A lab: this machine as a data centre, with hosts, a network, an S3 server and a mirror of archives.
+"""A lab: this machine as a data center, with hosts, a network, an S3 server and a mirror of archives.
 
-All of its state is in one directory, and all of its processes carry its id, so any number of labs (of any number of
-clones) can be there at the same time, and a lab can always be removed whole, whatever happened to it.
+All of its state is in one directory, and all of its processes carry its id. So any number of labs (of any number of
+clones) can exist at the same time, and a lab can always be removed completely, whatever happened to it.
 """
 
 import fcntl
@@ -45,12 +45,12 @@ if [ -n "$run" ]; then
         | grep -oE '(granted|revoked) leadership' | tail -n 1
 fi
 """
-"""What a host is asked for `status`: its units of interest, and whether its JobManager was last granted leadership."""
+"""The script for `status` on a host: its units, and whether its JobManager was last granted or revoked leadership."""
 
 
 @dataclass
 class State:
-    """What a lab remembers (lab.json)."""
+    """The stored settings of a lab (lab.json)."""
 
     counts: dict[str, int] = field(default_factory=lambda: dict(DEFAULT_COUNTS))
     subnet: str | None = None
@@ -59,30 +59,32 @@ class State:
 
 
 def lab_id(name: str, repo: Path = REPO) -> str:
-    """What a lab is called on this machine: it depends on the clone and on the lab's name."""
+    """The id of a lab on this machine, derived from the clone and the lab's name."""
     return hashlib.sha256(f"{repo}/{name}".encode()).hexdigest()[:6]
 
 
 def names() -> list[str]:
-    """The labs of this clone: those with state on disk, and those that this machine still knows of."""
+    """The labs of this clone: those with state on disk, and those in this machine's registry."""
     kept = {path.name for path in (REPO / ".lab").glob("*") if path.is_dir()}
     return sorted(kept | {record.name for record in network.records() if record.repo == str(REPO)})
 
 
 class Lab:
-    """The lab `name` of a clone. Nothing is done until a method is called; every method can be called again."""
+    """The lab `name` of a clone. Nothing happens until a method is called; every method can be called again."""
 
     def __init__(self, name: str = "local", repo: Path = REPO) -> None:
-        """`LabError` for a name that cannot be one."""
+        """`LabError` for an invalid name."""
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
-            raise LabError(f"a lab cannot be called {name!r}: lower-case letters, digits and hyphens, at most 31")
+            raise LabError(
+                f"{name!r} is not a valid name of a lab: expected lower-case letters, digits and hyphens, at most 31"
+            )
         self.name = name
         self.repo = repo
         self.dir = repo / ".lab" / name
         self.id = lab_id(name, repo)
         self.private_key = self.dir / "keys" / "id_ed25519"
 
-    # What it remembers
+    # Stored settings
 
     def _state(self) -> State:
         path = self.dir / "lab.json"
@@ -92,11 +94,11 @@ class Lab:
         files.write(self.dir / "lab.json", json.dumps(asdict(state), indent=2) + "\n")
 
     def exists(self) -> bool:
-        """Whether there is anything of it to work with: `up` has got as far as choosing a network."""
+        """Whether it exists: `up` has chosen a network."""
         return self._state().subnet is not None
 
     def workers(self) -> int:
-        """How many workers it has now; 0 before it was made."""
+        """Its present number of workers; 0 before it was created."""
         return self._state().counts["taskmanager"] if self.exists() else 0
 
     @property
@@ -105,7 +107,7 @@ class Lab:
         subnet = self._state().subnet
         if subnet is None:
             known = ", ".join(names()) or "none"
-            raise LabError(f"there is no lab {self.name!r} (there are: {known}); `python -m lab up` makes one")
+            raise LabError(f"there is no lab {self.name!r} (existing: {known}); `python -m lab up` creates one")
         return network.Network(self.id, IPv4Network(subnet))
 
     @property
@@ -126,22 +128,22 @@ class Lab:
 
     @property
     def mirror_url(self) -> str:
-        """Where hosts find the archives."""
+        """The URL of the archives for hosts."""
         return self._url("mirror")
 
     def _url(self, server: str) -> str:
         return f"http://{self.gateway}:{self._state().ports[server]}"
 
     def host(self, host: LabHost | str) -> LabHost:
-        """The host of that name; `LabError`, with the names that there are, if there is none."""
+        """The host with that name; `LabError` with the existing names if there is none."""
         name = host if isinstance(host, str) else host.name
         found = next((known for known in self.hosts if known.name == name), None)
         if found is None:
-            raise LabError(f"no host {name!r} in lab {self.name!r}; there are {' '.join(h.name for h in self.hosts)}")
+            raise LabError(f"no host {name!r} in lab {self.name!r}; it has {' '.join(h.name for h in self.hosts)}")
         return found
 
     def machine(self, host: LabHost | str) -> Machine:
-        """The host of that name, planned or launched, with its place on this machine."""
+        """The host with that name, planned or launched, with its files on this machine."""
         name = host if isinstance(host, str) else host.name
         directory, base = self.dir / "hosts" / name, Path(self._state().base or "")
         if launch := cloud_machines.read(directory):
@@ -150,7 +152,7 @@ class Lab:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep out other commands that change the lab; they wait."""
+        """Make other commands that change the lab wait."""
         path = self.repo / ".lab" / f"{self.name}.lock"
         while True:
             path.parent.mkdir(exist_ok=True)
@@ -163,7 +165,7 @@ class Lab:
                 if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
                     yield
                     return
-                # `down` removed the file while this waited: the lock that counts is that of a new one
+                # `down` removed the file during the wait: a new file has the valid lock
 
     # Up
 
@@ -174,9 +176,9 @@ class Lab:
         zookeepers: int | None = None,
         clients: int | None = None,
     ) -> None:
-        """Make what is missing, boot what is off, remove hosts that are no longer expected.
+        """Create what is missing, boot hosts that are off, remove hosts that are no longer expected.
 
-        A number that is not given stays as it is (at first 2 workers, 2 JobManagers, 3 ZooKeepers, no client).
+        A number that is not given does not change (at first 2 workers, 2 JobManagers, 3 ZooKeepers, no client).
         `LabError` names each host that failed to boot, with the end of its console.
         """
         if os.geteuid() != 0:
@@ -216,7 +218,7 @@ class Lab:
                 self._check_outside(machines[0])
 
     def _connect(self, state: State) -> None:
-        """Make the network and choose ports on its gateway; hosts that are on keep the subnet that they have."""
+        """Create the network and choose ports on its gateway; running hosts keep their subnet."""
         made = network.up(self.id, self.name, self.repo, state.subnet, in_use=bool(processes.find(self.id)))
         state.subnet = str(made.subnet)
         for server, preferred in (("s3", storage.PORT), ("mirror", mirror.PORT)):
@@ -225,7 +227,7 @@ class Lab:
         self._save(state)
 
     def _remove_unwanted(self) -> None:
-        """Remove hosts that are there but no longer among the lab's."""
+        """Remove hosts that no longer belong to the lab."""
         expected = {host.name for host in self.hosts}
         for path in (self.dir / "hosts").iterdir():
             if path.name not in expected and not cloud_machines.read(path):
@@ -235,7 +237,7 @@ class Lab:
                 console.say("hosts", f"removed {path.name}")
 
     def _describe(self) -> None:
-        """Write the inventory and the known host keys, which are made here if they are missing."""
+        """Write the inventory and the known host keys; creates missing keys."""
         entries, known = [], ""
         for host in self.hosts:
             make_key(self.dir / "keys" / f"{host.name}_ed25519", host.name)
@@ -258,9 +260,9 @@ class Lab:
         self.serve("mirror", argv, {"PYTHONPATH": str(REPO)}, partial(http_problem, self.mirror_url))
 
     def serve(self, name: str, argv: list[str], env: Mapping[str, str], problem: Callable[[], str | None]) -> None:
-        """Start a server of the lab unless it runs, and wait until it has answered a real request; `down` ends it.
+        """Start a server of the lab unless it runs, and wait until it has answered a real request; `down` stops it.
 
-        `problem` says what is wrong with it, or None. `LabError` with the end of its log if that stays so.
+        `problem` returns a problem of the server, or None. `LabError` with the end of its log if the problem remains.
         """
         log = self.dir / "logs" / f"{name}.log"
         if not processes.find(self.id, name):
@@ -275,24 +277,24 @@ class Lab:
             time.sleep(0.1)
 
     def _check_outside(self, machine: Machine) -> None:
-        """`LabError` if a name outside can be resolved on this machine but not on a host."""
+        """`LabError` if this machine can resolve an outside name but a host cannot."""
         name = image.outside_name()
         if not name or subprocess.run(["getent", "ahostsv4", name], capture_output=True).returncode:
-            return  # this machine is cut off itself: its hosts need nothing from outside
+            return  # this machine is offline itself, so its hosts need nothing from outside
         done = machine.ssh(["getent", "ahostsv4", name], timeout=30)
         if done.returncode:
             raise LabError(
                 f"{machine.host.name} cannot resolve {name}, though this machine can. Either its name server "
-                f"({' '.join(network.resolv_conf().split())}) cannot be reached from a host, or "
+                f"({' '.join(network.resolv_conf().split())}) is unreachable from a host, or "
                 + network.outbound_problem()
             )
 
     # Down
 
     def down(self) -> None:
-        """Remove everything: hosts, servers, network, state. Also of a lab that was only half made, or half removed."""
+        """Remove everything: hosts, servers, network, state. Also for an incomplete lab."""
         if not (self.repo / ".lab").exists() and not self.repo.exists():
-            self._remove()  # the clone is gone, and with it all who could be changing this lab
+            self._remove()  # the clone no longer exists, so nobody can be changing this lab
             return
         with self._alone():
             self._remove()
@@ -314,7 +316,7 @@ class Lab:
     # Single hosts
 
     def start(self, host: LabHost | str, timeout: float = BOOT_SECONDS) -> None:
-        """Boot a host, unless it is on, and wait until it lets one in; `LabError` with its console if it does not."""
+        """Boot a host, unless it is on, and wait until it accepts logins; `LabError` with its console otherwise."""
         machine = self.machine(host)
         if not Path(f"/sys/class/net/{self.network.bridge}").exists():
             raise LabError(f"the network of lab {self.name!r} is down (has this machine rebooted?): `python -m lab up`")
@@ -323,17 +325,17 @@ class Lab:
             machine.wait_until_ready(timeout)
 
     def stop(self, host: LabHost | str) -> None:
-        """Power a host off through its init and wait until it is off. What is on its disk stays."""
+        """Power a host off through its init and wait until it is off. Its disk stays."""
         with self._alone():
             self.machine(host).power_off()
 
     def crash(self, host: LabHost | str) -> None:
-        """Cut a host's power: its network and then all of its processes at once. What it wrote to its disk stays."""
+        """Cut a host's power: first its network, then all processes at once. Its disk stays."""
         with self._alone():
             self.machine(host).cut_off()
 
     def reboot(self, host: LabHost | str, timeout: float = BOOT_SECONDS) -> None:
-        """Have a host reboot itself and wait until it is back."""
+        """Reboot a host through its init and wait until it is ready."""
         machine = self.machine(host)
         before = processes.init_of(self.id, machine.host.name)
         if before is None:
@@ -354,17 +356,17 @@ class Lab:
         check: bool = True,
         timeout: float = 60,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command on a host as `admin`. With `check`, `LabError` if its status is not 0 (255: not reached)."""
+        """Run a command on a host as `admin`. With `check`, `LabError` if its status is not 0 (255: unreachable)."""
         done = self.machine(host).ssh(command, input, timeout)
         if check and done.returncode:
             name, text = self.host(host).name, command if isinstance(command, str) else " ".join(command)
             raise LabError(
-                f"{name}: `{text}` ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
+                f"{name}: `{text}` exited with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
             )
         return done
 
     def kill(self, host: LabHost | str, unit: str, signal: str = "KILL") -> int:
-        """Send a signal to the main process of a unit; its pid on the host. `LabError` if the unit is not running."""
+        """Send a signal to the main process of a unit; returns its pid there. `LabError` if it does not run."""
         name = unit if "." in unit else f"{unit}.service"
         pid = self.ssh(host, ["systemctl", "show", "--property=MainPID", "--value", name]).stdout.strip()
         if not pid.isdecimal() or pid == "0":
@@ -379,12 +381,12 @@ class Lab:
         options = [f"--lines={lines}", *([f"--unit={unit}"] if unit else [])]
         return self.machine(host).journal(*options).stdout
 
-    # Machines that come and go while it is up
+    # Machines that are launched and terminated while it is up
 
     def launch(self, launch: cloud_machines.Launch) -> cloud_machines.LaunchedMachine:
-        """Switch on a machine beside the planned hosts, and return at once; it is there until `terminate` or `down`.
+        """Start a machine besides the planned hosts, and return at once; it exists until `terminate` or `down`.
 
-        One that was switched off boots again, with the data that it had.
+        A machine that was off boots again with its data.
         """
         directory = self.dir / "hosts" / launch.name
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -397,7 +399,7 @@ class Lab:
         return machine
 
     def terminate(self, name: str) -> None:
-        """Switch a launched machine off and remove all that it has; nothing happens if there is none of that name."""
+        """Stop a launched machine and remove its files; nothing happens if there is none with that name."""
         machine = self.machine(name) if cloud_machines.read(self.dir / "hosts" / name) else None
         if isinstance(machine, cloud_machines.LaunchedMachine):
             machine.disconnect()
@@ -420,7 +422,7 @@ class Lab:
         return entry
 
     def status(self) -> dict[str, Any]:
-        """How the lab is, as `python -m lab status --json` prints it; `LabError` if there is no such lab."""
+        """The status of the lab, as `python -m lab status --json` prints it; `LabError` if there is no such lab."""
         hosts = parallel.run([parallel.Task(host.name, partial(self._probe, host)) for host in self.hosts])
         problems = {"s3": partial(storage.problem, self.s3), "mirror": partial(http_problem, self.mirror_url)}
         servers = {}
@@ -441,7 +443,7 @@ class Lab:
 
 
 def _boot(machine: Machine) -> ToolError | None:
-    """Boot a host, or say why it did not: the others are not to be given up because of it."""
+    """Boot a host, or return the reason why it failed, so that the others still boot."""
     try:
         machine.boot()
         machine.wait_until_ready()
@@ -457,7 +459,7 @@ def _raise_failures(failures: list[ToolError | None]) -> None:
 
 
 def free_port(address: str, preferred: int, taken: set[int]) -> int:
-    """The first port from `preferred` on that nothing listens on, at that address or at all of them."""
+    """The first port from `preferred` on that is free at that address and at all addresses."""
     for port in range(preferred, preferred + 1000):
         if port in taken:
             continue
@@ -472,7 +474,7 @@ def free_port(address: str, preferred: int, taken: set[int]) -> int:
 
 
 def http_problem(url: str) -> str | None:
-    """What is wrong with an HTTP server; None if it answers."""
+    """The problem of an HTTP server; None if it answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=5):

@@ -1,4 +1,4 @@
-"""The archives that hosts install from, over HTTP on the lab's own network: what a package mirror is elsewhere."""
+"""The archives that hosts install, over HTTP on the lab's network: like a package mirror elsewhere."""
 
 import argparse
 import sys
@@ -8,17 +8,17 @@ from io import BufferedReader
 from typing import Any
 
 PORT = 7481
-"""Where the first free port is looked for."""
+"""First port that is tried."""
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Static files. The kernel copies them to the socket (sendfile): several hosts fetch hundreds of MB at once."""
+    """Static files. The kernel copies them to the socket (sendfile), as hosts download hundreds of MB at once."""
 
     protocol_version = "HTTP/1.1"
     timeout = 60
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
-        """Send a file; directory listings come from memory and go the usual way."""
+        """Send a file; directory listings are in memory and are copied as usual."""
         if isinstance(source, BufferedReader):
             self.connection.sendfile(source)
         else:
@@ -26,14 +26,14 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """One thread a connection."""
+    """One thread for each connection."""
 
     daemon_threads = True
     request_queue_size = 128
 
 
 def main(argv: list[str]) -> int:
-    """Serve until it is ended."""
+    """Serve until the process ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("address")
     parser.add_argument("port", type=int)

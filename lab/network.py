@@ -1,7 +1,7 @@
-"""The lab's network: a bridge with a /24 of its own, NAT to the outside, and what it takes on this machine.
+"""The lab's network: a bridge with its own /24, NAT to the outside, and the necessary changes on this machine.
 
-Labs of several clones may be there at the same time, so what they share (which subnets are in use, what settings of the
-kernel were before the first of them) is kept in `REGISTRY`, under a lock.
+Labs of several clones may exist at the same time. What they share (the subnets in use, the kernel settings before the
+first lab) is stored in `REGISTRY`, under a lock.
 """
 
 import fcntl
@@ -22,12 +22,12 @@ from toolbox import files
 REGISTRY = Path("/run/flink-lab")
 KERNEL = {
     "ip_forward": (Path("/proc/sys/net/ipv4/ip_forward"), 1),
-    # systemd takes 6 of root's on each host, and Linux allows 128: three labs would not boot beside each other
+    # systemd uses 6 of root's on each host, and Linux allows 128: three labs could not boot at the same time
     "max_user_instances": (Path("/proc/sys/fs/inotify/max_user_instances"), 1024),
 }
-"""What labs need of this machine's kernel, and its least value; it is put back with the last lab of the machine."""
+"""Kernel settings that labs need, with their minimum; restored when the last lab of the machine is removed."""
 _PRIVATE = tuple(ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
-"""RFC 1918. The later ones are only for machines (in VPNs, say) that have a route for all of the first."""
+"""RFC 1918. The later ranges are for machines, for example in VPNs, with a route for all of the first one."""
 
 
 def run(*argv: str, stdin: str | None = None, check: bool = True) -> str:
@@ -43,14 +43,14 @@ def run(*argv: str, stdin: str | None = None, check: bool = True) -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """What this machine knows of a lab, whichever clone it belongs to."""
+    """This machine's record of a lab, whichever clone it belongs to."""
 
     id: str
     name: str
     repo: str
     subnet: str
     public: str = ""
-    """The addresses outside of this machine that it plays, if any (`claim`)."""
+    """The outside addresses that it imitates, if any (`claim`)."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Network:
 
 @contextmanager
 def _registry() -> Iterator[None]:
-    """Hold the registry: one process at a time chooses a subnet or changes what labs share."""
+    """Lock the registry: one process at a time chooses a subnet or changes what labs share."""
     REGISTRY.mkdir(mode=0o700, exist_ok=True)
     with (REGISTRY / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -85,7 +85,7 @@ def _registry() -> Iterator[None]:
 
 
 def records() -> list[Record]:
-    """Every lab that this machine knows of, of this clone and of others."""
+    """All labs in this machine's registry, of this and other clones."""
     found = []
     for path in sorted(REGISTRY.glob("*.json")):
         try:
@@ -94,7 +94,7 @@ def records() -> list[Record]:
             OSError,
             ValueError,
             TypeError,
-        ):  # removed meanwhile, or the machine went down while it was written
+        ):  # removed meanwhile, or the machine stopped while it was written
             continue
     return found
 
@@ -119,18 +119,18 @@ def _taken(lab_id: str) -> list[ipaddress.IPv4Network]:
             network = ipaddress.IPv4Network(text, strict=False)
         except ValueError:
             continue
-        if network.prefixlen > 0:  # 0.0.0.0/0 is a default route by another name
+        if network.prefixlen > 0:  # 0.0.0.0/0 is another form of the default route
             networks.append(network)
     return networks
 
 
 def _choose(lab_id: str, previous: str | None) -> ipaddress.IPv4Network:
-    """A free /24: the previous one if it still is, else one that depends on the lab's id; `LabError` if none is."""
+    """A free /24: the previous one if still free, else one derived from the lab's id; `LabError` if none is free."""
     return _free(lab_id, previous, 24, _taken(lab_id))
 
 
 def free(lab_id: str, prefix: int) -> ipaddress.IPv4Network:
-    """Another private network beside the lab's own that nothing on this machine uses; `LabError` if none is free."""
+    """Another private network, besides the lab's own, that nothing on this machine uses; `LabError` if none is free."""
     own = [ipaddress.IPv4Network(record.subnet) for record in records() if record.id == lab_id]
     return _free(lab_id, None, prefix, [*_taken(lab_id), *own])
 
@@ -151,12 +151,12 @@ def _free(lab_id: str, previous: str | None, prefix: int, taken: list[ipaddress.
                 return candidate
     raise LabError(
         f"no private /{prefix} is free: this machine's routes cover 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 "
-        "(see `ip route show table all`); disconnect the VPN that does so, or use another machine"
+        "(see `ip route show table all`); disconnect the VPN with these routes, or use another machine"
     )
 
 
 def resolv_conf() -> str:
-    """The machine's resolver configuration, with name servers that can be reached from a host where it has any."""
+    """The machine's resolver configuration, with name servers that hosts can reach, if there are any."""
     text = Path("/etc/resolv.conf").read_text() if Path("/etc/resolv.conf").exists() else ""
     behind_stub = Path("/run/systemd/resolve/resolv.conf")
     if "nameserver 127." in text and behind_stub.exists():
@@ -165,7 +165,7 @@ def resolv_conf() -> str:
 
 
 def _table(network: Network) -> str:
-    """The lab's nftables rules: NAT to the outside, no traffic to other labs, segments that fit the way out."""
+    """The lab's nftables rules: NAT to the outside, no traffic to other labs, TCP segments that fit the route."""
     name, bridge, subnet = f"flinklab_{network.lab_id}", network.bridge, network.subnet
     return f"""
 table ip {name} {{}}
@@ -186,16 +186,17 @@ table ip {name} {{
 
 
 def _foreign(kind: str, lab_id: str) -> list[dict[str, Any]]:
-    """Chains or rules (`kind`) in tables that are not this lab's, as nft describes them."""
+    """Chains or rules (`kind`) in tables other than this lab's, as nft describes them."""
     listed = json.loads(run("nft", "-j", "list", "ruleset") or '{"nftables": []}')["nftables"]
     items = [item[kind] for item in listed if kind in item]
     return [item for item in items if not str(item["table"]).startswith("flinklab_")]
 
 
 def _open_foreign_firewalls(network: Network) -> None:
-    """Let the lab's traffic pass chains of others that drop by policy (Docker and ufw have such).
+    """Admit the lab's traffic in other programs' chains that drop by policy (as those of Docker and ufw).
 
-    An accept in the lab's own table cannot override a drop elsewhere, so each gets a rule, commented with the lab's id.
+    An accept in the lab's own table cannot override a drop elsewhere, so each chain gets a rule with the lab's id as
+    comment.
     """
     comment, bridge = f"flinklab_{network.lab_id}", network.bridge
     there = {
@@ -219,9 +220,9 @@ def _close_foreign_firewalls(lab_id: str) -> None:
 
 
 def up(lab_id: str, name: str, repo: Path, previous: str | None, in_use: bool) -> Network:
-    """Make the lab's network, or what is missing of it, and return it.
+    """Create the lab's network, or what is missing of it, and return it.
 
-    `previous` is the subnet that it had. It has it again if that is still free, or `in_use` by hosts that are on.
+    `previous` is its former subnet, which is used again if it is still free, or `in_use` by running hosts.
     """
     with _registry():
         kept = ipaddress.IPv4Network(previous) if previous and in_use else None
@@ -232,7 +233,7 @@ def up(lab_id: str, name: str, repo: Path, previous: str | None, in_use: bool) -
         _tune_kernel()
     bridge, expected = network.bridge, f"{network.gateway}/{network.subnet.prefixlen}"
     if not Path(f"/sys/class/net/{bridge}").exists():
-        # A fixed MAC address: a bridge without one takes that of a port, and it would change as hosts come and go.
+        # A fixed MAC address: otherwise the bridge takes that of a port, which changes when hosts start and stop.
         mac = ":".join(["02", "f1", *(lab_id[i : i + 2] for i in (0, 2, 4)), "01"])
         run("ip", "link", "add", bridge, "address", mac, "type", "bridge")
     for link in json.loads(run("ip", "-j", "-4", "address", "show", "dev", bridge) or "[]"):
@@ -264,9 +265,9 @@ def _restore_kernel() -> None:
 
 
 def claim(lab_id: str, of: ipaddress.IPv4Network, prefix: int) -> ipaddress.IPv4Network:
-    """A part of `of` that no other lab of this machine plays; the lab keeps it until it is down.
+    """A part of `of` that no other lab of this machine imitates; it belongs to the lab until `down`.
 
-    `LabError` if all of it is taken, or if there is no such lab.
+    `LabError` if all of it is in use, or if there is no such lab.
     """
     with _registry():
         mine = next((record for record in records() if record.id == lab_id), None)
@@ -278,17 +279,17 @@ def claim(lab_id: str, of: ipaddress.IPv4Network, prefix: int) -> ipaddress.IPv4
                 files.write(REGISTRY / f"{lab_id}.json", json.dumps(asdict(replace(mine, public=str(part)))))
                 return part
     others = ", ".join(sorted(record.name for record in records() if record.public and record.id != lab_id))
-    raise LabError(f"no /{prefix} of {of} is free: other labs of this machine play it ({others}); end one of them")
+    raise LabError(f"no /{prefix} of {of} is free: other labs of this machine use it ({others}); remove one of them")
 
 
 def down(lab_id: str) -> None:
-    """Remove the lab's network and, with the last lab of the machine, what labs share; also if half of it is there."""
+    """Remove the lab's network and, with the last lab of the machine, what labs share; also if it is incomplete."""
     bridge = f"fl-{lab_id}"
     if Path(f"/sys/class/net/{bridge}").exists():
         for port in Path(f"/sys/class/net/{bridge}/brif").iterdir():
             run("ip", "link", "delete", port.name, check=False)
         run("ip", "link", "delete", bridge, check=False)
-    if shutil.which("nft"):  # where there is none, no lab ever had rules
+    if shutil.which("nft"):  # without nft no lab ever had rules
         for line in run("nft", "list", "tables", "ip").splitlines():  # "table ip NAME"
             if (name := line.split()[2]) == f"flinklab_{lab_id}" or name.startswith(f"flinklab_{lab_id}_"):
                 run("nft", "delete", "table", "ip", name)
@@ -302,11 +303,11 @@ def down(lab_id: str) -> None:
 
 
 def outbound_problem() -> str:
-    """What on this machine may keep hosts from reaching the outside, for an error message."""
+    """What on this machine may block the hosts' outgoing traffic, for an error message."""
     chains = [c for c in _foreign("chain", "") if c.get("hook") == "forward"]
     named = ", ".join(f"{c['family']} {c['table']} {c['name']} (policy {c.get('policy')})" for c in chains)
     return (
         "forwarded traffic is dropped on its way out. The lab's own nftables table accepts it, but an accept there "
         f"cannot override a drop elsewhere. Forward chains of others on this machine: {named or 'none that nft lists'};"
-        " see also `iptables-legacy -L FORWARD`, and allow traffic from and to the interfaces fl-*"
+        " check also `iptables-legacy -L FORWARD`, and allow traffic from and to the interfaces fl-*"
     )

@@ -1,7 +1,7 @@
-"""What a lab needs of this machine, asked before anything is made: everything that is missing is told at once.
+"""Checks this machine before a lab is created, and reports everything that is missing at once.
 
-Debian packages that are missing are installed. A registry is asked only if something has to come from it, through
-its own client as it is configured, all of them at the same time; with everything in the cache this takes no time.
+Missing Debian packages are installed. A registry is queried only if something must be downloaded from it, with its own
+client as configured, all of them in parallel; with everything in the cache this takes no time.
 """
 
 import os
@@ -29,30 +29,30 @@ PROGRAMS = {
     "ssh": "openssh-client",
     "systemd-nspawn": "systemd-container",
 }
-"""The programs that the lab runs on this machine, and the Debian packages that have them."""
+"""The programs that the lab runs on this machine, and the Debian packages that contain them."""
 
 _CACHE_GB, _LAB_GB = 4.0, 3.5
 _GO_GB = 4.0
-"""What Go's own caches take while a program is built from its modules."""
+"""GB of Go's own caches while a program is built from its modules."""
 _ANSWER_SECONDS = 45.0
-"""How long a registry may take to answer; Maven alone needs 5 s to start on a busy machine."""
+"""Maximum seconds for a registry's answer; Maven alone needs 5 s to start on a busy machine."""
 _CAPABILITIES = {21: "CAP_SYS_ADMIN", 12: "CAP_NET_ADMIN"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is missing, and what to do about it."""
+    """A missing requirement, and what to do about it."""
 
     problem: str
     remedy: str
 
 
 class PreflightError(LabError):
-    """The message has every finding."""
+    """The message contains all findings."""
 
 
 def memory_gib(workers: int) -> float:
-    """GiB of memory that a lab takes at work: two JobManagers and three ZooKeepers 3.5, each worker 2.25."""
+    """GiB of memory of a working lab: two JobManagers and three ZooKeepers 3.5, each worker 2.25."""
     return 3.5 + 2.25 * workers
 
 
@@ -106,7 +106,7 @@ def _existing(path: Path) -> Path:
 
 
 def _disk(needs: dict[Path, float], free: Callable[[Path], float]) -> list[Finding]:
-    """`needs` has GB by directory, `free` answers GB; directories on one file system need the sum."""
+    """`needs` is GB by directory, `free` returns GB; directories on one file system need the sum."""
     by_device: dict[int, list[Path]] = {}
     for path in needs:
         by_device.setdefault(_existing(path).stat().st_dev, []).append(path)
@@ -115,7 +115,7 @@ def _disk(needs: dict[Path, float], free: Callable[[Path], float]) -> list[Findi
         needed, there = sum(needs[path] for path in paths), free(_existing(paths[0]))
         if there < needed:
             names = " and ".join(str(path) for path in paths)
-            remedy = "make room, or put the cache elsewhere by FLINK_LAB_CACHE=/a/directory"
+            remedy = "free some space, or move the cache with FLINK_LAB_CACHE=/a/directory"
             findings.append(Finding(f"{names}: {there:.1f} GB free, {needed:.1f} needed", remedy))
     return findings
 
@@ -128,7 +128,7 @@ def _free_gb(path: Path) -> float:
 
 
 def missing_packages() -> list[str]:
-    """Debian packages of which the lab needs a program that is not there."""
+    """Debian packages with missing programs."""
     return sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
 
 
@@ -165,7 +165,7 @@ def _maven(work: Path) -> None:
 
 @dataclass(frozen=True)
 class Registry:
-    """A package registry: how it is asked, and where its client is configured."""
+    """A package registry: how to query it, and where its client is configured."""
 
     name: str
     ask: Callable[[Path], None]
@@ -173,7 +173,7 @@ class Registry:
 
 
 def needed_registries() -> list[Registry]:
-    """Those from which something has to come that is not in the cache, and whose client is there."""
+    """The registries that something must be downloaded from, and whose client is installed."""
     absent, unbuilt = set(archives.missing()), set(programs.missing())
     has_go, has_maven = shutil.which("go") is not None, shutil.which("mvn") is not None
     no_image = not any((cache_dir() / "images").glob("debian12-*"))
@@ -206,12 +206,12 @@ def _ask(registry: Registry) -> list[Finding]:
 
 
 def find(workers: int = 2, *, running: bool = False) -> list[Finding]:
-    """Everything that is missing for a lab of so many workers; installs Debian packages if it may.
+    """Everything that is missing for a lab with `workers` workers; installs Debian packages if allowed.
 
-    `running`: the lab is up already, so the memory and disk that it needs are its own by now.
+    `running`: the lab is already up, so it has its memory and disk.
     """
     findings = [*_system(), *_root(), *_python()]
-    if findings:  # without these neither apt nor the rest can work
+    if findings:  # without these neither apt nor anything else works
         packages = missing_packages()
         if packages:
             findings.append(Finding(f"not installed: {' '.join(packages)}", f"apt-get install {' '.join(packages)}"))
@@ -234,7 +234,7 @@ def find(workers: int = 2, *, running: bool = False) -> list[Finding]:
 
 
 def check(workers: int = 2, *, running: bool = False) -> None:
-    """As `find`, but says that all is well, or raises `PreflightError` with everything that is not."""
+    """As `find`, but reports that nothing is missing, or raises `PreflightError` with all findings."""
     if findings := find(workers, running=running):
         lines = [f"- {finding.problem}\n  What to do: {finding.remedy}" for finding in findings]
         raise PreflightError("\n".join(["this machine is not ready for a lab:", *lines]))

@@ -1,6 +1,6 @@
-"""Everything that labs take from the cache, made side by side where it is missing: `python -m lab.prepare`.
+"""Creates everything that labs use from the cache, in parallel, if missing: `python -m lab.prepare`.
 
-`make test` does this before the tests, whose set-up would otherwise seem to hang while the engine is built.
+`make test` runs this before the tests, whose set-up would otherwise seem to hang while the engine is built.
 """
 
 import sys
@@ -13,7 +13,7 @@ from toolbox.parallel import Task, run
 
 
 def everything() -> None:
-    """Check this machine, then fill the cache. `LabError` says what is missing."""
+    """Check this machine, then fill the cache. `LabError` names what is missing."""
     preflight.check()
     run(
         [
@@ -26,7 +26,7 @@ def everything() -> None:
 
 
 def main() -> int:
-    """Do it; the exit status is 0 if all is there."""
+    """Run it; the exit status is 0 if nothing is missing."""
     try:
         everything()
     except ToolError as error:

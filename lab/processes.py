@@ -1,7 +1,7 @@
 """The lab's long-lived processes, found by a mark in their environment.
 
-Each carries `FLINK_LAB=<lab id>/<name>`, from the first instruction to the last: there is no pid file that could be
-stale, missing, or name a process that somebody else started since.
+Each has `FLINK_LAB=<lab id>/<name>` in its environment during its whole life. So there is no pid file that could be
+stale, missing, or name another program's process.
 """
 
 import os
@@ -19,13 +19,13 @@ MARK = "FLINK_LAB"
 
 @dataclass(frozen=True)
 class Process:
-    """A process of a lab: of the host or server `name`."""
+    """A process of the host or server `name` of a lab."""
 
     pid: int
     name: str
 
     def _is_init(self) -> bool:
-        """Whether it is pid 1 of a pid namespace of its own, which is what the init of a host is."""
+        """Whether it is pid 1 of its own pid namespace, as the init of a host is."""
         try:
             status = Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
@@ -34,14 +34,14 @@ class Process:
         return len(ids) > 1 and ids[-1] == "1"
 
     def program(self) -> str:
-        """Its command line, words separated by spaces; empty if it has ended."""
+        """Its command line, separated by spaces; empty if it has ended."""
         try:
             return Path(f"/proc/{self.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             return ""
 
     def uptime(self) -> float:
-        """Seconds since it was started; 0 if it has ended."""
+        """Seconds since its start; 0 if it has ended."""
         try:
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
             now = float(Path("/proc/uptime").read_text().split()[0])
@@ -51,12 +51,12 @@ class Process:
 
 
 def mark(lab_id: str, name: str) -> str:
-    """The environment entry that all processes of `name` carry."""
+    """The environment entry of all processes of `name`."""
     return f"{MARK}={lab_id}/{name}"
 
 
 def find(lab_id: str, name: str = "") -> list[Process]:
-    """Every process of the lab, or of the one host or server `name` of it."""
+    """All processes of the lab, or of its host or server `name`."""
     prefix = f"{MARK}={lab_id}/".encode()
     found = []
     for entry in Path("/proc").iterdir():
@@ -80,14 +80,14 @@ def init_of(lab_id: str, host: str) -> Process | None:
 
 
 def inits(lab_id: str) -> dict[str, Process]:
-    """The init of each host that is on, by the host's name; one look for all of them."""
+    """The init of each running host, by the host's name; scans /proc once."""
     return {process.name: process for process in find(lab_id) if process._is_init()}
 
 
 def spawn(
     lab_id: str, name: str, argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process that outlives this one, in a session of its own, with its output added to `log`."""
+    """Start a process that outlives this one, in a separate session, with its output appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -98,7 +98,7 @@ def spawn(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    # In the middle of execve a process has no environment to be found by
+    # During execve a process has no environment that it could be found by
     deadline = time.monotonic() + 5
     while process.poll() is None and not find(lab_id, name) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -106,10 +106,10 @@ def spawn(
 
 
 def kill(lab_id: str, name: str = "", timeout: float = 20) -> None:
-    """End every process of the lab, or of `name`, at once (SIGKILL), and wait until they are gone.
+    """Kill all processes of the lab, or of `name` (SIGKILL), and wait until they have ended.
 
-    The init of a host takes everything inside with it. `LabError` if something is still there after `timeout`
-    seconds, for which the only known reason is a disk that does not answer.
+    All processes of a host end with its init. `LabError` if some still exist after `timeout` seconds; the only known
+    reason is a disk that does not answer.
     """
     deadline = time.monotonic() + timeout
     while left := find(lab_id, name):

@@ -1,4 +1,4 @@
-"""Flink's REST API, asked at whichever JobManager answers: any of them serves any request for the leader."""
+"""Flink's REST API, through any JobManager that answers: each serves all requests on behalf of the leader."""
 
 import contextlib
 import json
@@ -15,14 +15,14 @@ from uuid import uuid4
 from lab.errors import LabError
 
 ASK_SECONDS = 10.0
-"""How long one JobManager may take to answer before the next one is asked."""
+"""Maximum seconds for one JobManager's answer before the next one is tried."""
 
 UPLOAD_SECONDS = 60.0
-"""The same for sending a jar and for running it, which plans the job before it answers."""
+"""The same for the upload of a jar, and for its start, which plans the job before it answers."""
 
 
 class RestError(LabError):
-    """No usable answer: `status` is that of the answer, or None if no JobManager answered at all."""
+    """No usable answer: `status` is the HTTP status, or None if no JobManager answered."""
 
     def __init__(self, text: str, status: int | None = None) -> None:
         super().__init__(text)
@@ -30,10 +30,10 @@ class RestError(LabError):
 
 
 class Rest:
-    """The REST API of one cluster, given the base URLs of all its JobManagers.
+    """The REST API of one cluster, with the base URLs of all its JobManagers.
 
-    Each may take `ask_seconds` to answer: whoever measures a failover wants less than the default, since a standby
-    keeps a request waiting that is for a leader which has just died.
+    `ask_seconds` is the timeout for each of them. Measurements of a failover need less than the default, because a
+    standby delays requests for a leader that has just died.
     """
 
     def __init__(self, urls: Sequence[str], ask_seconds: float = ASK_SECONDS) -> None:
@@ -41,7 +41,7 @@ class Rest:
             raise ValueError("no REST URL: at least one JobManager is needed")
         self.ask_seconds = ask_seconds
         self.urls = [url.rstrip("/") for url in urls]
-        # Hosts of our own are never behind the proxy that the environment may name.
+        # The cluster's hosts are never behind the proxy in the environment.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(self, path: str) -> Any:
@@ -51,14 +51,14 @@ class Rest:
     def run_jar(self, jar: Path, arguments: Sequence[str], parallelism: int) -> str:
         """Upload the jar, run its main class, return the id of its job (32 hex digits). Raises RestError.
 
-        The id is chosen here: a JobManager that dies after it took the job and before it said so does not make
-        the next one run it a second time.
+        The id is chosen here. So if a JobManager dies after it has accepted the job and before it answers, the next
+        one does not run the job a second time.
         """
         job_id = uuid4().hex
         request = {"jobId": job_id, "parallelism": parallelism, "programArgsList": [*arguments]}
         silent = []
         for url in self.urls:
-            # An uploaded jar is known only to the JobManager that took it: both requests go to the same one.
+            # Only the JobManager that received a jar knows it: both requests go to the same one.
             one = Rest([url], self.ask_seconds)
             try:
                 one._run(one._upload(jar), request)
@@ -69,10 +69,10 @@ class Rest:
                 silent.append(str(error))
                 if self._knows(job_id):
                     return job_id
-        raise RestError("no JobManager took the job: " + "; ".join(silent))
+        raise RestError("no JobManager accepted the job: " + "; ".join(silent))
 
     def cancel(self, job_id: str) -> None:
-        """Have the job end CANCELED; that takes a moment. Raises RestError."""
+        """Cancel the job, which takes a moment. Raises RestError."""
         path = f"/jobs/{job_id}?mode=cancel"
         self._ask(lambda url: urllib.request.Request(url + path, method="PATCH"), self.ask_seconds)
 
@@ -91,7 +91,7 @@ class Rest:
         path = f"/jars/{quote(jar_id)}"
         body, headers = json.dumps(request).encode(), {"Content-Type": "application/json"}
         self._ask(lambda url: urllib.request.Request(f"{url}{path}/run", body, headers), UPLOAD_SECONDS)
-        # The job has a copy of its own; kept, each run would leave one more on the JobManager's disk.
+        # The job has its own copy; otherwise each run would leave another jar on the JobManager's disk.
         with contextlib.suppress(RestError):
             self._ask(lambda url: urllib.request.Request(url + path, method="DELETE"), self.ask_seconds)
 
@@ -103,7 +103,7 @@ class Rest:
         return True
 
     def _ask(self, request: Callable[[str], urllib.request.Request], timeout: float) -> Any:
-        """Ask one JobManager after the other; the one that answers is asked first from then on."""
+        """Try one JobManager after the other; the one that answers is tried first from then on."""
         silent = []
         for url in list(self.urls):
             try:
@@ -111,7 +111,7 @@ class Rest:
                     text = answer.read()
             except urllib.error.HTTPError as error:
                 problem = f"{url}: HTTP {error.code}: {innermost(_errors(error.read()))}"
-                if error.code != 503:  # 503: this JobManager knows of no leader (yet)
+                if error.code != 503:  # 503: this JobManager knows no leader (yet)
                     raise RestError(problem, error.code) from None
                 silent.append(problem)
             except (OSError, HTTPException) as error:
@@ -131,7 +131,7 @@ def _errors(body: bytes) -> str:
 
 
 def innermost(trace: str) -> str:
-    """The line of a Java stack trace that says what really went wrong: its last cause."""
+    """The root cause in a Java stack trace: its last cause."""
     causes = re.findall(r"^Caused by: (.+)$", trace, re.MULTILINE)
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
     text = causes[-1] if causes else (lines[0] if lines else "no reason given")

@@ -1,8 +1,8 @@
 """This project's program, run by the real Pulumi engine: `Stack`; on a lab's hosts: `LabStack`.
 
-The Automation API runs `__main__.py` as an inline program: that needs no language host, which is on no package
-registry (docs/decisions). State, passphrase and the stack's whole configuration stay in a folder of the stack's own;
-the repository's own files are only read.
+The Automation API runs `__main__.py` as an inline program, which needs no language host, since no package registry has
+it (docs/decisions). State, passphrase and the stack's complete configuration stay in the stack's own folder; the
+repository's files are only read.
 """
 
 import contextlib
@@ -37,24 +37,22 @@ if TYPE_CHECKING:
     from stand_ins.builds.archives import Archive, Archives
 
 DOWNLOAD_SECONDS = 20
-"""How long the official plugins may take to arrive: a machine that is cut off should not wait for them."""
+"""Maximum seconds for the download of the official plugins: an offline machine should not wait for them."""
 
 PARALLEL = 4 * (os.cpu_count() or 2)
-"""Steps at once. Real hosts bring processors of their own; a lab's share this machine's, and crowding costs time."""
+"""Parallel steps. Real hosts have their own processors; lab hosts share this machine's, so more would take longer."""
 
 SECRET_KEY = "flink:storageSecretKey"
 
 _DRIVER = "FLINK_LAB_DRIVER"
-"""The variable that tells an engine's environment which process runs its program: its parent, while that lives."""
+"""Environment variable of an engine with the process that runs its program: its parent, while that exists."""
 
 _END_SECONDS = 10.0
-"""For a process to be gone after SIGKILL."""
+"""Seconds for a process to end after SIGKILL."""
 
 
 def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The stack's configuration without its secret: Pulumi.local.yaml, what the lab knows, then `overrides`
-    (`flink:key`).
-    """
+    """Configuration without secrets: Pulumi.local.yaml, the lab's values, then `overrides` (`flink:key`)."""
     base: dict[str, Any] = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
     s3 = lab.s3
     known = {
@@ -71,7 +69,7 @@ def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any]
 
 
 def release(lab: "Lab", name: str, archive: "Archive") -> dict[str, str]:
-    """The part of the configuration that has hosts install this archive as `name` (`flink`, `zookeeper` or `java`)."""
+    """The configuration with which hosts install this archive as `name` (`flink`, `zookeeper` or `java`)."""
     return {
         f"flink:{name}Version": archive.version,
         f"flink:{name}Url": f"{lab.mirror_url}/{archive.path.name}",
@@ -80,15 +78,15 @@ def release(lab: "Lab", name: str, archive: "Archive") -> dict[str, str]:
 
 
 def workers() -> int:
-    """How many TaskManagers Pulumi.local.yaml asks for."""
+    """The number of TaskManagers in Pulumi.local.yaml."""
     return int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]["flink:workers"])
 
 
 class Stack:
-    """A stack of this project's program, with all that it needs in a `folder` of its own.
+    """A stack of this project's program, with everything that it needs in its own `folder`.
 
-    `configuration` is the whole of it, but for `secrets`, which are given by the same keys and are encrypted.
-    `variables` are for the environment of the engine, the program and the plugins.
+    `configuration` is complete except for `secrets`, which have the same form and are encrypted. `variables` are added
+    to the environment of the engine, the program and the plugins.
     """
 
     def __init__(
@@ -113,7 +111,7 @@ class Stack:
         self._variables = dict(variables or {})
         self._parallel = parallel
 
-    # What the engine works in
+    # The engine's environment
 
     def environment(self) -> dict[str, str]:
         """Variables that `pulumi` needs to work on this stack from the shell, too."""
@@ -124,13 +122,13 @@ class Stack:
         return Engine(str(self._pulumi.parent.parent), say=lambda text: console.say("pulumi", text))
 
     def _install_stand_ins(self) -> None:
-        """Have the plugins' stand-ins in the folder of plugins, unless the official ones are there or can be had.
+        """Install stand-ins in the folder of plugins, unless the official plugins are installed or can be downloaded.
 
-        That is found out once in a stack's life, so that it never changes the plugin under it.
+        This is decided once in a stack's life, so that its plugins never change.
         """
         folder = self.folder / "plugins"
         chosen = [plugin for plugin in self._plugins if (folder / f"pulumi-resource-{plugin.name}").exists()]
-        for plugin in chosen:  # the module that an earlier version of this checkout wrote there may have moved
+        for plugin in chosen:  # the module in the file of an earlier version of this checkout may have moved
             plugin.install(folder)
         unknown = [plugin for plugin in self._plugins if plugin not in chosen]
         if unknown:
@@ -142,7 +140,7 @@ class Stack:
                 plugin.install(folder)
 
     def _official(self, plugin: Plugin) -> bool:
-        """Whether the official plugin is installed, now at the latest."""
+        """Whether the official plugin is installed, after an attempt to install it."""
         words = ["plugin", "install", "resource", plugin.name, f"v{plugin.version}"]
         try:
             self._engine.run(words, str(self.folder), {"PULUMI_HOME": str(_home())}, seconds=DOWNLOAD_SECONDS)
@@ -165,30 +163,31 @@ class Stack:
         self._install_stand_ins()
         variables = {**self.environment(), _DRIVER: str(os.getpid())}
         workspace = Workspace(self.project, self._engine, run=program, variables=variables)
-        # Asked of the engine, since only that knows where a backend keeps a stack
+        stack = EngineStack(self.name, workspace)
+        # First: the engine does not even say that a stack is there while that is locked
+        self._unlock(stack)
+        # From the engine, because only it knows where a backend stores a stack
         with contextlib.suppress(auto.StackAlreadyExistsError):
             workspace.create_stack(self.name)
-        stack = EngineStack(self.name, workspace)
         self._set_secrets(stack)
-        self._unlock(stack)
         return stack
 
     def _set_secrets(self, stack: EngineStack) -> None:
-        """Encrypt the secrets into the stack's file once; again only when they are others."""
+        """Encrypt the secrets into the stack's file once, and again only if they have changed."""
         mark = self.folder / "secret.sha256"
         digest = hashlib.sha256(json.dumps(self._secrets, sort_keys=True).encode()).hexdigest()
         there = self.file.read_text()
         if mark.exists() and mark.read_text() == digest and all(key in there for key in self._secrets):
             return
         for key, value in self._secrets.items():
-            # Over stdin: the Automation API's own set_config would put it into argv, for every user to read
+            # Over stdin: the Automation API's set_config would put it into argv, which every user can read
             stack.pulumi("config", "set", key, "--secret", stdin=value)
         mark.touch(mode=0o600)
         mark.write_text(digest)
 
     def _unlock(self, stack: EngineStack) -> None:
-        """Take away the lock of an engine that was killed, or that has lost the process which ran its program: nobody
-        else can give it back.
+        """Remove the lock of an engine that was killed, or that has lost the process which ran its program: nobody else
+        can release it.
         """
         for lock in (self.folder / "state" / ".pulumi" / "locks").rglob("*.json"):
             with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
@@ -205,13 +204,13 @@ class Stack:
     # Operations
 
     def prepare(self) -> None:
-        """Make the stack, still empty, and choose its plugins; `up` does it too."""
+        """Create the empty stack, and choose its plugins; `up` does the same."""
         with self._reported(self._recorder()):
             self._open()
 
     def up(self, *, refresh: bool = False) -> Steps:
-        """Make everything as declared, with `refresh` after a look at what has become of it. Raises LabError with what
-        the engine said.
+        """Create and update everything as declared; with `refresh` after reading the actual state. Raises LabError with
+        the engine's message.
         """
         recorder = self._recorder(show=True)
         with self._reported(recorder):
@@ -220,36 +219,36 @@ class Stack:
     def preview(
         self, *, refresh: bool = False, diff: bool = False, on_event: OnEvent | None = None, tell: Told | None = None
     ) -> Steps:
-        """What `up` would do; `tell` takes the lines that `pulumi preview` prints."""
+        """Return what `up` would do; `tell` receives the lines that `pulumi preview` prints."""
         recorder = self._recorder(on_event=on_event)
         with self._reported(recorder):
             return self._open().preview(recorder, refresh=refresh, diff=diff, tell=tell)
 
     def refresh(self) -> Steps:
-        """Take into the state what has become of everything. What differs is an update, what is gone a deletion."""
+        """Update the state from the actual resources. Differences are updates, missing resources deletions."""
         recorder = self._recorder(show=True)
         with self._reported(recorder):
             return self._open().refresh(recorder)
 
     def destroy(self) -> Steps:
-        """Take everything away; hosts that the stack did not create stay."""
+        """Destroy everything; hosts that the stack did not create stay."""
         recorder = self._recorder(show=True)
         with self._reported(recorder):
             return self._open().destroy(recorder)
 
     def state(self) -> dict[str, Any]:
-        """The stack's state as the engine exports it to its owner: secrets can be read in it."""
+        """The stack's state with readable secrets, as the engine exports it to its owner."""
         return self._open().export(secrets=True)
 
     def exported(self, *, secrets: bool) -> dict[str, Any]:
-        """The state as it is, whatever this stack's configuration would be; its secrets only if they are asked for."""
+        """The present state, independent of the configuration; with readable secrets only if `secrets` is set."""
         with self._reported(self._recorder()):
             return Workspace(self.project, self._engine, variables=self.environment()).export(
                 self.name, secrets=secrets
             )
 
     def outputs(self) -> dict[str, Any]:
-        """What the program exports, as of the last operation; secret ones are `[secret]`."""
+        """Outputs of the program after the last operation; secret ones are `[secret]`."""
         return self._open().outputs()
 
     def _recorder(self, *, show: bool = False, on_event: OnEvent | None = None) -> Recorder:
@@ -265,7 +264,7 @@ class Stack:
         try:
             yield
         except auto.CommandError as error:
-            # Without a word from the program it is the engine itself that refuses, and says why on its stderr
+            # Without a message of the program the engine itself has failed, with the reason on its stderr
             said = "\n".join(recorder.found.errors) or stderr(error)
             raise LabError(f"pulumi failed for stack {self.name}:\n{said}") from None
         except EngineError as error:
@@ -297,7 +296,7 @@ def _say(step: Step) -> None:
 
 
 def _home() -> Path:
-    """The engine's own folder, with the user's plugins."""
+    """The engine's home, with the user's plugins."""
     home = local.without_log(cache_dir() / "pulumi-home")
     theirs = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
     theirs.mkdir(parents=True, exist_ok=True)
@@ -307,10 +306,10 @@ def _home() -> Path:
 
 
 def _ended(engine: int) -> bool:
-    """Whether an engine is no more. One whose driver was killed can do nothing, and is ended."""
+    """Whether an engine no longer exists. An engine whose driver was killed cannot continue, and is killed here."""
     process = Path(f"/proc/{engine}")
     try:
-        # After a restart of this machine the number may be anyone's
+        # After a restart of this machine the number may belong to any process
         if (process / "comm").read_text().strip() != "pulumi":
             return True
         parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
@@ -321,7 +320,7 @@ def _ended(engine: int) -> bool:
         handle = os.pidfd_open(engine)
     except (FileNotFoundError, ProcessLookupError):
         return True
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's
         return False
     try:
         signal.pidfd_send_signal(handle, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The lab's S3 server: versitygw over a directory, with keys and a bucket of the lab's own."""
+"""The lab's S3 server: versitygw over a directory, with the lab's own keys and bucket."""
 
 import json
 import secrets
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 BUCKET = "flink"
 REGION = "us-east-1"
 PORT = 7480
-"""Where the first free port is looked for."""
+"""First port that is tried."""
 
 
 @dataclass(frozen=True)
 class S3:
-    """How to reach the lab's S3 server, path-style."""
+    """The connection to the lab's S3 server, path-style."""
 
     endpoint: str
     region: str
@@ -32,11 +32,11 @@ class S3:
     secret_key: str
 
     def __repr__(self) -> str:
-        """Without the secret: this may end up in a log."""
+        """Without the secret, because this may be logged."""
         return f"S3({self.endpoint}, {self.bucket})"
 
     def client(self) -> "S3Client":
-        """A boto3 client for it, which never goes through a proxy that the environment names."""
+        """A boto3 client for it, which ignores proxies in the environment."""
         config = Config(
             s3={"addressing_style": "path"},
             connect_timeout=5,
@@ -55,7 +55,7 @@ class S3:
 
 
 def credentials(directory: Path) -> tuple[str, str]:
-    """The lab's access key and secret key, made at random the first time; the file is the owner's alone (0600)."""
+    """The lab's access key and secret key, generated once; only the owner can read the file (0600)."""
     path = directory / "credentials.json"
     if not path.exists():
         directory.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def credentials(directory: Path) -> tuple[str, str]:
 
 
 def command(versitygw: Path, directory: Path, address: str, port: int) -> list[str]:
-    """The server's command line. The sidecar keeps the ETags of parts, without which no checkpoint can be finalised."""
+    """The server's command line. The sidecar keeps the ETags of parts; without them no checkpoint can be completed."""
     data, sidecar = directory / "data", directory / "sidecar"
     for path in (data, sidecar):
         path.mkdir(parents=True, exist_ok=True)
@@ -75,13 +75,13 @@ def command(versitygw: Path, directory: Path, address: str, port: int) -> list[s
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """The keys, for the server's environment: a command line could be read by everyone."""
+    """The keys, for the server's environment, because every user can read a command line."""
     access_key, secret_key = credentials(directory)
     return {"ROOT_ACCESS_KEY": access_key, "ROOT_SECRET_KEY": secret_key}
 
 
 def problem(s3: S3) -> str | None:
-    """What keeps the server from being used; None if it answers and its bucket is there (made if missing)."""
+    """The problem of the server; None if it answers and its bucket exists (it is created if missing)."""
     client = s3.client()
     try:
         if s3.bucket not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:

@@ -1,9 +1,9 @@
-"""Keeps one host of a lab on: the process that `systemd-nspawn` runs under, one a host.
+"""Keeps one host of a lab on: the parent process of `systemd-nspawn`, one for each host.
 
-It runs in a mount namespace of its own (`hosts.boot` sees to that), so the host's file system is mounted for it and its
-children only and goes with them: no mount is ever left behind, however they end.
+`hosts.boot` starts it in a separate mount namespace. So only this process and its children see the host's file system,
+which is unmounted when they end: no mount is ever left behind.
 
-A host that reboots, or ends without being told to, is booted again. SIGTERM powers it off; so does `poweroff` inside.
+A host that reboots, or ends unexpectedly, is booted again. SIGTERM powers it off; so does `poweroff` inside.
 """
 
 import argparse
@@ -17,22 +17,22 @@ from pathlib import Path
 from lab import processes
 
 POWER_OFF_SECONDS = 60
-"""How long a host's services may take to end. Then the plug is pulled."""
+"""Maximum seconds for a host's services to end. Then its power is cut."""
 POWER_ON = "power on\n"
-"""What the console log says where a boot begins."""
+"""Mark of the beginning of a boot in the console log."""
 POWER_OFF = signal.SIGRTMIN + 4
-"""What systemd as pid 1 takes as `systemctl poweroff` (man systemd, SIGNALS)."""
+"""Signal that systemd as pid 1 treats as `systemctl poweroff` (man systemd, SIGNALS)."""
 _REBOOT = 133
-"""How nspawn ends under --keep-unit when the host wants to boot again."""
+"""nspawn's exit status under --keep-unit when the host reboots."""
 _TOO_SHORT_SECONDS, _TOO_OFTEN = 5, 3
-"""A host that ends so soon, so many times in a row, cannot boot."""
+"""A host that ends within these seconds, this many times in a row, cannot boot."""
 _SIGNALS = (signal.SIGTERM, signal.SIGCHLD)
 
 
 def _join_cgroup(machine: str) -> None:
-    """Move this process into a cgroup of its own, which nspawn then hands to the host.
+    """Move this process into a separate cgroup, which nspawn then delegates to the host.
 
-    Only where no systemd runs the machine: there nspawn asks that for a scope.
+    Only if systemd does not run the machine: otherwise nspawn requests a scope from it.
     """
     for directory in cgroups(machine):
         directory.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def _join_cgroup(machine: str) -> None:
 
 
 def cgroups(machine: str) -> list[Path]:
-    """The cgroups of a host, in each hierarchy that systemd keeps processes in; none where systemd runs the machine."""
+    """The cgroups of a host, in each hierarchy that systemd uses; none if systemd runs the machine."""
     root = Path("/sys/fs/cgroup")
     if Path("/run/systemd/system").is_dir():
         return []
@@ -64,7 +64,7 @@ def _nspawn(args: argparse.Namespace, root: Path) -> subprocess.Popen[bytes]:
     else:
         argv += [f"--property={text}" for text in args.property]
     interface = f"vb-{args.machine}"
-    if Path(f"/sys/class/net/{interface}").exists():  # the kernel has not yet removed that of the last boot
+    if Path(f"/sys/class/net/{interface}").exists():  # the kernel has not yet removed the one of the last boot
         subprocess.run(["ip", "link", "delete", interface], check=False)
     print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {POWER_ON}", end="", flush=True)
     return subprocess.Popen(
@@ -73,7 +73,7 @@ def _nspawn(args: argparse.Namespace, root: Path) -> subprocess.Popen[bytes]:
 
 
 def _power_off(args: argparse.Namespace) -> None:
-    """Ask the host's init, again and again: it may be too early in its boot to listen."""
+    """Signal the host's init repeatedly, because early in its boot it may ignore the signal."""
     if host := processes.init_of(args.lab, args.host):
         os.kill(host.pid, POWER_OFF)
 
@@ -85,19 +85,19 @@ def _pull_the_plug(args: argparse.Namespace) -> None:
 
 
 def _run_once(args: argparse.Namespace, root: Path, stopping: bool) -> tuple[int, bool]:
-    """One boot, until the host has ended: nspawn's status, and whether the host was told to stop."""
+    """One boot, until the host has ended; returns nspawn's status, and whether the host was told to stop."""
     deadline = time.monotonic() + POWER_OFF_SECONDS
     process = _nspawn(args, root)
     while process.poll() is None:
         if stopping and time.monotonic() > deadline:
-            print("--- still on: pulling the plug", flush=True)
+            print("--- still on: cutting the power", flush=True)
             _pull_the_plug(args)
         elif stopping:
             _power_off(args)
         got = signal.sigtimedwait(_SIGNALS, 1) if stopping else signal.sigwaitinfo(_SIGNALS)
         if got and got.si_signo == signal.SIGTERM and not stopping:
             stopping, deadline = True, time.monotonic() + POWER_OFF_SECONDS
-    _pull_the_plug(args)  # had nspawn been killed, what ran inside would still be there
+    _pull_the_plug(args)  # if nspawn was killed, the host's processes still exist
     return process.returncode, stopping
 
 

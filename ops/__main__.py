@@ -13,7 +13,7 @@ from ops.options import add_options
 
 REPO = Path(__file__).resolve().parent.parent
 
-MEND = (
+REPAIR = (
     "To repair: `pulumi config set repair true --stack {stack}`, `pulumi up`, `pulumi config rm repair --stack {stack}`"
     " (docs/operations.md, Configuration drift)"
 )
@@ -30,7 +30,7 @@ exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or the search failed
 """
 
 
-def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace, mend: str = MEND) -> int:
+def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace, repair: str = REPAIR) -> int:
     """Print the drift of the hosts of a deployment; returns the exit code."""
     hosts = state.hosts(deployment)
     if not hosts:
@@ -41,7 +41,7 @@ def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespa
             f"stack {stack} has no host {', '.join(unknown)}; it has {', '.join(host.name for host in hosts)}"
         )
     found = doctor.diagnose(stack, [host for host in hosts if host.name in expected])
-    print(json.dumps(found.json(), indent=2) if args.json else found.text(mend.format(stack=stack)))
+    print(json.dumps(found.json(), indent=2) if args.json else found.text(repair.format(stack=stack)))
     return found.exit_code
 
 

@@ -65,8 +65,8 @@ class Diagnosis:
             "hosts": [asdict(looked) for looked in self.hosts],
         }
 
-    def text(self, mend: str) -> str:
-        """For people; `mend` says how to repair drift."""
+    def text(self, repair: str) -> str:
+        """For people; `repair` says how to repair drift."""
         lines = []
         for looked in self.hosts:
             for found in looked.differences:
@@ -81,7 +81,7 @@ class Diagnosis:
         lines.append(f"{count} differences, {dead} hosts not checked, of {len(self.hosts)} hosts of stack {self.stack}")
         if count:
             lines.append("In the contents of files, - is expected and + is found.")
-            lines.append(mend)
+            lines.append(repair)
         return "\n".join(lines)
 
 

@@ -156,6 +156,21 @@ def run(stack: str, mocks: Aws | None = None, *, preview: bool = False, **change
     return mocks.found
 
 
+def test_a_client_has_flink_no_daemon_and_no_rights_in_the_bucket() -> None:
+    found = run("dev", clients=1)
+    machine = of_type(found, ":Instance")["cl-0"]
+    assert machine.inputs["instanceType"] == "t3.small"
+    assert not machine.inputs.get("iamInstanceProfile") and not machine.inputs.get("instanceMarketOptions")
+    assert machine.inputs["tags"]["role"] == "client"
+    steps = {name.removeprefix("cl-0-") for name in of_type(found, "remote:Command") if name.startswith("cl-0-")}
+    assert steps == {"probe", "system", "java", "flink", "config", "members"}
+    rules = set(of_type(found, ":SecurityGroupIngressRule"))
+    assert {"jobmanager-rest-client", "zookeeper-zk-client-client"} <= rules
+    reached = {name for name in rules if name.startswith("client-")}
+    assert reached == {"client-client-ssh-198.51.100.0-24"}
+    assert "client" not in of_type(run("dev"), ":SecurityGroup"), "no group without machines"
+
+
 def of_type(found: Mapping[str, Recorded], kind: str) -> dict[str, Recorded]:
     """Resources by name whose type ends so."""
     return {entry.name: entry for entry in found.values() if entry.type.endswith(kind)}

@@ -161,7 +161,7 @@ def test_a_failed_job_ends_the_wait_with_its_root_cause():
 def test_a_job_that_does_not_end_in_time_is_an_error_that_says_how_far_it_was():
     history = {"exceptionHistory": {"entries": []}}
     answers = {**job("RUNNING"), ("GET", "/jobs/j/exceptions"): (200, history)}
-    how_far = "not done in 0 s: running, 7 flights read, 3 checkpoints"
+    how_far = "not complete within 0 s: running, 7 flights read, 3 checkpoints"
     with jobmanager(answers) as server, pytest.raises(JobFailedError, match=how_far):
         wait([server.url], "j", timeout=0)
 
