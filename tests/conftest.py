@@ -6,8 +6,11 @@ import pytest
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 
 from stand_ins.command_plugin.provider import Provider
+from tests.measured import measured, pytest_runtest_logreport, pytest_terminal_summary
 from tests.plugin_client import PluginClient, plugin
 from tests.ssh_server import SshServer, serving
+
+__all__ = ["measured", "pytest_runtest_logreport", "pytest_terminal_summary"]  # for pytest
 
 # gRPC shares what it knows of an address between all channels of a process. A new engine that gets the port of one that
 # ended long ago would be "UNAVAILABLE" without an attempt, because an old program had asked that one in vain.

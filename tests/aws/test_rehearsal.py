@@ -21,6 +21,7 @@ from lab.rest import Rest, RestError
 from tests.aws import actions, stack
 from tests.aws.inventory import everything
 from tests.aws.rehearsal import OTHER_TYPE, STACK, Rehearsal
+from tests.measured import Measured
 from toolbox.paths import REPO
 
 pytestmark = pytest.mark.root
@@ -232,7 +233,7 @@ def test_one_worker_fewer_touches_no_other_machine(larger: Rehearsal) -> None:
     assert not [name for name in cluster.instances() if name.endswith(leaving)]
 
 
-def test_destroy_leaves_nothing(cluster: Rehearsal, before: set[str]) -> None:
+def test_destroy_leaves_nothing(cluster: Rehearsal, before: set[str], measured: Measured) -> None:
     rehearsal = cluster
     rehearsal.destroy()
     left = everything(rehearsal.cloud.endpoint, rehearsal.cloud.region)
@@ -241,7 +242,10 @@ def test_destroy_leaves_nothing(cluster: Rehearsal, before: set[str]) -> None:
     assert rehearsal.cloud.hosts == []
     places = (rehearsal.lab.dir / "hosts", rehearsal.lab.dir / "aws" / "volumes")
     assert [path for place in places if place.exists() for path in place.iterdir()] == []
-    says(f"load {os.getloadavg()[0]:.1f}; seconds: " + ", ".join(f"{k} {v:.0f}" for k, v in rehearsal.took.items()))
+    measured(
+        f"the rehearsal on AWS (load {os.getloadavg()[0]:.1f}), seconds: "
+        + ", ".join(f"{k} {v:.0f}" for k, v in rehearsal.took.items())
+    )
 
 
 def test_the_deploying_identity_needs_no_other_rights_than_those_documented(rehearsal: Rehearsal) -> None:

@@ -6,15 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from tests.measured import Measured
 from toolbox.paths import REPO
 
 pytestmark = pytest.mark.root
 
 SIZES = (10, 30, 100)
+CREATED = (30, pytest.param(100, marks=pytest.mark.exhaustive))
 BUDGET_SECONDS, BUDGET_MIB = 10, 600
 """For the preview of 100 (DESIGN.md)."""
 
@@ -22,10 +25,9 @@ MOST_MIB = 800
 """With slack: Python's and Go's memory depend on the machine."""
 
 
-@pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
-    """Everything that was measured, for the two tests."""
-    argv = [sys.executable, "-m", "tests.aws.scale", "--sizes", *map(str, SIZES), "--create", str(SIZES[-1])]
+def scale(sizes: Sequence[int], create: int = 0) -> dict[str, Any]:
+    """What tests/aws/scale.py measures."""
+    argv = [sys.executable, "-m", "tests.aws.scale", "--sizes", *map(str, sizes), "--create", str(create)]
     done = subprocess.run(argv, cwd=REPO, stdout=subprocess.PIPE, text=True, timeout=1500)
     print(done.stdout.rpartition("\n{")[0])
     assert done.returncode == 0
@@ -33,11 +35,12 @@ def found() -> dict[str, Any]:
     return result
 
 
-def test_the_preview_grows_with_the_machines_and_not_faster(found: dict[str, Any]) -> None:
+def test_the_preview_grows_with_the_machines_and_not_faster(measured: Measured) -> None:
+    found = scale(SIZES)
     small, middle, large = found["curve"]
     assert [point["workers"] for point in found["curve"]] == list(SIZES)
     usage = large["usage"]
-    print(
+    measured(
         f"preview of {SIZES[-1]}: {large['seconds']:.1f} s (budget {BUDGET_SECONDS}), {usage['peak_mib']:.0f} MiB"
         f" (budget {BUDGET_MIB}), {large['resources']} resources, load {os.getloadavg()[0]:.1f}"
     )
@@ -50,8 +53,9 @@ def test_the_preview_grows_with_the_machines_and_not_faster(found: dict[str, Any
     assert by_worker == int(by_worker), "each worker is as many resources"
 
 
-def test_an_up_without_a_change_makes_no_connection(found: dict[str, Any]) -> None:
-    created = found["created"]
+@pytest.mark.parametrize("workers", CREATED)
+def test_an_up_without_a_change_makes_no_connection(workers: int) -> None:
+    created = scale((), workers)["created"]
     assert created["steps"] > 0
     assert created["connections"] >= created["steps"]
     assert created["changed"] == []

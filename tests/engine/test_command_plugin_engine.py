@@ -21,6 +21,7 @@ from stand_ins.command_plugin.provider import STAND_IN
 from stand_ins.plugin.values import ARCHIVE, SIGNATURE
 from stand_ins.plugins import COMMAND
 from tests.engine_stack import EngineStack, Program
+from tests.measured import Measured
 from tests.plugin_client import BOUND, until
 from tests.ssh_server import SshServer
 
@@ -241,7 +242,7 @@ def test_an_interrupted_up_leaves_a_state_to_go_on_from(stack: EngineStack, ssh:
     assert ssh.commands.count("echo first") == 1
 
 
-def test_many_commands(stack: EngineStack, ssh: SshServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_many_commands(stack: EngineStack, ssh: SshServer, measured: Measured) -> None:
     def program(count: int) -> Program:
         def run() -> None:
             for n in range(count):
@@ -260,9 +261,8 @@ def test_many_commands(stack: EngineStack, ssh: SshServer, capsys: pytest.Captur
     timed("up of 100", lambda: stack.up(program(100), parallel=100))
     timed("the same again", lambda: stack.up(program(100), parallel=100))
     assert sorted(ssh.commands) == sorted(f"instantly {n}" for n in range(100))
-    with capsys.disabled():
-        figures = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-        print(f"\nremote commands by the engine: {figures} (load {os.getloadavg()[0]:.1f})")
+    figures = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    measured(f"remote commands by the engine: {figures} (load {os.getloadavg()[0]:.1f})")
 
 
 def _children(name: str) -> list[int]:

@@ -333,9 +333,18 @@ MOMENTS: dict[str, Callable[[Lab], object]] = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_an_interrupted_up_can_be_finished_and_removed(moment: str, how: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("how", "moment"),
+    [
+        (signal.SIGKILL, "a host boots"),
+        (signal.SIGINT, "its servers start"),
+        pytest.param(signal.SIGKILL, "it has a network", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGKILL, "its servers start", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGINT, "it has a network", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGINT, "a host boots", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_an_interrupted_up_can_be_finished_and_removed(how: signal.Signals, moment: str) -> None:
     half = Lab("test-hosts-3")
     counts = {"workers": 1, "jobmanagers": 0, "zookeepers": 0}
     script = f"from lab.lab import Lab; Lab({half.name!r}).up(**{counts})"

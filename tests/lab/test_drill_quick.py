@@ -9,8 +9,15 @@ import pytest
 
 from drill import faults, report, runner
 from lab.cluster import Cluster
+from tests.measured import Measured
 
-QUICK = [fault for fault in faults.ALL if fault.quick]
+# Of a TaskManager that dies kill-taskmanager says as much, and a reboot (test_faults.py) of a host that goes away
+MORE = {"stop-taskmanager-host"}
+QUICK = [
+    pytest.param(fault, id=fault.name, marks=[pytest.mark.exhaustive] if fault.name in MORE else [])
+    for fault in faults.ALL
+    if fault.quick
+]
 
 BOUND = 300
 """Seconds until the job runs again: how long that takes is for `make drill` to judge, on a machine that does nothing
@@ -18,14 +25,11 @@ else. Here it is printed.
 """
 
 
-@pytest.mark.parametrize("fault", QUICK, ids=lambda fault: fault.name)
-def test_nothing_is_lost_and_nothing_doubled(
-    cluster: Cluster, fault: faults.Fault, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("fault", QUICK)
+def test_nothing_is_lost_and_nothing_doubled(cluster: Cluster, fault: faults.Fault, measured: Measured) -> None:
     leader = cluster.leader()
     row = runner.run(cluster, replace(fault, bound=BOUND))
-    with capfd.disabled():
-        print(f"\n    {row.title}: {report.summary(row)} (load {row.load:.1f})", flush=True)
+    measured(f"{row.title}: {report.summary(row)} (load {row.load:.1f})")
     assert not row.problem
     assert (row.lost, row.doubled, row.miscounted) == (0, 0, 0)
     if fault.name == "kill-jobmanager":

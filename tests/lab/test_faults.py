@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lab.cluster import Cluster, SlowJob
+from tests.measured import Measured
 from toolbox.paths import REPO
 
 BUDGET = int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]["flink:failoverSeconds"])
@@ -16,11 +17,6 @@ BUDGET = int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"][
 
 BOUND = 300
 """How long a test waits: this machine has two cores, seven hosts, and neighbours. The measured time is printed."""
-
-
-def report(capfd: pytest.CaptureFixture[str], what: str, seconds: float) -> None:
-    with capfd.disabled():
-        print(f"\n    {what}: {seconds:.1f} s (budget {BUDGET} s, load {os.getloadavg()[0]:.1f})", flush=True)
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +27,7 @@ def whole(cluster: Cluster):
     cluster.wait_until_whole()
 
 
-def test_a_taskmanagers_host_reboots(cluster: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_taskmanagers_host_reboots(cluster: Cluster, measured: Measured) -> None:
     job = SlowJob.start(cluster, "host-rebooted", 60)
     checkpoint = job.checkpoint()
     assert checkpoint
@@ -39,7 +35,8 @@ def test_a_taskmanagers_host_reboots(cluster: Cluster, capfd: pytest.CaptureFixt
     began = time.monotonic()
     cluster.lab.reboot(victim)
     seconds = job.seconds_until_restored(began, checkpoint, BOUND)
-    report(capfd, "reboot of a TaskManager's host until the job runs again", seconds)
+    what = "reboot of a TaskManager's host until the job runs again"
+    measured(f"{what}: {seconds:.1f} s (budget {BUDGET} s, load {os.getloadavg()[0]:.1f})")
     cluster.wait_until_whole()
     rules = cluster.lab.ssh(victim, "sudo -n nft list table inet flink").stdout
     assert "policy drop" in rules, "the firewall is back as well"

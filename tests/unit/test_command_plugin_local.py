@@ -17,6 +17,7 @@ from pulumi.runtime.proto import provider_pb2
 from stand_ins.command_plugin.provider import STAND_IN
 from stand_ins.plugin.values import ARCHIVE, ASSET, SIGNATURE, UNKNOWN
 from stand_ins.plugins import COMMAND
+from tests.measured import Measured
 from tests.plugin_client import BOUND, LOCAL, PluginClient, engine, failure, gone, until
 
 # The command
@@ -142,14 +143,13 @@ def test_install_is_executable_and_idempotent(tmp_path: Path) -> None:
 
 
 def test_program_serves_and_leaves_no_trace_in_the_environment(
-    program: tuple[Program, PluginClient], capsys: pytest.CaptureFixture[str]
+    program: tuple[Program, PluginClient], measured: Measured
 ) -> None:
     it, client = program
     client.stub.Configure(provider_pb2.ConfigureRequest())
     assert client.texts() == [STAND_IN]
     assert client.create(LOCAL, {"create": "echo $PYTHONPATH"})["stdout"] == "/nonsense"
-    with capsys.disabled():
-        print(f"\nthe plugin answers {it.seconds:.2f} s after it is started")
+    measured(f"the plugin answers {it.seconds:.2f} s after it is started")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

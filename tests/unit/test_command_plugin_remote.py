@@ -15,6 +15,7 @@ from pulumi.runtime.proto import engine_pb2
 
 from stand_ins.command_plugin import connection as connection_module
 from stand_ins.plugin.values import UNKNOWN, Secret, reveal
+from tests.measured import Measured
 from tests.plugin_client import BOUND, REMOTE, PluginClient, failure, gone, until
 from tests.ssh_server import PASSWORD, SshServer, serving
 
@@ -378,7 +379,7 @@ def test_secret_inputs_stay_secret_and_do_not_make_the_output_secret(client: Plu
 # Many at once, and the end
 
 
-def test_hundreds_in_flight(client: PluginClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hundreds_in_flight(client: PluginClient, measured: Measured) -> None:
     count = 300
     with serving() as one, serving() as two:
         hosts = [one, two]
@@ -393,9 +394,8 @@ def test_hundreds_in_flight(client: PluginClient, capsys: pytest.CaptureFixture[
         outputs = [call.result(timeout=BOUND).properties["stdout"] for call in calls]
         wall, cpu = time.monotonic() - began, time.process_time() - cpu
     assert outputs == [str(n) for n in range(count)]
-    with capsys.disabled():
-        per = cpu / count * 1000
-        print(f"\n{count} remote commands in flight: {wall:.1f} s, {per:.1f} ms of CPU each, servers included")
+    per = cpu / count * 1000
+    measured(f"{count} remote commands in flight: {wall:.1f} s, {per:.1f} ms of CPU each, servers included")
 
 
 def test_large_output_passes(client: PluginClient, ssh: SshServer) -> None:

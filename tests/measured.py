@@ -1,0 +1,33 @@
+"""Figures that tests print at the end of a run, whichever process has run them: the fixture `measured`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+Measured = Callable[[str], None]
+"""Takes a line."""
+
+_PROPERTY = "measured"
+_lines: list[str] = []
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Measured:
+    """Has a line shown at the end."""
+    return lambda line: record_property(_PROPERTY, line)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep the lines of a test that has ended."""
+    if report.when == "call":
+        _lines.extend(str(value) for name, value in report.user_properties if name == _PROPERTY)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show them."""
+    if _lines:
+        terminalreporter.section("measured")
+        for line in _lines:
+            terminalreporter.write_line(line)
