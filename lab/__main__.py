@@ -72,7 +72,9 @@ def _print_ways_on(made: Lab, hosts_only: bool) -> None:
     option = "" if made.name == "local" else f" --name {made.name}"
     lines = [f"lab {made.name!r} is up: {' '.join(host.name for host in made.hosts)} on {made.network.subnet}"]
     if not hosts_only:
-        urls = [f"http://{host.address}:8081" for host in made.hosts if host.role == "jobmanager"]
+        from lab import flights  # as in _up
+
+        urls = flights.jobmanager_urls(made)
         lines.append(f"web UI and REST API: {' or '.join(urls)} (either answers)")
     lines += [
         f"S3: {made.s3.endpoint}, bucket {made.s3.bucket}, keys in {made.dir / 's3' / 'credentials.json'}",

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import botocore.exceptions
 
+from components import ports
 from lab import jar
 from lab.errors import LabError
 from lab.flights_data import COLUMNS, FLIGHTS, Row, check, input_csv, order, reference_rows, table
@@ -225,7 +226,7 @@ def _keys(client: "S3Client", uri: str) -> list[str]:
 
 def jobmanager_urls(lab: Lab) -> list[str]:
     """The REST API on each of the lab's JobManagers."""
-    return [f"http://{host.address}:8081" for host in lab.hosts if host.role == "jobmanager"]
+    return [ports.url(host.address) for host in lab.hosts if host.role == "jobmanager"]
 
 
 def run(lab: Lab) -> Report:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from automation.steps import Steps
+from components import ports
 from lab.cluster import UNITS, wait_for
 from lab.errors import LabError
 from lab.lab import Lab
@@ -134,7 +135,7 @@ class Rehearsal:
     @property
     def urls(self) -> list[str]:
         """Where its REST API is."""
-        return [f"http://{self._logins[name].address}:8081" for name in self.hosts("jm")]
+        return [ports.url(self._logins[name].address) for name in self.hosts("jm")]
 
     @property
     def rest(self) -> Rest:
