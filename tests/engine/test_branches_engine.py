@@ -368,7 +368,7 @@ def test_a_preview_says_by_its_code_whether_something_would_change_and_changes_n
     file = world.folder / "summary.md"
     assert __main__.main(["preview", "--stack", "dev", "--summary", str(file)]) == 1
     assert "`pulumi stack init dev`" in capsys.readouterr().err
-    assert file.read_text().startswith("### The preview of `dev` failed\n\n```\nstack dev: there is none")
+    assert file.read_text().startswith("### The preview of `dev` failed\n\n```\nstack dev: this backend has none")
     assert __main__.main(["preview", "--stack", "nowhere"]) == 2
     assert "there is no Pulumi.nowhere.yaml in this checkout; it has dev" in capsys.readouterr().err
 
