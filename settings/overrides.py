@@ -41,7 +41,7 @@ def overrides(key: str, values: Mapping[str, Any], owned: re.Pattern[str], probl
         elif re.search(r"(?i)password|secret|access[.-]?key", name):
             problems.add(key, f"{name} would be in plain text in the state and on the hosts: leave it out")
         elif owned.match(name):
-            problems.add(key, f"{name} is set by this program (see the table of keys in README): leave it out")
+            problems.add(key, f"{name} is set by this program (see docs/configuration.md): leave it out")
         elif value is None or (isinstance(value, str) and "\n" in value):
             problems.add(key, f"{name} has no value that fits on a line")
     return flat

@@ -4,7 +4,7 @@
     hosts:
       - {name: jm-0, role: jobmanager, address: 10.0.0.10, hostKey: ssh-ed25519 AAAA…}
 
-README (Inventory) has every field.
+docs/configuration.md (Inventory) has every field.
 """
 
 import ipaddress
