@@ -57,8 +57,8 @@ def _clean(host: Host, opts: pulumi.ResourceOptions, later: list[pulumi.Resource
         naming.step(host, "clean"),
         [host],
         text,
-        left=f"user {row.user}, {runs}releases in /opt, and what else docs/operations.md lists under `What up changes on"
-        " a host`",
+        left=f"user {row.user}, {runs}releases in /opt, and what else docs/operations.md lists under"
+        " `What up changes on a host`",
         opts=_after(opts, later),
     )
 
