@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -296,6 +297,12 @@ def test_password(client: PluginClient, ssh: SshServer) -> None:
     assert "wrong" not in failure(error)
 
 
+def answers(path: Path) -> bool:
+    """Whether somebody listens there: a socket's file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as asked:
+        return asked.connect_ex(str(path)) == 0
+
+
 def test_agent(client: PluginClient, ssh: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("ssh-agent") is None:
         pytest.skip("no ssh-agent on this machine")
@@ -308,7 +315,7 @@ def test_agent(client: PluginClient, ssh: SshServer, tmp_path: Path, monkeypatch
     assert failure(error) == f"admin@127.0.0.1:{ssh.port}: No such file or directory"
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
     try:
-        until(path.exists)
+        until(lambda: answers(path))
         subprocess.run(
             ["ssh-add", "-q", "-"], input=ssh.private_key, env={"SSH_AUTH_SOCK": str(path)}, text=True, check=True
         )
