@@ -86,6 +86,8 @@ _took: defaultdict[str, Took] = defaultdict(Took)
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Add what a test and its set-up took to its folder."""
+    if not report.start:
+        return  # what xdist reports of a process that has ended in the middle
     part = _took["/".join(report.nodeid.split("/")[:2])]
     part.tests += report.when == "call" or (report.when == "setup" and report.outcome != "passed")
     part.seconds += report.duration
