@@ -21,7 +21,7 @@ async def main() -> None:
     addresses = {role: {host.name: host.ssh.address for host in members.of(role)} for role in Role}
     rest = [pulumi.Output.from_input(address).apply(ports.url) for address in addresses[Role.JOBMANAGER].values()]
     pulumi.export("webUi", rest)
-    pulumi.export("hosts", {role.value: found for role, found in addresses.items() if found})
+    pulumi.export("hosts", {role.value: found for role, found in addresses.items()})
     pulumi.export("clusterId", cluster_id)
     pulumi.export("checkpoints", f"{site.storage.uri}/checkpoints/{cluster_id}")
     pulumi.export("savepoints", f"{site.storage.uri}/savepoints/{cluster_id}")

@@ -98,9 +98,15 @@ class Node(pulumi.ComponentResource):
         super().__init__(naming.type_token("flink", "Node"), name, None, opts)
         host, row = args.host, ROLES[args.host.role]
         child = pulumi.ResourceOptions(parent=self, depends_on=list(args.probes))
-        scripts = ["fingerprint", *(["class_archive"] if row.daemon and row.daemon.script else [])]
+        # By what units call them
+        scripts = {"fingerprint": "fingerprint.sh"}
+        if row.daemon and row.daemon.script:
+            scripts["classes"] = "class_archive.sh"
         files = [
-            *(File(path=f"{host_tool.FOLDER}/{name}", mode="0755", text=host_script(f"{name}.sh")) for name in scripts),
+            *(
+                File(path=f"{host_tool.FOLDER}/{called}", mode="0755", text=host_script(script))
+                for called, script in scripts.items()
+            ),
             *host_tool.files(row),
             File(path="/etc/sysctl.d/60-flink.conf", text=render("sysctl.conf")),
         ]

@@ -1,6 +1,7 @@
 """The whole program under Pulumi's mocks, in preview and in an update."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,3 +155,13 @@ def test_a_service_step_says_what_its_daemon_runs_as_a_summary_reads_it(tmp_path
         "tm-0-service",
     }
     assert changes._runs({"create": found["jm-0-service"]}) != changes._runs({"create": found["tm-0-service"]})
+
+
+def test_units_name_no_file_of_ours_that_is_not_there(folder: Path) -> None:
+    """What units run below /usr/local/lib/flink is written by the step `system` of the same host."""
+    found = run(folder)
+    for name in ("jm-0", "tm-0", "zk-0"):
+        units = stdin(found, f"{name}-config") + stdin(found, f"{name}-service")
+        named = set(re.findall(r"=/usr/local/lib/flink/[a-z-]+|exec /usr/local/lib/flink/[a-z-]+", units))
+        written = set(re.findall(r"write_file (/usr/local/lib/flink/\S+)", stdin(found, f"{name}-system")))
+        assert named and {"/" + path.partition("/")[2] for path in named} <= written, name
