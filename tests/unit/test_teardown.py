@@ -49,7 +49,7 @@ def leave(
         input="the script\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
