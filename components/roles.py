@@ -234,6 +234,14 @@ ROLES: Mapping[Role, Row] = {
 }
 
 
+def daemon_of(role: Role) -> Daemon:
+    """The daemon of a role. Raises ValueError for a role without one."""
+    daemon = ROLES[role].daemon
+    if daemon is None:
+        raise ValueError(f"a {role} has no daemon")
+    return daemon
+
+
 def needed_mib(role: Role, settings: ClusterSettings) -> int:
     """MiB of memory that a machine needs for its role."""
     return sizing.machine_mib(ROLES[role].memory(settings))

@@ -13,6 +13,7 @@ from pulumi.automation import CommandError
 
 from automation.engine import Engine, EngineError, stderr
 from automation.workspace import Workspace
+from components.flink.desired_state import HIGH_AVAILABILITY
 from components.host import Role
 from components.openssh import Login
 from ops.errors import OpsError
@@ -23,12 +24,6 @@ _SIGNATURE = "4dabf18193072939515e22adb298388d"
 """Marks special values in Pulumi's state; that of a secret contains `plaintext`, encoded as JSON again."""
 
 _HEAD = re.compile(r"# host (\S+), step (\S+)\n")
-_KEYS = {
-    "clusterId": "cluster-id",
-    "storageDir": "storageDir",
-    "quorum": "zookeeper.quorum",
-    "pathRoot": "zookeeper.path.root",
-}
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ def _high_availability(tree: Mapping[str, Any]) -> HighAvailability | None:
     if known is None:
         # From an earlier version. If this cluster were unknown, its objects would look like those of a dead one
         common = tree.get("config.yaml", {}).get("all", {})
-        known = {name: common.get(f"high-availability.{key}") for name, key in _KEYS.items()}
+        known = {name: common.get(key) for name, key in HIGH_AVAILABILITY.items()}
     if not known.get("storageDir") or not known.get("quorum"):
         return None
     return HighAvailability(

@@ -77,7 +77,7 @@ class Cluster(pulumi.ComponentResource):
         # It logs in by what `trust` set up, and nothing of Flink's restarts before the ensemble has
         after = [*services.values(), *trusted, *ready]
         rolled = rollout(flink, pulumi.ResourceOptions(parent=self, depends_on=after))
-        slots = pulumi.Output.all(*[number for role in running for number in role.slots.values()])
+        slots = pulumi.Output.all(*[role.slots for role in running if role.slots is not None])
         self.overview = self._works(slots, [*services.values(), rolled]).stdout
 
     def _gate(self, name: str) -> pulumi.Resource:

@@ -41,8 +41,8 @@ class Running:
 
     services: Mapping[str, remote.Command] = field(default_factory=dict)
     """By host, the steps that keep Flink's daemons running: their restarts are for the cluster's rollout."""
-    slots: Mapping[str, pulumi.Output[int]] = field(default_factory=dict)
-    """By host, how many slots it is to have when it has registered with the leader."""
+    slots: pulumi.Output[int] | None = None
+    """How many slots the hosts together have when they have registered with the leader; None: they have none."""
     ready: Sequence[pulumi.Resource] = ()
     """What else has to be done before the rollout, and before the cluster is complete."""
 

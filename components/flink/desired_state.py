@@ -14,12 +14,13 @@ from . import config_yaml
 from .settings import ClusterSettings
 from .topology import Members
 
-_HIGH_AVAILABILITY = {
+HIGH_AVAILABILITY = {
     "clusterId": "high-availability.cluster-id",
     "storageDir": "high-availability.storageDir",
     "quorum": "high-availability.zookeeper.quorum",
     "pathRoot": "high-availability.zookeeper.path.root",
 }
+"""Where a cluster keeps what its JobManagers share: names in the tree, by Flink's keys."""
 
 
 def show(
@@ -60,7 +61,7 @@ def text(settings: ClusterSettings, storage: Storage, members: Members) -> dict[
         "firewall": settings.firewall,
     }
     if members.high_availability:
-        tree["highAvailability"] = {name: common[key] for name, key in _HIGH_AVAILABILITY.items()}
+        tree["highAvailability"] = {name: common[key] for name, key in HIGH_AVAILABILITY.items()}
         tree["zoo.cfg"] = {key: _plain(value) for key, value in zoo_cfg.zookeeper_config(settings, members).items()}
     return tree
 

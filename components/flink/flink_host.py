@@ -9,7 +9,7 @@ from pulumi_command import remote
 from .. import naming
 from ..host import Host
 from ..remote import File, script_text, step
-from ..roles import ROLES, unit_path
+from ..roles import ROLES, daemon_of, unit_path
 from ..templates import render
 from . import daemon, unit
 from .context import Context
@@ -56,9 +56,7 @@ class FlinkHost(pulumi.ComponentResource):
     ) -> None:
         super().__init__(naming.type_token("flink", kind), name, None, opts)
         self._args, self._context, self._host = args, args.context, args.host
-        row = ROLES[args.host.role]
-        assert row.daemon is not None, f"a {args.host.role} has no daemon"
-        self._daemon = row.daemon
+        self._daemon = daemon_of(args.host.role)
         node = self._context.nodes[name]
         release = install_flink(self._context, args.host, self)
         prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)

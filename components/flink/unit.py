@@ -4,7 +4,7 @@ import json
 
 from .. import ports
 from ..host import Role
-from ..roles import LAUNCHES, ROLES
+from ..roles import LAUNCHES, ROLES, daemon_of
 from ..templates import render
 from . import daemon
 
@@ -24,13 +24,12 @@ def memory_limit_mib(process_mib: int) -> int:
 
 def daemon_json(role: Role) -> str:
     """What the host tool has to know of the host's daemon."""
-    row = ROLES[role]
-    assert row.daemon is not None, f"a {role} has no daemon"
-    kind, port = daemon.health(row.daemon)
+    process = daemon_of(role)
+    kind, port = daemon.health(process)
     facts = {
-        "unit": row.daemon.unit,
-        "user": row.user,
-        "inputs": row.daemon.inputs,
+        "unit": process.unit,
+        "user": ROLES[role].user,
+        "inputs": process.inputs,
         "health": kind,
         "port": int(port),
         "metricsPort": ports.number("prometheus"),

@@ -44,14 +44,15 @@ def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOption
         )
         return Process(memory_mib=memory, config_yaml=text)
 
-    services, offered = {}, {}
+    services = {}
     for host in hosts:
-        machine = context.machines[host.name]
-        args = FlinkHostArgs(context=context, host=host, process=machine.apply(process))
+        args = FlinkHostArgs(context=context, host=host, process=context.machines[host.name].apply(process))
         services[host.name] = TaskManager(host.name, args, opts).service
-        offered[host.name] = machine.apply(lambda machine: slots(context.settings, machine))
         keep(host, services[host.name])
-    return Running(services=services, slots=offered)
+    found = pulumi.Output.all(*[context.machines[host.name] for host in hosts])
+    return Running(
+        services=services, slots=found.apply(lambda known: sum(slots(context.settings, machine) for machine in known))
+    )
 
 
 def arguments(host: Host) -> list[str]:

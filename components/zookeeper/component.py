@@ -12,7 +12,7 @@ from ..flink.context import Context, Running, keep
 from ..flink.node import install
 from ..host import Host
 from ..remote import File, script_text, step
-from ..roles import ROLES
+from ..roles import ROLES, daemon_of
 from ..templates import render
 from .zoo_cfg import zoo_cfg, zookeeper_unit
 
@@ -58,11 +58,10 @@ class ZooKeeper(pulumi.ComponentResource):
 
     def _run(self, host: Host, what: str, after: Sequence[pulumi.Resource]) -> remote.Command:
         """The step `service`, which starts the server if it does not serve, or `restart` (daemon.run)."""
-        settings, server = self._context.settings, ROLES[host.role].daemon
-        assert server is not None, "ZooKeeper has a daemon"
+        settings = self._context.settings
         return daemon.run(
             host,
-            server,
+            daemon_of(host.role),
             zookeeper_unit(settings, data_disk=host.data_device is not None),
             daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=self._zoo_cfg),
             others=[other.reached_as for other in self._servers if other is not host],

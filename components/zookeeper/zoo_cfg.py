@@ -6,7 +6,7 @@ from .. import naming, ports
 from ..flink.settings import ClusterSettings
 from ..flink.topology import Members
 from ..host import Role
-from ..roles import ROLES
+from ..roles import ROLES, daemon_of
 from ..templates import render
 
 
@@ -42,11 +42,9 @@ def zoo_cfg(settings: ClusterSettings, members: Members) -> str:
 
 def zookeeper_unit(settings: ClusterSettings, *, data_disk: bool) -> str:
     """ZooKeeper's unit; with a `data_disk` it does not start while that is not mounted."""
-    daemon = ROLES[Role.ZOOKEEPER].daemon
-    assert daemon is not None, "ZooKeeper has a daemon"
     return render(
         "zookeeper/zookeeper.service.j2",
-        inputs=daemon.inputs,
+        inputs=daemon_of(Role.ZOOKEEPER).inputs,
         heap_mib=settings.zookeeper_heap_mib,
         # A JVM needs about as much again as its heap, and little ones a fixed part
         limit_mib=settings.zookeeper_heap_mib * 2 + 256,
