@@ -82,8 +82,9 @@ class Runner:
     def __init__(self) -> None:
         self.failed: list[str] = []
         self.took: list[str] = []
-        self._children: set[subprocess.Popen[bytes]] = set()
-        self._ending = False
+        self.ending = False
+        self._children: dict[subprocess.Popen[bytes], signal.Signals] = {}
+        """With what each is ended."""
 
     def at_once(self, parts: Mapping[str, Argv]) -> None:
         """Run parts side by side; what one says is shown when it has ended."""
@@ -93,7 +94,9 @@ class Runner:
 
     def _quietly(self, name: str, argv: Argv) -> None:
         began = time.monotonic()
-        with self._child(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+        # What only looks has nothing to take away, and mypy is deaf to Ctrl-C for as long as it runs
+        end = signal.SIGINT if name in PREPARE else signal.SIGTERM
+        with self._child(argv, end, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
             said = child.communicate()[0].decode(errors="replace").rstrip()
         self._note(name, child.returncode, began)
         print(f"== {name}\n{said}" if said else f"== {name}", flush=True)
@@ -102,7 +105,7 @@ class Runner:
         """Run a part, and show what it says as it comes."""
         print(f"== {name}", flush=True)
         began = time.monotonic()
-        with self._child(argv) as child:
+        with self._child(argv, signal.SIGINT) as child:
             child.wait()
         self._note(name, child.returncode, began)
 
@@ -112,23 +115,25 @@ class Runner:
         self.took.append(f"{time.monotonic() - began:8.1f} s  {name}{': FAILED' if status else ''}")
 
     @contextlib.contextmanager
-    def _child(self, argv: Argv, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
-        if self._ending:
+    def _child(self, argv: Argv, end: signal.Signals, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+        if self.ending:
             raise Ended
         child = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, **more)
-        self._children.add(child)
+        self._children[child] = end
+        if self.ending:
+            child.send_signal(end)
         try:
             yield child
         finally:
-            self._children.discard(child)
+            del self._children[child]
 
     def end(self, number: int, frame: FrameType | None) -> None:
         """For Ctrl-C, and what CI systems send to a job that is cancelled: tell all that run, and wait for them."""
-        if not self._ending:
+        if not self.ending:
             print("\nending: what runs takes away what it has made", flush=True)
-        self._ending = True
-        for child in list(self._children):
-            child.send_signal(signal.SIGINT)
+        self.ending = True
+        for child, told in list(self._children.items()):
+            child.send_signal(told)
 
 
 def main(what: str, more: Sequence[str]) -> int:
@@ -152,6 +157,8 @@ def main(what: str, more: Sequence[str]) -> int:
                 os.environ["FLINK_LAB_PARTS"] = "\n".join(runner.took)
                 runner.shown("tests", tests_argv(run, more))
     except Ended:
+        pass
+    if runner.ending:
         return 130
     if what == "check" or runner.failed:
         print("\n".join(runner.took))
