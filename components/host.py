@@ -49,7 +49,7 @@ class Service:
         self._kept: asyncio.Future[pulumi.Resource] = asyncio.get_running_loop().create_future()
 
     def keep(self, resource: pulumi.Resource) -> None:
-        """Say which resource it is. Without it, or `give_up`, whoever waits for the host waits for ever."""
+        """Set the resource. Until this or `give_up` is called, everyone who waits for the host keeps waiting."""
         self._kept.set_result(resource)
 
     def give_up(self, error: Exception) -> None:
@@ -92,7 +92,7 @@ class Host:
 
     @property
     def reached_as(self) -> str:
-        """The name under which the other hosts reach it, whatever its address is."""
+        """The name that the other hosts use for it, independent of its address."""
         return self.dns_name or self.name
 
 

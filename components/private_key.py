@@ -1,4 +1,4 @@
-"""Private keys in files, as far as this program can use them."""
+"""Private keys in files."""
 
 import base64
 import contextlib

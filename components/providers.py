@@ -53,7 +53,7 @@ class Provider(Protocol):
         """The region in which the provider would make the storage; empty if it makes none."""
 
     def load(self, request: Request) -> Loaded:
-        """The provider's settings, checked as far as that goes without asking anybody."""
+        """The provider's settings, with the checks that need no request to its API."""
 
     def declare(self, stack: str, settings: Any, storage: StorageSettings, cluster: ClusterSettings) -> Site:
         """Hosts and storage, declared, or taken as they are. Raises ConfigError, with nothing declared, for what only

@@ -3,7 +3,7 @@ are decided once.
 
 A step is one idempotent script of `host_scripts/`. Script and values travel on stdin, never in argv, where any user
 of the host could read them. The same stdin serves both ways: `apply` makes things so, `check` only looks (`ops`).
-What the steps made is taken away by a script of its own, once for each host (`leave`).
+A separate script for each host removes what the steps created (`leave`).
 """
 
 import shlex

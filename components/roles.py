@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Health(Enum):
-    """How a daemon is asked whether it is healthy; the values are words of the host tool (`host_tool/`)."""
+    """How the health of a daemon is checked; the values are words of the host tool (`host_tool/`)."""
 
     REST = "rest"
     """Its REST API answers."""
@@ -81,7 +81,7 @@ class Row:
     memory: Callable[[ClusterSettings], int]
     """MiB that its daemon takes at least."""
     memory_on: Callable[[ClusterSettings, int], int]
-    """MiB that its daemon takes on a machine that has so many."""
+    """MiB that its daemon takes on a machine with the given MiB."""
     declared_memory: Callable[[ClusterSettings], str]
     """The same for people."""
     memory_key: str
@@ -98,7 +98,7 @@ class Row:
     accepts_logins: bool
     """The hosts whose role logs in may do so here, as the daemons' user."""
     data_directory: str = ""
-    """What has to outlive the machine, on a volume of its own where the provider has such; empty: nothing."""
+    """Data that must outlive the machine, on a separate volume if the provider has volumes; empty: none."""
     replacement: Replacement
     """What keeps a machine from being replaced beside others of its role."""
     teardown: Teardown
@@ -119,7 +119,7 @@ LAUNCHES = "/var/lib/flink/launch"
 
 
 def unit_path(unit: str) -> str:
-    """Where systemd finds a unit of ours."""
+    """Path of a unit that the program installs."""
     return f"/etc/systemd/system/{unit}.service"
 
 
@@ -214,7 +214,7 @@ ROLES: Mapping[Role, Row] = {
         prefix="cl",
         user="flink",
         directories=(),
-        # `flink` and `sql-client.sh` log here as whoever runs them
+        # `flink` and `sql-client.sh` log here as the user who runs them
         shared_directories=("/var/log/flink",),
         releases=("java", "flink"),
         memory=lambda settings: sizing.CLIENT_MIB,

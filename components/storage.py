@@ -1,4 +1,4 @@
-"""The object store for HA metadata, checkpoints and savepoints, whoever made it."""
+"""The object store for HA metadata, checkpoints and savepoints."""
 
 from dataclasses import dataclass, field
 

@@ -20,7 +20,7 @@ remove() {
   remove_tree "/var/log/$user"
   remove_user
   rm -rf /usr/local/lib/flink /run/flink-steps
-  # Last: whoever comes again after a failure above finds that there is something of ours
+  # Last, so that another run after a failure above still finds the mark
   rm -f /etc/flink-owner
   say "removed all of $owner"
 }
@@ -34,7 +34,7 @@ is_ours() {
   return 1
 }
 
-# A step that a cancelled `up` left running would go on installing.
+# A step that a cancelled `up` left running would continue to install.
 others_ended() {
   local lock
   for lock in /run/flink-steps/*; do

@@ -44,7 +44,7 @@ make_launch() {
   recorder >"$work/bin/java"
   chmod 0755 "$work/bin/java"
   with_java "$work" >"$launch/conf/config.yaml"
-  # A login's environment, such as systemd gives: nothing of ours may get into the command line
+  # A login's environment, such as systemd gives: nothing else may get into the command line
   if ! runuser -u "$user" -- env -i PATH="$PATH" HOME="/var/lib/$user" USER="$user" LOGNAME="$user" FLINK_CONF_DIR="$launch/conf" \
     FLINK_PID_DIR="$work/pids" "$home/bin/$script" start-foreground "${arguments[@]}" >"$work/said" 2>&1 || [ ! -s "$work/argv" ]; then
     tail -n 20 "$work/said" >&2

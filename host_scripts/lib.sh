@@ -13,7 +13,7 @@ die() {
 main() {
   # shellcheck disable=SC2034  # members.sh uses it
   client=${2:-}
-  # Directories that nobody names by install are everybody's to read, whatever the login's umask is
+  # Directories that are created implicitly must be readable by all users, regardless of the login's umask
   umask 022
   # `timeout` ends the step by it; without this the message would name neither the host nor the step
   trap 'die "step $step was ended: it takes too long, or this up was cancelled; running up again continues"' TERM
@@ -45,7 +45,7 @@ differs() {
   [ -z "${3:-}" ] || while IFS= read -r line; do printf '| %s\n' "$line"; done <<<"$3"
 }
 
-# expect WHAT WANTED FOUND: tells it if the two differ.
+# expect WHAT EXPECTED FOUND: reports drift if the two differ.
 expect() { [ "$2" = "$3" ] || differs "$1" "expected $2, found ${3:-nothing}"; }
 
 # files_differ: tells how the step's files differ from what is expected.

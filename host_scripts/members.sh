@@ -22,7 +22,7 @@ apply() {
   report members
 }
 
-# The rules must not lock out whoever applies them.
+# The rules must not lock out the host that applies them.
 stays_reachable() {
   local type=ipv4_addr inside=true
   case $client in *:*) type=ipv6_addr ;; esac
@@ -55,7 +55,7 @@ check() {
   fi
 }
 
-# What the kernel makes of the file is found out in a network namespace of its own.
+# A separate network namespace shows the rules that the kernel makes of the file.
 check_firewall() {
   local expected found
   systemctl is-enabled -q flink-firewall.service 2>/dev/null || differs flink-firewall "is not enabled: no rules after the next boot"

@@ -67,7 +67,7 @@ runs_what_is_declared() {
   [ "$(fingerprint --expected "${inputs[@]}")" = "$(cat "/run/$unit/fingerprint" 2>/dev/null || true)" ]
 }
 
-# it QUESTION SECONDS: whether the answer about the daemon is yes, within so many seconds.
+# it QUESTION SECONDS: whether the answer about the daemon becomes yes within that time.
 it() { timeout $(($2 + 20)) "$flink_host" "$1" --within "$2" "${health[@]}"; }
 
 # A daemon that was healthy and was restarted, or that comes to a running cluster (it may be a machine's replacement, and

@@ -23,7 +23,7 @@ class Clock:
         time.sleep(seconds)
 
     def until(self, seconds: float, condition: Callable[[], bool]) -> bool:
-        """Whether `condition` holds within so many seconds; with 0 it is asked once."""
+        """Whether `condition` holds within the given seconds; 0 checks it once."""
         end = self.now() + seconds
         while not condition():
             if self.now() >= end:

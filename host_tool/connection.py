@@ -31,7 +31,7 @@ def opens(host: str, port: int, seconds: float) -> bool:
 def ask(host: str, port: int, question: bytes, seconds: float) -> bytes:
     """All that is answered until the other side closes the connection.
 
-    Raises OSError if that is not so within so many seconds.
+    Raises OSError if that takes longer than the given seconds.
     """
     end = time.monotonic() + seconds
     with connect(host, port, seconds) as connection:

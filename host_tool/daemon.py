@@ -82,7 +82,7 @@ class Daemon:
             os.remove(f"{self._launches}/hold")
 
     def proves(self, seconds: float) -> bool:
-        """Whether it runs what is expected and is healthy, within so many seconds."""
+        """Whether it runs what is expected and is healthy, within the given seconds."""
         return self._clock.until(seconds, self._is_healthy)
 
     def leads(self) -> bool:

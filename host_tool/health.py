@@ -1,4 +1,4 @@
-"""How a daemon is asked whether it is healthy. The words are those of the table of roles (`components/roles.py`).
+"""Health checks of daemons. Their names are those in the table of roles (`components/roles.py`).
 
 Each answers four questions about the daemon of this host, given the port and the other hosts that matter to it:
 
@@ -41,7 +41,7 @@ class Health:
         return True
 
     def joins(self) -> bool:
-        """Whether another one is there already."""
+        """Whether another one runs."""
         return any(connection.opens(other, self.port, CONNECT_SECONDS) for other in self.others)
 
 

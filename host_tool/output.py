@@ -24,7 +24,7 @@ def differs(what: str, message: str) -> None:
 
 
 def show_log(title: str, argv: Sequence[str], seconds: float) -> bool:
-    """Show on stderr what a command prints, for at most so many seconds; whether it succeeded."""
+    """Show the output of a command on stderr, for at most the given seconds; returns whether it succeeded."""
     import subprocess
 
     print(f"--- {title}", file=sys.stderr, flush=True)

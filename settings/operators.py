@@ -23,7 +23,7 @@ def operator_cidrs(values: Mapping[str, Any], problems: Problems) -> tuple[str, 
         except ValueError:
             problems.add("operatorCidrs", f"{text!r} is not a network: expected one such as 198.51.100.0/24")
             continue
-        # Two halves are a whole, too; and nobody's operators are in so many places
+        # Two halves of the internet are all of it, too, and no operators need networks of this size
         if network.prefixlen < SHORTEST_PREFIX[network.version]:
             what = "the whole internet" if network.prefixlen == 0 else "a large part of the internet"
             problems.add("operatorCidrs", f"{text} is {what}: expected the networks of your operators")

@@ -1,4 +1,4 @@
-"""What a stack's configuration says of AWS, checked as far as that goes without asking AWS (which `facts.py` does)."""
+"""A stack's configuration for AWS, with the checks that need no request to AWS (`facts.py` has the others)."""
 
 import ipaddress
 import re
@@ -58,7 +58,7 @@ class GroupSettings:
     disk_gib: int
     """Size of the root volume."""
     zones: int
-    """They are spread over the first so many of the network's zones."""
+    """How many of the network's zones they are spread over, counted from the first."""
     spot: bool = False
 
 
@@ -84,7 +84,7 @@ class AwsSettings:
     """When an ephemeral stack may be destroyed (RFC 3339), or `never`; empty where the stack is not ephemeral."""
     vpc_cidr: str
     vpc_id: str
-    """Empty: a VPC of its own."""
+    """Empty: the stack creates a VPC."""
     subnet_ids: tuple[str, ...]
     """Existing subnets, one for each zone; only with `vpc_id`."""
     zones: int
@@ -98,7 +98,7 @@ class AwsSettings:
     bucket: str
     """Empty until the account is known, from which its name derives unless one is given."""
     create_bucket: bool
-    """False: it is there already."""
+    """False: the bucket exists."""
     prefix: str
     """Below the bucket, without slashes at its ends."""
     kms_key: str

@@ -32,7 +32,7 @@ WHO_AM_I = "https://checkip.amazonaws.com"
 LARGER = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge")
 
 RUNNING = ("pending", "running", "stopping", "stopped")
-"""States of an instance that is there."""
+"""States of an instance that exists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +206,7 @@ def _larger(size: Size, needed: int) -> str | None:
 def _places(
     settings: AwsSettings, types: Mapping[str, str], problems: Problems
 ) -> tuple[tuple[str, ...], tuple[Subnet, ...]]:
-    """The zones, and the subnets in them if these are there already. `types`: the types in use, with their keys."""
+    """The zones, and the existing subnets in them, if any. `types`: the instance types in use, with their keys."""
     if settings.vpc_id:
         subnets = tuple(filter(None, (_subnet(name, settings, problems) for name in settings.subnet_ids)))
         zones = [subnet.zone for subnet in subnets]
@@ -310,7 +310,7 @@ def _change(role: Role, settings: AwsSettings, labels: Labels, sizes: Mapping[st
 
 
 def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str], problems: Problems) -> None:
-    """ZooKeeper's volumes stay in their zones, so an ensemble that is there cannot be spread over others."""
+    """ZooKeeper's volumes stay in their zones, so an existing ensemble cannot be spread over others."""
     there = _volumes(labels)
     if not there or not zones:
         return

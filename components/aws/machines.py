@@ -20,7 +20,7 @@ DNS_SECONDS = 10
 """How long the address of a machine that was replaced may still be remembered."""
 
 DATA_DEVICE = "/dev/sdf"
-"""What AWS is told; on the machine the volume is found by its id."""
+"""The name in the request to AWS; the machine finds the volume by its id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +214,7 @@ class Machines(pulumi.ComponentResource):
             type="gp3",
             encrypted=True,
             tags=labels.tags(f"{labels.stack}-{name}-data", role.value),
-            # It stays where it is, whatever zones there are later: facts.py refuses what would move its machine
+            # A volume cannot change its zone; facts.py refuses a configuration that would move its machine
             opts=pulumi.ResourceOptions(
                 parent=self, protect=not settings.ephemeral, ignore_changes=["availabilityZone"]
             ),
@@ -251,7 +251,7 @@ _SPOT = ec2.InstanceInstanceMarketOptionsArgs(
 
 
 def device_path(volume_id: str) -> str:
-    """Where udev puts a volume on an instance of the Nitro kind, whatever AWS was told (`/dev/sdf` is nvme1n1 there):
+    """The udev path of a volume on a Nitro instance, which ignores the requested name (`/dev/sdf` is nvme1n1 there):
     https://docs.aws.amazon.com/ebs/latest/userguide/identify-nvme-ebs-device.html.
     """
     return f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{volume_id.replace('-', '')}"

@@ -1,4 +1,4 @@
-"""The network: a VPC of its own or one that is there, subnets by zone, ways out, and a private zone of names."""
+"""The network: a new or an existing VPC, subnets by zone, routes to the internet, and a private DNS zone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class Network(pulumi.ComponentResource):
 
 
 class _Vpc:
-    """A VPC of its own. Its default security group is left as it is: no machine is in it."""
+    """A new VPC. Its default security group is not changed, because no machine uses it."""
 
     def __init__(self, args: NetworkArgs, child: pulumi.ResourceOptions) -> None:
         self._args, self._settings, self._child = args, args.settings, child
@@ -121,7 +121,7 @@ class _Vpc:
         return [self._subnet(zone, block, table, [out], public=True) for zone, block in blocks.items()]
 
     def _private(self, blocks: Mapping[str, IPv4Network]) -> list[Subnet]:
-        """Each zone has a route table of its own, so that a NAT gateway a zone later changes a route and no subnet."""
+        """Each zone has its own route table, so that a NAT gateway for each zone changes a route and no subnet."""
         gateways = self._nat_gateways()
         found = []
         for zone, block in blocks.items():

@@ -13,7 +13,7 @@ from . import names
 from .declaration import AwsSettings
 
 UPLOAD_DAYS = 7
-"""After so many days a multipart upload that nobody has completed is broken: a checkpoint takes minutes."""
+"""Days after which an incomplete multipart upload is aborted; a checkpoint takes minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class BucketArgs:
 
 
 def tls_only(bucket_arn: str) -> dict[str, Any]:
-    """The bucket's policy: nobody reads or writes without TLS, whatever else they may."""
+    """The bucket's policy: it denies every request without TLS."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -70,7 +70,7 @@ def lifecycle(settings: AwsSettings) -> list[s3.BucketLifecycleConfigurationRule
 
 
 class Bucket(pulumi.ComponentResource):
-    """The stack's bucket; nothing at all where the bucket is there already.
+    """The stack's bucket; nothing if the bucket exists.
 
     Unless the stack is ephemeral, the bucket is protected, and what is removed from the stack after all stays in AWS.
     """
@@ -114,7 +114,7 @@ class Bucket(pulumi.ComponentResource):
         )
 
     def _close(self, bucket: s3.Bucket) -> None:
-        """Nobody but the account, whatever policy or access list somebody adds; and nobody without TLS."""
+        """Only the account has access, even if a policy or access list says otherwise, and only over TLS."""
         block = s3.BucketPublicAccessBlock(
             "bucket",
             bucket=bucket.bucket,

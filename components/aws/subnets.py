@@ -6,7 +6,7 @@ from dataclasses import dataclass
 CUT = 3
 """Bits that a subnet's prefix is longer than the VPC's, which gives eight of equal size. The first are the zones'
 public subnets, those from the fifth on the private ones, and two stay free: so neither a zone more nor a NAT gateway
-nor a bastion moves a subnet that is there.
+nor a bastion moves an existing subnet.
 """
 MOST_ZONES = 3
 FIRST_PRIVATE = 4

@@ -1,4 +1,4 @@
-"""What a new machine is told by cloud-init: its name, who may log in, and the host key by which it is recognised.
+"""What cloud-init sets up on a new machine: its name, who may log in, and its host key.
 
 Nothing else: whatever can change is done over SSH later. A machine that is there never gets another user data, so
 this text may change between versions of the program without touching one.
@@ -11,7 +11,7 @@ import yaml
 ADMIN = "admin"
 """The user that Debian's images have."""
 
-# Debian's images have curl, as far as we saw; ours fetch archives with it
+# The Debian images that we saw have curl, which hosts need to fetch archives
 _CURL = "command -v curl >/dev/null || { apt-get -q update && apt-get -q -y install --no-install-recommends curl; }"
 
 # sudo complains about a host that does not know itself; what the program writes later stands above this line

@@ -1,1 +1,1 @@
-"""Hosts and storage that are there already, taken as the inventory and the configuration name them."""
+"""Existing hosts and storage, from the inventory and the configuration."""

@@ -1,4 +1,4 @@
-"""Hosts that are there already, from the inventory."""
+"""Existing hosts, from the inventory."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The inventory: hosts that are there already, as a YAML file.
+"""The inventory: a YAML file that lists existing hosts.
 
     ssh: {user: admin, privateKeyFile: keys/id_ed25519}       # defaults for all hosts
     hosts:

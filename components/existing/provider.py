@@ -1,4 +1,4 @@
-"""What is there already as a provider: hosts from an inventory, and a storage that the configuration names."""
+"""The provider of existing hosts, from an inventory, and of an existing storage, from the configuration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ KEYS = ("inventory", "firewall", "keepState", "storageAccessKey", "storageSecret
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingSettings:
-    """The hosts that the inventory lists, as far as the stack uses them."""
+    """The hosts of the inventory that the stack uses."""
 
     hosts: tuple[InventoryHost, ...]
 
@@ -63,7 +63,7 @@ def _hosts(values: Mapping[str, Any], root: Path, problems: Problems) -> tuple[I
 
 
 def _check_roles(hosts: Sequence[InventoryHost], problems: Problems) -> None:
-    """The inventory must make a cluster, and each ZooKeeper server have an id of its own."""
+    """The inventory must be a complete cluster, with a different id for each ZooKeeper server."""
     if not hosts:
         return  # the inventory could not be read, which is a problem already
     count = {role: sum(host.role is role for host in hosts) for role in Role}

@@ -1,4 +1,4 @@
-"""An object store that is there already."""
+"""An existing object store."""
 
 import pulumi
 

@@ -1,1 +1,1 @@
-"""Apache Flink on hosts, whoever made them."""
+"""Apache Flink on hosts of any provider."""

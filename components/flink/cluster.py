@@ -1,4 +1,4 @@
-"""A Flink standalone cluster on hosts that are there: everything in its order, and the proof that it works."""
+"""A Flink standalone cluster on hosts of any provider: the order of all parts, and the check that the cluster works."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ class Cluster(pulumi.ComponentResource):
         try:
             self._declare(name, args)
         except Exception as error:
-            # Whoever waits for a service of these hosts would wait for ever
+            # Otherwise providers that wait for a service of these hosts would wait forever
             for host in args.hosts:
                 if host.service:
                     host.service.give_up(error)

@@ -14,7 +14,7 @@ from .topology import Members
 
 HEADER = "# Managed by Pulumi: changes are overwritten. config_templates/config.yaml.j2 says what the keys are for.\n"
 
-# What conf/config.yaml of Flink 2.3.0 ships in env.java.opts.all, which a config.yaml of one's own must repeat.
+# Flags in env.java.opts.all of the conf/config.yaml that Flink 2.3.0 ships; any other config.yaml must repeat them.
 EXPORTS = (
     "java.rmi/sun.rmi.registry", "jdk.compiler/com.sun.tools.javac.api", "jdk.compiler/com.sun.tools.javac.file",
     "jdk.compiler/com.sun.tools.javac.parser", "jdk.compiler/com.sun.tools.javac.tree",

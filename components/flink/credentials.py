@@ -15,7 +15,7 @@ def credentials_env(access_key: str, secret_key: str) -> str:
 
 
 def credentials(host: Host, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command | None:
-    """The step that writes them; None where the role has no use for them or the host has an identity of its own."""
+    """The step that writes them; None if the role does not use the storage or the host has an instance profile."""
     if not ROLES[host.role].uses_storage or storage.access_key is None or storage.secret_key is None:
         return None
     user = ROLES[host.role].user

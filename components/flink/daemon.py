@@ -34,7 +34,7 @@ def generation(commands: Sequence[remote.Command], hosts: Sequence[Host]) -> pul
 
 
 _PORTS = {Health.REST: "rest", Health.REGISTERED: "jm-rpc", Health.ENSEMBLE: "zk-client"}
-"""By the table of ports, where a daemon's health is asked."""
+"""Names in the table of ports: where the health check of a daemon connects."""
 
 
 def health(daemon: Daemon, others: Sequence[str] = ()) -> list[str]:

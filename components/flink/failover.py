@@ -37,7 +37,7 @@ def timings(budget_seconds: int) -> Timings:
     """Timings for a budget in seconds; ValueError if it cannot be met.
 
     ZooKeeper grants sessions of 2 to 20 ticks (administrator's guide, minSessionTimeout); six ticks a session lets two
-    pings be lost. A follower may lag five seconds before the ensemble drops it. A client goes on trying for at least
+    pings be lost. A follower may lag five seconds before the ensemble drops it. A client retries for at least
     30 s
     while there is no quorum.
     """

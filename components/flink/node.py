@@ -1,4 +1,4 @@
-"""What every host of a cluster has, whatever its role: the user that daemons run as, directories, a JDK."""
+"""What every host of a cluster has, regardless of its role: the daemons' user, directories, a JDK."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from .settings import ClusterSettings
 
 
 def probe(host: Host, settings: ClusterSettings, opts: pulumi.ResourceOptions) -> remote.Command:
-    """Look at a host and change nothing; its result tells `machine` what the host has got."""
+    """Inspect a host without changing it; the result has the CPUs and memory for `machine`."""
     text = script_text(
         host,
         "probe.sh",
@@ -35,14 +35,14 @@ def probe(host: Host, settings: ClusterSettings, opts: pulumi.ResourceOptions) -
 
 @dataclass(frozen=True)
 class Machine:
-    """What a host has got."""
+    """CPUs and memory of a host."""
 
     cpus: int
     memory_mib: int
 
 
 def machine(host: Host, probed: remote.Command) -> pulumi.Output[Machine]:
-    """What a host has got: as its provider says, so that a preview knows it, otherwise as the probe found."""
+    """CPUs and memory of a host: from its provider, so that a preview knows them, otherwise from the probe."""
     if host.cpus and host.memory_mib:
         return pulumi.Output.from_input(Machine(host.cpus, host.memory_mib))
 

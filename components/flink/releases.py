@@ -47,7 +47,7 @@ def official(name: str, version: str) -> Archive:
 
 
 def default(name: str) -> Archive:
-    """The release that is installed unless another is asked for."""
+    """The release that is installed by default."""
     return official(name, DEFAULT_VERSIONS[name])
 
 

@@ -61,5 +61,5 @@ def _pending(hosts: Sequence[Host], said: Sequence[str]) -> list[str]:
 
 
 def _seconds(settings: ClusterSettings, daemons: int) -> int:
-    """Bounds the whole rollout: it ends by itself at the first daemon that takes longer than `readyTimeoutSeconds`."""
+    """Bound of the whole rollout, which stops at the first daemon that takes longer than `readyTimeoutSeconds`."""
     return 3 * settings.ready_timeout_seconds * max(2, daemons)

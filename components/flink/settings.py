@@ -1,4 +1,4 @@
-"""What the cluster's components need to know beside its hosts and its storage, whoever made these."""
+"""A cluster's settings, apart from its hosts and storage, which come from a provider."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

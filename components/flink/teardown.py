@@ -44,7 +44,7 @@ def declare(
 
 
 def _clean(host: Host, opts: pulumi.ResourceOptions, later: list[pulumi.Resource]) -> pulumi.Resource:
-    """Takes everything of ours off a host, before `later` is deleted."""
+    """Removes everything that the program installed on a host, before `later` is deleted."""
     row = ROLES[host.role]
     text = script_text(
         host,

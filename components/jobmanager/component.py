@@ -27,7 +27,7 @@ class JobManager(FlinkHost):
 
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
-    """JobManagers on `hosts`. They start side by side, also beside the ensemble: one goes on asking for it."""
+    """JobManagers on `hosts`. They start in parallel with the ensemble: a JobManager retries to connect to it."""
     memory = context.settings.jobmanager_mib
     text = config_yaml(Role.JOBMANAGER, context.settings, context.storage, context.members, memory_mib=memory)
     process = pulumi.Output.from_input(Process(memory_mib=memory, config_yaml=text))
