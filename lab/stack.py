@@ -241,11 +241,15 @@ class Stack:
         return self._open().export(secrets=True)
 
     def exported(self, *, secrets: bool) -> dict[str, Any]:
-        """The present state, independent of the configuration; with readable secrets only if `secrets` is set."""
+        """The present state, independent of the configuration; with readable secrets only if `secrets` is set. Empty if
+        there is no such stack: `up` has not got as far, or the lab has been made for another one.
+        """
+        workspace = Workspace(self.project, self._engine, variables=self.environment())
         with self._reported(self._recorder()):
-            return Workspace(self.project, self._engine, variables=self.environment()).export(
-                self.name, secrets=secrets
-            )
+            try:
+                return workspace.export(self.name, secrets=secrets)
+            except auto.StackNotFoundError:
+                return {}
 
     def outputs(self) -> dict[str, Any]:
         """Outputs of the program after the last operation; secret ones are `[secret]`."""

@@ -280,7 +280,7 @@ def test_a_host_without_sshd_is_named_with_the_end_of_its_console(lab: Lab) -> N
 
 
 def test_an_unknown_host_is_refused_with_the_names_that_there_are(lab: Lab) -> None:
-    with pytest.raises(LabError, match=r"no host 'tm-7' in lab 'test-hosts'; there are jm-0 tm-0"):
+    with pytest.raises(LabError, match=r"no host 'tm-7' in lab 'test-hosts'; it has jm-0 tm-0"):
         lab.ssh("tm-7", "true")
 
 

@@ -147,3 +147,14 @@ def test_a_labs_state_is_exported_by_the_labs_own_engine(
     assert one.exported(secrets=True) == {"it": "shown"}
     assert one.exported(secrets=False) == {"it": ""}
     assert not one.file.exists()
+
+
+def test_a_lab_without_its_stack_has_an_empty_state(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a rehearsal, beside which `gc` looks for other labs' clusters."""
+    root = fake("echo \"error: no stack named 'one' found\" >&2; exit 255")
+    monkeypatch.setattr(programs, "pulumi", lambda: root / "bin" / "pulumi")
+    monkeypatch.setattr(stack, "_home", lambda: tmp_path)
+    (tmp_path / "project").mkdir()
+    assert stack.Stack("one", tmp_path, {}).exported(secrets=False) == {}
