@@ -37,7 +37,7 @@ rehearse: .venv/ready ## the AWS stack with the real engine, from preview to des
 check: .venv/ready ## lint, format, types, shell scripts, workflows and unit tests: under 2 minutes
 	@$(PYTHON) tests/run.py check $(ARGS)
 
-engine: .venv/ready ## tests that need Pulumi's engine but neither root nor a lab: 7 minutes
+engine: .venv/ready ## tests that need Pulumi's engine but neither root nor a lab: 3 to 5 minutes
 	@$(PYTHON) tests/run.py engine $(ARGS)
 
 bench: .venv/ready ## measured comparisons, as ratios (root)
