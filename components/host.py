@@ -30,7 +30,7 @@ class Ssh:
     private_key: pulumi.Input[str]
     """Text of the private key (not its path), without a passphrase; give it as a secret Output."""
     host_key: pulumi.Input[str]
-    """Public key as in authorized_keys: `ssh-ed25519 AAAA…`."""
+    """Public key as in authorized_keys: `ssh-ed25519 AAAA…`. The command plugin cannot log in with an ssh-rsa key."""
     port: int = 22
     jump: "Ssh | None" = None
     """SSH host on the way to it (a bastion), which is reached without another one."""

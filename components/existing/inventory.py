@@ -23,7 +23,7 @@ from ..problems import Problems
 
 _HOST_NAME = re.compile(r"^(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
 _DNS_NAME = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", re.I)
-_HOST_KEY = re.compile(r"^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+=*( .*)?$")
+_HOST_KEY = re.compile(r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*( .*)?$")
 
 _SSH_FIELDS = {"user": str, "port": int, "privateKeyFile": str}
 _JUMP_FIELDS = {**_SSH_FIELDS, "address": str, "hostKey": str}
@@ -142,7 +142,16 @@ class _Reader:
             self.problems.add(f"{where} user", "is missing: expected a user with passwordless sudo, here or under ssh")
         if not 0 < fields.get("port", 22) < 65536:
             self.problems.add(f"{where} port", f"{fields['port']} is out of range: expected 1 to 65535")
-        if not _HOST_KEY.match(fields.get("hostKey", "")):
+        host_key = fields.get("hostKey", "")
+        if host_key.startswith("ssh-rsa "):
+            # The command plugin asks a host for the type of the pinned key by its name, and `ssh-rsa` names signatures
+            # with SHA-1, which sshd 8.8 and newer do not give.
+            self.problems.add(
+                f"{where} hostKey",
+                "is of type ssh-rsa, with which no login to a current sshd succeeds: expected the host's ssh-ed25519 or"
+                " ecdsa-sha2-nistp256 key, which `ssh-keyscan -t ed25519,ecdsa ADDRESS` prints",
+            )
+        elif not _HOST_KEY.match(host_key):
             self.problems.add(
                 f"{where} hostKey",
                 f"{fields.get('hostKey')!r} is not a public host key: expected what `ssh-keyscan -t ed25519 ADDRESS`"

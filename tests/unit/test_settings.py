@@ -12,6 +12,8 @@ from components.flink import failover, sizing
 from components.host import Role
 from tests.unit.program import SEVEN, configuration, host, load, write_inventory
 
+RSA = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQC7"
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -109,6 +111,9 @@ def test_a_wrong_value_is_refused(folder: Path, changes: dict[str, Any], told: s
         ([host("jm-0"), host("tm-0", address="10.9.9.10")], "tm-0 address: 10.9.9.10 is there twice"),
         ([host("jm-0"), host("tm-0"), host("tm-0", address="10.9.9.9")], "tm-0 name: tm-0 is there twice"),
         ([host("jm-0"), host("tm-0", hostKey=None)], "tm-0 hostKey: None is not a public host key"),
+        ([host("jm-0"), host("tm-0", hostKey="ssh-dss AAAAB3")], "tm-0 hostKey: 'ssh-dss AAAAB3' is not a public"),
+        ([host("jm-0"), host("tm-0", hostKey=RSA)], "tm-0 hostKey: is of type ssh-rsa, .* ssh-ed25519 or ecdsa-sha2"),
+        ([host("jm-0"), host("tm-0", jump={"address": "b.example", "hostKey": RSA})], "tm-0 jump hostKey: is of type"),
         ([host("jm-0"), host("tm-0", role="worker")], "tm-0 role: 'worker' is not a role: expected jobmanager"),
         ([host("jm-0"), host("tm-0", name="TM_0")], "is not a short host name"),
         ([host("jm-0"), host("tm-0", memoryMiB=1200)], "taskManagerMemory: tm-0 has 1200 MiB, leaving"),
