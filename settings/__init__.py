@@ -1,8 +1,8 @@
-"""The whole configuration of a stack, read once and checked before anything is touched. Components never read it.
+"""The configuration of a stack, read once and validated before anything changes. Components never read it.
 
-What keys there are, with their types and defaults, is written in one place: `config` in Pulumi.yaml. These modules add
-what a schema cannot say; what concerns one provider only is in its folder in `components/`. Every problem is
-reported, all at once, each with its key, what was found and what is expected.
+`config` in Pulumi.yaml is the only list of keys, types and defaults. These modules check what a schema cannot express;
+the checks for one provider are in its folder in `components/`. All problems are reported together, each with its key,
+what was found and what is expected.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,7 +27,7 @@ __all__ = ["PROJECT", "SECRET_KEY", "ConfigError", "Settings", "load", "provider
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """A stack's whole configuration."""
+    """The configuration of a stack."""
 
     provider: Provider
     site: Any
@@ -37,7 +37,7 @@ class Settings:
 
 
 def provider_keys() -> dict[str, str]:
-    """Keys that mean something to one provider only → its name."""
+    """Keys that apply to one provider only → its name."""
     return {key: name for name in PROVIDERS for key in provider(name).KEYS}
 
 
@@ -60,16 +60,16 @@ def load(
     secrets: Collection[str] = (),
     root: Path = ROOT,
 ) -> Settings:
-    """Settings from `namespace:key` → text as Pulumi hands them over, objects as JSON.
+    """Settings from `namespace:key` → text, as Pulumi passes them: objects as JSON.
 
-    `secrets` are the keys that were set as secrets. Reads the inventory and the private keys that it names; relative
-    paths start at `root`. Raises ConfigError with every problem found.
+    `secrets` are the keys that were set as secrets. Reads the inventory and the private keys that it names, with paths
+    relative to `root`. Raises ConfigError with every problem found.
     """
     problems = Problems()
     for key in sorted(set(secrets) - {SECRET_KEY}):
-        problems.add(key, f"is a secret, and would be written where many can read it: only {SECRET_KEY} may be one")
+        problems.add(key, f"is a secret, but is stored where others can read it: only {SECRET_KEY} may be a secret")
     found = values(raw, problems)
-    # Pulumi.yaml cannot say so: the engine wants a value marked as a secret there to be set
+    # Not declared in Pulumi.yaml, because the engine requires a value for each key that is marked as a secret there
     if found[SECRET_KEY] and SECRET_KEY not in secrets:
         problems.add(SECRET_KEY, f"is in plain text: expected `pulumi config set --secret {SECRET_KEY}`")
     chosen = _provider(found, problems)
@@ -95,7 +95,7 @@ def _provider(found: Mapping[str, Any], problems: Problems) -> Provider:
         problems.add("provider", f"{name!r} is unknown: expected {' or '.join(PROVIDERS)}")
         return provider(PROVIDERS[0])
     for key, owner in sorted(provider_keys().items()):
-        # The engine fills in the defaults, so whether somebody wrote a key can be seen only where it is another value
+        # The engine fills in the defaults, so only a value that differs from the default shows that the key was set
         if owner != name and found[key] != schema()[key]["default"]:
             problems.add(key, f"has no effect with provider {name}: leave it out")
     return provider(name)

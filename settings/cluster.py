@@ -1,4 +1,4 @@
-"""The configuration's cluster: what the components of Flink and ZooKeeper have to know."""
+"""Settings of the cluster, for the components of Flink and ZooKeeper."""
 
 import re
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ _CHECKSUM = re.compile(r"^(sha512:[0-9a-f]{128}|sha256:[0-9a-f]{64})$")
 
 
 def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) -> ClusterSettings:
-    """The cluster's settings; what is wrong is added to `problems`."""
+    """Settings of the cluster. Invalid values are added to `problems`."""
     cluster_id = values["clusterId"] or stack
     if not _CLUSTER_ID.match(cluster_id):
-        problems.add("clusterId", f"{cluster_id!r} is not a name: expected letters, digits, . _ and -, up to 100")
+        problems.add("clusterId", f"{cluster_id!r} is not a valid name: expected letters, digits, . _ and -, up to 100")
     if not 10 <= values["readyTimeoutSeconds"] <= 3600:
         problems.add("readyTimeoutSeconds", f"{values['readyTimeoutSeconds']} is out of range: expected 10 to 3600")
     if values["rollout"] not in ROLLOUTS:
@@ -31,13 +31,14 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
         problems.add("taskManagerSlots", f"{values['taskManagerSlots']} is out of range: expected 0 or more")
     if re.search(r"[\n'\"\\`$%]", values["javaOptions"]):
         problems.add(
-            "javaOptions", "has a quote, backslash, $, % or line break, which Flink's scripts or systemd expand"
+            "javaOptions",
+            "contains a quote, backslash, $, % or line break, which Flink's scripts or systemd would expand: remove it",
         )
 
     def memory(key: str, least: int) -> int:
         size = problems.catch(key, lambda: sizing.mib(values[key]), least)
         if size < least:
-            problems.add(key, f"{values[key]} is too little: expected {least}m or more")
+            problems.add(key, f"{values[key]} is too small: expected {least}m or more")
         return size
 
     owned = {
@@ -76,7 +77,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
 
 
 def _archive(name: str, values: Mapping[str, Any], problems: Problems) -> Archive:
-    """The archive `name` (java, flink, zookeeper): its official place unless the configuration names another."""
+    """The archive `name` (java, flink, zookeeper), at its official URL unless the configuration sets another."""
     key, version, checksum = f"{name}Version", values[f"{name}Version"], values[f"{name}Checksum"]
     found = problems.catch(key, lambda: releases.official(name, version), releases.default(name))
     url = values[f"{name}Url"] or found.url

@@ -8,11 +8,11 @@ from components.aws.declaration import OWN_ADDRESS
 from components.problems import Problems
 
 SHORTEST_PREFIX = {4: 8, 6: 16}
-"""Of a network of operators, by the version of IP: 10.0.0.0/8 is a company's, anything larger is nobody's."""
+"""Shortest allowed prefix of an operator network by IP version: a company may own 10.0.0.0/8, but nothing larger."""
 
 
 def operator_cidrs(values: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:
-    """The networks, sorted; what is not one, or is too large, is a problem."""
+    """The operators' networks, sorted. Invalid and overly large ones are added to `problems`."""
     good = []
     for text in values["operatorCidrs"]:
         if text == OWN_ADDRESS and values["provider"] == "aws":
@@ -23,11 +23,11 @@ def operator_cidrs(values: Mapping[str, Any], problems: Problems) -> tuple[str, 
         except ValueError:
             problems.add("operatorCidrs", f"{text!r} is not a network: expected one such as 198.51.100.0/24")
             continue
-        # Two halves of the internet are all of it, too, and no operators need networks of this size
+        # Also catches two halves of the internet; no operators need networks of this size
         if network.prefixlen < SHORTEST_PREFIX[network.version]:
             what = "the whole internet" if network.prefixlen == 0 else "a large part of the internet"
             problems.add("operatorCidrs", f"{text} is {what}: expected the networks of your operators")
         good.append(str(network))
     if not values["operatorCidrs"]:
-        problems.add("operatorCidrs", "is missing: expected the networks that may reach SSH and the web UI")
+        problems.add("operatorCidrs", "is missing: expected the networks that may connect to SSH and the web UI")
     return tuple(sorted(good))

@@ -1,4 +1,4 @@
-"""Settings of the stack for files of Flink's and ZooKeeper's: what they may not hold."""
+"""Validation of a stack's own settings for config.yaml and zoo.cfg."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from components.problems import Problems
 
-# What the program itself writes into config.yaml: an override would contradict the port table or the inventory.
+# Set by this program: an override would contradict the table of ports or the inventory.
 OWNED_KEYS = re.compile(
     r"^(high-availability\..*|rest\.(address|bind-address|port|bind-port)|blob\.server\.port|heartbeat\..*"
     r"|metrics\.internal\.query-service\.port|metrics\.reporter\.prom\..*"
@@ -19,7 +19,7 @@ OWNED_ZOOKEEPER_KEYS = re.compile(
     r"^(dataDir|dataLogDir|clientPort.*|tickTime|initLimit|syncLimit|server\..*|admin\..*|4lw\..*)$"
 )
 
-# Keys that Flink 2.x ignores or refuses, or refuses beside what this program sets, with what to write instead.
+# Keys that Flink 2.x ignores, or refuses alone or together with what this program sets → what to set instead.
 REMOVED_KEYS = {
     "jobmanager.heap.size": "jobManagerMemory",
     "taskmanager.heap.size": "taskManagerMemory",
@@ -33,17 +33,17 @@ REMOVED_KEYS = {
 
 
 def overrides(key: str, values: Mapping[str, Any], owned: re.Pattern[str], problems: Problems) -> dict[str, Any]:
-    """Settings for a file of Flink's or ZooKeeper's, flattened to dotted keys; what the program owns is refused."""
+    """Settings for Flink or ZooKeeper, flattened to dotted keys. Keys that this program sets itself are refused."""
     flat = dict(_flatten(values[key]))
     for name, value in flat.items():
         if name in REMOVED_KEYS:
-            problems.add(key, f"{name} cannot be used here: expected {REMOVED_KEYS[name]}")
+            problems.add(key, f"{name} is not supported: expected {REMOVED_KEYS[name]}")
         elif re.search(r"(?i)password|secret|access[.-]?key", name):
-            problems.add(key, f"{name} would be in plain text in the state and on the hosts: leave it out")
+            problems.add(key, f"{name} would be stored in plain text in the state and on the hosts: remove it")
         elif owned.match(name):
-            problems.add(key, f"{name} is set by this program (see docs/configuration.md): leave it out")
+            problems.add(key, f"{name} is set by this program (see docs/configuration.md): remove it")
         elif value is None or (isinstance(value, str) and "\n" in value):
-            problems.add(key, f"{name} has no value that fits on a line")
+            problems.add(key, f"{name} is null or has a line break: expected a value on one line")
     return flat
 
 

@@ -1,4 +1,4 @@
-"""What keys the configuration has, by `config` in Pulumi.yaml, and their values with the types that it declares."""
+"""The keys of the configuration, as `config` in Pulumi.yaml declares them, and their typed values."""
 
 import json
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ def schema() -> dict[str, dict[str, Any]]:
 
 
 def values(raw: Mapping[str, str], problems: Problems) -> dict[str, Any]:
-    """A value of the declared type for every key; unknown keys and wrong types are problems."""
+    """A value of the declared type for every key. Unknown keys and wrong types are added to `problems`."""
     declared = schema()
     given = {key.removeprefix(f"{PROJECT}:"): text for key, text in raw.items() if key.startswith(f"{PROJECT}:")}
     for key in sorted(set(given) - set(declared)):
         near = [known for known in declared if known.lower() == key.lower()]
-        problems.add(key, f"is not a key of this program{f'; meant {near[0]}?' if near else ''}")
+        problems.add(key, f"is not a key of this program{f': expected {near[0]}' if near else ''}")
     return {key: _typed(key, entry, given, problems) for key, entry in declared.items()}
 
 

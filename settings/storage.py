@@ -1,4 +1,4 @@
-"""The configuration's storage."""
+"""Settings of the storage."""
 
 import re
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ _STORAGE_URI = re.compile(r"^s3a?://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9
 def storage_settings(
     values: Mapping[str, Any], secret_key: pulumi.Output[str] | None, region: str, problems: Problems
 ) -> StorageSettings:
-    """The storage as the configuration names it. `region` is where the provider is to make it; otherwise empty."""
+    """Settings of the storage. `region` is where the provider creates it; empty if it creates none."""
     uri = values["storageUri"].rstrip("/")
     if not _STORAGE_URI.match(uri) and (uri or not region):
-        problems.add("storageUri", f"{uri!r} is not a place in S3: expected s3://bucket/prefix")
+        problems.add("storageUri", f"{uri!r} is not an S3 URI: expected s3://bucket/prefix")
     newer = releases.parsed(values["flinkVersion"]) >= (2, 3, 0)
     plugin = values["storagePlugin"] or DEFAULT_PLUGIN
     if plugin not in PLUGINS:
@@ -29,20 +29,22 @@ def storage_settings(
     elif plugin == "flink-s3-fs-native" and not newer:
         problems.add(
             "storagePlugin",
-            f"flink-s3-fs-native is not in Flink {values['flinkVersion']}: expected {DEFAULT_PLUGIN}",
+            f"flink-s3-fs-native is not part of Flink {values['flinkVersion']}: expected {DEFAULT_PLUGIN}",
         )
     endpoint = values["storageEndpoint"]
     if endpoint and not re.match(r"^https?://[^/\s]+/?$", endpoint):
         problems.add(
-            "storageEndpoint", f"{endpoint!r} is not a server's URL: expected one such as http://10.0.0.5:9000"
+            "storageEndpoint", f"{endpoint!r} is not the URL of a server: expected one such as http://10.0.0.5:9000"
         )
     for key in ("storageAccessKey", SECRET_KEY):
         if not re.match(r"^[\x21-\x7e]*$", values[key]) or re.search(r"['\\]", values[key]):
-            problems.add(key, "has a blank, quote, backslash or character beyond ASCII: expected another key pair")
+            problems.add(
+                key, "contains a space, quote, backslash or non-ASCII character: expected a key pair without them"
+            )
     has_secret = bool(values[SECRET_KEY])
     if bool(values["storageAccessKey"]) != has_secret:
         missing = "storageAccessKey" if has_secret else SECRET_KEY
-        problems.add(missing, "is missing: expected both keys, or neither where the hosts have an instance profile")
+        problems.add(missing, "is missing: expected both keys, or neither if the hosts have an instance profile")
     return StorageSettings(
         uri=uri, plugin=plugin, endpoint=endpoint.rstrip("/"), region=values["storageRegion"] or region or "us-east-1",
         path_style=values["storagePathStyle"], access_key=values["storageAccessKey"],

@@ -1,4 +1,4 @@
-"""A stack's configuration for AWS, with the checks that need no request to AWS (`facts.py` has the others)."""
+"""The configuration of a stack on AWS, and the checks that need no request to AWS. The others are in `facts.py`."""
 
 import ipaddress
 import re
@@ -15,19 +15,19 @@ from . import names, subnets
 from .groups import GROUPS
 
 OWN_ADDRESS = "auto"
-"""In `operatorCidrs`: the address that Pulumi itself connects from."""
+"""In `operatorCidrs`: the public address of the machine that runs Pulumi."""
 
 NAT = ("none", "one", "zone")
 
 
 def _group_keys() -> list[str]:
-    """All but `workers`, which inventories have, too."""
+    """The keys of all groups, without `workers`, which applies to inventories too."""
     keys = [key for row in GROUPS.values() for key in (row.count, row.instance_type, row.disk, row.zones, row.spot)]
     return [key for key in keys if key and key != GROUPS[Role.TASKMANAGER].count]
 
 
 MOST_OPERATORS = 15
-"""Each is a rule for each of three ports on a JobManager, whose group has ten more:
+"""Each network is one rule for each of three ports of a JobManager. The group has ten more rules, and the limit is 60:
 https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html."""
 KEYS = (
     *("owner", "ephemeral", "expires", "zones", "vpcCidr", "vpcId", "subnetIds", "privateSubnets", "natGateways"),
@@ -35,7 +35,7 @@ KEYS = (
     *("zookeeperDataGiB", "bucketName", "kmsKey", "savepointDays"),
     "adminKeyFile",
 )
-"""Keys of the configuration that mean something on AWS only."""
+"""Keys of the configuration that apply to AWS only."""
 
 _REGION = re.compile(r"^[a-z]{2}(-[a-z]+)+-\d$")
 _INSTANCE_TYPE = re.compile(r"^[a-z0-9-]+\.[a-z0-9-]+$")
@@ -43,8 +43,8 @@ _ID = {"vpcId": re.compile(r"^vpc-[0-9a-f]{8,17}$"), "subnetIds": re.compile(r"^
 _KMS_KEY = re.compile(r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/\S+$")
 _TAG = re.compile(r"^[\w .:/=+@-]{1,256}$")
 
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; no dots, since TLS certificates of S3
-# do not cover names with one
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, without dots: the TLS certificates of
+# S3 do not cover names with dots
 _BUCKET = re.compile(r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
 _RESERVED = re.compile(r"^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3)$")
 
@@ -58,16 +58,16 @@ class GroupSettings:
     disk_gib: int
     """Size of the root volume."""
     zones: int
-    """How many of the network's zones they are spread over, counted from the first."""
+    """The machines are spread over this many of the network's zones, counted from the first."""
     spot: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdminKey:
-    """The key pair that Pulumi and operators log in with."""
+    """The key pair with which Pulumi and operators log in."""
 
     path: str
-    """Of the private key, as the configuration says it."""
+    """Path of the private key, as configured."""
     private: str
     public: str
 
@@ -79,14 +79,14 @@ class AwsSettings:
     region: str
     owner: str
     ephemeral: bool
-    """The stack may be lost: `destroy` empties the bucket, and nothing is protected."""
+    """The stack is disposable: `destroy` empties the bucket, and no resource is protected."""
     expires: str
-    """When an ephemeral stack may be destroyed (RFC 3339), or `never`; empty where the stack is not ephemeral."""
+    """When an ephemeral stack may be destroyed (RFC 3339), or `never`. Empty if the stack is not ephemeral."""
     vpc_cidr: str
     vpc_id: str
     """Empty: the stack creates a VPC."""
     subnet_ids: tuple[str, ...]
-    """Existing subnets, one for each zone; only with `vpc_id`."""
+    """Existing subnets, one for each zone. Only with `vpc_id`."""
     zones: int
     private_subnets: bool
     nat_gateways: str
@@ -94,23 +94,23 @@ class AwsSettings:
     bastion: bool
     bastion_type: str
     operator_cidrs: tuple[str, ...]
-    """OWN_ADDRESS may be among them until it has been asked for."""
+    """May contain OWN_ADDRESS until the address is known."""
     bucket: str
-    """Empty until the account is known, from which its name derives unless one is given."""
+    """Empty until the account is known, if its name derives from the account."""
     create_bucket: bool
     """False: the bucket exists."""
     prefix: str
-    """Below the bucket, without slashes at its ends."""
+    """Prefix in the bucket, without leading and trailing slashes."""
     kms_key: str
-    """ARN; empty: a key of S3's own."""
+    """ARN. Empty: a key that S3 manages."""
     savepoint_days: int
-    """0: they are kept for ever."""
+    """0: savepoints are kept forever."""
     groups: Mapping[Role, GroupSettings]
     data_disk_gib: int
-    """Size of the volume that a ZooKeeper server's data has to itself."""
+    """Size of the separate volume for the data of a ZooKeeper server."""
     max_unavailable: int = 1
     admin_key: AdminKey | None = None
-    """None: Pulumi makes one."""
+    """None: Pulumi generates one."""
 
 
 def load(
@@ -123,7 +123,7 @@ def load(
     root: Path,
     problems: Problems,
 ) -> AwsSettings:
-    """Settings from the configuration's values (`Pulumi.yaml` has the keys); what is wrong is added to `problems`."""
+    """Settings from the configuration (keys: `Pulumi.yaml`). Invalid values are added to `problems`."""
     if _REGION.match(region):
         problems.catch("aws:region", lambda: names.partition(region), None)
     else:
@@ -131,10 +131,10 @@ def load(
     if len(operator_cidrs) > MOST_OPERATORS:
         problems.add(
             "operatorCidrs",
-            f"has {len(operator_cidrs)} networks: expected {MOST_OPERATORS} or fewer, as AWS allows 60 rules a group",
+            f"has {len(operator_cidrs)} networks: expected {MOST_OPERATORS} or fewer (AWS allows 60 rules per group)",
         )
     if not _TAG.match(values["owner"]):
-        problems.add("owner", f"{values['owner']!r} cannot be a tag: expected a team or a person")
+        problems.add("owner", f"{values['owner']!r} is not a valid tag: expected a team or a person")
     problems.catch("the stack's name", lambda: names.domain(stack), "")
     zones = _number("zones", values, 1, 3, problems)
     _check_network(values, region, zones, problems)
@@ -187,7 +187,7 @@ def _expires(values: Mapping[str, Any], problems: Problems) -> str:
     text: str = values["expires"]
     if not values["ephemeral"]:
         if text:
-            problems.add("expires", f"{text} is set and ephemeral is not: expected ephemeral: true, or no end")
+            problems.add("expires", f"{text} is set, but ephemeral is false: expected ephemeral: true, or no expires")
         return ""
     if not text:
         return "never"
@@ -204,31 +204,30 @@ def _check_network(values: Mapping[str, Any], region: str, zones: int, problems:
     given = values["subnetIds"]
     if values["vpcId"]:
         if not _ID["vpcId"].match(values["vpcId"]):
-            problems.add(
-                "vpcId", f"{values['vpcId']!r} is not the id of a VPC: expected one such as vpc-0123456789abcdef0"
-            )
+            problems.add("vpcId", f"{values['vpcId']!r} is not a VPC id: expected one such as vpc-0123456789abcdef0")
         if len(given) != zones:
             problems.add("subnetIds", f"has {len(given)} subnets: expected {zones}, one for each of the zones")
         for key in ("bastion",):
             if values[key]:
                 problems.add(
-                    key, "cannot be made in a VPC that is not the stack's: expected a way in of yours, such as a VPN"
+                    key,
+                    "cannot be created in an existing VPC: expected false, and your own access to it, such as a VPN",
                 )
         if values["natGateways"] != "none":
-            problems.add("natGateways", "cannot be made in a VPC that is not the stack's: expected none")
+            problems.add("natGateways", "cannot be created in an existing VPC: expected none")
     elif given:
-        problems.add("subnetIds", "is set and vpcId is not: expected both, or neither")
+        problems.add("subnetIds", "is set, but vpcId is not: expected both or neither")
     for name in given:
         if not isinstance(name, str) or not _ID["subnetIds"].match(name):
-            problems.add(
-                "subnetIds", f"{name!r} is not the id of a subnet: expected one such as subnet-0123456789abcdef0"
-            )
+            problems.add("subnetIds", f"{name!r} is not a subnet id: expected one such as subnet-0123456789abcdef0")
     if len(set(map(str, given))) < len(given):
-        problems.add("subnetIds", "names a subnet twice")
+        problems.add("subnetIds", "contains a subnet twice: expected distinct subnets")
     if values["natGateways"] not in NAT:
         problems.add("natGateways", f"{values['natGateways']!r} is unknown: expected {', '.join(NAT)}")
     if _KMS_KEY.match(values["kmsKey"]) and values["kmsKey"].split(":")[3] != region:
-        problems.add("kmsKey", f"{values['kmsKey']} is of another region: expected one of the bucket's, {region}")
+        problems.add(
+            "kmsKey", f"{values['kmsKey']} is in another region: expected a key in the bucket's region, {region}"
+        )
     elif values["kmsKey"] and not _KMS_KEY.match(values["kmsKey"]):
         problems.add(
             "kmsKey", f"{values['kmsKey']!r} is not the ARN of a KMS key: expected arn:aws:kms:REGION:ACCOUNT:key/ID"
@@ -237,22 +236,27 @@ def _check_network(values: Mapping[str, Any], region: str, zones: int, problems:
         if values["bastion"]:
             problems.add("bastion", "has no effect while hosts have public addresses: expected privateSubnets: true")
         if values["natGateways"] != "none":
-            problems.add("natGateways", "have no effect with public addresses: expected privateSubnets: true")
+            problems.add(
+                "natGateways", "has no effect while hosts have public addresses: expected privateSubnets: true"
+            )
     elif not values["bastion"] and OWN_ADDRESS in values["operatorCidrs"]:
         problems.add(
             "operatorCidrs",
-            f"{OWN_ADDRESS} is an address in the internet, and hosts have private ones: expected the private networks "
-            "that you come from",
+            f"{OWN_ADDRESS} is a public address, but hosts have private addresses: expected the private networks of "
+            "your operators",
         )
     if values["privateSubnets"] and not values["vpcId"] and not values["bastion"]:
-        problems.add("bastion", "is false, and nothing else leads to the private subnets of a new VPC: expected true")
+        problems.add(
+            "bastion",
+            "is false, but the private subnets of a new VPC are reachable only through a bastion: expected true",
+        )
     if values["privateSubnets"] and not values["vpcId"] and values["natGateways"] == "none":
         missing = [key for key in ("flinkUrl", "zookeeperUrl", "javaUrl") if not values[key]]
         if missing:
             problems.add(
                 "natGateways",
-                "is none, and hosts in private subnets cannot fetch archives from the internet: expected one or zone, "
-                f"or places inside of the network for {', '.join(missing)}",
+                "is none, so hosts in private subnets cannot download archives from the internet: expected one or "
+                f"zone, or URLs inside the network for {', '.join(missing)}",
             )
 
 
@@ -270,17 +274,17 @@ def _groups(values: Mapping[str, Any], zones: int, problems: Problems) -> Mappin
 
 
 def _spread(key: str, values: Mapping[str, Any], zones: int, problems: Problems) -> int:
-    """How many of the zones the machines of a role are in; `key` is empty where that cannot be said."""
+    """How many zones the machines of a role are spread over. `key` is empty if the role has no such key."""
     spread = (_number(key, values, 0, 3, problems) if key else 0) or zones
     if spread > zones:
-        problems.add(key, f"{spread} is more than there are zones: expected 1 to {zones}, or 0 for all")
+        problems.add(key, f"{spread} exceeds the number of zones: expected 1 to {zones}, or 0 for all")
     return min(spread, zones)
 
 
 def _check_addresses(
     cidr: str, groups: Mapping[Role, GroupSettings], operator_cidrs: tuple[str, ...], problems: Problems
 ) -> None:
-    """The hosts of the fullest zone, its first, must fit its subnet; and no operator may have an address in the VPC."""
+    """The first zone has most hosts, which must fit into its subnet. No operator may have an address in the VPC."""
     try:
         room = subnets.plan(cidr).public[0].num_addresses - subnets.RESERVED
     except ValueError as error:
@@ -288,34 +292,34 @@ def _check_addresses(
         return
     hosts = sum(-(-group.count // group.zones) for group in groups.values())
     if hosts > room:
-        problems.add("vpcCidr", f"{cidr} is too small: a zone has room for {room} hosts, expected {hosts} or more")
+        problems.add("vpcCidr", f"{cidr} is too small: has room for {room} hosts in a zone, expected {hosts} or more")
     for text in set(operator_cidrs) - {OWN_ADDRESS}:
         if ipaddress.ip_network(text).overlaps(ipaddress.ip_network(cidr)):
             problems.add(
                 "operatorCidrs",
-                f"{text} overlaps vpcCidr {cidr}: hosts could come in as operators, and answers to operators would "
-                "stay in the VPC; expected networks apart from each other",
+                f"{text} overlaps vpcCidr {cidr}: hosts would count as operators, and replies to operators would not "
+                "leave the VPC: expected networks that do not overlap",
             )
 
 
 def _bucket(values: Mapping[str, Any], cluster_id: str, problems: Problems) -> tuple[str, str]:
-    """Name of the bucket, empty if it derives from the account, and the prefix below it."""
+    """Name of the bucket, empty if it derives from the account, and the prefix in it."""
     name: str = values["bucketName"]
     if values["storageUri"]:
         if name:
-            problems.add("bucketName", "and storageUri are both set: expected one of them")
+            problems.add("bucketName", "is set, and storageUri too: expected one of them")
         bucket, _, prefix = values["storageUri"].partition("://")[2].partition("/")
         if not prefix.strip("/") or "*" in prefix:
             problems.add(
                 "storageUri",
-                f"{values['storageUri']!r} has no prefix of its own: expected s3://bucket/prefix without *: hosts "
-                "get rights on what is below it",
+                f"{values['storageUri']!r} has no prefix, or has * in it: expected s3://bucket/prefix, because hosts "
+                "get access to everything below the prefix",
             )
         return bucket, prefix.strip("/")
     if name and (not _BUCKET.match(name) or _RESERVED.search(name)):
         problems.add(
             "bucketName",
-            f"{name!r} is not a name that S3 takes: expected 3 to 63 of a-z, 0-9 and -, and none of S3's own prefixes",
+            f"{name!r} is not a bucket name: expected 3 to 63 of a-z, 0-9 and -, without the prefixes that S3 reserves",
         )
     return name, cluster_id
 
@@ -330,10 +334,10 @@ def _admin_key(name: str, root: Path, problems: Problems) -> AdminKey | None:
         words = public.read_text().split()
     except OSError as error:
         problems.add(
-            "adminKeyFile", f"{public} cannot be read: {error.strerror}; expected the public key beside the private"
+            "adminKeyFile", f"{public} cannot be read: {error.strerror}: expected the public key next to the private"
         )
         return None
     if len(words) < 2:
-        problems.add("adminKeyFile", f"{public} is not a public key: expected `ssh-keygen -y -f {path}`")
+        problems.add("adminKeyFile", f"{public} is not a public key: expected the output of `ssh-keygen -y -f {path}`")
         return None
     return AdminKey(path=name, private=text, public=" ".join(words[:2]))

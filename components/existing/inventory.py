@@ -35,7 +35,7 @@ _HOST_FIELDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class InventoryHost:
-    """A host as the inventory lists it, with the inventory's defaults filled in."""
+    """A host of the inventory, with the defaults of the inventory filled in."""
 
     name: str
     role: Role
@@ -47,10 +47,9 @@ class InventoryHost:
 
 
 def load(path: Path, problems: Problems) -> tuple[InventoryHost, ...]:
-    """The hosts that the file at `path` lists, in its order; what is wrong is added to `problems`, and the host left
-    out.
+    """The hosts in the file at `path`, in its order, without invalid ones. Errors are added to `problems`.
 
-    Reads the private keys that it names; their relative paths start at the inventory's folder.
+    Reads the private keys that it names, with paths relative to the inventory's folder.
     """
     try:
         content = yaml.safe_load(path.read_text())
@@ -58,18 +57,18 @@ def load(path: Path, problems: Problems) -> tuple[InventoryHost, ...]:
         problems.add("inventory", f"{path} cannot be read: {error.strerror}")
         return ()
     except UnicodeDecodeError:
-        problems.add("inventory", f"{path} is not text in UTF-8")
+        problems.add("inventory", f"{path} is not UTF-8 text")
         return ()
     except yaml.YAMLError as error:
-        problems.add("inventory", f"{path} is not YAML: {' '.join(str(error).split())}")
+        problems.add("inventory", f"{path} is not valid YAML: {' '.join(str(error).split())}")
         return ()
     if not isinstance(content, dict) or not isinstance(content.get("hosts"), list):
-        problems.add("inventory", f"{path} has no list of hosts: expected `hosts:` with an entry for each")
+        problems.add("inventory", f"{path} has no list of hosts: expected `hosts:` with an entry for each host")
         return ()
     reader = _Reader(path.parent, problems)
     defaults = reader.fields("inventory ssh", content.get("ssh") or {}, _SSH_FIELDS)
     for key in sorted(set(content) - {"ssh", "hosts"}):
-        problems.add(f"inventory {key}", "is unknown; known are ssh, hosts")
+        problems.add(f"inventory {key}", "is unknown: expected ssh or hosts")
     hosts = [reader.host(index, entry, defaults) for index, entry in enumerate(content["hosts"])]
     found = tuple(host for host in hosts if host)
     _unique(found, problems)
@@ -83,14 +82,14 @@ class _Reader:
         self.keys: dict[str, str] = {}
 
     def fields(self, where: str, entry: Any, known: Mapping[str, type]) -> dict[str, Any]:
-        """The entry's known fields of the right type; the rest are problems."""
+        """The known fields of the entry that have the right type. All others are added to `problems`."""
         if not isinstance(entry, dict):
             self.problems.add(where, f"{entry!r} is not a mapping")
             return {}
         good = {}
         for key, value in entry.items():
             if key not in known:
-                self.problems.add(f"{where} {key}", f"is unknown; known are {', '.join(sorted(known))}")
+                self.problems.add(f"{where} {key}", f"is unknown: expected one of {', '.join(sorted(known))}")
             elif not isinstance(value, known[key]) or isinstance(value, bool):
                 self.problems.add(f"{where} {key}", f"{value!r} has the wrong type: expected {known[key].__name__}")
             else:
@@ -110,7 +109,7 @@ class _Reader:
         address = self._ip(where, own.get("address"))
         for key, least in (("cpus", 1), ("memoryMiB", 256)):
             if key in own and own[key] < least:
-                self.problems.add(f"{where} {key}", f"{own[key]} is too little: expected {least} or more")
+                self.problems.add(f"{where} {key}", f"{own[key]} is too small: expected {least} or more")
         login = self._login(where, {**defaults, **own, "address": own.get("sshAddress", own.get("address"))})
         jump = None
         if "jump" in own:
@@ -130,7 +129,9 @@ class _Reader:
             self.problems.add(f"{where} address", f"{address!r} is not an IP address: expected one such as 10.0.0.10")
             return ""
         if parsed.is_loopback or parsed.is_unspecified or parsed.is_multicast:
-            self.problems.add(f"{where} address", f"{address} cannot be reached from other hosts: expected its own")
+            self.problems.add(
+                f"{where} address", f"{address} is unreachable from other hosts: expected an address of the host's own"
+            )
         return str(parsed)
 
     def _login(self, where: str, fields: Mapping[str, Any]) -> Login | None:
@@ -139,7 +140,7 @@ class _Reader:
         if not _DNS_NAME.match(address):
             self._ip(where, address)
         if not fields.get("user"):
-            self.problems.add(f"{where} user", "is missing: expected a user with passwordless sudo, here or under ssh")
+            self.problems.add(f"{where} user", "is missing: expected a user with passwordless sudo, here or in ssh")
         if not 0 < fields.get("port", 22) < 65536:
             self.problems.add(f"{where} port", f"{fields['port']} is out of range: expected 1 to 65535")
         host_key = fields.get("hostKey", "")
@@ -154,8 +155,8 @@ class _Reader:
         elif not _HOST_KEY.match(host_key):
             self.problems.add(
                 f"{where} hostKey",
-                f"{fields.get('hostKey')!r} is not a public host key: expected what `ssh-keyscan -t ed25519 ADDRESS`"
-                " prints after the address, checked against the host's console",
+                f"{fields.get('hostKey')!r} is not a public host key: expected the output of `ssh-keyscan -t ed25519"
+                " ADDRESS` after the address, verified on the host's console",
             )
         key = self._private_key(where, fields.get("privateKeyFile"))
         if len(self.problems.found) > before:
@@ -169,9 +170,9 @@ class _Reader:
         )
 
     def _private_key(self, where: str, name: str | None) -> str:
-        """Text of the key file; a bad file is one problem, however many hosts name it."""
+        """Text of the key file. An invalid file is one problem, however many hosts use it."""
         if not name:
-            self.problems.add(f"{where} privateKeyFile", "is missing: expected a path, here or under ssh")
+            self.problems.add(f"{where} privateKeyFile", "is missing: expected a path, here or in ssh")
             return ""
         if name not in self.keys:
             path = self.folder / Path(name).expanduser()
@@ -187,6 +188,6 @@ def _unique(hosts: tuple[InventoryHost, ...], problems: Problems) -> None:
             if value in seen:
                 problems.add(
                     f"inventory host {host.name} {what}",
-                    f"{value} is there twice: expected another for each host",
+                    f"{value} is used twice: expected a unique {what} for each host",
                 )
             seen.add(value)
