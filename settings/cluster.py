@@ -7,7 +7,7 @@ from typing import Any
 
 from components.flink import failover, releases, sizing
 from components.flink.releases import Archive
-from components.flink.settings import ROLLOUTS, ClusterSettings
+from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings
 from components.problems import Problems
 from settings.operators import operator_cidrs
 from settings.overrides import OWNED_KEYS, OWNED_ZOOKEEPER_KEYS, overrides
@@ -21,6 +21,8 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
     cluster_id = values["clusterId"] or stack
     if not _CLUSTER_ID.match(cluster_id):
         problems.add("clusterId", f"{cluster_id!r} is not a valid name: expected letters, digits, . _ and -, up to 100")
+    if cluster_id in RESULT_STORES:
+        problems.add("clusterId", f"{cluster_id!r} is a folder that all clusters of a storage share: expected another")
     if not 10 <= values["readyTimeoutSeconds"] <= 3600:
         problems.add("readyTimeoutSeconds", f"{values['readyTimeoutSeconds']} is out of range: expected 10 to 3600")
     if values["rollout"] not in ROLLOUTS:

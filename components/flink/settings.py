@@ -9,6 +9,10 @@ from .releases import Archive
 
 ROLLOUTS = ("rolling", "parallel")
 
+RESULT_STORES = ("job-result-store", "application-result-store")
+"""Folders that Flink makes beside those of the clusters, with a folder for each cluster in them
+(FileSystemJobResultStore, FileSystemApplicationResultStore): a cluster of such a name would own what belongs to all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSettings:
@@ -18,7 +22,8 @@ class ClusterSettings:
     """
 
     cluster_id: str
-    """Name of its state on the storage and in ZooKeeper; two clusters with the same storage need two names."""
+    """Name of its state on the storage and in ZooKeeper; two clusters with the same storage need two names, which are
+    none of RESULT_STORES."""
     operator_cidrs: tuple[str, ...]
     """Networks that may reach SSH, web UI and metrics, such as `198.51.100.0/24`."""
     firewall: bool = True

@@ -13,7 +13,7 @@ from ..host import Host, Role
 from ..remote import leave, script_text
 from ..roles import ROLES, Teardown
 from ..storage import Storage
-from .settings import ClusterSettings
+from .settings import RESULT_STORES, ClusterSettings
 from .topology import Members
 
 PURGE_SECONDS = 1800
@@ -67,9 +67,7 @@ def _purged(settings: ClusterSettings, storage: Storage, *, ha: bool) -> list[st
     """URIs of what nobody can use without the cluster's znodes, and of its state unless that is to be kept."""
     cluster, found = settings.cluster_id, []
     if ha:
-        # Where Flink puts the result stores: JobResultStoreOptions, ApplicationResultStoreOptions
-        for folder in ("", "job-result-store/", "application-result-store/"):
-            found.append(f"{storage.uri}/ha/{folder}{cluster}")
+        found += [f"{storage.uri}/ha/{folder}{cluster}" for folder in ("", *[f"{name}/" for name in RESULT_STORES])]
     if not settings.keep_state:
         found += [f"{storage.uri}/{folder}/{cluster}" for folder in ("checkpoints", "savepoints")]
     return found

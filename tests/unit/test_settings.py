@@ -75,6 +75,8 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
         ({"zookeeperHeap": "1g"}, "zookeeperHeap: 1024m does not fit zk-0"),
         ({"taskManagerSlots": -2}, "taskManagerSlots: -2 is out of range"),
         ({"clusterId": "a/b"}, "clusterId: 'a/b' is not a valid name"),
+        ({"clusterId": "job-result-store"}, "clusterId: 'job-result-store' is a folder that all clusters of a storage"),
+        ({"clusterId": "application-result-store"}, "'application-result-store' is a folder that all clusters of"),
         ({"javaOptions": "-Da='b'"}, "javaOptions: contains a quote"),
         ({"flinkConfig": {"rest.port": 80}}, "flinkConfig: rest.port is set by this program"),
         ({"flinkConfig": {"rest": {"port": 80}}}, "flinkConfig: rest.port is set by this program"),
