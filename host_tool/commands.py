@@ -36,8 +36,8 @@ the whole cluster, on the first host of a role; values as JSON on stdin (host_to
 
 what clusters have left on the storage and in ZooKeeper, on a JobManager's host:
   leftovers purge URI...
-  leftovers list STORAGE QUORUM ROOT KEEP
-  leftovers delete STORAGE QUORUM ROOT IDS
+  leftovers list STORAGE QUORUM ROOT QUIET_SECONDS KEEP
+  leftovers delete STORAGE QUORUM ROOT QUIET_SECONDS IDS
 
 exit status: 0 yes, or done; 1 no, or it failed; 2 wrong usage
 """
@@ -151,9 +151,11 @@ def _leftovers(name: str, words: list[str]) -> int:
     from .daemon import facts
     from .java import Java
 
-    numbers = {"purge": len(words) > 1, "list": len(words) == 5, "delete": len(words) == 5}
+    numbers = {"purge": len(words) > 1, "list": len(words) == 6, "delete": len(words) == 6}
     if not words or not numbers.get(words[0]):
-        raise Usage(f"{name}: expected purge URI..., or list or delete with four arguments")
+        raise Usage(f"{name}: expected purge URI..., or list or delete with five arguments")
+    if words[0] != "purge":
+        _seconds(words[4:5])
     return _status(Java(facts()["user"]).run("Leftovers", *words))
 
 

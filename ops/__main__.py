@@ -9,7 +9,9 @@ from typing import Any
 
 from ops import doctor, gc, state
 from ops.errors import OpsError
+from ops.gc import Listing
 from ops.options import add_options
+from ops.places import place
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -24,6 +26,8 @@ examples:
   python -m ops doctor --stack prod --host tm-1 --json
   python -m ops gc --stack prod --dry-run       list what dead clusters have left on the storage and in ZooKeeper
   python -m ops gc --stack prod                 the same, and delete it after confirmation
+  python -m ops gc --stack prod --yes           delete what clusters of this stack have left
+  python -m ops gc --stack prod --yes --cluster old    delete what the cluster old has left, whoever made it
 
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
 exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or the search failed
@@ -52,30 +56,48 @@ def run_gc(deployment: Mapping[str, Any], others: Sequence[Mapping[str, Any]], a
         raise OpsError("the stack has no JobManager with high availability: nothing is stored below ha/")
     cluster = found_here[0]
     known = [one for other in [deployment, *others] for one in state.clusters(other)]
-    live = {one.cluster_id for one in known if one.storage == cluster.storage}
+    live = {one.cluster_id for one in known if place(one.storage) == place(cluster.storage)}
     hosts = state.jobmanagers(deployment)
     found = gc.list_garbage(hosts, cluster, live)
     if not args.json:
         print(found.text())
-    if found.garbage and not args.dry_run and _sure(args):
-        done = gc.delete(hosts, cluster, found)
+    if found.garbage and not args.dry_run and (chosen := _chosen(found, args)):
+        done = gc.delete(hosts, cluster, chosen)
         found.removed = done.removed
         if not args.json:
-            print("\n".join(f"deleted: {what}" for what in done.removed))
+            print("\n".join([f"deleted: {what}" for what in done.removed] + done.kept()))
     if args.json:
         print(json.dumps(found.json(), indent=2))
     return 0
 
 
-def _sure(args: argparse.Namespace) -> bool:
+def _chosen(found: Listing, args: argparse.Namespace) -> list[str]:
+    """Ids of the clusters to delete. One that is not known to be this stack's must be named, letter by letter."""
+    named = set(args.cluster or ())
+    if unknown := sorted(named - set(found.garbage)):
+        raise OpsError(
+            f"there is no dead cluster {', '.join(unknown)}: expected {', '.join(found.garbage)}; nothing was deleted"
+        )
+    asked = [one for one in found.garbage.values() if not named or one.cluster in named]
     if args.yes:
-        return True
+        chosen = [one.cluster for one in asked if one.own or named]
+        for one in found.garbage.values():
+            if not one.own and not named and not args.json:
+                print(
+                    f"kept: {one.cluster}, which is not known to be this stack's: to delete it, add --cluster "
+                    f"{one.cluster}"
+                )
+        return chosen
     if args.json or not sys.stdin.isatty():
         raise OpsError("nothing was deleted: expected --yes, --dry-run, or a terminal for the confirmation")
-    return input("Delete this? Live clusters of other backends are unknown to this tool. [y/N] ").lower() in (
-        "y",
-        "yes",
-    )
+    own = [one.cluster for one in asked if one.own]
+    chosen = own if own and input(f"Delete {', '.join(own)}? [y/N] ").lower() in ("y", "yes") else []
+    for one in asked:
+        if not one.own:
+            told = f"{one.cluster} may belong to a live cluster of others. To delete it, type its id; Enter keeps it: "
+            if input(told).strip() == one.cluster:
+                chosen.append(one.cluster)
+    return chosen
 
 
 def _doctor(args: argparse.Namespace) -> int:

@@ -1,8 +1,10 @@
 """HA metadata that dead clusters have left: objects below `storageUri`/ha, znodes below /flink. It is listed, and
 deleted, on a JobManager's host with Flink's own classes (host_scripts/java/Leftovers.java).
 
-Not listed are: live clusters of this backend, clusters with a live leader in the ensemble, whoever owns them, and
-anything without the layout that Flink writes.
+Not listed as garbage are: live clusters of this backend; clusters with a live leader in the ensemble, whoever owns
+them; clusters that wrote anything within the last QUIET_SECONDS, since they may have an ensemble of their own; and
+anything without the layout that Flink writes. Of the rest only clusters with a znode in the stack's own ensemble are
+known to be the stack's.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,6 +22,15 @@ SECONDS = 1800
 """Seconds, enough for some hundred thousand objects."""
 
 
+QUIET_SECONDS = 86_400
+"""A cluster that wrote nothing below ha/ for so long may be dead. Each completed checkpoint writes an object there, by
+default every minute. A job whose checkpoints are disabled or fail writes none, nor does a cluster without jobs."""
+
+
+WRONG_USAGE = 2
+"""Exit status of the host tool (host_tool/commands.py)."""
+
+
 @dataclass
 class Garbage:
     """What a cluster has left."""
@@ -30,6 +41,8 @@ class Garbage:
     seconds_old: int | None = None
     """Since the last object was written."""
     znode: str = ""
+    own: bool = False
+    """The stack made it: its znode is in the stack's own ensemble."""
 
 
 @dataclass
@@ -39,6 +52,8 @@ class Listing:
     storage: str
     garbage: dict[str, Garbage] = field(default_factory=dict)
     leaders: list[str] = field(default_factory=list)
+    recent: dict[str, int] = field(default_factory=dict)
+    """Seconds since the last object was written, by cluster."""
     foreign: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
 
@@ -58,10 +73,20 @@ class Listing:
                 parts.append("empty folders")
             if found.znode:
                 parts.append(f"znode {found.znode}")
+            if not found.own:
+                parts.append("not known to be this stack's")
             lines.append(f"  {found.cluster}: {'; '.join(parts)}")
-        lines += [f"not touched: cluster {name} has a live JobManager in the ensemble" for name in self.leaders]
-        lines += [f"not touched: {what} is not Flink's, so neither it nor objects beside it" for what in self.foreign]
-        return "\n".join(lines)
+        return "\n".join(lines + self.kept())
+
+    def kept(self) -> list[str]:
+        """For people: what is not garbage, and why."""
+        lines = [f"kept: cluster {name} has a live JobManager in the ensemble" for name in self.leaders]
+        lines += [
+            f"kept: cluster {name} wrote {_duration(seconds)} ago, and may be alive with an ensemble of its own; "
+            f"expected nothing for {_duration(QUIET_SECONDS)}"
+            for name, seconds in self.recent.items()
+        ]
+        return lines + [f"kept: {what} is not Flink's, so neither it nor objects beside it" for what in self.foreign]
 
 
 def _duration(seconds: int) -> str:
@@ -76,13 +101,13 @@ def list_garbage(hosts: Sequence[Host], cluster: HighAvailability, live: Collect
     return parse(cluster.storage, _run(hosts, ["list", *_where(cluster), ",".join(sorted(live))]))
 
 
-def delete(hosts: Sequence[Host], cluster: HighAvailability, found: Listing) -> Listing:
-    """Delete what was listed, unless its cluster is alive again."""
-    return parse(cluster.storage, _run(hosts, ["delete", *_where(cluster), ",".join(found.garbage)]))
+def delete(hosts: Sequence[Host], cluster: HighAvailability, ids: Sequence[str]) -> Listing:
+    """Delete what these clusters have left, unless one is alive again."""
+    return parse(cluster.storage, _run(hosts, ["delete", *_where(cluster), ",".join(ids)]))
 
 
 def _where(cluster: HighAvailability) -> list[str]:
-    return [cluster.storage, cluster.quorum, cluster.root]
+    return [cluster.storage, cluster.quorum, cluster.root, str(QUIET_SECONDS)]
 
 
 def _run(hosts: Sequence[Host], arguments: list[str]) -> str:
@@ -93,6 +118,8 @@ def _run(hosts: Sequence[Host], arguments: list[str]) -> str:
         if done.returncode == 0:
             return done.stdout
         said.append(f"{host.name}: {done.stderr.strip() or f'exited with {done.returncode}'}")
+        if done.returncode == WRONG_USAGE:
+            said.append("the hosts of this stack have the host tool of another version: run `pulumi up` first")
         if done.returncode != ssh.UNREACHED:
             break
     raise OpsError("\n".join(said) or "the stack has no JobManager")
@@ -115,9 +142,12 @@ def parse(storage: str, output: str) -> Listing:
             found.objects, found.bytes, age = (int(field) for field in fields[1:])
             found.seconds_old = age if age >= 0 else None
         elif kind == "znode":
-            listing.garbage.setdefault(fields[0], Garbage(fields[0])).znode = fields[1]
+            found = listing.garbage.setdefault(fields[0], Garbage(fields[0]))
+            found.znode, found.own = fields[1], True
         elif kind == "leader":
             listing.leaders.append(fields[0])
+        elif kind == "recent":
+            listing.recent[fields[0]] = int(fields[1])
         elif kind == "foreign":
             listing.foreign.append(fields[0])
         elif kind == "removed" and fields[1] != "0":

@@ -9,5 +9,10 @@ def add_options(command: argparse.ArgumentParser, kind: str) -> None:
         command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be repeated")
     else:
         command.add_argument("--dry-run", action="store_true", help="delete nothing")
-        command.add_argument("--yes", action="store_true", help="delete without confirmation")
+        command.add_argument(
+            "--yes", action="store_true", help="delete without confirmation: what this stack made, or --cluster"
+        )
+        command.add_argument(
+            "--cluster", action="append", metavar="ID", help="only this cluster, whoever made it; may be repeated"
+        )
     command.add_argument("--json", action="store_true", help="for programs")

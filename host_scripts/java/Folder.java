@@ -98,6 +98,18 @@ final class Folder {
     return count;
   }
 
+  /** Removes what is below it except for these, one by one; how many files that were. */
+  int removeAllBut(List<String> kept) throws IOException {
+    int count = 0;
+    for (String name : files().keySet()) {
+      if (!kept.contains(name)) {
+        system.delete(new Path(path, name), false);
+        count++;
+      }
+    }
+    return count;
+  }
+
   void removeEmpty() throws IOException {
     system.delete(path, false);
   }

@@ -16,32 +16,35 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
  * and every kind of credentials works.
  *
  * <pre>
- * purge URI...                 removes these folders
- * list HA QUORUM ROOT KEEP     tells what is below HA and ROOT, but for the clusters KEEP (ids, separated by commas)
- * delete HA QUORUM ROOT IDS    removes what `list` tells of these clusters
+ * purge URI...                       removes these folders
+ * list HA QUORUM ROOT QUIET KEEP     tells what is below HA and ROOT, but for the clusters KEEP (ids, separated by commas)
+ * delete HA QUORUM ROOT QUIET IDS    removes what `list` tells of these clusters
  * </pre>
  *
+ * A cluster whose last object was written less than QUIET seconds ago may be alive, with an ensemble of its own.
+ *
  * Lines on stdout, fields separated by tabs: `objects ID COUNT BYTES SECONDS` (since the last was written), `znode ID
- * PATH`, `leader ID` (one lives there), `foreign WHAT` (not Flink's, never touched), `removed WHAT COUNT`. Everything
- * else goes to stderr.
+ * PATH`, `leader ID` (one lives there), `recent ID SECONDS` (one may live elsewhere), `foreign WHAT` (not Flink's, always
+ * kept), `removed WHAT COUNT`. Everything else goes to stderr.
  */
 public final class Leftovers {
   private static final int ANSWER_SECONDS = 90;
 
-  /** The folder below storageUri. */
-  private static final String HA = "ha";
-
   private final PrintStream out;
 
-  Leftovers(PrintStream out) {
+  /** Seconds. */
+  private final long quiet;
+
+  Leftovers(PrintStream out, long quiet) {
     this.out = out;
+    this.quiet = quiet;
   }
 
   public static void main(String[] args) throws Exception {
     PrintStream out = Flink.output();
     Flink.start();
     try {
-      new Leftovers(out).run(args);
+      new Leftovers(out, args[0].equals("purge") ? 0 : Long.parseLong(args[4])).run(args);
     } catch (IOException | KeeperException | InterruptedException e) {
       System.err.println(Flink.causes(e));
       System.exit(1);
@@ -59,12 +62,12 @@ public final class Leftovers {
         break;
       case "list":
         try (Ensemble ensemble = new Ensemble(args[2])) {
-          list(new Path(args[1]), ensemble, args[3], ids(args[4]));
+          list(new Path(args[1]), ensemble, args[3], ids(args[5]));
         }
         break;
       case "delete":
         try (Ensemble ensemble = new Ensemble(args[2])) {
-          for (String id : ids(args[4])) {
+          for (String id : ids(args[5])) {
             delete(new Remains(new Path(args[1]), ensemble, args[3], id));
           }
         }
@@ -75,14 +78,23 @@ public final class Leftovers {
   }
 
   void purge(Path path) throws IOException {
-    int count = new Folder(path).remove();
+    if (Remains.RESULT_STORES.contains(path.getName())) {
+      throw new IOException(path + " belongs to all clusters of the storage: nothing was removed from it");
+    }
+    Folder folder = new Folder(path);
+    List<String> foreign = Remains.foreign(folder);
+    int count = foreign.isEmpty() ? folder.remove() : folder.removeAllBut(foreign);
+    if (!foreign.isEmpty()) {
+      System.err.println(
+          foreign.size() + " objects at " + path + " are not Flink's and stay there, such as " + foreign.get(0));
+    }
     removeEmpty(path.getParent());
     out.println("removed\t" + path + "\t" + count);
   }
 
   /** Some file systems mark folders with objects: those of ours that hold nothing any more go as well. */
   private static void removeEmpty(Path path) throws IOException {
-    boolean ours = path.getName().equals(HA) || Remains.RESULT_STORES.contains(path.getName());
+    boolean ours = path.getName().equals(Remains.HA) || Remains.RESULT_STORES.contains(path.getName());
     Folder folder = new Folder(path);
     if (ours && folder.exists() && folder.isEmpty()) {
       folder.removeEmpty();
@@ -94,11 +106,15 @@ public final class Leftovers {
       throws IOException, KeeperException, InterruptedException {
     for (String id : Remains.ids(ha, ensemble, root)) {
       Remains remains = new Remains(ha, ensemble, root, id);
-      if (keep.contains(id) || !isGarbage(remains)) {
+      if (keep.contains(id)) {
+        continue;
+      }
+      Map<String, FileStatus> objects = remains.objects();
+      if (!isGarbage(remains, objects)) {
         continue;
       }
       if (remains.isOnStorage()) {
-        out.println(objects(remains));
+        out.println(told(id, objects));
       }
       if (remains.hasNode()) {
         out.println("znode\t" + id + "\t" + remains.node);
@@ -106,23 +122,28 @@ public final class Leftovers {
     }
   }
 
-  private static String objects(Remains remains) throws IOException {
-    Map<String, FileStatus> found = remains.objects();
+  private static String told(String id, Map<String, FileStatus> objects) {
     long bytes = 0;
-    long last = 0;
-    for (FileStatus status : found.values()) {
+    for (FileStatus status : objects.values()) {
       bytes += status.getLen();
-      last = Math.max(last, status.getModificationTime());
     }
-    long age = found.isEmpty() ? -1 : Math.max(0, (System.currentTimeMillis() - last) / 1000);
     return String.join(
         "\t",
-        List.of("objects", remains.id, String.valueOf(found.size()), String.valueOf(bytes), String.valueOf(age)));
+        List.of("objects", id, String.valueOf(objects.size()), String.valueOf(bytes), String.valueOf(age(objects))));
+  }
+
+  /** Seconds since the last was written, by the storage's clock and this host's; -1 if there is none. */
+  private static long age(Map<String, FileStatus> objects) {
+    long last = -1;
+    for (FileStatus status : objects.values()) {
+      last = Math.max(last, status.getModificationTime());
+    }
+    return last < 0 ? -1 : Math.max(0, (System.currentTimeMillis() - last) / 1000);
   }
 
   /** Looks again: what was listed may be in use meanwhile. */
   void delete(Remains remains) throws IOException, KeeperException, InterruptedException {
-    if (!isGarbage(remains)) {
+    if (!isGarbage(remains, remains.objects())) {
       return;
     }
     for (Folder folder : remains.folders()) {
@@ -134,8 +155,9 @@ public final class Leftovers {
     }
   }
 
-  /** Whether nobody uses it and all of it is Flink's; otherwise tells why not. */
-  private boolean isGarbage(Remains remains) throws IOException, KeeperException, InterruptedException {
+  /** Whether nobody is known to use it and all of it is Flink's; otherwise tells why not. */
+  private boolean isGarbage(Remains remains, Map<String, FileStatus> objects)
+      throws IOException, KeeperException, InterruptedException {
     if (remains.hasLeader()) {
       out.println("leader\t" + remains.id);
       return false;
@@ -143,6 +165,11 @@ public final class Leftovers {
     String foreign = remains.foreign();
     if (foreign != null) {
       out.println("foreign\t" + foreign);
+      return false;
+    }
+    long age = age(objects);
+    if (age >= 0 && age < quiet) {
+      out.println("recent\t" + remains.id + "\t" + age);
       return false;
     }
     return true;

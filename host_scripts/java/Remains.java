@@ -14,6 +14,9 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
 
 /** What one cluster has left of its high availability: objects below the folder `ha`, and a node in ZooKeeper. */
 final class Remains {
+  /** The folder below storageUri. */
+  static final String HA = "ha";
+
   /** Folders beside those of the clusters, each with a folder for each cluster in it (FLIP-194, FLIP-549). */
   static final List<String> RESULT_STORES = List.of("job-result-store", "application-result-store");
 
@@ -93,11 +96,9 @@ final class Remains {
   /** Something there that Flink did not write, or null: then all of it is the cluster's. */
   String foreign() throws IOException, KeeperException, InterruptedException {
     for (Folder folder : folders()) {
-      Pattern known = folder.path.getParent().equals(ha) ? OBJECT : RESULT;
-      for (String name : folder.files().keySet()) {
-        if (!known.matcher(name).matches()) {
-          return folder.path + "/" + name;
-        }
+      List<String> found = foreign(folder);
+      if (!found.isEmpty()) {
+        return folder.path + "/" + found.get(0);
       }
     }
     for (String name : ensemble.children(node)) {
@@ -106,6 +107,21 @@ final class Remains {
       }
     }
     return null;
+  }
+
+  /** What Flink did not write into a folder of a cluster below HA, by paths relative to it; nothing of other folders. */
+  static List<String> foreign(Folder folder) throws IOException {
+    List<String> found = new ArrayList<>();
+    String parent = folder.path.getParent().getName();
+    if (RESULT_STORES.contains(parent) || parent.equals(HA)) {
+      Pattern known = parent.equals(HA) ? OBJECT : RESULT;
+      for (String name : folder.files().keySet()) {
+        if (!known.matcher(name).matches()) {
+          found.add(name);
+        }
+      }
+    }
+    return found;
   }
 
   void removeNode() throws KeeperException, InterruptedException {

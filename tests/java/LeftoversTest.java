@@ -10,6 +10,8 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -29,7 +31,8 @@ class LeftoversTest {
   private Server server;
   private Ensemble ensemble;
   private final ByteArrayOutputStream said = new ByteArrayOutputStream();
-  private final Leftovers leftovers = new Leftovers(new PrintStream(said, true));
+  private final Leftovers leftovers = new Leftovers(new PrintStream(said, true), 0);
+  private final Leftovers careful = new Leftovers(new PrintStream(said, true), 3600);
 
   @BeforeEach
   void start() throws Exception {
@@ -50,6 +53,10 @@ class LeftoversTest {
       Files.createDirectories(path.getParent());
       Files.writeString(path, "12345");
     }
+  }
+
+  private void age(String name, int seconds) throws IOException {
+    Files.setLastModifiedTime(ha.resolve(name), FileTime.from(Instant.now().minusSeconds(seconds)));
   }
 
   private static org.apache.flink.core.fs.Path flink(Path path) {
@@ -137,6 +144,29 @@ class LeftoversTest {
   }
 
   @Test
+  void aClusterThatWroteLatelyMayLiveWithAnotherEnsemble() throws Exception {
+    cluster("known");
+    write("unknown/completedCheckpoint0123456789ab", "unknown/completedCheckpointba9876543210");
+    age("unknown/completedCheckpoint0123456789ab", 7200);
+    List<String> before = left();
+    careful.list(flink(ha), ensemble, "/flink", Set.of());
+    assertEquals(2, lines().size(), lines().toString());
+    assertTrue(lines().get(0).matches("recent\tknown\t\\d+"), lines().toString());
+    assertTrue(lines().get(1).matches("recent\tunknown\t\\d+"), lines().toString());
+    for (String id : List.of("known", "unknown")) {
+      said.reset();
+      careful.delete(new Remains(flink(ha), ensemble, "/flink", id));
+      assertTrue(lines().get(0).startsWith("recent\t" + id), lines().toString());
+    }
+    assertEquals(before, left());
+    assertTrue(ensemble.exists("/flink/known/jobs"));
+    age("unknown/completedCheckpointba9876543210", 3700);
+    said.reset();
+    careful.list(flink(ha), ensemble, "/flink", Set.of("known"));
+    assertTrue(lines().get(0).matches("objects\tunknown\t2\t10\t37\\d\\d"), lines().toString());
+  }
+
+  @Test
   void whatFlinkDidNotWriteIsNeverTouchedNorWhatIsBesideIt() throws Exception {
     cluster("mixed");
     write("mixed/holiday.jpg");
@@ -191,7 +221,7 @@ class LeftoversTest {
 
   @Test
   void purgeRemovesFoldersOfOursThatAreEmptyThen() throws Exception {
-    write("dev/x", "job-result-store/dev/y");
+    write("dev/completedCheckpoint0123456789ab", "job-result-store/dev/" + JOB + ".json");
     Files.writeString(folder.resolve("storage/other"), "not ours");
     leftovers.purge(flink(ha.resolve("dev")));
     assertTrue(Files.exists(ha.resolve("job-result-store")));
@@ -202,6 +232,24 @@ class LeftoversTest {
     assertTrue(lines().get(0).matches("removed\tfile:.*/ha/dev\t1"), lines().toString());
     assertTrue(lines().get(2).matches("removed\tfile:.*/ha/application-result-store/dev\t0"), lines().toString());
     assertTrue(Files.exists(folder.resolve("storage/other")));
+  }
+
+  @Test
+  void purgeLeavesWhatFlinkDidNotWrite() throws Exception {
+    // Another stack's storageUri may lead into the folder of this cluster
+    write("dev/completedCheckpoint0123456789ab", "dev/ha/prod/completedCheckpoint0123456789ab", "dev-2/x");
+    leftovers.purge(flink(ha.resolve("dev")));
+    assertEquals(List.of("dev-2/x", "dev/ha/prod/completedCheckpoint0123456789ab"), left());
+    assertTrue(lines().get(0).endsWith("/ha/dev\t1"), lines().toString());
+  }
+
+  @Test
+  void purgeNeverRemovesAFolderOfAllClusters() throws Exception {
+    write("job-result-store/dev/" + JOB + ".json");
+    IOException error =
+        assertThrows(IOException.class, () -> leftovers.purge(flink(ha.resolve("job-result-store"))));
+    assertTrue(error.getMessage().contains("belongs to all clusters"), error.getMessage());
+    assertEquals(1, left().size());
   }
 
   @Test

@@ -3,7 +3,9 @@ and nothing else is touched.
 """
 
 import json
+import os
 import subprocess
+import time
 from typing import Any
 
 from lab.cluster import Cluster
@@ -115,6 +117,13 @@ def znodes(cluster: Cluster, commands: str) -> "subprocess.CompletedProcess[str]
     return cluster.lab.ssh("zk-0", f"sudo -n {CLIENT}", input=commands, check=False, timeout=90)
 
 
+def age(cluster: Cluster, keys: set[str], days: float) -> None:
+    """Make the S3 server say that these objects were written that long ago."""
+    then = time.time() - days * 86_400
+    for key in keys:
+        os.utime(cluster.lab.dir / "s3" / "data" / cluster.s3.bucket / key, (then, then))
+
+
 def test_gc_removes_what_a_dead_cluster_left_and_nothing_else(cluster: Cluster) -> None:
     client, bucket = cluster.s3.client(), cluster.s3.bucket
     ha = f"{cluster.lab.name}/ha"
@@ -124,10 +133,16 @@ def test_gc_removes_what_a_dead_cluster_left_and_nothing_else(cluster: Cluster) 
         f"{ha}/old/blob/job_{job}/blob_p-aa-bb",
         f"{ha}/job-result-store/old/{job}_DIRTY.json",
     }
-    others = {f"{ha}/mine/notes.txt", f"{ha}/mine/completedCheckpoint0123456789ab", f"{ha}/readme"}
+    stray = {f"{ha}/old-2/completedCheckpoint0123456789ab", f"{ha}/job-result-store/old-2/{job}.json"}
+    others = {
+        f"{ha}/mine/notes.txt", f"{ha}/mine/completedCheckpoint0123456789ab", f"{ha}/readme",
+        # A live one with another ensemble, which this one does not know
+        f"{ha}/lives/submittedExecutionPlan0123456789ab", f"{ha}/lives/completedCheckpoint0123456789ab",
+    }  # fmt: skip
     try:
-        for key in left | others:
+        for key in left | stray | others:
             client.put_object(Bucket=bucket, Key=key, Body=b"x")
+        age(cluster, left | stray | {f"{ha}/lives/submittedExecutionPlan0123456789ab"}, days=9)
         znodes(cluster, ZNODES)
         lives = {key for key in keys(cluster, f"{ha}/{cluster.lab.name}/") if not key.endswith("/")}
         before = cluster.processes()
@@ -135,22 +150,31 @@ def test_gc_removes_what_a_dead_cluster_left_and_nothing_else(cluster: Cluster) 
         code, output = ops(cluster, "gc", "--dry-run", "--json")
         assert code == 0
         found = json.loads(output)
-        assert [entry["cluster"] for entry in found["garbage"]] == ["old"]
-        assert (found["garbage"][0]["objects"], found["garbage"][0]["znode"]) == (3, "/flink/old")
+        assert [(entry["cluster"], entry["objects"], entry["own"]) for entry in found["garbage"]] == [
+            ("old", 3, True),
+            ("old-2", 2, False),
+        ]
+        assert found["garbage"][0]["znode"] == "/flink/old"
+        assert list(found["recent"]) == ["lives"]
         assert len(found["foreign"]) == 1 and "/ha/mine/" in found["foreign"][0]
-        assert left | others <= keys(cluster, ha), "a dry run removes nothing"
+        assert left | stray | others <= keys(cluster, ha), "a dry run removes nothing"
 
         code, output = ops(cluster, "gc")
         assert code == 2 and "nothing was deleted" in output, "there is no terminal to ask on"
         code, output = ops(cluster, "gc", "--yes")
-        assert code == 0 and "deleted: /flink/old" in output
+        assert code == 0 and "deleted: /flink/old\n" in output and "kept: old-2" in output
         now = keys(cluster, ha)
         assert not [key for key in now if "/old/" in key or key.endswith("/old")]
+        assert stray | others | lives <= now
+        code, output = ops(cluster, "gc", "--yes", "--cluster", "old-2")
+        assert code == 0 and "/ha/old-2\n" in output
+        now = keys(cluster, ha)
+        assert not [key for key in now if "old-2" in key]
         assert others | lives <= now
         shown = znodes(cluster, "ls /flink\nquit\n").stdout
         assert f"[{cluster.lab.name}]" in shown
         assert cluster.processes() == before
     finally:
-        for key in left | others:
+        for key in left | stray | others:
             client.delete_object(Bucket=bucket, Key=key)
         znodes(cluster, "deleteall /flink/old\nquit\n")

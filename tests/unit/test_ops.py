@@ -4,6 +4,8 @@ import json
 import os
 import shlex
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -210,15 +212,21 @@ def test_a_release_that_somebody_touched_is_told(tmp_path: Path) -> None:
 
 def test_what_the_tool_says_becomes_a_listing() -> None:
     said = (
-        "objects\told\t3\t4096\t7300\nznode\told\t/flink/old\nznode\tbare\t/flink/bare\n"
+        "objects\told\t3\t4096\t180000\nznode\told\t/flink/old\nznode\tbare\t/flink/bare\n"
+        "objects\tstray\t1\t10\t700000\nrecent\tbusy\t60\n"
         "leader\tother\nforeign\ts3://b/ha/x/y\nremoved\ts3://b/ha/old\t3\nremoved\ts3://b/ha/none\t0\n"
     )
     found = gc.parse("s3://b/ha", said)
-    assert found.garbage["old"] == gc.Garbage("old", 3, 4096, 7300, "/flink/old")
-    assert found.garbage["bare"] == gc.Garbage("bare", znode="/flink/bare")
+    assert found.garbage["old"] == gc.Garbage("old", 3, 4096, 180000, "/flink/old", own=True)
+    assert found.garbage["bare"] == gc.Garbage("bare", znode="/flink/bare", own=True)
+    assert found.garbage["stray"] == gc.Garbage("stray", 1, 10, 700000)
     assert (found.leaders, found.foreign, found.removed) == (["other"], ["s3://b/ha/x/y"], ["s3://b/ha/old"])
-    assert "old: 3 objects, 4,096 bytes, the last written 2 hours ago; znode /flink/old" in found.text()
-    assert "has a live JobManager" in found.text() and "is not Flink's" in found.text()
+    assert found.recent == {"busy": 60}
+    text = found.text()
+    assert "old: 3 objects, 4,096 bytes, the last written 2 days ago; znode /flink/old" in text
+    assert "stray: 1 objects, 10 bytes, the last written 8 days ago; not known to be this stack's" in text
+    assert "has a live JobManager" in text and "is not Flink's" in text
+    assert "kept: cluster busy wrote 60 seconds ago, and may be alive" in text
 
 
 def test_the_tool_gets_its_arguments_and_no_key() -> None:
@@ -256,22 +264,107 @@ def test_a_host_that_the_stack_does_not_have_is_wrong_usage(
     assert "has no host jm-7; it has jm-0, tm-2, tm-10" in capsys.readouterr().err
 
 
-def test_gc_spares_every_cluster_of_the_backend_with_the_same_storage(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    other, elsewhere = deployment(clusterId="/other"), deployment(clusterId="/else", storageDir="s3://bucket/y/ha")
-    asked: list[list[str]] = []
+SAID = (
+    "objects\told\t3\t4096\t180000\nznode\told\t/flink/old\nobjects\tstray\t1\t10\t700000\n"
+    "objects\tstray-2\t1\t10\t700000\n"
+)
+
+
+@dataclass
+class Asked:
+    """What the tool was asked for."""
+
+    calls: list[list[str]]
+
+    @property
+    def kept(self) -> list[str]:
+        return self.calls[0][-1].split(",")
+
+    @property
+    def deleted(self) -> list[str]:
+        return [id for call in self.calls if call[0] == "delete" for id in call[-1].split(",")]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    calls: list[list[str]] = []
 
     def run(hosts: object, arguments: list[str]) -> str:
-        asked.append(arguments)
-        return "objects\told\t3\t4096\t7300\n" if arguments[0] == "list" else "removed\ts3://bucket/x/ha/old\t3\n"
+        calls.append(arguments)
+        if arguments[0] == "list":
+            return SAID
+        return "".join(f"removed\ts3://bucket/x/ha/{id}\t3\n" for id in arguments[-1].split(","))
 
     monkeypatch.setattr(gc, "_run", run)
-    parser = ops._parser()
-    assert ops.run_gc(deployment(), [other, elsewhere], parser.parse_args(["gc", "--stack", "d", "--dry-run"])) == 0
-    assert asked == [["list", "s3://bucket/x/ha", "zk-0:2181,zk-1:2181", "/flink", "dev,other"]]
-    with pytest.raises(OpsError, match="nothing was deleted"):
-        ops.run_gc(deployment(), [], parser.parse_args(["gc", "--stack", "d", "--json"]))
-    assert ops.run_gc(deployment(), [], parser.parse_args(["gc", "--stack", "d", "--yes"])) == 0
-    assert asked[-1] == ["delete", "s3://bucket/x/ha", "zk-0:2181,zk-1:2181", "/flink", "old"]
-    assert "deleted: s3://bucket/x/ha/old" in capsys.readouterr().out
+    return Asked(calls)
+
+
+def run_gc(*words: str, others: Sequence[dict[str, Any]] = ()) -> int:
+    return ops.run_gc(deployment(), others, ops._parser().parse_args(["gc", "--stack", "d", *words]))
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        *("s3://bucket/x/ha", "s3a://bucket/x/ha", "s3n://bucket/x/ha", "s3p://bucket/x/ha", "S3A://bucket/x/ha"),
+        *("s3://bucket/x/ha/", "s3://bucket//x//ha", "s3://bucket/./x/ha", "s3://bucket/y/../x/ha/.", "s3://bucket/%78/ha"),
+        *("s3://Bucket/x/ha", "s3://bucket:443/x/ha", "s3://key@bucket:9000/x/ha", "s3://bucket./x/ha"),
+    ],
+)  # fmt: skip
+def test_gc_spares_every_cluster_of_the_backend_with_the_same_storage(storage: str, asked: Asked) -> None:
+    other, elsewhere = (
+        deployment(clusterId="/other", storageDir=storage),
+        deployment(clusterId="/else", storageDir="s3://bucket/X/ha"),
+    )
+    assert run_gc("--dry-run", others=[other, elsewhere]) == 0
+    assert asked.calls == [["list", "s3://bucket/x/ha", "zk-0:2181,zk-1:2181", "/flink", "86400", "dev,other"]]
+
+
+@pytest.mark.parametrize("storage", ["s3://bucket/x/ha-2", "s3://bucket/ha", "s3://bucket-x/ha", "file:///bucket/x/ha"])
+def test_other_storages_are_others(storage: str, asked: Asked) -> None:
+    assert run_gc("--dry-run", others=[deployment(clusterId="/other", storageDir=storage)]) == 0
+    assert asked.kept == ["dev"]
+
+
+def test_gc_without_a_terminal_deletes_nothing_without_yes(asked: Asked) -> None:
+    for words in ((), ("--json",), ("--cluster", "old")):
+        with pytest.raises(OpsError, match="nothing was deleted"):
+            run_gc(*words)
+    assert asked.deleted == []
+
+
+def test_yes_alone_deletes_only_what_this_stack_made(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_gc("--yes") == 0
+    assert asked.deleted == ["old"]
+    said = capsys.readouterr().out
+    assert "deleted: s3://bucket/x/ha/old" in said
+    assert "kept: stray, which is not known to be this stack's: to delete it, add --cluster stray" in said
+
+
+def test_yes_with_ids_deletes_these_and_no_other(asked: Asked) -> None:
+    assert run_gc("--yes", "--cluster", "stray") == 0
+    assert asked.deleted == ["stray"]
+
+
+def test_an_id_that_is_not_listed_deletes_nothing(asked: Asked) -> None:
+    with pytest.raises(OpsError, match=r"no dead cluster strayy: expected old, stray, stray-2; nothing was deleted"):
+        run_gc("--yes", "--cluster", "stray", "--cluster", "strayy")
+    assert asked.deleted == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "deleted"),
+    [
+        (["y", "stray", ""], ["old", "stray"]),
+        (["n", "", "stray-2"], ["stray-2"]),
+        (["", "y", "yes"], []),
+        (["Y", "stray-2", "stray"], ["old"]),
+    ],
+)
+def test_on_a_terminal_the_id_of_a_cluster_of_others_is_typed(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, answers: list[str], deleted: list[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: answers.pop(0))
+    assert run_gc() == 0
+    assert asked.deleted == deleted and answers == []
