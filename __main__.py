@@ -1,4 +1,4 @@
-"""The program that Pulumi runs: settings, hosts and storage, a cluster, outputs. It only wires."""
+"""The Pulumi program. It wires settings, hosts, storage, cluster and outputs together, and does nothing else."""
 
 import pulumi
 

@@ -1,8 +1,8 @@
-"""Apache Flink standalone clusters as Pulumi components. Data flows one way: settings, hosts and storage, Flink,
-outputs.
+"""Apache Flink standalone clusters as Pulumi components. Data flows in one direction: settings, hosts and storage,
+Flink, outputs.
 
-What other Pulumi programs use is here by name, such as `from flink_standalone import Cluster, Host, Storage` where the
-wheel is installed; in this repository the package is called `components`. `examples/own-program` is such a program.
+Other Pulumi programs import the public names from here: `from flink_standalone import Cluster, Host, Storage` with the
+wheel installed. In this repository the package is called `components`. `examples/own-program` is such a program.
 """
 
 from importlib import import_module
@@ -44,7 +44,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for: the SDK's plugins are large, and `ops` needs none of them."""
+    """Imports a name on first use: the SDK's plugins are large, and `ops` needs none of them."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_MODULES[name], __name__), name)

@@ -1,4 +1,4 @@
-"""What is wrong, said so that a person knows what to do next."""
+"""Errors that a user can act on."""
 
 import pulumi
 
@@ -6,11 +6,11 @@ from .problems import Problems
 
 
 class ConfigError(pulumi.RunError):
-    """The configuration is wrong; the message lists every problem. Pulumi shows it without a traceback."""
+    """The configuration is invalid. The message lists every problem; Pulumi shows it without a traceback."""
 
 
 def refused(stack: str, problems: Problems) -> ConfigError:
-    """The error that says every problem."""
+    """The error that lists all problems."""
     count = f"{len(problems.found)} problem{'s' if len(problems.found) > 1 else ''}"
     listed = "\n".join(f"  - {problem}" for problem in problems.found)
-    return ConfigError(f"The configuration of stack {stack} has {count}; nothing was touched:\n{listed}")
+    return ConfigError(f"The configuration of stack {stack} has {count}; nothing was changed:\n{listed}")

@@ -8,15 +8,15 @@ from .problems import Problems
 
 
 def read(path: Path, key: str, problems: Problems) -> str:
-    """Text of the private key at `path`; if there is none that can be used, a problem of `key`, and nothing."""
+    """Text of the private key at `path`. If it is not usable, an empty text, and a problem is recorded for `key`."""
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         problems.add(key, f"{path} cannot be read: {reason}")
         return ""
     if "PRIVATE KEY-----" not in text:
-        problems.add(key, f"{path} is not a private key: expected one in PEM or OpenSSH form")
+        problems.add(key, f"{path} is not a private key: expected PEM or OpenSSH format")
         return ""
     if _has_passphrase(text):
         problems.add(key, f"{path} has a passphrase: expected a key without one")
@@ -25,7 +25,7 @@ def read(path: Path, key: str, problems: Problems) -> str:
 
 
 def _has_passphrase(key: str) -> bool:
-    """Whether a private key is encrypted: PEM says so in its header, OpenSSH's own form names its key function."""
+    """Whether a private key is encrypted: PEM has it in a header, OpenSSH's format in the key derivation function."""
     if "BEGIN OPENSSH PRIVATE KEY" not in key:
         return "ENCRYPTED" in key
     body = "".join(line for line in key.splitlines() if not line.startswith("-----"))

@@ -1,4 +1,4 @@
-"""Collecting what is wrong with a configuration, so that it is all said at once."""
+"""Collects the problems of a configuration, so that all of them are reported at once."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -7,17 +7,17 @@ T = TypeVar("T")
 
 
 class Problems:
-    """Problems found so far, each with the key that it is about."""
+    """Problems found so far, each with its key."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
 
     def add(self, key: str, what: str) -> None:
-        """Note that the value of `key` is wrong: what was found and what is expected."""
+        """Record a problem of `key`: what was found and what is expected."""
         self.found.append(f"{key}: {what}")
 
     def catch(self, key: str, convert: Callable[[], T], fallback: T) -> T:
-        """`convert()`, or the fallback with its ValueError noted as a problem of `key`."""
+        """The result of `convert()`. If it raises ValueError, the fallback, and the error is recorded for `key`."""
         try:
             return convert()
         except ValueError as error:

@@ -1,7 +1,7 @@
-"""What AWS has to say before anything is created: the account, zones, images, machine sizes, what runs already.
+"""Read-only queries to AWS before anything is created: account, zones, images, instance types, running instances.
 
-All of it by functions of Pulumi's AWS provider, so with its credentials and endpoints, and all of it reading. A
-configuration that AWS cannot fulfil is refused here, at preview, naming the key.
+All queries use functions of Pulumi's AWS plugin, and so its credentials and endpoints. A configuration that AWS cannot
+fulfil is refused here, in the preview, with the key.
 """
 
 import ipaddress
@@ -32,61 +32,61 @@ WHO_AM_I = "https://checkip.amazonaws.com"
 LARGER = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge")
 
 RUNNING = ("pending", "running", "stopping", "stopped")
-"""States of an instance that exists."""
+"""States of an existing instance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """A type of machine."""
+    """An instance type."""
 
     name: str
     cpus: int
     memory_mib: int
-    """What the system has of it: firmware and kernel keep a part. A sixteenth is more than on any type that we saw
-    (t3.medium: 3,840 of 4,096 MiB, where /proc/meminfo says 3,890)."""
+    """Memory that the system can use: firmware and kernel reserve a part. A sixteenth is more than on any type that we
+    measured (t3.medium: 3,840 of 4,096 MiB here, and 3,890 in /proc/meminfo)."""
     architecture: str
-    """As Debian writes it: amd64 or arm64."""
+    """Debian's name for it: amd64 or arm64."""
     nitro: bool
-    """Its volumes are found by their ids; on older machines they are not."""
+    """The machine finds a volume by its id; machines of earlier generations cannot."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What `up` will do to the machines of a role that are there."""
+    """What `up` will do to the existing machines of a role."""
 
     replaced: bool
-    """They are of another type, or another market, than they are to be, so one after the other is made anew."""
+    """Their instance type or market (spot, on-demand) differs from the desired state: they are replaced one by one."""
     architecture: bool = False
-    """The new ones have another architecture, so the image must be another one, too."""
+    """The new machines have another architecture, and therefore need another image."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known of AWS when the stack is declared."""
+    """What AWS reports before the stack is declared."""
 
     account: str
     zones: tuple[str, ...]
-    """Names of as many zones as the settings want, in the order of their names."""
+    """Names of the zones, sorted, as many as the settings require."""
     images: Mapping[str, str]
-    """Ids of Debian's newest images by architecture."""
+    """Ids of the newest Debian images by architecture."""
     sizes: Mapping[str, Size]
     """By instance type."""
     changes: Mapping[Role, Change]
     subnets: tuple[Subnet, ...]
-    """Those of an existing VPC."""
+    """Subnets of an existing VPC."""
     operator_cidrs: tuple[str, ...]
-    """With the address that this machine has in the internet, if that was asked for."""
+    """Operator networks, in which OWN_ADDRESS is replaced by the public address of this machine."""
 
 
 class AwsError(Exception):
-    """AWS, or Pulumi's provider for it, could not be asked at all."""
+    """AWS, or Pulumi's plugin for it, does not answer."""
 
 
 def look_up(settings: AwsSettings, labels: Labels, needed_mib: Mapping[Role, int], problems: Problems) -> Facts:
-    """Ask AWS; what is wrong is added to `problems`.
+    """Query AWS, and add what does not fit the configuration to `problems`.
 
-    `needed_mib` is the memory that a machine of each role needs at least. Raises AwsError if AWS does not answer at
-    all: no credentials, no such region, no way there.
+    `needed_mib` is the minimum memory of a machine by role. Raises AwsError if AWS does not answer: no credentials,
+    unknown region, or unreachable.
     """
     try:
         account = aws.get_caller_identity().account_id
@@ -117,7 +117,7 @@ def look_up(settings: AwsSettings, labels: Labels, needed_mib: Mapping[Role, int
 
 
 def _operators(settings: AwsSettings, problems: Problems) -> tuple[str, ...]:
-    """The operators' networks; `auto` is the address that AWS sees us come from."""
+    """The operators' networks; `auto` becomes the address from which AWS sees this machine connect."""
     if OWN_ADDRESS not in settings.operator_cidrs:
         return settings.operator_cidrs
     try:
@@ -126,8 +126,8 @@ def _operators(settings: AwsSettings, problems: Problems) -> tuple[str, ...]:
     except (OSError, ValueError) as error:
         problems.add(
             "operatorCidrs",
-            f"{OWN_ADDRESS}: {WHO_AM_I} does not tell this machine's address ({error}): expected the networks of your "
-            "operators",
+            f"{OWN_ADDRESS}: {WHO_AM_I} does not report the address of this machine ({error}): expected the networks "
+            "of your operators",
         )
         return ()
     pulumi.log.info(f"operatorCidrs: {OWN_ADDRESS} is {own}")
@@ -136,12 +136,12 @@ def _operators(settings: AwsSettings, problems: Problems) -> tuple[str, ...]:
 
 
 def _words(error: Exception) -> str:
-    """What an error says, without the gRPC around it."""
+    """The message of an error on one line."""
     return " ".join(str(error).split())
 
 
 def _asked(key: str, what: str, ask: Callable[[], T], problems: Problems) -> T | None:
-    """What AWS answers; if it refuses, a problem of `key`."""
+    """The answer of AWS. If AWS refuses, None, and the error is recorded for `key`."""
     try:
         return ask()
     except Exception as error:  # the SDK raises nothing more special
@@ -150,7 +150,7 @@ def _asked(key: str, what: str, ask: Callable[[], T], problems: Problems) -> T |
 
 
 def _size(name: str, key: str, problems: Problems) -> Size | None:
-    found = _asked(key, f"{name!r} is not a type that this region has", lambda: _described(name), problems)
+    found = _asked(key, f"{name!r} is not an instance type of this region", lambda: _described(name), problems)
     return _as_size(found) if found else None
 
 
@@ -179,24 +179,24 @@ def _check_sizes(
             continue
         if ROLES[role].data_directory and not size.nitro:
             problems.add(
-                key, f"{size.name} is not of the Nitro kind, where a data volume is found: expected one as t3.small"
+                key, f"{size.name} is not a Nitro type, which the data volume requires: expected one such as t3.small"
             )
         if size.memory_mib < needed:
             would_do = _larger(size, needed)
             problems.add(
                 key,
-                f"{size.name} has {size.memory_mib} MiB for its system and a {role}, which needs {needed}: "
-                + (f"{would_do} would do" if would_do else "expected a larger one"),
+                f"{size.name} has {size.memory_mib} MiB, but the system and a {role} need {needed}: "
+                + (f"expected {would_do} or larger" if would_do else "expected a larger type"),
             )
 
 
 def _larger(size: Size, needed: int) -> str | None:
-    """The smallest type of the same family that has `needed` MiB."""
+    """The smallest type of the same family with `needed` MiB."""
     family, _, own = size.name.partition(".")
     for name in LARGER[LARGER.index(own) + 1 :] if own in LARGER else ():
         try:
             found = _as_size(_described(f"{family}.{name}"))
-        except Exception:  # a family need not have every size
+        except Exception:  # not every family has every size
             continue
         if found.memory_mib >= needed:
             return found.name
@@ -206,56 +206,57 @@ def _larger(size: Size, needed: int) -> str | None:
 def _places(
     settings: AwsSettings, types: Mapping[str, str], problems: Problems
 ) -> tuple[tuple[str, ...], tuple[Subnet, ...]]:
-    """The zones, and the existing subnets in them, if any. `types`: the instance types in use, with their keys."""
+    """The zones, and the existing subnets in them, if any. `types`: instance types in use → their keys."""
     if settings.vpc_id:
         subnets = tuple(filter(None, (_subnet(name, settings, problems) for name in settings.subnet_ids)))
         zones = [subnet.zone for subnet in subnets]
         _check_names(settings.vpc_id, problems)
         if len(set(zones)) < len(zones):
-            problems.add("subnetIds", f"are in {', '.join(zones)}: expected each in a zone of its own")
+            problems.add("subnetIds", f"are in {', '.join(zones)}: expected each subnet in a zone of its own")
         for name, offered in _zones_by_type(list(types), problems).items():
             if lacking := sorted(set(zones) - offered):
                 problems.add(
                     types[name],
-                    f"{name} is not to be had in {', '.join(lacking)}: expected another type, or other zones",
+                    f"{name} is not available in {', '.join(lacking)}: expected another type, or other zones",
                 )
         return tuple(zones), subnets
     if not types:
-        return (), ()  # none of them is known, which is said already
+        return (), ()  # no type is known, which is already reported
     found = sorted(set.intersection(*_zones_by_type(sorted(types), problems).values()))
     if len(found) < settings.zones:
         have = ", ".join(found) or "none"
         problems.add(
-            "zones", f"{settings.zones} is more than {settings.region} has with {', '.join(sorted(types))}: {have}"
+            "zones",
+            f"{settings.zones} exceeds the zones of {settings.region} that offer {', '.join(sorted(types))}: {have}",
         )
     return tuple(found[: settings.zones]), ()
 
 
 def _zones_by_type(types: Sequence[str], problems: Problems) -> dict[str, set[str]]:
-    """The region's zones that have each of the types. Which those are differs from account to account."""
-    ordinary = set(_asked("aws:region", "does not tell its zones", _zones, problems) or ())
+    """Instance type → zones of the region that offer it. The result differs between accounts."""
+    ordinary = set(_asked("aws:region", "does not report its zones", _zones, problems) or ())
     found = {}
     for name in types:
-        offered = _asked("aws:region", f"does not tell where it has {name}", partial(_offered, name), problems)
+        offered = _asked("aws:region", f"does not report which zones offer {name}", partial(_offered, name), problems)
         found[name] = ordinary & set(offered or ())
     return found
 
 
 def _zones() -> tuple[str, ...]:
-    """Zones in any state: one that has a bad day must not move the others' numbers."""
-    # Local and wavelength zones have neither all instance types nor all services
+    """Zones in any state: an outage of one must not change the numbers of the others."""
+    # Local and Wavelength Zones have neither all instance types nor all services
     ordinary = aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])
     return tuple(aws.get_availability_zones(filters=[ordinary]).names)
 
 
 def _offered(name: str) -> tuple[str, ...]:
-    """Zones that have a type."""
+    """Zones that offer an instance type."""
     expected = aws.ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=[name])
     return tuple(aws.ec2.get_instance_type_offerings(location_type="availability-zone", filters=[expected]).locations)
 
 
 def _subnet(name: str, settings: AwsSettings, problems: Problems) -> Subnet | None:
-    found = _asked("subnetIds", f"{name} is not there", lambda: aws.ec2.get_subnet(id=name), problems)
+    found = _asked("subnetIds", f"{name} does not exist", lambda: aws.ec2.get_subnet(id=name), problems)
     if found is None:
         return None
     if found.vpc_id != settings.vpc_id:
@@ -264,10 +265,10 @@ def _subnet(name: str, settings: AwsSettings, problems: Problems) -> Subnet | No
 
 
 def _check_names(vpc_id: str, problems: Problems) -> None:
-    """Without both of these the names of a private zone are not answered."""
-    found = _asked("vpcId", f"{vpc_id} is not there", lambda: aws.ec2.get_vpc(id=vpc_id), problems)
+    """A private DNS zone works only with both of these attributes."""
+    found = _asked("vpcId", f"{vpc_id} does not exist", lambda: aws.ec2.get_vpc(id=vpc_id), problems)
     if found and not (found.enable_dns_support and found.enable_dns_hostnames):
-        problems.add("vpcId", f"{vpc_id} has no DNS host names: expected enableDnsSupport and enableDnsHostnames set")
+        problems.add("vpcId", f"{vpc_id} has no DNS host names: expected enableDnsSupport and enableDnsHostnames")
 
 
 def _image(architecture: str, problems: Problems) -> str:
@@ -282,7 +283,7 @@ def _image(architecture: str, problems: Problems) -> str:
 
 
 def _there(labels: Labels, role: Role, **more: Sequence[str]) -> list[str]:
-    """Ids of the stack's instances of a role; `more` are further filters of DescribeInstances, `_` for `-`."""
+    """Ids of the stack's instances of a role. `more`: additional filters of DescribeInstances, with `_` for `-`."""
     expected: dict[str, Iterable[str]] = {
         "tag:project": [labels.project],
         "tag:stack": [labels.stack],
@@ -310,7 +311,7 @@ def _change(role: Role, settings: AwsSettings, labels: Labels, sizes: Mapping[st
 
 
 def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str], problems: Problems) -> None:
-    """ZooKeeper's volumes stay in their zones, so an existing ensemble cannot be spread over others."""
+    """The volumes of ZooKeeper cannot change zones, so an existing ensemble cannot move to other zones."""
     there = _volumes(labels)
     if not there or not zones:
         return
@@ -322,13 +323,13 @@ def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str],
         places = ", ".join(f"{found[zone]} in {zone}" for zone in zones) + f", {elsewhere} elsewhere"
         problems.add(
             "zones",
-            f"{settings.zones} would move ZooKeeper servers, whose volumes cannot move ({places}): expected the "
-            "zones, and no fewer servers, that the stack was made with",
+            f"{settings.zones} would move ZooKeeper servers to other zones, but their volumes cannot move ({places}): "
+            "expected the zones of the existing stack, and no fewer servers",
         )
 
 
 def _volumes(labels: Labels, zone: str = "") -> list[str]:
-    """Ids of the volumes with ZooKeeper's data, all or those of a zone."""
+    """Ids of the volumes with ZooKeeper's data: all of them, or those in a zone."""
     expected = {
         "tag:project": labels.project,
         "tag:stack": labels.stack,
@@ -341,9 +342,9 @@ def _volumes(labels: Labels, zone: str = "") -> list[str]:
 
 
 def say(error: AwsError) -> str:
-    """What to do about it."""
+    """The error with what to do about it."""
     return (
-        f"AWS cannot be asked: {error}\n"
-        "Expected: credentials that are valid now (AWS_PROFILE, `aws sso login`, AWS_ACCESS_KEY_ID and "
-        "AWS_SECRET_ACCESS_KEY, or an OIDC role in CI) and a region (aws:region). Nothing was touched."
+        f"AWS does not answer: {error}\n"
+        "Expected: valid credentials (AWS_PROFILE, `aws sso login`, AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY, or an OIDC role in CI) and a region (aws:region). Nothing was changed."
     )

@@ -1,4 +1,4 @@
-"""What AWS's part of the configuration calls each role's machines: a row for each role."""
+"""The configuration keys for the machines of each role: a row for each role."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,19 +8,20 @@ from ..host import Role
 
 @dataclass(frozen=True, kw_only=True)
 class GroupKeys:
-    """Keys of the configuration for the machines of a role."""
+    """Configuration keys for the machines of a role."""
 
     count: str
     instance_type: str
     disk: str
     """Size of the root volume."""
     least: int
-    """How many there must be."""
+    """Minimum of `count`."""
     most: int
+    """Maximum of `count`."""
     zones: str = ""
-    """How many zones they are spread over; without such a key over all."""
+    """Number of zones over which they are spread. Without such a key: all zones."""
     spot: str = ""
-    """Whether they are spot instances; without such a key they are not."""
+    """Whether they are spot instances. Without such a key: on-demand."""
 
 
 GROUPS: Mapping[Role, GroupKeys] = {

@@ -1,4 +1,6 @@
-"""What hosts may do in AWS: use their own part of the bucket, and nothing else. No keys: the machines have a role."""
+"""What hosts may do in AWS: use the cluster's prefix of the bucket, and nothing else. The machines have a role, not
+access keys.
+"""
 
 import json
 from dataclasses import dataclass
@@ -15,14 +17,14 @@ from .declaration import AwsSettings
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityArgs:
-    """What the hosts' identity is made from."""
+    """Arguments of `Identity`."""
 
     settings: AwsSettings
     labels: Labels
 
 
 def trust(region: str) -> dict[str, Any]:
-    """Who may take the role: EC2 machines."""
+    """The trust policy: EC2 instances may assume the role."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -36,25 +38,25 @@ def trust(region: str) -> dict[str, Any]:
 
 
 def policy(settings: AwsSettings) -> dict[str, Any]:
-    """What Flink's S3 plugins do, on the stack's prefix of its bucket only.
+    """The access policy: what Flink's S3 plugins need, on the stack's prefix of the bucket only.
 
-    The calls are those of flink-s3-fs-native and flink-s3-fs-hadoop: ListObjectsV2, HeadObject, GetObject, PutObject,
-    CopyObject, DeleteObject, and multipart uploads. HeadObject needs GetObject; that a missing object is not found
-    rather than forbidden needs ListBucket, for which S3 takes the key as `s3:prefix`. Listing uploads could not be
-    limited to the prefix, and nothing does it: the bucket's lifecycle ends those that broke off.
+    flink-s3-fs-native and flink-s3-fs-hadoop call ListObjectsV2, HeadObject, GetObject, PutObject, CopyObject,
+    DeleteObject and multipart uploads. HeadObject requires GetObject. Without ListBucket, for which S3 compares the key
+    with `s3:prefix`, a missing object is reported as forbidden instead of not found. Listing uploads cannot be limited
+    to the prefix, and nothing needs it: the bucket's lifecycle aborts interrupted uploads.
     """
     bucket = names.bucket_arn(settings.region, settings.bucket)
     own = [settings.prefix, f"{settings.prefix}/*"]
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
     uploads = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     statements = [
-        # S3A, which flink-s3-fs-hadoop is made of, asks in which region the bucket is
+        # S3A, on which flink-s3-fs-hadoop is based, asks for the region of the bucket
         _allow("Bucket", ["s3:GetBucketLocation"], [bucket]),
         _allow("List", ["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": own}}),
         _allow("Objects", [*objects, *uploads], [f"{bucket}/{key}" for key in own]),
     ]
     if settings.kms_key:
-        # It is S3 that asks for the key, never a host; Decrypt also for uploads, whose parts are put together again
+        # Only S3 uses the key, never a host. Multipart uploads need Decrypt too, because S3 assembles the parts
         by_s3 = {"StringEquals": {"kms:ViaService": f"s3.{settings.region}.{names.partition(settings.region).suffix}"}}
         statements.append(_allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [settings.kms_key], by_s3))
     return {"Version": "2012-10-17", "Statement": statements}
@@ -68,10 +70,10 @@ def _allow(
 
 
 class Identity(pulumi.ComponentResource):
-    """The instance profile of JobManagers and TaskManagers; ZooKeeper and the bastion have none."""
+    """The instance profile of JobManagers and TaskManagers. Other machines have none."""
 
     profile: pulumi.Output[str]
-    """Its name."""
+    """Name of the instance profile."""
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("aws", "Identity"), name, None, opts)
@@ -89,7 +91,7 @@ class Identity(pulumi.ComponentResource):
         rights = iam.RolePolicy(
             "storage", name="storage", role=role.name, policy=json.dumps(policy(settings)), opts=child
         )
-        # A machine that has the profile can use the storage from its first moment to its last
+        # So that a machine with the profile can use the storage for its whole lifetime
         after = pulumi.ResourceOptions(parent=self, depends_on=[rights])
         profile = iam.InstanceProfile("flink", name=full, role=role.name, tags=labels.tags(full), opts=after)
         self.profile = profile.name

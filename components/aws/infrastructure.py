@@ -1,4 +1,4 @@
-"""AWS as a provider of hosts and a storage: everything that a cluster needs there, as one component."""
+"""Everything that a cluster needs on AWS, as one component: network, security, identity, bucket, machines."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ LONGEST_BUCKET = 63
 
 @dataclass(frozen=True, kw_only=True)
 class SiteArgs:
-    """What is expected of AWS, and what AWS said."""
+    """Arguments of `AwsSite`: the settings, and what AWS reports."""
 
     settings: AwsSettings
     storage: StorageSettings
@@ -36,7 +36,7 @@ class SiteArgs:
 
 
 class AwsSite(pulumi.ComponentResource):
-    """Network, security groups, identity, bucket and machines; `site` is what comes of it."""
+    """Network, security groups, identity, bucket and machines. `site` has the hosts and the storage."""
 
     site: Site
 
@@ -77,9 +77,9 @@ class AwsSite(pulumi.ComponentResource):
 
 
 def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_mib: Mapping[Role, int]) -> Site:
-    """Ask AWS, then declare what is to be there. `needed_mib`: memory that a machine of each role needs.
+    """Query AWS, then declare the infrastructure. `needed_mib`: minimum memory of a machine by role.
 
-    Raises ConfigError, before anything is declared, with all that AWS has against the configuration.
+    Raises ConfigError with all problems that AWS reports, before anything is declared.
     """
     labels = Labels(project=PROJECT, stack=stack, owner=settings.owner, expires=settings.expires)
     problems = Problems()
@@ -91,9 +91,7 @@ def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_
         raise refused(stack, problems)
     for role, change in known.changes.items():
         if change.replaced:
-            pulumi.log.info(
-                f"the machines of the {role}s are of another kind than expected: one after the other is replaced"
-            )
+            pulumi.log.info(f"the machines of the {role}s differ from the desired state and are replaced one by one")
     settings = replace(settings, operator_cidrs=known.operator_cidrs)
     if not settings.bucket:
         settings = replace(settings, bucket=bucket_name(PROJECT, stack, known.account, settings.region))
@@ -101,7 +99,7 @@ def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_
 
 
 def bucket_name(project: str, stack: str, account: str, region: str) -> str:
-    """Name of a stack's bucket. Buckets of all accounts share one name space, so the account and region are in it."""
+    """Name of a stack's bucket. It contains account and region, because bucket names are unique across all accounts."""
     whole = re.sub(r"[^a-z0-9-]", "-", f"{project}-{stack}-{account}-{region}".lower())
     if len(whole) <= LONGEST_BUCKET:
         return whole
@@ -110,7 +108,7 @@ def bucket_name(project: str, stack: str, account: str, region: str) -> str:
 
 
 def _outputs(args: SiteArgs, machines: Machines) -> dict[str, pulumi.Input[object]]:
-    """What people need to get at the cluster: keys, and commands to paste."""
+    """What people need for access to the cluster: keys, and commands to paste."""
     stack, given = args.labels.stack, args.settings.admin_key
     first = next(host for host in machines.hosts if host.role is Role.JOBMANAGER)
     reached = [*([machines.bastion] if machines.bastion else []), *(host.ssh for host in machines.hosts)]
@@ -137,7 +135,7 @@ def _outputs(args: SiteArgs, machines: Machines) -> dict[str, pulumi.Input[objec
 
 
 def _through(bastion: Ssh | None, options: str) -> pulumi.Input[str]:
-    """The option of ssh for the way through the bastion; `-J` would use neither the key nor the known hosts there."""
+    """The ssh option for a connection through the bastion. `-J` would use neither the key nor the known hosts there."""
     if bastion is None:
         return ""
     return pulumi.Output.concat(f" -o 'ProxyCommand=ssh {options} -W %h:%p ", bastion.user, "@", bastion.address, "'")

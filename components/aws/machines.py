@@ -1,4 +1,4 @@
-"""The machines: by role and spread over the zones, with host keys that are known before they boot, and names in DNS."""
+"""The machines: spread over the zones, with host keys that are known before they boot, and with DNS names."""
 
 from dataclasses import dataclass
 
@@ -17,15 +17,15 @@ from .network import Network
 from .security import BASTION, Security
 
 DNS_SECONDS = 10
-"""How long the address of a machine that was replaced may still be remembered."""
+"""TTL of DNS records: for this long a client may still use the address of a replaced machine."""
 
 DATA_DEVICE = "/dev/sdf"
-"""The name in the request to AWS; the machine finds the volume by its id."""
+"""Device name in the request to AWS. The machine finds the volume by its id instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MachinesArgs:
-    """What machines are made from."""
+    """Arguments of `Machines`."""
 
     settings: AwsSettings
     facts: Facts
@@ -33,16 +33,16 @@ class MachinesArgs:
     network: Network
     security: Security
     profile: pulumi.Input[str]
-    """Name of the instance profile of those that use the bucket."""
+    """Name of the instance profile for machines that use the bucket."""
 
 
 class Machines(pulumi.ComponentResource):
-    """All machines of the stack; `hosts` are those of the cluster, `bastion` the way to them if there is one."""
+    """All machines of the stack: `hosts` of the cluster, and the `bastion`, if any, through which they are reached."""
 
     hosts: list[Host]
     bastion: Ssh | None
     admin_key: pulumi.Output[str]
-    """The private key that `admin` logs in with, a secret."""
+    """The private key of the user `admin`, a secret."""
 
     def __init__(self, name: str, args: MachinesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("aws", "Machines"), name, None, opts)
@@ -82,8 +82,8 @@ class Machines(pulumi.ComponentResource):
         return self._ssh(machine.public_ip, key)
 
     def _group(self, role: Role, group: GroupSettings) -> list[Host]:
-        """The hosts of a role. If AWS has them and they are to be of another type, they are replaced one after the
-        other, so many at once as may be missing: each waits for the service of one before.
+        """The hosts of a role. If existing machines have to be replaced, at most as many as may be unavailable are
+        replaced at once: each of the others waits until an earlier one is in service.
         """
         at_once = {
             Replacement.ONE: 1,
@@ -125,7 +125,7 @@ class Machines(pulumi.ComponentResource):
             dns_name=f"{name}.{args.network.domain}",
             role=role,
             address=machine.private_ip,
-            # All names are there before a daemon asks for one: nobody remembers that there is no such name
+            # All DNS records exist before a daemon asks for one, so that no resolver caches a negative answer
             ssh=self._ssh(_after(address, record.fqdn), key, self.bastion),
             cpus=size.cpus,
             memory_mib=size.memory_mib,
@@ -160,7 +160,7 @@ class Machines(pulumi.ComponentResource):
                 name, self._args.network.domain, keys[0], keys[1], keys[2], entrance=entrance
             )
         )
-        # A newer image or another version of this program never replaces a machine that runs
+        # A newer image or another version of this program never replaces a running machine
         kept = ["userData", "subnetId", *([] if other_image else ["ami"])]
         return ec2.Instance(
             name,
@@ -171,7 +171,7 @@ class Machines(pulumi.ComponentResource):
             associate_public_ip_address=public,
             iam_instance_profile=profile,
             user_data=text,
-            # A token is expected, and no container or proxy on the machine gets one
+            # IMDSv2 only, and with a hop limit that keeps containers and proxies on the machine out
             metadata_options=ec2.InstanceMetadataOptionsArgs(
                 http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
             ),
@@ -182,13 +182,13 @@ class Machines(pulumi.ComponentResource):
             tags=tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # AWS would stop the machine and start it with another size; a spot instance it would refuse to
+                # Without it AWS would stop and resize the machine, which it refuses for spot instances
                 replace_on_changes=["instanceType"],
-                # The plugin does not see that a machine shall not be a spot instance any more
+                # The plugin does not detect the change from a spot to an on-demand instance
                 replacement_trigger="spot" if spot else "on-demand",
                 delete_before_replace=True,
                 ignore_changes=kept,
-                # In a change of machines: the one before must be in service again
+                # While machines are replaced: an earlier one must be in service again
                 depends_on=before.resource if before else None,
             ),
         )
@@ -205,7 +205,7 @@ class Machines(pulumi.ComponentResource):
         )
 
     def _volume(self, name: str, role: Role, zone: str, machine: ec2.Instance) -> pulumi.Output[str]:
-        """A volume for data that outlives the machine; the path of its device there."""
+        """A volume for data that outlives the machine. Returns the path of its device on the machine."""
         settings, labels = self._args.settings, self._args.labels
         volume = ebs.Volume(
             f"{name}-data",
@@ -214,7 +214,7 @@ class Machines(pulumi.ComponentResource):
             type="gp3",
             encrypted=True,
             tags=labels.tags(f"{labels.stack}-{name}-data", role.value),
-            # A volume cannot change its zone; facts.py refuses a configuration that would move its machine
+            # A volume cannot change zones; facts.py refuses a configuration that would move its machine
             opts=pulumi.ResourceOptions(
                 parent=self, protect=not settings.ephemeral, ignore_changes=["availabilityZone"]
             ),
@@ -224,7 +224,7 @@ class Machines(pulumi.ComponentResource):
             device_name=DATA_DEVICE,
             volume_id=volume.id,
             instance_id=machine.id,
-            # A volume that is in use cannot be taken away from a running system without harm
+            # Detaching a mounted volume from a running system can damage its data
             stop_instance_before_detaching=True,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
@@ -258,5 +258,5 @@ def device_path(volume_id: str) -> str:
 
 
 def _after(value: pulumi.Output[str], other: pulumi.Output[str]) -> pulumi.Output[str]:
-    """The value, but only when the other is there."""
+    """The value, once the other is known too."""
     return pulumi.Output.all(value, other).apply(lambda known: str(known[0]))

@@ -18,7 +18,7 @@ ANYWHERE = "0.0.0.0/0"
 
 @dataclass(frozen=True, kw_only=True)
 class Subnet:
-    """Where hosts go, one a zone."""
+    """A subnet for hosts, one for each zone."""
 
     zone: str
     id: pulumi.Input[str]
@@ -27,24 +27,24 @@ class Subnet:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """What a network is made from."""
+    """Arguments of `Network`."""
 
     settings: AwsSettings
     labels: Labels
     zones: Sequence[str]
-    """Names of the availability zones, as many as the settings have zones."""
+    """Names of the availability zones, as many as in the settings."""
     subnets: Sequence[Subnet] = ()
-    """Those of an existing VPC."""
+    """Subnets of an existing VPC."""
 
 
 class Network(pulumi.ComponentResource):
-    """The hosts' subnets and their private domain. Of an existing VPC nothing is created or changed but the domain."""
+    """The subnets of the hosts, and their private domain. In an existing VPC only the domain is created."""
 
     vpc_id: pulumi.Input[str]
     subnets: list[Subnet]
-    """One a zone, for the cluster's hosts. A subnet's id is there when its way out is."""
+    """One for each zone, for the cluster's hosts. The id of a subnet resolves once its route to the internet exists."""
     bastion_subnet: pulumi.Input[str] | None
-    """A public subnet, where there is one."""
+    """A public subnet, if there is one."""
     zone_id: pulumi.Output[str]
     """The private Route 53 zone."""
     domain: str
@@ -69,7 +69,7 @@ class Network(pulumi.ComponentResource):
             name=self.domain,
             comment=f"Hosts of the Flink cluster {labels.stack}",
             vpcs=[route53.ZoneVpcArgs(vpc_id=self.vpc_id)],
-            # Records that somebody added by hand must not keep `destroy` from its end
+            # Records that somebody added by hand must not make `destroy` fail
             force_destroy=True,
             tags=labels.tags(f"{labels.stack}-names"),
             opts=child,
@@ -85,7 +85,7 @@ class _Vpc:
         self.id = ec2.Vpc(
             "vpc",
             cidr_block=args.settings.vpc_cidr,
-            # Without both, the names of a private zone are not answered
+            # A private DNS zone works only with both of these attributes
             enable_dns_support=True,
             enable_dns_hostnames=True,
             tags=self._tags("vpc"),
@@ -101,7 +101,7 @@ class _Vpc:
         return self._args.labels.tags(f"{self._args.labels.stack}-{name}")
 
     def _zones_with_public(self) -> Sequence[str]:
-        """The zones with a public subnet: those where public hosts, a NAT gateway or the bastion are."""
+        """The zones with a public subnet: for public hosts, a NAT gateway or the bastion."""
         if not self._settings.private_subnets or self._settings.nat_gateways == "zone":
             return self._args.zones
         return self._args.zones[: 1 if self._settings.bastion or self._settings.nat_gateways == "one" else 0]
@@ -121,7 +121,7 @@ class _Vpc:
         return [self._subnet(zone, block, table, [out], public=True) for zone, block in blocks.items()]
 
     def _private(self, blocks: Mapping[str, IPv4Network]) -> list[Subnet]:
-        """Each zone has its own route table, so that a NAT gateway for each zone changes a route and no subnet."""
+        """Each zone has its own route table, so that adding NAT gateways changes routes but no subnets."""
         gateways = self._nat_gateways()
         found = []
         for zone, block in blocks.items():
@@ -132,7 +132,7 @@ class _Vpc:
         return found
 
     def _nat_gateways(self) -> dict[str, ec2.NatGateway]:
-        """NAT gateways by zone, each with a public address that stays."""
+        """NAT gateways by zone, each with a static public address."""
         count = {"none": 0, "one": 1, "zone": len(self._args.zones)}[self._settings.nat_gateways]
         found = {}
         for subnet in self.public[:count]:
@@ -161,7 +161,7 @@ class _Vpc:
         self, zone: str, block: IPv4Network, table: ec2.RouteTable, out: Sequence[ec2.Route], *, public: bool
     ) -> Subnet:
         name = f"{'public' if public else 'private'}-{zone}"
-        # Whether a machine gets a public address is said at the machine, not here
+        # The machine, not the subnet, decides whether it gets a public address
         subnet = ec2.Subnet(
             name,
             vpc_id=self.id,
@@ -170,8 +170,8 @@ class _Vpc:
             tags=self._tags(name),
             opts=self._child,
         )
-        # A machine may need its way out when it first boots; and while there are machines with public addresses, AWS
-        # does not let the internet gateway go. So who takes the id from here comes after the route, and goes before it
+        # A machine may need the internet at its first boot, and AWS does not detach the internet gateway while machines
+        # have public addresses. So what uses this id is created after the route, and deleted before it
         joined = ec2.RouteTableAssociation(
             name,
             subnet_id=subnet.id,
@@ -181,7 +181,7 @@ class _Vpc:
         return Subnet(zone=zone, id=cast(pulumi.Output[str], joined.subnet_id), public=public)
 
     def _s3_endpoint(self) -> None:
-        """S3 without NAT and without a charge for traffic; what may be done there is up to the instance profile."""
+        """Access to S3 without NAT and without traffic charges. The instance profile decides what is allowed there."""
         ec2.VpcEndpoint(
             "s3",
             vpc_id=self.id,

@@ -1,4 +1,4 @@
-"""AWS as a provider: network, machines and bucket that the program creates."""
+"""The provider AWS: the program creates the network, the machines and the bucket."""
 
 import os
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ KEYS = declaration.KEYS
 
 
 def region(raw: Mapping[str, str]) -> str:
-    """The region as Pulumi's AWS plugin finds it."""
+    """The region that Pulumi's AWS plugin uses."""
     return raw.get("aws:region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
 
 
 def load(request: Request) -> Loaded:
-    """What the configuration says of AWS. Security groups do what nftables do elsewhere, and know machines that are yet
-    to come: so the hosts have no firewall of the cluster's.
+    """The settings for AWS. The hosts have no host firewall: security groups replace it, and they also cover machines
+    that do not exist yet.
     """
     cluster, problems = request.cluster, request.problems
     settings = declaration.load(
@@ -41,8 +41,8 @@ def load(request: Request) -> Loaded:
 
 
 def declare(stack: str, settings: AwsSettings, storage: StorageSettings, cluster: ClusterSettings) -> Site:
-    """Ask AWS, then declare what is to be there."""
-    # Imported only where it is used: the SDK for AWS is large
+    """Query AWS, then declare the infrastructure."""
+    # Imported on use: the SDK for AWS is large
     from .infrastructure import declare
 
     return declare(stack, settings, storage, {role: roles.needed_mib(role, cluster) for role in Role})

@@ -1,4 +1,4 @@
-"""Who may reach whom: a security group for each role, and rules made from the table of ports that name groups."""
+"""Who may connect to whom: a security group for each role, with rules from the table of ports that refer to groups."""
 
 import ipaddress
 from collections.abc import Collection, Mapping, Sequence
@@ -13,25 +13,25 @@ from ..naming import Labels
 from .declaration import AwsSettings
 
 BASTION = "bastion"
-"""The machine that operators go through; not a role, since nothing of the cluster runs there."""
+"""The machine through which operators connect. Not a role, because nothing of the cluster runs there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One source may open connections to one port of one kind of machine."""
+    """One source may connect to one port of one group of machines."""
 
     target: str
     """A role, or BASTION."""
     port: str
-    """Its name in the table of ports."""
+    """Name in the table of ports."""
     number: int
     source: str
-    """A role, BASTION, or a network of operators as a CIDR."""
+    """A role, BASTION, or the CIDR of an operators' network."""
     purpose: str
 
     @property
     def name(self) -> str:
-        """Name of the resource. It says what the rule is, so that another rule moves none."""
+        """Name of the resource. It describes the rule, so that adding one does not rename others."""
         return f"{self.target}-{self.port}-{self.source}".replace("/", "-").replace(":", "-")
 
     @property
@@ -41,8 +41,8 @@ class Rule:
 
 
 def rules(roles: Collection[Role], operator_cidrs: Sequence[str], bastion: bool) -> list[Rule]:
-    """What the table of ports says of the roles that have hosts; operators are their networks, or the bastion
-    where there is one.
+    """The rules in the table of ports for the roles that have hosts. Operators are their networks, or the bastion if
+    there is one.
     """
     networks = list(dict.fromkeys(str(ipaddress.ip_network(text)) for text in operator_cidrs))
     operators = [BASTION] if bastion else networks
@@ -71,7 +71,7 @@ def rules(roles: Collection[Role], operator_cidrs: Sequence[str], bastion: bool)
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityArgs:
-    """What security groups are made from."""
+    """Arguments of `Security`."""
 
     settings: AwsSettings
     labels: Labels
@@ -79,14 +79,14 @@ class SecurityArgs:
 
 
 class Security(pulumi.ComponentResource):
-    """The security groups with their rules."""
+    """The security groups and their rules."""
 
     groups: dict[Role, pulumi.Output[str]]
-    """Of the roles that have machines."""
+    """Ids of the groups, by role with machines."""
     bastion: pulumi.Output[str] | None
-    """Of the bastion, where there is one."""
+    """Id of the bastion's group, if there is a bastion."""
     ready: list[pulumi.Resource]
-    """The rules. Hosts need not wait for them: connections that come too early are tried again."""
+    """The rules. Hosts need not wait for them: early connections are retried."""
 
     def __init__(self, name: str, args: SecurityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("aws", "Security"), name, None, opts)
@@ -103,7 +103,7 @@ class Security(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _group(self, target: str) -> ec2.SecurityGroup:
-        """A group without rules. A change of name or description would replace it, and with it what uses it."""
+        """A group without rules. A new name or description would replace it, together with everything that uses it."""
         name = f"flink-{self._args.labels.stack}-{target}"
         return ec2.SecurityGroup(
             target,
@@ -131,8 +131,8 @@ class Security(pulumi.ComponentResource):
         )
 
     def _out(self, target: str, group: pulumi.Output[str], version: int) -> pulumi.Resource:
-        # Hosts fetch archives and packages from places whose addresses change, and jobs talk to systems that only
-        # their authors know of. A list here would be wrong soon; a network that must be closed has no NAT gateway
+        # Hosts download archives and packages from changing addresses, and jobs connect to systems that only their
+        # authors know. A list here would soon be wrong. A network that must be closed has no NAT gateway
         name = f"{target}-out-ipv{version}"
         return vpc.SecurityGroupEgressRule(
             name,

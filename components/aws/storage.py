@@ -1,4 +1,4 @@
-"""The bucket for HA metadata, checkpoints and savepoints: encrypted, private, TLS only, and not easily lost."""
+"""The bucket for HA metadata, checkpoints and savepoints: encrypted, private, TLS only, protected from deletion."""
 
 import json
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ UPLOAD_DAYS = 7
 
 @dataclass(frozen=True, kw_only=True)
 class BucketArgs:
-    """What a bucket is made from."""
+    """Arguments of `Bucket`."""
 
     settings: AwsSettings
     labels: Labels
@@ -42,10 +42,10 @@ def tls_only(bucket_arn: str) -> dict[str, Any]:
 
 
 def lifecycle(settings: AwsSettings) -> list[s3.BucketLifecycleConfigurationRuleArgs]:
-    """What goes by itself: uploads that broke off and, if asked for, old savepoints. Nothing else ever expires: HA
-    metadata and checkpoints may be old and in use.
+    """What expires: interrupted uploads and, if configured, old savepoints. Nothing else does, because HA metadata and
+    checkpoints may be old and in use.
 
-    A job that took over a savepoint's files (restore mode CLAIM) may need them for longer than `savepoint_days`.
+    A job that claimed a savepoint's files (restore mode CLAIM) may need them for longer than `savepoint_days`.
     """
     rules = [
         s3.BucketLifecycleConfigurationRuleArgs(
@@ -70,13 +70,13 @@ def lifecycle(settings: AwsSettings) -> list[s3.BucketLifecycleConfigurationRule
 
 
 class Bucket(pulumi.ComponentResource):
-    """The stack's bucket; nothing if the bucket exists.
+    """The stack's bucket. Creates nothing if an existing bucket is used.
 
-    Unless the stack is ephemeral, the bucket is protected, and what is removed from the stack after all stays in AWS.
+    Unless the stack is ephemeral, the bucket is protected, and it remains in AWS even if it is removed from the stack.
     """
 
     ready: list[pulumi.Resource]
-    """What has to be there before Flink writes."""
+    """What must exist before Flink writes."""
 
     def __init__(self, name: str, args: BucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("aws", "Bucket"), name, None, opts)
@@ -102,9 +102,9 @@ class Bucket(pulumi.ComponentResource):
         )
 
     def _child(self, protect: bool | None = None) -> pulumi.ResourceOptions:
-        """Options of the next resource. A retained bucket keeps its encryption and its policy, so these stay as well.
+        """Options of the next resource. Encryption and policy are retained together with the bucket.
 
-        S3 refuses two changes of a bucket at the same time (409 OperationAborted), so each waits for the one before.
+        S3 refuses concurrent changes of a bucket (409 OperationAborted), so each resource waits for the previous one.
         """
         return pulumi.ResourceOptions(
             parent=self,
@@ -114,7 +114,7 @@ class Bucket(pulumi.ComponentResource):
         )
 
     def _close(self, bucket: s3.Bucket) -> None:
-        """Only the account has access, even if a policy or access list says otherwise, and only over TLS."""
+        """Only the account has access, whatever a policy or access list grants, and only over TLS."""
         block = s3.BucketPublicAccessBlock(
             "bucket",
             bucket=bucket.bucket,
@@ -143,7 +143,7 @@ class Bucket(pulumi.ComponentResource):
         )
         rule = s3.BucketServerSideEncryptionConfigurationRuleArgs(
             apply_server_side_encryption_by_default=default,
-            # One call of KMS for many objects: a checkpoint writes thousands, and each call costs
+            # One KMS call for many objects: a checkpoint writes thousands, and each call costs money
             bucket_key_enabled=True if key else None,
         )
         self.ready.append(

@@ -1,12 +1,12 @@
-"""How a VPC's addresses are cut into subnets. Pure functions."""
+"""How the addresses of a VPC are divided into subnets. Pure functions."""
 
 import ipaddress
 from dataclasses import dataclass
 
 CUT = 3
-"""Bits that a subnet's prefix is longer than the VPC's, which gives eight of equal size. The first are the zones'
-public subnets, those from the fifth on the private ones, and two stay free: so neither a zone more nor a NAT gateway
-nor a bastion moves an existing subnet.
+"""Bits by which the prefix of a subnet is longer than that of the VPC, which gives eight subnets of equal size. The
+first three are the public subnets of the zones, the fifth to seventh the private ones, and two are unused. So adding a
+zone, a NAT gateway or a bastion moves no existing subnet.
 """
 MOST_ZONES = 3
 FIRST_PRIVATE = 4
@@ -14,24 +14,24 @@ FIRST_PRIVATE = 4
 # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html and …/subnet-sizing.html
 LARGEST, SMALLEST = 16, 28
 RESERVED = 5
-"""Addresses of every subnet that AWS keeps: network, router, DNS, one for later, broadcast."""
+"""Addresses that AWS reserves in every subnet: network, router, DNS, future use, broadcast."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The subnets that a VPC has room for, in the order of its zones; which of them there are is not said here."""
+    """The subnets for which a VPC has room, in the order of its zones. Not all of them have to be created."""
 
     public: tuple[ipaddress.IPv4Network, ...]
     private: tuple[ipaddress.IPv4Network, ...]
 
 
 def plan(cidr: str) -> Plan:
-    """The subnets of the VPC `cidr`. Raises ValueError for what AWS takes for no VPC, or too small for such subnets."""
+    """The subnets of the VPC `cidr`. Raises ValueError if AWS accepts no such VPC, or if it is too small."""
     vpc = _vpc(cidr)
     longest = SMALLEST - CUT
     if vpc.prefixlen > longest:
         raise ValueError(
-            f"{cidr} is too small: it is cut into {2**CUT} subnets, which AWS wants to be /{SMALLEST} or larger; "
+            f"{cidr} is too small: it is divided into {2**CUT} subnets, which must be /{SMALLEST} or larger: "
             f"expected /{LARGEST} to /{longest}"
         )
     blocks = tuple(vpc.subnets(prefixlen_diff=CUT))
@@ -39,16 +39,16 @@ def plan(cidr: str) -> Plan:
 
 
 def _vpc(cidr: str) -> ipaddress.IPv4Network:
-    """`cidr` as a network that AWS takes for a VPC."""
+    """`cidr` as a network that AWS accepts for a VPC."""
     try:
         found = ipaddress.IPv4Interface(cidr)
     except ValueError:
         raise ValueError(f"{cidr!r} is not an IPv4 network: expected one such as 10.20.0.0/16") from None
     if found.ip != found.network.network_address:
-        raise ValueError(f"{cidr} has bits set beyond its prefix: expected {found.network}")
+        raise ValueError(f"{cidr} has host bits set: expected {found.network}")
     if found.network.prefixlen < LARGEST:
-        raise ValueError(f"{cidr} is larger than a VPC can be: expected /{LARGEST} to /{SMALLEST - CUT}")
+        raise ValueError(f"{cidr} is too large for a VPC: expected /{LARGEST} to /{SMALLEST - CUT}")
     first = found.network.network_address
     if first.is_loopback or first.is_link_local or first.is_multicast or first.is_reserved or first.packed[0] == 0:
-        raise ValueError(f"{cidr} cannot be a VPC's: expected a private network such as 10.20.0.0/16")
+        raise ValueError(f"{cidr} is not allowed for a VPC: expected a private network such as 10.20.0.0/16")
     return found.network

@@ -1,7 +1,7 @@
-"""What cloud-init sets up on a new machine: its name, who may log in, and its host key.
+"""What cloud-init sets up on a new machine: its name, its login user, and its host key.
 
-Nothing else: whatever can change is done over SSH later. A machine that is there never gets another user data, so
-this text may change between versions of the program without touching one.
+Everything else is done over SSH later. The user data of an existing machine is never changed, so this text may differ
+between versions of the program without an effect on existing machines.
 """
 
 from typing import Any
@@ -9,34 +9,33 @@ from typing import Any
 import yaml
 
 ADMIN = "admin"
-"""The user that Debian's images have."""
+"""The user in Debian's images."""
 
-# The Debian images that we saw have curl, which hosts need to fetch archives
+# Hosts need curl to download archives; the Debian images that we tried have it
 _CURL = "command -v curl >/dev/null || { apt-get -q update && apt-get -q -y install --no-install-recommends curl; }"
 
-# sudo complains about a host that does not know itself; what the program writes later stands above this line
+# sudo warns if a host cannot resolve its own name; lines that the program writes later come before this one
 _OWN_NAME = "grep -q ' {name}$' /etc/hosts || echo '127.0.1.1 {name}.{domain} {name}' >> /etc/hosts"
 
 
-# sshd drops connections when ten have not logged in yet; Pulumi opens one for every step of every host at once
+# By default sshd drops connections once ten are not yet authenticated; Pulumi opens one for every step of every host
 _MANY = {"path": "/etc/ssh/sshd_config.d/10-flink.conf", "content": "MaxStartups 500\nMaxSessions 500\n"}
 
 
 def cloud_config(
     name: str, domain: str, admin_key: str, host_key: str, host_public_key: str, *, entrance: bool = False
 ) -> str:
-    """User data of the machine `name` in `domain`; `admin_key` and the host's key pair in OpenSSH's form. Through an
-    `entrance` go the connections to all others.
+    """User data of the machine `name` in `domain`. `admin_key` and the host's key pair are in OpenSSH format. An
+    `entrance` forwards the connections to all other machines.
     """
     content: dict[str, Any] = {
         "hostname": name,
         "fqdn": f"{name}.{domain}",
-        # What the host calls itself is what Flink tells others: a JobManager that does not lead hands jars to the
-        # leader's blob server under the name that the leader's host has (InetAddress.getLocalHost), and DNS has only
-        # the long one
+        # Flink publishes the name that the host has for itself: a standby JobManager sends jars to the leader's blob
+        # server by the name of the leader's host (InetAddress.getLocalHost), and DNS has only the long name
         "prefer_fqdn_over_hostname": True,
         "preserve_hostname": False,
-        # The program keeps a block there (host_scripts/members.sh)
+        # The program manages a block there (host_scripts/members.sh)
         "manage_etc_hosts": False,
         "users": [
             {
@@ -48,7 +47,7 @@ def cloud_config(
             }
         ],
         "ssh_pwauth": False,
-        # This host key and no other, so that it can be checked from the first connection on
+        # Exactly this host key, so that the first connection can verify it
         "ssh_deletekeys": True,
         "ssh_genkeytypes": [],
         "ssh_keys": {"ed25519_private": host_key, "ed25519_public": host_public_key.strip()},

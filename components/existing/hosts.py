@@ -11,7 +11,7 @@ from .inventory import InventoryHost
 
 
 class Hosts(pulumi.ComponentResource):
-    """The inventory's hosts as the cluster takes them: `hosts`. Creates nothing; `destroy` leaves them alone."""
+    """The hosts of the inventory, in `hosts`. Creates nothing, and `destroy` deletes nothing."""
 
     hosts: list[Host]
 

@@ -29,12 +29,12 @@ class ExistingSettings:
 
 
 def region(raw: Mapping[str, str]) -> str:
-    """None: no storage is made."""
+    """Empty, because the provider creates no storage."""
     return ""
 
 
 def load(request: Request) -> Loaded:
-    """The inventory, checked against the rest of the configuration."""
+    """The inventory, validated together with the rest of the configuration."""
     problems, cluster = request.problems, request.cluster
     hosts = _hosts(request.values, request.root, problems)
     _check_roles(hosts, problems)
@@ -44,12 +44,12 @@ def load(request: Request) -> Loaded:
 
 
 def declare(stack: str, settings: ExistingSettings, storage: StorageSettings, cluster: ClusterSettings) -> Site:
-    """The hosts and the storage; nothing of it is created."""
+    """The hosts and the storage, both existing."""
     return Site(hosts=Hosts(stack, settings.hosts).hosts, storage=existing_storage(storage))
 
 
 def _hosts(values: Mapping[str, Any], root: Path, problems: Problems) -> tuple[InventoryHost, ...]:
-    """The inventory's hosts, of the TaskManagers only the first `workers`."""
+    """The hosts of the inventory, but only the first `workers` TaskManagers."""
     if not values["inventory"]:
         problems.add("inventory", "is missing: expected the path of a YAML file that lists the hosts")
         return ()
@@ -57,15 +57,18 @@ def _hosts(values: Mapping[str, Any], root: Path, problems: Problems) -> tuple[I
     taskmanagers = [host for host in hosts if host.role is Role.TASKMANAGER]
     workers = values["workers"] or len(taskmanagers)
     if not 0 <= workers <= len(taskmanagers):
-        problems.add("workers", f"{workers} is out of range: the inventory has {len(taskmanagers)} TaskManagers")
+        problems.add(
+            "workers",
+            f"{workers} is out of range: expected 0 to {len(taskmanagers)}, the TaskManagers of the inventory",
+        )
     leaving = {host.name for host in taskmanagers[workers:]}
     return tuple(host for host in hosts if host.name not in leaving)
 
 
 def _check_roles(hosts: Sequence[InventoryHost], problems: Problems) -> None:
-    """The inventory must be a complete cluster, with a different id for each ZooKeeper server."""
+    """The inventory must make a complete cluster, in which each ZooKeeper server has an id of its own."""
     if not hosts:
-        return  # the inventory could not be read, which is a problem already
+        return  # the inventory could not be read, which is already reported
     count = {role: sum(host.role is role for host in hosts) for role in Role}
     for role in (Role.JOBMANAGER, Role.TASKMANAGER):
         if not count[role]:
@@ -75,31 +78,36 @@ def _check_roles(hosts: Sequence[InventoryHost], problems: Problems) -> None:
     if len(set(ids)) < len(ids):
         problems.add(
             "inventory",
-            f"zookeeper names {', '.join(names)} end in the same number, which is the server's id",
+            f"has zookeeper hosts {', '.join(names)}: expected a different number at the end of each name, "
+            "which is the id of the server",
         )
     composition.check({role: ("inventory", count[role]) for role in Role}, problems)
 
 
 def _check_ssh_ports(hosts: Sequence[InventoryHost], cluster: ClusterSettings, problems: Problems) -> None:
-    """The host firewall lets SSH in on the port of the table; with sshd elsewhere it would lock us out."""
+    """The host firewall accepts SSH only on the port in the table of ports. On another one it would lock us out."""
     for host in hosts:
         if cluster.firewall and host.login.port != ports.number("ssh"):
             expected = f"expected {ports.number('ssh')}, or firewall: false"
-            problems.add(f"inventory host {host.name} port", f"{host.login.port} is not in the port table: {expected}")
+            problems.add(
+                f"inventory host {host.name} port", f"{host.login.port} is not open in the host firewall: {expected}"
+            )
 
 
 def _check_sizes(hosts: Sequence[InventoryHost], cluster: ClusterSettings, problems: Problems) -> None:
-    """What a daemon is to have must fit its machine, where the inventory says what the machine has."""
+    """The memory of a daemon must fit its machine, if the inventory states the memory of the machine."""
     for host in hosts:
         if host.memory_mib is None:
-            continue  # the host itself checks, before it is changed (host_scripts/probe.sh)
+            continue  # the host checks this itself before it is changed (host_scripts/probe.sh)
         row = ROLES[host.role]
         takes, free = row.memory_on(cluster, host.memory_mib), sizing.available(host.memory_mib)
         least = row.memory(cluster)
         key = row.memory_key or f"inventory host {host.name} memoryMiB"
         if takes > free:
             problems.add(
-                key, f"{takes}m does not fit {host.name}, which has {host.memory_mib} MiB: expected {free}m or less"
+                key, f"{takes}m does not fit on {host.name}, which has {host.memory_mib} MiB: expected {free}m or less"
             )
         elif takes < least:
-            problems.add(key, f"{host.name} has {host.memory_mib} MiB, leaving {takes}m: expected {least}m or more")
+            problems.add(
+                key, f"{host.name} has {host.memory_mib} MiB, which leaves {takes}m: expected {least}m or more"
+            )

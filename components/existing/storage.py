@@ -6,7 +6,7 @@ from ..storage import Storage, StorageSettings
 
 
 def storage(settings: StorageSettings) -> Storage:
-    """The storage that the configuration names; its secret key stays a secret."""
+    """The storage in the configuration. Its secret key remains a secret."""
     return Storage(
         uri=settings.uri,
         plugin=settings.plugin,

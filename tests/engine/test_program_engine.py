@@ -54,7 +54,7 @@ def test_a_wrong_configuration_is_refused_whole_and_registers_nothing(preview: A
     with pytest.raises(LabError) as error:
         preview(failoverSeconds=1, workrs=3, operatorCidrs=["0.0.0.0/0"], jobManagerMemory="9g")
     said = str(error.value)
-    assert "has 5 problems; nothing was touched" in said  # the memory fits neither JobManager
+    assert "has 5 problems; nothing was changed" in said  # the memory fits neither JobManager
     for key in ("failoverSeconds", "workrs", "operatorCidrs", "jobManagerMemory"):
         assert said.count(f"- {key}: ") in (1, 2), said
 

@@ -60,15 +60,15 @@ def test_the_cut_is_what_running_stacks_have() -> None:
     ("cidr", "message"),
     [
         ("10.0.0.0/26", "10.0.0.0/26 is too small: .* expected /16 to /25"),
-        ("10.0.0.0/15", "10.0.0.0/15 is larger than a VPC can be: expected /16 to /25"),
-        ("10.0.1.0/16", "10.0.1.0/16 has bits set beyond its prefix: expected 10.0.0.0/16"),
+        ("10.0.0.0/15", "10.0.0.0/15 is too large for a VPC: expected /16 to /25"),
+        ("10.0.1.0/16", "10.0.1.0/16 has host bits set: expected 10.0.0.0/16"),
         ("10.0.0.0", "10.0.0.0/32 is too small|10.0.0.0 is too small"),
         ("fd00::/56", "'fd00::/56' is not an IPv4 network"),
         ("ten", "'ten' is not an IPv4 network"),
-        ("127.0.0.0/16", "cannot be a VPC's"),
-        ("169.254.0.0/16", "cannot be a VPC's"),
-        ("224.0.0.0/16", "cannot be a VPC's"),
-        ("0.0.0.0/16", "cannot be a VPC's"),
+        ("127.0.0.0/16", "is not allowed for a VPC"),
+        ("169.254.0.0/16", "is not allowed for a VPC"),
+        ("224.0.0.0/16", "is not allowed for a VPC"),
+        ("0.0.0.0/16", "is not allowed for a VPC"),
     ],
 )
 def test_a_network_that_can_be_no_vpc_is_refused(cidr: str, message: str) -> None:

@@ -123,7 +123,7 @@ def test_slots_come_from_the_inventory_or_from_the_machine(tmp_path: Path) -> No
 
 
 def test_a_wrong_configuration_registers_nothing(folder: Path) -> None:
-    with pytest.raises(Exception, match="nothing was touched"):
+    with pytest.raises(Exception, match="nothing was changed"):
         run(folder, failoverSeconds=1)
 
 
