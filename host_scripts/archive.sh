@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
-# Installs a release: /opt/NAME-VERSION, and /opt/NAME pointing at it. Values: name, version, url, checksum, check (a file
-# that it must have).
+# Installs a release: /opt/NAME-VERSION, and the link /opt/NAME to it. Values: name, version, url, checksum, check (a file
+# that it must contain).
 
 apply() {
   fetch_release "$name" "$version" "$url" "$checksum" "$check"

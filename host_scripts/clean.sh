@@ -1,7 +1,6 @@
 # shellcheck shell=bash disable=SC2154
-# Takes away all that the steps made on a host that leaves the cluster, and nothing that was there before. The machine
-# stays, and so does what is on the storage (purge.sh). Values: user, unit (empty: it has no
-# daemon), releases (names below /opt).
+# Removes everything that the steps created on a host that leaves the cluster, and nothing else. The machine stays, and
+# so does the data on the storage (see purge.sh). Values: user, unit (empty: no daemon), releases (names below /opt).
 
 remove() {
   is_ours || return 0
@@ -20,39 +19,39 @@ remove() {
   remove_tree "/var/log/$user"
   remove_user
   rm -rf /usr/local/lib/flink /run/flink-steps
-  # Last, so that another run after a failure above still finds the mark
+  # Last, so that a retry after a failure above still finds the mark
   rm -f /etc/flink-owner
-  say "removed all of $owner"
+  say "removed everything of $owner"
 }
 
-# A host that got another name or role belongs to its new steps; Pulumi removes the old ones after it has made the new ones.
+# A host with a new name or role belongs to its new steps. Pulumi removes the old steps after it has created the new ones.
 is_ours() {
   local found
   found=$(cat /etc/flink-owner 2>/dev/null || echo "$owner")
   [ "$found" = "$owner" ] && return 0
-  say "this is $found now: nothing of $owner is removed"
+  say "this host is now $found: nothing of $owner is removed"
   return 1
 }
 
-# A step that a cancelled `up` left running would continue to install.
+# A step that a cancelled `up` left running would continue to install files.
 others_ended() {
   local lock
   for lock in /run/flink-steps/*; do
     [ -f "$lock" ] && [ "${lock##*/}" != clean ] || continue
-    flock -w 60 "$lock" true || die "step ${lock##*/} is still under way; see \`ps\` on the host, and try again when it has ended"
+    flock -w 60 "$lock" true || die "step ${lock##*/} is still running; see \`ps\` on the host, and try again when it has ended"
   done
 }
 
 no_process() { ! pgrep -u "$user" >/dev/null; }
 
-# Gracefully: with SIGTERM a TaskManager gives its slots back, and nobody has to wait until its heartbeats are missed.
+# Gracefully: with SIGTERM a TaskManager releases its slots, and nothing has to wait for its heartbeat timeout.
 stop_daemons() {
   [ -z "$unit" ] || systemctl disable -q --now "$unit" 2>/dev/null || true
   id "$user" >/dev/null 2>&1 || return 0
-  # Those of start-cluster.sh, and logins
+  # Processes of start-cluster.sh, and logins
   pkill -u "$user" || true
   wait_until 10 no_process || pkill -KILL -u "$user" || true
-  wait_until 10 no_process || die "processes of $user do not end"
+  wait_until 10 no_process || die "processes of user $user do not end"
 }
 
 no_firewall() {
@@ -61,17 +60,17 @@ no_firewall() {
   if nft list table inet flink >/dev/null 2>&1; then nft delete table inet flink; fi
 }
 
-# Somebody's mount point can be emptied but not removed.
+# A user's mount point can be emptied but not removed.
 remove_tree() {
   rm -rf "$1" 2>/dev/null && return 0
   [ -z "$(find "$1" ! -type d -print -quit)" ] || die "cannot remove $1"
-  say "$1 is, or has, a mount point: it stays, empty"
+  say "$1 is or contains a mount point: emptied, not removed"
 }
 
 remove_user() {
   local home=/var/lib/$user
   if id "$user" >/dev/null 2>&1; then
-    [ "$(getent passwd "$user" | cut -d: -f6)" = "$home" ] || die "user $user has another home than $home: it is not ours"
+    [ "$(getent passwd "$user" | cut -d: -f6)" = "$home" ] || die "user $user has another home than $home: this program did not create it"
     userdel "$user"
   fi
   remove_tree "$home"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
-# Writes the storage's credentials, readable by the daemons' user alone. Prints a hash that tells a change and, since it
-# includes this machine's own id, nothing else.
+# Writes the storage's credentials, readable only by the daemons' user. Prints a hash that shows that they changed, and
+# nothing else: it includes this machine's id.
 
 apply() {
   write_files

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Writes configuration files. What restarts because of them is for the service's own step to say. Values: what.
+# Writes configuration files. The service's own step decides what restarts because of them. Values: what.
 
 apply() {
   write_files

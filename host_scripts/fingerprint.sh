@@ -1,6 +1,6 @@
 #!/bin/sh
-# fingerprint [--expected] PATH...: one hash of what the files hold and where the links point, in this order; --expected: with
-# the launch that should run in place of the one that runs. Managed by Pulumi.
+# fingerprint [--expected] PATH...: one hash of the files' contents and the links' targets, in this order; --expected: with
+# the launch that should run instead of the one that runs. Managed by Pulumi.
 expected=false
 [ "${1-}" != --expected ] || { expected=true && shift; }
 for path; do

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
-# Lets our Java tool list or delete what clusters have left (ops/gc.py). Values: arguments.
+# Runs our Java tool, which lists or deletes what dead clusters have left (ops/gc.py). Values: arguments.
 
 apply() {
-  [ -x "$flink_host" ] || die "there is no $flink_host: run \`pulumi up\` first, this stack's hosts are as an earlier version made them"
+  [ -x "$flink_host" ] || die "$flink_host is missing: an earlier version installed this stack's hosts; run \`pulumi up\` first"
   flink_host leftovers "${arguments[@]}"
 }

@@ -1,13 +1,13 @@
 # shellcheck shell=bash disable=SC2154
-# Writes Flink's configuration, and makes of it the daemon's launch: a folder that never changes, with a copy of the
-# configuration and the java command line that Flink's own start scripts make of it. They run some JVMs to work it out,
-# once here instead of at every start. `expected` is the link to it; what runs is for service.sh and rollout.sh to say.
-# Values: user, script (bin/NAME.sh), arguments (its), entrypoint (the daemon's class), home (of Flink's release), java
-# (the JDK), plugin, keep (how many launches stay for the way back).
+# Writes Flink's configuration, and creates the daemon's launch from it: an immutable folder with a copy of the
+# configuration and the java command line that Flink's own start scripts derive from it. They run several JVMs for this:
+# once here instead of at every start. The link `expected` points at the launch; service.sh and rollout.sh decide what runs.
+# Values: user, script (bin/NAME.sh), arguments (of the script), entrypoint (the daemon's class), home (of Flink's
+# release), java (the JDK), plugin, keep (how many launches are kept, so that a rollout can go back).
 # Files: config.yaml and the rest of /etc/flink.
 
 launches=/var/lib/flink/launch
-recipe=3 # goes up when what this script makes of the same configuration changes
+recipe=3 # increase it when this script creates something else from the same configuration
 
 apply() {
   write_files
@@ -19,7 +19,7 @@ apply() {
   forget_old_launches
 }
 
-# What a launch depends on; a launch with the same digest is the same launch, so that the way back is short.
+# The inputs of a launch. The same digest is the same launch, so that going back needs no new one.
 digest() {
   {
     printf '%s\n' "$recipe" "$home" "$java" "$plugin" "$script" "${arguments[@]}"
@@ -27,7 +27,7 @@ digest() {
   } | sha256sum | cut -c1-12
 }
 
-# The link is replaced in one go.
+# Replaces the link atomically.
 point() {
   [ "$(readlink "$launches/$1" || true)" != "$2" ] || return 0
   ln -sfn "$2" "$launches/.$1"
@@ -44,11 +44,11 @@ make_launch() {
   recorder >"$work/bin/java"
   chmod 0755 "$work/bin/java"
   with_java "$work" >"$launch/conf/config.yaml"
-  # A login's environment, such as systemd gives: nothing else may get into the command line
+  # A login's environment, as systemd sets it: nothing else may influence the command line
   if ! runuser -u "$user" -- env -i PATH="$PATH" HOME="/var/lib/$user" USER="$user" LOGNAME="$user" FLINK_CONF_DIR="$launch/conf" \
     FLINK_PID_DIR="$work/pids" "$home/bin/$script" start-foreground "${arguments[@]}" >"$work/said" 2>&1 || [ ! -s "$work/argv" ]; then
     tail -n 20 "$work/said" >&2
-    die "Flink's own $script cannot work out the command line from /etc/flink/config.yaml; what it said is above"
+    die "Flink's own $script cannot derive the command line from /etc/flink/config.yaml; its output is above"
   fi
   with_java "$java" >"$launch/conf/config.yaml"
   basename "$home" >"$launch/release"
@@ -60,15 +60,15 @@ make_launch() {
   chmod -R a+rX "$launch"
   chmod 0755 "$launch/.start"
   rm -rf "$work"
-  # Last: a launch with this file is whole
+  # Last: a launch with this file is complete
   mv "$launch/.start" "$launch/start"
-  say "flink: made the launch ${launch##*/} of $(cat "$launch/release")"
+  say "flink: created the launch ${launch##*/} of $(cat "$launch/release")"
 }
 
-# The configuration with another JDK: the scripts are to run the recorder, and a daemon's launch names its JDK's version.
+# The configuration with another JDK: the scripts must run the recorder, and a daemon's launch names its JDK's version.
 with_java() { sed "s|^env.java.home: .*|env.java.home: $1|" /etc/flink/config.yaml; }
 
-# Stands where Flink's scripts expect `java`: runs what they need to work the command line out, and records the daemon's.
+# Takes the place of `java` for Flink's scripts: runs what they need to derive the command line, and records the daemon's.
 recorder() {
   cat <<RECORDER
 #!/bin/bash
@@ -79,7 +79,7 @@ for word; do
     exit 0
   fi
 done
-# They run for half a second, so that a second compiler does not pay, and parse the configuration once for each script
+# They run for half a second, so a second compiler does not pay, and each script parses the configuration once
 flags=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
 case " \$* " in
   *-XshowSettings*) exec "$java/bin/java" "\$@" ;;
@@ -92,7 +92,7 @@ esac
 RECORDER
 }
 
-# Where Flink's scripts say that things are; not where they would have kept the number of the process.
+# The directories that Flink's scripts export, except that of the PID file.
 environment() {
   local word
   while IFS= read -r -d '' word; do
@@ -102,9 +102,9 @@ environment() {
   printf 'JAVA_HOME=%q\n' "$java"
 }
 
-# What the unit runs: the recorded command line, one word a line, each quoted for the shell. With classes that an earlier
-# process of this JDK and these jars has loaded, if there is an archive of them (classes.sh); without it, or with one that
-# does not fit, the JVM loads them from the jars.
+# What the unit runs: the recorded command line, one word per line, each quoted for the shell. The JVM uses the class
+# archive of an earlier process with this JDK and these jars, if there is one (class_archive.sh). Without an archive that
+# fits, it loads the classes from the jars.
 start_script() {
   local launch=$1 word archive
   archive=/var/lib/flink/cds/$(cat "$launch/classes").jsa
@@ -134,7 +134,7 @@ forget_old_launches() {
 check() {
   local launch found
   found=$(files_differ)
-  # Another configuration would be another launch, which nobody wants
+  # The drifted configuration would give the digest of another launch, which is not expected either
   [ -z "$found" ] || { echo "$found" && return 0; }
   launch=$launches/$(digest)
   [ -e "$launch/start" ] || differs "$launch" "the launch is missing"

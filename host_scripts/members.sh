@@ -1,11 +1,11 @@
 # shellcheck shell=bash disable=SC2154
-# What a host must know of the others: names, who may connect to which port, and whose key start-cluster.sh uses.
-# Nothing restarts because of it. Values: user, hosts_block, firewall, ssh_clients.
+# What a host must know about the others: their names, who may connect to which port, and the keys for start-cluster.sh.
+# It restarts nothing. Values: user, hosts_block, firewall, ssh_clients.
 # Files: nftables rules and their unit, masters, workers, SSH trust.
 
 apply() {
   if [ "$firewall" = true ]; then stays_reachable; fi
-  # cloud-init would write the file anew at the next boot, and the names would be gone
+  # cloud-init would rewrite the file at the next boot, without our names
   if [ -d /etc/cloud/cloud.cfg.d ]; then
     echo "manage_etc_hosts: false" | write_file /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg 0644 root:root
   fi
@@ -22,11 +22,11 @@ apply() {
   report members
 }
 
-# The rules must not lock out the host that applies them.
+# The rules must not lock out the machine that applies them.
 stays_reachable() {
   local type=ipv4_addr inside=true
   case $client in *:*) type=ipv6_addr ;; esac
-  # Emptied first: an earlier run may have been ended in between
+  # Emptied first: an earlier run may have been interrupted
   nft -f - <<<"table inet flink_check; delete table inet flink_check; table inet flink_check { set clients { type $type; flags interval; auto-merge; }; }"
   local network
   for network in "${ssh_clients[@]}"; do
@@ -58,7 +58,7 @@ check() {
 # A separate network namespace shows the rules that the kernel makes of the file.
 check_firewall() {
   local expected found
-  systemctl is-enabled -q flink-firewall.service 2>/dev/null || differs flink-firewall "is not enabled: no rules after the next boot"
+  systemctl is-enabled -q flink-firewall.service 2>/dev/null || differs flink-firewall "is not enabled: there would be no rules after the next boot"
   if ! found=$(nft list table inet flink 2>/dev/null); then
     differs firewall "is not loaded"
   elif ! expected=$(unshare --net sh -c 'nft -f /etc/flink-firewall.nft && nft list table inet flink' 2>&1); then

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Looks at a host and changes nothing: is it one that we can use, and what has it got? All hosts answer before any is touched.
+# Checks whether a host is suitable, and reports its CPUs and memory. Changes nothing. No host changes before all have answered.
 # Values: role, needed_mib, firewall, user, releases (names below /opt). Prints {"cpus": N, "memoryMiB": N}.
 
 # What the host tool imports, and the version
@@ -9,7 +9,7 @@ cloud_init_is_done() { [ -e /run/cloud-init/result.json ] || [ -e /run/cloud-ini
 
 apply() {
   local problems=() python memory cpus free command home
-  # A machine that was just created may let us in before cloud-init is done with it
+  # A new machine may accept logins before cloud-init is done
   [ ! -d /run/cloud-init ] || wait_until 300 cloud_init_is_done || die "cloud-init is not done after 300 s"
   # shellcheck source=/dev/null
   . /etc/os-release
@@ -22,7 +22,7 @@ apply() {
   case $python in
     3.9 | 3.[1-9][0-9] | [4-9].*) ;;
     "") problems+=("python3 is missing: install 3.9 or newer (Debian: apt-get install python3)") ;;
-    /*) problems+=("python3 ($python) lacks its standard library: install it (Debian: apt-get install python3)") ;;
+    /*) problems+=("python3 ($python) has no standard library: install it (Debian: apt-get install python3)") ;;
     *) problems+=("python3 is $python: install 3.9 or newer") ;;
   esac
   if [ "$firewall" = true ] && ! command -v nft >/dev/null; then
@@ -30,9 +30,9 @@ apply() {
   fi
   home=$(getent passwd "$user" | cut -d: -f6 || true)
   [ -z "$home" ] || [ "$home" = "/var/lib/$user" ] ||
-    problems+=("user $user is there already, with the home $home: it is not this program's to use")
+    problems+=("user $user already exists with the home $home: expected none, or one with the home /var/lib/$user")
   for command in "${releases[@]}"; do
-    [ ! -e "/opt/$command" ] || [ -L "/opt/$command" ] || problems+=("/opt/$command is not a link: move it away")
+    [ ! -e "/opt/$command" ] || [ -L "/opt/$command" ] || problems+=("/opt/$command exists and is not a link: move it away")
   done
   memory=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
   cpus=$(nproc)

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# Releases below /opt: what the steps use that install one. The rest of the library is in lib.sh.
+# Releases below /opt: the library of the steps that install one. The rest of the library is in lib.sh.
 
-# fetch_release NAME VERSION URL CHECKSUM CHECK: /opt/NAME-VERSION, whole, verified and with the file CHECK in it, or not at
-# all, whatever interrupts this. Versions stay side by side. Files of it that somebody changed are put back; what was added,
-# connectors in lib, say, stays.
+# fetch_release NAME VERSION URL CHECKSUM CHECK: installs /opt/NAME-VERSION, complete, verified and with the file CHECK in
+# it, or nothing, even if interrupted. Versions stay side by side. Changed files of the release are restored; added files,
+# such as connectors in lib, stay.
 fetch_release() {
   local name=$1 home=/opt/$1-$2 touched=() file work
   rm -rf /opt/.fetch."$name".*
   if [ -d "$home" ]; then
-    [ -e "$home/.installed-by-pulumi" ] || die "$home is there, and nobody has verified it: move it away"
+    [ -e "$home/.installed-by-pulumi" ] || die "$home exists, but this program did not install and verify it: move it away"
     mapfile -t touched < <(touched_files "$home" | sed -n 's/^< //p')
     [ ${#touched[@]} -gt 0 ] || return 0
   fi
@@ -21,7 +21,7 @@ fetch_release() {
       mkdir -p "$home/$(dirname "$file")"
       mv -fT "$work/home/$file" "$home/$file"
     done
-    say "$name: put back in $home: ${touched[*]}"
+    say "$name: restored in $home: ${touched[*]}"
   else
     list_release "$work/home" >"$work/manifest"
     mv "$work/manifest" "$work/home/.installed-by-pulumi"
@@ -46,13 +46,13 @@ fetch_verified() {
       ;;
   esac
   unpack "$url" "$kind" "$work" || unpack "$url" "$kind" "$work" ||
-    die "cannot fetch $url; see that the host reaches it, or name another place (${name}Url)"
+    die "cannot fetch $url: make it reachable from this host, or set another address (${name}Url)"
   found=$(cut -d' ' -f1 "$work/digest")
   [ "$found" = "$expected" ] || die "$url has $kind $found, expected $expected: not installed (${name}Checksum)"
-  [ -e "$work/home/$check" ] || die "$url is not a release of $name: it has no $check (${name}Url)"
+  [ -e "$work/home/$check" ] || die "$url is not a release of $name: it does not contain $check (${name}Url)"
 }
 
-# Downloads, hashes and unpacks in one pass: on a small disk each further pass over some hundred MB costs seconds.
+# Downloads, hashes and unpacks in one pass: on a small disk each further pass over several hundred MB costs seconds.
 unpack() {
   local url=$1 kind=$2 work=$3 hash
   rm -rf "${work:?}/home" "${work:?}/pipe"
@@ -65,7 +65,7 @@ unpack() {
   wait "$hash"
 }
 
-# use_release NAME VERSION: /opt/NAME points at it.
+# use_release NAME VERSION: links /opt/NAME to it.
 use_release() {
   local home=/opt/$1-$2
   [ "$(readlink "/opt/$1" || true)" != "$home" ] || return 0
@@ -74,25 +74,25 @@ use_release() {
   say "$1: /opt/$1 is now $2"
 }
 
-# list_release HOME: its files with size and time: enough to tell that somebody changed one, without reading some hundred MB.
-# Not those that flink.sh changes itself.
+# list_release HOME: its files with size and time: enough to detect a changed file without reading several hundred MB.
+# Without the files that flink.sh itself changes.
 list_release() {
   (cd "$1" && find . ! -type d ! -path ./.installed-by-pulumi ! -path './conf*' ! -path './plugins/flink-s3-fs-*' \
     -printf '%P %s %T@\n' | LC_ALL=C sort)
 }
 
-# touched_files HOME: those that are not as installed (<) and those that are there instead or besides (>).
+# touched_files HOME: files that are missing or changed (<), and files that replace them or were added (>).
 touched_files() {
   # A release that an earlier version of this program installed has an empty list
   [ ! -s "$1/.installed-by-pulumi" ] ||
     diff "$1/.installed-by-pulumi" <(list_release "$1") | sed -n 's/^\([<>]\) \(.*\) [^ ]* [^ ]*$/\1 \2/p' || true
 }
 
-# check_release NAME VERSION CHECK: tells how the release differs from what was installed.
+# check_release NAME VERSION CHECK: reports how the release differs from what was installed.
 check_release() {
   local home=/opt/$1-$2 touched
   if [ ! -e "$home/$3" ]; then
-    differs "$home" "is missing, or has no $3"
+    differs "$home" "is missing, or does not contain $3"
     return 0
   fi
   check_link "/opt/$1" "$home"
@@ -100,7 +100,7 @@ check_release() {
     differs "$home" "was not installed by this program"
   else
     touched=$(touched_files "$home" | head -n 20)
-    [ -z "$touched" ] || differs "$home" "has other files than were installed (<, which repair puts back; >, found, and left alone if it was added)" "$touched"
+    [ -z "$touched" ] || differs "$home" "has other files than were installed (<: installed, restored by repair; >: found, kept if it was added)" "$touched"
   fi
 }
 

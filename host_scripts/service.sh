@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154
-# Keeps a daemon running under systemd. One that runs something else than what is expected (its unit, configuration,
-# versions) restarts: here and now, or, unless it does nothing for the cluster, in a later step, when its turn comes.
-# Values: unit, inputs (paths), launch (true: what it runs is a launch, see launch.sh), restart (now or later), seconds,
-# health (how the host tool asks for it: kind, port, other hosts; host_tool/health.py).
-# Files: the unit. Prints `pending` if the restart is left to the later step.
+# Keeps a daemon running under systemd. A daemon that does not run what is expected (its unit, configuration, versions)
+# restarts: here and now, or, if it serves the cluster, in the rollout, a later step.
+# Values: unit, inputs (paths), launch (true: it runs a launch, see launch.sh), restart (now or later), seconds,
+# health (the arguments of the host tool's health check: kind, port, other hosts; host_tool/health.py).
+# Files: the unit. Prints `pending` if the rollout has to restart the daemon.
 
 apply() {
   local known=true
@@ -15,20 +15,20 @@ apply() {
   if systemctl is-active -q "$unit"; then
     if runs_what_is_declared; then
       prove
-      say "$unit: runs what is declared"
+      say "$unit: runs what is expected"
       return 0
     fi
-    # A leader's death may leave it without use for a moment
+    # It may not serve for a moment after a leader has failed
     if [ "$restart" = later ] && it serves 10; then
-      say "$unit: to be restarted when its turn comes"
+      say "$unit: the rollout will restart it"
       echo pending
       return 0
     fi
   fi
-  # Only the rollout can hand the jobs over to another release of Flink, so it is no use to start it here
+  # Only the rollout can hand over the jobs to another release of Flink, so this step must not start it
   if [ "$known" = true ] && other_release; then
     systemctl start "$unit" || true
-    say "$unit: another release of Flink: for the rollout"
+    say "$unit: another release of Flink: the rollout will restart it"
     echo pending
     return 0
   fi
@@ -41,11 +41,11 @@ apply() {
     prove
     say "$unit: started and healthy"
   elif [ "$known" = true ]; then
-    # It was not healthy before, so what it lacks may be the others, whose turn comes after this one's
+    # It was not healthy before: it may need the other hosts, which restart after this one
     it healthy 30 || say "$unit: not healthy yet; continuing, it was unhealthy before the restart"
     say "$unit: restarted"
   else
-    # The first start of all daemons happens side by side, and the cluster's own check waits for all of them at once
+    # At first, all daemons start in parallel, and the cluster check waits for all of them at once
     say "$unit: started"
   fi
 }
@@ -55,24 +55,23 @@ other_release() {
   [ "$launch" = true ] && [ -e "$launches/current/release" ] && ! cmp -s "$launches/current/release" "$launches/expected/release"
 }
 
-# To stop one of an ensemble that another one is missing of already could be the end of its quorum.
+# If a member of the ensemble is already missing, stopping another could end the quorum.
 stop_is_safe() {
   systemctl is-active -q "$unit" || return 0
   it stoppable "$seconds" ||
-    die "$unit is to be restarted, and was not: others of the same kind are missing or behind after $seconds s; mend these first"
+    die "$unit must restart, but was not restarted: other members are missing or behind after $seconds s; repair them first"
 }
 
-# What it was started with is written down by the unit; what it should run is the same with another launch.
+# The unit records the fingerprint that it starts with. The expected one may have another launch.
 runs_what_is_declared() {
   [ "$(fingerprint --expected "${inputs[@]}")" = "$(cat "/run/$unit/fingerprint" 2>/dev/null || true)" ]
 }
 
-# it QUESTION SECONDS: whether the answer about the daemon becomes yes within that time.
+# it QUESTION SECONDS: whether the answer becomes yes within that time (healthy, serves, stoppable, joins).
 it() { timeout $(($2 + 20)) "$flink_host" "$1" --within "$2" "${health[@]}"; }
 
-# A daemon that was healthy and was restarted, or that comes to a running cluster (it may be a machine's replacement, and
-# the next machine's turn is after it), has to be healthy before the next host may be touched, even if that is found out
-# only by a later run.
+# A daemon that was healthy before its restart, or that joins a running cluster (it may be on a replaced machine, with the
+# next machine waiting), must be healthy before the next host changes. If this run is interrupted, the next run checks it.
 prove() {
   [ -e "$unproven" ] || return 0
   it healthy "$seconds" || fail "$unit was started and is not healthy after $seconds s"
@@ -85,13 +84,13 @@ fail() {
 }
 
 check() {
-  # The other step of this daemon looks
+  # The other step of this daemon checks it
   [ "$restart" = later ] || return 0
   files_differ
-  systemctl is-enabled -q "$unit" 2>/dev/null || differs "$unit" "is not enabled: it would not start at the next boot"
+  systemctl is-enabled -q "$unit" 2>/dev/null || differs "$unit" "is not enabled: it will not start at the next boot"
   if ! systemctl is-active -q "$unit"; then
-    differs "$unit" "does not run"
+    differs "$unit" "is not running"
   elif ! runs_what_is_declared; then
-    differs "$unit" "runs something else than what is on the disk"
+    differs "$unit" "runs with another unit, configuration or version than is installed"
   fi
 }

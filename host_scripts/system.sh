@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154
-# The user that daemons run as, its directories, and kernel settings. On a JobManager also the key that start-cluster.sh logs
-# in with: it is made here and never leaves the host; its public half is printed.
-# Values: user, directories (the user's), shared_directories (anybody's), configuration (a directory of root's), logs_in (true:
-# it gets a key), units (of all roles). Files: tools, sysctl settings.
+# The user that daemons run as, its directories, and kernel settings. On a JobManager also the key with which
+# start-cluster.sh logs in: it is created here and never leaves the host; its public half is printed.
+# Values: user, directories (the user's), shared_directories (world-writable), configuration (a directory of root's),
+# logs_in (true: create a key), units (of all roles). Files: tools, sysctl settings.
 
 apply() {
   local previous
@@ -16,7 +16,7 @@ apply() {
   install -d -m 0755 "$configuration"
   write_files
   rm -f /usr/local/lib/flink/daemon /etc/flink/daemon.conf # of an earlier version
-  # A container may not set vm.*: then its kernel's own value stays
+  # A container may not set vm.*: then the kernel's value stays
   sysctl -q -e --load /etc/sysctl.d/60-flink.conf 2>/dev/null || true
   [ "$logs_in" = true ] || return 0
   local ssh=/var/lib/$user/.ssh
@@ -25,7 +25,7 @@ apply() {
   cat "$ssh/id_ed25519.pub"
 }
 
-# The host had another name or role before, whose own steps may no longer touch it (lib.sh, is_ours).
+# The host had another name or role before, whose steps no longer change it (clean.sh, is_ours).
 retire() {
   local unit
   for unit in "${units[@]}"; do
@@ -33,7 +33,7 @@ retire() {
     rm -f "/etc/systemd/system/$unit.service"
   done
   systemctl daemon-reload
-  say "this was $1: its daemon is stopped"
+  say "this host was $1: stopped its daemon"
 }
 
 check() {
@@ -54,7 +54,7 @@ check() {
   [ -s "/var/lib/$user/.ssh/id_ed25519" ] || differs "/var/lib/$user/.ssh/id_ed25519" "is missing"
 }
 
-# A container may not set what is its machine's.
+# A container may not set the kernel settings of its machine.
 check_kernel() {
   local key value
   ! systemd-detect-virt --quiet --container || return 0

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Who may log in as the daemons' user: the JobManagers, for start-cluster.sh. Values: user. Files: SSH trust.
+# Lets the JobManagers log in as the daemons' user, for start-cluster.sh. Values: user. Files: SSH trust.
 
 apply() {
   install -d -m 0700 -o "$user" -g "$user" "/var/lib/$user/.ssh"

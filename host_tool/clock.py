@@ -1,4 +1,4 @@
-"""Waits that are bounded. The only place that asks for the time or lets it pass, so that tests need not wait."""
+"""Bounded waits. Only this module reads the clock or sleeps, so that tests need not wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Clock:
         return time.monotonic()
 
     def pause(self, seconds: float) -> None:
-        """Let time pass."""
+        """Sleep."""
         time.sleep(seconds)
 
     def until(self, seconds: float, condition: Callable[[], bool]) -> bool:

@@ -1,6 +1,6 @@
-"""Waits until the cluster works: every JobManager answers for a leader, and every TaskManager has registered with all
-its slots. If it does not, says who is missing and shows the end of the logs that tell why. One that is leaving may
-still be there: Pulumi takes it away after this.
+"""Waits until the cluster is complete: every JobManager answers for a leader, and every TaskManager has registered with
+all its slots. Otherwise it reports which ones are missing, and shows the end of their logs. A TaskManager that is
+leaving may still be registered: Pulumi removes it later.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 LOG_SECONDS = 15
 LOGS_SHOWN = 5
-"""Enough to understand; hosts that are down take their time to say nothing."""
+"""Enough to find the cause; each host that is down costs a timeout."""
 
 
 class Cluster:
-    """A cluster, seen from the first JobManager's host.
+    """A cluster, as seen from the first JobManager's host.
 
     `values`: host (this one's name), jobmanagers, taskmanagers, restPort, slots, version (Flink's), seconds.
     """
@@ -36,7 +36,7 @@ class Cluster:
         self._registered: set[str] = set()
 
     def apply(self) -> str:
-        """What Flink says of the cluster (/overview) when it is complete. Raises Failure if it is not in time."""
+        """Wait until the cluster is complete, and return Flink's /overview. Raises Failure if it is not in time."""
         values = self._values
         if not self._clock.until(values["seconds"], self._complete):
             self._explain()
@@ -50,7 +50,7 @@ class Cluster:
         return self._overview or ""
 
     def check(self) -> None:
-        """Report if it is not complete."""
+        """Report drift if it is not complete."""
         if not self._complete():
             differs("cluster", f"{self._expected()}; found {self._summary()}")
 
@@ -62,7 +62,7 @@ class Cluster:
         if self._found.get("slots-total", 0) < self._values["slots"]:
             return False
         self._registered = taskmanager_ids(self._here.json("/taskmanagers"))
-        # A standby that does not answer could not take over
+        # A standby that does not answer cannot take over
         return not self._missing() and all(server.answers("/overview") for server in self._jobmanagers)
 
     def _missing(self) -> list[str]:
@@ -79,7 +79,7 @@ class Cluster:
     def _summary(self) -> str:
         found = self._found
         if "flink-version" not in found:
-            return "nobody who answers for a leader"
+            return "no JobManager that answers for a leader"
         text = f"Flink {found['flink-version']} with {found.get('taskmanagers')} and {found.get('slots-total')}"
         silent = [server.host for server in self._jobmanagers if not server.answers("/overview")]
         return f"{text}; no answer from JobManager {', '.join(silent)}" if silent else text
@@ -93,7 +93,7 @@ class Cluster:
         for name in [*others, *self._missing()][:LOGS_SHOWN]:
             say(name, "end of its log ---")
             if not self._hosts.show(name, "tell"):
-                say(name, "cannot be asked")
+                say(name, "its log cannot be shown")
 
 
 def _object(text: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The tool's commands. Values that are many come as JSON on stdin."""
+"""The tool's commands. Commands with many values read them as JSON from stdin."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ USAGE = """\
 usage: flink-host COMMAND
 
 this host's Flink daemon (/etc/flink/daemon.json):
-  state                    current, pending or down; the release that it runs, and that it should run; held or go
-  switch                   end it, so that systemd starts it with what is expected
-  hold, go                 let the next start wait for `go`, for 10 minutes at most
-  back                     end it, so that it starts again with what it ran before `switch`
+  state                    current, pending or down; the running release and the expected one; held or go
+  switch                   end it; systemd restarts it with what is expected
+  hold, go                 hold the next start until `go`, for 10 minutes at most
+  back                     end it; systemd restarts it with what it ran before `switch`
   proves SECONDS           wait until it runs what is expected and is healthy
-  leads                    is it the leading JobManager?
+  leads                    succeed if it is the leading JobManager
   tell                     print the end of its log
 
-this host's daemon, by KIND (rest, registered or zookeeper), PORT and the other HOSTs that matter to it:
+this host's daemon, by KIND (rest, registered or zookeeper), PORT and the other HOSTs that its health depends on:
   healthy|serves|stoppable|joins [--within SECONDS] KIND PORT [HOST...]
 
 the whole cluster, on the first host of a role; values as JSON on stdin (host_tool/rollout.py, cluster.py, ensemble.py):
-  rollout [--check]        restart the Flink daemons that run something else than what is expected
+  rollout [--check]        restart the Flink daemons that do not run what is expected
   cluster [--check]        wait until Flink is complete, and print its /overview
   ensemble [--check]       wait until ZooKeeper is complete
 
@@ -39,16 +39,16 @@ what clusters have left on the storage and in ZooKeeper, on a JobManager's host:
   leftovers list STORAGE QUORUM ROOT QUIET_SECONDS KEEP
   leftovers delete STORAGE QUORUM ROOT QUIET_SECONDS IDS
 
-exit status: 0 yes, or done; 1 no, or it failed; 2 wrong usage
+exit status: 0 yes, or done; 1 no, or failed; 2 wrong usage
 """
 
 
 class Usage(Exception):
-    """Wrong usage; the message says what was expected."""
+    """Wrong usage; the message states what is expected."""
 
 
 def main(words: Sequence[str]) -> int:
-    """Run one command; its exit status."""
+    """Run one command; returns its exit status."""
     if not words or words[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if words else 2
@@ -60,7 +60,7 @@ def main(words: Sequence[str]) -> int:
             CLUSTER_COMMANDS[name](values, bool(rest))
             return 0
         if name not in HOST_COMMANDS:
-            raise Usage(f"there is no command {name!r}")
+            raise Usage(f"unknown command {name!r}")
         return HOST_COMMANDS[name](name, rest)
     except Usage as error:
         say(who, f"{error}; see flink-host --help")
@@ -70,7 +70,7 @@ def main(words: Sequence[str]) -> int:
     except OSError as error:
         say(who, f"{name}: {error}")
     except ModuleNotFoundError as error:
-        say(who, f"{name} is not for hosts of this role: {error}")
+        say(who, f"{name} does not work on hosts of this role: {error}")
     return 1
 
 
@@ -81,7 +81,7 @@ def _daemon(name: str, words: list[str]) -> int:
 
 
 def ask_daemon(daemon: Daemon, name: str, words: list[str]) -> int:
-    """Run a command of the daemon's."""
+    """Run a command on the daemon."""
     if name == "proves":
         return _status(daemon.proves(_seconds(words)))
     if words:
@@ -160,7 +160,7 @@ def _leftovers(name: str, words: list[str]) -> int:
 
 
 def _values(name: str, words: list[str]) -> dict[str, Any]:
-    """What comes on stdin."""
+    """The values from stdin."""
     import json
 
     if words not in ([], ["--check"]):

@@ -1,4 +1,4 @@
-"""TCP conversations with a bound on the whole of them, not only on each part."""
+"""TCP requests with a time limit on the whole exchange, not only on each packet."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 def connect(host: str, port: int, seconds: float) -> socket.socket:
-    """A connection. Raises OSError."""
+    """Open a connection. Raises OSError."""
     import socket
 
-    # A name as bytes is left as it is; as text it would be encoded by modules that take milliseconds to import
+    # Bytes are used as they are; text would be encoded by modules that take milliseconds to import
     address: tuple[Any, int] = (host.encode("ascii"), port)
     return socket.create_connection(address, seconds)
 
 
 def opens(host: str, port: int, seconds: float) -> bool:
-    """Whether somebody accepts connections there."""
+    """Whether the port accepts connections."""
     try:
         connect(host, port, seconds).close()
     except OSError:
@@ -29,7 +29,7 @@ def opens(host: str, port: int, seconds: float) -> bool:
 
 
 def ask(host: str, port: int, question: bytes, seconds: float) -> bytes:
-    """All that is answered until the other side closes the connection.
+    """Send the question; return everything received until the peer closes the connection.
 
     Raises OSError if that takes longer than the given seconds.
     """

@@ -1,7 +1,7 @@
-"""This host's Flink daemon: what it runs, whether it is healthy, and how it is restarted with what is expected.
+"""This host's Flink daemon: what it runs, whether it is healthy, and how to restart it with what is expected.
 
-For the rollout, which comes from the first JobManager's host as the daemons' user: so what is done here is done as that
-user, and systemd, which supervises the daemon, starts it again whenever its process ends.
+The rollout calls these commands from the first JobManager's host, as the daemons' user. That user may only end the
+process; systemd, which supervises the daemon, then starts it again.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 FACTS = "/etc/flink/daemon.json"
 STOP_SECONDS = 60
-"""As long as systemd would wait (TimeoutStopSec of the unit)."""
+"""As in the unit (TimeoutStopSec)."""
 LOG_LINES = 25
 LOG_BYTES = 64 * 1024
 LEADS = "flink_jobmanager_numRegisteredTaskManagers"
-"""A standby has no resource manager, and so no metrics of one."""
+"""A standby has no resource manager, and therefore no such metric."""
 
 
 def facts() -> dict[str, Any]:
-    """What is known of this host's daemon: unit, user, inputs (paths), health, port, metricsPort."""
+    """Facts about this host's daemon: unit, user, inputs (paths), health, port, metricsPort."""
     import json
 
     with open(FACTS) as file:
@@ -38,7 +38,7 @@ def facts() -> dict[str, Any]:
 
 
 class Daemon:
-    """The daemon, by its `facts`. `root` stands before absolute paths, for tests."""
+    """The daemon that `facts` describes. `root` is a prefix of absolute paths, for tests."""
 
     def __init__(self, facts: dict[str, Any], clock: Clock, root: str = "") -> None:
         self._unit: str = facts["unit"]
@@ -52,7 +52,7 @@ class Daemon:
         self._fingerprint = f"{root}/usr/local/lib/flink/fingerprint"
 
     def state(self) -> str:
-        """What the rollout has to know of it (see `State` in rollout.py for the other end)."""
+        """The daemon's state in one line, for the rollout (`State` in rollout.py parses it)."""
         what = "current" if self._expected() == self._runs() else "pending"
         if not self._lives():
             what = "down"
@@ -60,19 +60,19 @@ class Daemon:
         return f"{what} {self._release('current')} {self._release('expected')} {held}"
 
     def switch(self) -> None:
-        """End it, so that systemd starts it with what is expected."""
+        """End it, so that systemd restarts it with what is expected."""
         current, expected = f"{self._launches}/current", os.readlink(f"{self._launches}/expected")
-        # Not of one that has been switched already: there would be no way back
+        # Not if it was switched already: `back` would have no previous launch
         if os.path.islink(current) and os.readlink(current) != expected:
             self._point("previous", os.readlink(current))
         self._restart_with(expected)
 
     def back(self) -> None:
-        """End it, so that it starts again with what it ran before `switch`."""
+        """End it, so that systemd restarts it with what it ran before `switch`."""
         self._restart_with(os.readlink(f"{self._launches}/previous"))
 
     def hold(self) -> None:
-        """Let the next start wait, for 10 minutes at most, until `go`."""
+        """Hold the next start until `go`, for 10 minutes at most."""
         with open(f"{self._launches}/hold", "w"):
             pass
 
@@ -102,11 +102,11 @@ class Daemon:
         sys.stdout.flush()
 
     def _is_healthy(self) -> bool:
-        # What costs least first: this is asked several times a second while a JVM starts
+        # The cheapest check first: this runs several times a second while a JVM starts
         return self._lives() and self._health.healthy() and self._expected() == self._runs()
 
     def _expected(self) -> str:
-        """The hash of what it should run, by the tool with which its unit writes that of what it does run."""
+        """The expected fingerprint, from the tool with which the unit records the running one."""
         import subprocess
 
         argv = [self._fingerprint, "--expected", *self._inputs]
@@ -116,7 +116,7 @@ class Daemon:
         return _text(f"{self._run}/fingerprint")
 
     def _pid(self) -> int:
-        """Its process, or the one that it had; 0 if there was none since the host has booted."""
+        """The PID of its current or last process; 0 if it has not run since the host booted."""
         found = _text(f"{self._run}/pid")
         return int(found) if found.isdigit() else 0
 
@@ -136,7 +136,7 @@ class Daemon:
             os.kill(process, signal.SIGKILL)
 
     def _point(self, link: str, launch: str) -> None:
-        """Replace the link in one go."""
+        """Replace the link atomically."""
         new = f"{self._launches}/.{link}"
         if os.path.islink(new):
             os.remove(new)

@@ -21,7 +21,7 @@ class Ensemble:
         self._modes: dict[str, str] = {}
 
     def apply(self) -> None:
-        """Return when it is complete. Raises Failure if it is not in time."""
+        """Wait until the ensemble is complete. Raises Failure if it is not in time."""
         values = self._values
         if not self._clock.until(values["seconds"], self._complete):
             host = values["host"]
@@ -33,7 +33,7 @@ class Ensemble:
         say(values["host"], f"zookeeper: {len(values['servers'])} servers serve, one leads")
 
     def check(self) -> None:
-        """Report if it is not complete."""
+        """Report drift if it is not complete."""
         if not self._complete():
             differs("zookeeper", f"{self._expected()}; found {self._found()}")
 

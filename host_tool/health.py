@@ -1,11 +1,11 @@
 """Health checks of daemons. Their names are those in the table of roles (`components/roles.py`).
 
-Each answers four questions about the daemon of this host, given the port and the other hosts that matter to it:
+Each answers four questions about this host's daemon, given its port and the other hosts that its health depends on:
 
-- healthy: it does all that it is there for.
-- serves: it does something for the cluster, so that its restart has to wait for its turn.
+- healthy: it answers and does its work.
+- serves: it works for the cluster, so that only the rollout may restart it.
 - stoppable: stopping it does no harm.
-- joins: the others run already, so that this one comes to a cluster that works.
+- joins: others already run, so that this one joins a running cluster.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ CONNECT_SECONDS = 5.0
 
 
 class Health:
-    """A daemon that is healthy, or not; nothing between."""
+    """A daemon that is either healthy or not healthy."""
 
     def __init__(self, port: int, others: Sequence[str] = ()) -> None:
         self.port = port
         self.others = others
 
     def healthy(self) -> bool:
-        """Whether it does all that it is there for."""
+        """Whether it answers and does its work."""
         raise NotImplementedError
 
     def serves(self) -> bool:
-        """Whether it does something for the cluster."""
+        """Whether it works for the cluster."""
         return self.healthy()
 
     def stoppable(self) -> bool:
@@ -58,13 +58,13 @@ class Rest(Health):
 
 
 class Registered(Health):
-    """A TaskManager: it talks to a JobManager, at the port of its RPC. `others`: the JobManagers."""
+    """A TaskManager: it is connected to the RPC port of a JobManager. `others`: the JobManagers."""
 
     def healthy(self) -> bool:
-        """Whether there is a connection; it is opened to register, which takes milliseconds then, and kept."""
+        """Whether there is a connection: it is opened to register, which takes milliseconds, and then kept."""
         import subprocess
 
-        # Not /proc/net/tcp: the kernel takes 5 ms of CPU time for it, on a large machine, and `ss` 2
+        # Not /proc/net/tcp: it takes the kernel 5 ms of CPU time on a large machine; `ss` takes 2 ms
         argv = ["ss", "-Htn", "state", "established", f"dport = :{self.port}"]
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
         return bool(done.stdout.strip())
@@ -78,11 +78,11 @@ class Ensemble(Health):
         return self.serves() and self._in_sync()
 
     def serves(self) -> bool:
-        """Whether it has a quorum to serve with."""
+        """Whether it serves, which it does only with a quorum."""
         return bool(zookeeper.mode(HERE, self.port))
 
     def stoppable(self) -> bool:
-        """Whether no member is missing, or it does not serve anyway: another loss could be the end of the quorum."""
+        """Whether no member is missing, or it does not serve anyway: another loss could end the quorum."""
         return not self.serves() or self._in_sync()
 
     def joins(self) -> bool:

@@ -1,4 +1,4 @@
-"""The other hosts of the cluster, over the SSH that JobManagers have for start-cluster.sh."""
+"""The other hosts of the cluster, by the SSH access that JobManagers have for start-cluster.sh."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 TOOL = "/usr/local/lib/flink/flink-host"
 CONNECT_SECONDS = 10
 AT_ONCE = 20
-"""Hosts that are asked side by side: each is a process here."""
+"""Hosts asked in parallel: each is a process here."""
 
 
 class Hosts:
-    """Logs in as the daemons' user `user` and runs the tool there; a command that takes longer than `seconds`, with the
-    login, is ended and has failed.
+    """Logs in as the daemons' user `user` and runs the tool there. A command fails if it takes longer than `seconds`,
+    including the login.
     """
 
     def __init__(self, user: str, seconds: int) -> None:
@@ -25,7 +25,7 @@ class Hosts:
         self._seconds = seconds
 
     def ask(self, host: str, *words: str) -> str | None:
-        """What a command of the tool prints on a host; None if it failed there, or nobody could log in."""
+        """The output of a command of the tool on a host; None if it failed, or the login did."""
         return self.ask_all([host], *words)[host]
 
     def does(self, host: str, *words: str) -> bool:
@@ -33,7 +33,7 @@ class Hosts:
         return self.ask(host, *words) is not None
 
     def ask_all(self, hosts: Sequence[str], *words: str) -> dict[str, str | None]:
-        """What a command prints on each of the hosts, side by side; None for one where it failed."""
+        """The output of a command on each of the hosts, in parallel; None where it failed."""
         found = {}
         for first in range(0, len(hosts), AT_ONCE):
             started = {host: self._start(host, words) for host in hosts[first : first + AT_ONCE]}
@@ -43,7 +43,7 @@ class Hosts:
         return found
 
     def show(self, host: str, *words: str) -> bool:
-        """Show on stderr what a command prints on a host; whether it succeeded."""
+        """Show the output of a command on a host on stderr; returns whether it succeeded."""
         import subprocess
 
         sys.stderr.flush()
@@ -57,7 +57,7 @@ class Hosts:
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 
     def _argv(self, host: str, words: Sequence[str]) -> list[str]:
-        # `timeout` is the user's: root could end runuser, but not what that has started
+        # `timeout` runs as the user: as root it would end runuser, but not its children
         bound = ["runuser", "-u", self._user, "--", "timeout", str(self._seconds)]
         options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10"]
         return [*bound, "ssh", "-n", *(word for option in options for word in ("-o", option)), host, TOOL, *words]

@@ -1,8 +1,7 @@
-"""Our Java classes, for what needs Flink's own: its file systems, what it keeps in ZooKeeper, jobs as Java serialises
-them.
+"""Our Java classes, for work that needs Flink's own: its file systems, its data in ZooKeeper, serialised jobs.
 
-They come as sources and are compiled once for each release of Flink, when they are first needed, by the host's JDK.
-They run as Flink's user, with its plugins, configuration and credentials.
+Hosts get the sources. The host's JDK compiles them once for each release of Flink, when they are first needed. They run
+as Flink's user, with its plugins, configuration and credentials.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ FLINK = "/opt/flink"
 JAVA = "/opt/java"
 CREDENTIALS = "/etc/flink/credentials.env"
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-"""For a JVM that lives for seconds: what a long one gains from costs it more than it gives."""
+"""For a JVM that runs for seconds: optimizations for long runs would cost more than they save."""
 RELEASE = "11"
-"""The oldest Java that Flink 2.x runs on: classes for it run on all others, also on one without a compiler."""
+"""The oldest Java that Flink 2.x supports: classes for it run on all later versions."""
 
 
 class Java:
-    """The classes. `root` stands before absolute paths, for tests."""
+    """The classes. `root` is a prefix of absolute paths, for tests."""
 
     def __init__(self, user: str, root: str = "") -> None:
         self._user = user
@@ -42,7 +41,7 @@ class Java:
         self._credentials = f"{root}{CREDENTIALS}"
 
     def run(self, main: str, *arguments: str, to_stderr: bool = False) -> bool:
-        """Run the main class, whose output is ours; whether it succeeded. Raises Failure if it cannot be compiled."""
+        """Run a main class with our stdout; returns whether it succeeded. Raises Failure if it cannot be compiled."""
         classpath = f"{self.classes()}:{self._flink}/lib/*"
         java = [f"{self._java}/bin/java", *SHORT_LIVED, "-Xmx512m", "-Dlog4j2.statusLoggerLevel=OFF"]
         done = subprocess.run(
@@ -56,7 +55,7 @@ class Java:
         return done.returncode == 0
 
     def classes(self) -> str:
-        """The folder of the classes for the release of Flink that is installed, compiled if there is none yet."""
+        """The folder of the classes for the installed release of Flink; compiles them if necessary."""
         sources = sorted(f"{self._sources}/{name}" for name in os.listdir(self._sources) if name.endswith(".java"))
         folder = f"{self._sources}/classes"
         release = os.path.basename(os.path.realpath(self._flink))
@@ -76,15 +75,15 @@ class Java:
         compiler = f"{self._java}/bin/javac"
         if not os.access(compiler, os.X_OK):
             raise Failure(
-                f"{compiler} is missing: this needs a JDK, not only a JRE (javaUrl), once for each release of Flink"
+                f"{compiler} is missing: javaUrl must be a JDK, not only a JRE; each release of Flink needs it once"
             )
         with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as work:
             options = ["--release", RELEASE, "-proc:none", "-nowarn", "-d", f"{work}/made"]
             argv = [compiler, *(f"-J{flag}" for flag in SHORT_LIVED), *options, "-cp", f"{self._flink}/lib/*", *sources]
             done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
             if done.returncode:
-                raise Failure(f"cannot compile our Java classes against {self._flink}; why is above")
-            # Last: a folder with this name is whole
+                raise Failure(f"cannot compile our Java classes against {self._flink}; the compiler's output is above")
+            # Last: a folder with this name is complete
             os.rename(f"{work}/made", path)
 
     @staticmethod
@@ -102,7 +101,7 @@ class Java:
                     name, is_set, value = line.strip().partition("=")
                     if is_set:
                         found[name] = value.strip("'")
-        except FileNotFoundError:  # the host has an identity of its own
+        except FileNotFoundError:  # the host has its own identity, such as an instance profile
             pass
         return found
 

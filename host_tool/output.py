@@ -1,4 +1,4 @@
-"""What the tool says: to people on stderr, to `ops doctor` on stdout."""
+"""The tool's output: for people on stderr, for `ops doctor` on stdout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Failure(Exception):
-    """It did not work; the message says what was found and what to do."""
+    """The command failed; the message states what was found and what to do."""
 
 
 def say(host: str, text: str) -> None:
@@ -19,7 +19,7 @@ def say(host: str, text: str) -> None:
 
 
 def differs(what: str, message: str) -> None:
-    """Report something that is not as declared, in the form that `ops` reads (as lib.sh does)."""
+    """Report drift, in the form that `ops` reads (as lib.sh does)."""
     print(f"! {what}\t{message}", flush=True)
 
 
@@ -29,7 +29,7 @@ def show_log(title: str, argv: Sequence[str], seconds: float) -> bool:
 
     print(f"--- {title}", file=sys.stderr, flush=True)
     try:
-        # Also what it prints to stdout, which is the step's result
+        # Its stdout, too: ours is the step's result
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, timeout=seconds, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -1,7 +1,7 @@
-"""Flink's REST API, and the other HTTP servers of its daemons: the one place that makes a URL and asks for it.
+"""Flink's REST API, and the other HTTP servers of its daemons. Only this module builds their URLs and sends requests.
 
-Not by `http.client`: its import takes longer than everything else here together, and its time-out is for each packet
-alone. HTTP/1.0 is enough for a GET whose answer ends with the connection (RFC 1945).
+It does not use `http.client`: its import takes longer than everything else in the tool together, and its timeout
+applies to each packet only. HTTP/1.0 is enough for a GET whose response ends with the connection (RFC 1945).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NOT_FOUND = 404
 
 
 class Answer:
-    """What a server said: the status (404, say) and the body."""
+    """A server's response: the status, such as 404, and the body."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status = status
@@ -45,13 +45,13 @@ class Server:
         return f"{SCHEME}://{address}:{self.port}{path}"
 
     def get(self, path: str) -> Answer:
-        """Its answer, within `ANSWER_SECONDS`. Raises OSError if there is none, or not a whole one."""
+        """Its response, within `ANSWER_SECONDS`. Raises OSError if there is none, or an incomplete one."""
         request = f"GET {path} HTTP/1.0\r\nHost: {self.host}:{self.port}\r\nConnection: close\r\n\r\n"
         raw = connection.ask(self.host, self.port, request.encode(), ANSWER_SECONDS)
         return _parse(raw, self.url(path))
 
     def text(self, path: str) -> str | None:
-        """The body of its answer; None without one, or with another status than 200."""
+        """The body of its response; None without a response, or with another status than 200."""
         try:
             answer = self.get(path)
         except OSError:
@@ -63,7 +63,7 @@ class Server:
         return self.text(path) is not None
 
     def json(self, path: str) -> Any:
-        """Its answer; None without one, with another status than 200, or if it is not JSON."""
+        """Its response, parsed; None without a response, with another status than 200, or if it is not JSON."""
         return _decoded(self.text(path))
 
 
@@ -74,7 +74,7 @@ class JobManagers:
         self.servers = [Server(name, port) for name in names]
 
     def json(self, path: str) -> Any:
-        """What the first one says that answers; None if none does."""
+        """The response of the first one that answers; None if none does."""
         for server in self.servers:
             found = server.json(path)
             if found is not None:
@@ -82,7 +82,7 @@ class JobManagers:
         return None
 
     def knows(self, path: str) -> bool | None:
-        """Whether the first one that answers says 200 rather than 404; None if none says either."""
+        """True if the first one that answers has status 200, False with 404; None if none has either."""
         for server in self.servers:
             try:
                 status = server.get(path).status
@@ -94,12 +94,12 @@ class JobManagers:
 
 
 def short(name: str) -> str:
-    """A host's own name, which is also its TaskManager's id."""
+    """A host's name without its domain, which is also its TaskManager's id."""
     return name.partition(".")[0]
 
 
 def taskmanager_ids(answer: Any) -> set[str]:
-    """Ids in the answer to /taskmanagers: the names of their hosts, as their units say."""
+    """Ids in the response of /taskmanagers: the names of their hosts, as their units set them."""
     return {str(entry["id"]) for entry in answer["taskmanagers"]} if answer else set()
 
 

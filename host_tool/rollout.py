@@ -1,7 +1,7 @@
-"""Restarts the daemons that run something else than what is expected, from the first JobManager's host: first the
-standby JobManagers, then the leader, so that there is one failover at most, then the TaskManagers; another release of
-Flink all at once. The next is touched only when the one before is healthy again, and so are the jobs that ran. It ends
-at the first that is not, and leaves the rest as they were.
+"""Restarts the daemons that do not run what is expected, from the first JobManager's host: first the standby
+JobManagers, then the leader, so that there is one failover at most, then the TaskManagers. With another release of
+Flink all restart at once. The next daemon restarts only when the previous one is healthy and all jobs run again. The
+rollout ends at the first daemon that is not healthy, and leaves the rest as they were.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from .hosts import Hosts
 
     class HandOver(Protocol):
-        """Hands jobs over to another release of Flink (java.py)."""
+        """Hands over jobs to another release of Flink (java.py)."""
 
         def __call__(self, *, check_only: bool) -> bool:
-            """Whether it can be done, or was."""
+            """Whether they can be handed over, or were."""
 
 
 ANSWER_SECONDS = 10.0
-"""A leader's death may leave the cluster without an answer for a moment."""
+"""After a leader has failed, the cluster may not answer for a moment."""
 GRACE_SECONDS = 120
-"""What a command on a host may take beyond the time to become healthy: a login, and the end of a daemon that hangs."""
+"""Time for a command on a host, in addition to that for becoming healthy: a login, and ending a daemon that hangs."""
 ENDED = ("FINISHED", "FAILED", "CANCELED")
 STOP_FIRST = "Stop each job that is refused with a savepoint, run `up` again, and start it from the savepoint"
 
 
 class State:
-    """What a host says of its daemon: `current`, `pending` or `down`; the releases; whether its next start is held."""
+    """A host's report on its daemon: `current`, `pending` or `down`; the releases; whether its next start is held."""
 
     def __init__(self, answer: str) -> None:
         self.what, self.running, self.expected, held = answer.split()
@@ -63,14 +63,14 @@ class Rollout:
         self._restarted = self._total = 0
 
     def apply(self) -> None:
-        """Restart what has to be. Raises Failure at the first daemon or job that is not healthy afterwards."""
+        """Restart the pending daemons. Raises Failure at the first daemon or job that is not healthy afterwards."""
         if not self._pending:
             self._say("nothing to restart")
             return
         self._look()
         self._held = [name for name in self._pending if self._states[name].held]
         if self._held:
-            self._say("an earlier one was interrupted while it changed Flink's release; continuing it")
+            self._say("an earlier rollout was interrupted while it changed the release of Flink; continuing it")
             self._hand_over()
         jobmanagers = [name for name in self._jobmanagers if self._waits(name)]
         if len(jobmanagers) > 1:  # standbys first, in their order
@@ -81,12 +81,12 @@ class Rollout:
         if self._other_release(jobmanagers):
             self._change_release(jobmanagers)
             return
-        # Those of an earlier rollout, which ended at them: nothing else before they are healthy
+        # An earlier rollout may have ended at these: nothing else restarts before they are healthy
         for name in self._pending:
             if self._states[name].what == "current":
                 self._prove(name)
         if not self._total:
-            self._say("all run what is expected")
+            self._say("all daemons run what is expected")
             return
         self._remember_jobs()
         for name in jobmanagers:
@@ -95,18 +95,18 @@ class Rollout:
         self._say(f"restarted {self._restarted} daemons")
 
     def check(self) -> None:
-        """Report the daemons that wait for a restart. Raises Failure if one cannot be asked."""
+        """Report the daemons that wait for a restart. Raises Failure if a host is unreachable."""
         self._look()
         for name in self._pending:
             if self._states[name].what == "pending":
                 differs(name, "waits for a restart: run up again")
 
-    # In which order
+    # Order
 
     def _change_release(self, jobmanagers: Sequence[str]) -> None:
-        """Releases of Flink do not work together, and one cannot read the jobs that another has written down. So the
-        JobManagers stop, the new release writes the jobs down anew, and all start with it. If it cannot, the old one
-        continues, and the TaskManagers have noticed no more than a failover.
+        """Two releases of Flink do not work together, and a new one cannot run the jobs that the old one stored. So the
+        JobManagers stop, the new release converts the stored jobs, and all daemons start with it. If it cannot, the old
+        release continues; for the TaskManagers this is a failover.
         """
         self._remember_jobs()
         state = self._states[jobmanagers[0]]
@@ -116,7 +116,7 @@ class Rollout:
         )
         if self._values["highAvailability"] and not self._hand_over_jobs(check_only=True):
             raise Failure(
-                "rollout: the jobs cannot be handed over to the other release of Flink (why is above); nothing was"
+                "rollout: the jobs cannot be handed over to the other release of Flink (reasons above); nothing was"
                 f" restarted. {STOP_FIRST}"
             )
         for name in jobmanagers:
@@ -135,22 +135,22 @@ class Rollout:
                 if self._hosts.does(name, "back"):
                     self._hosts.does(name, "go")
             raise Failure(
-                "rollout: the jobs cannot be handed over to the other release of Flink (why is above), and the old one"
+                "rollout: the jobs cannot be handed over to the other release of Flink (reasons above), and the old one"
                 f" continues. {STOP_FIRST}"
             )
         for name in self._held:
             self._hosts.does(name, "go")
 
     def _roll(self, taskmanagers: Sequence[str]) -> None:
-        # The second: a change of release that was interrupted
+        # The second condition: an interrupted change of release
         together = self._values["strategy"] == "parallel" or self._other_release(taskmanagers[:1])
         at_once = len(taskmanagers) if together else self._values["maxUnavailable"]
         for first in range(0, len(taskmanagers), max(1, at_once)):
             self._restart(taskmanagers[first : first + at_once])
 
     def _restart(self, names: Sequence[str]) -> None:
-        """Restart all of them at once, and wait until each is healthy, and the jobs."""
-        # In a change of release, some have been switched already
+        """Restart all of them at once, and wait until each is healthy and the jobs run again."""
+        # In a change of release, some are already switched
         switching = [name for name in names if name not in self._held]
         self._left = [name for name in self._left if name not in names]
         switched = self._hosts.ask_all(switching, "switch")
@@ -191,11 +191,11 @@ class Rollout:
         for name, answer in self._hosts.ask_all(self._pending, "state").items():
             if not answer:
                 user = self._values["user"]
-                raise Failure(f"rollout: cannot log in to {name} as {user} and ask; nothing was restarted")
+                raise Failure(f"rollout: cannot query {name} over SSH as {user}; nothing was restarted")
             self._states[name] = State(answer)
 
     def _waits(self, name: str) -> bool:
-        """Whether the daemon runs something else than what is expected, or does not run."""
+        """Whether the daemon does not run, or does not run what is expected."""
         return name in self._states and self._states[name].what != "current"
 
     def _other_release(self, names: Sequence[str]) -> bool:
@@ -207,7 +207,7 @@ class Rollout:
     # Jobs
 
     def _remember_jobs(self) -> None:
-        """Note the jobs that run, so that they are waited for."""
+        """Remember the running jobs, to wait for them after each restart."""
         overview = None
 
         def answered() -> bool:
@@ -220,13 +220,13 @@ class Rollout:
         self._jobs = _running(overview)
 
     def _jobs_run(self) -> bool:
-        """Whether the jobs that ran before run again, or have ended by themselves."""
+        """Whether the jobs that ran before run again, or have ended."""
         return not self._jobs or not self._missing_jobs()
 
     def _missing_jobs(self) -> int:
         overview = self._rest.json("/jobs/overview")
         fine = {*_running(overview), *_ended(overview)}
-        # A leader recovers all jobs before it answers, and does not know one that has ended under another leader
+        # A leader recovers all jobs before it answers; it does not know a job that ended under another leader
         return sum(job not in fine and self._rest.knows(f"/jobs/{job}") is not False for job in self._jobs)
 
     def _say(self, text: str) -> None:
@@ -234,7 +234,7 @@ class Rollout:
 
 
 def _running(overview: Any) -> list[str]:
-    """Ids of the jobs that have all their tasks running, or finished."""
+    """Ids of the jobs whose tasks all run or have finished."""
     found = []
     for job in overview["jobs"] if overview else []:
         tasks = job["tasks"]

@@ -1,5 +1,5 @@
-"""ZooKeeper's servers, by the words of four letters that each answers on its clients' port (ZooKeeper administrator's
-guide, "The Four Letter Words").
+"""ZooKeeper's servers, by the four-letter words that each answers on its client port (ZooKeeper administrator's guide,
+"The Four Letter Words").
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ANSWER_SECONDS = 2.0
 
 
 def ask(server: str, port: int, word: str) -> str:
-    """What a server answers; empty if it does not within `ANSWER_SECONDS`."""
+    """A server's answer; empty if there is none within `ANSWER_SECONDS`."""
     try:
         return connection.ask(server, port, word.encode(), ANSWER_SECONDS).decode(errors="replace")
     except OSError:
@@ -22,7 +22,7 @@ def ask(server: str, port: int, word: str) -> str:
 
 
 def mode(server: str, port: int) -> str:
-    """`leader`, `follower`, `observer` or `standalone`; empty if it serves nobody: no quorum, say."""
+    """`leader`, `follower`, `observer` or `standalone`; empty if it does not serve, without a quorum for example."""
     for line in ask(server, port, "srvr").splitlines():
         name, _, value = line.partition(": ")
         if name == "Mode":
@@ -31,7 +31,7 @@ def mode(server: str, port: int) -> str:
 
 
 def synced_followers(server: str, port: int) -> int | None:
-    """How many followers have all that this server has; None if it does not lead: only the leader says so."""
+    """The number of followers in sync with this server; None if it is not the leader: only the leader reports it."""
     for line in ask(server, port, "mntr").splitlines():
         name, _, value = line.partition("\t")
         if name == "zk_synced_followers":
@@ -40,7 +40,7 @@ def synced_followers(server: str, port: int) -> int | None:
 
 
 def in_sync(servers: Sequence[str], port: int) -> bool:
-    """Whether one of the servers leads, and all others follow it with nothing missing."""
+    """Whether one of the servers leads, and all others are in sync with it."""
     for server in servers:
         found = synced_followers(server, port)
         if found is not None:

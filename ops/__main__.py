@@ -38,7 +38,7 @@ def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespa
     """Print the drift of the hosts of a deployment; returns the exit code."""
     hosts = state.hosts(deployment)
     if not hosts:
-        raise OpsError(f"stack {stack} has no hosts: nothing to compare with")
+        raise OpsError(f"stack {stack} has no hosts: nothing to check")
     expected = args.host or [host.name for host in hosts]
     if unknown := sorted(set(expected) - {host.name for host in hosts}):
         raise OpsError(

@@ -16,7 +16,7 @@ from ops.state import Host, Step
 STEP_SECONDS = 60
 CONNECT_SECONDS = 60
 AT_ONCE = 32
-"""Hosts that are checked in parallel: each is a process here that mostly waits."""
+"""Hosts checked in parallel: each is a process here that mostly waits."""
 
 _LAST = "."
 """Instead of a step's name: all steps have been checked."""

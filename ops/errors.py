@@ -2,4 +2,4 @@
 
 
 class OpsError(Exception):
-    """The tool could not do its work; the message states the reason."""
+    """The tool failed; the message states the reason."""

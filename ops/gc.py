@@ -86,7 +86,7 @@ class Listing:
             f"expected nothing for {_duration(QUIET_SECONDS)}"
             for name, seconds in self.recent.items()
         ]
-        return lines + [f"kept: {what} is not Flink's, so neither it nor objects beside it" for what in self.foreign]
+        return lines + [f"kept: {what} is not Flink's; the objects beside it stay, too" for what in self.foreign]
 
 
 def _duration(seconds: int) -> str:
@@ -111,7 +111,7 @@ def _where(cluster: HighAvailability) -> list[str]:
 
 
 def _run(hosts: Sequence[Host], arguments: list[str]) -> str:
-    """Run the tool on the first reachable JobManager's host."""
+    """Run the tool on the first JobManager's host that is reachable."""
     said = []
     for host in hosts:
         done = ssh.run(host.name, host.login, "sudo -n bash -s -- apply", script(host, arguments), SECONDS)

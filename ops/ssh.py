@@ -9,7 +9,7 @@ from components import openssh
 from components.openssh import Login
 
 UNREACHED = 255
-"""ssh's own exit status: it could not run the command, or lost the connection."""
+"""The exit status of ssh itself: the host is unreachable, or the connection was lost."""
 
 
 def run(name: str, login: Login, command: str, stdin: str, seconds: float) -> "subprocess.CompletedProcess[str]":
@@ -27,6 +27,8 @@ def run(name: str, login: Login, command: str, stdin: str, seconds: float) -> "s
                 argv, cwd=folder, input=stdin, capture_output=True, text=True, timeout=seconds, check=False
             )
         except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(argv, UNREACHED, "", f"not complete within {seconds:.0f} s")
+            return subprocess.CompletedProcess(
+                argv, UNREACHED, "", f"the command did not complete within {seconds:.0f} s"
+            )
         except FileNotFoundError:
-            return subprocess.CompletedProcess(argv, UNREACHED, "", "there is no ssh on this machine")
+            return subprocess.CompletedProcess(argv, UNREACHED, "", "ssh is not installed on this machine")

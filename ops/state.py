@@ -111,7 +111,7 @@ def clusters(deployment: Mapping[str, Any]) -> list[HighAvailability]:
 def _high_availability(tree: Mapping[str, Any]) -> HighAvailability | None:
     known = tree.get("highAvailability")
     if known is None:
-        # From an earlier version. If this cluster were unknown, its objects would look like those of a dead one
+        # A state of an earlier version. If its cluster were unknown, its objects would look like those of a dead one
         common = tree.get("config.yaml", {}).get("all", {})
         known = {name: common.get(key) for name, key in HIGH_AVAILABILITY.items()}
     if not known.get("storageDir") or not known.get("quorum"):

@@ -37,7 +37,7 @@ final class Ensemble implements AutoCloseable {
     return client.exists(path, false) != null;
   }
 
-  /** Names of the nodes below one; none if it is not there. */
+  /** Names of the children of a node; empty if it does not exist. */
   List<String> children(String path) throws KeeperException, InterruptedException {
     try {
       return client.getChildren(path, false);
@@ -46,7 +46,7 @@ final class Ensemble implements AutoCloseable {
     }
   }
 
-  /** Whether a node below this one belongs to a session that lives. */
+  /** Whether a child of this node belongs to a live session. */
   boolean hasEphemeralChild(String path) throws KeeperException, InterruptedException {
     for (String name : children(path)) {
       Stat stat = client.exists(path + "/" + name, false);

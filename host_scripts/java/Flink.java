@@ -6,13 +6,13 @@ import org.apache.flink.configuration.GlobalConfiguration;
 import org.apache.flink.core.fs.FileSystem;
 import org.apache.flink.core.plugin.PluginUtils;
 
-/** Flink's code as a daemon of this host has it: with the host's configuration and file systems. */
+/** Flink's code, as a daemon of this host uses it: with the host's configuration and file systems. */
 final class Flink {
   private static final String CONFIGURATION = "/etc/flink";
 
   private Flink() {}
 
-  /** What the program's result goes to; all else that is printed, by log4j say, goes to stderr. */
+  /** The stream for the program's result. Everything else, such as log4j's output, goes to stderr. */
   static PrintStream output() {
     PrintStream out = System.out;
     System.setOut(System.err);
@@ -25,7 +25,7 @@ final class Flink {
     return configuration;
   }
 
-  /** An error and what was behind it, in one line. */
+  /** An error and its causes, in one line. */
   static String causes(Throwable error) {
     StringBuilder text = new StringBuilder();
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {

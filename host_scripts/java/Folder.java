@@ -16,7 +16,7 @@ import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
 import org.apache.flink.core.fs.Path;
 
-/** A folder on any storage that Flink has a file system for. On an object store it is there if anything is below it. */
+/** A folder on any storage that Flink has a file system for. In an object store it exists if any object is below it. */
 final class Folder {
   final Path path;
   private final FileSystem system;
@@ -26,7 +26,7 @@ final class Folder {
     this.system = path.getFileSystem();
   }
 
-  /** An error if the storage does not say in time whether the folder is there: file systems try on for many minutes. */
+  /** Fails unless the storage answers in time whether the folder exists: file systems retry for many minutes. */
   static void answers(Path path, int seconds) throws IOException, InterruptedException {
     ExecutorService thread =
         Executors.newSingleThreadExecutor(
@@ -55,7 +55,7 @@ final class Folder {
     return statuses(path).length == 0;
   }
 
-  /** Every file below it, by its path relative to it. */
+  /** All files below it, by their relative path. */
   Map<String, FileStatus> files() throws IOException {
     Map<String, FileStatus> found = new TreeMap<>();
     collect(path, "", found);
@@ -84,7 +84,7 @@ final class Folder {
     return names;
   }
 
-  /** Removes it with all that is below it; how many files that were. An error if some are still there. */
+  /** Removes it with everything below it, and returns the number of files. Fails if some still exist. */
   int remove() throws IOException {
     int count = files().size();
     if (exists()) {
@@ -92,7 +92,7 @@ final class Folder {
       Map<String, FileStatus> left = files();
       if (!left.isEmpty()) {
         String one = left.keySet().iterator().next();
-        throw new IOException(left.size() + " objects are still at " + path + ", such as " + one);
+        throw new IOException(left.size() + " objects still exist below " + path + ", such as " + one);
       }
     }
     return count;

@@ -12,13 +12,13 @@ import org.apache.flink.runtime.util.ZooKeeperUtils;
 import org.apache.flink.streaming.api.graph.ExecutionPlan;
 
 /**
- * Has the release of Flink that it runs with read all jobs that an earlier one has written down for its failover, and
- * write them down as its own. Run by the rollout on a JobManager's host, while no JobManager runs. The jobs' ids,
- * checkpoints and jars stay where they are.
+ * Hands jobs over to the release of Flink that it runs with: reads all jobs that an earlier release stored for its
+ * failover, and stores them in the format of this one. The rollout runs it on a JobManager's host, while no JobManager
+ * runs. The jobs' ids, checkpoints and jars stay where they are.
  *
- * <p>A line for each job on stdout, fields separated by tabs: `same ID NAME`, `carried ID NAME`, `refused ID NAME WHY`.
- * If one is refused none is changed, and the exit code is 3. Everything else goes to stderr. With the argument `check` it
- * only tells, of jobs that may be running.
+ * <p>It prints a line for each job, fields separated by tabs: `same ID NAME`, `carried ID NAME`, `refused ID NAME WHY`.
+ * If a job is refused, none is changed, and the exit code is 3. Everything else goes to stderr. With the argument
+ * `check` it only reports; the jobs may be running.
  */
 public final class HandOver {
   private final PrintStream out;
@@ -36,7 +36,7 @@ public final class HandOver {
     Configuration configuration = Flink.start();
     boolean checkOnly = args.length > 0 && args[0].equals("check");
     HandOver handOver = new HandOver(out, checkOnly, new JobJars(configuration));
-    System.exit(handOver.run(configuration) ? 0 : 3); // the S3 client's threads need not be waited for
+    System.exit(handOver.run(configuration) ? 0 : 3); // does not wait for the S3 client's threads
   }
 
   private boolean run(Configuration configuration) throws Exception {
@@ -47,19 +47,19 @@ public final class HandOver {
       try {
         return carry(store);
       } finally {
-        store.stop(); // gives the locks on the plans back
+        store.stop(); // releases the locks on the plans
       }
     }
   }
 
-  /** Whether all could be carried over. */
+  /** Hands over all jobs; false if one is refused. */
   boolean carry(ExecutionPlanStore store) throws Exception {
     List<ExecutionPlan> carried = new ArrayList<>();
     boolean good = true;
     for (JobID id : store.getJobIds()) {
       ExecutionPlan plan = store.recoverExecutionPlan(id);
       if (plan == null) {
-        continue; // it has ended meanwhile
+        continue; // it has ended in the meantime
       }
       String name = id + "\t" + plan.getName();
       try {
@@ -82,7 +82,7 @@ public final class HandOver {
     return good;
   }
 
-  /** Whether the plan had to be changed for this Flink. */
+  /** Changes the plan for this release of Flink; false if that was not necessary. */
   private boolean change(ExecutionPlan plan) throws Exception {
     JobPlan job = new JobPlan(plan);
     if (job.fits()) {
@@ -94,13 +94,13 @@ public final class HandOver {
     return true;
   }
 
-  /** What failed, and what was behind it, in one line. */
+  /** The error and its root cause, in one line. */
   static String why(Throwable e) {
     Throwable root = e;
     while (root.getCause() != null) {
       root = root.getCause();
     }
-    return (root == e ? e.toString() : e + ", since " + root).replaceAll("\\s+", " ");
+    return (root == e ? e.toString() : e + ", caused by " + root).replaceAll("\\s+", " ");
   }
 
   private static void fatal(Throwable error) {
@@ -108,7 +108,7 @@ public final class HandOver {
     System.exit(1);
   }
 
-  /** Nobody here follows what other processes do. */
+  /** Ignores what other processes do. */
   private static final class Deaf implements ExecutionPlanStore.ExecutionPlanListener {
     @Override
     public void onAddedExecutionPlan(JobID id) {}

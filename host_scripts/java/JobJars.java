@@ -13,7 +13,7 @@ import org.apache.flink.runtime.blob.BlobStoreService;
 import org.apache.flink.runtime.blob.BlobUtils;
 import org.apache.flink.streaming.api.graph.ExecutionPlan;
 
-/** The jars of jobs, as the JobManagers keep them with their high availability. */
+/** The jars of jobs, as the JobManagers store them for high availability. */
 final class JobJars {
   private final Configuration configuration;
 
@@ -21,7 +21,7 @@ final class JobJars {
     this.configuration = configuration;
   }
 
-  /** The classes of a job: its jars, and Flink's. */
+  /** A class loader for a job: its jars, and Flink's. */
   URLClassLoader of(ExecutionPlan plan) throws IOException {
     List<URL> urls = new ArrayList<>(plan.getClasspaths());
     BlobStoreService blobs = BlobUtils.createBlobStoreFromConfig(configuration);

@@ -14,12 +14,12 @@ import org.apache.flink.streaming.api.operators.StreamOperator;
 import org.apache.flink.streaming.api.operators.StreamOperatorFactory;
 
 /**
- * A job as a JobManager has written it down for its failover, made one of the Flink that this runs with.
+ * Converts a job that a JobManager stored for its failover to the release of Flink that this runs with.
  *
- * <p>What 2.2 has written down 2.3 reads, and then ends with it (a job without an application: "Application ID is
- * missing in the recovered execution plan") or fails each task (an operator without `outputAdjustment`: NullPointerException in
- * AbstractStreamOperator.setup). Of what Java serialises for a job nothing else differs that matters: docs/changes.md.
- * What 2.3 has written down 2.2 reads as it is.
+ * <p>2.3 reads a job that 2.2 stored, but then its JobManager exits (a job without an application: "Application ID is
+ * missing in the recovered execution plan") or each task fails (an operator without `outputAdjustment`:
+ * NullPointerException in AbstractStreamOperator.setup). No other difference in the serialised job matters:
+ * docs/changes.md. 2.2 reads a job that 2.3 stored without a conversion.
  */
 final class JobPlan {
   private final ExecutionPlan plan;
@@ -28,13 +28,13 @@ final class JobPlan {
     this.plan = plan;
   }
 
-  /** Whether this Flink can run it as it is. */
+  /** Whether this release of Flink can run it as it is. */
   boolean fits() throws ReflectiveOperationException {
     Optional<?> application = applicationId();
     return application == null || application.isPresent();
   }
 
-  /** Changes it for this Flink, with the classes of the job. */
+  /** Converts it to this release of Flink, with the classes of the job. */
   void change(URLClassLoader jars) throws Exception {
     if (!(plan instanceof StreamGraph)) {
       throw new IOException("its plan is a " + plan.getClass().getSimpleName() + ", which cannot be opened");
@@ -45,13 +45,13 @@ final class JobPlan {
       complete(node.getOperatorFactory());
     }
     graph.serializeUserDefinedInstances();
-    // A job by itself is an application with the same id (WebSubmissionExecutor, SingleJobApplication)
+    // A single job is an application with the same id (WebSubmissionExecutor, SingleJobApplication)
     Method setter = method("setApplicationId");
     Class<?> type = setter.getParameterTypes()[0];
     setter.invoke(plan, type.getMethod("fromHexString", String.class).invoke(null, plan.getJobID().toHexString()));
   }
 
-  /** Of Flink before 2.3, null. */
+  /** Null with Flink before 2.3. */
   private Optional<?> applicationId() throws ReflectiveOperationException {
     Method getter = method("getApplicationId");
     return getter == null ? null : (Optional<?>) getter.invoke(plan);
@@ -66,7 +66,7 @@ final class JobPlan {
     return null;
   }
 
-  /** What 2.3 sets in an operator's constructor, which does not run for one that was serialised. */
+  /** Sets what 2.3 sets in an operator's constructor, which does not run for a deserialised operator. */
   static void complete(StreamOperatorFactory<?> factory) throws ReflectiveOperationException {
     if (!(factory instanceof SimpleOperatorFactory)) {
       return;

@@ -12,20 +12,31 @@ import org.apache.flink.core.fs.Path;
 import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
 
 /**
- * What clusters leave on the storage and in ZooKeeper, seen and removed with Flink's own classes, so that every storage
- * and every kind of credentials works.
+ * Lists and removes what clusters leave on the storage and in ZooKeeper, with Flink's own classes, so that every
+ * storage and every kind of credentials works.
  *
  * <pre>
+<<<<<<< HEAD
  * purge URI...                       removes these folders
  * list HA QUORUM ROOT QUIET KEEP     tells what is below HA and ROOT, but for the clusters KEEP (ids, separated by commas)
  * delete HA QUORUM ROOT QUIET IDS    removes what `list` tells of these clusters
+=======
+ * purge URI...                 removes these folders
+ * list HA QUORUM ROOT KEEP     lists what is below HA and ROOT, except for the clusters KEEP (ids, separated by commas)
+ * delete HA QUORUM ROOT IDS    removes what `list` lists of these clusters
+>>>>>>> 9e4993f (Messages and comments of host scripts, host tool and ops in plain technical English)
  * </pre>
  *
  * A cluster whose last object was written less than QUIET seconds ago may be alive, with an ensemble of its own.
  *
  * Lines on stdout, fields separated by tabs: `objects ID COUNT BYTES SECONDS` (since the last was written), `znode ID
+<<<<<<< HEAD
  * PATH`, `leader ID` (one lives there), `recent ID SECONDS` (one may live elsewhere), `foreign WHAT` (not Flink's, always
  * kept), `removed WHAT COUNT`. Everything else goes to stderr.
+=======
+ * PATH`, `leader ID` (it is alive), `foreign WHAT` (not Flink's, never removed), `removed WHAT COUNT`. Everything else
+ * goes to stderr.
+>>>>>>> 9e4993f (Messages and comments of host scripts, host tool and ops in plain technical English)
  */
 public final class Leftovers {
   private static final int ANSWER_SECONDS = 90;
@@ -49,7 +60,7 @@ public final class Leftovers {
       System.err.println(Flink.causes(e));
       System.exit(1);
     }
-    System.exit(0); // the S3 client's threads need not be waited for
+    System.exit(0); // does not wait for the S3 client's threads
   }
 
   private void run(String[] args) throws IOException, KeeperException, InterruptedException {
@@ -92,7 +103,7 @@ public final class Leftovers {
     out.println("removed\t" + path + "\t" + count);
   }
 
-  /** Some file systems mark folders with objects: those of ours that hold nothing any more go as well. */
+  /** Some file systems mark folders with objects: our empty folders are removed, too. */
   private static void removeEmpty(Path path) throws IOException {
     boolean ours = path.getName().equals(Remains.HA) || Remains.RESULT_STORES.contains(path.getName());
     Folder folder = new Folder(path);
@@ -141,7 +152,7 @@ public final class Leftovers {
     return last < 0 ? -1 : Math.max(0, (System.currentTimeMillis() - last) / 1000);
   }
 
-  /** Looks again: what was listed may be in use meanwhile. */
+  /** Checks again: what was listed may be in use by now. */
   void delete(Remains remains) throws IOException, KeeperException, InterruptedException {
     if (!isGarbage(remains, remains.objects())) {
       return;
@@ -155,9 +166,14 @@ public final class Leftovers {
     }
   }
 
+<<<<<<< HEAD
   /** Whether nobody is known to use it and all of it is Flink's; otherwise tells why not. */
   private boolean isGarbage(Remains remains, Map<String, FileStatus> objects)
       throws IOException, KeeperException, InterruptedException {
+=======
+  /** Whether it is not in use and all of it is Flink's; otherwise prints the reason. */
+  private boolean isGarbage(Remains remains) throws IOException, KeeperException, InterruptedException {
+>>>>>>> 9e4993f (Messages and comments of host scripts, host tool and ops in plain technical English)
     if (remains.hasLeader()) {
       out.println("leader\t" + remains.id);
       return false;

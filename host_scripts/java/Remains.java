@@ -12,17 +12,17 @@ import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.Path;
 import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
 
-/** What one cluster has left of its high availability: objects below the folder `ha`, and a node in ZooKeeper. */
+/** The HA metadata that one cluster has left: objects below the folder `ha`, and a node in ZooKeeper. */
 final class Remains {
   /** The folder below storageUri. */
   static final String HA = "ha";
 
-  /** Folders beside those of the clusters, each with a folder for each cluster in it (FLIP-194, FLIP-549). */
+  /** Folders beside those of the clusters, which contain a folder for each cluster (FLIP-194, FLIP-549). */
   static final List<String> RESULT_STORES = List.of("job-result-store", "application-result-store");
 
   private static final String HEX = "[0-9a-f]{32}";
 
-  /** What Flink 2.2 and 2.3 write below the folder of a cluster: state handles (ZooKeeperUtils), blobs (BlobUtils). */
+  /** The objects of Flink 2.2 and 2.3 below a cluster's folder: state handles (ZooKeeperUtils), blobs (BlobUtils). */
   private static final Pattern OBJECT =
       Pattern.compile(
           "(completedCheckpoint|submittedExecutionPlan|submittedJobGraph|submittedApplication)[0-9a-f]{12}"
@@ -30,7 +30,7 @@ final class Remains {
 
   private static final Pattern RESULT = Pattern.compile(HEX + "(_DIRTY)?\\.json");
 
-  /** The nodes below that of a cluster. */
+  /** The children of a cluster's node. */
   private static final Set<String> NODES = Set.of("applications", "execution-plans", "jobgraphs", "jobs", "leader");
 
   final String id;
@@ -45,7 +45,7 @@ final class Remains {
     this.ensemble = ensemble;
   }
 
-  /** Ids of all clusters that have left anything, or live. */
+  /** Ids of all clusters that have left anything, or are alive. */
   static Set<String> ids(Path ha, Ensemble ensemble, String root)
       throws IOException, KeeperException, InterruptedException {
     Set<String> ids = new TreeSet<>(new Folder(ha).folders());
@@ -57,7 +57,7 @@ final class Remains {
     return ids;
   }
 
-  /** A JobManager stands for election with an ephemeral node: one that lives is somebody's. */
+  /** A JobManager takes part in the election with an ephemeral node: with such a node the cluster is alive. */
   boolean hasLeader() throws KeeperException, InterruptedException {
     return ensemble.hasEphemeralChild(node + "/leader/latch");
   }
@@ -66,7 +66,7 @@ final class Remains {
     return ensemble.exists(node);
   }
 
-  /** Whether there is anything on the storage, if only an empty folder. */
+  /** Whether there is anything on the storage, even if only an empty folder. */
   boolean isOnStorage() throws IOException {
     for (Folder folder : folders()) {
       if (folder.exists()) {
@@ -76,7 +76,7 @@ final class Remains {
     return false;
   }
 
-  /** The folders that are the cluster's alone; they may not be there. */
+  /** The folders that belong to this cluster only; they may not exist. */
   List<Folder> folders() throws IOException {
     List<Folder> folders = new ArrayList<>(List.of(new Folder(new Path(ha, id))));
     for (String store : RESULT_STORES) {
@@ -93,7 +93,7 @@ final class Remains {
     return found;
   }
 
-  /** Something there that Flink did not write, or null: then all of it is the cluster's. */
+  /** An object or node that Flink did not write; null if everything is Flink's. */
   String foreign() throws IOException, KeeperException, InterruptedException {
     for (Folder folder : folders()) {
       List<String> found = foreign(folder);

@@ -84,7 +84,7 @@ def test_with_a_java_without_a_compiler_those_that_are_there_serve(host: Install
     try:
         assert Java("flink", str(host.root)).classes() == known
         source.write_text(text + "// another version\n")
-        with pytest.raises(Failure, match="bin/javac is missing: this needs a JDK, not only a JRE"):
+        with pytest.raises(Failure, match="bin/javac is missing: javaUrl must be a JDK, not only a JRE"):
             Java("flink", str(host.root)).classes()
     finally:
         javac.with_name("away").rename(javac)

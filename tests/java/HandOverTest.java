@@ -184,7 +184,7 @@ class HandOverTest {
     Exception root = new ClassNotFoundException("a.\n B");
     Exception error = new IllegalStateException("outer", new IOException("middle", root));
     assertEquals(
-        "java.lang.IllegalStateException: outer, since java.lang.ClassNotFoundException: a. B", HandOver.why(error));
+        "java.lang.IllegalStateException: outer, caused by java.lang.ClassNotFoundException: a. B", HandOver.why(error));
     assertEquals("java.io.IOException: alone", HandOver.why(new IOException("alone")));
     assertEquals(
         "java.lang.IllegalStateException: outer: java.io.IOException: middle: java.lang.ClassNotFoundException: a. B",

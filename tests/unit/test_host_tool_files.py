@@ -78,7 +78,7 @@ def test_hosts_of_every_role_can_run_it(role: Role, tmp_path: Path) -> None:
     assert (run("joins", "zookeeper", "1").returncode, run("joins", "rest", "1").returncode) == (1, 1)
     done = run("rollout")
     assert done.returncode == 1
-    assert ("is not for hosts of this role" in done.stderr) is not ROLES[role].logs_in, done.stderr
+    assert ("does not work on hosts of this role" in done.stderr) is not ROLES[role].logs_in, done.stderr
 
 
 def test_the_facts_of_a_daemon_are_what_the_tool_reads() -> None:

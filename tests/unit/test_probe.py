@@ -22,7 +22,7 @@ host=tm-0 step=probe.sh role=taskmanager needed_mib=1 firewall=false user=no-suc
         ("echo 4.0", ""),
         ("echo 3.8", "python3 is 3.8: install 3.9 or newer"),
         ("echo 3.6", "python3 is 3.6: install 3.9 or newer"),
-        ("exit 1", "lacks its standard library: install it (Debian: apt-get install python3)"),
+        ("exit 1", "has no standard library: install it (Debian: apt-get install python3)"),
     ],
 )
 def test_a_python_that_is_too_old_or_not_whole_is_a_problem(tmp_path: Path, python: str, told: str) -> None:

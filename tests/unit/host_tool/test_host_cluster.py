@@ -77,7 +77,7 @@ def test_a_host_that_cannot_be_asked_is_said(world: World, capfd: pytest.Capture
     world.daemons["tm-1"].reached = False
     with pytest.raises(Failure):
         cluster(world).apply()
-    assert "tm-1: cannot be asked" in capfd.readouterr().err
+    assert "tm-1: its log cannot be shown" in capfd.readouterr().err
 
 
 def test_a_standby_that_does_not_answer_is_named(world: World) -> None:
@@ -89,7 +89,7 @@ def test_a_standby_that_does_not_answer_is_named(world: World) -> None:
 def test_nobody_leads(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     world.leader = None
     cluster(world).check()
-    assert "found nobody who answers for a leader" in capfd.readouterr().out
+    assert "found no JobManager that answers for a leader" in capfd.readouterr().out
 
 
 def test_another_release_is_not_the_expected_one(world: World) -> None:

@@ -28,7 +28,7 @@ def test_usage_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["fly"], "there is no command 'fly'"),
+        (["fly"], "unknown command 'fly'"),
         (["healthy", "rest"], "healthy: expected rest, registered, zookeeper and a port, found rest"),
         (["healthy", "well", "1"], "expected rest, registered, zookeeper"),
         (["joins", "--within", "x", "rest", "1"], "expected a number of seconds, found x"),

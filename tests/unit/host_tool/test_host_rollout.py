@@ -83,7 +83,7 @@ def test_what_runs_what_is_expected_is_not_restarted(world: World, capfd: pytest
 def test_all_that_runs_what_is_expected_is_only_looked_at(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     rollout(world, ["tm-0", "jm-1"]).apply()
     assert done(world) == []
-    assert capfd.readouterr().err == "jm-0: rollout: all run what is expected\n"
+    assert capfd.readouterr().err == "jm-0: rollout: all daemons run what is expected\n"
 
 
 def test_max_unavailable_and_parallel_restart_several_at_once(world: World) -> None:
@@ -141,10 +141,10 @@ def test_names_in_dns_are_not_the_ids_of_taskmanagers(tmp_path: Path, monkeypatc
 def test_a_host_that_cannot_be_logged_in_to_ends_it_before_anything(world: World) -> None:
     world.daemons["tm-1"].reached = False
     pending = world.pending("jm-0", "tm-0", "tm-1")
-    with pytest.raises(Failure, match="cannot log in to tm-1 as flink and ask; nothing was restarted"):
+    with pytest.raises(Failure, match="cannot query tm-1 over SSH as flink; nothing was restarted"):
         rollout(world, pending).apply()
     assert done(world) == []
-    with pytest.raises(Failure, match="cannot log in to tm-1"):
+    with pytest.raises(Failure, match="cannot query tm-1"):
         rollout(world, pending).check()
 
 
