@@ -26,7 +26,7 @@ def variables(folder: Path, *, home: Path, programs: Sequence[Path] = ()) -> dic
         # then leaves an empty .attrs, and an unreadable state (gocloud.dev, fileblob's setAttrs)
         "PULUMI_BACKEND_URL": f"file://{folder / 'state'}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "passphrase"),
-        # The state is written completely and renamed into place after each step, so a second copy is useless here
+        # The state is written completely and renamed into place after each step, so a second copy is not needed
         "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
     }
 

@@ -51,8 +51,8 @@ def _write(path: str, text: str) -> None:
 
 @contextlib.contextmanager
 def _told(path: str | None, what: str) -> Iterator[None]:
-    """On failure write the reason to the result's file: otherwise the comment of an earlier commit would stay, as if it
-    were about this one.
+    """On failure write the reason to the result's file: otherwise the comment on an earlier commit would stay, and seem
+    to be about this one.
     """
     try:
         yield

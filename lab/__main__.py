@@ -93,7 +93,7 @@ def _down(args: argparse.Namespace) -> int:
         with console.step("lab", f"removing lab {each.name!r} with its hosts, network and data"):
             each.down()
     for name in lab.names():
-        console.say("lab", f"still here: lab {name!r} of this clone (python -m lab down --name {name})")
+        console.say("lab", f"this clone has another lab: {name!r} (python -m lab down --name {name})")
     _print_others()
     return 0
 

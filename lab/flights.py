@@ -93,7 +93,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Progress of a job: rows `read` since its (re)start, checkpoints since the present JobManager became leader."""
+    """Progress of a job: rows `read` since its (re)start, checkpoints since the current JobManager became leader."""
 
     state: str
     read: int
@@ -147,7 +147,7 @@ def submit(rest_urls: Sequence[str], jar_file: Path, options: Options, paralleli
 
 
 def progress(rest: Rest, job_id: str) -> Progress:
-    """The present progress of the job. Raises RestError, also while a new leader has not recovered the job."""
+    """The current progress of the job. Raises RestError, also until a new leader has recovered the job."""
     job = rest.get(f"/jobs/{job_id}")
     counts = rest.get(f"/jobs/{job_id}/checkpoints")["counts"]
     return Progress(
@@ -230,7 +230,7 @@ def jobmanager_urls(lab: Lab) -> list[str]:
 
 
 def run(lab: Lab) -> Report:
-    """Have the lab's cluster compute the result, unless it exists; compare it and print its beginning.
+    """Compute the result on the lab's cluster, unless it exists; compare it and print its beginning.
 
     Raises JobFailedError, WrongResultError, RestError.
     """

@@ -90,7 +90,7 @@ def check(rows: Sequence[Row], expected: Sequence[Row]) -> None:
         return
     differences = [f"  missing   {','.join(row.cells())}" for row in expected if row not in rows]
     differences += [f"  not right {','.join(row.cells())}" for row in rows if row not in expected]
-    some = "\n".join(differences[:DIFFERENCES]) or "  the same rows, but not each once"
+    some = "\n".join(differences[:DIFFERENCES]) or "  the same rows, but some more than once"
     raise WrongResultError(f"the cluster's {len(rows)} rows are not DuckDB's {len(expected)}:\n{some}")
 
 

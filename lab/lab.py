@@ -98,7 +98,7 @@ class Lab:
         return self._state().subnet is not None
 
     def workers(self) -> int:
-        """Its present number of workers; 0 before it was created."""
+        """Its current number of workers; 0 before it was created."""
         return self._state().counts["taskmanager"] if self.exists() else 0
 
     @property
@@ -152,7 +152,7 @@ class Lab:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Make other commands that change the lab wait."""
+        """Lock the lab: other commands that change it wait."""
         path = self.repo / ".lab" / f"{self.name}.lock"
         while True:
             path.parent.mkdir(exist_ok=True)
@@ -271,7 +271,7 @@ class Lab:
         while (found := problem()) is not None:
             ended = not processes.find(self.id, name)
             if ended or time.monotonic() > deadline or parallel.stopping():
-                state = "ended at once" if ended else f"does not answer: {found}"
+                state = "exited immediately" if ended else f"does not answer: {found}"
                 end = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
                 raise LabError(f"the {name} server {state}\nThe end of {log}:\n{end}")
             time.sleep(0.1)

@@ -94,7 +94,7 @@ def records() -> list[Record]:
             OSError,
             ValueError,
             TypeError,
-        ):  # removed meanwhile, or the machine stopped while it was written
+        ):  # removed in the meantime, or the machine stopped during the write
             continue
     return found
 
@@ -193,7 +193,7 @@ def _foreign(kind: str, lab_id: str) -> list[dict[str, Any]]:
 
 
 def _open_foreign_firewalls(network: Network) -> None:
-    """Admit the lab's traffic in other programs' chains that drop by policy (as those of Docker and ufw).
+    """Accept the lab's traffic in other programs' chains that drop by policy (such as those of Docker and ufw).
 
     An accept in the lab's own table cannot override a drop elsewhere, so each chain gets a rule with the lab's id as
     comment.

@@ -76,7 +76,7 @@ def _root() -> list[Finding]:
     if lacking := [name for bit, name in _CAPABILITIES.items() if not int(mask, 16) >> bit & 1]:
         return [
             Finding(
-                f"root lacks {' and '.join(lacking)} here: this is a container without privileges",
+                f"root has no {' and no '.join(lacking)} here: this is a container without privileges",
                 "use a virtual machine, or a container with --privileged",
             )
         ]
@@ -86,7 +86,7 @@ def _root() -> list[Finding]:
 def _python() -> list[Finding]:
     if sys.version_info < PYTHON:
         found, expected = platform.python_version(), ".".join(map(str, PYTHON))
-        return [Finding(f"Python is {found}, expected is {expected} or newer", f"make .venv with python{expected}")]
+        return [Finding(f"Python is {found}, expected {expected} or newer", f"make .venv with python{expected}")]
     return []
 
 

@@ -128,14 +128,16 @@ class Stack:
         """
         folder = self.folder / "plugins"
         chosen = [plugin for plugin in self._plugins if (folder / f"pulumi-resource-{plugin.name}").exists()]
-        for plugin in chosen:  # the module in the file of an earlier version of this checkout may have moved
+        for (
+            plugin
+        ) in chosen:  # an earlier version of this checkout may have written another module's name into the file
             plugin.install(folder)
         unknown = [plugin for plugin in self._plugins if plugin not in chosen]
         if unknown:
             with ThreadPoolExecutor(len(unknown)) as pool:
                 official = list(pool.map(self._official, unknown))
             for plugin in (plugin for plugin, found in zip(unknown, official, strict=True) if not found):
-                said = f"pulumi-{plugin.name} v{plugin.version} cannot be downloaded: using the lab's stand-in for it"
+                said = f"pulumi-{plugin.name} v{plugin.version} cannot be downloaded: using the lab's stand-in"
                 console.say("pulumi", said)
                 plugin.install(folder)
 
@@ -164,7 +166,7 @@ class Stack:
         variables = {**self.environment(), _DRIVER: str(os.getpid())}
         workspace = Workspace(self.project, self._engine, run=program, variables=variables)
         stack = EngineStack(self.name, workspace)
-        # First: the engine does not even say that a stack is there while that is locked
+        # First: while a stack is locked, the engine does not even report that it exists
         self._unlock(stack)
         # From the engine, because only it knows where a backend stores a stack
         with contextlib.suppress(auto.StackAlreadyExistsError):
@@ -186,7 +188,7 @@ class Stack:
         mark.write_text(digest)
 
     def _unlock(self, stack: EngineStack) -> None:
-        """Remove the lock of an engine that was killed, or that has lost the process which ran its program: nobody else
+        """Remove the lock of an engine that was killed, or that has lost the process which ran its program. Nothing else
         can release it.
         """
         for lock in (self.folder / "state" / ".pulumi" / "locks").rglob("*.json"):
@@ -241,8 +243,8 @@ class Stack:
         return self._open().export(secrets=True)
 
     def exported(self, *, secrets: bool) -> dict[str, Any]:
-        """The present state, independent of the configuration; with readable secrets only if `secrets` is set. Empty if
-        there is no such stack: `up` has not got as far, or the lab has been made for another one.
+        """The current state, independent of the configuration; with readable secrets only if `secrets` is set. Empty if
+        there is no such stack: `up` was interrupted before it created one, or the lab was created for another stack.
         """
         workspace = Workspace(self.project, self._engine, variables=self.environment())
         with self._reported(self._recorder()):
