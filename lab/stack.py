@@ -188,8 +188,8 @@ class Stack:
         mark.write_text(digest)
 
     def _unlock(self, stack: EngineStack) -> None:
-        """Remove the lock of an engine that was killed, or that has lost the process which ran its program. Nothing else
-        can release it.
+        """Remove the lock of an engine that was killed, or that has lost the process which ran its program: nothing
+        else can release it.
         """
         for lock in (self.folder / "state" / ".pulumi" / "locks").rglob("*.json"):
             with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
