@@ -1,4 +1,4 @@
-"""The plugins of the engine that there are stand-ins for."""
+"""The engine's plugins that have stand-ins."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,22 +10,22 @@ from stand_ins.plugin.provider import stand_in
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin of the engine: the official one, and the module that stands in for it where that cannot be had."""
+    """A plugin of the engine: the official one, and the module that replaces it where that cannot be downloaded."""
 
     name: str
-    """As after `pulumi-resource-`."""
+    """The name after `pulumi-resource-`."""
     version: str
-    """Of the SDK that requirements.in pins, and so of the official one; without a v."""
+    """The version of the SDK that requirements.in pins, and so of the official plugin; without a v."""
     module: str
-    """The stand-in's, run as a program."""
+    """The module of the stand-in, run as a program."""
 
     @property
     def announcement(self) -> str:
-        """What the stand-in says of itself in every run."""
+        """The message of the stand-in in every run."""
         return stand_in(self.name, self.version)
 
     def install(self, folder: Path) -> Path:
-        """Put the stand-in, `pulumi-resource-<name>`, into a folder, which is made; gives its path."""
+        """Install the stand-in, `pulumi-resource-<name>`, in a folder, which is created; returns its path."""
         return install(folder, self.name, self.module)
 
 
@@ -35,6 +35,6 @@ def _plugin(name: str, module: str) -> Plugin:
 
 COMMAND = _plugin("command", "stand_ins.command_plugin")
 SILENT_COMMAND = _plugin("command", "stand_ins.command_plugin.silent")
-"""Runs nothing: for stacks of hosts that are not there."""
+"""Runs nothing: for stacks of hosts that do not exist."""
 AWS = _plugin("aws", "stand_ins.aws_plugin.run_aws")
 TLS = _plugin("tls", "stand_ins.aws_plugin.run_tls")

@@ -1,8 +1,8 @@
-"""The data centre behind moto: `Cloud` makes real, on the hosts of a lab, what moto's API says there is.
+"""The data center behind moto: `Cloud` makes real, on the hosts of a lab, what moto's API reports.
 
-moto (`moto_server`) answers AWS's API. `cloud` asks it what there is and makes it so: hosts that boot with cloud-init
+moto (`moto_server`) answers AWS's API. `cloud` reads its state and makes it real: hosts that boot with cloud-init
 (`lab.cloud_machines`), security groups and public addresses (`firewall`), the metadata service (`imds`), private names
-(`dns`), and EBS volumes (`volumes`). Whoever talks to moto need not know.
+(`dns`), and EBS volumes (`volumes`). Clients of moto need not know about it.
 """
 
 from stand_ins.aws_cloud.cloud import Cloud, CloudHost

@@ -1,7 +1,7 @@
-"""What hosts may do with moto's S3: what their role's policies allow, which moto itself does not ask about.
+"""Limits hosts' access to moto's S3 to what their role's policies allow, which moto itself does not check.
 
-Only as much of IAM as S3 needs here: statements with actions, resources and conditions on the prefix of a listing. What
-is not understood allows nothing. Signatures are not checked; keys, session tokens and their expiry are.
+It implements only the part of IAM that S3 needs here: statements with actions, resources, and conditions on the prefix
+of a listing. Unsupported statements allow nothing. Keys, session tokens and their expiry are checked, not signatures.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ LISTING = frozenset(
         *("optional-object-attributes", "prefix", "start-after"),
     }
 )
-"""Options of ListObjects and ListObjectsV2."""
+"""Parameters of ListObjects and ListObjectsV2."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One thing that a request asks for: an action, of what, and what conditions can be about."""
+    """One permission that a request needs: an action, a resource, and the values that conditions refer to."""
 
     action: str
     resource: str
@@ -34,16 +34,16 @@ class Asked:
 
 
 class Unknown(Exception):
-    """A request of which it is not known what it asks for."""
+    """A request whose required permissions are unknown."""
 
 
 def matches(value: str, pattern: str) -> bool:
-    """Whether a value is what a pattern with * and ? stands for (brackets are themselves)."""
+    """Whether a value matches a pattern with * and ? (brackets are literal)."""
     return fnmatchcase(value, pattern.replace("[", "[[]"))
 
 
 def permitted(policies: Iterable[Mapping[str, Any]], asked: Asked) -> bool:
-    """Whether a statement allows what is asked, and none denies it."""
+    """Whether a statement allows the request, and none denies it."""
     effects = {
         statement["Effect"]
         for policy in policies
@@ -75,7 +75,7 @@ def _holds(operator: str, key: str, expected: list[str], context: Mapping[str, s
 
 
 def listing_of(key_path: str) -> Asked | None:
-    """What one has to be allowed to be told that an object is not there, rather than that it is none of one's business.
+    """The permission with which a request for a missing object is answered with 404 instead of 403.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions".
     """
@@ -88,7 +88,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def asked_for(method: str, path: str, query: str, headers: Mapping[str, str], body: bytes = b"") -> list[Asked]:
-    """What a path-style request of S3 asks for; `Unknown` for what no host has any reason to ask.
+    """The permissions that a path-style request to S3 needs; `Unknown` for requests that no host has a reason to send.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
     """
@@ -139,13 +139,13 @@ def _of_object(method: str, options: Mapping[str, str]) -> str:
 
 
 def access_key(authorization: str) -> str:
-    """The access key that a request was signed with; empty if it was not."""
+    """The access key that signed a request; empty if it is not signed."""
     found = re.search(r"Credential=([^/,\s]+)/", authorization)
     return found[1] if found else ""
 
 
 def policies_of(key: str, token: str) -> list[Mapping[str, Any]] | None:
-    """Policies of the role that moto has given these credentials for; None if it has not, or they have expired."""
+    """Policies of the role that these credentials belong to; None if moto did not issue them, or they have expired."""
     from moto.core.models import DEFAULT_ACCOUNT_ID
     from moto.core.utils import utcnow
     from moto.iam.models import iam_backends
@@ -164,5 +164,5 @@ def policies_of(key: str, token: str) -> list[Mapping[str, Any]] | None:
 
 
 def _document(policy: Any) -> Any:
-    """What a managed policy says in the version that holds."""
+    """The default version of a managed policy."""
     return next(each.document for each in policy.versions if each.version_id == policy.default_version_id)

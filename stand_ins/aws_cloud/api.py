@@ -1,4 +1,4 @@
-"""What moto has of a region, read through AWS's API: all that a lab makes real of it."""
+"""The state of a region in moto, read through AWS's API: everything that the data center makes real."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from botocore.config import Config
 from stand_ins.aws_cloud.known import WATCHER
 
 ACCESS_KEY, SECRET_KEY = "LABCLOUD", "lab-cloud"
-"""moto takes any."""
+"""moto accepts any keys."""
 _ROOTS = ("/dev/sda1", "/dev/xvda")
-"""Where moto has the root volume of an instance, whatever its image says."""
+"""The device of an instance's root volume in moto, whatever its image says."""
 LIVING = ("pending", "running")
 
 
 class Aws:
-    """Clients for a moto server, one a service; never through a proxy that the environment names."""
+    """Clients for a moto server, one for each service; never through a proxy from the environment."""
 
     def __init__(self, endpoint: str, region: str) -> None:
         self.endpoint = endpoint
@@ -47,14 +47,14 @@ class Aws:
         )
 
     def pages(self, service: str, operation: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-        """Everything that an operation lists under `key`."""
+        """All items that an operation lists under `key`."""
         for page in self.client(service).get_paginator(operation).paginate(**arguments):
             yield from page[key]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """An instance, as EC2 has it."""
+    """An instance, as EC2 describes it."""
 
     id: str
     name: str
@@ -75,13 +75,13 @@ class Instance:
 
     @property
     def lives(self) -> bool:
-        """Whether it is, or is becoming, a machine that is on."""
+        """Whether it is a machine that is on, or is starting."""
         return self.state in LIVING
 
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A volume that is not the root of an instance; `instance` is empty while it is attached to none."""
+    """A volume other than an instance's root volume; `instance` is empty while it is not attached."""
 
     id: str
     gib: int
@@ -91,7 +91,7 @@ class Volume:
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One way in: a protocol of nftables or "" for all of them, ports (TCP, UDP), and from where."""
+    """An inbound rule: a protocol of nftables or "" for all, ports (TCP, UDP), and sources."""
 
     protocol: str
     ports: tuple[int, int] | None
@@ -101,20 +101,20 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What there is."""
+    """What exists."""
 
     instances: Mapping[str, Instance] = field(default_factory=dict)
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     groups: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
-    """Ways in, by security group."""
+    """Inbound rules by security group."""
     zones: Mapping[str, Mapping[tuple[str, str], tuple[str, ...]]] = field(default_factory=dict)
-    """Private zone (without a dot at its end) → name and type → values."""
+    """Private zone (without a trailing dot) → name and type → values."""
     outside: frozenset[str] = frozenset()
-    """Subnets whose instances reach the outside without a public address: those with a route to a NAT gateway."""
+    """Subnets whose instances reach the Internet without a public address: those with a route to a NAT gateway."""
 
 
 def read(aws: Aws) -> Snapshot:
-    """What there is now."""
+    """The current state."""
     instances = {instance.id: instance for instance in _instances(aws)}
     return Snapshot(
         instances=instances,
@@ -148,7 +148,7 @@ def _instances(aws: Aws) -> Iterator[Instance]:
 
 
 def _network(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An instance's first network interface: moto keeps groups with it, and not always with the instance itself."""
+    """An instance's first network interface: moto stores groups there, and not always in the instance itself."""
     interfaces = found.get("NetworkInterfaces") or [{}]
     first: Mapping[str, Any] = min(interfaces, key=lambda each: each.get("Attachment", {}).get("DeviceIndex", 0))
     return first
@@ -169,7 +169,7 @@ def _groups(aws: Aws) -> Iterator[tuple[str, tuple[Rule, ...]]]:
 
 
 def _rule(found: Mapping[str, Any]) -> Rule:
-    """A rule as EC2 writes it; IPv6 is left out, since no host has any."""
+    """A rule as EC2 returns it; IPv6 is omitted, because no host uses it."""
     protocol = {"-1": "", "1": "icmp", "6": "tcp", "17": "udp"}.get(found["IpProtocol"], found["IpProtocol"])
     ports = (found.get("FromPort", -1), found.get("ToPort", -1))
     return Rule(
@@ -195,7 +195,7 @@ def _zones(aws: Aws) -> Iterator[tuple[str, dict[tuple[str, str], tuple[str, ...
 
 
 def _octal(name: str) -> str:
-    """A name as one asks for it: Route 53 writes an asterisk as \\052."""
+    """A name as in a query: Route 53 writes an asterisk as \\052."""
     return name.rstrip(".").lower().replace("\\052", "*")
 
 
@@ -220,7 +220,7 @@ def _outside(aws: Aws) -> Iterator[str]:
 
 
 def user_data(aws: Aws, instance: str) -> str:
-    """The user data that an instance was launched with; empty without any."""
+    """The user data of an instance; empty if it has none."""
     found = aws.client("ec2").describe_instance_attribute(InstanceId=instance, Attribute="userData")
     return base64.b64decode(found.get("UserData", {}).get("Value", "")).decode()
 
@@ -232,7 +232,7 @@ def size(aws: Aws, instance_type: str) -> tuple[int, int]:
 
 
 def role_of(aws: Aws, profile: str) -> tuple[str, str]:
-    """Name and ARN of the role in an instance profile; empty if there is none."""
+    """Name and ARN of the role in an instance profile; empty if it has none."""
     found = aws.client("iam").get_instance_profile(InstanceProfileName=profile)["InstanceProfile"]
     role = next(iter(found["Roles"]), None)
     return (role["RoleName"], role["Arn"]) if role else ("", "")

@@ -1,4 +1,4 @@
-"""The data centre behind moto: what its API says there is, this machine makes real in a lab."""
+"""The data center behind moto: this machine makes real, in a lab, what moto's API reports."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ from stand_ins.aws_cloud.volumes import Volumes
 from toolbox.paths import REPO
 
 PORT = 7400
-"""Where the first free port for moto is looked for."""
+"""First port that is tried for moto."""
 _PUBLIC_PREFIX = 26
-"""Four data centres fit beside each other on a machine, with 62 public addresses each."""
+"""Four data centers fit on a machine, with 62 public addresses each."""
 _CHANGES_SECONDS = 2.0
-"""A change is seen at once. So often it is looked whether a host has restarted."""
+"""Changes are noticed at once; this is the interval of checks for rebooted hosts."""
 _PAUSE_SECONDS = 0.1
-"""Requests come in bursts: so long they are left to it. It is also when what had to wait is tried again."""
+"""Requests come in bursts: the delay after one. It is also the interval of retries."""
 
 log = logging.getLogger("cloud")
 
 
 @dataclass(frozen=True)
 class CloudHost:
-    """A living instance, and the lab's host that it is."""
+    """A live instance, and its host in the lab."""
 
     instance: str
     name: str
     """The instance's tag Name."""
     host: str
-    """What the lab calls it: `lab.machine(host)`, `lab.logs(host)`, `lab.crash(host)`."""
+    """Its name in the lab: `lab.machine(host)`, `lab.logs(host)`, `lab.crash(host)`."""
     private: str
     public: str
     """Empty if it has none."""
 
 
 class Cloud:
-    """A data centre of one region on the hosts of a lab; a context manager, after which nothing of it is left.
+    """A data center of one region on the hosts of a lab; a context manager, which removes all of it at the end.
 
-    `endpoint` is the API of all services, for this machine as well as for hosts; `vpc_cidr` a network for a VPC that
-    meets none of this machine's own.
+    `endpoint` is the API of all services, for this machine and for hosts; `vpc_cidr` is a network for a VPC that does
+    not overlap with this machine's networks.
     """
 
     def __init__(self, lab: Lab, region: str = "eu-central-1", public_prefix: int = _PUBLIC_PREFIX) -> None:
@@ -76,11 +76,11 @@ class Cloud:
         self._looked = threading.Condition()
         self._rounds = 0
 
-    # For those who use it
+    # For callers
 
     @property
     def hosts(self) -> list[CloudHost]:
-        """A host for each living instance, in the order that they were launched in."""
+        """A host for each live instance, in the order of their launch."""
         snapshot = self.snapshot
         found = [(name, snapshot.instances.get(instance)) for instance, name in list(self._names.items())]
         return [
@@ -91,23 +91,23 @@ class Cloud:
 
     @property
     def s3(self) -> S3:
-        """Its S3, with an operator's rights; `bucket` is empty."""
+        """Its S3, with an operator's permissions; `bucket` is empty."""
         return S3(self.endpoint, self.region, "", api.ACCESS_KEY, api.SECRET_KEY)
 
     @property
     def problem(self) -> str:
-        """What kept the last look from being made real; empty if nothing did."""
+        """The problem of the last update; empty if there was none."""
         return self._problem
 
     def settle(self, timeout: float = 60) -> None:
-        """Wait until what moto has now is real (hosts may still be booting); `LabError` with what is in the way."""
+        """Wait until moto's current state is real (hosts may still be booting); `LabError` with the problem if not."""
         deadline = time.monotonic() + timeout
         with self._looked:
             seen = self._rounds
-            # The look that is under way may have begun before the caller's last request
+            # The current update may have begun before the caller's last request
             while self._rounds < seen + 2 or self._problem:
                 if not self._looked.wait(max(0.0, deadline - time.monotonic())) and time.monotonic() >= deadline:
-                    raise LabError(f"the data centre is not what moto says after {timeout:.0f} s: {self._problem}")
+                    raise LabError(f"the data center differs from moto's state after {timeout:.0f} s: {self._problem}")
 
     # On and off
 
@@ -125,7 +125,7 @@ class Cloud:
         self.stop()
 
     def start(self) -> None:
-        """Make an empty data centre, in place of whatever there was of an earlier one."""
+        """Create an empty data center, in place of an earlier one."""
         self.lab.down()
         self.lab.up(workers=0, jobmanagers=0, zookeepers=0)
         self._open_log()
@@ -150,7 +150,7 @@ class Cloud:
         self._watcher.start()
 
     def stop(self) -> None:
-        """Remove all of it; also after a start that failed."""
+        """Remove all of it; also after a failed start."""
         self._stopping.set()
         if (watcher := getattr(self, "_watcher", None)) and watcher.is_alive():
             watcher.join(30)
@@ -205,7 +205,7 @@ class Cloud:
             self._stopping.wait(_PAUSE_SECONDS)
 
     def _look(self, changed: bool) -> bool:
-        """One look at moto, and what follows from it; False if something has to wait."""
+        """Read moto's state once and apply it; False if something has to wait."""
         return self._apply(api.read(self.aws) if changed else self.snapshot)
 
     def _apply(self, snapshot: Snapshot) -> bool:
@@ -213,7 +213,7 @@ class Cloud:
         for identity in list(self._names):
             if identity not in snapshot.instances or not snapshot.instances[identity].lives:
                 self._end_host(identity, snapshot.instances.get(identity))
-        self._set_rules(snapshot)  # first, so that nobody is reached who should not be
+        self._set_rules(snapshot)  # first, so that no host is reachable that should not be
         for instance in snapshot.instances.values():
             if instance.lives and instance.id not in self._machines:
                 self._launch(instance)
@@ -255,7 +255,7 @@ class Cloud:
         return next(name for number in range(1000) if (name := f"i-{number}") not in taken)
 
     def _end_host(self, instance: str, now: Instance | None) -> None:
-        """Cut a host's power; one that was terminated, and not only stopped, goes with all that it has."""
+        """Cut a host's power; if it was terminated, not only stopped, remove it with all its data."""
         machine = self._machines.pop(instance, None)
         if now and now.state in ("stopping", "stopped"):
             if machine:
@@ -271,7 +271,7 @@ class Cloud:
 
 
 def _end(server: Any) -> None:
-    """Stop one of the servers of this process, and free its port."""
+    """Stop one of this process's servers, and free its port."""
     if hasattr(server, "stop"):
         server.stop()  # dnslib's
         server.server.server_close()

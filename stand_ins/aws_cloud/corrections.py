@@ -1,15 +1,15 @@
-"""What moto does otherwise than AWS, as far as a stack of ours meets it. To be applied before a backend is made."""
+"""Corrects where moto differs from AWS in ways that matter to our stacks. Apply it before a backend is created."""
 
 from __future__ import annotations
 
 from typing import Any
 
 IMAGE_GIB = 8
-"""Size of Debian's images; moto says 15 of any."""
+"""Size of Debian's images; moto reports 15 for all images."""
 
 
 def apply() -> None:
-    """All of them, in this process."""
+    """Apply all corrections, in this process."""
     _image_size()
     _descriptions()
     _spot_filter()
@@ -37,7 +37,7 @@ def _image_size() -> None:
 
 
 def _descriptions() -> None:
-    """A rule about a group has its description, too: AWS keeps it, and a refresh would take it for drift."""
+    """A rule about a group also has a description: AWS stores it, and otherwise a refresh reports drift."""
     from moto.ec2.models.security_groups import SecurityGroupRule
 
     def description(self: Any) -> str | None:
@@ -48,14 +48,14 @@ def _descriptions() -> None:
 
 
 def _spot_filter() -> None:
-    """Instances can be asked for by `instance-lifecycle`."""
+    """DescribeInstances accepts the filter `instance-lifecycle`."""
     from moto.ec2.utils import filter_dict_attribute_mapping
 
     filter_dict_attribute_mapping["instance-lifecycle"] = "lifecycle"
 
 
 def _network_acls() -> None:
-    """The network ACL that a VPC begins with goes with it."""
+    """A VPC's default network ACL is deleted with it."""
     from moto.ec2.models import EC2Backend
 
     delete = EC2Backend.delete_vpc
@@ -70,9 +70,9 @@ def _network_acls() -> None:
 
 
 def _conditions() -> None:
-    """A statement of a bucket's policy says nothing of a request that does not meet its conditions, where moto would
-    refuse it. It is met by none here: our policy's is that the connection is not by TLS, and moto serves plain HTTP in
-    place of AWS's HTTPS.
+    """A statement of a bucket's policy has no effect on a request that does not meet its conditions; moto refuses it.
+    No request here meets them: our policy's condition is a connection without TLS, and moto serves plain HTTP instead
+    of AWS's HTTPS.
     """
     from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 
@@ -88,5 +88,5 @@ def _conditions() -> None:
 
 
 def replace(owner: type, name: str, member: object) -> None:
-    """Put a method or property of ours in the place of moto's own, for all objects of the class."""
+    """Replace a method or property of moto's class by ours, for all objects."""
     setattr(owner, name, member)

@@ -1,4 +1,4 @@
-"""The VPC's resolver: Route 53's private zones, EC2's names of instances, and else what this machine asks."""
+"""The VPC's resolver: Route 53's private zones, EC2's instance names, and this machine's resolver for the rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.network import resolv_conf
 from stand_ins.aws_cloud.api import Snapshot
 
 _TTL = 1
-"""A record that changes is to be seen at once."""
+"""A changed record must be visible at once."""
 _SECONDS = 3.0
 _TYPES: dict[str, Any] = {"A": A, "AAAA": AAAA, "CNAME": CNAME, "TXT": TXT}
 
@@ -28,7 +28,7 @@ class _Tcp(socketserver.ThreadingTCPServer):
 
 
 def serve(address: str, port: int, snapshot: Callable[[], Snapshot], region: str) -> list[DNSServer]:
-    """Servers for UDP and TCP that answer until they are stopped."""
+    """Servers for UDP and TCP that run until they are stopped."""
     resolver, logger = Resolver(snapshot, region), DNSLogger(log="-request,-reply,-truncated,-error")
     servers = [
         DNSServer(resolver, address, port, tcp=tcp, logger=logger, server=_Tcp if tcp else _Udp)
@@ -40,7 +40,7 @@ def serve(address: str, port: int, snapshot: Callable[[], Snapshot], region: str
 
 
 class Resolver:
-    """Answers from what moto has now."""
+    """Answers from moto's current state."""
 
     def __init__(self, snapshot: Callable[[], Snapshot], region: str) -> None:
         self._snapshot = snapshot
@@ -80,7 +80,7 @@ def _answer(request: DNSRecord, name: str, kind: str, zone: str, records: Any) -
 
 
 def _forward(request: DNSRecord, tcp: bool) -> DNSRecord:
-    """What the first of this machine's name servers says that says anything."""
+    """The answer of the first of this machine's name servers that answers."""
     servers = [line.split()[1] for line in resolv_conf().splitlines() if line.startswith("nameserver")]
     for server in servers:
         try:

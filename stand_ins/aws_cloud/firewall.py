@@ -1,7 +1,7 @@
-"""The data centre's rules for packets, as one nftables table of the lab's: security groups, public addresses, NAT.
+"""The data center's packet rules, as one nftables table of the lab: security groups, public addresses, NAT.
 
-All that a launched host sends goes by way of this machine (`lab.cloud_machines`), so all of it is decided here, and a
-host can neither see nor change it.
+All traffic of a launched host passes through this machine (`lab.cloud_machines`). So these rules apply to all of it,
+and a host can neither see nor change them.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from stand_ins.aws_cloud.api import Instance, Rule, Snapshot
 from stand_ins.aws_cloud.known import PUBLIC
 
 METADATA = "169.254.169.254"
-"""Where an instance asks for its metadata."""
+"""The address of the metadata service."""
 RESOLVER = "169.254.169.253"
-"""Where an instance asks for names: Amazon's resolver, which is also the VPC's second address."""
+"""The addresses of Amazon's resolver; one is the VPC's second address."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where this machine serves hosts, on its address on the bridge."""
+    """The ports of this machine's servers for hosts, at its address on the bridge."""
 
     metadata: int
     resolver: int
 
 
 def table_name(network: Network) -> str:
-    """What the table is called; `lab.network.down` removes it by this name."""
+    """The name of the table; `lab.network.down` removes it by this name."""
     return f"flinklab_{network.lab_id}_aws"
 
 
 def table(network: Network, ports: Ports, snapshot: Snapshot) -> str:
-    """The table, as a file for `nft -f` that replaces the one there is."""
+    """The table, as a file for `nft -f` that replaces the existing one."""
     living = sorted((each for each in snapshot.instances.values() if each.lives), key=lambda each: each.id)
     name, bridge, gateway = table_name(network), network.bridge, network.gateway
     outside = [each.private for each in living if each.public or each.subnet in snapshot.outside]
@@ -91,7 +91,7 @@ table ip {name} {{
 
 
 def _elements(kind: str, elements: Iterable[str]) -> str:
-    """The inside of a set or map; nft takes no empty list of elements."""
+    """The content of a set or map; nft does not accept an empty list of elements."""
     text = ", ".join(elements)
     return f"{kind}; elements = {{ {text} }};" if text else f"{kind};"
 

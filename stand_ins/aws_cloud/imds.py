@@ -1,4 +1,4 @@
-"""The instance metadata service, version 2: who asks is told by the address that the question comes from.
+"""The instance metadata service, version 2. The source address of a request identifies the instance.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories.html
 """
@@ -18,16 +18,16 @@ from stand_ins.aws_cloud import api
 from stand_ins.aws_cloud.api import Aws, Instance
 
 MOST_SECONDS = 21600
-"""How long a token may be valid."""
+"""Maximum lifetime of a token."""
 _FRESH = timedelta(minutes=15)
-"""Credentials are renewed so long before they expire."""
+"""Credentials are renewed this long before they expire."""
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _TOKEN = "X-aws-ec2-metadata-token"
 _VERSIONS = ("latest", "2021-07-15")
 
 
 class Metadata:
-    """What the service says."""
+    """The content of the service."""
 
     def __init__(self, aws: Aws, account: str) -> None:
         self._aws = aws
@@ -49,7 +49,7 @@ class Metadata:
         return owner == address and time.monotonic() < until
 
     def answer(self, instance: Instance, path: str) -> str | None:
-        """What there is at a path such as `meta-data/instance-id`; None if nothing is."""
+        """The content at a path such as `meta-data/instance-id`; None if it does not exist."""
         if path == "user-data":
             return api.user_data(self._aws, instance.id) or None
         if path == "dynamic/instance-identity/document":
@@ -106,7 +106,7 @@ class Metadata:
         return {"Code": "Success", "LastUpdated": updated, "InstanceProfileArn": arn, "InstanceProfileId": identity}
 
     def _keys(self, instance: Instance, role: str) -> dict[str, Any]:
-        """Temporary credentials of the instance's role: the same ones until they are about to expire."""
+        """Temporary credentials of the instance's role: the same until they are about to expire."""
         with self._lock:
             kept = self._credentials.get((instance.id, role))
             now = datetime.now(UTC)
@@ -125,7 +125,7 @@ class Metadata:
 
 
 def _listing(tree: Mapping[str, Any], folder: str) -> str | None:
-    """What is below a folder, a line each; None if it is none."""
+    """The children of a folder, one per line; None if there are none."""
     prefix = f"{folder.rstrip('/')}/" if folder else ""
     below = [path.removeprefix(prefix) for path in tree if path.startswith(prefix)]
     names = {name if not rest else f"{name}/" for name, _, rest in (path.partition("/") for path in below)}
@@ -133,7 +133,7 @@ def _listing(tree: Mapping[str, Any], folder: str) -> str | None:
 
 
 def serve(address: str, port: int, metadata: Metadata, instance_at: Callable[[str], Instance | None]) -> Any:
-    """A server that answers until it is shut down; `instance_at` says which instance has an address."""
+    """A server that runs until it is shut down; `instance_at` returns the instance with an address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -150,7 +150,7 @@ def serve(address: str, port: int, metadata: Metadata, instance_at: Callable[[st
                 self.wfile.write(body)
 
         def do_PUT(self) -> None:
-            """Give a token out."""
+            """Issue a token."""
             seconds = self.headers.get(f"{_TOKEN}-ttl-seconds", "")
             if self.path != "/latest/api/token":
                 self._say(404)
@@ -163,7 +163,7 @@ def serve(address: str, port: int, metadata: Metadata, instance_at: Callable[[st
                 self._say(200, made, **{f"{_TOKEN}-ttl-seconds": seconds})
 
         def do_GET(self) -> None:
-            """Answer who has a token."""
+            """Answer a request with a valid token."""
             source = self.client_address[0]
             instance = instance_at(source)
             version, _, path = self.path.partition("?")[0].strip("/").partition("/")
@@ -177,7 +177,7 @@ def serve(address: str, port: int, metadata: Metadata, instance_at: Callable[[st
         do_HEAD = do_GET
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer((address, port), Handler)
     server.daemon_threads = True

@@ -1,6 +1,6 @@
-"""What moto's process and the one that makes its instances real both know."""
+"""What moto's process and the data center both know."""
 
 PUBLIC = "198.51.100.0/24"
-"""TEST-NET-2 (RFC 5737): what instances have as public addresses."""
+"""TEST-NET-2 (RFC 5737): the public addresses of instances."""
 WATCHER = "lab-cloud"
-"""In the user agent of whoever watches: what only it asks is no change."""
+"""In the user agent of the data center: its own requests are not changes."""

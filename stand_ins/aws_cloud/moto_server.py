@@ -1,10 +1,10 @@
-"""moto as a server of its own: AWS's API, prepared for a lab that makes its instances real.
+"""moto as a separate server: AWS's API, for a lab that makes its instances real.
 
 `python -m stand_ins.aws_cloud.moto_server --host ADDRESS --port PORT [--public CIDR]`
 
-What it has beyond moto: Debian's images and the parameters that name them, addresses that are unique and documented as
-nobody's, a lock around everything but S3, rights of hosts that go no further than their role's policies (`access`), and
-`GET /lab/changes?after=N`, which answers when somebody has asked for anything since.
+It adds to moto: Debian's images and the parameters with their ids, unique addresses from a range reserved for
+documentation, a lock around everything except S3, the limits of hosts' roles (`access`), and `GET
+/lab/changes?after=N`, which answers after the next request that may have changed something.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _WAIT_SECONDS = 30.0
 
 
 class Addresses:
-    """Addresses that are handed out at random, and none twice."""
+    """Addresses that are assigned in random order, and never twice."""
 
     def __init__(self, public: str) -> None:
         hosts = [str(address) for address in ipaddress.IPv4Network(public).hosts()]
@@ -65,14 +65,14 @@ class Addresses:
         self._private: set[str] = set()
 
     def public(self) -> str:
-        """A public one. They are not reused: what is remembered of a machine that is gone never meets another."""
+        """A public address. They are not reused: what is cached about a deleted machine never applies to another."""
         found = next(self._public, None)
         if found is None:
-            raise RuntimeError(f"this cloud has had {self._size} public addresses, and there are no more")
+            raise RuntimeError(f"all {self._size} public addresses of this cloud have been used")
         return found
 
     def private(self, cidr: str | None = None, ipv6: bool = False) -> str:
-        """One of a subnet, beyond the four that AWS keeps and not among the first, which moto gives to instances."""
+        """An address in a subnet, except AWS's four reserved ones and the first ones, which moto assigns."""
         if ipv6 or cidr is None:
             return _random_private_ip(cidr, ipv6)
         network = ipaddress.IPv4Network(cidr)
@@ -80,7 +80,7 @@ class Addresses:
             if (address := str(network[number])) not in self._private:
                 self._private.add(address)
                 return address
-        raise RuntimeError(f"no address of {cidr} is free")
+        raise RuntimeError(f"no address in {cidr} is free")
 
 
 def _random_private_ip(cidr: str | None, ipv6: bool) -> str:
@@ -91,7 +91,7 @@ def _random_private_ip(cidr: str | None, ipv6: bool) -> str:
 
 
 def prepare(public: str, directory: Path) -> None:
-    """Set moto up, in this process and before any of its backends is made."""
+    """Configure moto, in this process and before it creates a backend."""
     images = directory / "images.json"
     images.write_text(json.dumps(list(IMAGES.values())))
     os.environ |= {
@@ -107,7 +107,7 @@ def prepare(public: str, directory: Path) -> None:
 
 
 def _give_addresses(addresses: Addresses) -> None:
-    """Have every module of moto's EC2 take its addresses from here, wherever it has imported the function to."""
+    """Make all modules of moto's EC2 take addresses from here, wherever they have imported the function."""
     from moto.ec2.models import elastic_ip_addresses  # noqa: F401 - it imports all of them
 
     given: dict[str, Callable[..., str]] = {
@@ -122,7 +122,7 @@ def _give_addresses(addresses: Addresses) -> None:
 
 
 def _publish_parameters() -> None:
-    """Let each region's Parameter Store have Debian's, which nobody but AWS can write there."""
+    """Add Debian's parameters to each region's Parameter Store, where only AWS can write them."""
     from moto.core.utils import utcnow
     from moto.ssm.models import Parameter, ParameterDict
 
@@ -151,20 +151,20 @@ def _publish_parameters() -> None:
 
 
 class Changes:
-    """How many requests there have been that may have changed something."""
+    """The number of requests that may have changed something."""
 
     def __init__(self) -> None:
         self._number = 0
         self._more = threading.Condition()
 
     def add(self) -> None:
-        """One more."""
+        """Count one more."""
         with self._more:
             self._number += 1
             self._more.notify_all()
 
     def after(self, number: int, timeout: float) -> int:
-        """How many there are, as soon as there are not `number`, or the time is over."""
+        """The number, as soon as it is not `number`, or after the timeout."""
         with self._more:
             self._more.wait_for(lambda: self._number != number, timeout)
             return self._number
@@ -174,10 +174,10 @@ WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Application:
-    """What stands before moto: one request at a time, and a count of those that may have changed something.
+    """The WSGI layer before moto: one request at a time, and a count of those that may have changed something.
 
-    Who asks from one of the addresses `operators` may do anything. Others are hosts, which may use S3 as far as that
-    role allows whose credentials the metadata service has given them.
+    Requests from the addresses `operators` may do anything. Others come from hosts, which may only use S3, as far as
+    the role allows whose credentials they have from the metadata service.
     """
 
     def __init__(self, moto: WSGI, operators: frozenset[str]) -> None:
@@ -193,7 +193,7 @@ class Application:
         if environ["PATH_INFO"] == "/lab/changes":
             return self._answer_watcher(environ, start_response)
         if _is_s3(environ):
-            return self._moto(environ, start_response)  # bodies may be large, and moto does these side by side
+            return self._moto(environ, start_response)  # bodies may be large, and moto handles these in parallel
         try:
             with self._one:
                 return self._moto(environ, start_response)
@@ -232,7 +232,7 @@ class Application:
     def _hide_missing(
         self, environ: dict[str, Any], start_response: Callable[..., Any], missing: access.Asked
     ) -> Iterable[bytes]:
-        """Answer 403 in place of 404, as S3 does to those who may not list."""
+        """Answer 403 instead of 404, as S3 does without permission to list."""
         said: list[Any] = []
         body = b"".join(self._moto(environ, lambda *told: said.append(told)))
         if said[-1][0].startswith("404"):
@@ -246,13 +246,13 @@ def _is_s3(environ: Mapping[str, Any]) -> bool:
 
 
 def _path(environ: Mapping[str, Any]) -> str:
-    """The path as UTF-8; WSGI has its bytes as Latin-1 (PEP 3333)."""
+    """The path as UTF-8; WSGI provides its bytes as Latin-1 (PEP 3333)."""
     text: str = environ["PATH_INFO"]
     return text.encode("latin-1").decode(errors="replace")
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """The body of a request that names objects in it, which moto can read again; empty for all others."""
+    """The body of a request that names objects, which moto can read again; empty for all others."""
     if environ["REQUEST_METHOD"] != "POST" or "delete" not in parse_qs(environ["QUERY_STRING"], keep_blank_values=True):
         return b""
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -261,7 +261,7 @@ def _body(environ: dict[str, Any]) -> bytes:
 
 
 def _refuse(environ: Mapping[str, Any], start_response: Callable[..., Any], code: str, why: str) -> Iterable[bytes]:
-    """S3's answer to who may not; the log says why."""
+    """S3's answer to a request without permission; the log states the reason."""
     print(f"refused {environ['REMOTE_ADDR']} {environ['REQUEST_METHOD']} {environ['PATH_INFO']}: {why}", flush=True)
     start_response("403 Forbidden", [("Content-Type", "application/xml")])
     if environ["REQUEST_METHOD"] == "HEAD":
@@ -275,7 +275,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--public", default=PUBLIC, help="public addresses of instances")
-    parser.add_argument("--directory", type=Path, default=Path(), help="where it may keep files")
+    parser.add_argument("--directory", type=Path, default=Path(), help="folder for its files")
     args = parser.parse_args(argv)
     prepare(args.public, args.directory)
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app

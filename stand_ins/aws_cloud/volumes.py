@@ -1,4 +1,4 @@
-"""EBS volumes: sparse files, given to a host as block devices while they are attached to it."""
+"""EBS volumes: sparse files that hosts have as block devices while they are attached."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _BY_ID = "dev/disk/by-id"
 
 
 class Volumes:
-    """The volumes of a data centre, in files below `directory`."""
+    """The volumes of a data center, in files below `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._directory.mkdir(parents=True, exist_ok=True)
 
     def file(self, volume: str) -> Path:
-        """What is behind a volume."""
+        """The file of a volume."""
         return self._directory / volume
 
     def reconcile(self, volumes: Mapping[str, Volume], hosts: Mapping[str, int | None]) -> bool:
-        """Make the files and devices be what the volumes say; False if something has to wait.
+        """Make the files and devices match the volumes; False if something has to wait.
 
-        `hosts` are the hosts that there are, by instance, with the pid of their init, or None while they are off.
+        `hosts` are the existing hosts by instance, with the pid of their init, or None while they are off.
         """
         settled = True
         for path in self._directory.iterdir():
@@ -53,7 +53,7 @@ class Volumes:
         return True
 
     def _place(self, volume: Volume, hosts: Mapping[str, int | None]) -> bool:
-        """Have a volume at the instance that it is attached to, and nowhere else."""
+        """Attach a volume to its instance, and to no other."""
         for instance, other in hosts.items():
             if instance != volume.instance:
                 _take(other, volume.id)
@@ -65,7 +65,7 @@ class Volumes:
             return False
         if not _link(pid, volume.id).is_symlink():
             if not loops.detach(file, timeout=0):
-                return False  # the host that had it before has not let it go yet
+                return False  # the previous host has not released it yet
             _give(pid, volume.id, loops.attach(file))
         return True
 
@@ -76,7 +76,7 @@ def by_id(volume: str) -> str:
 
 
 def _booted(pid: int) -> bool:
-    """Whether a host's init has got as far as to have a /dev of its own that it fills no more."""
+    """Whether a host's init has set up its /dev completely."""
     return Path(f"/proc/{pid}/root/run/systemd/notify").exists()
 
 
@@ -85,7 +85,7 @@ def _link(pid: int, volume: str) -> Path:
 
 
 def _give(pid: int, volume: str, device: Path) -> None:
-    """Make a device node, and a name for it, in a host that is on."""
+    """Create a device node, and its name, in a host that is on."""
     dev = Path(f"/proc/{pid}/root/dev")
     node = next(f"nvme{number}n1" for number in range(1, 100) if not (dev / f"nvme{number}n1").exists())
     os.mknod(dev / node, stat.S_IFBLK | 0o660, device.stat().st_rdev)
@@ -96,7 +96,7 @@ def _give(pid: int, volume: str, device: Path) -> None:
 
 
 def _take(pid: int | None, volume: str) -> None:
-    """Remove a volume's device from a host, if it is there, as a drive that is pulled: what is mounted goes first."""
+    """Remove a volume's device from a host, if it exists, like a drive that is pulled: unmount it first."""
     if pid is None or not (link := _link(pid, volume)).is_symlink():
         return
     node = Path(f"/proc/{pid}/root/dev") / link.readlink().name
@@ -104,14 +104,14 @@ def _take(pid: int | None, volume: str) -> None:
         inside = ("nsenter", f"--target={pid}", "--mount", "--root", "--wdns=/", "umount")
         try:
             run(*inside, place)
-        except LabError:  # somebody has a file open there
+        except LabError:  # a process has a file open there
             run(*inside, "--lazy", place, check=False)
     link.unlink(missing_ok=True)
     node.unlink(missing_ok=True)
 
 
 def _mounted(pid: int, device: int) -> list[str]:
-    """Where a device is mounted in a host, the last mount first (proc(5), mountinfo)."""
+    """The mount points of a device in a host, the last mount first (proc(5), mountinfo)."""
     expected = f"{os.major(device)}:{os.minor(device)}"
     rows = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
     return [row[4] for row in reversed(rows) if row[2] == expected]

@@ -1,4 +1,4 @@
-"""The AWS API as the provider's configuration describes it: clients, what they refuse, and errors in words."""
+"""The AWS API as in the provider's configuration: clients, what they refuse, and error texts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from stand_ins.plugin.values import Object
 if TYPE_CHECKING:
     from botocore.model import OperationModel
 
-# boto3 and botocore are imported where they are first needed: the plugin answers the engine 0.3 s sooner.
+# boto3 and botocore are imported where they are first needed: the plugin then answers the engine 0.3 s sooner.
 
 THREADS = 64
-"""Calls at once; urllib3 keeps as many connections."""
+"""Parallel calls; urllib3 keeps as many connections."""
 _FIRST_DELAY, _BACKOFF, _LONGEST_DELAY = 0.1, 1.5, 3.0
-"""Seconds between the questions of `Session.until`."""
+"""Seconds between the requests of `Session.until`."""
 _GONE = ("NotFound", "NoSuchEntity", "NoSuchBucket", "NoSuchHostedZone", "NoSuchKey")
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Where the API is and who asks: the part of the provider's configuration that the stand-in knows."""
+    """The endpoint and the credentials: the part of the provider's configuration that the stand-in supports."""
 
     region: str
     access_key: str | None = None
@@ -41,7 +41,7 @@ class Access:
 
 
 class Session:
-    """The clients of one configuration, each made once: that takes 0.15 s for a large service such as EC2."""
+    """The clients of one configuration. Each is created once: that takes 0.15 s for a large service such as EC2."""
 
     def __init__(self, access: Access) -> None:
         self.region = access.region
@@ -51,7 +51,7 @@ class Session:
         self._cancelled = threading.Event()
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service; it refuses values outside of an enumeration."""
+        """The boto3 client of a service; it refuses values that are not in an enumeration."""
         with self._lock:
             if service not in self._clients:
                 self._clients[service] = self._make(service)
@@ -68,17 +68,17 @@ class Session:
         return str(self._boto.get_partition_for_region(self.region))
 
     def has_credentials(self) -> bool:
-        """Whether there are keys: in the configuration, the environment or the files that AWS's tools read."""
-        # Like the official plugin, which asks the metadata service only where that is configured.
+        """Whether there are credentials: in the configuration, the environment, or the files of AWS's tools."""
+        # Like the official plugin, which queries the metadata service only if that is configured.
         os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
         return self._boto.get_credentials() is not None
 
     def knows_region(self) -> bool:
-        """Whether AWS has a region of this name."""
+        """Whether AWS has a region with this name."""
         return self.region in self._boto.get_available_regions("ec2", self._partition_or_default())
 
     def until(self, what: str, done: Callable[[], T | None], seconds: float = 600) -> T:
-        """Ask again and again until the answer is not `None`; `Refused` after so long, or when cancelled."""
+        """Ask repeatedly until the answer is not `None`; `Refused` after the time limit, or when cancelled."""
         deadline = time.monotonic() + seconds
         delay = _FIRST_DELAY
         while (answer := done()) is None:
@@ -125,14 +125,14 @@ class Session:
 
 
 def is_gone(error: Exception) -> bool:
-    """Whether AWS says with this error that what was asked for is not there."""
+    """Whether this error of AWS means that the object does not exist."""
     from botocore.exceptions import ClientError
 
     return isinstance(error, ClientError) and any(mark in error.response["Error"]["Code"] for mark in _GONE)
 
 
 def describe(error: Exception) -> str | None:
-    """The words of the AWS SDK that the official plugin is built on; `None` if this is no error of AWS's."""
+    """The error text of the AWS SDK of the official plugin; `None` if this is not an error of AWS."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     if isinstance(error, ClientError):
@@ -153,7 +153,7 @@ def _note_service(model: OperationModel, parsed: Object, **_: Any) -> None:
 
 
 def _check_enumerations(params: Object, model: OperationModel, **_: Any) -> None:
-    """AWS refuses a value that its model does not list; moto takes most of them."""
+    """AWS refuses a value that its model does not list; moto accepts most of them."""
     if model.input_shape is not None:
         for path, value, allowed in _outside(model.input_shape, params, ""):
             raise Refused(
@@ -170,7 +170,7 @@ def _refusal(path: str, value: str, allowed: list[str]) -> str:
 
 
 def _outside(shape: Any, value: Any, path: str) -> Iterator[tuple[str, str, list[str]]]:
-    """The values that are none of their enumeration, with where they are and what they could be."""
+    """The values that are not in their enumeration, with their path and the allowed values."""
     kind = shape.type_name
     if kind == "structure" and isinstance(value, dict):
         for name, item in value.items():

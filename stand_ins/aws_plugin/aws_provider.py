@@ -1,6 +1,6 @@
 """The stand-in for `pulumi-resource-aws`: its types and functions, and the provider's configuration."""
 
-# ruff: noqa: D102 - Pulumi's protocol (provider.proto) says what each method is for.
+# ruff: noqa: D102 - Pulumi's protocol (provider.proto) documents the methods.
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from stand_ins.plugin.provider import Context, abort, stand_in
 from stand_ins.plugin.values import from_struct
 
 VERSION = "7.51.1"
-"""Of the SDK in use: the engine asks for it."""
+"""The version of the installed SDK: the engine requests it."""
 MODULES = (ec2_network, ec2_routes, ec2_security, ec2_instances, ec2_volumes, iam, route53, s3)
 
 
@@ -61,7 +61,7 @@ class AwsProvider(Provider):
 
 
 def _problem(session: Session, plain: dict[str, object]) -> str:
-    """Why nothing will work with this configuration; empty if it will."""
+    """Why nothing can work with this configuration; empty if it can."""
     try:
         if not plain.get("skipRegionValidation") and not session.knows_region():
             return f"Invalid AWS Region: {session.region}. {config.NO_REGION}"

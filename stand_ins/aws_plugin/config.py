@@ -1,4 +1,4 @@
-"""The configuration of the AWS provider: what the engine sends of `aws:…`, checked and made into an `Access`."""
+"""The configuration of the AWS provider: the engine's `aws:…` values, checked and converted to an `Access`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KNOWN = frozenset(
         *("skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation", "skipRequestingAccountId"),
     }
 )
-"""What the stand-in acts on, or may leave undone; anything else of the official plugin's it refuses."""
+"""The keys that the stand-in supports or may ignore; it refuses all others of the official plugin."""
 _OF_ENGINE = frozenset({"version", "pluginDownloadURL", "__internal"})
 
 NO_REGION = (
@@ -32,7 +32,7 @@ NO_CREDENTIALS = (
 
 
 def decode(config: Object) -> Object:
-    """The configuration with its objects, lists and booleans, which the engine sends as JSON text."""
+    """The configuration with its objects, lists and booleans decoded, which the engine sends as JSON text."""
     shape = _shape()
     plain = {name: reveal(value) for name, value in config.items() if name not in _OF_ENGINE}
     return {name: _decode(shape, name, value) for name, value in plain.items()}
@@ -50,12 +50,12 @@ def failures(config: Object) -> list[Failure]:
 
 
 def region(config: Object) -> str:
-    """The region, from where the official plugin takes it; empty if it is nowhere."""
+    """The region, from the same places as in the official plugin; empty if it is in none."""
     return str(config.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "")
 
 
 def access(config: Object) -> Access:
-    """What a decoded configuration says of the way to the API."""
+    """The access to the API in a decoded configuration."""
     endpoints: dict[str, str] = {}
     for group in config.get("endpoints") or []:
         endpoints.update(group)
@@ -86,4 +86,4 @@ def _decode(shape: Shape, name: str, value: Value) -> Value:
     try:
         return json.loads(value)
     except ValueError:
-        return value  # The check will say that it is of the wrong type.
+        return value  # The check will report the wrong type.

@@ -1,4 +1,4 @@
-"""What the types of EC2 share: tags, waiting, and refusing what the stand-in does not do."""
+"""What the types of EC2 share: tags, waiting, and refusing inputs that the stand-in does not support."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from stand_ins.plugin.schema import Failure
 from stand_ins.plugin.values import Object, Value
 
 IN_USE_SECONDS = 120
-"""For what still uses a thing to be deleted to go away; the official plugin waits longer."""
+"""Seconds to wait until nothing uses an object that is being deleted; the official plugin waits longer."""
 
 
 class Ec2Resource(Resource):
     """A resource of EC2 with tags."""
 
     supported: ClassVar[frozenset[str]]
-    """The inputs that the stand-in acts on, nested ones with a dot; it refuses all others of the official plugin."""
+    """The inputs that the stand-in supports, nested ones with a dot; it refuses all others of the official plugin."""
 
     def check(self, inputs: Object) -> list[Failure]:
-        """Tags that AWS refuses, and inputs that the stand-in does not know."""
+        """Tags that AWS refuses, and inputs that the stand-in does not support."""
         known = self.supported | {"tags", "region"}
         return [*tags.failures(inputs), *_unsupported(inputs, known, "")]
 
     def found(self, id: str, state: Object, aws: Aws) -> Object:
-        """The outputs of what has just been made or changed."""
+        """The outputs of an object that was just created or changed."""
         outputs = self.read(id, state, aws)
         if outputs is None:
             raise Refused(f"{id} is gone at once")
         return outputs
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """Bring the tags, and what else the type can change, to the new inputs."""
+        """Update the tags, and everything else that the type can change, to the new inputs."""
         self.modify(id, old, new, aws)
         update_tags(id, old, new, aws)
         return self.found(id, {**old, **new}, aws)
 
     def modify(self, id: str, old: Object, new: Object, aws: Aws) -> None:
-        """Change what is no tag."""
+        """Change everything except tags."""
 
 
 def _unsupported(inputs: Object, known: Iterable[str], prefix: str) -> list[Failure]:
@@ -58,13 +58,13 @@ def _unsupported(inputs: Object, known: Iterable[str], prefix: str) -> list[Fail
 
 
 def specification(kind: str, inputs: Object) -> list[Object]:
-    """`TagSpecifications` of a call that makes one thing of this kind; none without tags."""
+    """`TagSpecifications` of a call that creates one object of this type; none without tags."""
     listed = tags.as_list(inputs.get("tags"))
     return [{"ResourceType": kind, "Tags": listed}] if listed else []
 
 
 def update_tags(id: str, old: Object, new: Object, aws: Aws) -> None:
-    """Set and take away what differs between the tags of two states."""
+    """Set and remove the tags that differ between two states."""
     changed, removed = tags.changes(old, new)
     client = aws.client("ec2")
     if removed:
@@ -74,17 +74,17 @@ def update_tags(id: str, old: Object, new: Object, aws: Aws) -> None:
 
 
 def tags_of(answer: Object) -> dict[str, str]:
-    """The tags in EC2's description of a thing."""
+    """The tags in EC2's description of an object."""
     return tags.as_object(answer.get("Tags") or [])
 
 
 def arn(aws: Aws, what: str) -> str:
-    """The ARN of a thing of EC2, such as `vpc/vpc-1`."""
+    """The ARN of an object of EC2, such as `vpc/vpc-1`."""
     return f"arn:{aws.partition}:ec2:{aws.region}:{aws.account}:{what}"
 
 
 def when_unused(aws: Aws, what: str, delete: Callable[[], Any]) -> None:
-    """Delete, again and again for as long as AWS says that something else needs it."""
+    """Delete, and retry for as long as AWS reports that something else needs it."""
     from botocore.exceptions import ClientError
 
     last = ""
@@ -107,7 +107,7 @@ def when_unused(aws: Aws, what: str, delete: Callable[[], Any]) -> None:
 
 
 def until_unused(aws: Aws, what: str, is_unused: Callable[[], bool]) -> None:
-    """Wait, for as long as AWS would refuse to delete it, which moto does not."""
+    """Wait for as long as AWS would refuse the deletion, which moto does not."""
     try:
         aws.until(f"{what} to be unused", lambda: is_unused() or None, IN_USE_SECONDS)
     except Refused as error:
@@ -116,7 +116,7 @@ def until_unused(aws: Aws, what: str, is_unused: Callable[[], bool]) -> None:
 
 @contextmanager
 def made(id: str) -> Iterator[None]:
-    """For the steps after the call that made the thing: if one fails, the thing is there, and the state has to know."""
+    """For the steps after the call that created the object: if one fails, the object exists, and the state must have it."""
     try:
         yield
     except Exception as error:
@@ -134,7 +134,7 @@ def given(**parameters: Value) -> Object:
 
 
 def whole(value: Value) -> int | None:
-    """A number as AWS wants it."""
+    """A number in the form that AWS expects."""
     return None if value is None else int(value)
 
 

@@ -74,7 +74,7 @@ class Instance(Ec2Resource):
     }
 
     def check(self, inputs: Object) -> list[Failure]:
-        """What the official plugin and AWS refuse before there is a machine."""
+        """What the official plugin and AWS refuse before a machine exists."""
         found = super().check(inputs) + failures_of_choice(inputs, _CHOICES)
         for name in ("ami", "instanceType"):
             if name not in inputs:
@@ -93,7 +93,7 @@ class Instance(Ec2Resource):
         return found
 
     def replaced_by(self, old: Object, new: Object) -> frozenset[str]:
-        """User data, where the program says so."""
+        """User data, if the program sets it."""
         return frozenset({"userData"}) if new.get("userDataReplaceOnChange") else frozenset()
 
     # Life
@@ -126,7 +126,7 @@ class Instance(Ec2Resource):
         aws.until(f"{id} to be running", running)
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """The machine; one that has ended is none, though AWS shows it for another hour."""
+        """The machine; None for a terminated one, though AWS returns it for another hour."""
         instance = _instance(id, aws)
         if instance is None or instance["State"]["Name"] in ("terminated", "shutting-down"):
             return None
@@ -157,7 +157,7 @@ class Instance(Ec2Resource):
         for name in ("disableApiTermination", "disableApiStop", "sourceDestCheck"):
             if name in new and new[name] != old.get(name):
                 client.modify_instance_attribute(InstanceId=id, **{name[0].upper() + name[1:]: {"Value": new[name]}})
-        # All of them, as moto forgets those that are not said.
+        # All of them, because moto forgets the ones that are not given.
         if (options := {**_metadata(old), **_metadata(new)}) != _metadata(old):
             client.modify_instance_metadata_options(InstanceId=id, **options)
         self._update_profile(id, old, new, aws)
@@ -218,7 +218,7 @@ class Instance(Ec2Resource):
         aws.until(f"{id} to be {state}", reached)
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """End it and wait until it has ended."""
+        """Terminate it and wait until it has terminated."""
 
         def ended() -> bool | None:
             instance = _instance(id, aws)
@@ -238,7 +238,7 @@ def _image(id: str, aws: Aws) -> Any:
 
 
 def _refuse_type(name: str, image: Any, aws: Aws) -> None:
-    """Refuse a type that AWS has not, or that is not of the image's architecture."""
+    """Refuse a type that AWS does not have, or that does not match the image's architecture."""
     [found] = aws.client("ec2").describe_instance_types(InstanceTypes=[name])["InstanceTypes"]
     architectures = found.get("ProcessorInfo", {}).get("SupportedArchitectures") or [image["Architecture"]]
     if image["Architecture"] not in architectures:
@@ -263,7 +263,7 @@ def _refuse_root(inputs: Object, image: Any) -> None:
 
 
 def _refuse_groups(inputs: Object, aws: Aws) -> None:
-    """Refuse groups that AWS has not, by its own error, or that are of another network than the subnet."""
+    """Refuse groups that AWS does not have, with its own error, or that belong to another network than the subnet."""
     groups, subnet = inputs.get("vpcSecurityGroupIds"), inputs.get("subnetId")
     if not groups or not subnet:
         return
@@ -285,7 +285,7 @@ def _request(inputs: Object, image: Any) -> Object:
     groups, subnet = inputs.get("vpcSecurityGroupIds"), inputs.get("subnetId")
     private, public = inputs.get("privateIp"), inputs.get("associatePublicIpAddress")
     if subnet:
-        # moto deletes a machine's interface only where that is said; for AWS it goes without saying.
+        # moto deletes a machine's interface only if this is set; AWS does it by default.
         interface = {"DeviceIndex": 0, "SubnetId": subnet, "DeleteOnTermination": True}
         interface.update(given(AssociatePublicIpAddress=public, Groups=groups, PrivateIpAddress=private))
         network: Object = {"NetworkInterfaces": [interface]}
@@ -344,14 +344,14 @@ def _metadata(inputs: Object) -> Object:
 
 
 def _capitalized(value: Value) -> Any:
-    """An object with the API's names, which differ in the first letter only."""
+    """An object with the API's names, whose first letter differs."""
     if isinstance(value, dict):
         return {name[0].upper() + name[1:]: _capitalized(item) for name, item in value.items() if item is not None}
     return int(value) if isinstance(value, float) else value
 
 
 def _inner(inputs: Object, name: str) -> Object:
-    """An object among the inputs; empty if it is not there or not known yet."""
+    """An object among the inputs; empty if it is absent or unknown."""
     value = inputs.get(name)
     return value if isinstance(value, dict) else {}
 
@@ -389,7 +389,7 @@ def _described(instance: Any) -> Object:
         "subnetId": instance.get("SubnetId", ""),
         "tags": tags_of(instance),
         "tenancy": instance["Placement"].get("Tenancy", "default"),
-        # The interface's, as moto knows a machine's only where they were changed; for AWS they are the same.
+        # Of the interface, because moto has a machine's only after a change; in AWS they are the same.
         "vpcSecurityGroupIds": [group["GroupId"] for group in interface.get("Groups") or []],
     }
 

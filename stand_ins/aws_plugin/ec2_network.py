@@ -44,7 +44,7 @@ class Vpc(Ec2Resource):
         return found + failures_of_choice(inputs, {"instanceTenancy": ("default", "dedicated")})
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
-        """Create it, then set what only a change can."""
+        """Create it, then set what only an update can set."""
         client = aws.client("ec2")
         vpc = client.create_vpc(
             CidrBlock=inputs["cidrBlock"],
@@ -91,7 +91,7 @@ class Vpc(Ec2Resource):
         return bool(answer[name[0].upper() + name[1:]]["Value"])
 
     def modify(self, id: str, old: Object, new: Object, aws: Aws) -> None:
-        """Names by DNS: one attribute a call, as AWS wants it; hostnames need the support."""
+        """Names by DNS: one attribute for each call, as AWS requires; hostnames need the support."""
         client = aws.client("ec2")
         for name, default in (("enableDnsSupport", True), ("enableDnsHostnames", False)):
             value = bool(new.get(name, default))
@@ -121,7 +121,7 @@ class Subnet(Ec2Resource):
         return found + network_failure(inputs, "cidrBlock", 28, 16)
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
-        """Create it, then set what only a change can."""
+        """Create it, then set what only an update can set."""
         subnet = aws.client("ec2").create_subnet(
             VpcId=inputs["vpcId"],
             CidrBlock=inputs["cidrBlock"],
@@ -155,7 +155,7 @@ class Subnet(Ec2Resource):
             aws.client("ec2").modify_subnet_attribute(SubnetId=id, MapPublicIpOnLaunch={"Value": value})
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Delete it as soon as no machine has an interface in it, which moto does not ask."""
+        """Delete it as soon as no machine has an interface in it, which moto does not check."""
         until_unused(aws, id, lambda: self._is_empty(id, aws))
         aws.client("ec2").delete_subnet(SubnetId=id)
 
@@ -165,7 +165,7 @@ class Subnet(Ec2Resource):
 
 
 class InternetGateway(Ec2Resource):
-    """A network's door to the internet."""
+    """A network's internet gateway."""
 
     token = "aws:ec2/internetGateway:InternetGateway"
     kind = "EC2 Internet Gateway"
@@ -204,7 +204,7 @@ class InternetGateway(Ec2Resource):
             aws.client("ec2").attach_internet_gateway(InternetGatewayId=id, VpcId=after)
 
     def _refuse_second(self, vpc: str, aws: Aws) -> None:
-        """A network has one at most; moto takes more."""
+        """A network has at most one; moto accepts more."""
         of_vpc = [{"Name": "attachment.vpc-id", "Values": [vpc]}]
         for other in aws.client("ec2").describe_internet_gateways(Filters=of_vpc)["InternetGateways"]:
             raise Refused(
@@ -224,7 +224,7 @@ class InternetGateway(Ec2Resource):
 
 
 class VpcEndpoint(Ec2Resource):
-    """A gateway endpoint: a way to a service of AWS's that costs nothing and leaves out the internet."""
+    """A gateway endpoint: a free connection to a service of AWS, not through the Internet."""
 
     token = "aws:ec2/vpcEndpoint:VpcEndpoint"
     kind = "EC2 VPC Endpoint"
@@ -235,14 +235,14 @@ class VpcEndpoint(Ec2Resource):
     sets = frozenset({"routeTableIds"})
 
     def check(self, inputs: Object) -> list[Failure]:
-        """Only gateways: the others cost by the hour."""
+        """Only gateways: other endpoints cost by the hour."""
         return super().check(inputs) + failures_of_choice(inputs, {"vpcEndpointType": ("Gateway",)})
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
         """Create it with its routes."""
         client = aws.client("ec2")
         service = inputs.get("serviceName")
-        # The answer to a name that AWS does not have is an error, which moto has only here.
+        # AWS answers an unknown name with an error, which moto has only here.
         client.describe_vpc_endpoint_services(ServiceNames=[service])
         client.describe_vpcs(VpcIds=[inputs["vpcId"]])
         endpoint = client.create_vpc_endpoint(
@@ -280,7 +280,7 @@ class VpcEndpoint(Ec2Resource):
         }
 
     def modify(self, id: str, old: Object, new: Object, aws: Aws) -> None:
-        """Which route tables it is in, and its policy."""
+        """Its route tables, and its policy."""
         before, after = set(old.get("routeTableIds") or []), set(new.get("routeTableIds") or [])
         changes = {"AddRouteTableIds": sorted(after - before), "RemoveRouteTableIds": sorted(before - after)}
         changes = {name: ids for name, ids in changes.items() if ids}

@@ -24,7 +24,7 @@ _TARGETS = {"gatewayId": "GatewayId", "natGatewayId": "NatGatewayId"}
 
 
 class RouteTable(Ec2Resource):
-    """A route table; its routes are resources of their own."""
+    """A route table; its routes are separate resources."""
 
     token = "aws:ec2/routeTable:RouteTable"
     kind = "EC2 Route Table"
@@ -40,7 +40,7 @@ class RouteTable(Ec2Resource):
         return table["RouteTableId"], self.found(table["RouteTableId"], inputs, aws)
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """The table. Its routes are not told: those of a program are resources of their own."""
+        """The table. Its routes are not included: those of a program are separate resources."""
         [table] = aws.client("ec2").describe_route_tables(RouteTableIds=[id])["RouteTables"]
         return {
             "arn": arn(aws, f"route-table/{id}"),
@@ -53,7 +53,7 @@ class RouteTable(Ec2Resource):
         }
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Take it from its subnets and delete it."""
+        """Disassociate it from its subnets and delete it."""
         client = aws.client("ec2")
         [table] = client.describe_route_tables(RouteTableIds=[id])["RouteTables"]
         for association in table.get("Associations") or []:
@@ -92,7 +92,7 @@ class Route(Ec2Resource):
         return {"RouteTableId": inputs["routeTableId"], "DestinationCidrBlock": destination, **targets}
 
     def _refuse_unknown_target(self, inputs: Object, aws: Aws) -> None:
-        """AWS has an error for a gateway that is not there; moto routes to it."""
+        """AWS reports an error for a gateway that does not exist; moto accepts it."""
         client = aws.client("ec2")
         if inputs.get("gatewayId"):
             client.describe_internet_gateways(InternetGatewayIds=[inputs["gatewayId"]])
@@ -122,20 +122,20 @@ class Route(Ec2Resource):
         return None
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """Lead it to another target."""
+        """Change its target."""
         self._refuse_unknown_target(new, aws)
         aws.client("ec2").replace_route(**self._route(new))
         return self.found(id, new, aws)
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Take it out of its table."""
+        """Remove it from its table."""
         aws.client("ec2").delete_route(
             RouteTableId=state["routeTableId"], DestinationCidrBlock=state["destinationCidrBlock"]
         )
 
 
 class RouteTableAssociation(Ec2Resource):
-    """A subnet's route table. A subnet has one, so another table means another association."""
+    """A subnet's route table. A subnet has one, so another table is another association."""
 
     token = "aws:ec2/routeTableAssociation:RouteTableAssociation"
     kind = "EC2 Route Table Association"
@@ -144,7 +144,7 @@ class RouteTableAssociation(Ec2Resource):
     delete_before_replace = True
 
     def check(self, inputs: Object) -> list[Failure]:
-        """The subnet has to be there."""
+        """The subnet must exist."""
         missing = Failure("subnetId", "one of `gatewayId,subnetId` must be specified")
         return super().check(inputs) + ([] if "subnetId" in inputs else [missing])
 
@@ -165,7 +165,7 @@ class RouteTableAssociation(Ec2Resource):
         return id, self.found(id, inputs, aws)
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """The association, of whatever table has it now."""
+        """The association, whichever table has it now."""
         by_id = [{"Name": "association.route-table-association-id", "Values": [id]}]
         for table in aws.client("ec2").describe_route_tables(Filters=by_id)["RouteTables"]:
             for association in table["Associations"]:
@@ -178,7 +178,7 @@ class RouteTableAssociation(Ec2Resource):
         return None
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Give the subnet back to the main table."""
+        """Return the subnet to the main table."""
         aws.client("ec2").disassociate_route_table(AssociationId=id)
 
 
@@ -197,7 +197,7 @@ class Eip(Ec2Resource):
     )
 
     def check(self, inputs: Object) -> list[Failure]:
-        """Only a VPC's: there is no other any more."""
+        """Only for a VPC: AWS has no others any more."""
         return super().check(inputs) + failures_of_choice(inputs, {"domain": ("vpc",)})
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
@@ -208,7 +208,7 @@ class Eip(Ec2Resource):
         return id, self.found(id, inputs, aws)
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """The address and what has it."""
+        """The address and what it is attached to."""
         [address] = aws.client("ec2").describe_addresses(AllocationIds=[id])["Addresses"]
         public = address["PublicIp"]
         zone = "compute-1" if aws.region == "us-east-1" else f"{aws.region}.compute"
@@ -232,7 +232,7 @@ class Eip(Ec2Resource):
 
 
 class NatGateway(Ec2Resource):
-    """The way out for machines without a public address."""
+    """The connection to the Internet for machines without a public address."""
 
     token = "aws:ec2/natGateway:NatGateway"
     kind = "EC2 NAT Gateway"
@@ -289,13 +289,13 @@ class NatGateway(Ec2Resource):
         }
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Delete it and wait until it is gone: until then it holds its address and subnet."""
+        """Delete it and wait until it is deleted: until then it uses its address and subnet."""
         client = aws.client("ec2")
         if _nat_gateway(id, aws) is None:
             return
         client.delete_nat_gateway(NatGatewayId=id)
         aws.until(f"{id} to be deleted", lambda: True if _nat_gateway(id, aws) is None else None)
-        # moto leaves its interface, which AWS takes away.
+        # moto keeps its interface, which AWS deletes.
         left = [{"Name": "network-interface-id", "Values": [state.get("networkInterfaceId") or "none"]}]
         for interface in client.describe_network_interfaces(Filters=left)["NetworkInterfaces"]:
             client.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"])

@@ -1,4 +1,4 @@
-"""EC2: security groups, and each of their rules as a resource of its own."""
+"""EC2: security groups, and each of their rules as a separate resource."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SOURCES = ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
 
 
 class SecurityGroup(Ec2Resource):
-    """A group without rules: AWS's own, which lets everything out, is taken away, as the official plugin does."""
+    """A group without rules: AWS's default rule, which allows all outgoing traffic, is removed, as officially."""
 
     token = "aws:ec2/securityGroup:SecurityGroup"
     kind = "EC2 Security Group"
@@ -39,7 +39,7 @@ class SecurityGroup(Ec2Resource):
     autoname = "name"
 
     def check(self, inputs: Object) -> list[Failure]:
-        """Names and descriptions that AWS takes."""
+        """Names and descriptions that AWS accepts."""
         found = super().check(inputs)
         for name in ("name", "description"):
             found.extend(_text_failure(inputs, name))
@@ -48,7 +48,7 @@ class SecurityGroup(Ec2Resource):
         return found
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
-        """Create it, and close it."""
+        """Create it, and remove the default rule."""
         client = aws.client("ec2")
         if inputs.get("vpcId"):
             client.describe_vpcs(VpcIds=[inputs["vpcId"]])
@@ -68,7 +68,7 @@ class SecurityGroup(Ec2Resource):
         return group
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """The group. Its rules are not told: those of a program are resources of their own."""
+        """The group. Its rules are not included: those of a program are separate resources."""
         group = self._group(id, aws)
         return {
             "arn": arn(aws, f"security-group/{id}"),
@@ -83,7 +83,7 @@ class SecurityGroup(Ec2Resource):
         }
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Delete it as soon as no machine and no other group's rule uses it, which moto does not ask."""
+        """Delete it as soon as no machine and no other group's rule uses it, which moto does not check."""
         self._group(id, aws)
         until_unused(aws, id, lambda: self._unused(id, aws))
         aws.client("ec2").delete_security_group(GroupId=id)
@@ -102,7 +102,7 @@ class SecurityGroup(Ec2Resource):
 
 
 class _Rule(Ec2Resource):
-    """What both directions share. moto changes only the ports and text of rules about addresses."""
+    """What both directions share. moto can change only the ports and descriptions of rules with CIDR blocks."""
 
     supported = frozenset({"description", "fromPort", "ipProtocol", "securityGroupId", "toPort", *_SOURCES})
     replaces = frozenset({"securityGroupId"})
@@ -126,13 +126,13 @@ class _Rule(Ec2Resource):
         return found
 
     def replaced_by(self, old: Object, new: Object) -> frozenset[str]:
-        """Everything but the text, where it is not about the same kind of addresses before and after."""
+        """Everything except the description, if the kinds of source before and after differ."""
         if all("cidrIpv4" in inputs and inputs.get("ipProtocol") != "-1" for inputs in (old, new)):
             return frozenset()
         return frozenset({"fromPort", "ipProtocol", "toPort", *_SOURCES})
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
-        """Add it to its group. AWS has an error for a group that is not there; moto takes any."""
+        """Add it to its group. AWS reports an error for a group that does not exist; moto accepts any."""
         client = aws.client("ec2")
         if inputs.get("referencedSecurityGroupId"):
             client.describe_security_groups(GroupIds=[inputs["referencedSecurityGroupId"]])
@@ -169,7 +169,7 @@ class _Rule(Ec2Resource):
         }
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """Change ports, network or text in place."""
+        """Change ports, network or description in place."""
         client = aws.client("ec2")
         changed = {name for name in self.supported if old.get(name) != new.get(name)}
         if changed == {"description"}:
@@ -182,13 +182,13 @@ class _Rule(Ec2Resource):
         return self.found(id, new, aws)
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Take it out of its group."""
+        """Remove it from its group."""
         revoke = getattr(aws.client("ec2"), f"revoke_security_group_{self.direction}")
         revoke(GroupId=state["securityGroupId"], SecurityGroupRuleIds=[id])
 
 
 class IngressRule(_Rule):
-    """Lets something in."""
+    """Allows incoming traffic."""
 
     token = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
     kind = "VPC Security Group Ingress Rule"
@@ -196,7 +196,7 @@ class IngressRule(_Rule):
 
 
 class EgressRule(_Rule):
-    """Lets something out."""
+    """Allows outgoing traffic."""
 
     token = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
     kind = "VPC Security Group Egress Rule"
@@ -237,7 +237,7 @@ def _text_failure(inputs: Object, name: str) -> list[Failure]:
 
 
 def _permission(inputs: Object) -> Object:
-    """The rule as it is added."""
+    """The parameters for adding the rule."""
     text = given(Description=inputs.get("description"))
     sources = {
         "cidrIpv4": ("IpRanges", "CidrIp"),
@@ -257,7 +257,7 @@ def _permission(inputs: Object) -> Object:
 
 
 def _request(inputs: Object) -> Object:
-    """The rule as it is changed."""
+    """The parameters for changing the rule."""
     return given(
         IpProtocol=inputs["ipProtocol"],
         FromPort=whole(inputs.get("fromPort")),

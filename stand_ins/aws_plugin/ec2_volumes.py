@@ -1,4 +1,4 @@
-"""EC2: EBS volumes, and machines that have them."""
+"""EC2: EBS volumes, and their attachments to machines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Volume(Ec2Resource):
     computed = frozenset({"arn", "createTime", "encrypted", "iops", "kmsKeyId", "size", "throughput", "type"})
 
     def check(self, inputs: Object) -> list[Failure]:
-        """Types, and that a size is said."""
+        """The type, and that a size is given."""
         found = super().check(inputs) + failures_of_choice(inputs, {"type": VOLUME_TYPES})
         if "size" not in inputs and "snapshotId" not in inputs:
             found.append(Failure("size", "one of `size,snapshotId` must be specified"))
@@ -69,7 +69,7 @@ class Volume(Ec2Resource):
         }
 
     def modify(self, id: str, old: Object, new: Object, aws: Aws) -> None:
-        """A larger size, another type. AWS has an error for a smaller size; moto shrinks."""
+        """A larger size, another type. AWS reports an error for a smaller size; moto accepts it."""
         if (new.get("size") or old["size"]) < old["size"]:
             raise Refused(
                 f"operation error EC2: ModifyVolume, api error InvalidParameterValue: New size cannot be smaller than "
@@ -82,7 +82,7 @@ class Volume(Ec2Resource):
             aws.client("ec2").modify_volume(VolumeId=id, **numbers)
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Delete it and wait until it is gone."""
+        """Delete it and wait until it is deleted."""
         aws.client("ec2").delete_volume(VolumeId=id)
         by_id = [{"Name": "volume-id", "Values": [id]}]
         describe = aws.client("ec2").describe_volumes

@@ -31,7 +31,7 @@ class Role(Resource):
     autoname = "name"
 
     def check(self, inputs: Object) -> list[Failure]:
-        """Names, lengths, and what the trust policy may say."""
+        """Names, lengths, and the content of the trust policy."""
         found = [
             *_name_failures(inputs, 64),
             *tags.failures(inputs),
@@ -46,7 +46,7 @@ class Role(Resource):
         return found
 
     def same(self, name: str, old: Value, new: Value) -> bool:
-        """Whether an input says the same in another form."""
+        """Whether an input has the same meaning in another form."""
         return name == "assumeRolePolicy" and policy.same(old, new)
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
@@ -92,7 +92,7 @@ class Role(Resource):
         }
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """Everything but the name and the path, from what is there now."""
+        """Everything except the name and the path, starting from the actual state."""
         client = aws.client("iam")
         old = {**old, **self.read(id, old, aws)}
         if not policy.same(old.get("assumeRolePolicy"), new["assumeRolePolicy"]):
@@ -114,7 +114,7 @@ class Role(Resource):
         return self._outputs(id, new, aws)
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """With what the state says is attached; with `forceDetachPolicies` also what somebody else has."""
+        """With the policies that the state has as attached; with `forceDetachPolicies` also with all others."""
         client = aws.client("iam")
         with suppress(client.exceptions.NoSuchEntityException):
             for profile in client.list_instance_profiles_for_role(RoleName=id)["InstanceProfiles"]:
@@ -144,14 +144,14 @@ class RolePolicy(Resource):
     autoname = "name"
 
     def check(self, inputs: Object) -> list[Failure]:
-        """Names, and what the policy may say."""
+        """Names, and the content of the policy."""
         found = [*_name_failures(inputs, 128), *unsupported(inputs, "namePrefix")]
         if problem := policy.inline_problem(inputs.get("policy")):
             found.append(Failure("policy", problem))
         return found
 
     def same(self, name: str, old: Value, new: Value) -> bool:
-        """Whether an input says the same in another form."""
+        """Whether an input has the same meaning in another form."""
         return name == "policy" and policy.same(old, new)
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
@@ -167,13 +167,13 @@ class RolePolicy(Resource):
         return {"role": role, "name": name, "policy": _kept(state.get("policy"), now)}
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """Put it in the place of the old one."""
+        """Put it in place of the old one."""
         role, _, name = id.partition(":")
         self._put(role, name, new["policy"], aws)
         return {}
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Take it away."""
+        """Delete it."""
         role, _, name = id.partition(":")
         aws.client("iam").delete_role_policy(RoleName=role, PolicyName=name)
 
@@ -235,7 +235,7 @@ class InstanceProfile(Resource):
         }
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """The role and the tags, from what is there now."""
+        """The role and the tags, starting from the actual state."""
         client = aws.client("iam")
         old = self.read(id, old, aws)
         if old["role"] != new.get("role", ""):
@@ -246,14 +246,14 @@ class InstanceProfile(Resource):
         return self._outputs(id, new, aws)
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """With its role taken out, as AWS wants it."""
+        """Without its role, as AWS requires."""
         client = aws.client("iam")
         self._remove_role(client, id)
         client.delete_instance_profile(InstanceProfileName=id)
 
     def _remove_role(self, client: Any, id: str) -> None:
         for role in client.get_instance_profile(InstanceProfileName=id)["InstanceProfile"]["Roles"]:
-            # Somebody else may take it out meanwhile: the profile is still to be dealt with.
+            # Another client may remove it in the meantime: the profile must still be deleted.
             with suppress(client.exceptions.NoSuchEntityException):
                 client.remove_role_from_instance_profile(InstanceProfileName=id, RoleName=role["RoleName"])
 

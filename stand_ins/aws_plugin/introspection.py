@@ -1,4 +1,4 @@
-"""The inputs of each type and the arguments of each function, as the official SDK's own classes define them."""
+"""The inputs of each type and the arguments of each function, as the official SDK's classes define them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LISTS: dict[Kind, Kind] = {"string": "strings", "number": "numbers", "object": 
 
 @cache
 def resource_shape(token: str, args: str = "") -> Shape:
-    """The inputs of a type, from the token or from `module:Class`: importing that takes the SDK about 0.3 s."""
+    """The inputs of a type, by the token or by `module:Class`: importing it takes the SDK about 0.3 s."""
     if not args:
         package, path, kind = token.split(":")
         module = path.replace("index/", "").replace("/", ".")
@@ -64,7 +64,7 @@ def _field(hint: Any, required: bool) -> Field:
 
 
 def _kind(hint: Any) -> tuple[Kind, type | None]:
-    """What a type hint such as `Input[Optional[Sequence[Input['XArgs']]]]` allows, and the class of its objects."""
+    """The types that a hint such as `Input[Optional[Sequence[Input['XArgs']]]]` allows, and its objects' class."""
     for option in _options(hint):
         origin, arguments = typing.get_origin(option), typing.get_args(option)
         if option in _SIMPLE:
@@ -82,7 +82,7 @@ def _kind(hint: Any) -> tuple[Kind, type | None]:
 
 
 def _options(hint: Any) -> list[Any]:
-    """What is left of a union without what stands for values that come later, or not at all."""
+    """The members of a union without the wrappers for values that are known later, or absent."""
     if typing.get_origin(hint) not in (typing.Union, types.UnionType):
         return [hint]
     later = (abc.Awaitable, Output)

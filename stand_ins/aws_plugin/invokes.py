@@ -1,4 +1,4 @@
-"""The functions: what a program asks AWS before it makes anything."""
+"""The functions: what a program reads from AWS before it creates anything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stand_ins.plugin.values import Object
 
 
 def get_caller_identity(args: Object, aws: Aws) -> Object:
-    """Who asks."""
+    """The caller's identity."""
     answer = aws.client("sts").get_caller_identity()
     account = answer["Account"]
     return {"accountId": account, "arn": answer["Arn"], "id": account, "userId": answer["UserId"]}
@@ -76,7 +76,7 @@ def get_instance_type(args: Object, aws: Aws) -> Object:
 
 
 def get_instance_type_offerings(args: Object, aws: Aws) -> Object:
-    """Which types there are in which places."""
+    """The types that are offered in each location."""
     query = {"LocationType": args["locationType"]} if args.get("locationType") else {}
     pages = (
         aws.client("ec2").get_paginator("describe_instance_type_offerings").paginate(Filters=_filters(args), **query)
@@ -101,7 +101,7 @@ def get_ebs_volumes(args: Object, aws: Aws) -> Object:
 
 
 def get_instances(args: Object, aws: Aws) -> Object:
-    """The machines with these tags in these states, running ones if no state is said."""
+    """The machines with these tags in these states; running ones if no state is given."""
     states = args.get("instanceStateNames") or ["running"]
     filters = [*_filters(args), {"Name": "instance-state-name", "Values": states}]
     for key, value in (args.get("instanceTags") or {}).items():
@@ -211,7 +211,7 @@ def _filters(args: Object) -> list[Object]:
 
 
 def _query(args: Object, kind: str, ids: str) -> Object:
-    """The parameters to find one thing: by its id if that is said, which AWS has an error for."""
+    """The parameters to find one object: by its id if that is given; AWS has an error for an unknown id."""
     filters = _filters(args)
     names = {"availabilityZone": "availability-zone", "cidrBlock": "cidr", "state": "state", "vpcId": "vpc-id"}
     if kind == "subnet":

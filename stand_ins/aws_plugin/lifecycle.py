@@ -14,7 +14,7 @@ from stand_ins.plugin.schema import Failure
 from stand_ins.plugin.values import Object, Value
 
 DEFAULT_SIZE = "all_storage_classes_128K"
-"""`transitionDefaultMinimumObjectSize` if nothing is said."""
+"""`transitionDefaultMinimumObjectSize` by default."""
 _ACTIONS = (
     "abortIncompleteMultipartUpload",
     "expiration",
@@ -23,7 +23,7 @@ _ACTIONS = (
     "transitions",
 )
 _NAMES = {"id": "ID"}
-"""Names that differ from the API's by more than the first letter; `tag` and `tags` are treated apart."""
+"""Names that differ from the API's by more than the first letter; `tag` and `tags` are handled separately."""
 
 
 def failures(inputs: Object) -> Iterator[Failure]:
@@ -100,7 +100,7 @@ def to_api(rule: Object) -> Object:
     """A rule for a call."""
     api: Object = _to_api(rule)
     if "Filter" not in api and "Prefix" not in api:
-        # A rule for everything says so by an empty prefix: S3 wants one of the two.
+        # A rule for all objects has an empty prefix: S3 requires one of the two.
         api["Filter"] = {"Prefix": ""}
     return api
 
@@ -124,14 +124,14 @@ def _to_api(value: Value) -> Any:
 
 
 def kept(before: list[Object], now: list[Object]) -> list[Object]:
-    """The rules to tell: in their old form as long as that says the same."""
+    """The rules as output: in their old form as long as that has the same meaning."""
     if sorted(map(_normal, map(to_api, before))) == sorted(map(_normal, now)):
         return before
     return [_from_api(rule) for rule in now]
 
 
 def _normal(rule: Object) -> str:
-    """One form for all rules of the API that say the same."""
+    """A canonical form: equal for all rules of the API with the same meaning."""
     return repr(_sorted({**rule, "Filter": rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}, "Prefix": None}))
 
 

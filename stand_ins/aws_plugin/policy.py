@@ -52,7 +52,7 @@ def text(value: Value) -> str:
 
 
 def same(old: Value, new: Value) -> bool:
-    """Whether two documents say the same: order and form of JSON, and of AWS's lists, mean nothing."""
+    """Whether two documents have the same meaning: order and form of JSON, and of AWS's lists, do not matter."""
     try:
         return bool(_normal(json.loads(text(old))) == _normal(json.loads(text(new))))
     except (ValueError, TypeError, AttributeError):
@@ -60,12 +60,12 @@ def same(old: Value, new: Value) -> bool:
 
 
 def kept(old: Value, now: str) -> Value:
-    """What to tell of a document that AWS has as `now`: its old form as long as that says the same."""
+    """The document as output for `now` in AWS: its old form as long as that has the same meaning."""
     return old if old is not None and same(old, now) else now
 
 
 def length(document: Value) -> int:
-    """Its length as IAM counts it: white space is free."""
+    """Its length as IAM counts it: without white space."""
     return len(re.sub(r"\s", "", text(document)))
 
 
@@ -79,7 +79,7 @@ def trust_problem(document: Value) -> str | None:
 
 
 def inline_problem(document: Value) -> str | None:
-    """Why IAM refuses a policy of a role, even if it were its only one."""
+    """Why IAM refuses a policy of a role, even as its only one."""
     if problem := _problem(document, _inline_problems):
         return problem
     if not _undecided(document) and length(document) > INLINE_LENGTH:
@@ -110,12 +110,12 @@ def public(document: Value) -> bool:
 
 
 def _undecided(document: Value) -> bool:
-    """Whether only the update will tell, or the input is missing, which is another's to say."""
+    """Whether the value is unknown in the preview, or is absent, which another check reports."""
     return document is None or UNKNOWN in text(document)
 
 
 def _problem(document: Value, of_statement: Callable[[_Statement], Iterator[str]]) -> str | None:
-    """The first problem; `of_statement` gives those that depend on what kind of policy it is."""
+    """The first problem; `of_statement` returns those that depend on the type of policy."""
     if _undecided(document):
         return None
     try:
@@ -215,7 +215,7 @@ def _bucket_problems(statement: _Statement, bucket: Value) -> Iterator[str]:
 
 
 def _idle_actions(actions: list[str], resources: list[str]) -> Iterator[str]:
-    """Actions on objects where only the bucket is named, and the other way round."""
+    """Actions on objects with only the bucket as resource, and the other way round."""
     on_objects, on_bucket = (any(("/" in item) == expected for item in resources) for expected in (True, False))
     for action in actions:
         if "*" in action or "?" in action:
@@ -254,13 +254,13 @@ def _statements(parsed: dict[str, Any]) -> list[_Statement]:
 
 
 def _strings(value: Any) -> list[str]:
-    """The texts of an element that may be one or many; none if anything else is in it."""
+    """The strings of an element that may be one or many; none if it contains anything else."""
     items = value if isinstance(value, list) else [value]
     return items if all(isinstance(item, str) for item in items) else []
 
 
 def _normal(parsed: dict[str, Any]) -> Any:
-    """One form for all documents that say the same."""
+    """A canonical form: equal for all documents with the same meaning."""
     statements = [_normal_statement(statement) for statement in _statements(parsed)]
     return {
         "Version": parsed.get("Version", "2008-10-17"),

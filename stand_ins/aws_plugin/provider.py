@@ -1,6 +1,6 @@
-"""The resource providers: what the engine calls over gRPC for each resource and function."""
+"""The resource providers: the engine's gRPC calls for each resource and function."""
 
-# ruff: noqa: D102 - Pulumi's protocol (provider.proto) says what each method is for.
+# ruff: noqa: D102 - Pulumi's protocol (provider.proto) documents the methods.
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Invoke = Callable[[Object, Aws], Object]
 
 
 class Provider(BaseProvider):
-    """A provider of types that know what AWS calls they are made of; those run in threads, as boto3 blocks."""
+    """A provider of types that know their AWS calls; the calls run in threads, because boto3 blocks."""
 
     resources: Mapping[str, Resource]
     invokes: Mapping[str, Invoke]
@@ -43,7 +43,7 @@ class Provider(BaseProvider):
         self._threads = ThreadPoolExecutor(aws_module.THREADS)
 
     def cancel(self) -> None:
-        """End every wait. A call to AWS under way ends by itself: what it made has to get into the state."""
+        """End every wait. A running call to AWS completes: what it creates must get into the state."""
         self.cancelled = True
         if self.aws is not None:
             self.aws.cancel()
@@ -164,7 +164,7 @@ class Provider(BaseProvider):
         return response
 
     def check_region(self, inputs: Object) -> list[Failure]:
-        """Refuse another region than the provider's: the stand-in has clients for one."""
+        """Refuse another region than the provider's: the stand-in has clients for one region only."""
         region = reveal(inputs.get("region"))
         if region is None or self.aws is None or region == self.aws.region:
             return []
@@ -173,7 +173,7 @@ class Provider(BaseProvider):
     # Calls
 
     async def _call(self, doing: str, work: Callable[[], T], context: Context) -> T:
-        """Run a resource's method in a thread; its errors say what was being done."""
+        """Run a resource's method in a thread; its errors name the operation."""
 
         async def in_thread() -> T:
             try:
@@ -202,7 +202,7 @@ class Provider(BaseProvider):
         return {**outputs, "tagsAll": {**self.default_tags, **tags}}
 
     def _without_default_tags(self, found: Object, old_inputs: Object) -> tuple[Object, Object | None]:
-        """What was found with the tags that the resource has of its own, and all of them."""
+        """The found properties with the resource's own tags, and with all tags."""
         if "tags" not in found:
             return found, None
         tags = found["tags"] or {}
@@ -223,7 +223,7 @@ def _unless_gone(work: Callable[[], T]) -> T | None:
 
 
 def _autoname(request: provider_pb2.CheckRequest, field: str) -> str:
-    """The name that the resource has already, or its URN's with seven hexadecimal digits."""
+    """The resource's existing name, or its URN's name with seven hexadecimal digits."""
     name = name_of(request.urn)
     old = reveal(from_struct(request.olds)).get(field)
     if isinstance(old, str) and re.fullmatch(re.escape(name) + "-[0-9a-f]{7}", old):
@@ -238,7 +238,7 @@ def _check_response(inputs: Object, failures: list[Failure]) -> provider_pb2.Che
 
 
 async def _init_failed(context: Context, text: str, id: str, outputs: Object, inputs: Object) -> NoReturn:
-    """Fail, and say what is there nevertheless, as the protocol wants it: in the status's details."""
+    """Fail, but report the properties that exist, in the status's details, as the protocol requires."""
     detail = any_pb2.Any()
     detail.Pack(
         provider_pb2.ErrorResourceInitFailed(

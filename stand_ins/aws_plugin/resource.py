@@ -1,4 +1,4 @@
-"""What a resource type of the stand-in has to say of itself; each one is a subclass of `Resource` in its module."""
+"""The interface of the stand-in's resource types; each is a subclass of `Resource` in its module."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Refused(OperationError):
 
 
 class HalfMade(Refused):
-    """It is there, but what was to follow failed: the engine keeps it in the state, to be repaired or removed."""
+    """The object exists, but a later step failed: the engine keeps it in the state, to be repaired or deleted."""
 
     def __init__(self, text: str, id: str, outputs: Object) -> None:
         super().__init__(text)
@@ -29,12 +29,12 @@ class HalfMade(Refused):
 
 
 class Aws(Protocol):
-    """The AWS API as the provider's configuration describes it."""
+    """The AWS API as in the provider's configuration."""
 
     region: str
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service, the same one each time; it refuses values outside of an enumeration."""
+        """The boto3 client of a service, always the same; it refuses values that are not in an enumeration."""
 
     @property
     def account(self) -> str:
@@ -64,44 +64,44 @@ class Resource:
     token: ClassVar[str]
     """As the engine sends it: `aws:ec2/vpc:Vpc`."""
     kind: ClassVar[str]
-    """As errors name it: `EC2 VPC` makes "creating EC2 VPC (my-name): …"."""
+    """As errors name it: `EC2 VPC` gives "creating EC2 VPC (my-name): …"."""
     args: ClassVar[str] = ""
-    """Where its inputs are defined if the token does not say it: `pulumi_aws.ec2.vpc:VpcArgs`."""
+    """The class of its inputs if the token does not give it: `pulumi_aws.ec2.vpc:VpcArgs`."""
     replaces: ClassVar[frozenset[str]] = frozenset()
-    """Top-level inputs whose change replaces; a nested path such as `rootBlockDevice.encrypted` may be named too."""
+    """Top-level inputs whose change replaces the resource; or nested paths such as `rootBlockDevice.encrypted`."""
     defaults: ClassVar[Mapping[str, Value]] = {}
-    """What the official plugin's Check fills in for an input that is not set, where a program can see it."""
+    """Defaults that the official plugin's Check sets, where a program can see them."""
     computed: ClassVar[frozenset[str]] = frozenset()
-    """Outputs that are unknown in a preview of a create (`arn` and `id`-like ones): inputs that are set are not."""
+    """Outputs that are unknown in a preview of a create (`arn` and ids), unless they are inputs that are set."""
     volatile: ClassVar[Mapping[str, Sequence[str]]] = {}
     """Outputs that are unknown in a preview of an update that changes one of these inputs: `{"etag": ["policy"]}`."""
     secrets: ClassVar[frozenset[str]] = frozenset()
     """Outputs that are always secret."""
     sets: ClassVar[frozenset[str]] = frozenset()
-    """Inputs that are lists whose order means nothing: no difference if only the order is another."""
+    """Inputs that are lists whose order has no meaning: there is no difference if only the order differs."""
     autoname: ClassVar[str] = ""
-    """The input that is the resource's name with seven hex digits if it is not set, such as `name`."""
+    """The input that becomes the resource's name with seven hex digits if it is not set, such as `name`."""
     delete_before_replace: ClassVar[bool] = False
-    """Whether the old one has to go before the new one can be."""
+    """Whether the old resource must be deleted before the new one can be created."""
 
     def check(self, inputs: Object) -> list[Failure]:
         """Every reason why AWS, or the official plugin before it, would refuse these inputs and moto would not."""
         return []
 
     def replaced_by(self, old: Object, new: Object) -> frozenset[str]:
-        """Inputs whose change replaces only with these values; `replaces` needs no mention here."""
+        """Inputs whose change replaces only with these values, in addition to `replaces`."""
         return frozenset()
 
     def same(self, name: str, old: Value, new: Value) -> bool:
-        """Whether a top-level input says the same in two forms that are not equal, as a policy with other spaces."""
+        """Whether a top-level input has the same meaning in two different forms, such as a policy with other spaces."""
         return False
 
     def preview(self, inputs: Object) -> Object:
-        """Outputs known before the create, beyond the inputs: what follows from the inputs alone."""
+        """Outputs, beyond the inputs, that are known before the create because they follow from the inputs."""
         return {}
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
-        """Make it and wait until it can be used: its id, and the outputs beyond the inputs. `name` is the URN's."""
+        """Create it and wait until it is usable; returns its id and further outputs. `name` is the URN's."""
         raise NotImplementedError
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
@@ -113,16 +113,16 @@ class Resource:
         raise NotImplementedError
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """Bring it from the old state to the new inputs: the outputs beyond the inputs."""
+        """Update it from the old state to the new inputs; returns the outputs beyond the inputs."""
         raise NotImplementedError
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Remove it and wait until it is gone. That it is gone already is no error."""
+        """Delete it and wait until it is deleted. It is no error if it does not exist."""
         raise NotImplementedError
 
 
 def failures_of_choice(inputs: Object, choices: Mapping[str, Sequence[str]]) -> list[Failure]:
-    """Failures for inputs (dotted paths through objects) that are none of their choices, as Terraform words them."""
+    """Failures for inputs (dotted paths through objects) that are not one of their choices, as Terraform words them."""
     found = []
     for path, allowed in choices.items():
         value: Value = inputs
@@ -135,5 +135,5 @@ def failures_of_choice(inputs: Object, choices: Mapping[str, Sequence[str]]) -> 
 
 
 def is_unknown(value: Value) -> bool:
-    """Whether this is a value that only the update will tell."""
+    """Whether this value is unknown in the preview."""
     return bool(value == UNKNOWN)

@@ -18,7 +18,7 @@ _TYPES = (
     *("PTR", "SOA", "SPF", "SRV", "SSHFP", "SVCB", "TLSA", "TXT"),
 )
 _BATCH = 100
-"""Changes in a call: at most 1000 values are allowed."""
+"""Changes in one call: at most 1000 values are allowed."""
 
 
 class Zone(Resource):
@@ -38,7 +38,7 @@ class Zone(Resource):
         return found + [Failure("name", problem) for problem in _name_problems(inputs.get("name"))]
 
     def same(self, name: str, old: Value, new: Value) -> bool:
-        """A name is the same with a dot at its end."""
+        """A name with a trailing dot is the same."""
         return name == "name" and _plain(old) == _plain(new)
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
@@ -87,7 +87,7 @@ class Zone(Resource):
         }
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """The comment, the tags and the VPCs, of which one is there at any time; from what is there now."""
+        """The comment, the tags and the VPCs, starting from the actual state; at least one VPC is always associated."""
         client = aws.client("route53")
         old = self.read(id, old, aws)
         if old.get("comment") != new["comment"]:
@@ -102,7 +102,7 @@ class Zone(Resource):
         return self._outputs(id, new, aws)
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Only without records of others, or with them if that is allowed."""
+        """Only if other records do not exist, or may be deleted."""
         client = aws.client("route53")
         if state.get("forceDestroy"):
             _delete_records(aws, id)
@@ -134,11 +134,11 @@ class Record(Resource):
         return found + [Failure("records", problem) for problem in _value_problems(inputs)]
 
     def same(self, name: str, old: Value, new: Value) -> bool:
-        """A name is the same in capitals and with a dot at its end."""
+        """A name with upper-case letters or a trailing dot is the same."""
         return name == "name" and _plain(old) == _plain(new)
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
-        """Create it; one that is there already is only taken over with `allowOverwrite`."""
+        """Create it; an existing one is only overwritten with `allowOverwrite`."""
         client = aws.client("route53")
         zone, kind = inputs["zoneId"], inputs["type"]
         fqdn = _fqdn(client, zone, inputs["name"])
@@ -150,7 +150,7 @@ class Record(Resource):
         return f"{zone}_{_plain(inputs['name'])}_{kind}", {"fqdn": fqdn}
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """The record; gone with its zone too."""
+        """The record; deleted with its zone, too."""
         client = aws.client("route53")
         zone, name, kind = _parts(id)
         fqdn = _fqdn(client, zone, name)
@@ -168,14 +168,14 @@ class Record(Resource):
         }
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """The values and how long they last."""
+        """The values and their TTL."""
         client = aws.client("route53")
         fqdn = _fqdn(client, new["zoneId"], new["name"])
         self._change(aws, "UPSERT", fqdn, new)
         return {"fqdn": fqdn}
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Delete it as it is: Route 53 wants to be told all of it."""
+        """Delete it with its actual values: Route 53 requires all of them."""
         client = aws.client("route53")
         zone, name, kind = _parts(id)
         if found := _find(client, zone, _fqdn(client, zone, name), kind):
@@ -197,7 +197,7 @@ RESOURCES: dict[str, Resource] = {resource.token: resource for resource in (Zone
 
 
 def _plain(name: Value) -> str:
-    """A domain name in lower case and without its last dot."""
+    """A domain name in lower case and without its trailing dot."""
     return str(name).lower().removesuffix(".")
 
 
@@ -206,14 +206,14 @@ def _zone_id(id: str) -> str:
 
 
 def _parts(id: str) -> tuple[str, str, str]:
-    """Zone, name and type: a name may have `_` in it, the other two do not."""
+    """Zone, name and type: a name may contain `_`, the other two may not."""
     zone, _, rest = id.partition("_")
     name, _, kind = rest.rpartition("_")
     return zone, name, kind
 
 
 def _fqdn(client: Any, zone: str, name: str) -> str:
-    """The full name: the zone's is added where it is not there."""
+    """The full name: the zone's name is appended if it is missing."""
     domain, plain = _plain(client.get_hosted_zone(Id=zone)["HostedZone"]["Name"]), _plain(name)
     if not plain:
         return domain
@@ -226,7 +226,7 @@ def _find(client: Any, zone: str, fqdn: str, kind: str) -> Any:
         HostedZoneId=zone, StartRecordName=f"{fqdn}.", StartRecordType=kind, MaxItems="1"
     )
     for record in answer["ResourceRecordSets"]:
-        # A star comes back as its octal code.
+        # Route 53 returns an asterisk as its octal code.
         if _plain(record["Name"]).replace("\\052", "*") == fqdn and record["Type"] == kind:
             return record
     return None
@@ -237,7 +237,7 @@ def _values(record: Any) -> list[str]:
 
 
 def _kept_values(before: list[str], now: list[str]) -> list[str]:
-    """The values in the order in which they were given as long as they are the same."""
+    """The values in the given order as long as they are the same."""
     return before if sorted(before) == sorted(now) else sorted(now)
 
 
@@ -249,14 +249,14 @@ def _send(aws: Aws, zone: str, changes: list[Object]) -> None:
 
 
 def _synchronise(aws: Aws, answer: Any) -> None:
-    """Wait until all name servers have a change: within a minute, as a rule."""
+    """Wait until all name servers have a change: usually within a minute."""
     if change := answer.get("ChangeInfo"):
         client, id = aws.client("route53"), change["Id"]
         aws.until(f"Route53 change {id}", lambda: client.get_change(Id=id)["ChangeInfo"]["Status"] == "INSYNC" or None)
 
 
 def _delete_records(aws: Aws, zone: str) -> None:
-    """Delete all records but those that come with a zone."""
+    """Delete all records except those that every zone has."""
     client = aws.client("route53")
     domain = _plain(client.get_hosted_zone(Id=zone)["HostedZone"]["Name"])
     doomed = [
@@ -271,7 +271,7 @@ def _delete_records(aws: Aws, zone: str) -> None:
 
 
 def _apex_servers(client: Any, zone: str, name: str) -> list[str]:
-    """The name servers of a private zone, which has no delegation set: its own NS record tells them."""
+    """The name servers of a private zone, which has no delegation set: from its own NS record."""
     record = _find(client, zone, _plain(name), "NS")
     return _values(record) if record else []
 
@@ -281,7 +281,7 @@ def _vpc(item: Object, aws: Aws) -> dict[str, str]:
 
 
 def _kept_vpcs(before: list[Object], now: list[dict[str, str]]) -> list[Object]:
-    """The VPCs as they were given, without regions that nobody gave, as long as they are the same."""
+    """The VPCs as they were given, without regions that were not given, as long as they are the same."""
     found = [{"vpcId": item["VPCId"], "vpcRegion": item["VPCRegion"]} for item in now]
     regions = {item["vpcId"]: item["vpcRegion"] for item in found}
     same = regions.keys() == {item["vpcId"] for item in before}
@@ -291,7 +291,7 @@ def _kept_vpcs(before: list[Object], now: list[dict[str, str]]) -> list[Object]:
 
 
 def _check_vpc(vpc: dict[str, str], name: str, aws: Aws) -> None:
-    """Refuse a VPC that is not there, or that has a zone of this name already: moto takes both."""
+    """Refuse a VPC that does not exist, or that already has a zone of this name: moto accepts both."""
     id, region = vpc["VPCId"], vpc["VPCRegion"]
     if region == aws.region:
         found = aws.client("ec2").describe_vpcs(Filters=[{"Name": "vpc-id", "Values": [id]}])["Vpcs"]

@@ -1,4 +1,4 @@
-"""S3: buckets and what is set on them."""
+"""S3: buckets and their settings."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _ACCOUNTS_OWN = re.compile(r".*-\d{12}-[a-z]+(-[a-z]+)+-\d-an")
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
 _PROPAGATION = 120
-"""Seconds for a bucket to be seen everywhere, or nowhere."""
+"""Seconds until a bucket is visible everywhere, or nowhere."""
 _ROUNDS = 5
-"""Times that a bucket is emptied before it counts as one that somebody still writes to."""
+"""Times that a bucket is emptied before the stand-in assumes that something still writes to it."""
 _HOSTED_ZONES = {
     "ap-northeast-1": "Z2M4EHUR26P7ZW",
     "ap-southeast-1": "Z3O0J2DXBE1FTB",
@@ -38,7 +38,7 @@ _HOSTED_ZONES = {
     "us-west-1": "Z2F56UZL2M1ACD",
     "us-west-2": "Z3BJ6K6RIION7M",
 }
-"""Of S3's website endpoints: https://docs.aws.amazon.com/general/latest/gr/s3.html; empty for any other region."""
+"""Hosted zones of S3's website endpoints: https://docs.aws.amazon.com/general/latest/gr/s3.html; empty if unknown."""
 
 
 class Bucket(Resource):
@@ -52,7 +52,7 @@ class Bucket(Resource):
     autoname = "bucket"
 
     def check(self, inputs: Object) -> list[Failure]:
-        """The name, by S3's rules; inputs that have resource types of their own are not for the stand-in."""
+        """The name, by S3's rules; inputs that have separate resource types are not supported."""
         found = unsupported_but(inputs, "bucket", "forceDestroy", "region", "tags")
         bucket = inputs.get("bucket")
         if isinstance(bucket, str) and not is_unknown(bucket):
@@ -65,7 +65,7 @@ class Bucket(Resource):
         bucket = inputs["bucket"]
         for problem in _name_problems(bucket):
             raise Refused(f"InvalidBucketName: {problem}")
-        # S3's first region must not be named: it is where a bucket is if nothing is said.
+        # S3's first region must not be named: it is the default.
         place = {} if aws.region == "us-east-1" else {"LocationConstraint": aws.region}
         client.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": place} if place else {}))
         with half_made(bucket):
@@ -98,7 +98,7 @@ class Bucket(Resource):
         }
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """The tags; `forceDestroy` is only noted."""
+        """The tags; `forceDestroy` only changes the state."""
         client = aws.client("s3")
         if new.get("tags"):
             client.put_bucket_tagging(Bucket=id, Tagging={"TagSet": tags.as_list(new["tags"])})
@@ -107,7 +107,7 @@ class Bucket(Resource):
         return self._outputs(id, aws)
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Only if it is empty, or may be emptied: then with all versions, and uploads that nobody ended."""
+        """Only if it is empty, or may be emptied: then with all versions and incomplete uploads."""
         client = aws.client("s3")
         for left in reversed(range(_ROUNDS if state.get("forceDestroy") else 1)):
             if state.get("forceDestroy"):
@@ -122,22 +122,22 @@ class Bucket(Resource):
 
 
 class _Setting(Resource):
-    """Something that a bucket has one of: its id is the bucket's name."""
+    """A setting that a bucket has once: its id is the bucket's name."""
 
     replaces = frozenset({"bucket", "region"})
     missing: ClassVar[str]
-    """The code with which S3 says that the bucket has none."""
+    """The error code with which S3 reports that the bucket has none."""
 
     def put(self, client: Any, bucket: str, inputs: Object) -> None:
         """Set it."""
         raise NotImplementedError
 
     def get(self, client: Any, bucket: str, state: Object) -> Object:
-        """The inputs that tell how it is set now."""
+        """The inputs that describe the actual setting."""
         raise NotImplementedError
 
     def remove(self, client: Any, bucket: str) -> None:
-        """Take it away."""
+        """Remove it."""
         raise NotImplementedError
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
@@ -146,33 +146,33 @@ class _Setting(Resource):
         return inputs["bucket"], {"region": aws.region}
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """How it is set; gone with its bucket too."""
+        """The actual setting; deleted with its bucket, too."""
         client = aws.client("s3")
         found = _found(lambda: self.get(client, id, state), self.missing, "NoSuchBucket")
         return None if found is None else {"bucket": id, **found, "region": aws.region}
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """Set it in the place of the old one."""
+        """Set it in place of the old one."""
         self.put(aws.client("s3"), id, new)
         return {"region": aws.region}
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Take it away."""
+        """Remove it."""
         client = aws.client("s3")
         _found(lambda: self.remove(client, id), self.missing, "NoSuchBucket")
 
 
 class Encryption(_Setting):
-    """How a bucket encrypts what is written without a word about it."""
+    """A bucket's default encryption."""
 
     token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     kind = "S3 Bucket Server-side Encryption Configuration"
-    # `…Args` is an input of Bucket there.
+    # There, `…Args` is an input of Bucket.
     args = "pulumi_aws.s3.bucket_server_side_encryption_configuration:BucketServerSideEncryptionConfigurationInitArgs"
     missing = "ServerSideEncryptionConfigurationNotFoundError"
 
     def check(self, inputs: Object) -> list[Failure]:
-        """The algorithm, and a key only where it is used."""
+        """The algorithm, and a key only if it is used."""
         found = unsupported(inputs, "expectedBucketOwner")
         for index, rule in enumerate(_objects(inputs.get("rules"))):
             path = f"rules[{index}].applyServerSideEncryptionByDefault"
@@ -200,12 +200,12 @@ class Encryption(_Setting):
         return {"rules": [_rule_from(rule) for rule in answer]}
 
     def remove(self, client: Any, bucket: str) -> None:
-        """Leave it to S3."""
+        """Restore S3's default."""
         client.delete_bucket_encryption(Bucket=bucket)
 
 
 class PublicAccessBlock(_Setting):
-    """What a bucket refuses to let the public have."""
+    """What a bucket's public access block refuses."""
 
     token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
     kind = "S3 Bucket Public Access Block"
@@ -213,7 +213,7 @@ class PublicAccessBlock(_Setting):
     names = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 
     def put(self, client: Any, bucket: str, inputs: Object) -> None:
-        """Set it; what is not said is not blocked."""
+        """Set it; settings that are not given do not block."""
         blocked = {name[0].upper() + name[1:]: bool(inputs.get(name)) for name in self.names}
         client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=blocked)
 
@@ -227,7 +227,7 @@ class PublicAccessBlock(_Setting):
         client.delete_public_access_block(Bucket=bucket)
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Take it away, if it need not stay."""
+        """Remove it, unless it must stay."""
         if not state.get("skipDestroy"):
             super().delete(id, state, aws)
 
@@ -240,16 +240,16 @@ class BucketPolicy(_Setting):
     missing = "NoSuchBucketPolicy"
 
     def check(self, inputs: Object) -> list[Failure]:
-        """What the policy may say."""
+        """The content of the policy."""
         problem = policy.bucket_problem(inputs.get("policy"), inputs.get("bucket"))
         return [Failure("policy", problem)] if problem else []
 
     def same(self, name: str, old: Value, new: Value) -> bool:
-        """Whether an input says the same in another form."""
+        """Whether an input has the same meaning in another form."""
         return name == "policy" and policy.same(old, new)
 
     def put(self, client: Any, bucket: str, inputs: Object) -> None:
-        """Set it; a public one only where none is blocked."""
+        """Set it; a public policy only if none is blocked."""
         if problem := policy.bucket_problem(inputs["policy"], bucket):
             raise Refused(problem)
         if policy.public(inputs["policy"]):
@@ -267,12 +267,12 @@ class BucketPolicy(_Setting):
         return {"policy": policy.kept(state.get("policy"), client.get_bucket_policy(Bucket=bucket)["Policy"])}
 
     def remove(self, client: Any, bucket: str) -> None:
-        """Take it away."""
+        """Remove it."""
         client.delete_bucket_policy(Bucket=bucket)
 
 
 class LifecycleConfiguration(_Setting):
-    """When what is in a bucket goes."""
+    """When objects in a bucket expire."""
 
     token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     kind = "S3 Bucket Lifecycle Configuration"
@@ -280,7 +280,7 @@ class LifecycleConfiguration(_Setting):
     computed = frozenset({"transitionDefaultMinimumObjectSize"})
 
     def check(self, inputs: Object) -> list[Failure]:
-        """What a rule may say."""
+        """The content of a rule."""
         return [*lifecycle.failures(inputs), *unsupported(inputs, "expectedBucketOwner", "timeouts")]
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
@@ -299,19 +299,19 @@ class LifecycleConfiguration(_Setting):
         return {"rules": lifecycle.kept(state.get("rules") or [], answer)}
 
     def remove(self, client: Any, bucket: str) -> None:
-        """Keep everything."""
+        """Expire nothing."""
         client.delete_bucket_lifecycle(Bucket=bucket)
 
 
 class OwnershipControls(_Setting):
-    """Who owns what others write into a bucket."""
+    """The owner of objects that other accounts write into a bucket."""
 
     token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
     kind = "S3 Bucket Ownership Controls"
     missing = "OwnershipControlsNotFoundError"
 
     def check(self, inputs: Object) -> list[Failure]:
-        """The choices."""
+        """The allowed values."""
         choices = ("BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced")
         return failures_of_choice(inputs, {"rule.objectOwnership": choices})
 
@@ -326,7 +326,7 @@ class OwnershipControls(_Setting):
         return {"rule": {"objectOwnership": rules[0]["ObjectOwnership"]}}
 
     def remove(self, client: Any, bucket: str) -> None:
-        """Leave it to S3."""
+        """Restore S3's default."""
         client.delete_bucket_ownership_controls(Bucket=bucket)
 
 
@@ -344,7 +344,7 @@ RESOURCES: dict[str, Resource] = {
 
 
 def _name_problems(bucket: str) -> Iterator[str]:
-    """Why S3 refuses a bucket of this name."""
+    """Why S3 refuses a bucket with this name."""
     if not 3 <= len(bucket) <= 63:
         yield f"a bucket's name has 3 to 63 characters, {bucket} has {len(bucket)}"
     elif not _NAME.fullmatch(bucket):
@@ -372,7 +372,7 @@ def _is_address(name: str) -> bool:
 
 
 def _empty(client: Any, bucket: str) -> None:
-    """Remove every version of every object, and uploads that nobody ended."""
+    """Delete every version of every object, and incomplete uploads."""
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
         entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
@@ -388,7 +388,7 @@ def _empty(client: Any, bucket: str) -> None:
 
 
 def _found(call: Callable[[], Any], *missing: str) -> Any:
-    """What the call gives; `None` if S3 answers that there is no such thing."""
+    """The result of the call; `None` if S3 answers that the object does not exist."""
     try:
         return call()
     except Exception as error:
@@ -398,12 +398,12 @@ def _found(call: Callable[[], Any], *missing: str) -> Any:
 
 
 def _code(error: Exception) -> str:
-    """The code of an error of AWS's."""
+    """The code of an error of AWS."""
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
 
 
 def _is_there(client: Any, bucket: str) -> bool:
-    # HEAD has no body: the code is the status.
+    # A HEAD response has no body: the code is the status.
     return _found(lambda: client.head_bucket(Bucket=bucket), "404", "NoSuchBucket") is not None
 
 
@@ -426,7 +426,7 @@ def _encryption_rule(rule: Object) -> Object:
 
 
 def _told(rule: Object) -> Object:
-    """A rule of the API with what is so if nothing is said."""
+    """A rule of the API with its defaults."""
     return {"BucketKeyEnabled": False, **{name: value for name, value in rule.items() if value is not None}}
 
 

@@ -1,4 +1,4 @@
-"""How inputs, outputs and what the cloud has come together in the state that the engine keeps."""
+"""Combines inputs, outputs and the actual properties to the state that the engine stores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stand_ins.plugin.values import UNKNOWN, Object, Secret, Value, reveal
 
 
 def created(resource: Resource, inputs: Object, outputs: Object) -> Object:
-    """The state after a create or an update: the inputs as the program has them, secrets included, and the rest."""
+    """The state after a create or an update: the inputs as the program has them, including secrets, and the outputs."""
     state = {**_present(outputs), **_merged(shape_of(resource), inputs, outputs)}
     for name in resource.secrets & state.keys():
         if not isinstance(state[name], Secret):
@@ -23,13 +23,13 @@ def shape_of(resource: Resource) -> Shape:
 
 
 def previewed(resource: Resource, inputs: Object) -> Object:
-    """What is known of a resource before it is created."""
+    """The properties that are known before a resource is created."""
     unknown = dict.fromkeys(resource.computed, UNKNOWN)
     return created(resource, inputs, {**unknown, **resource.preview(reveal(inputs))})
 
 
 def preview_of_update(resource: Resource, state: Object, old_inputs: Object, inputs: Object) -> Object:
-    """What is known of a resource before it is updated."""
+    """The properties that are known before a resource is updated."""
     kept = {name: value for name, value in state.items() if name not in old_inputs or name in inputs}
     unknown = {
         output: UNKNOWN
@@ -41,12 +41,12 @@ def preview_of_update(resource: Resource, state: Object, old_inputs: Object, inp
 
 
 def unordered(resource: Resource, old: Object, new: Object) -> Object:
-    """The new inputs, in the old form where that says the same."""
+    """The new inputs, in the old form where that has the same meaning."""
     return {name: _in_old_form(resource, name, old[name], new[name]) if name in old else new[name] for name in new}
 
 
 def refreshed(resource: Resource, old_inputs: Object, old_state: Object, found: Object) -> tuple[Object, Object]:
-    """Inputs and state as the cloud has them. Only what the program set, and tags, can drift."""
+    """Inputs and state as they are in the cloud. Only what the program set, and tags, can drift."""
     inputs: Object = {}
     for name, old in old_inputs.items():
         if name not in found:
@@ -57,14 +57,14 @@ def refreshed(resource: Resource, old_inputs: Object, old_state: Object, found: 
             inputs[name] = _secret_as(old, now)
     if found.get("tags") and "tags" not in inputs:
         inputs["tags"] = found["tags"]
-    # What the cloud does not tell stays.
+    # What the cloud does not return stays.
     told = {name: _secret_as(old_state.get(name), value) for name, value in found.items()}
     kept = {name: value for name, value in old_state.items() if name not in old_inputs or name in inputs}
     return inputs, created(resource, inputs, {**kept, **told})
 
 
 def imported(names: frozenset[str], found: Object) -> Object:
-    """The inputs of a resource that nobody declared yet, out of the names of its type's inputs."""
+    """The inputs of an imported resource, from the names of its type's inputs."""
     return {name: value for name, value in _present(found).items() if name in names and value not in ("", [], {})}
 
 
@@ -73,7 +73,7 @@ def _present(obj: Object) -> Object:
 
 
 def _merged(shape: Shape, inputs: Object, outputs: Object) -> Object:
-    """The inputs, their objects completed by what only the cloud knows (a volume's id), at any depth."""
+    """The inputs, their objects completed with what only the cloud knows (a volume's id), at any depth."""
     merged: Object = {}
     for name, value in inputs.items():
         other, inner = outputs.get(name), _inner(shape, name)
@@ -85,7 +85,7 @@ def _merged(shape: Shape, inputs: Object, outputs: Object) -> Object:
 
 
 def _projected(shape: Shape | None, old: Value, now: Value) -> Value:
-    """Of an object as it is now only what the program set, at any depth; maps such as tags are told whole."""
+    """The part of an actual object that the program set, at any depth; maps such as tags are returned completely."""
     if shape is None:
         return now
     if isinstance(old, dict) and isinstance(now, dict):

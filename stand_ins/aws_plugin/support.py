@@ -1,4 +1,4 @@
-"""What several types need: creates of several steps, and inputs that the stand-in does not know."""
+"""What several types need: creates of several steps, and inputs that the stand-in does not support."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stand_ins.plugin.values import Object
 
 @contextmanager
 def half_made(id: str) -> Iterator[None]:
-    """The steps after the one that made what has this id: if one fails, the engine hears of the id all the same."""
+    """The steps after the one that created the object with this id: if one fails, the engine still gets the id."""
     try:
         yield
     except Exception as error:
@@ -21,10 +21,10 @@ def half_made(id: str) -> Iterator[None]:
 
 
 def unsupported(inputs: Object, *names: str) -> list[Failure]:
-    """Failures for inputs that the official plugin takes and the stand-in would ignore."""
+    """Failures for inputs that the official plugin supports and the stand-in would ignore."""
     return [Failure(name, f"the stand-in does not do {name}") for name in names if inputs.get(name) is not None]
 
 
 def unsupported_but(inputs: Object, *known: str) -> list[Failure]:
-    """Failures for all inputs but these."""
+    """Failures for all inputs except these."""
     return unsupported(inputs, *sorted(inputs.keys() - set(known)))

@@ -1,4 +1,4 @@
-"""Tags: as the engine has them (an object) and as AWS's APIs do (a list of keys and values)."""
+"""Tags: as in the engine (an object) and as in AWS's APIs (a list of keys and values)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def as_list(tags: Mapping[str, str] | None) -> list[dict[str, str]]:
 
 
 def as_object(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """From an answer, without AWS's own."""
+    """From a response, without AWS's own tags."""
     return {tag["Key"]: tag["Value"] for tag in tags if not tag["Key"].startswith("aws:")}
 
 
 def changes(old: Object, new: Object) -> tuple[list[dict[str, str]], list[str]]:
-    """What to set and which keys to take away, to come from the tags of one state to those of another."""
+    """The tags to set and the keys to remove, to get from the tags of one state to those of another."""
     before, after = old.get("tags") or {}, new.get("tags") or {}
     changed = {key: value for key, value in after.items() if before.get(key) != value}
     return as_list(changed), sorted(before.keys() - after.keys())

@@ -22,13 +22,13 @@ _CURVES: Mapping[str, type[ec.EllipticCurve]] = {
     "P521": ec.SECP521R1,
 }
 _CURVE, _BITS = "P224", 2048
-"""What the official plugin takes if nothing is said; it tells both of them whatever the algorithm."""
+"""The official plugin's defaults; both are outputs, whatever the algorithm is."""
 _SMALLEST = 1024
-"""Bits of the smallest RSA key that Go's library makes (and Python's)."""
+"""Bits of the smallest RSA key that Go's library creates (and Python's)."""
 
 
 class PrivateKey(Resource):
-    """A private key that is made once and lives in the state only: its id is the SHA-1 of its public key."""
+    """A private key that is created once and exists only in the state: its id is the SHA-1 of its public key."""
 
     token = "tls:index/privateKey:PrivateKey"
     kind = "TLS Private Key"
@@ -43,7 +43,7 @@ class PrivateKey(Resource):
     }
 
     def check(self, inputs: Object) -> list[Failure]:
-        """The algorithms and curves that there are."""
+        """The supported algorithms and curves."""
         choices = {"algorithm": ("RSA", "ECDSA", "ED25519"), "ecdsaCurve": tuple(_CURVES)}
         found = failures_of_choice(inputs, choices)
         bits = inputs.get("rsaBits")
@@ -56,14 +56,14 @@ class PrivateKey(Resource):
         return {"ecdsaCurve": inputs.get("ecdsaCurve", _CURVE), "rsaBits": inputs.get("rsaBits", _BITS)}
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
-        """Make a key."""
+        """Create a key."""
         settings = self.preview(inputs)
         key = _generate(inputs["algorithm"], settings["ecdsaCurve"], int(settings["rsaBits"]))
         der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return hashlib.sha1(der, usedforsecurity=False).hexdigest(), {**settings, **_forms(key)}
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """There is nothing but the state."""
+        """Only the state exists."""
         return dict(state)
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
@@ -88,8 +88,8 @@ def _generate(algorithm: str, curve: str, bits: int) -> _Key:
 
 
 def _forms(key: _Key) -> Object:
-    """The key in every form that the official plugin gives."""
-    # Ed25519 has no traditional form: PKCS#8 stands for it.
+    """The key in every format of the official plugin."""
+    # Ed25519 has no traditional format: PKCS#8 instead.
     traditional = not isinstance(key, ed25519.Ed25519PrivateKey)
     pem = PrivateFormat.TraditionalOpenSSL if traditional else PrivateFormat.PKCS8
     public_pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -102,7 +102,7 @@ def _forms(key: _Key) -> Object:
 
 
 def _openssh_forms(key: _Key) -> Object:
-    """OpenSSH's forms; empty for P-224, which it does not know."""
+    """OpenSSH's formats; empty for P-224, which it does not support."""
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP224R1):
         private = public = md5 = sha256 = ""
     else:

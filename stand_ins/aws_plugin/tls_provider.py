@@ -7,11 +7,11 @@ from stand_ins.aws_plugin.provider import Provider
 from stand_ins.plugin.provider import stand_in
 
 VERSION = "5.6.2"
-"""Of the SDK in use: the engine asks for it."""
+"""The version of the installed SDK: the engine requests it."""
 
 
 class TlsProvider(Provider):
-    """Keys, made here and kept in the state."""
+    """Keys, created here and kept in the state."""
 
     name = "tls"
     version = VERSION

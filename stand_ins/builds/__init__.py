@@ -1,1 +1,1 @@
-"""Programs and archives from their projects, or put together from package registries where those cannot be reached."""
+"""Programs and archives from their projects, or built from package registries where those are unreachable."""

@@ -1,6 +1,6 @@
-"""actionlint over .github/workflows, the steps' shell included: `python -m stand_ins.builds.actionlint`.
+"""Checks .github/workflows with actionlint, including the steps' shell: `python -m stand_ins.builds.actionlint`.
 
-A part of `make check`.
+Part of `make check`.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ from toolbox.paths import REPO
 
 
 def main() -> int:
-    """Check all workflows; the exit status is 0 if there is nothing to say."""
+    """Check all workflows; the exit status is 0 if there are no findings."""
     try:
         program = programs.actionlint()
     except ToolError as error:

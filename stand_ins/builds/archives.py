@@ -1,10 +1,10 @@
 """The archives that the hosts install: Flink, ZooKeeper, a JDK, from their projects or from the registries.
 
-Each project's own archive comes first, checked against the checksum that the project publishes. Where its
-site does not answer, the same files are put together from package registries: Flink from its Python wheels
-and Maven, ZooKeeper from Maven, the JDK from Debian; what they send is checked against `stand_ins/builds/pins.toml`.
+Each project's own archive is preferred, and verified with the project's published checksum. If its site does not
+answer, the archive is built from package registries: Flink from its Python wheels and Maven, ZooKeeper from Maven, the
+JDK from Debian. Their files are verified with `stand_ins/builds/pins.toml`.
 
-`ensure` makes what a lab installs; `earlier_flink` and `later_java` what a change of versions needs besides.
+`ensure` provides what a lab installs; `earlier_flink` and `later_java` what a change of versions also needs.
 """
 
 import json
@@ -30,7 +30,7 @@ FLINK = "2.3.0"
 EARLIER_FLINK = "2.2.0"
 ZOOKEEPER = "3.9.5"
 _RECIPE = 2
-"""Goes up when what this module makes of the same inputs changes, so that older archives are made again."""
+"""Increased when this module creates something else from the same inputs, so that archives are rebuilt."""
 
 _HERE = Path(__file__).parent
 _INPUTS = (_HERE / "pins.toml", *sorted((_HERE / "maven").glob("*.xml")))
@@ -38,7 +38,7 @@ _INPUTS = (_HERE / "pins.toml", *sorted((_HERE / "maven").glob("*.xml")))
 
 @dataclass(frozen=True)
 class Archive:
-    """A .tar.gz with one top-level directory: its version, where it is, its digest, where it came from."""
+    """A .tar.gz with one top-level directory: its version, path, digest and origin."""
 
     version: str
     path: Path
@@ -48,7 +48,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Archives:
-    """What the hosts install."""
+    """The archives that hosts install."""
 
     flink: Archive
     zookeeper: Archive
@@ -56,17 +56,17 @@ class Archives:
 
 
 def folder() -> Path:
-    """Where the archives are kept: the folder that the lab's mirror serves."""
+    """The folder of the archives, which the lab's mirror serves."""
     path = cache_dir() / "archives"
     path.mkdir(exist_ok=True)
     return path
 
 
 def pack(tree: Path, to: Path) -> None:
-    """Pack `tree`, its name the only top-level directory; the same files always make the same bytes.
+    """Pack `tree`, with its name as the only top-level directory; the same files always give the same bytes.
 
-    Stored, not compressed: the jars are already, and the hosts are on this machine, so a smaller file costs more than
-    it saves.
+    Without compression: the jars are compressed already, and the hosts are on this machine, so compressing would cost
+    more than it saves.
     """
 
     def same_everywhere(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -117,7 +117,7 @@ def _apache(version: str, path: str) -> Source:
 
 
 def _temurin(version: str = "") -> Source:
-    """A Temurin JDK, else the newest of our major version, from Adoptium's API (api.adoptium.net/q/swagger-ui)."""
+    """A Temurin JDK: the newest of our major version, from Adoptium's API (api.adoptium.net/q/swagger-ui)."""
     api = "https://api.adoptium.net/v3/assets"
     machine = {"x86_64": "x64"}.get(platform.machine(), platform.machine())
     query = f"architecture={machine}&image_type=jdk&os=linux"
@@ -138,32 +138,32 @@ def _temurin(version: str = "") -> Source:
 
 
 def _copy_jars(release: str, to: Path) -> None:
-    """Have Maven copy what the release's file in `stand_ins/builds/maven` asks for, and check every jar."""
+    """Copy with Maven what the release's file in `stand_ins/builds/maven` lists, and check every jar."""
     if shutil.which("mvn") is None:
         with console.step("archives", "installing Maven by apt-get") as step:
             debian_packages.install(["maven"], step.tell)
-    with console.step("archives", f"getting jars of {release} from Maven's registry") as step:
+    with console.step("archives", f"downloading jars of {release} from Maven's registry") as step:
         argv = ["mvn", "-B", "-ntp", "-q", "-C", "-f", str(_HERE / f"maven/{release}.xml")]
         goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={to}"]
-        with fetch.locked("maven"):  # its local repository is no place for two at once
+        with fetch.locked("maven"):  # two processes must not share its local repository
             command([*argv, *goal], timeout=600, on_line=step.tell)
     pinned = set(fetch.pins()["maven"][release].items())
     found = {(jar.name, fetch.digest(jar, "sha256")) for jar in to.glob("*.jar")}
     if found != pinned:
         lines = [f'unpinned: "{name}" = "{value}"' for name, value in sorted(found - pinned)]
         lines += [f'not found: "{name}" = "{value}"' for name, value in sorted(pinned - found)]
-        raise FetchError("\n".join(["what Maven sent differs from stand_ins/builds/pins.toml:", *lines]))
+        raise FetchError("\n".join(["files from Maven differ from stand_ins/builds/pins.toml:", *lines]))
 
 
 def _maven_jars(release: str, work: Path) -> list[Path]:
-    """The jars that a release, such as `flink-2.3.0`, takes from Maven."""
+    """The jars of a release, such as `flink-2.3.0`, that come from Maven."""
     to = work / "jars"
     _copy_jars(release, to)
     return sorted(to.glob("*.jar"))
 
 
 def unzip(wheel: Path, prefix: str, to: Path) -> None:
-    """Unpack the folder `prefix` of a wheel into `to`, with the executable bits that zipfile drops.
+    """Unpack the folder `prefix` of a wheel into `to`, with executable bits, which zipfile drops.
 
     `ValueError` if a file would land outside `to`.
     """
@@ -180,7 +180,7 @@ def unzip(wheel: Path, prefix: str, to: Path) -> None:
 
 
 def _build_flink(version: str, work: Path) -> Path:
-    """Flink's distribution as its archive has it, but for the Java examples and some file systems."""
+    """Flink's distribution as in its archive, except for the Java examples and some file systems."""
     wheels = [f"apache-flink=={version}", f"apache-flink-libraries=={version}"]
     parts = run(
         [
@@ -200,7 +200,7 @@ def _build_flink(version: str, work: Path) -> Path:
 
 
 def _build_zookeeper(work: Path) -> Path:
-    """ZooKeeper's jars as its archive has them, and the logging configuration; none of its scripts."""
+    """ZooKeeper's jars as in its archive, and the logging configuration, without its scripts."""
     home = work / f"apache-zookeeper-{ZOOKEEPER}-bin"
     for name in ("lib", "conf"):
         (home / name).mkdir(parents=True)
@@ -210,21 +210,21 @@ def _build_zookeeper(work: Path) -> Path:
     return home
 
 
-# --- the one or the other
+# --- one or the other
 
 
 @dataclass(frozen=True)
 class Part:
-    """One archive: how to find the project's own, and how to put it together."""
+    """One archive: how to find the project's own, and how to build it."""
 
     name: str
     version: str
-    """Empty if it is known only once it is there."""
+    """Empty if it is known only after the build."""
     file: str
-    """What the file is called, with `{version}` in it."""
+    """The file's name, with `{version}` in it."""
     official: Callable[[], Source]
     build: Callable[[Path], Path]
-    """Makes the tree below a working directory."""
+    """Creates the tree below a working directory."""
 
 
 def _flink(version: str) -> Part:
@@ -234,7 +234,7 @@ def _flink(version: str) -> Part:
 
 
 def _parts() -> list[Part]:
-    """What a lab installs."""
+    """The archives that a lab installs."""
     zookeeper = f"apache-zookeeper-{ZOOKEEPER}-bin.tar.gz"
     zookeeper_site = partial(_apache, ZOOKEEPER, f"zookeeper/zookeeper-{ZOOKEEPER}/{zookeeper}")
     return [
@@ -253,19 +253,19 @@ def _record(part: Part) -> Path:
 
 
 def _known(part: Part) -> Archive | None:
-    """The archive if it is there, whole, and made by the present recipe."""
+    """The archive, if it exists, is complete, and was created by the current recipe."""
     try:
         record: dict[str, Any] = json.loads(_record(part).read_text())
         path = folder() / record.pop("file")
         if record.pop("recipe") == _recipe() and path.stat().st_size == record.pop("size"):
             return Archive(path=path, **record)
     except (OSError, ValueError, LookupError, TypeError):
-        pass  # not there, or written by another version of this module: it is made anew
+        pass  # missing, or written by another version of this module: it is rebuilt
     return None
 
 
 def _keep(part: Part, version: str, new: Path, origin: str) -> Archive:
-    """Move a finished archive into the folder and write down what it is."""
+    """Move a finished archive into the folder and record what it is."""
     path = folder() / part.file.format(version=version.replace("+", "_"))
     archive = Archive(version, path, fetch.digest(new, "sha512"), origin)
     record = asdict(archive) | {"file": path.name, "size": new.stat().st_size, "recipe": _recipe()}
@@ -285,7 +285,7 @@ def _get(part: Part, work: Path, step: console.Step) -> Archive:
         fetch.download(source.url, new, source.algorithm, source.digest, step.tell)
         return _keep(part, source.version, new, source.url)
     except FetchError as error:
-        console.say("archives", f"{part.name}: not from its project's site ({error}), so from the registries")
+        console.say("archives", f"{part.name}: its project's site is unreachable ({error}); using the registries")
     tree = part.build(work)
     step.tell("packing")
     pack(tree, new)
@@ -298,7 +298,7 @@ def _ensure(part: Part) -> Archive:
     with fetch.locked(f"archive-{part.name}"):
         if known := _known(part):
             return known
-        with console.step("archives", f"getting {part.name}") as step, fetch.workspace() as work:
+        with console.step("archives", f"downloading {part.name}") as step, fetch.workspace() as work:
             archive = _get(part, work, step)
             step.result = f"{archive.version}, {archive.path.stat().st_size >> 20} MiB"
             return archive
@@ -310,9 +310,9 @@ def missing() -> list[str]:
 
 
 def ensure() -> Archives:
-    """All archives, those that are not in the cache yet side by side.
+    """All archives; those that are not cached yet are provided in parallel.
 
-    `TaskError` names the one that could be had neither from its project nor from the registries, and why.
+    `TaskError` names the archive that neither its project nor the registries could provide, and the reason.
     """
     hint = "`python -m lab preflight` asks each registry and says what to do"
     made = run([Task(part.name, partial(_ensure, part), hint=hint) for part in _parts()])

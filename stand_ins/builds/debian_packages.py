@@ -1,4 +1,4 @@
-"""Debian's packages, by apt as this machine has it: apt itself checks them against Debian's signatures."""
+"""Debian's packages, by apt with this machine's settings: apt checks them against Debian's signatures."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _updated = False
 
 
 def update(on_line: Callable[[str], None] | None = None) -> None:
-    """Read the package lists anew, once a process. `CommandError` says which mirror did not answer."""
+    """Update the package lists, once in each process. `CommandError` names the mirror that did not answer."""
     global _updated
     with _lock:
         if not _updated:
@@ -25,7 +25,7 @@ def update(on_line: Callable[[str], None] | None = None) -> None:
 
 
 def install(packages: Sequence[str], on_line: Callable[[str], None] | None = None) -> None:
-    """Install packages without what they merely recommend; another apt that is at work is waited for."""
+    """Install packages without recommended ones; waits for another running apt."""
     update(on_line)
     options = ["-y", "-q", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]
     with fetch.locked("apt"):
@@ -34,7 +34,7 @@ def install(packages: Sequence[str], on_line: Callable[[str], None] | None = Non
 
 
 def unpack(packages: Sequence[str], to: Path) -> None:
-    """Download packages and unpack their files below `to`: nothing is installed, no script of theirs runs."""
+    """Download packages and unpack their files below `to`: nothing is installed, and no script of theirs runs."""
     update()
     with fetch.workspace() as work:
         command(["apt-get", *_BOUNDS, "-q", "download", *packages], cwd=work, env=_ENVIRONMENT, timeout=600)

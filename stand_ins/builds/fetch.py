@@ -1,4 +1,4 @@
-"""Files from project sites, bounded and checked, and a cache that several processes may fill at a time."""
+"""Files from project sites, bounded and verified, and a cache that several processes may fill at the same time."""
 
 import fcntl
 import hashlib
@@ -19,17 +19,17 @@ from toolbox.parallel import stopping
 from toolbox.paths import cache_dir
 
 ANSWER_SECONDS = 8.0
-"""How long a project's site may take to answer before the registries are used instead."""
+"""Seconds for a project's site to answer before the registries are used instead."""
 
 _CHUNK = 1 << 20
 
 
 class FetchError(ToolError):
-    """A site did not answer, refused, or sent something else than was expected: the message says which."""
+    """A site did not answer, refused, or sent something unexpected: the message says which."""
 
 
 def pins() -> dict[str, Any]:
-    """The table `stand_ins/builds/pins.toml`: SHA-256 of what the registries are expected to send."""
+    """The table `stand_ins/builds/pins.toml`: the expected SHA-256 of files from the registries."""
     return tomllib.loads((Path(__file__).parent / "pins.toml").read_text())
 
 
@@ -40,7 +40,7 @@ def digest(path: Path, algorithm: str) -> str:
 
 
 def get(url: str) -> bytes:
-    """A small file, all of it within `ANSWER_SECONDS` (looking the name up included); `FetchError` if not."""
+    """A small file, complete within `ANSWER_SECONDS` (including the name lookup); `FetchError` if not."""
     answer: list[bytes | Exception] = []
 
     def ask() -> None:
@@ -50,7 +50,7 @@ def get(url: str) -> bytes:
         except (OSError, http.client.HTTPException) as error:
             answer.append(error)
 
-    asker = threading.Thread(target=ask, name=f"get {url}", daemon=True)  # a name lookup has no time-out
+    asker = threading.Thread(target=ask, name=f"get {url}", daemon=True)  # a name lookup has no timeout
     asker.start()
     asker.join(ANSWER_SECONDS)
     if not answer:
@@ -66,16 +66,16 @@ def _reason(error: Exception) -> str:
 
 
 def download(url: str, to: Path, algorithm: str, expected: str, progress: Callable[[str], None]) -> None:
-    """Download a large file and check its digest; `progress` is told how far it is.
+    """Download a large file and verify its digest; `progress` receives the progress.
 
-    `FetchError` if the site stalls for `ANSWER_SECONDS`, refuses, or what came has another digest.
+    `FetchError` if the site stalls for `ANSWER_SECONDS`, refuses, or sends a file with another digest.
     """
     hashed, size = hashlib.new(algorithm), 0
     try:
         with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as response, to.open("wb") as file:
             while chunk := response.read(_CHUNK):
                 if stopping():
-                    raise FetchError("the run is being ended")
+                    raise FetchError("the run is being stopped")
                 file.write(chunk)
                 hashed.update(chunk)
                 size += len(chunk)
@@ -83,7 +83,7 @@ def download(url: str, to: Path, algorithm: str, expected: str, progress: Callab
     except (OSError, http.client.HTTPException) as error:
         raise FetchError(_reason(error)) from error
     if hashed.hexdigest() != expected:
-        raise FetchError(f"{url} has {algorithm} {hashed.hexdigest()}, but its site promises {expected}")
+        raise FetchError(f"{url} has {algorithm} {hashed.hexdigest()}, expected {expected} as its site publishes")
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def locked(name: str) -> Iterator[None]:
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """A directory on the cache's own file system, so that what is made there moves into place in one step."""
+    """A directory on the cache's own file system, so that its content can be renamed into place."""
     path = Path(tempfile.mkdtemp(prefix="tmp-", dir=cache_dir()))
     try:
         yield path
@@ -115,9 +115,9 @@ def workspace() -> Iterator[Path]:
 
 
 def cached(path: Path, make: Callable[[Path], None]) -> bool:
-    """Have `make(new)` make a file or directory and move it to `path`, unless that is there: whether it did.
+    """Create a file or directory by `make(new)` and move it to `path`, unless that exists; returns whether it did.
 
-    `path` is either complete or absent, whatever interrupts this, and two processes never make it twice.
+    `path` is either complete or absent, even after an interruption, and two processes never create it twice.
     """
     if path.exists():
         return False

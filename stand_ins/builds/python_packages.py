@@ -1,4 +1,4 @@
-"""Pinned packages from the Python registry, by pip as it is configured."""
+"""Pinned packages from the Python registry, by pip with its configuration."""
 
 import sys
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"
 
 
 def _requirements(names: Sequence[str], folder: Path) -> list[str]:
-    """Options for pip: a requirements file with what `stand_ins/builds/pins.toml` has for these packages.
+    """Options for pip: a requirements file with the pins of these packages in `stand_ins/builds/pins.toml`.
 
-    One that is pinned in several versions is asked for as `NAME==VERSION`.
+    A package that is pinned in several versions is given as `NAME==VERSION`.
     """
     pinned: dict[str, list[str]] = fetch.pins()["python"]
     chosen = {spec: hashes for spec, hashes in pinned.items() if {spec, spec.partition("==")[0]} & set(names)}
@@ -26,7 +26,7 @@ def _requirements(names: Sequence[str], folder: Path) -> list[str]:
 
 
 def download(names: Sequence[str], to: Path) -> list[Path]:
-    """Download the wheels of packages of which any platform's will do, since no code in them is run."""
+    """Download the wheels of packages, for any platform, because no code in them is run."""
     to.mkdir(parents=True)
     anywhere = ["--platform", "manylinux2014_x86_64", "--python-version", "3.11", "--only-binary", ":all:"]
     command([*_PIP, "download", "--no-deps", *anywhere, "-d", str(to), *_requirements(names, to)], timeout=900)

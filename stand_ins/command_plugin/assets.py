@@ -1,4 +1,4 @@
-"""Assets and archives: the hashes that Pulumi gives them, and what `assetPaths` and `archivePaths` find."""
+"""Assets and archives: their hashes in Pulumi, and the files that `assetPaths` and `archivePaths` select."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def file_asset(path: Path) -> Object:
 
 
 def asset_archive(assets: dict[str, Object]) -> Object:
-    """The archive made of file assets by name: its hash is that of a tar stream of them."""
+    """The archive of these file assets by name: its hash is that of a tar stream of them."""
     members = ((name, Path(assets[name]["path"])) for name in sorted(assets))
     return {SIGNATURE: ARCHIVE, "hash": _sha256_of_tar(members), "assets": assets}
 
 
 def content_hash(source: Object) -> str:
-    """The hash of an asset or a path archive: the engine's, or the same made here if it did not send one."""
+    """The hash of an asset or a path archive: the engine's, or the same computed here if it sent none."""
     if "hash" in source:
         return str(source["hash"])
     if source.get(SIGNATURE) == ASSET:
@@ -39,9 +39,9 @@ def content_hash(source: Object) -> str:
 
 
 def find_assets(directory: Path, patterns: Sequence[str]) -> dict[str, Object]:
-    """The files below a directory that the patterns choose, as assets by relative path.
+    """The files below a directory that the patterns select, as assets by relative path.
 
-    Patterns apply in order, one with `!` before it takes files away; `*` and `?` stop at `/`, `**` does not.
+    Patterns apply in order; one that begins with `!` removes files. `*` and `?` do not match `/`, `**` does.
     """
     rules = [(pattern.startswith("!"), _regex(pattern.removeprefix("!"))) for pattern in patterns]
     found: dict[str, Object] = {}
@@ -56,7 +56,7 @@ def find_assets(directory: Path, patterns: Sequence[str]) -> dict[str, Object]:
 
 
 def _walk(directory: Path) -> Iterator[tuple[str, Path]]:
-    """The files below a directory in lexical order of the path's parts; links to directories are left out."""
+    """The files below a directory in lexical order of the path's parts, without links to directories."""
     for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False):
             for name, path in _walk(Path(entry.path)):
@@ -66,7 +66,7 @@ def _walk(directory: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _files_below(directory: Path) -> Iterator[tuple[str, Path]]:
-    """What Pulumi puts into the archive of a directory: all files but its own bookkeeping."""
+    """The files that Pulumi puts into the archive of a directory: all except its own bookkeeping."""
     return ((name, path) for name, path in _walk(directory) if ".pulumi" not in name.split("/"))
 
 
@@ -94,7 +94,7 @@ def _sha256_of_tar(members: Iterator[tuple[str, Path]]) -> str:
 
 
 def _header(name: str, size: int) -> bytes:
-    """One member's USTAR header as Go writes it; PAX, though not quite Go's, where USTAR cannot hold it."""
+    """One member's USTAR header as in Go; PAX, not quite as in Go, for values that do not fit into USTAR."""
     encoded = name.encode()
     prefix, base = b"", encoded
     if len(encoded) > 100:

@@ -17,19 +17,19 @@ from stand_ins.plugin.log import Log
 from stand_ins.plugin.values import Object
 
 _FIRST_DELAY, _BACKOFF, _LONGEST_DELAY = 0.1, 1.5, 5.0
-"""Seconds between attempts, as sdk/go/common/util/retry has them."""
+"""Seconds between attempts, as in sdk/go/common/util/retry."""
 _KEEPALIVE_SECONDS, _KEEPALIVE_PROBES = 15, 9
-"""TCP keepalive as Go sets it: a host that loses power while a command is silent is noticed."""
+"""TCP keepalive as in Go: detects a host that loses power during a silent command."""
 _LOGIN_SECONDS = 120
-"""For the handshake: as long as sshd allows (LoginGraceTime), for a machine where many start at once."""
+"""For the handshake: sshd's limit (LoginGraceTime), for a machine where many connections start at once."""
 _CLOSE_SECONDS = 3
-"""For the last words of a connection."""
+"""For closing a connection."""
 
 T = TypeVar("T")
 
 
 def endpoint(connection: Object) -> str:
-    """`user@host:port`, which errors name."""
+    """`user@host:port`, for errors."""
     return f"{connection['user']}@{connection['host']}:{int(connection['port'])}"
 
 
@@ -37,9 +37,9 @@ def endpoint(connection: Object) -> str:
 async def connect(
     connection: Object, log: Log, timeout: float | None = None
 ) -> AsyncIterator[asyncssh.SSHClientConnection]:
-    """An SSH connection for as long as the context lasts; `timeout` in seconds bounds only making it.
+    """An SSH connection until the end of the context; `timeout` in seconds only limits connecting.
 
-    Raises `CommandError`: at once for a bad key, after the retries for a host that does not answer.
+    Raises `CommandError`: at once for an invalid key, after the retries for an unreachable host.
     """
     async with AsyncExitStack() as stack:
         try:
@@ -48,7 +48,7 @@ async def connect(
         except TimeoutError:
             raise CommandError(f"{endpoint(connection)}: no connection within {timeout:g} s") from None
         finally:
-            await log.drain()  # of the attempts: their lines must not come after the answer
+            await log.drain()  # The lines of the attempts must not come after the answer
         yield client
 
 
@@ -71,7 +71,7 @@ async def _dial(
     stack: AsyncExitStack,
     via: asyncssh.SSHClientConnection | None = None,
 ) -> asyncssh.SSHClientConnection:
-    """One attempt. `perDialTimeout` (seconds, 0: none) bounds the TCP connection, as it officially does."""
+    """One attempt. `perDialTimeout` (seconds, 0: none) limits the TCP connection, as in the official plugin."""
     host, port = connection["host"], int(connection["port"])
     async with asyncio.timeout(connection["perDialTimeout"] or None) as limit:
         if via is None:
@@ -85,7 +85,7 @@ async def _dial(
 
 
 async def _close(client: asyncssh.SSHClientConnection) -> None:
-    """Close a connection; one whose host does not answer any more is dropped."""
+    """Close a connection; drop it if its host does not answer any more."""
     client.close()
     try:
         await asyncio.wait_for(client.wait_closed(), _CLOSE_SECONDS)
@@ -114,7 +114,7 @@ async def _tcp_connect(host: str, port: int) -> socket.socket:
 
 
 async def _options(connection: Object, stack: AsyncExitStack) -> dict[str, Any]:
-    """The options that are the same for each attempt. The user's own SSH configuration plays no part."""
+    """The options that are the same in each attempt. The user's own SSH configuration has no effect."""
     try:
         keys: list[Any] = []
         if private_key := connection.get("privateKey"):
@@ -140,7 +140,7 @@ async def _options(connection: Object, stack: AsyncExitStack) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _private_key(text: str, passphrase: str | None) -> asyncssh.SSHKey:
-    # Cached: an encrypted key is made slow to open on purpose, and hundreds of commands use the same one.
+    # Cached: decrypting a key is slow by design, and hundreds of commands use the same one.
     return asyncssh.import_private_key(text, passphrase)
 
 
@@ -150,7 +150,7 @@ def _public_key(line: str) -> asyncssh.SSHKey:
 
 
 async def _retry(connection: Object, what: str, log: Log, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Try until it works or `dialErrorLimit` (-1: none) retries have failed too."""
+    """Try until it works or `dialErrorLimit` (-1: none) retries have failed."""
     limit = int(connection["dialErrorLimit"])
     delay = _FIRST_DELAY
     tries = 0
@@ -168,7 +168,7 @@ async def _retry(connection: Object, what: str, log: Log, attempt: Callable[[], 
 
 
 def _cause(error: Exception, connection: Object) -> str:
-    """Why a connection failed, in words that help."""
+    """Why a connection failed, in helpful words."""
     match error:
         case asyncssh.HostKeyNotVerifiable():
             return f"host key mismatch: {error.reason}"

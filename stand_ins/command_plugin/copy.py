@@ -15,16 +15,16 @@ from stand_ins.plugin.values import Object
 
 
 async def copy(inputs: Object, log: Log, timeout: float | None) -> None:
-    """Copy `source` to `remotePath`, making its parents where they are missing. Sets neither mode nor owner.
+    """Copy `source` to `remotePath`, and create missing parents. Sets neither mode nor owner.
 
     | source | remote path is a directory | does not exist | is a file |
     | --- | --- | --- | --- |
-    | `dir` | into it, as `dir` | made, then into it, as `dir` | error |
-    | `dir/` | its content into it | made, then its content into it | error |
+    | `dir` | into it, as `dir` | created, then into it, as `dir` | error |
+    | `dir/` | its content into it | created, then its content into it | error |
     | file, archive | into it, by its name | to it | over it |
     | text | error | to it | over it |
 
-    `timeout` in seconds bounds connecting only. Raises `CommandError`.
+    `timeout` in seconds only limits connecting. Raises `CommandError`.
     """
     async with connect(inputs["connection"], log, timeout) as connection:
         try:

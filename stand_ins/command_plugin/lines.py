@@ -1,4 +1,4 @@
-"""Shows what a command writes while it runs."""
+"""Shows the output of a command while it runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stand_ins.plugin.log import Log
 
 
 class LineLogger:
-    """Shows the output of a command line by line, as its `logging` input wants it."""
+    """Shows the output of a command line by line, according to its `logging` input."""
 
     def __init__(self, log: Log, logging: str | None) -> None:
         self._log = log
@@ -18,7 +18,7 @@ class LineLogger:
         self._rest = ""
 
     def add(self, data: bytes, from_stderr: bool) -> None:
-        """Show the lines that this output completes."""
+        """Show the lines that are complete with this output."""
         if self._shown[from_stderr]:
             *lines, self._rest = (self._rest + self._decoder.decode(data)).split("\n")
             for line in lines:

@@ -15,15 +15,14 @@ from stand_ins.plugin.log import Log
 from stand_ins.plugin.values import Object
 
 _GRACE = 3.0
-"""Seconds that a cancelled command gets between SIGTERM and SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL for a cancelled command."""
 _READ = 1 << 16
 
 
 async def run(command: str, inputs: Object, previous: dict[str, str], log: Log, timeout: float | None) -> Object:
-    """Run a command with the inputs of its resource; gives `stdout`, `stderr` and the assets asked for.
+    """Run a command with the inputs of its resource; returns `stdout`, `stderr` and the requested assets.
 
-    `timeout` in seconds; when it is over, or on cancelling, the command's whole process group ends.
-    Raises `CommandError`.
+    After `timeout` seconds, or when cancelled, the command's whole process group is ended. Raises `CommandError`.
     """
     directory = Path(inputs.get("dir") or Path.cwd())
     output = Output()
@@ -41,7 +40,7 @@ async def run(command: str, inputs: Object, previous: dict[str, str], log: Log, 
         )
     )
     try:
-        # A start that is cancelled halfway leaves a process that nobody knows
+        # A start that is cancelled halfway would leave an unknown process
         process = await asyncio.shield(starting)
     except OSError as error:
         raise output.error(f"fork/exec {argv[0]}: {error}", command) from None
@@ -83,7 +82,7 @@ async def _communicate(process: asyncio.subprocess.Process, stdin: str, output: 
                 process.stdin.write(stdin.encode())
                 await process.stdin.drain()
             except ConnectionError:
-                pass  # A command need not read its input to the end.
+                pass  # The command need not read all of its input
             process.stdin.close()
 
     await asyncio.gather(write(), read(process.stdout, False), read(process.stderr, True))
@@ -91,7 +90,7 @@ async def _communicate(process: asyncio.subprocess.Process, stdin: str, output: 
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the process group: it has a session of its own, so the group is named by the command's process."""
+    """End the process group: its id is the command's pid, because the command has its own session."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

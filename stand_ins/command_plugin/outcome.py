@@ -1,4 +1,4 @@
-"""How a command ended, and the error texts for it, worded as the official plugin words them."""
+"""How a command ended, and its error texts, worded as in the official plugin."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from stand_ins.plugin.provider import OperationError
 
 
 class CommandError(OperationError):
-    """A command, or the way to it, failed: the text is what the user reads."""
+    """A command or its connection failed; the user reads this text."""
 
 
 @dataclass
 class Output:
-    """What a command wrote: each stream, and both in the order of arrival (for error messages only)."""
+    """The output of a command: each stream, and both in the order of arrival (for error messages only)."""
 
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
     both: bytearray = field(default_factory=bytearray)
 
     def add(self, data: bytes, from_stderr: bool) -> None:
-        """Take in some output."""
+        """Add some output."""
         (self.stderr if from_stderr else self.stdout).extend(data)
         self.both.extend(data)
 
     def properties(self) -> dict[str, str]:
-        """`stdout` and `stderr` as properties: text that has lost one trailing newline."""
+        """`stdout` and `stderr` as properties, each without one trailing newline."""
         streams = {"stdout": self.stdout, "stderr": self.stderr}
         return {name: _text(data).removesuffix("\n") for name, data in streams.items()}
 
     def error(self, cause: str, command: str) -> CommandError:
-        """The error for a command that failed. It shows command and output: neither may hold a secret."""
+        """The error for a command that failed. It shows command and output: neither may contain a secret."""
         return CommandError(f"{cause}: running {quote(command)}:\n{_text(self.both)}")
 
 
@@ -40,18 +40,18 @@ def _text(data: bytearray) -> str:
 
 
 def remote_exit(status: int) -> str:
-    """What is said of a remote command that exited with this status."""
+    """The text for a remote command that exited with this status."""
     return f"Process exited with status {status}"
 
 
 def remote_signal(name: str, message: str) -> str:
-    """What is said of a remote command that a signal ended, by the signal's name without `SIG`."""
+    """The text for a remote command that a signal ended, by the signal's name without `SIG`."""
     number = getattr(signal, f"SIG{name}", 0)
     return f"{remote_exit(128 + number)} from signal {name}" + (f". Reason was: {message}" if message else "")
 
 
 def local_exit(status: int) -> str:
-    """What is said of a local command that ended with this status (negative: by that signal)."""
+    """The text for a local command that ended with this status (negative: by that signal)."""
     return f"exit status {status}" if status >= 0 else f"signal: {_signal_text(-status)}"
 
 
@@ -64,7 +64,7 @@ _ESCAPES |= {"\\": r"\\", '"': r"\""}
 
 
 def quote(text: str) -> str:
-    """A string as Go's `%q` writes it."""
+    """A string as Go's `%q` formats it."""
     return '"' + "".join(_ESCAPES.get(char) or _quote_char(char) for char in text) + '"'
 
 

@@ -1,6 +1,6 @@
-"""The resource provider: what the engine calls over gRPC for each resource."""
+"""The resource provider: the engine's gRPC calls for each resource."""
 
-# ruff: noqa: D102 - Pulumi's protocol (provider.proto) says what each method is for.
+# ruff: noqa: D102 - Pulumi's protocol (provider.proto) documents the methods.
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from stand_ins.plugin.provider import BaseProvider, Context, abort, name_of, sta
 from stand_ins.plugin.values import from_struct, reveal, to_struct
 
 STAND_IN = stand_in("command", VERSION)
-"""Said once in every run that uses it."""
+"""The message in every run that uses it."""
 
 
 class Provider(BaseProvider):
-    """Each method answers the RPC of its name; a command that fails aborts the RPC with its text."""
+    """Each method answers the RPC of its name; if a command fails, the RPC fails with its text."""
 
     name = "command"
     version = VERSION
@@ -88,5 +88,5 @@ class Provider(BaseProvider):
 
 
 def _replaces(path: str) -> bool:
-    """Whether a change at this path makes a new resource: only `triggers`, as a whole or an entry of it."""
+    """Whether a change at this path replaces the resource: only `triggers`, as a whole or in part."""
     return diff.top(path) == "triggers"

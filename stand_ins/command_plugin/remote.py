@@ -16,9 +16,9 @@ from stand_ins.plugin.log import Log
 from stand_ins.plugin.values import Object
 
 _WINDOW, _PACKET = 2 << 20, 32 << 10
-"""Flow control as asyncssh has it by default, in bytes."""
+"""asyncssh's default flow control, in bytes."""
 _END_SIGNALS = {"TERM": 3.0, "KILL": 1.0}
-"""What a cancelled command is sent, and the seconds that it then gets."""
+"""The signal for a cancelled command, and its seconds to end after that."""
 _NOT_ACCEPTED = (
     "Unable to set '{}': the SSH server accepts only the variables that its AcceptEnv names. "
     "Write 'VAR=value command' instead, or pass the value by stdin"
@@ -28,11 +28,11 @@ _NOT_ACCEPTED = (
 async def run(
     command: str, inputs: Object, previous: dict[str, str], log: Log, timeout: float | None
 ) -> dict[str, str]:
-    """Run a command with the inputs of its resource; gives `stdout` and `stderr`.
+    """Run a command with the inputs of its resource; returns `stdout` and `stderr`.
 
-    `previous` are variables that the server may refuse, those of `environment` it must accept. `timeout`
-    (seconds) bounds connecting only. Cancelling ends the command on the host too, as far as the server has the means.
-    Raises `CommandError`.
+    The server may refuse the variables `previous`, but must accept those of `environment`. `timeout` (seconds) only
+    limits connecting. Cancelling also ends the command on the host, if the server supports that. Raises
+    `CommandError`.
     """
     lines = LineLogger(log, inputs.get("logging"))
     async with connect(inputs["connection"], log, timeout) as connection:
@@ -55,7 +55,7 @@ async def run(
 
 
 class _Session(asyncssh.SSHClientSession[bytes]):
-    """Collects what the command writes and how it ends."""
+    """Collects a command's output, and how it ends."""
 
     channel: asyncssh.SSHClientChannel[bytes]
 
@@ -95,8 +95,8 @@ async def _start(
 ) -> None:
     """Open a channel, set the variables, start the command.
 
-    asyncssh's own way to do that sends variables without asking whether they were accepted, but the official
-    plugin fails when `environment` is not: so this uses the parts below it.
+    asyncssh's own method does not check whether the server accepts variables, but the official plugin fails if
+    `environment` is refused: so this uses the layer below it.
     """
     chan = asyncssh.SSHClientChannel[bytes](
         connection, asyncio.get_running_loop(), "strict", None, "strict", _WINDOW, _PACKET
@@ -116,7 +116,7 @@ async def _start(
 
 
 async def _set(chan: asyncssh.SSHClientChannel[bytes], variables: Iterable[tuple[str, str]]) -> list[str]:
-    """Set variables; gives the names of those that the server did not accept."""
+    """Set variables; returns the names of those that the server refused."""
     items = list(variables)
     accepted = await asyncio.gather(*(chan._make_request(b"env", String(k), String(v)) for k, v in items))
     return [name for (name, _), ok in zip(items, accepted, strict=True) if not ok]
@@ -127,14 +127,14 @@ def _feed(chan: asyncssh.SSHClientChannel[bytes], stdin: str) -> None:
         chan.write(stdin.encode())
         chan.write_eof()
     except BrokenPipeError:
-        pass  # A command need not read its input to the end, and may be over by now.
+        pass  # The command need not read all of its input, and may have ended already
 
 
 async def _end(session: _Session) -> None:
-    """Signal a command that is under way: OpenSSH passes it on to the whole process group.
+    """Signal a running command: OpenSSH forwards it to the whole process group.
 
-    It does so as the user who logged in: what runs under sudo goes on, and a script that must not run twice at
-    the same time needs a lock.
+    It does so as the user who logged in: processes under sudo continue, so a script that must not run twice at the
+    same time needs a lock.
     """
     for name, seconds in _END_SIGNALS.items():
         if not hasattr(session, "channel") or session.ended.is_set():

@@ -1,4 +1,4 @@
-"""What each resource type does when it is created, updated and deleted."""
+"""What each resource type does for create, update and delete."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from stand_ins.plugin.values import UNKNOWN, Object, keep
 _PREVIOUS = {"stdout": "PULUMI_COMMAND_STDOUT", "stderr": "PULUMI_COMMAND_STDERR"}
 
 Run = Callable[[str, Object, dict[str, str], Log, float | None], Awaitable[Object]]
-"""Runs a command: its text, the inputs, variables for the previous output, the log, seconds allowed."""
+"""Runs a command: its text, the inputs, variables for the previous output, the log, the time limit in seconds."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What an operation needs besides properties: where to report, and the seconds of `customTimeouts`."""
+    """What an operation needs besides properties: its log, and the seconds of `customTimeouts`."""
 
     log: Log
     timeout: float | None
@@ -28,7 +28,7 @@ class Call:
 async def _run_remote(
     command: str, inputs: Object, previous: dict[str, str], log: Log, timeout: float | None
 ) -> Object:
-    # Here, as below: asyncssh takes as long to import as all the rest, and a preview needs none of it.
+    # Here, as below: asyncssh takes as long to import as everything else, and a preview does not need it.
     from stand_ins.command_plugin import remote
 
     return await remote.run(command, inputs, previous, log, timeout)
@@ -41,7 +41,7 @@ async def _copy(inputs: Object, call: Call) -> None:
 
 
 class CommandResource:
-    """`remote.Command` and `local.Command`: a command for each step of the life of a resource."""
+    """`remote.Command` and `local.Command`: a command for create, update and delete."""
 
     id_has_name = True
 
@@ -50,11 +50,11 @@ class CommandResource:
         self._run = run
 
     def preview(self) -> Object:
-        """The outputs that only running the command will tell."""
+        """The outputs that are known only after the command has run."""
         return {"stdout": UNKNOWN, "stderr": UNKNOWN}
 
     async def create(self, inputs: Object, call: Call) -> Object:
-        """Run `create`, if there is one; gives the outputs."""
+        """Run `create`, if there is one; returns the outputs."""
         return await self._step(inputs.get("create"), inputs, {"stdout": "", "stderr": ""}, call)
 
     async def update(self, state: Object, inputs: Object, call: Call) -> Object:
@@ -77,13 +77,13 @@ class CommandResource:
 
 
 class CopyResource:
-    """`remote.CopyToRemote`: a copy on create, and again when the content or the path is another."""
+    """`remote.CopyToRemote`: copies on create, and again when the content or the path has changed."""
 
     id_has_name = False
     shape = schema.COPY_TO_REMOTE
 
     def preview(self) -> Object:
-        """Nothing is known only afterwards."""
+        """No output is unknown in a preview."""
         return {}
 
     async def create(self, inputs: Object, call: Call) -> Object:
@@ -92,14 +92,14 @@ class CopyResource:
         return {}
 
     async def update(self, state: Object, inputs: Object, call: Call) -> Object:
-        """Copy if the hash of the source or the remote path changed; anything else is only noted."""
+        """Copy if the hash of the source or the remote path has changed; otherwise only the state changes."""
         same_content = content_hash(state["source"]) == content_hash(inputs["source"])
         if not same_content or state["remotePath"] != inputs["remotePath"]:
             await _copy(inputs, call)
         return {}
 
     async def delete(self, state: Object, call: Call) -> None:
-        """What was copied stays."""
+        """The copied files stay."""
 
 
 RESOURCES: dict[str, CommandResource | CopyResource] = {

@@ -1,6 +1,6 @@
-"""A command plugin that runs nothing, so that the engine can make and change a stack of many hosts without any."""
+"""A command plugin that runs nothing, so that the engine can create and change a stack of many hosts without them."""
 
-# ruff: noqa: D102 - Pulumi's protocol (provider.proto) says what each method is for.
+# ruff: noqa: D102 - Pulumi's protocol (provider.proto) documents the methods.
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stand_ins.plugin.values import from_struct, to_struct
 
 
 class Provider(StandIn):
-    """Says of every command that it has run and printed what a step of that name prints."""
+    """Reports for every command that it has run and printed what a step of that name prints."""
 
     async def Create(self, request: provider_pb2.CreateRequest, context: Context) -> provider_pb2.CreateResponse:
         if request.preview:

@@ -1,1 +1,1 @@
-"""What a Pulumi resource provider over gRPC needs whatever it provides: our stand-ins are built on it."""
+"""What every Pulumi resource provider over gRPC needs; our stand-ins are built on it."""

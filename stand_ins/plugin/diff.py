@@ -1,4 +1,4 @@
-"""What changed between the old and the new inputs of a resource, property by property."""
+"""The differences between the old and the new inputs of a resource, by property."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def changes(old: Object, new: Object) -> dict[str, Change]:
 
 
 def response(changes: dict[str, Change], replaces: Callable[[str], bool]) -> provider_pb2.DiffResponse:
-    """The answer to Diff, given which paths of those that changed make a new resource."""
+    """The answer to Diff, given the changed paths that replace the resource."""
     message = provider_pb2.DiffResponse(hasDetailedDiff=True)
     message.changes = message.DIFF_SOME if changes else message.DIFF_NONE
     for path, change in changes.items():
@@ -39,12 +39,12 @@ def response(changes: dict[str, Change], replaces: Callable[[str], bool]) -> pro
 
 
 def top(path: str) -> str:
-    """The property that a path begins with: `tags` of `tags["a b"]`."""
+    """The first property of a path: `tags` of `tags["a b"]`."""
     return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
 def with_ignored(new: Object, state: Object, ignored: Iterable[str]) -> Object:
-    """The new inputs, with those that are to be ignored as the state has them."""
+    """The new inputs, with the ignored ones as in the state."""
     return {**new, **{name: state[name] for name in ignored if name in state}}
 
 
@@ -61,7 +61,7 @@ def _compare_objects(old: Object, new: Object, prefix: str, found: dict[str, Cha
 
 def _compare(old: Value, new: Value, path: str, found: dict[str, Change]) -> None:
     if _is_content(old) and _is_content(new):
-        # Where the content is does not matter, only what it is: moving a file is no change.
+        # Only the content matters, not its location: moving a file is no change.
         if old.get("hash") != new.get("hash") or "hash" not in old:
             found[path] = "update"
     elif isinstance(old, dict) and isinstance(new, dict):

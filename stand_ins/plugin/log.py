@@ -1,4 +1,4 @@
-"""Messages to the engine, which shows them beside the resource that they belong to."""
+"""Messages to the engine, which shows them beside their resource."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 from stand_ins.plugin.rpc import MESSAGE_SIZE_OPTIONS
 
 _BACKLOG = 1000
-"""Status lines kept for an engine that is slower than a command writes; older ones are dropped."""
+"""Status lines that are kept for an engine that is slower than a command's output; older ones are dropped."""
 
 
 class Engine:
-    """The engine's log, or stderr when there is no engine."""
+    """The engine's log, or stderr without an engine."""
 
     def __init__(self, address: str | None) -> None:
         self._stub: Any = None  # The generated stub is typed for blocking channels.
@@ -28,7 +28,7 @@ class Engine:
     async def send(
         self, severity: engine_pb2.LogSeverity.ValueType, text: str, urn: str = "", ephemeral: bool = False
     ) -> None:
-        """Log a message. An engine that is gone is no error: nobody is left to read it."""
+        """Log a message. It is no error if the engine has ended: nothing reads it then."""
         if self._stub is None:
             print(text, file=sys.stderr, flush=True)
             return
@@ -45,7 +45,7 @@ class Engine:
 
 
 class Log:
-    """The log of one resource. `status` shows what it does at the moment; the other messages stay."""
+    """The log of one resource. `status` shows the current activity; other messages stay."""
 
     def __init__(self, engine: Engine, urn: str) -> None:
         self._engine = engine
@@ -64,11 +64,11 @@ class Log:
         await self._engine.send(engine_pb2.WARNING, text, self._urn)
 
     async def error(self, text: str) -> None:
-        """Report an error of the resource. It does not by itself fail it."""
+        """Report an error of the resource. This alone does not fail the resource."""
         await self._engine.send(engine_pb2.ERROR, text, self._urn)
 
     async def drain(self) -> None:
-        """Wait until the engine has every line."""
+        """Wait until the engine has received every line."""
         if self._sender is not None:
             await self._sender
 

@@ -1,6 +1,6 @@
-"""The part of a resource provider that is the same whatever it provides: the plugin as a whole, and calls under way."""
+"""The common part of resource providers: the plugin as a whole, and running calls."""
 
-# ruff: noqa: D102 - Pulumi's protocol (provider.proto) says what each method is for.
+# ruff: noqa: D102 - Pulumi's protocol (provider.proto) documents the methods.
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class OperationError(Exception):
-    """What was to be done to a resource failed: the text is what the user reads."""
+    """An operation on a resource failed; the user reads this text."""
 
 
 class BaseProvider(provider_pb2_grpc.ResourceProviderServicer):
     """Each method answers the RPC of its name. A subclass adds those for resources."""
 
     name: ClassVar[str]
-    """The provider's: `command`."""
+    """The provider's name: `command`."""
     version: ClassVar[str]
-    """The version of the official plugin that this one behaves as; the engine asks for the SDK's version."""
+    """The version of the official plugin that this one imitates; the engine requests the SDK's version."""
     announcement: ClassVar[str]
-    """Said once in every run that uses it."""
+    """The message in every run that uses it."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -71,15 +71,15 @@ class BaseProvider(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def cancel(self) -> None:
-        """End every operation under way, and refuse to start another."""
+        """End every running operation, and refuse new ones."""
         self.cancelled = True
         for task in self._under_way:
             task.cancel()
 
     async def perform(self, operation: Coroutine[Any, Any, T], context: Context, *passed: type[OperationError]) -> T:
-        """Do the work of a resource so that Cancel can end it.
+        """Run an operation of a resource so that Cancel can end it.
 
-        An `OperationError` fails the RPC with its text, but for those `passed` on to the caller.
+        An `OperationError` fails the RPC with its text, except for those `passed` on to the caller.
         """
         task = asyncio.create_task(operation)
         self._under_way.add(task)
@@ -93,14 +93,14 @@ class BaseProvider(provider_pb2_grpc.ResourceProviderServicer):
             await abort(context, grpc.StatusCode.UNKNOWN, str(error))
         except asyncio.CancelledError:
             if not self.cancelled:
-                raise  # The engine has gone away: there is nobody to answer.
+                raise  # The engine has ended: no one reads the answer.
             await abort(context, grpc.StatusCode.CANCELLED, "cancelled: the command was ended")
         finally:
             self._under_way.discard(task)
 
 
 def stand_in(name: str, version: str) -> str:
-    """What a stand-in for an official plugin says of itself."""
+    """The message of a stand-in for an official plugin."""
     return f"pulumi-resource-{name}: a stand-in of the lab, not the official plugin (behaves as v{version})"
 
 

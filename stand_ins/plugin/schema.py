@@ -15,9 +15,9 @@ Kind: TypeAlias = _Simple | _Composed
 
 @dataclass(frozen=True)
 class Field:
-    """One input: its type, and whether it must be there, is always secret, or has a default.
+    """One input: its type, and whether it is required, is always secret, or has a default.
 
-    `shape` is for objects and lists of them; `verify` says what else is wrong with a value of the right type.
+    `shape` is for objects and lists of them; `verify` returns further problems of a value with the right type.
     """
 
     kind: Kind = "string"

@@ -1,4 +1,4 @@
-"""Runs the provider as the engine expects of a plugin: the port on stdout, then serving until told to end."""
+"""Runs the provider as the engine expects of a plugin: it prints the port, then serves until it is ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stand_ins.plugin.provider import BaseProvider
 from stand_ins.plugin.rpc import MESSAGE_SIZE_OPTIONS
 
 _END_SECONDS = 10.0
-"""For answering the calls under way when the plugin ends: longer than a command gets to end on a host."""
+"""Seconds to answer running calls when the plugin ends: longer than a command gets to end on a host."""
 
 
 async def serve(make: Callable[[Engine], BaseProvider], arguments: list[str]) -> None:
@@ -37,7 +37,7 @@ async def serve(make: Callable[[Engine], BaseProvider], arguments: list[str]) ->
 
 
 async def start(provider: BaseProvider) -> tuple[grpc.aio.Server, int]:
-    """Start a server on a free port of the loopback; gives the port too."""
+    """Start a server on a free port of the loopback; also returns the port."""
     server = grpc.aio.server(options=MESSAGE_SIZE_OPTIONS)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -46,7 +46,7 @@ async def start(provider: BaseProvider) -> tuple[grpc.aio.Server, int]:
 
 
 async def _watch_parent(ended: asyncio.Event) -> None:
-    """End with the engine, also where it was killed: nothing tells a plugin about that but another parent."""
+    """End with the engine, also if it was killed: only a new parent process indicates this to a plugin."""
     parent = os.getppid()
     while os.getppid() == parent:
         await asyncio.sleep(1)
@@ -54,5 +54,5 @@ async def _watch_parent(ended: asyncio.Event) -> None:
 
 
 def main(make: Callable[[Engine], BaseProvider]) -> None:
-    """The program of a plugin, given its provider's class."""
+    """The main function of a plugin, given its provider's class."""
     asyncio.run(serve(make, sys.argv[1:]))

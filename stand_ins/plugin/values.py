@@ -16,7 +16,7 @@ SECRET = "1b47061264138c4ac30d75fd1eb44270"
 ASSET = "c44067f5952c0a294b673a41bacd8c17"
 ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What stands for a value that is not known yet, in a preview."""
+"""The placeholder for a value that is unknown in a preview."""
 
 Value: TypeAlias = Any
 """None, bool, float, str, list, dict (an object, asset or archive) or `Secret`."""
@@ -25,13 +25,13 @@ Object: TypeAlias = dict[str, Value]
 
 @dataclass(frozen=True)
 class Secret:
-    """A value that the engine encrypts in the state and hides in what it prints."""
+    """A value that the engine encrypts in the state and masks in its output."""
 
     value: Value
 
 
 def from_struct(struct: struct_pb2.Struct) -> Object:
-    """The properties in a message; those that are null are left out, as the engine takes them for absent."""
+    """The properties in a message, without null ones, which the engine treats as absent."""
     return {key: _from_value(value) for key, value in struct.fields.items() if not value.HasField("null_value")}
 
 
@@ -83,7 +83,7 @@ def _fill(target: struct_pb2.Value, value: Value) -> None:
 
 
 def reveal(value: Value) -> Value:
-    """The same value without the marks of secrets: for use, never for an answer to the engine."""
+    """The same value without the marks of secrets: for internal use, never for an answer to the engine."""
     if isinstance(value, Secret):
         return reveal(value.value)
     if isinstance(value, dict):
