@@ -1,4 +1,4 @@
-"""A stack of its own under the real engine, for tests: a local backend, and another program at each step."""
+"""A separate stack under the real engine, for tests: a local backend, and a program that can change at each step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Program = Callable[[], None]
 
 
 class EngineStack:
-    """A stack in a local backend, whose program can be another at each step."""
+    """A stack in a local backend; each step can use another program."""
 
     def __init__(self, directory: Path) -> None:
         self.printed = ""
@@ -32,14 +32,14 @@ class EngineStack:
         self._stack = Stack("test", self._workspace)
 
     def configure(self, values: Mapping[str, str | None]) -> None:
-        """Set keys of the configuration, or take away those without a value."""
+        """Set keys of the configuration, or remove those without a value."""
         file = self._directory / "Pulumi.test.yaml"
         content = yaml.safe_load(file.read_text())
         config = {**content.get("config", {}), **values}
         write(file, {**content, "config": {key: value for key, value in config.items() if value is not None}})
 
     def up(self, program: Program, **more: Any) -> Steps:
-        """`more` is for `Stack.up`."""
+        """`more` are arguments of `Stack.up`."""
         self.printed = ""
         self._workspace.program = program
         return self._stack.up(tell=self._note, **more)
@@ -52,11 +52,11 @@ class EngineStack:
         self._stack.destroy(tell=self._note)
 
     def outputs(self, *, secrets: bool = False) -> dict[str, Any]:
-        """Of the program; secret ones are `[secret]`, unless they are asked for."""
+        """The program's outputs; secret ones are `[secret]`, unless they are requested."""
         return self._stack.outputs(secrets=secrets)
 
     def state(self) -> dict[str, Any]:
-        """Of each resource by name, what the state file has; `text` is the whole."""
+        """The resources in the state file, by name; `text` is the complete file."""
         text = (self._directory / "state" / ".pulumi" / "stacks" / "plugin" / "test.json").read_text()
         deployment = json.loads(text)["checkpoint"]["latest"]
         resources = {r["urn"].split("::")[-1]: r for r in deployment.get("resources", [])}

@@ -1,4 +1,4 @@
-"""Texts that a person has looked at. `UPDATE_GOLDEN=1` writes them anew."""
+"""Golden files, which a person has reviewed. `UPDATE_GOLDEN=1` rewrites them."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Figures that tests print at the end of a run, whichever process has run them: the fixture `measured`."""
+"""Figures that tests print at the end of a run, from any of its processes: the fixture `measured`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 Measured = Callable[[str], None]
-"""Takes a line."""
+"""Receives a line."""
 
 _PROPERTY = "measured"
 _lines: list[str] = []
@@ -15,7 +15,7 @@ _lines: list[str] = []
 
 @pytest.fixture
 def measured(record_property: Callable[[str, object], None]) -> Measured:
-    """Has a line shown at the end."""
+    """Print a line at the end of the run."""
     return lambda line: record_property(_PROPERTY, line)
 
 
@@ -26,7 +26,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show them."""
+    """Print them."""
     if _lines:
         terminalreporter.section("measured")
         for line in _lines:

@@ -1,4 +1,4 @@
-"""Speaks to a stand-in plugin over gRPC as the engine does, and listens as the engine would."""
+"""Calls a stand-in plugin over gRPC like the engine, and receives its messages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOCAL = "command:local:Command"
 COPY = "command:remote:CopyToRemote"
 State = dict[str, Any]
 BOUND = 90
-"""Seconds to wait for what takes well under one: the machine may be busy with everything else."""
+"""Seconds to wait for what takes much less than one: the machine may be busy."""
 
 
 def urn(token: str, name: str = "it") -> str:
@@ -43,7 +43,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def failure(error: pytest.ExceptionInfo[grpc.RpcError]) -> str:
-    """What the user reads of a failed call."""
+    """The error text of a failed call, which users read."""
     return str(error.value.details())
 
 
@@ -54,7 +54,7 @@ def gone(pid: int) -> bool:
 
 
 class PluginClient:
-    """The calls of a resource's life. A failed one raises `grpc.RpcError`."""
+    """The calls for a resource, from creation to deletion. A failed one raises `grpc.RpcError`."""
 
     def __init__(self, port: int, logs: list[engine_pb2.LogRequest]) -> None:
         self.logs = logs
@@ -62,7 +62,7 @@ class PluginClient:
         self.stub = provider_pb2_grpc.ResourceProviderStub(channel)
 
     def check(self, token: str, inputs: State) -> tuple[State, dict[str, str]]:
-        """The checked inputs, and the reasons of refusal by property."""
+        """The checked inputs, and the refusals by property."""
         response = self.stub.Check(provider_pb2.CheckRequest(urn=urn(token), news=to_struct(inputs)))
         return from_struct(response.inputs), {f.property: f.reason for f in response.failures}
 
@@ -92,7 +92,7 @@ class PluginClient:
         return provider_pb2.CreateRequest(urn=urn(token), properties=properties, **more)
 
     def create(self, token: str, inputs: State, **more: Any) -> State:
-        """Check and create; gives the state."""
+        """Check and create; returns the state."""
         return from_struct(self.stub.Create(self.create_request(token, inputs, **more)).properties)
 
     def update(self, token: str, state: State, inputs: State, **more: Any) -> State:
@@ -112,7 +112,7 @@ class PluginClient:
         self.stub.Cancel(empty_pb2.Empty())
 
     def texts(self, severity: int = engine_pb2.INFO) -> list[str]:
-        """What has been logged so far with this severity."""
+        """The messages so far with this severity."""
         return [log.message for log in self.logs if log.severity == severity]
 
 
@@ -127,7 +127,7 @@ class _Engine(engine_pb2_grpc.EngineServicer):
 
 @contextmanager
 def engine() -> Iterator[tuple[int, list[engine_pb2.LogRequest]]]:
-    """An engine that only listens: its port, and what it hears."""
+    """An engine that only receives: its port, and the messages."""
     servicer = _Engine()
     server = grpc.server(futures.ThreadPoolExecutor(4), options=MESSAGE_SIZE_OPTIONS)
     engine_pb2_grpc.add_EngineServicer_to_server(servicer, server)
@@ -144,7 +144,7 @@ Client = TypeVar("Client", bound=PluginClient)
 
 @contextmanager
 def plugin(make: Callable[[Engine], BaseProvider], client: type[Client]) -> Iterator[Client]:
-    """A plugin, serving from a thread of this process, and a client of it."""
+    """A plugin that serves from a thread of this process, and a client of it."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

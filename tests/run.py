@@ -1,7 +1,7 @@
-"""Runs checks and tests side by side and says how long each part took: `make check`, `engine`, `test`, `test-all`.
+"""Runs checks and tests in parallel and prints their durations: `make check`, `engine`, `test`, `test-all`.
 
-All tests are one run of pytest, with processes side by side, so that its closing line counts them all; side_by_side.py
-says there how long each folder of tests took, and the parts before.
+All tests are one run of pytest, in parallel processes, so that its last line counts them all; before it, side_by_side.py
+prints the durations of each folder of tests, and of the earlier parts.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 LAB_GIB = 8.0
-"""What a process of pytest needs of free memory if its tests have labs: of seven or eight hosts, one lab at a time."""
+"""Free memory for each process of pytest, if its tests have labs: one lab at a time, of seven or eight hosts."""
 
 MOST = 4
-"""More processes of pytest would wait for the one with the longest group of tests."""
+"""More processes would only wait for the one with the longest group of tests."""
 
 Argv = Sequence[str | Path]
 
@@ -33,7 +33,7 @@ LINT: dict[str, Argv] = {
     "lint": [BIN / "ruff", "check", "."],
     "format": [BIN / "ruff", "format", "--check", "."],
     "types": [BIN / "mypy"],
-    # As old a Python as mypy knows; the tool has to run with 3.9, for which ruff checks its syntax
+    # The oldest Python that mypy supports; the tool must run with 3.9, for which ruff checks its syntax
     "types of the host tool": [BIN / "mypy", "--python-version", "3.10", "host_tool"],
     "shell": [
         BIN / "shellcheck",
@@ -46,7 +46,7 @@ LINT: dict[str, Argv] = {
         ".github/scripts/comment.sh",
     ],
     "workflows": [sys.executable, "-m", "stand_ins.builds.actionlint"],
-    # Nothing is asked of GitHub: a check must not depend on who else is asking
+    # Without requests to GitHub: a check must not depend on its rate limit
     "workflows' security": [BIN / "zizmor", "--offline", "--quiet", ".github"],
 }
 PREPARE: dict[str, Argv] = {"set-up": [sys.executable, "-m", "lab.prepare"]}
@@ -57,9 +57,9 @@ class Run:
     """What a target of make runs."""
 
     folders: tuple[str, ...]
-    """Of tests."""
+    """Folders of tests."""
     marks: str
-    """Which of them, as pytest's `-m` takes it."""
+    """Their selection, in the form of pytest's `-m`."""
     lint: bool = True
     prepare: bool = False
 
@@ -73,28 +73,28 @@ RUNS = {
 
 
 class Ended(Exception):
-    """Somebody wants this to end."""
+    """The run is being ended."""
 
 
 class Runner:
-    """Runs parts and remembers what became of them."""
+    """Runs parts and records their results."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
         self.took: list[str] = []
         self.ending = False
         self._children: dict[subprocess.Popen[bytes], signal.Signals] = {}
-        """With what each is ended."""
+        """The signal for each."""
 
     def at_once(self, parts: Mapping[str, Argv]) -> None:
-        """Run parts side by side; what one says is shown when it has ended."""
+        """Run parts in parallel; the output of each is shown when it has ended."""
         with ThreadPoolExecutor(max(1, len(parts))) as pool:
             for _ in pool.map(lambda name: self._quietly(name, parts[name]), parts):
                 pass
 
     def _quietly(self, name: str, argv: Argv) -> None:
         began = time.monotonic()
-        # What only looks has nothing to take away, and mypy is deaf to Ctrl-C for as long as it runs
+        # Checks leave nothing behind, and mypy ignores Ctrl-C while it runs
         end = signal.SIGINT if name in PREPARE else signal.SIGTERM
         with self._child(argv, end, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
             said = child.communicate()[0].decode(errors="replace").rstrip()
@@ -102,7 +102,7 @@ class Runner:
         print(f"== {name}\n{said}" if said else f"== {name}", flush=True)
 
     def shown(self, name: str, argv: Argv) -> None:
-        """Run a part, and show what it says as it comes."""
+        """Run a part, and show its output immediately."""
         print(f"== {name}", flush=True)
         began = time.monotonic()
         with self._child(argv, signal.SIGINT) as child:
@@ -128,24 +128,24 @@ class Runner:
             del self._children[child]
 
     def end(self, number: int, frame: FrameType | None) -> None:
-        """For Ctrl-C, and what CI systems send to a job that is cancelled: tell all that run, and wait for them."""
+        """On Ctrl-C, or the signal that CI systems send to a cancelled job, signal all running parts and wait."""
         if not self.ending:
-            print("\nending: what runs takes away what it has made", flush=True)
+            print("\nending: waiting for the running parts to clean up", flush=True)
         self.ending = True
         for child, told in list(self._children.items()):
             child.send_signal(told)
 
 
 def main(what: str, more: Sequence[str]) -> int:
-    """Run what a target of make does; the exit status is 0 only if every part passed. `more` is for pytest."""
+    """Run a target of make; the exit status is 0 only if every part passed. `more` are arguments of pytest."""
     runner, run = Runner(), RUNS[what]
-    # Tests send it to what they start; a run in the background of a script would have it ignored, and hand that on
+    # Tests send SIGINT to what they start; a background run of a script ignores it, and children inherit that
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, runner.end)
     try:
         parts = {**(LINT if run.lint else {}), **(PREPARE if run.prepare else {})}
         if what == "check":
-            # All of it, whatever fails
+            # Run all parts, even after a failure
             with ThreadPoolExecutor(1) as pool:
                 linted = pool.submit(runner.at_once, parts)
                 runner.shown("tests", tests_argv(run, more))
@@ -168,7 +168,7 @@ def main(what: str, more: Sequence[str]) -> int:
 
 
 def processes(run: Run) -> int:
-    """How many of pytest's run side by side: as many as there are processors, and memory for their labs."""
+    """The number of pytest's processes: as many as there are processors, and memory for their labs."""
     cores = os.cpu_count() or 1
     if not run.prepare:
         return min(cores, MOST)

@@ -1,7 +1,7 @@
-"""A plugin for pytest: which tests run side by side, how long each folder took, and how such a run is ended.
+"""A plugin for pytest: which tests run in parallel, how long each folder took, and how such a run is ended.
 
-pytest-xdist gives each of its processes a group of tests after the other. A group is a file, whose tests may share what
-takes long to make; a test of a folder whose tests share nothing; or whatever shares a lab.
+pytest-xdist assigns groups of tests to its processes, one at a time. A group is a file, whose tests may share slow
+fixtures; a single test of a folder whose tests share nothing; or all tests that share a lab.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import NodeManager
 
 BEFORE = "FLINK_LAB_PARTS"
-"""The environment variable by which the runner (run.py) tells what the parts before pytest took, a line for each."""
+"""The environment variable in which run.py passes the durations of the parts before pytest, one line for each."""
 
 CLEANING_SECONDS = 300
-"""How long a process may take, when it is to end, to take its labs away; a few seconds are usual."""
+"""Maximum seconds for a process that is ended to remove its labs; a few seconds are usual."""
 
 TOGETHER = ("tests/lab/",)
 """Folders whose tests share a lab."""
@@ -31,7 +31,7 @@ ALONE = ("tests/engine/",)
 """Folders whose tests share nothing."""
 
 FIRST = ("tests/lab/", "tests/aws/test_rehearsal.py", "tests/hosts/test_converge.py")
-"""The groups that take longest, in the order in which they begin; then all others in the order of their collection."""
+"""The groups that take longest, in their order; then all others in the order of their collection."""
 
 
 def group(nodeid: str) -> str:
@@ -47,13 +47,13 @@ def _turn(nodeid: str) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first."""
+    """The longest groups begin first."""
     items.sort(key=lambda item: _turn(item.nodeid))
 
 
 # Not xdist's own groups (`--dist loadgroup`), which 3.8 keeps in ids that pytest 9.2 does not let it change
 class Scheduling(LoadScopeScheduling):
-    """Gives a process a group at a time."""
+    """Assigns one group at a time to a process."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)
@@ -61,33 +61,33 @@ class Scheduling(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
-    """Ours."""
+    """Our scheduler."""
     config.option.loadscopereorder = False
     return Scheduling(config, log)
 
 
-# --- How long it took
+# --- Durations
 
 
 @dataclass
 class Took:
-    """What the tests of a folder took."""
+    """The durations of a folder's tests."""
 
     tests: int = 0
     seconds: float = 0
-    """Of all processes, added up."""
+    """The sum over all processes."""
     first: float = float("inf")
     last: float = 0
-    """When the first test began and the last one ended, by the clock of time()."""
+    """When the first test began and the last one ended, by time()."""
 
 
 _took: defaultdict[str, Took] = defaultdict(Took)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Add what a test and its set-up took to its folder."""
+    """Add the duration of a test and its set-up to its folder."""
     if not report.start:
-        return  # what xdist reports of a process that has ended in the middle
+        return  # xdist's report on a process that ended in the middle of a test
     part = _took["/".join(report.nodeid.split("/")[:2])]
     part.tests += report.when == "call" or (report.when == "setup" and report.outcome != "passed")
     part.seconds += report.duration
@@ -96,7 +96,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how long each part took."""
+    """Print the duration of each part."""
     terminalreporter.section("how long each part took")
     for line in os.environ.get(BEFORE, "").splitlines():
         terminalreporter.write_line(line)
@@ -109,24 +109,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Have Ctrl-C end all processes gently: each has its test taken away what that had made, labs first of all."""
+    """On Ctrl-C, end all processes gently: each cleans up after its test, labs first."""
     config = session.config
     if hasattr(config, "workerinput"):
         signal.signal(signal.SIGINT, _once)
     elif nodes := config.pluginmanager.getplugin("dsession"):
-        # xdist would kill a process after 10 s, in the middle of the removal of a lab
+        # xdist would kill a process after 10 s, while it removes a lab
         NodeManager.EXIT_TIMEOUT = CLEANING_SECONDS
         signal.signal(signal.SIGINT, lambda number, frame: _end(nodes))
 
 
 def _once(number: int, frame: FrameType | None) -> None:
-    """Interrupt the test that runs, and then nothing: neither may what cleans up be interrupted."""
+    """Interrupt the running test, and then ignore further signals: the clean-up must not be interrupted."""
     signal.signal(signal.SIGINT, lambda number, frame: None)
     raise KeyboardInterrupt
 
 
 def _end(nodes: Any) -> None:
-    """Begin no further test, and interrupt those that run. A terminal's Ctrl-C reaches all processes, others do not."""
+    """Begin no further test, and interrupt the running ones. Only a terminal sends Ctrl-C to all processes."""
     nodes.shouldstop = "interrupted"
     for gateway in nodes.nodemanager.group:
         with contextlib.suppress(ProcessLookupError):

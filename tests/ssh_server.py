@@ -16,7 +16,7 @@ PASSWORD = "correct horse"
 
 
 class SshServer:
-    """Runs in a thread of its own. Accepts any user with `private_key` or `PASSWORD`."""
+    """Runs in a separate thread. Accepts any user with `private_key` or `PASSWORD`."""
 
     def __init__(self) -> None:
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
@@ -28,7 +28,7 @@ class SshServer:
         self.tunnels: list[tuple[str, int]] = []
         self.commands: list[str] = []
         self.refuse_first = 0
-        """So many connections to drop before the handshake."""
+        """Number of connections to drop before the handshake."""
         self._open: set[asyncssh.SSHServerConnection] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -46,7 +46,7 @@ class SshServer:
         }
 
     def drop_connections(self) -> None:
-        """End every connection at once, as a host does that loses power and comes back."""
+        """Drop every connection at once, like a host that loses power and boots again."""
         self._call(self._drop())
 
     def start(self) -> None:
@@ -83,7 +83,7 @@ class SshServer:
         await self._drop()
         self._acceptor.close()
         await self._acceptor.wait_closed()
-        # What is left are the handlers of commands whose connections have just been dropped.
+        # The remaining handlers are those of commands whose connections have just been dropped.
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
@@ -106,7 +106,7 @@ class SshServer:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        # The session passes signals to its input stream, where nobody reads after the end of the input.
+        # The session passes signals to its input stream, which nothing reads after the end of the input.
         process.signal_received = lambda name: os.killpg(child.pid, getattr(signal, f"SIG{name}"))
         try:
             feeder = asyncio.create_task(_relay(process.stdin, child.stdin, eof=True))
@@ -131,7 +131,7 @@ async def _relay(source: Any, target: Any, eof: bool = False) -> None:
         if eof:
             target.write_eof()
     except (asyncssh.Error, OSError):
-        return  # Whoever should read has gone.
+        return  # The reader has ended.
 
 
 class _Server(asyncssh.SSHServer):
@@ -167,7 +167,7 @@ class _Server(asyncssh.SSHServer):
 
 @contextmanager
 def serving() -> Iterator[SshServer]:
-    """A server for as long as the context lasts."""
+    """A server until the end of the context."""
     server = SshServer()
     server.start()
     try:

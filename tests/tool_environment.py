@@ -1,4 +1,4 @@
-"""What a user's environment has for `python -m branches`, in a folder of a test's own."""
+"""A user's environment for `python -m branches`, in a test's own folder."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from stand_ins.builds import programs
 
 
 def made(folder: Path, passphrase: str) -> dict[str, str]:
-    """Variables; `folder` gets `state`, `plugins`, which is on PATH and empty, and `home`."""
+    """Environment variables; `folder` gets `state`, `plugins` (on PATH and empty), and `home`."""
     for name in ("state", "plugins", "home"):
         (folder / name).mkdir(parents=True)
     local.without_log(folder / "home")

@@ -1,5 +1,5 @@
 """Stand-ins for the plugins `pulumi-resource-aws` and `pulumi-resource-tls`, for machines that cannot download them.
 
-They are pure clients of the AWS API: what they are pointed at by `aws:endpoints` is what they create things in. They
-know the types of one program, and refuse everything else; nobody who has the official plugins ever gets them.
+They are pure clients of the AWS API at the addresses in `aws:endpoints`. They support the types of one program, and
+refuse everything else. They are never used where the official plugins are available.
 """

@@ -32,7 +32,7 @@ class Ec2Resource(Resource):
         """The outputs of an object that was just created or changed."""
         outputs = self.read(id, state, aws)
         if outputs is None:
-            raise Refused(f"{id} is gone at once")
+            raise Refused(f"{id} does not exist right after its creation")
         return outputs
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
@@ -116,7 +116,7 @@ def until_unused(aws: Aws, what: str, is_unused: Callable[[], bool]) -> None:
 
 @contextmanager
 def made(id: str) -> Iterator[None]:
-    """For the steps after the call that created the object: if one fails, the object exists, and the state must have it."""
+    """For the steps after the call that created the object: if one fails, it exists, and must be in the state."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The rules of a bucket's lifecycle: as the engine has them, as S3 does, and what S3 refuses in one.
+"""The rules of a bucket's lifecycle: in the engine's form, in S3's form, and what S3 refuses.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html
 """

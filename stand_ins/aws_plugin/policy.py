@@ -1,4 +1,4 @@
-"""Policy documents: whether two say the same, and what AWS refuses in one and moto takes.
+"""Policy documents: whether two have the same meaning, and what AWS refuses in one and moto accepts.
 
 Grammar: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html. Lengths:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html (without the white space) and, for a bucket,
@@ -42,7 +42,7 @@ _BUCKET_ACTIONS = {"s3:ListBucketMultipartUploads"}
 _NARROWING = re.compile(
     r"aws:(source\w+|principal\w+|userid)|s3:(x-amz-server-side-encryption-aws-kms-key-id|dataaccess\w+)"
 )
-"""Condition keys that make a statement for everyone one for somebody:
+"""Condition keys with which a statement for everyone is not public:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html"""
 
 

@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 class Refused(OperationError):
-    """What AWS would answer no to, where it is ours to say it: the text is what the user reads.
+    """A refusal by AWS that the stand-in has to report itself; the user reads this text.
 
-    boto3's own errors need no wrapping: the provider turns them into the official plugin's words.
+    boto3's own errors need no wrapping: the provider converts them to the official plugin's wording.
     """
 
 
@@ -45,20 +45,20 @@ class Aws(Protocol):
         """`aws`, for ARNs."""
 
     def until(self, what: str, done: Callable[[], T | None], seconds: float = 600) -> T:
-        """Ask again and again until the answer is not `None`; `Refused` naming what was waited for after so long.
+        """Ask repeatedly until the answer is not `None`; after the time limit `Refused`, which names `what`.
 
-        Ends at once, in `Refused` too, when the user cancels.
+        Also raises `Refused`, at once, when the user cancels.
         """
 
 
 class Resource:
-    """One resource type. Stateless: many threads use the one object.
+    """One resource type. Stateless: many threads share one object.
 
-    The provider does for all of them: refusing unknown inputs, `tagsAll` and default tags (`inputs["tags"]` has them,
-    and `read` gives all tags), errors, secrets, and taking a "not found" of `read` or `delete` for gone.
+    The provider handles for all types: unknown inputs, which it refuses; `tagsAll` and default tags (`inputs["tags"]`
+    contains them, and `read` returns all tags); errors; secrets; and "not found" in `read` or `delete` as deleted.
 
-    Properties are the engine's, in camelCase, with nothing in them that is secret or unknown but in `check`, where
-    an unknown input is `stand_ins.plugin.values.UNKNOWN`. Numbers are floats: use `int` where AWS wants one.
+    Properties are the engine's, in camelCase, without secrets and unknowns, except in `check`, where an unknown input
+    is `stand_ins.plugin.values.UNKNOWN`. Numbers are floats: use `int` where AWS requires one.
     """
 
     token: ClassVar[str]
@@ -105,10 +105,10 @@ class Resource:
         raise NotImplementedError
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """Inputs and outputs as they are now; `None` if it is gone.
+        """The actual inputs and outputs; `None` if it does not exist.
 
-        An input may be left out that AWS does not tell (it stays as it was). One that nobody set and that has AWS's
-        own default may be told or not: only inputs in the program, and `tags`, count as drift.
+        An input that AWS does not return may be omitted (it stays as it was). An input that is not set and has AWS's
+        default may be returned or not: only inputs in the program, and `tags`, count as drift.
         """
         raise NotImplementedError
 

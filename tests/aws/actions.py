@@ -1,4 +1,4 @@
-"""What a deploying identity asked of AWS, from moto's own record of requests, as the actions of an IAM policy.
+"""The requests of a deploying identity, from moto's record of requests, as the actions of an IAM policy.
 
 https://docs.getmoto.org/en/latest/docs/configuration/recorder/index.html
 """
@@ -19,10 +19,10 @@ from urllib.parse import parse_qs, urlsplit
 import botocore.session
 
 REST = ("route53", "s3")
-"""Services whose operations are told apart by method and path, not by name."""
+"""Services whose operations are identified by method and path, not by name."""
 
 UNLIKELY = ("CopyObject", "ListDirectoryBuckets", "RenameObject", "UploadPartCopy")
-"""Operations that only a header or the host's name tells from others, and that nobody here asks for."""
+"""Operations that only a header or the host's name distinguishes from others, and that nothing here uses."""
 
 OTHER_NAMES = {
     "s3:CreateMultipartUpload": ("s3:PutObject",),
@@ -47,17 +47,17 @@ OTHER_NAMES = {
     "s3:PutBucketLifecycle": ("s3:PutLifecycleConfiguration",),
     "s3:PutBucketLifecycleConfiguration": ("s3:PutLifecycleConfiguration",),
     "s3:PutPublicAccessBlock": ("s3:PutBucketPublicAccessBlock",),
-    # Anybody may ask who they are
+    # Every identity may call this
     "sts:GetCallerIdentity": (),
 }
-"""Operations whose action is called otherwise:
+"""Operations whose action has another name:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html.
 """
 
 
 @contextmanager
 def recorded(endpoint: str) -> Iterator[None]:
-    """moto writes down all requests for as long as the block lasts, after those of earlier blocks."""
+    """moto records all requests until the end of the block, after those of earlier blocks."""
     _recorder(endpoint, "start-recording")
     try:
         yield
@@ -66,13 +66,13 @@ def recorded(endpoint: str) -> Iterator[None]:
 
 
 def asked(endpoint: str, access_key: str) -> set[str]:
-    """Actions that were recorded of requests with this access key."""
+    """The recorded actions of this access key."""
     entries = _entries(_recorder(endpoint, "download-recording"))
     return {action for entry in entries for action in _actions(entry, access_key)}
 
 
 def refused(actions: Iterable[str], policy: Mapping[str, Any]) -> set[str]:
-    """Those that no statement of the policy allows on anything."""
+    """The actions that no statement of the policy allows on any resource."""
     allowed = [
         pattern.lower()
         for statement in policy["Statement"]
@@ -96,7 +96,7 @@ def _recorder(endpoint: str, what: str) -> str:
 
 
 def _entries(text: str) -> Iterator[Mapping[str, Any]]:
-    """One after the other. Not by lines: of two requests at once, moto writes both entries before both line breaks."""
+    """The entries, one by one. Not by lines: of two parallel requests, moto writes both entries, then both breaks."""
     decoder, place = json.JSONDecoder(), 0
     while (begin := text.find("{", place)) >= 0:
         entry, place = decoder.raw_decode(text, begin)
@@ -121,7 +121,7 @@ def _actions(entry: Mapping[str, Any], access_key: str) -> tuple[str, ...]:
 
 
 def _rest_operation(service: str, method: str, url: str) -> str:
-    """The operation that fits best: the one with the most of its query in the request's."""
+    """The operation that matches best: the one with the most of its query in the request's."""
     parts = urlsplit(url)
     query = set(parse_qs(parts.query, keep_blank_values=True))
     found = [

@@ -1,4 +1,4 @@
-"""Speaks to the AWS and tls stand-ins as the engine does, with a moto server of its own behind them."""
+"""Calls the AWS and tls stand-ins like the engine, with a separate moto server behind them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Moto:
         self.url = "http://{}:{}".format(*server.get_host_and_port())
 
     def client(self, service: str) -> Any:
-        """A client of ours, beside the plugin's."""
+        """A client of the tests, besides the plugin's."""
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, region_name=REGION, endpoint_url=self.url, **keys)
 
@@ -45,22 +45,22 @@ class Moto:
 
 @contextmanager
 def moto() -> Iterator[Moto]:
-    """A moto server with nothing in it but AWS's defaults."""
+    """A moto server with only AWS's defaults."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         it = Moto(server)
-        # Its backends are the process's: another server before this one may have left something.
+        # Its backends belong to the process: an earlier server may have left something.
         urllib.request.urlopen(urllib.request.Request(f"{it.url}/moto-api/reset", method="POST")).close()
-        it.client("ec2")  # Its model is read once, before a test is timed.
+        it.client("ec2")  # Its model is loaded once, before a test is timed.
         yield it
     finally:
         server.stop()
 
 
 class AwsClient(PluginClient):
-    """The calls of a resource's life, with ids. A failed one raises `grpc.RpcError`."""
+    """The calls for a resource, with ids. A failed one raises `grpc.RpcError`."""
 
     def __init__(self, port: int, logs: list[engine_pb2.LogRequest]) -> None:
         super().__init__(port, logs)
@@ -70,14 +70,14 @@ class AwsClient(PluginClient):
         self.stub.Configure(provider_pb2.ConfigureRequest(args=to_struct(config)))
 
     def check_config(self, config: State) -> dict[str, str]:
-        """The reasons of refusal by property."""
+        """The refusals by property."""
         response = self.stub.CheckConfig(
             provider_pb2.CheckRequest(urn=urn("pulumi:providers:aws"), news=to_struct(config))
         )
         return {f.property: f.reason for f in response.failures}
 
     def make(self, token: str, inputs: State, **more: Any) -> tuple[str, State]:
-        """Check and create; gives id and state."""
+        """Check and create; returns id and state."""
         response = self.stub.Create(self.create_request(token, inputs, **more))
         state = from_struct(response.properties)
         if response.id:
@@ -85,7 +85,7 @@ class AwsClient(PluginClient):
         return response.id, state
 
     def change(self, token: str, id: str, state: State, inputs: State, **more: Any) -> State:
-        """Check and update; gives the state."""
+        """Check and update; returns the state."""
         request = provider_pb2.UpdateRequest(
             id=id, urn=urn(token), olds=to_struct(state), news=to_struct(self.checked(token, inputs)), **more
         )
@@ -100,7 +100,7 @@ class AwsClient(PluginClient):
         return {path: provider_pb2.PropertyDiff.Kind.Name(d.kind) for path, d in response.detailedDiff.items()}
 
     def read(self, token: str, id: str, state: State, inputs: State) -> tuple[str, State, State]:
-        """Refresh: id (empty if it is gone), inputs and state as they are now."""
+        """Refresh: id (empty if it does not exist), actual inputs and state."""
         request = provider_pb2.ReadRequest(id=id, urn=urn(token), properties=to_struct(state), inputs=to_struct(inputs))
         response = self.stub.Read(request)
         return response.id, from_struct(response.inputs), from_struct(response.properties)
@@ -110,7 +110,7 @@ class AwsClient(PluginClient):
         self.made = [made for made in self.made if made[1] != id]
 
     def remove_all(self) -> None:
-        """Remove what was made, the last one first."""
+        """Delete what was created, in reverse order."""
         for token, id, state in reversed(self.made):
             self.remove(token, id, state)
 
@@ -121,10 +121,10 @@ class AwsClient(PluginClient):
 
 
 def _load_sdk() -> None:
-    """Before the plugin imports single modules of the SDK's packages: those load when they are first used, and one that
-    begins to in the middle of such an import stays without its classes, for programs in this process too.
+    """Call it before the plugin imports single modules of the SDK's packages. The packages load lazily, and one that
+    starts to load during such an import stays without its classes, for all programs in this process.
     """
-    # Here and not above: the rehearsal does without it, in processes of its own
+    # Here, not at the top: the rehearsal does not need it, because it uses separate processes
     import pulumi_aws as aws
 
     of_each = (aws.ebs.Volume, aws.ec2.Instance, aws.iam.Role, aws.route53.Zone, aws.s3.Bucket, aws.ssm.Parameter)

@@ -1,4 +1,4 @@
-"""Clusters of branches on a data centre of this machine's, by the tool that users have."""
+"""Clusters of branches in a data center on this machine, by the tool that users have."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from toolbox import console
 
 NAME = "test-branches"
 NOW = datetime.now(UTC).replace(microsecond=0)
-"""What is told to the tool: no test waits until something has expired."""
+"""The lifetime that the tests set: no test waits for an expiry."""
 
 
 class Branches:
-    """The lab, the data centre, a backend, and an environment in which the tool works on them."""
+    """The lab, the data center, a backend, and an environment in which the tool uses them."""
 
     def __init__(self, lab: Lab, cloud: Cloud, patch: pytest.MonkeyPatch) -> None:
         self.lab = lab
@@ -55,7 +55,7 @@ class Branches:
 
     @property
     def stacks(self) -> Stacks:
-        """The tool's, with its own file but for where things are and how large."""
+        """The tool, with its own file except for addresses and sizes."""
         content = yaml.safe_load(FILE.read_text())
         known = {
             **stack.at(self.cloud.endpoint),
@@ -69,7 +69,7 @@ class Branches:
         return Stacks(Engine(), lambda text: console.say("branches", text), content=content)
 
     def cluster(self, branch: str) -> BranchCluster:
-        """That of a branch, which is not there yet. This machine has to reach all VPCs, so each has another network."""
+        """A branch's cluster, not yet created. This machine must reach all VPCs, so each has another network."""
         return BranchCluster(self, branch, str(next(self._networks)))
 
     def export(self, name: str) -> dict[str, Any]:
@@ -77,12 +77,12 @@ class Branches:
         return state.export(name, self._project, secrets=True)
 
     def files(self, name: str) -> list[Path]:
-        """What the backend has of a stack."""
+        """The stack as recorded in the backend."""
         return [path for path in self.state.rglob("*") if name in str(path.relative_to(self.state)) and path.is_file()]
 
 
 class BranchCluster:
-    """A branch's cluster; also one as `lab.cluster.SlowJob` needs to know it."""
+    """A branch's cluster; also one that `lab.cluster.SlowJob` can use."""
 
     def __init__(self, branches: Branches, branch: str, cidr: str) -> None:
         self.branch = branch
@@ -93,7 +93,7 @@ class BranchCluster:
         self._cidr = cidr
 
     def up(self, *changes: str, ttl: str = stack_tags.TTL) -> Up:
-        """`up`, as a push does it."""
+        """`up`, as after a push."""
         done = self._branches.stacks.up(
             self.branch, ttl=stack_tags.ttl(ttl), commit="", changes=[f"vpcCidr={self._cidr}", *changes], now=NOW
         )
@@ -103,12 +103,12 @@ class BranchCluster:
 
     @property
     def archives(self) -> archives.Archives:
-        """What it runs."""
+        """The archives that it runs."""
         return self._branches.archives
 
     @property
     def urls(self) -> list[str]:
-        """Where its REST API is."""
+        """The addresses of its REST API."""
         return [str(url) for url in self.outputs["webUi"]]
 
     @property
@@ -118,14 +118,14 @@ class BranchCluster:
 
     @property
     def s3(self) -> S3:
-        """Its bucket, with the rights of whoever deploys."""
+        """Its bucket, with the deploying identity's rights."""
         cloud = self._branches.cloud
         keys = (stack.VARIABLES["AWS_ACCESS_KEY_ID"], stack.VARIABLES["AWS_SECRET_ACCESS_KEY"])
         return S3(cloud.endpoint, cloud.region, str(self.outputs["bucket"]), *keys)
 
     @property
     def prefix(self) -> str:
-        """Below which its hosts may read and write."""
+        """The prefix below which its hosts may read and write."""
         return str(self.outputs["savepoints"]).split("/", 3)[3].partition("savepoints")[0]
 
     @property
@@ -135,19 +135,19 @@ class BranchCluster:
         return {name: id for name, id in found.items() if name.startswith(f"{self.name}-")}
 
     def ssh(self, host: str, command: str, *, check: bool = True) -> str:
-        """What a command prints on one of its hosts."""
+        """The output of a command on one of its hosts."""
         lab = self._branches.lab
         return run_on(self.logins, host, command, folder=lab.dir / "ssh" / self.name, lab_id=lab.id, check=check)
 
     def processes(self) -> dict[str, str]:
-        """Which start of which process its daemons are; equal twice means that nothing was restarted."""
+        """Its daemons' processes and start times; two equal results mean that nothing was restarted."""
         show = "systemctl show -p MainPID,ExecMainStartTimestampMonotonic flink-jobmanager flink-taskmanager"
         return {host: self.ssh(host, show) for host in self.logins}
 
 
 @contextmanager
 def rehearsed() -> Iterator[Branches]:
-    """A data centre without a machine, and a backend without a stack; nothing is left of either."""
+    """A data center without machines, and a backend without stacks; both are removed completely."""
     lab = Lab(NAME)
     lab.down()  # an earlier run may have been killed
     try:

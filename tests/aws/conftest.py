@@ -1,4 +1,4 @@
-"""What the tests of a file share: a moto server, or a rehearsal. Made when the first asks, and always removed."""
+"""Fixtures that a file's tests share: a moto server, or a rehearsal. Created on first use, and always removed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", autouse=True)
 def nobodys_account() -> Iterator[None]:
-    """Without what the user has set for AWS: a profile, a session, a region."""
+    """Without the user's AWS settings: a profile, a session, a region."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
@@ -36,8 +36,8 @@ def cloud() -> Iterator[Moto]:
 
 @pytest.fixture(scope="module")
 def make(cloud: Moto) -> Iterator[Make]:
-    """Makes things of the AWS stand-in, against that server."""
-    # It loads the whole SDK, which the rehearsal does in processes of their own
+    """Creates resources by the AWS stand-in, on that server."""
+    # It loads the complete SDK; the rehearsal does so in separate processes
     from tests.aws.thing import things
 
     with things(cloud) as it:
@@ -46,7 +46,7 @@ def make(cloud: Moto) -> Iterator[Make]:
 
 @pytest.fixture(scope="module")
 def rehearsal() -> Iterator[Rehearsal]:
-    """A data centre without a machine, and the stack that is to create them."""
+    """A data center without machines, and the stack that will create them."""
     lab = Lab(NAME)
     lab.down()  # an earlier run may have been killed
     try:
@@ -58,13 +58,13 @@ def rehearsal() -> Iterator[Rehearsal]:
 
 @pytest.fixture(scope="module")
 def before(rehearsal: Rehearsal) -> set[str]:
-    """What there is in an account that nothing was created in."""
+    """The inventory of an empty account."""
     return everything(rehearsal.cloud.endpoint, rehearsal.cloud.region)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """With a test that fails, show what the daemons logged."""
+    """If a test fails, show the daemons' logs."""
     report = yield
     rehearsal = getattr(item, "funcargs", {}).get("rehearsal")
     if report.when == "call" and report.failed and rehearsal:

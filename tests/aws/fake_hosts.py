@@ -1,7 +1,7 @@
-"""Machines that answer over SSH as hosts would, and do nothing: for a stack that is too large for real ones.
+"""Machines that answer over SSH like hosts, and do nothing: for a stack that is too large for real ones.
 
-To be used in a network namespace where every address is local (scale.py): one listener on port 22 serves all of
-moto's instances. Each has the host key and lets in the user that its user data say.
+Use it in a network namespace where every address is local (scale.py): one listener on port 22 serves all of moto's
+instances. Each has the host key, and accepts the user, of its user data.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ BOUND = 120.0
 
 @dataclass(frozen=True)
 class Machine:
-    """One instance: its host key, and whom it lets in."""
+    """One instance: its host key, and the user that may log in."""
 
     host_key: asyncssh.SSHKey
     authorized: dict[str, asyncssh.SSHAuthorizedKeys]
@@ -43,7 +43,7 @@ class Machine:
 
 
 def answer(script: str) -> str:
-    """What a step prints that other steps, or the outputs, go on with."""
+    """The output of a step that other steps, or the outputs, use."""
     first = re.match(r"# host (\S+), step (\S+)\n", script)
     host, step = first.groups() if first else ("", "")
     if step == "probe.sh":
@@ -56,7 +56,7 @@ def answer(script: str) -> str:
 
 
 class FakeHosts:
-    """All machines. `find` gives the user data of the instance with an address, or None."""
+    """All machines. `find` returns the user data of the instance with an address, or None."""
 
     def __init__(self, find: Callable[[str], str | None]) -> None:
         self._find = find
@@ -64,10 +64,10 @@ class FakeHosts:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.connections = 0
-        """How many TCP connections came to port 22."""
-        """How many of them were let in, those through a bastion and those to it."""
+        """The number of TCP connections to port 22."""
+        """The number of logins, through a bastion and to it."""
         self.steps: Counter[str] = Counter()
-        """How often each script was run."""
+        """The number of runs of each script."""
 
     def start(self) -> None:
         self._thread.start()
@@ -80,7 +80,7 @@ class FakeHosts:
         self._loop.close()
 
     async def _listen(self) -> None:
-        # Not asyncssh.listen: which host key to show depends on the address that was called
+        # Not asyncssh.listen: the host key depends on the address that the client connected to
         self._listener = asyncio.create_task(self._accept())
         await asyncio.sleep(0)
 
@@ -146,7 +146,7 @@ class _Server(asyncssh.SSHServer):
 
 @contextmanager
 def serving(find: Callable[[str], str | None]) -> Iterator[FakeHosts]:
-    """The machines for as long as the context lasts."""
+    """The machines until the end of the context."""
     hosts = FakeHosts(find)
     hosts.start()
     try:

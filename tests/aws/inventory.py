@@ -1,4 +1,4 @@
-"""What there is in an account, by the APIs of the services in use: so that nothing of a stack can be left unseen."""
+"""The inventory of an account, by the APIs of all services in use: no resource of a stack can be missed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 
 ENDED = ("terminated", "shutting-down", "deleted", "deleting", "cancelled", "closed", "failed")
-"""States of what is gone and still shown for a while."""
+"""States of deleted objects that AWS still returns for a while."""
 
 EC2 = {
     "describe_addresses": ("Addresses", "AllocationId"),
@@ -41,7 +41,7 @@ IAM = {
 
 @cache
 def client(service: str, endpoint: str, region: str) -> Any:
-    """A boto3 client of a test's own, whose calls are not those of who deploys."""
+    """A boto3 client of a test, whose calls are not recorded as the deploying identity's."""
     config = Config(s3={"addressing_style": "path"}, proxies={}, retries={"mode": "standard", "max_attempts": 3})
     return boto3.client(
         service,
@@ -54,7 +54,7 @@ def client(service: str, endpoint: str, region: str) -> Any:
 
 
 def machines(endpoint: str, region: str) -> dict[str, str]:
-    """Id of each instance that is there, by the name that its tag says."""
+    """Id of each existing instance, by its tag Name."""
     found = {}
     for instance in _instances(client("ec2", endpoint, region)):
         tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
@@ -63,7 +63,7 @@ def machines(endpoint: str, region: str) -> dict[str, str]:
 
 
 def everything(endpoint: str, region: str) -> set[str]:
-    """Each thing that is there, as `kind id`."""
+    """All existing objects, as `kind id`."""
 
     def of(service: str) -> Any:
         return client(service, endpoint, region)

@@ -1,4 +1,4 @@
-"""One operation on a stack of many machines, in a process of its own that has loaded nothing else.
+"""One operation on a stack of many machines, in a separate process that has loaded nothing else.
 
 `python -m tests.aws.operation preview|up FOLDER ENDPOINT WORKERS` prints what it did, as JSON.
 """
@@ -20,43 +20,41 @@ REGION = "eu-central-1"
 ZONES = 3
 
 PARALLEL = 32
-"""Steps at once when the stack is created: what matters here is that all are done, not how many connections Pulumi
-could hold.
-"""
+"""Parallel steps when the stack is created: this only has to complete; the number of connections does not matter."""
 
 
 VARIABLES = {
     **stack.VARIABLES,
-    # The state of 100 workers is 18 MB, and the engine writes all of it after each of 1,200 resources, unless it is
-    # told to do so at the end only. Nothing would be lost here
+    # The state of 100 workers is 18 MB, and by default the engine writes all of it after each of 1,200 resources.
+    # Here it writes only at the end: nothing could be lost
     "PULUMI_EXPERIMENTAL": "true",
     "PULUMI_SKIP_CHECKPOINTS": "true",
 }
 
 
 def configuration(workers: int) -> dict[str, Any]:
-    """What differs from Pulumi.prod.yaml."""
+    """The differences to Pulumi.prod.yaml."""
     return {
         "aws:region": REGION,
         "flink:workers": workers,
         "flink:zones": ZONES,
         "flink:owner": "scale",
-        # It has to go again
+        # It must be destroyed later
         "flink:ephemeral": True,
         "flink:operatorCidrs": ["198.51.100.0/24"],
     }
 
 
 def the_stack(folder: Path, endpoint: str, workers: int) -> Stack:
-    """The stack with so many TaskManagers."""
+    """The stack with this number of TaskManagers."""
     settings = configuration(workers)
     return stack.stack(BASE, folder, endpoint, settings, variables=VARIABLES, parallel=PARALLEL)
 
 
 def run(folder: Path, endpoint: str, workers: int, what: str) -> dict[str, Any]:
-    """Do one operation, in this process; what it did, to be printed as JSON."""
+    """Run one operation in this process; returns what it did, as JSON."""
     one = the_stack(folder, endpoint, workers)
-    # Looking for the official plugins, which a stack does once in its life, is not the operation's
+    # Excludes the search for the official plugins, which happens once in a stack's life
     one.prepare()
     began = time.monotonic()
     steps: Steps = one.preview() if what == "preview" else one.up()

@@ -1,7 +1,7 @@
-"""The stack `dev` from Pulumi.dev.yaml on a data centre of this machine's: what AWS is in a rehearsal.
+"""A rehearsal: the stack `dev` from Pulumi.dev.yaml in a data center on this machine, instead of AWS.
 
-Only where things are and how large differs from the stack that a user of AWS has: the API's address, a network that
-this machine can route, the archives' mirror, and machines that fit beside each other here.
+Only addresses and sizes differ from a user's stack on AWS: the API's address, a network that this machine can route,
+the archives' mirror, and machines that fit on this machine.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ SIZES = {
     "flink:taskManagerType": "t3.medium",
     "flink:zookeeperType": "t3.micro",
     "flink:workers": 2,
-    # As in Pulumi.local.yaml: hosts that share one small machine boot fast and take little
+    # As in Pulumi.local.yaml: hosts that share a small machine boot fast and need little
     "flink:javaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "flink:jobManagerMemory": "1024m",
     "flink:zookeeperHeap": "64m",
     "flink:flinkConfig": {"web.refresh-interval": "500 ms"},
 }
 OTHER_TYPE = "t3a.medium"
-"""Of the same size as the TaskManagers' type."""
+"""As large as the TaskManagers' type."""
 
 PLAINTEXT = "plaintext"
-"""Where an exported state has the value of a secret, as JSON."""
+"""The place of a secret's value in an exported state, as JSON."""
 
 T = TypeVar("T")
 
@@ -64,23 +64,23 @@ class Login:
 
 
 class Rehearsal:
-    """The lab, the data centre and the stack; also a running cluster as `lab.cluster.SlowJob` needs to know it."""
+    """The lab, the data center and the stack; also a running cluster that `lab.cluster.SlowJob` can use."""
 
     def __init__(self, lab: Lab, cloud: Cloud) -> None:
         self.lab = lab
         self.cloud = cloud
         self.archives = archives.ensure()
         self.changes: dict[str, Any] = {}
-        """To the configuration, by `flink:key`, for the operations to come."""
+        """Added to the configuration, by `flink:key`, for the next operations."""
         self.took: dict[str, float] = {}
-        """Seconds of what was timed."""
+        """Measured seconds."""
         self._logins: dict[str, Login] = {}
 
     # The stack
 
     @property
     def stack(self) -> Stack:
-        """The stack, as configured now."""
+        """The stack with the current configuration."""
         known = {
             **SIZES,
             **stack.releases(self.archives, self.lab.mirror_url),
@@ -89,13 +89,13 @@ class Rehearsal:
             "flink:storageEndpoint": self.cloud.endpoint,
             "flink:storagePathStyle": True,
         }
-        # With the lab's mark, so that `down` ends also what a killed test has left
+        # With the lab's mark, so that `down` also ends what a killed test has left
         variables = {**stack.VARIABLES, MARK: f"{self.lab.id}/pulumi"}
         changes = {**known, **self.changes}
         return stack.stack(STACK, self.lab.dir / "pulumi", self.cloud.endpoint, changes, variables=variables)
 
     def timed(self, what: str, work: Callable[[], T]) -> T:
-        """Do it, and say how long it took."""
+        """Run it, and print how long it took."""
         with console.step("rehearsal", what):
             began = time.monotonic()
             found = work()
@@ -108,7 +108,7 @@ class Rehearsal:
             return self.timed("preview", self.stack.preview)
 
     def up(self, what: str, *, refresh: bool = False) -> Steps:
-        """`pulumi up`, `what` for."""
+        """`pulumi up`; `what` is printed."""
         with actions.recorded(self.cloud.endpoint):
             steps = self.timed(f"up: {what}", lambda: self.stack.up(refresh=refresh))
         self._logins = _logins(self.stack.state())
@@ -125,7 +125,7 @@ class Rehearsal:
 
     @property
     def logins(self) -> dict[str, Login]:
-        """How Pulumi reaches each host, as of the last `up`."""
+        """Pulumi's connection to each host, as of the last `up`."""
         return self._logins
 
     def hosts(self, role: str) -> list[str]:
@@ -134,7 +134,7 @@ class Rehearsal:
 
     @property
     def urls(self) -> list[str]:
-        """Where its REST API is."""
+        """The addresses of its REST API."""
         return [ports.url(self._logins[name].address) for name in self.hosts("jm")]
 
     @property
@@ -144,24 +144,24 @@ class Rehearsal:
 
     @property
     def s3(self) -> S3:
-        """The stack's own bucket, with the rights of whoever deploys."""
+        """The stack's bucket, with the deploying identity's rights."""
         uri = str(self.stack.outputs()["savepoints"])
         keys = (stack.VARIABLES["AWS_ACCESS_KEY_ID"], stack.VARIABLES["AWS_SECRET_ACCESS_KEY"])
         return S3(self.cloud.endpoint, self.cloud.region, uri.split("/")[2], *keys)
 
     @property
     def prefix(self) -> str:
-        """Below which the hosts may read and write."""
+        """The prefix below which the hosts may read and write."""
         uri = str(self.stack.outputs()["savepoints"])
         return uri.split("/", 3)[3].removesuffix("savepoints")
 
     def overview(self) -> dict[str, Any]:
-        """What its REST API says of it."""
+        """The response of its REST API."""
         found: dict[str, Any] = self.rest.get("/overview")
         return found
 
     def wait_until_whole(self, workers: int, seconds: float = 300) -> None:
-        """Wait until so many TaskManagers, and no others, are there with all their slots."""
+        """Wait until exactly this number of TaskManagers is registered, with all slots."""
 
         def whole() -> bool:
             found = self.overview()
@@ -172,11 +172,11 @@ class Rehearsal:
     # The machines
 
     def ssh(self, name: str, command: str, check: bool = True) -> str:
-        """What a command prints on a host; its host key is checked against the one that Pulumi gave it."""
+        """The output of a command on a host; its host key is checked against Pulumi's."""
         return run_on(self._logins, name, command, folder=self.lab.dir / "ssh", lab_id=self.lab.id, check=check)
 
     def processes(self) -> dict[str, str]:
-        """Unit on host → which start of which process it is; equal twice means that nothing was restarted."""
+        """Unit on host → process and start time; two equal results mean that nothing was restarted."""
         found = {}
         show = "systemctl show -p Id,MainPID,ExecMainStartTimestampMonotonic " + " ".join(UNITS)
         for name in self._logins:
@@ -187,7 +187,7 @@ class Rehearsal:
         return found
 
     def logs(self, lines: int = 25) -> dict[str, str]:
-        """The end of each daemon's journal, as far as its host answers."""
+        """The end of each daemon's journal, if its host is reachable."""
         found = {}
         for name in self._logins:
             for unit in UNITS:
@@ -198,11 +198,11 @@ class Rehearsal:
         return found
 
     def instances(self) -> dict[str, str]:
-        """Id of the running instance by its name."""
+        """Id of the running instance with this name."""
         return machines(self.cloud.endpoint, self.cloud.region)
 
     def terminate(self, name: str) -> None:
-        """Take a machine away behind Pulumi's back."""
+        """Terminate a machine without Pulumi."""
         ec2 = client("ec2", self.cloud.endpoint, self.cloud.region)
         ec2.terminate_instances(InstanceIds=[self.instances()[name]])
 
@@ -210,7 +210,7 @@ class Rehearsal:
 def run_on(
     logins: Mapping[str, Login], name: str, command: str, *, folder: Path, lab_id: str, check: bool = True
 ) -> str:
-    """What a command prints on the host `name`; `folder` keeps the key. Raises LabError with `check`."""
+    """The output of a command on the host `name`; `folder` gets the key. With `check` raises LabError."""
     login = logins[name]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key, known = folder / "key", folder / "known_hosts"
@@ -246,5 +246,5 @@ def _logins(state: dict[str, Any]) -> dict[str, Login]:
 
 
 def _plain(value: Any) -> Any:
-    """A value of an exported state, also where it is a secret."""
+    """A value of an exported state, also a secret one."""
     return json.loads(value[PLAINTEXT]) if isinstance(value, dict) and PLAINTEXT in value else value

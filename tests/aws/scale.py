@@ -1,8 +1,7 @@
 """How a stack of many machines behaves: `python -m tests.aws.scale --help`.
 
-Everything runs in a network namespace of its own, where every address is local: moto is the API, and one process
-answers over SSH for all of its instances (fake_hosts.py). Nothing of it can be seen outside, and nothing outside can
-be reached from it.
+Everything runs in a separate network namespace, where every address is local: moto is the API, and one process answers
+over SSH for all of its instances (fake_hosts.py). The namespace has no connection to the outside.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from toolbox import console
 from toolbox.paths import REPO
 
 INSIDE = "FLINK_SCALE_INSIDE"
-"""The environment variable that says that this process is in the namespace."""
+"""The environment variable that marks this process as being in the namespace."""
 
 
 @dataclass
 class Point:
-    """What was measured for one size; seconds are wall time."""
+    """The measurements for one size; seconds are wall time."""
 
     workers: int
     resources: int
@@ -45,29 +44,29 @@ class Point:
 
 @dataclass
 class Created:
-    """What happened to a stack that was created for real, on machines that are not."""
+    """The creation of a stack by the real engine, with machines that only answer."""
 
     workers: int
     seconds: float
     steps: int
     connections: int
     second: Point
-    """The `up` after it, in which nothing had changed."""
+    """The `up` after it, without changes."""
     changed: list[str]
-    """What that one did all the same."""
+    """Its changes; expected none."""
     connections_of_second: int
 
 
 @dataclass
 class Found:
-    """Everything that was measured."""
+    """All measurements."""
 
     curve: list[Point] = field(default_factory=list)
     created: Created | None = None
 
 
 def measure(folder: Path, endpoint: str, workers: int, what: str) -> tuple[Point, list[str]]:
-    """One operation in a process of its own, with what that and all below it took, and what it changed."""
+    """One operation in a separate process, with the resources that it and its descendants used, and its changes."""
     argv = [sys.executable, "-m", "tests.aws.operation", what, str(folder), endpoint, str(workers)]
     with console.step("scale", f"{what} of {workers} TaskManagers") as step:
         process = subprocess.Popen(argv, cwd=REPO, stdout=subprocess.PIPE, text=True)
@@ -96,7 +95,7 @@ def curve(endpoint: str, sizes: Sequence[int]) -> list[Point]:
 
 
 def create(endpoint: str, workers: int) -> Created:
-    """Create a stack, look whether a second `up` leaves every machine alone, and destroy it."""
+    """Create a stack, check that a second `up` changes nothing, and destroy it."""
     ec2 = client("ec2", endpoint, operation.REGION)
 
     def user_data(address: str) -> str | None:
@@ -134,7 +133,7 @@ def show(found: Found) -> str:
 
 @contextmanager
 def moto() -> Iterator[str]:
-    """moto as a server, without machines: its URL, for as long as the context lasts."""
+    """moto as a server, without machines; its URL."""
     with socket.socket() as probe, tempfile.TemporaryDirectory() as scratch:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -155,7 +154,7 @@ def _refuses(port: int) -> bool:
 
 
 def inside() -> list[str]:
-    """The command that runs what follows it in a network namespace where every address is this machine."""
+    """A command prefix that runs a command in a network namespace where every address is local."""
     setup = 'ip link set lo up && ip route add local default dev lo && exec "$@"'
     return ["unshare", "--net", "--", "sh", "-c", setup, "sh"]
 

@@ -1,4 +1,4 @@
-"""The AWS stacks against a moto server: their own files, but for where things are and how large."""
+"""The AWS stacks on a moto server: their own files, except for addresses and sizes."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     from stand_ins.builds.archives import Archives
 
 SERVICES = ("ec2", "iam", "route53", "s3", "ssm", "sts")
-"""What the program uses of AWS."""
+"""The AWS services that the program uses."""
 
 VARIABLES = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
-    # Whatever the user has configured here must not be used
+    # The user's configuration must not be used
     "AWS_CONFIG_FILE": "/dev/null",
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-"""Credentials that are those of no account."""
+"""Credentials that belong to no account."""
 
 
 PLUGINS = (COMMAND, AWS, TLS)
-"""Each of the version of its SDK; the stand-ins where the official ones cannot be had."""
+"""The versions of the SDKs; stand-ins where the official plugins cannot be downloaded."""
 
 
 def base(stack: str) -> dict[str, Any]:
-    """The configuration in a stack's file, as it is."""
+    """The configuration in a stack's file, unchanged."""
     config: dict[str, Any] = yaml.safe_load((REPO / f"Pulumi.{stack}.yaml").read_text())["config"]
     return config
 
 
 def at(endpoint: str) -> dict[str, Any]:
-    """What tells the AWS provider to talk to a moto server."""
+    """Settings that direct the AWS provider to a moto server."""
     return {
         "aws:endpoints": [dict.fromkeys(SERVICES, endpoint)],
         "aws:s3UsePathStyle": True,
@@ -50,7 +50,7 @@ def at(endpoint: str) -> dict[str, Any]:
 
 
 def releases(archives: Archives, mirror: str) -> dict[str, Any]:
-    """Where the hosts find what they install."""
+    """The addresses from which hosts install archives."""
     found = {}
     for name in ("flink", "zookeeper", "java"):
         archive = getattr(archives, name)

@@ -1,4 +1,4 @@
-"""Two branches at once, each with a cluster of its own on this machine's AWS. One story, told in its order."""
+"""Two branches at once, each with a separate cluster in this machine's AWS. The tests run in their order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def branches() -> Iterator[Branches]:
 
 @pytest.fixture(scope="module")
 def empty(branches: Branches) -> set[str]:
-    """What there is in an account that nothing was created in."""
+    """The inventory of an empty account."""
     return everything(branches.cloud.endpoint, branches.cloud.region)
 
 
@@ -32,13 +32,13 @@ Two = tuple[BranchCluster, BranchCluster]
 
 @pytest.fixture(scope="module")
 def both(branches: Branches, empty: set[str]) -> Two:
-    """Two branches whose names differ in one letter's case; their clusters need not be there."""
+    """Two branches whose names differ only in the case of one letter; their clusters may not exist."""
     return branches.cluster("feature/login"), branches.cluster("feature/Login")
 
 
 @pytest.fixture
 def two(both: Two) -> Two:
-    """The clusters of both; a test that takes one away leaves it to the next to make it again."""
+    """The clusters of both; a test that removes one leaves it to the next to create it again."""
     for cluster in both:
         if not cluster.instances:
             assert cluster.up().created
@@ -46,7 +46,7 @@ def two(both: Two) -> Two:
 
 
 def own(branches: Branches, cluster: BranchCluster) -> set[str]:
-    """Names of what a stack has in AWS, where no two things may have the same."""
+    """Names of a stack's resources that must be unique in AWS."""
 
     ec2 = client("ec2", branches.cloud.endpoint, branches.cloud.region)
     mine = [{"Name": "tag:stack", "Values": [cluster.name]}]
@@ -77,7 +77,7 @@ def test_neither_sees_the_others_hosts_or_storage(branches: Branches, two: Two) 
     for cluster, other in (two, two[::-1]):
         address = other.logins["jm-0"].address
         for port in (22, 8081, 6123):
-            # All in one network here; what keeps them apart is what AWS would be told
+            # Here all are in one network; in AWS the rules that were sent keep them apart
             said = cluster.ssh(
                 "tm-0", f"timeout 3 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo open || echo shut"
             )

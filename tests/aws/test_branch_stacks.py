@@ -1,5 +1,5 @@
-"""Pulumi.ephemeral.yaml and this project's own program, for two branches on one AWS, without machines: their steps are
-done by a plugin that does nothing.
+"""Pulumi.ephemeral.yaml and this project's own program, for two branches in one AWS, without machines: a plugin that
+does nothing runs their steps.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, e
     up(FIRST, "7h")
     first = everything(endpoint, REGION) - before
     _check_other_bucket(stacks, NOW + timedelta(hours=7))
-    # To live for longer is a matter of tags: nothing is replaced
+    # A longer lifetime changes only tags: nothing is replaced
     assert set(up(FIRST, "8h").changes) == {"update"}
     assert everything(endpoint, REGION) - before == first
     up(SECOND, "1m")
     both = everything(endpoint, REGION) - before
-    # The second one has made as much again, and has touched nothing of the first
+    # The second one has created its own resources, and changed none of the first
     assert first < both and len(both) == 2 * len(first)
 
     ec2 = client("ec2", endpoint, REGION)
@@ -90,7 +90,7 @@ def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, e
 
 
 def _check_other_bucket(stacks: Stacks, expires: datetime) -> None:
-    """The summary of a preview that would replace the bucket, with the state's secrets nowhere in it."""
+    """The summary of a preview that would replace the bucket, without any of the state's secrets."""
     name = names.stack(FIRST)
     mark = stack_tags.Mark(names.label(FIRST), "c0ffee", expires)
     events: list[auto.EngineEvent] = []

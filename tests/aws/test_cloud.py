@@ -1,4 +1,4 @@
-"""The data centre behind moto, as real as it is: what is asked of AWS's API is found on hosts of this machine."""
+"""The data center behind moto, for real: what AWS's API creates exists on hosts of this machine."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def left_of(name: str) -> list[str]:
 
 @dataclass
 class Site:
-    """The data centre with a network in it, and what is needed to log in."""
+    """The data center with a network, and what is needed to log in."""
 
     cloud: Cloud
     folder: Path
@@ -214,7 +214,7 @@ def test_a_public_address_of_nobody_stays_on_this_machine(site: Site) -> None:
     with socket.socket() as probe, pytest.raises(OSError, match="No route to host"):
         probe.settimeout(20)
         probe.connect((free, 80))
-    # 7: curl was told so, and did not wait for its time to be over (28)
+    # 7: curl's connection was refused at once; 28 would be its timeout
     assert site.try_ssh("one", f"curl -s -m 20 http://{free}/").returncode == 7
 
 
@@ -286,7 +286,7 @@ def test_only_an_instance_with_a_profile_gets_credentials(site: Site) -> None:
 
 
 def from_host(site: Site, method: str, path: str, keys: dict[str, str] | None = None) -> str:
-    """Status of a request to S3 that host `one` makes."""
+    """Status of a request to S3 from host `one`."""
     sign = ""
     if keys:
         sign = f"--aws-sigv4 aws:amz:{site.cloud.region}:s3 --user {keys['AccessKeyId']}:{keys['SecretAccessKey']}"
@@ -333,7 +333,7 @@ def reach(site: Site, name: str, port: int, seconds: int = 2) -> bool:
 
 
 def connects(address: tuple[str, int]) -> bool:
-    """Whether this machine comes through to an address."""
+    """Whether this machine can connect to an address."""
     try:
         socket.create_connection(address, 2).close()
     except TimeoutError:
@@ -347,7 +347,7 @@ def test_a_port_is_closed_until_its_security_group_opens_it(site: Site) -> None:
     rule = site.open(8080, UserIdGroupPairs=[{"GroupId": site.group}])
     until(lambda: reach(site, "two", 8080))
     public = (site.host("one").public, 8080)
-    with pytest.raises(TimeoutError):  # this machine is not of the group
+    with pytest.raises(TimeoutError):  # this machine is not in the group
         socket.create_connection(public, 2)
     site.ec2.revoke_security_group_ingress(**rule)
     until(lambda: not reach(site, "two", 8080))

@@ -1,4 +1,4 @@
-"""What the data centre decides by itself: who may do what in S3, and what its firewall says."""
+"""The data center's rules without hosts: permissions in S3, and the firewall's text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The AWS stand-in over gRPC, against a moto server: what it makes, changes, sees and refuses."""
+"""The AWS stand-in over gRPC, on a moto server: what it creates, changes, reads and refuses."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def aws(cloud: Moto, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsClient]:
 
 @pytest.fixture
 def image(cloud: Moto) -> str:
-    """An image that moto has: of x86_64, with a root volume."""
+    """One of moto's images: for x86_64, with a root volume."""
     images = cloud.client("ec2").describe_images(Filters=[{"Name": "architecture", "Values": ["x86_64"]}])["Images"]
     return str(next(i["ImageId"] for i in images if i.get("BlockDeviceMappings")))
 
@@ -70,7 +70,7 @@ def machine(image: str, subnet: str, **more: Any) -> State:
 
 
 def refused(aws: AwsClient, token: str, inputs: State) -> str:
-    """What the user reads of a create that fails."""
+    """The error text of a failed create, which users read."""
     with pytest.raises(grpc.RpcError) as error:
         aws.make(token, inputs)
     return failure(error)
@@ -128,7 +128,7 @@ def test_configuration_that_the_stand_in_does_not_know_is_refused(cloud: Moto) -
 
 
 def test_life_of_a_network(aws: AwsClient, cloud: Moto) -> None:
-    """All types of it, made and removed again; nothing is left."""
+    """All of its types, created and deleted; nothing remains."""
     vpc, state = aws.make(VPC, {"cidrBlock": "10.30.0.0/16", "enableDnsHostnames": True, "tags": {"Name": "net"}})
     assert state["enableDnsHostnames"] is True
     assert state["tagsAll"] == {"Name": "net"}

@@ -1,4 +1,4 @@
-"""EC2 of the AWS stand-in under the real Pulumi engine: a network with a machine through its life."""
+"""EC2 of the AWS stand-in under the real Pulumi engine: a network with a machine, from creation to deletion."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COUNT = 8
 
 @dataclass(frozen=True)
 class Expected:
-    """What the program is asked for."""
+    """The program's parameters."""
 
     image: str
     instance_type: str = "t3.small"
@@ -47,7 +47,7 @@ class Expected:
 
 
 def program(expected: Expected) -> Callable[[], None]:
-    """A network with two subnets and a machine whose type may only change with the machine."""
+    """A network with two subnets and a machine that is replaced if its type changes."""
 
     def run() -> None:
         zones = aws.get_availability_zones(state="available").names
@@ -106,7 +106,7 @@ def expected(cloud: Moto) -> Expected:
 
 
 def machines(cloud: Moto) -> dict[str, Any]:
-    """The machines that run, by id."""
+    """The running machines, by id."""
     running = [{"Name": "instance-state-name", "Values": ["running"]}]
     reservations = cloud.client("ec2").describe_instances(Filters=running)["Reservations"]
     return {instance["InstanceId"]: instance for group in reservations for instance in group["Instances"]}
@@ -126,7 +126,7 @@ def test_life_of_a_network_with_a_machine(stack: EngineStack, cloud: Moto, expec
     again = stack.up(program(expected), refresh=True, diff=True)
     assert again.totals == {"same": COUNT}, stack.printed
 
-    # A tag is changed in place; the type, because the program says so, and the user data by a new machine.
+    # A tag changes in place; the type, as the program requires, and the user data by a new machine.
     up = stack.up(changed(expected, role="jobmanager"))
     assert up.totals == {"update": 1, "same": COUNT - 1}
     assert list(machines(cloud)) == [id]
@@ -138,7 +138,7 @@ def test_life_of_a_network_with_a_machine(stack: EngineStack, cloud: Moto, expec
     [third] = machines(cloud)
     assert third != second
 
-    # Behind Pulumi's back: a tag is another, then the machine is gone.
+    # Without Pulumi: a tag changes, then the machine is terminated.
     client = cloud.client("ec2")
     client.create_tags(Resources=[third], Tags=[{"Key": "role", "Value": "stolen"}])
     up = stack.up(changed(expected, hostname="two"), refresh=True)
@@ -168,7 +168,7 @@ def test_what_aws_refuses_fails_the_update_by_its_name(stack: EngineStack, cloud
 def test_a_machine_that_does_not_come_up_is_in_the_state(
     stack: EngineStack, cloud: Moto, expected: Expected, tmp_path: Path
 ) -> None:
-    """It is there and costs money: the engine has to know of it, or nobody would remove it."""
+    """It exists and costs money: it must be in the engine's state, or nothing would ever delete it."""
     broken = tmp_path / "broken.py"
     broken.write_text(BROKEN_PLUGIN)
     executable = tmp_path / "bin" / "pulumi-resource-aws"

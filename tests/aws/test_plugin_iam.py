@@ -59,7 +59,7 @@ def test_a_role_lives(make: Make, cloud: Moto) -> None:
 
     role.delete()
     assert role.refresh() is None
-    role.delete()  # That it is gone already is no error.
+    role.delete()  # Deleting what does not exist is no error.
 
 
 def test_what_was_changed_of_a_role_is_seen(make: Make, cloud: Moto) -> None:

@@ -47,14 +47,14 @@ def declare(vpc: str, name: str, indent: int | None) -> None:
 
 
 def _snake(value: Any) -> Any:
-    """Inputs under the names that they have in Python."""
+    """Inputs by their Python names."""
     if isinstance(value, dict):
         return {"".join(f"_{c.lower()}" if c.isupper() else c for c in name): _snake(v) for name, v in value.items()}
     return [_snake(item) for item in value] if isinstance(value, list) else value
 
 
 def inventory(cloud: Moto) -> set[str]:
-    """What there is of the types under test."""
+    """The existing objects of the types under test."""
     listed = cloud.client("iam")
     return {
         *(role["Arn"] for role in listed.list_roles()["Roles"]),

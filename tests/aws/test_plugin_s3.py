@@ -1,4 +1,4 @@
-"""The AWS stand-in's buckets and what is set on them, against a moto server."""
+"""The AWS stand-in's buckets and their settings, on a moto server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.aws.thing import (
 
 @pytest.fixture
 def bucket(make: Make) -> Iterator[Thing]:
-    """An empty bucket that may be emptied."""
+    """An empty bucket with `forceDestroy`."""
     thing = make(BUCKET)
     thing.create({"bucket": unique("bucket"), "forceDestroy": True})
     yield thing
@@ -125,7 +125,7 @@ def test_a_bucket_with_something_in_it_is_deleted_only_by_force(make: Make, clou
     for index in range(3):
         client.put_object(Bucket=name, Key="again", Body=str(index))
         client.put_object(Bucket=name, Key=f"dir/{index}", Body="x")
-    client.delete_object(Bucket=name, Key="again")  # Leaves a marker above three versions.
+    client.delete_object(Bucket=name, Key="again")  # Leaves a delete marker and three versions.
     client.create_multipart_upload(Bucket=name, Key="never ended")
     assert "BucketNotEmpty" in refused(bucket.delete)
     bucket.update({"bucket": name, "forceDestroy": True})
@@ -147,7 +147,7 @@ def test_a_setting_of_a_bucket_lives(make: Make, bucket: Thing, token: str) -> N
     assert setting.diff({**before, "bucket": "other"}) == {"bucket": "UPDATE_REPLACE"}
     setting.update(after)
     assert setting.refresh() == {}
-    # What somebody else sets meanwhile is seen.
+    # A refresh finds what another client changes in the meantime.
     theirs.create(before)
     drift = setting.refresh()
     assert drift
@@ -156,7 +156,7 @@ def test_a_setting_of_a_bucket_lives(make: Make, bucket: Thing, token: str) -> N
     setting.delete()
     assert setting.refresh() is None
     setting.delete()
-    # Gone with its bucket.
+    # Deleted with its bucket.
     setting.create(after)
     bucket.delete()
     assert setting.refresh() is None
@@ -175,7 +175,7 @@ def test_a_setting_of_a_bucket_is_told_to_who_imports_it(make: Make, bucket: Thi
 
 
 def contains(found: Any, expected: Any) -> bool:
-    """Whether all that is expected is found, at any depth."""
+    """Whether everything expected is found, at any depth."""
     if isinstance(expected, dict):
         return all(name in found and contains(found[name], value) for name, value in expected.items())
     if isinstance(expected, list):
@@ -246,7 +246,7 @@ def test_a_buckets_policy_lives(make: Make, bucket: Thing, cloud: Moto) -> None:
     thing.create(inputs)
     assert thing.id == bucket.id
     assert thing.refresh() == {}
-    # As S3 itself might put it.
+    # In S3's own form.
     form = statement(document, Principal={"AWS": "*"}, Condition={"Bool": {"aws:SecureTransport": False}})
     assert thing.diff({**inputs, "policy": form}) == {}
     client.put_bucket_policy(Bucket=bucket.id, Policy=form)
@@ -286,7 +286,7 @@ def test_policies_that_s3_refuses(make: Make, changed: Properties, reason: str) 
 
 def test_a_public_policy_is_refused_where_those_are_blocked(make: Make, bucket: Thing) -> None:
     changed: Properties = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket.id}/*"}
-    # That a request comes over TLS says nothing of whose it is.
+    # A condition on TLS does not restrict who may send the request.
     public = {"bucket": bucket.id, "policy": statement(tls_only(bucket.id), **changed)}
     ours = {"StringEquals": {"aws:SourceVpc": "vpc-1"}}
     private = {"bucket": bucket.id, "policy": statement(tls_only(bucket.id), **changed, Condition=ours)}

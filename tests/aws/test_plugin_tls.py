@@ -67,7 +67,7 @@ def test_a_key_in_all_its_forms(make: Make, tmp_path: Path, inputs: Properties, 
 
 
 def _agree_with_openssh(plain: Properties, folder: Path) -> None:
-    """What OpenSSH itself makes of the private key is what the plugin says."""
+    """OpenSSH derives from the private key the same public key and fingerprint as the plugin."""
     private = folder / "key"
     private.touch(0o600)
     private.write_text(plain["privateKeyOpenssh"])

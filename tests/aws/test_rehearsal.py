@@ -1,6 +1,6 @@
 """The life of the stack `dev` on AWS, rehearsed by the real engine.
 
-In their order the tests are a story and take least time: each finds what it needs. In any other it makes that first.
+The tests take least time in their order: each finds what it needs. In any other order it first creates that.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ pytestmark = pytest.mark.root
 
 WORKERS = 2
 BOUND = 300
-"""Seconds for what takes some: the machine may be busy with everything else."""
+"""Seconds for slow operations: the machine may be busy."""
 
 
 @pytest.fixture
 def nothing(rehearsal: Rehearsal, before: set[str]) -> Rehearsal:
-    """The rehearsal, while it has no stack."""
+    """The rehearsal, before it has a stack."""
     if everything(rehearsal.cloud.endpoint, rehearsal.cloud.region) != before:
         rehearsal.destroy()
     return rehearsal
@@ -41,7 +41,7 @@ def nothing(rehearsal: Rehearsal, before: set[str]) -> Rehearsal:
 
 @pytest.fixture
 def cluster(rehearsal: Rehearsal) -> Rehearsal:
-    """The rehearsal, when it has a cluster."""
+    """The rehearsal, with a cluster."""
     if not rehearsal.logins:
         rehearsal.up("what a test needs")
     rehearsal.wait_until_whole(len(rehearsal.hosts("tm")))
@@ -50,13 +50,13 @@ def cluster(rehearsal: Rehearsal) -> Rehearsal:
 
 @pytest.fixture
 def larger(cluster: Rehearsal) -> Rehearsal:
-    """The rehearsal, when it has a TaskManager more than at its beginning."""
+    """The rehearsal, with one more TaskManager than at first."""
     scale(cluster, WORKERS + 1)
     return cluster
 
 
 def scale(cluster: Rehearsal, workers: int) -> None:
-    """Have so many TaskManagers."""
+    """Change the number of TaskManagers."""
     cluster.changes["flink:workers"] = workers
     if len(cluster.hosts("tm")) != workers:
         cluster.up(f"{workers} workers")
@@ -64,22 +64,22 @@ def scale(cluster: Rehearsal, workers: int) -> None:
 
 
 def says(text: str) -> None:
-    """A line for whoever watches."""
+    """Print a line."""
     print(f"rehearsal:    {text}", flush=True)
 
 
 LOOKED = {"jm-0-rollout", "jm-0-cluster"}
-"""Steps that look at all daemons whenever one of them may be another one."""
+"""Steps that check all daemons whenever one of them may have changed."""
 
 
 def others(steps: Steps, host: str) -> set[str]:
-    """Names of what an operation changed, but for what is there for one host, and its steps."""
+    """Names of what an operation changed, except for one host's resources and steps."""
     names = {name for _, name in steps.changes()}
     return {name for name in names if name != host and not name.startswith(f"{host}-")}
 
 
 def after_growth(rehearsal: Rehearsal) -> set[str]:
-    """Steps on other hosts that have to know how many workers there are."""
+    """Steps on other hosts that depend on the number of workers."""
     return {*(f"{name}-members" for name in rehearsal.hosts("jm")), *LOOKED, f"{STACK}-declared"}
 
 
@@ -89,7 +89,7 @@ def without(processes: dict[str, str], host: str) -> dict[str, str]:
 
 @contextmanager
 def sampled(rehearsal: Rehearsal) -> Iterator[list[int]]:
-    """How many TaskManagers there are, asked all the time while the block lasts."""
+    """The number of TaskManagers, polled until the end of the block."""
     found: list[int] = []
     over = threading.Event()
     rest = Rest(rehearsal.urls, ask_seconds=2)
@@ -134,7 +134,7 @@ def test_up_makes_a_running_cluster(nothing: Rehearsal) -> None:
 
 
 def test_a_job_reads_and_writes_the_stacks_own_bucket(cluster: Rehearsal) -> None:
-    """Submitted to each JobManager: the one that does not lead has to find the one that does."""
+    """Submitted to each JobManager: a standby must find the leader."""
     s3, prefix = cluster.s3, cluster.prefix
     source = flights.prepare_input(s3, prefix)
     jar = flights.build_jar(cluster.archives)
@@ -205,7 +205,7 @@ def test_another_instance_type_replaces_machine_by_machine(larger: Rehearsal) ->
 
 
 def test_another_type_for_all_the_others_costs_one_failover_each_and_no_data(cluster: Rehearsal) -> None:
-    """JobManagers and ZooKeeper servers, side by side, each kind one machine after the other."""
+    """JobManagers and ZooKeeper servers in parallel; within each role one machine after the other."""
     workers, machines = len(cluster.hosts("tm")), cluster.instances()
     job = SlowJob.start(cluster, "other-types", seconds=1800, parallelism=2)
     checkpoint = job.checkpoint() or 0
@@ -215,7 +215,7 @@ def test_another_type_for_all_the_others_costs_one_failover_each_and_no_data(clu
     now = cluster.instances()
     replaced = {name for name in machines if machines[name] != now.get(name)}
     assert replaced == {_full_name(machines, name) for role in ("jm", "zk") for name in cluster.hosts(role)}
-    # Whoever leads now found the job in ZooKeeper, whose data came along on its volumes
+    # The current leader found the job in ZooKeeper, whose data was on the re-attached volumes
     wait_for("the job from a checkpoint", BOUND, lambda: (job.restored_from() or 0) >= checkpoint and job.runs())
     job.cancel()
     assert cluster.up("no change after it", refresh=True).changes() == {}
@@ -256,10 +256,10 @@ def test_the_deploying_identity_needs_no_other_rights_than_those_documented(rehe
         rehearsal.up("what a test needs")
         asked = actions.asked(rehearsal.cloud.endpoint, stack.VARIABLES["AWS_ACCESS_KEY_ID"])
     assert {"ec2:RunInstances", "s3:CreateBucket"} <= asked
-    # No call of its own: an instance profile is passed on with RunInstances
+    # No separate call: an instance profile is passed with RunInstances
     assert actions.refused({*asked, "iam:PassRole"}, policy) == set()
 
 
 def _full_name(machines: dict[str, str], host: str) -> str:
-    """The name that AWS's console shows for a host."""
+    """A host's name in AWS's console."""
     return next(name for name in machines if name == host or name.endswith(f"-{host}"))

@@ -1,4 +1,4 @@
-"""A stack of a hundred machines: what its preview takes, and that an `up` without a change leaves them alone."""
+"""A stack of a hundred machines: the cost of its preview, and that an `up` without changes changes nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_MIB = 800
 
 
 def scale(sizes: Sequence[int], create: int = 0) -> dict[str, Any]:
-    """What tests/aws/scale.py measures."""
+    """The measurements of tests/aws/scale.py."""
     argv = [sys.executable, "-m", "tests.aws.scale", "--sizes", *map(str, sizes), "--create", str(create)]
     done = subprocess.run(argv, cwd=REPO, stdout=subprocess.PIPE, text=True, timeout=1500)
     print(done.stdout.rpartition("\n{")[0])
@@ -45,7 +45,7 @@ def test_the_preview_grows_with_the_machines_and_not_faster(measured: Measured) 
         f" (budget {BUDGET_MIB}), {large['resources']} resources, load {os.getloadavg()[0]:.1f}"
     )
     assert 100 < usage["peak_mib"] <= MOST_MIB
-    # CPU time, which a busy machine does not stretch as it does the clock's
+    # CPU time: a busy machine does not stretch it, as it does wall time
     cpu = [sum(point["usage"]["cpu"].values()) for point in (small, middle, large)]
     by_size = (cpu[2] - cpu[1]) / (SIZES[2] - SIZES[1]) / ((cpu[1] - cpu[0]) / (SIZES[1] - SIZES[0]))
     assert by_size < 3, f"a worker more costs {by_size:.1f} times what it costs in a small stack"

@@ -1,8 +1,8 @@
-"""Stacks on AWS that an earlier version of the program made, in the hands of today's.
+"""Stacks on AWS that an earlier version of the program created, with today's program.
 
-The moto server has nothing of them: a preview does not ask after what is in the state, and of what AWS is asked for
-before (sizes, images, zones, which machines run) only the latter is another answer, which is one of an `up` that was
-ended before its first machine.
+Their resources do not exist in the moto server: a preview does not read the resources in the state. Of AWS's other
+answers (sizes, images, zones, running machines) only the running machines differ: there are none, as after an `up` that
+was interrupted before its first machine.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A resource of the AWS and tls stand-ins, as the engine has it through its life, and documents to try them with."""
+"""A resource of the AWS and tls stand-ins, as the engine handles it, and documents for tests."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ SETTINGS: dict[str, tuple[Properties, Properties]] = {
 
 
 def tls_only(bucket: str) -> Properties:
-    """The policy of a bucket that answers nobody without TLS."""
+    """The policy of a bucket that refuses all requests without TLS."""
     denied = {
         "Sid": "TlsOnly",
         "Effect": "Deny",
@@ -112,14 +112,14 @@ def tls_only(bucket: str) -> Properties:
 
 
 def statement(document: Properties, **changed: Any) -> str:
-    """A document with some elements of its statement changed; `None` takes one away."""
+    """A document with some elements of its statement changed; `None` removes one."""
     elements = {**document["Statement"][0], **changed}
     kept = {name: value for name, value in elements.items() if value is not None}
     return json.dumps({**document, "Statement": [kept]})
 
 
 class Thing:
-    """One resource, as the engine has it: its inputs and its state."""
+    """One resource, as in the engine: its inputs and its state."""
 
     def __init__(self, client: PluginClient, token: str) -> None:
         self._stub = client.stub
@@ -154,7 +154,7 @@ class Thing:
         return self.state
 
     def create_half(self, inputs: Properties) -> str:
-        """Create it where that is to fail after it is there; gives what the user reads."""
+        """Create it where a step after the creation must fail; returns the error text."""
         with pytest.raises(grpc.RpcError) as error:
             self.create(inputs)
         for key, value in error.value.trailing_metadata():
@@ -167,7 +167,7 @@ class Thing:
         return failure(error)
 
     def diff(self, inputs: Properties) -> dict[str, str]:
-        """What changes, and how: `{"tags.owner": "DELETE"}`."""
+        """The changes: `{"tags.owner": "DELETE"}`."""
         request = provider_pb2.DiffRequest(
             id=self.id,
             urn=self._urn,
@@ -193,7 +193,7 @@ class Thing:
         return self.state
 
     def refresh(self) -> Properties | None:
-        """The inputs that drifted, with their values now; `None` if it is gone."""
+        """The drifted inputs, with their actual values; `None` if it does not exist."""
         request = provider_pb2.ReadRequest(
             id=self.id, urn=self._urn, properties=to_struct(self.state), inputs=to_struct(self.inputs)
         )
@@ -206,7 +206,7 @@ class Thing:
         return {name: inputs.get(name) for name in names if inputs.get(name) != before.get(name)}
 
     def read(self, id: str) -> Properties:
-        """The inputs of what is there and was not created here, as `pulumi import` asks for them."""
+        """The inputs of an existing object that was not created here, as for `pulumi import`."""
         response = self._stub.Read(provider_pb2.ReadRequest(id=id, urn=self._urn))
         return from_struct(response.inputs)
 
@@ -220,7 +220,7 @@ Make: TypeAlias = Callable[[str], Thing]
 
 @contextmanager
 def things(cloud: Moto) -> Iterator[Make]:
-    """Makes things of the AWS stand-in: `make(ROLE)`."""
+    """Creates resources of the AWS stand-in: `make(ROLE)`."""
     with aws_plugin(cloud) as client:
         yield lambda token: Thing(client, token)
 
@@ -231,7 +231,7 @@ def unique(prefix: str) -> str:
 
 
 def refused(action: Callable[[], object]) -> str:
-    """What the user reads of a call that has to fail."""
+    """The error text of a call that must fail."""
     with pytest.raises(grpc.RpcError) as error:
         action()
     return failure(error)

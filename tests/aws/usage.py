@@ -1,4 +1,4 @@
-"""What a process and all of its descendants take: CPU time, and memory at its peak. By sampling /proc.
+"""The CPU time and peak memory of a process and all of its descendants, by sampling /proc.
 
 Memory is the proportional set size (Pss, proc(5)): pages that several processes share count once in the sum.
 """
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 INTERVAL_SECONDS = 0.1
-"""Between two samples: what a process has used between the last one and its end is not seen."""
+"""Seconds between two samples: what a process uses between the last one and its end is not counted."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
 class Usage:
-    """Of a tree of processes; by name of program where it says so."""
+    """Of a tree of processes; some by name of the program."""
 
     seconds: float = 0.0
     """Wall time."""
@@ -38,7 +38,7 @@ class Usage:
 
 @contextmanager
 def measured(pid: int) -> Iterator[Usage]:
-    """Measure the process and its descendants for as long as the block lasts; complete after it."""
+    """Measure the process and its descendants until the end of the block; complete after it."""
     found, over = Usage(), threading.Event()
     sampler = _Sampler(pid, found)
     thread = threading.Thread(target=sampler.run, args=(over,), daemon=True)
@@ -79,7 +79,7 @@ class _Sampler:
 
 
 def _tree(root: int) -> list[int]:
-    """The process and its descendants; in threads of theirs, too."""
+    """The process and its descendants, also those that its threads started."""
     found = [root]
     for pid in found:
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -91,7 +91,7 @@ def _tree(root: int) -> list[int]:
 
 
 def program(pid: int) -> str:
-    """What a process is, as a person would call it; empty if it has ended."""
+    """A readable name of a process; empty if it has ended."""
     words = _read(pid, "cmdline").split("\0")
     line = " ".join(words)
     for plugin in ("command", "aws", "tls"):

@@ -28,11 +28,11 @@ NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 CONTENT: dict[str, Any] = {"config": {"flink:workers": 1}}
 SECRET = "hunter2-not-to-be-seen"
 BOUND = 300
-"""Seconds for what takes a few: the machine may be busy with everything else."""
+"""Seconds for what takes a few: the machine may be busy."""
 
 
 class World:
-    """A backend of its own, and what a user's environment would have."""
+    """A separate backend, and a user's environment."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -59,7 +59,7 @@ class World:
 
     @property
     def files(self) -> list[Path]:
-        """What the backend has, but for what it has of itself."""
+        """The backend's content, except its own metadata."""
         found = (self.state / ".pulumi").rglob("*")
         return [path for path in found if path.is_file() and path.name not in ("meta.yaml", "meta.yaml.attrs")]
 
@@ -67,11 +67,11 @@ class World:
         return self.state / ".pulumi" / "stacks" / "flink" / f"{stack}.pulumi-tags"
 
     def tag(self, stack: str, tags: dict[str, str]) -> None:
-        """Give a stack these tags and no others."""
+        """Give a stack exactly these tags."""
         self.tags_file(stack).write_text(json.dumps({"version": 1, "tags": tags}))
 
     def pulumi(self, *words: str, check: bool = True) -> str:
-        """What the user's own `pulumi` prints, in a folder with a project of this name."""
+        """The output of the user's own `pulumi`, in a folder with a project of this name."""
         folder = self.folder / "by-hand"
         folder.mkdir(exist_ok=True)
         (folder / "Pulumi.yaml").write_text("name: flink\nruntime: python\n")
@@ -88,7 +88,7 @@ class World:
 
     @contextmanager
     def tool(self, program: str, *words: str) -> Iterator[subprocess.Popen[str]]:
-        """`python -m branches` with a program of this module, as a process of its own; ended with its engine."""
+        """`python -m branches` with a program of this module, as a separate process; ended with its engine."""
         argv = [sys.executable, "-m", "tests.engine.branch_stacks", program, *words]
         process = subprocess.Popen(
             argv,
@@ -109,16 +109,16 @@ class World:
 
     @property
     def holders(self) -> list[int]:
-        """Processes that have a lock."""
+        """Processes that hold a lock."""
         return [int(json.loads(path.read_text())["pid"]) for path in self.locks]
 
     @property
     def waits(self) -> Path:
-        """The folder through which `slow` and a test tell each other how far they are."""
+        """The folder in which `slow` and a test signal their progress."""
         return self.folder / "waits"
 
     def wait_until_slow(self) -> None:
-        """Until the step of `slow` is under way."""
+        """Wait until the step of `slow` is running."""
         wait_for(lambda: (self.waits / "began").exists())
 
 
@@ -137,20 +137,20 @@ def one() -> None:
 
 
 def failing() -> None:
-    """A resource, and one that cannot be made."""
+    """A resource, and one whose creation fails."""
     thing = local.Command("thing", create="echo made", delete="true")
     local.Command("broken", create="echo no such luck >&2; exit 1", opts=pulumi.ResourceOptions(depends_on=thing))
 
 
 def staying() -> None:
-    """A resource that cannot be deleted while there is a file."""
+    """A resource that cannot be deleted while a file exists."""
     folder = os.environ["WAITS"]
     local.Command("thing", create="true", delete=f"test ! -e {folder}/stay")
     pulumi.export("password", pulumi.Output.secret(SECRET))
 
 
 def slow() -> None:
-    """A resource that is made when the test says so, and another one after it."""
+    """A resource that is created when the test says so, and another one after it."""
     folder = os.environ["WAITS"]
     script = f"touch {folder}/began; for i in $(seq 600); do test -e {folder}/go && exit; sleep 0.1; done; exit 1"
     first = local.Command("slow", create=script, delete="true")

@@ -1,4 +1,4 @@
-"""Stacks that an earlier version of the program made (fixtures/README.md), for today's program to go on with."""
+"""Checks that today's program accepts stacks that an earlier version created (fixtures/README.md)."""
 
 from __future__ import annotations
 
@@ -23,46 +23,46 @@ FIXTURES = Path(__file__).parent / "fixtures"
 VERSION = "before-12"
 
 ENDPOINT = "http://moto.invalid"
-"""In a fixture, in place of AWS's endpoint."""
+"""In a fixture, instead of AWS's endpoint."""
 
 KEEPING = {"same", "update", "create", "read"}
 """What an upgrade of the program may do to a resource."""
 
 GONE = re.compile(r"flink:aws:Security\$.*::zookeeper(-.*)?$")
-"""Of resources that an upgrade does delete: security groups, and their rules, of a role without machines."""
+"""Resources that an upgrade may delete: security groups, and their rules, of a role without machines."""
 
 DROPPED = {"/etc/flink/config.yaml": ["rest.bind-port: 8081"]}
-"""Lines of files that an upgrade does take away, though that restarts the daemon once: sql-client.sh would take it."""
+"""Lines that an upgrade may remove, although the daemon restarts once: sql-client.sh would use them."""
 
 RUN_WITH = re.compile(
     r"/etc/systemd/system/.*|/etc/flink/(config\.yaml|credentials\.env|log4j-console\.properties)"
     r"|/etc/zookeeper/.*|/var/lib/zookeeper/.*"
 )
-"""Files that daemons run with; what else is in /etc/flink is for commands."""
+"""Files that daemons run with; other files in /etc/flink are for commands."""
 
 FINGERPRINT = "/usr/local/lib/flink/fingerprint"
-"""On a host, what finds out whether a daemon runs what is on the disk."""
+"""The tool on a host that determines whether a daemon runs what is on the disk."""
 
 _FILE = re.compile(r"^  write_file (\S+) \S+ \S+ <<'(\w+)'\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
 """As in ops/state.py."""
 _VALUE = re.compile(r"^(user|script|arguments|entrypoint|home|java|plugin|inputs|recipe)=([^\n#]*)", re.MULTILINE)
-"""What the name of a launch, or a daemon's fingerprint, depends on (launch.sh, service.sh)."""
+"""The inputs of a launch's name, or of a daemon's fingerprint (launch.sh, service.sh)."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a step tells a host."""
+    """What a step sends to a host."""
 
     files: Mapping[str, str]
     """By path."""
     values: Mapping[str, str]
-    """Those that a daemon's launch or restart depends on."""
+    """The files that a daemon's launch or restart depends on."""
 
 
 class Earlier:
     """A stack of an earlier version, imported into a new backend; `endpoint` is that of AWS, if it has one.
 
-    Steps on hosts are done by a plugin that does nothing; `plugins` are others that stand in.
+    A plugin that does nothing runs the steps on hosts; `plugins` are further stand-ins.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class Earlier:
         text = lzma.decompress((FIXTURES / VERSION / f"{name}.json.xz").read_bytes()).decode()
         self.deployment: dict[str, Any] = json.loads(text.replace(ENDPOINT, endpoint))
         opened = self.stack._open()
-        # What the secrets, readable in the fixture, are encrypted with from now on
+        # From now on encrypts the secrets, which are readable in the fixture
         salt = yaml.safe_load(self.stack.file.read_text())["encryptionsalt"]
         self.deployment["secrets_providers"] = {"type": "passphrase", "state": {"salt": salt}}
         opened.pulumi("stack", "import", stdin=json.dumps({"version": 3, "deployment": self.deployment}))
 
     def preview(self) -> dict[str, set[str]]:
-        """What `up` would do: of each kind of step the resources' URNs, components too."""
+        """The URNs of the resources, by what `up` would do with them; including components."""
         found: dict[str, set[str]] = {}
 
         def note(event: auto.EngineEvent) -> None:
@@ -106,14 +106,14 @@ class Earlier:
         return found
 
     def check_nothing_is_lost(self) -> None:
-        """Fail if a resource would be replaced or deleted: one whose name, type or parent is another one now."""
+        """Fail if a resource would be replaced or deleted because its name, type or parent has changed."""
         found = self.preview()
         found["delete"] = {urn for urn in found.get("delete", set()) if not self._is_to_go(urn)}
         lost = {kind: sorted(urns) for kind, urns in found.items() if kind not in KEEPING and urns}
         assert not lost, f"an upgrade of the program would do this: {json.dumps(lost, indent=1)}"
         made = {resource["urn"] for resource in self.deployment["resources"]}
         seen = {urn for urns in found.values() for urn in urns} | {urn for urn in made if self._is_to_go(urn)}
-        # A provider that nobody uses any more, say, is not even deleted in a preview
+        # Not even deletions in a preview, for example of an unused provider
         assert made <= seen | {urn for urn in made if "::pulumi:providers:" in urn}, sorted(made - seen)
 
     def _is_to_go(self, urn: str) -> bool:
@@ -123,7 +123,7 @@ class Earlier:
         return not any(resource["urn"].endswith(f"::{host}") for resource in self.deployment["resources"])
 
     def check_nothing_restarts(self) -> None:
-        """Run the steps, and fail if something that a daemon runs with has become another thing."""
+        """Run the steps, and fail if anything that a daemon runs with has changed."""
         before = _told(self.deployment)
         self.stack.up()
         after = _told(self.stack.state())
@@ -139,7 +139,7 @@ class Earlier:
         assert {"/etc/flink/config.yaml", "/etc/systemd/system/flink-taskmanager.service"} <= compared
 
     def _fingerprint(self, tool: str) -> str:
-        """What this text of the tool finds of some files."""
+        """The output of this version of the tool for some files."""
         there = self.stack.folder / "there"
         there.write_text("a line\n")
         link = self.stack.folder / "current"
@@ -150,7 +150,7 @@ class Earlier:
 
 
 def _matters(path: str) -> bool:
-    """Whether a daemon runs with the file, and would be restarted for another one."""
+    """Whether a daemon runs with the file, and would be restarted if it changed."""
     return bool(RUN_WITH.fullmatch(path))
 
 

@@ -1,4 +1,4 @@
-"""The stacks of branches in the real engine, from the first `up` to the last `sweep`, and what goes wrong between."""
+"""The stacks of branches in the real engine, from the first `up` to the last `sweep`, with failures."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_branch_has_a_stack_from_up_to_down(world: World, capsys: pytest.Captu
 
     made = world.up(BRANCH, program)
     assert (made.stack, made.created, made.changes) == (STACK, True, {"create": 1})
-    # It is marked before the program declares anything
+    # It is tagged before the program declares anything
     assert seen == [
         {
             "flink:ephemeral": "true",
@@ -75,7 +75,7 @@ def test_a_branch_has_a_stack_from_up_to_down(world: World, capsys: pytest.Captu
     assert SECRET not in "".join([text, *world.said, repr(made), repr(again), *capsys.readouterr()])
 
     assert world.stacks().down(BRANCH) == STACK
-    # Of the stack nothing is left: no state, no backup, no lock, no tag, no file of the engine's
+    # Nothing of the stack is left: no state, backup, lock, tag or file of the engine
     assert world.files == []
     assert not list((world.folder / "home").rglob("*-workspace.json"))
     assert world.stacks().list() == []
@@ -196,7 +196,7 @@ def test_tags_that_cannot_be_read_are_said_and_nothing_is_done(world: World) -> 
     assert [it.stack for it, _ in swept.failed] == [STACK]
     with pytest.raises(BranchesError, match="`pulumi stack tag set flink:ephemeral true --stack br-feature--x`"):
         world.stacks().down(BRANCH)
-    # The way on that it says
+    # The remedy in the message works
     world.pulumi("stack", "tag", "set", "flink:ephemeral", "true", "--stack", STACK)
     world.tag(STACK, {**tags(world), "flink:branch": BRANCH, "flink:expires": "soon"})
     (entry,) = world.stacks().list()
@@ -214,7 +214,7 @@ def test_sweep_removes_what_has_expired_goes_on_after_a_failure_and_touches_noth
     world.pulumi("stack", "init", "br-young")
     world.tag("br-young", {**tags(world, "br-old"), "flink:branch": "young", "flink:expires": "2030-02-01T00:00:00Z"})
     world.pulumi("stack", "init", "dev")
-    # A tag alone does not make a stack that of a branch
+    # A tag alone does not make it the stack of a branch
     world.tag("dev", tags(world, "br-old"))
     (world.waits / "stay").touch()
     later = NOW + timedelta(minutes=1)
@@ -235,7 +235,7 @@ def test_sweep_removes_what_has_expired_goes_on_after_a_failure_and_touches_noth
     out = capsys.readouterr().out
     assert names() == everything - {"br-old"}
     assert "removed: br-old" in out and "NOT REMOVED: br-stuck" in out and "young" not in out
-    assert "command:local:Command thing" in out  # what is left
+    assert "command:local:Command thing" in out  # the remaining stack
     assert "1 removed, 1 not, 1 have not expired" in out
 
     (world.waits / "stay").unlink()
@@ -324,13 +324,13 @@ def test_what_is_refused_is_refused_before_anything_is_made(world: World) -> Non
             world.up(branch, changes=changes)
     with pytest.raises(BranchesError, match="'workers' must be of type 'integer'"):
         world.up(BRANCH, content={"config": {**CONTENT["config"], "flink:workers": "two"}})
-    assert world.stacks().down(BRANCH) == STACK  # it was made, and marked; the engine has refused the rest
+    assert world.stacks().down(BRANCH) == STACK  # it was created, and tagged; the engine has refused the rest
 
 
 def test_a_state_on_s3_and_a_key_in_kms_need_no_passphrase(
     world: World, moto: Moto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As docs/ci.md sets it up."""
+    """As docs/ci.md describes it."""
     for key, value in {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)

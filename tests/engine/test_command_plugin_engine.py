@@ -1,4 +1,4 @@
-"""The stand-in command plugin under the real Pulumi engine: what only both together can show."""
+"""The stand-in command plugin under the real Pulumi engine: behavior that needs both."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def _children(name: str) -> list[int]:
         try:
             comm, fields = stat.read_text().split("(", 1)[1].rsplit(")", 1)
         except OSError:
-            continue  # It has ended meanwhile.
+            continue  # It has ended in the meantime.
         if comm == name and int(fields.split()[1]) == os.getpid():
             found.append(int(stat.parent.name))
     return found

@@ -1,4 +1,4 @@
-"""The Java classes that hosts compile and run (host_scripts/java), and their own tests: JUnit, against Flink's jars."""
+"""The Java classes that hosts compile and run (host_scripts/java), and their JUnit tests, with Flink's jars."""
 
 import os
 import subprocess
@@ -18,11 +18,11 @@ from toolbox.paths import cache_dir
 TESTS = Path(__file__).resolve().parent.parent / "java"
 JUNIT = "junit-platform-console-standalone-1.13.4.jar"
 JUNIT_SHA256 = "3fdfc37e29744a9a67dd5365e81467e26fbde0b7aa204e6f8bbe79eeaa7ae892"
-"""Not in stand_ins/builds/pins.toml: another pin there would have every lab's archives made again."""
+"""Not in stand_ins/builds/pins.toml: another pin there would rebuild every lab's archives."""
 
 
 def junit() -> Path:
-    """JUnit with all that it needs, by Maven."""
+    """JUnit with its dependencies, by Maven."""
 
     def get(folder: Path) -> None:
         argv = ["mvn", "-B", "-ntp", "-q", "-f", str(TESTS / "junit.xml")]

@@ -1,5 +1,5 @@
-"""The components as a package: the wheel in an environment that has nothing else, and another Pulumi program that uses
-it, run by the real engine. No host is there: a plugin that does nothing stands in for SSH.
+"""The components as a package: the wheel in an environment without anything else, and another Pulumi program that uses
+it, run by the real engine. There are no hosts: a plugin that does nothing replaces SSH.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from toolbox.paths import REPO
 EXAMPLE = REPO / "examples/own-program"
 HOSTS = ("jm-0", "jm-1", "zk-0", "zk-1", "zk-2", "tm-0", "tm-1", "tm-2")
 
-# Run by the environment's own Python. A program inline, as there is no language host here (decision 1)
+# Run by the environment's own Python. An inline program, because there is no language host here (decision 1)
 RUN = """
 import json, runpy, sys
 from pulumi import automation as auto
@@ -58,7 +58,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Python of an environment that has the wheel, what that says it needs, and nothing else."""
+    """The Python of an environment with the wheel, its dependencies, and nothing else."""
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     pip(str(folder / "bin/python"), "install", str(wheel))

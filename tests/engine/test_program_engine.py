@@ -1,4 +1,4 @@
-"""The program in the real engine, as far as that goes without a host: previews, which never connect."""
+"""The program in the real engine, as far as possible without a host: previews, which never connect."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.unit.program import SEVEN, host, write_inventory
 
 @pytest.fixture
 def preview(tmp_path: Path) -> Iterator[Any]:
-    """A function: previews a stack of hosts that are not there, with changes to its configuration."""
+    """A function: previews a stack of hosts that do not exist, with changes to its configuration."""
     write_inventory(tmp_path)
     s3 = SimpleNamespace(
         bucket="flink",
@@ -54,7 +54,7 @@ def test_a_wrong_configuration_is_refused_whole_and_registers_nothing(preview: A
     with pytest.raises(LabError) as error:
         preview(failoverSeconds=1, workrs=3, operatorCidrs=["0.0.0.0/0"], jobManagerMemory="9g")
     said = str(error.value)
-    assert "has 5 problems; nothing was changed" in said  # the memory fits neither JobManager
+    assert "has 5 problems; nothing was changed" in said  # the memory does not suffice for either JobManager
     for key in ("failoverSeconds", "workrs", "operatorCidrs", "jobManagerMemory"):
         assert said.count(f"- {key}: ") in (1, 2), said
 
@@ -77,7 +77,7 @@ def test_a_preview_shows_a_changed_setting_once(preview: Any, tmp_path: Path) ->
 
 
 def check_shown_once(changed: LabStack, workers: int) -> None:
-    """Fail unless `pulumi preview --diff` shows the new retries once, however many hosts take them."""
+    """Fail unless `pulumi preview --diff` shows the new retries once, however many hosts use them."""
     shown: list[str] = []
     changed.preview(diff=True, tell=shown.append)
     print("\n".join(shown))
@@ -89,7 +89,7 @@ def check_shown_once(changed: LabStack, workers: int) -> None:
         "jm-0-rollout",
         "jm-0-cluster",
     }
-    # Three lines of each script's text, which say what it is
+    # The three lines at the top of each script, which describe it
     assert len(shown) < 40 + 2 * (workers + 1) * 25
 
 
@@ -98,7 +98,7 @@ def test_an_engine_that_is_killed_while_it_writes_leaves_a_state_that_can_be_rea
     state = tmp_path / "pulumi" / "state"
     files = [path for path in state.rglob("*") if path.is_file()]
     assert files and not [path for path in files if path.suffix == ".attrs"]
-    for path in files:  # as an earlier version could leave it
+    for path in files:  # as an earlier version may leave it
         path.with_name(f"{path.name}.attrs").write_bytes(b"")
     preview()
 

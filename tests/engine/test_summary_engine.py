@@ -1,4 +1,4 @@
-"""Summaries of real previews by the real engine, as reviewers see them. `UPDATE_GOLDEN=1` writes them anew."""
+"""Summaries of real previews by the real engine, as reviewers see them. `UPDATE_GOLDEN=1` rewrites them."""
 
 import base64
 import json
@@ -23,14 +23,14 @@ SECRET = "a-storage-key-that-nobody-may-see"
 
 
 def seen(stack: LabStack) -> Changes:
-    """What a preview of the stack says."""
+    """The summary of a preview of the stack."""
     events: list[auto.EngineEvent] = []
     stack.preview(on_event=events.append)
     return changes.read(events)
 
 
 def check(name: str, found: Changes) -> str:
-    """Compare with the golden file, and look for secrets; gives the text."""
+    """Compare with the golden file, and check that it has no secrets; returns the text."""
     text = summary.markdown(found, stack="preview")
     same(GOLDEN / f"{name}.md", text)
     for hidden in (SECRET, PRIVATE_KEY.splitlines()[1], base64.b64encode(SECRET.encode()).decode()[:20]):
@@ -41,7 +41,7 @@ def check(name: str, found: Changes) -> str:
 
 @pytest.fixture
 def stack(preview: Any, tmp_path: Path) -> Any:
-    """The stack with 20 workers, made."""
+    """The stack with 20 workers, created."""
     others = [name for name in SEVEN if not name.startswith("tm")]
     write_inventory(tmp_path, *[host(name) for name in others], *[host(f"tm-{index}") for index in range(21)])
     SILENT_COMMAND.install(tmp_path / "pulumi" / "plugins")
@@ -55,7 +55,7 @@ def stack(preview: Any, tmp_path: Path) -> Any:
 
 
 def test_previews_of_a_cluster_with_20_workers(stack: Any) -> None:
-    """One stack, and what would become of it by each change."""
+    """One stack, and the summaries of its changes."""
     first = seen(stack())
     check("creation", first)
     assert (first.verdict.value, first.restarts) == ("changes", [])

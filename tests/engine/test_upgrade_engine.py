@@ -1,4 +1,4 @@
-"""A stack that an earlier version of the program made, in the hands of today's: tests/aws/test_upgrade.py has AWS's."""
+"""A stack that an earlier version of the program created, with today's program. For AWS: tests/aws/test_upgrade.py."""
 
 from pathlib import Path
 

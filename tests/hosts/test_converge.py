@@ -1,5 +1,5 @@
-"""Interrupted, taken away, made again: it always ends in the same cluster. On a lab of its own, of which each test
-makes what it needs and does not find.
+"""Interrupted, removed or created again, `up` always results in the same cluster. On a separate lab, of which each test
+creates what it needs and does not find.
 """
 
 import os
@@ -28,12 +28,12 @@ sudo -n nft list tables | grep flink
 pgrep -l java
 true
 """
-"""Prints what of a cluster is on a host."""
+"""Prints what a host has of a cluster."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_stays() -> Iterator[None]:
-    """The lab is made by the tests, and always removed."""
+    """The tests create the lab, and it is always removed."""
     Lab(NAME).down()  # an earlier run may have been killed
     try:
         yield
@@ -42,7 +42,7 @@ def nothing_stays() -> Iterator[None]:
 
 
 def made() -> Cluster:
-    """The cluster, as `up` makes it if it is not there."""
+    """The cluster, created by `up` if it does not exist."""
     code, output = finish(900, *UP)
     assert code == 0, output
     cluster = Cluster(Lab(NAME), archives.ensure())
@@ -51,7 +51,7 @@ def made() -> Cluster:
 
 
 def interrupt(steps: int, number: signal.Signals) -> int:
-    """`up`, sent a signal when that many steps are done; its exit code."""
+    """`up`, which gets a signal when that number of steps is complete; returns its exit code."""
     done = 0
     with lab_command(*UP) as process:
         assert process.stdout
@@ -67,7 +67,7 @@ def interrupt(steps: int, number: signal.Signals) -> int:
 
 
 def objects(cluster: Cluster, folder: str) -> list[str]:
-    """Keys below a folder of storageUri; those that only mark folders do not count."""
+    """Keys below a folder of storageUri, without those that only mark folders."""
     prefix = f"{cluster.lab.name}/{folder}/"
     pages = cluster.s3.client().get_paginator("list_objects_v2").paginate(Bucket=cluster.s3.bucket, Prefix=prefix)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
@@ -94,7 +94,7 @@ def test_down_leaves_nothing_and_up_works_again() -> None:
 
 
 def test_destroy_leaves_state_and_nothing_else_and_no_dead_host_blocks_it() -> None:
-    """The job that runs leaves high-availability metadata, which goes, and checkpoints, which stay."""
+    """The running job leaves high-availability metadata, which is removed, and checkpoints, which stay."""
     cluster = made()
     SlowJob.start(cluster, "destroyed", 600)
     assert objects(cluster, "ha")

@@ -1,4 +1,4 @@
-"""The lab's hosts, as real as they are: tests boot, cut off and break them, and look at what this machine has left."""
+"""The lab's hosts, for real: tests boot, disconnect and break them, and check what they leave on this machine."""
 
 import ipaddress
 import json
@@ -268,7 +268,7 @@ def test_a_host_that_fails_to_boot_is_named_with_the_end_of_its_console(lab: Lab
 def test_a_host_without_sshd_is_named_with_the_end_of_its_console(lab: Lab) -> None:
     lab.ssh("tm-0", "sudo -n systemctl mask ssh.service")
     lab.stop("tm-0")
-    for seconds in (5, 20, 80):  # as this machine is more or less busy
+    for seconds in (5, 20, 80):  # depending on this machine's load
         with pytest.raises(LabError, match=f"host tm-0 failed to boot: not ready within {seconds} s") as error:
             lab.start("tm-0", timeout=seconds)
         if said := "multi-user.target" in str(error.value):

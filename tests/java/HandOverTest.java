@@ -30,13 +30,13 @@ import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 import org.apache.flink.streaming.api.operators.SimpleOperatorFactory;
 import org.junit.jupiter.api.Test;
 
-/** With jobs as Flink makes them, and a store in memory. */
+/** With jobs that Flink creates, and a store in memory. */
 class HandOverTest {
   private final Map<JobID, ExecutionPlan> plans = new LinkedHashMap<>();
   private final List<JobID> written = new ArrayList<>();
   private final ByteArrayOutputStream said = new ByteArrayOutputStream();
 
-  /** The store that JobManagers have in ZooKeeper. */
+  /** Replaces the JobManagers' store in ZooKeeper. */
   private ExecutionPlanStore store() {
     return (ExecutionPlanStore)
         Proxy.newProxyInstance(
@@ -72,7 +72,7 @@ class HandOverTest {
     return plan;
   }
 
-  /** A job as a JobManager of 2.2 has written it down: no application, operators that lack a field. */
+  /** A job as a JobManager of 2.2 stores it: no application, and operators without one field. */
   private static StreamGraph earlier(String name) throws Exception {
     StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment();
     environment.fromData(1, 2).map(new Doubling()).sinkTo(new DiscardingSink<>());
@@ -86,7 +86,7 @@ class HandOverTest {
     return graph;
   }
 
-  /** Not a lambda: those cannot be read without their class's own method. */
+  /** Not a lambda, which cannot be deserialised without a method of its class. */
   private static class Doubling implements org.apache.flink.api.common.functions.MapFunction<Integer, Integer> {
     private static final long serialVersionUID = 1;
 

@@ -21,7 +21,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** On a folder of this machine and a ZooKeeper server of this process. */
+/** With a folder on this machine and a ZooKeeper server in this process. */
 class LeftoversTest {
   private static final String JOB = "0123456789abcdef0123456789abcdef";
 

@@ -9,7 +9,7 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.NIOServerC
 import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.ServerCnxnFactory;
 import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.ZooKeeperServer;
 
-/** A ZooKeeper server of this process, and a client that makes nodes in it. */
+/** A ZooKeeper server in this process, and a client that creates nodes in it. */
 final class Server implements AutoCloseable {
   final String quorum;
   private final ServerCnxnFactory connections;
@@ -23,7 +23,7 @@ final class Server implements AutoCloseable {
     client = new ZooKeeper(quorum, 10_000, event -> {});
   }
 
-  /** Makes nodes, and those above them. */
+  /** Creates nodes and their parents. */
   void make(String... paths) throws Exception {
     for (String path : paths) {
       for (int end = path.indexOf('/', 1); end > 0; end = path.indexOf('/', end + 1)) {
@@ -33,7 +33,7 @@ final class Server implements AutoCloseable {
     }
   }
 
-  /** A JobManager that stands for election. */
+  /** A JobManager that takes part in the election. */
   void makeLeader(String node) throws Exception {
     make(node + "/leader/latch");
     makeOne(node + "/leader/latch/one", CreateMode.EPHEMERAL);

@@ -1,4 +1,4 @@
-"""The lab's commands as a person starts them, and what a lab leaves on a machine."""
+"""The lab's commands as users run them, and what a lab leaves on a machine."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from lab import group
 
 @contextmanager
 def lab_command(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """`python -m lab …` as a person starts it, in a process group that ends with the block at the latest."""
+    """`python -m lab …` as users run it, in a process group that ends with the block at the latest."""
     with group.started(
         [sys.executable, "-u", "-m", "lab", *arguments],
         stdout=subprocess.PIPE,
@@ -24,7 +24,7 @@ def lab_command(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def finish(seconds: float, *arguments: str) -> tuple[int, str]:
-    """Run one of the lab's commands to its end: exit code, and what it printed."""
+    """Run one of the lab's commands until it has ended; returns exit code and output."""
     with lab_command(*arguments) as process:
         output, _ = process.communicate(timeout=seconds)
         print(output)
@@ -32,7 +32,7 @@ def finish(seconds: float, *arguments: str) -> tuple[int, str]:
 
 
 def traces(lab_id: str) -> list[str]:
-    """What of a lab is left on this machine: links, mounts, firewall tables, processes."""
+    """What a lab has left on this machine: links, mounts, firewall tables, processes."""
     found = []
     for command in (["ip", "-o", "link"], ["nft", "list", "tables"]):
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

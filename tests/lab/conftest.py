@@ -1,4 +1,4 @@
-"""One lab with a cluster for all tests of this folder: made by the commands of the README, and always removed."""
+"""One lab with a cluster for all tests of this folder: created by the commands in the README, and always removed."""
 
 from collections.abc import Iterator
 
@@ -15,13 +15,13 @@ NAME = "test"
 
 @pytest.fixture(scope="package")
 def printed() -> dict[str, str]:
-    """What the commands printed, by name."""
+    """The output of the commands, by name."""
     return {}
 
 
 @pytest.fixture(scope="package")
 def cluster(printed: dict[str, str]) -> Iterator[Cluster]:
-    """A cluster made by `python -m lab up --name test --workers 2`."""
+    """A cluster created by `python -m lab up --name test --workers 2`."""
     lab = Lab(NAME)
     lab.down()  # an earlier run may have been killed
     try:
@@ -47,7 +47,7 @@ def stack_files() -> dict[str, bytes]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """With a test that fails, show what the daemons logged."""
+    """If a test fails, show the daemons' logs."""
     report = yield
     if report.when == "call" and report.failed and "cluster" in getattr(item, "fixturenames", ()):
         lab = Lab(NAME)

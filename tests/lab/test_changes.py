@@ -1,4 +1,4 @@
-"""Another release of Flink, and back: the row of docs/changes.md that takes jobs along which another release has made.
+"""Another release of Flink, and back: the row of docs/changes.md in which jobs are handed over.
 
 The other rows: test_restarts.py.
 """
@@ -19,9 +19,7 @@ from stand_ins.builds.archives import Archive, Archives
 
 
 def change_release(cluster: Cluster, flink: Archive, job: RecordsJob) -> set[str]:
-    """`up` to another release; the job runs again, from a checkpoint that it had before or a later one. What was
-    restarted.
-    """
+    """`up` to another release; the job continues from its last checkpoint or a later one. Returns what was restarted."""
     before, least = cluster.processes(), job.checkpoint() or 0
     cluster.overrides = release(cluster.lab, "flink", flink)
     cluster.stack.up()

@@ -1,4 +1,4 @@
-"""A client host comes to a running cluster, is worked on, and leaves; its commands work on JobManagers' hosts, too."""
+"""A client host joins a running cluster, is used, and leaves; its commands also work on JobManagers' hosts."""
 
 import base64
 import re
@@ -21,13 +21,13 @@ LEFT = "ls -d /opt/java* /opt/flink* /etc/flink* /var/lib/flink /var/log/flink /
 
 
 def sql(cluster: Cluster, host: str) -> str:
-    """What `sql-client.sh` on a host says of a query that the cluster computes; run by whoever logs in."""
+    """The output of `sql-client.sh` on a host for a query that the cluster computes; run by the user who logs in."""
     cluster.lab.ssh(host, "cat > /tmp/query.sql", input=SQL)
     return cluster.lab.ssh(host, "/opt/flink/bin/sql-client.sh -f /tmp/query.sql 2>&1", timeout=300).stdout
 
 
 def submit(cluster: Cluster, host: str) -> str:
-    """Start a job by `flink run` on a host, see it in `flink list`, and cancel it; what `flink run` said."""
+    """Start a job with `flink run` on a host, find it in `flink list`, and cancel it; returns the output of `flink run`."""
     lab, s3 = cluster.lab, cluster.s3
     jar = flights.build_jar(cluster.archives)
     lab.ssh(host, "base64 -d > /tmp/flights.jar", input=base64.b64encode(jar.read_bytes()).decode())
@@ -47,11 +47,11 @@ def submit(cluster: Cluster, host: str) -> str:
 
 
 def test_sql_client_runs_beside_a_jobmanager(cluster: Cluster) -> None:
-    """Its gateway must not take the port of the JobManager's REST API, on the leader's host nor on the standby's."""
+    """Its gateway must not take the port of the JobManager's REST API, neither on the leader's host nor on the standby's."""
     for name in cluster.hosts("jobmanager"):
         said = sql(cluster, name)
         assert TOTAL.search(said) and "Could not start rest endpoint" not in said, said
-        # As the daemons' user, whose files its configuration names
+        # As the daemons' user, who owns the files in its configuration
         listed = cluster.lab.ssh(name, "sudo -n runuser -u flink -- /opt/flink/bin/flink list 2>&1", timeout=300).stdout
         assert "Waiting for response..." in listed and "INFO" not in listed, listed
 
@@ -83,7 +83,7 @@ def test_a_client_comes_works_and_leaves_and_no_daemon_restarts(cluster: Cluster
 
 
 def _leave(cluster: Cluster) -> None:
-    """Take the client out of the inventory while its host is on."""
+    """Remove the client from the inventory while its host is on."""
     path = cluster.lab.dir / "inventory.yaml"
     content = yaml.safe_load(path.read_text())
     content["hosts"] = [host for host in content["hosts"] if host["role"] != "client"]

@@ -1,4 +1,4 @@
-"""What `make up` has made: daemons, versions, configuration, firewall, the job's result, and no secret in sight."""
+"""The result of `make up`: daemons, versions, configuration, firewall, the job's result, and no readable secret."""
 
 import socket
 import urllib.request
@@ -86,7 +86,7 @@ def test_all_slots_are_registered(cluster: Cluster) -> None:
 
 
 def reaches(cluster: Cluster, client: str, server: str, port: int, seconds: int) -> bool:
-    """Whether it comes through within so many; what is refused by the firewall is not answered at all."""
+    """Whether a connection succeeds within these seconds; the firewall drops others without an answer."""
     ask = ["timeout", str(seconds), "bash", "-c", f"exec 3<>/dev/tcp/{server}/{port}"]
     return cluster.lab.ssh(client, ask, check=False).returncode == 0
 

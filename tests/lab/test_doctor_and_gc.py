@@ -1,5 +1,5 @@
-"""`doctor` and `gc` on a running cluster: what somebody changed by hand is told, what a dead cluster left is removed,
-and nothing else is touched.
+"""`doctor` and `gc` on a running cluster: drift is reported, what a dead cluster has left is removed, and nothing else
+changes.
 """
 
 import json
@@ -16,7 +16,7 @@ CLIENT = "timeout 60 /opt/java/bin/java -cp '/opt/zookeeper/lib/*' org.apache.zo
 
 
 def ops(cluster: Cluster, *arguments: str) -> tuple[int, str]:
-    """One of the commands: exit code, and what it printed."""
+    """Run one of the commands; returns exit code and output."""
     with lab_command(*arguments, "--name", cluster.lab.name) as process:
         output, _ = process.communicate(timeout=300)
         print(output)
@@ -24,7 +24,7 @@ def ops(cluster: Cluster, *arguments: str) -> tuple[int, str]:
 
 
 def diagnose(cluster: Cluster, *arguments: str) -> dict[str, Any]:
-    """What doctor finds: by host, what differs with the message, or the error."""
+    """doctor's result by host: the objects with drift and the messages, or the error."""
     _, output = ops(cluster, "doctor", "--json", *arguments)
     hosts = json.loads(output)["hosts"]
     return {
@@ -70,7 +70,7 @@ BY_HAND = [
         "/opt/flink-", "has other files than were installed",
     ),
 ]  # fmt: skip
-"""What somebody does by hand: host, how, how it is undone, what doctor calls it, part of what it says."""
+"""Manual changes: host, command, command to undo it, the object in doctor's output, a part of its message."""
 
 
 def test_doctor_tells_what_was_changed_by_hand_and_shows_no_secret(cluster: Cluster) -> None:
@@ -99,7 +99,7 @@ def test_doctor_says_which_host_is_dead_and_looks_at_the_others(cluster: Cluster
     try:
         found = diagnose(cluster)
         assert "cannot" in found["tm-1"] or "ssh: connect to host" in found["tm-1"]
-        # The first JobManager misses its slots, which is all that differs
+        # The first JobManager misses its slots, which is the only difference
         assert set(found) <= {"tm-1", "jm-0"}
     finally:
         cluster.lab.start("tm-1")
@@ -107,7 +107,7 @@ def test_doctor_says_which_host_is_dead_and_looks_at_the_others(cluster: Cluster
 
 
 def keys(cluster: Cluster, prefix: str) -> set[str]:
-    """The objects whose keys begin so."""
+    """The objects whose keys have this prefix."""
     pages = cluster.s3.client().get_paginator("list_objects_v2").paginate(Bucket=cluster.s3.bucket, Prefix=prefix)
     return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
 

@@ -1,4 +1,4 @@
-"""The drill's four quickest faults: a job that counts goes on from its last checkpoint, and every record is there once.
+"""The drill's four quickest faults: a counting job continues from its last checkpoint, and every record exists once.
 
 The others: `make drill`.
 """
@@ -11,7 +11,7 @@ from drill import faults, report, runner
 from lab.cluster import Cluster
 from tests.measured import Measured
 
-# Of a TaskManager that dies kill-taskmanager says as much, and a reboot (test_faults.py) of a host that goes away
+# kill-taskmanager also covers a TaskManager that dies, and a reboot (test_faults.py) a host that disappears
 MORE = {"stop-taskmanager-host"}
 QUICK = [
     pytest.param(fault, id=fault.name, marks=[pytest.mark.exhaustive] if fault.name in MORE else [])
@@ -20,9 +20,7 @@ QUICK = [
 ]
 
 BOUND = 300
-"""Seconds until the job runs again: how long that takes is for `make drill` to judge, on a machine that does nothing
-else. Here it is printed.
-"""
+"""Seconds until the job runs again. `make drill`, on an idle machine, checks this time; here it is only printed."""
 
 
 @pytest.mark.parametrize("fault", QUICK)

@@ -1,5 +1,5 @@
-"""What fails beside the drill's faults, and what becomes of the flights job meanwhile: it goes on from its last
-checkpoint, and counts every flight once.
+"""Faults besides the drill's, during the flights job: it continues from its last checkpoint, and counts every flight
+once.
 """
 
 import os
@@ -13,15 +13,15 @@ from tests.measured import Measured
 from toolbox.paths import REPO
 
 BUDGET = int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]["flink:failoverSeconds"])
-"""Seconds that a failover may take."""
+"""Maximum seconds of a failover."""
 
 BOUND = 300
-"""How long a test waits: this machine has two cores, seven hosts, and neighbours. The measured time is printed."""
+"""Maximum seconds of a wait: this machine has two cores, seven hosts, and other programs. The measured time is printed."""
 
 
 @pytest.fixture(autouse=True)
 def whole(cluster: Cluster):
-    """Every test finds the cluster whole, and leaves it so."""
+    """Every test finds the cluster complete, and leaves it so."""
     cluster.wait_until_whole()
     yield
     cluster.wait_until_whole()

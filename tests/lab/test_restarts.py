@@ -1,5 +1,5 @@
-"""Every change restarts only what it must: the rows of docs/changes.md. Processes' start times and what `up` ran are
-compared before and after, while a job counts; at the end every record must be there once.
+"""Every change restarts only what it must: the rows of docs/changes.md. The tests compare processes' start times before
+and after, and check what `up` ran, during a counting job; at the end every record must exist once.
 
 The changes add up, in any order: each sets something that no other one does.
 """
@@ -26,7 +26,7 @@ ZOOKEEPERS = {f"zk-{index} zookeeper.service" for index in range(3)}
 
 @pytest.fixture(scope="module", autouse=True)
 def restored(cluster: Cluster) -> Iterator[None]:
-    """The changes are taken back together at the end."""
+    """The changes are reverted together at the end."""
     yield
     cluster.overrides = {}
     cluster.stack.up()
@@ -35,7 +35,7 @@ def restored(cluster: Cluster) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def job(cluster: Cluster) -> Iterator[RecordsJob]:
-    """A job that writes numbered records through all of the changes; in the end each must be there once."""
+    """A job that writes numbered records during all of the changes; at the end each must exist once."""
     made = RecordsJob.start(cluster, "restarts", seconds=7200)
     try:
         yield made
@@ -49,29 +49,29 @@ def job(cluster: Cluster) -> Iterator[RecordsJob]:
 
 @pytest.fixture(autouse=True)
 def whole(cluster: Cluster) -> Iterator[None]:
-    """Each begins with a whole cluster."""
+    """Each test begins with a complete cluster."""
     cluster.wait_until_whole()
     yield
 
 
 def change(cluster: Cluster, **settings: Any) -> list[str]:
-    """`up` with changed settings; what ran on hosts."""
+    """`up` with changed settings; returns what ran on hosts."""
     cluster.overrides |= {f"flink:{key}": value for key, value in settings.items()}
     return cluster.stack.up().changed()
 
 
 def restarted(before: dict[str, str], after: dict[str, str]) -> set[str]:
-    """Units on hosts that another process runs now."""
+    """Units on hosts whose process has changed."""
     return {name for name in before if before[name] != after.get(name)}
 
 
 def began(processes: dict[str, str], name: str) -> float:
-    """Seconds, by a clock that all hosts of a lab share, at which a unit's process began."""
+    """When a unit's process began, in seconds of a clock that all hosts of a lab share."""
     return int(processes[name].split()[1]) / 1e6
 
 
 def moments(cluster: Cluster, host: str, unit: str, words: str) -> list[float]:
-    """By the same clock, when a daemon logged this (a regular expression)."""
+    """When a daemon logged this (a regular expression), by the same clock."""
     show = f"sudo -n journalctl -u {unit} -o json --output-fields=MESSAGE --grep {shlex.quote(words)} --no-pager"
     lines = cluster.lab.ssh(host, show).stdout.splitlines()
     return [int(json.loads(line)["__MONOTONIC_TIMESTAMP"]) / 1e6 for line in lines]
@@ -84,8 +84,8 @@ def registered(cluster: Cluster, taskmanager: str) -> float:
 
 
 def served(cluster: Cluster, server: str) -> list[float]:
-    """When a ZooKeeper server began to serve, as a follower that has all that the leader has, or as that: after its own
-    start, and after each election.
+    """When a ZooKeeper server began to serve, as the leader or as a follower in sync: after its own start, and after
+    each election.
     """
     return moments(cluster, server, "zookeeper", "Peer state changed: (following|leading) - broadcast")
 
@@ -166,13 +166,13 @@ def test_a_worker_joins_and_leaves_and_the_others_do_not_restart(cluster: Cluste
 def test_a_rollout_ends_at_a_host_that_does_not_come_back_and_goes_on_when_it_is_mended(cluster: Cluster) -> None:
     before = cluster.processes()
     with pytest.raises(LabError) as error:
-        # A folder where none can be made: the TaskManager ends at its start
+        # A folder that cannot be created: the TaskManager exits at its start
         change(cluster, taskManagerConfig={"io.tmp.dirs": "/proc/nowhere"}, readyTimeoutSeconds=20, rollout="rolling")
     assert "tm-0 was started and is not healthy after 20 s" in str(error.value)
     assert "not restarted: tm-1" in str(error.value)
     now = cluster.processes()
     assert before["tm-1 flink-taskmanager.service"] == now["tm-1 flink-taskmanager.service"]
-    # Not even a restart gives it the wrong configuration
+    # Even a restart does not give it the wrong configuration
     cluster.lab.kill("tm-1", "flink-taskmanager")
     wait_for("tm-1 back", 300, lambda: cluster.rest.get("/overview")["taskmanagers"] == 1)
     change(cluster, taskManagerConfig={"taskmanager.network.retries": 4}, readyTimeoutSeconds=300)
@@ -224,7 +224,7 @@ def test_repair_mends_what_somebody_changed(cluster: Cluster) -> None:
         assert code == 0, found
     finally:
         change(cluster, repair=False)
-    # The files are what the daemons were started with again
+    # The files are again those with which the daemons were started
     assert cluster.processes() == before
     assert change(cluster) == []
 

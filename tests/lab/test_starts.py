@@ -1,5 +1,5 @@
-"""How daemons are kept running: limits that systemd enforces, starts by a launch, and an archive of classes that is
-never a reason not to start.
+"""How daemons are kept running: limits that systemd enforces, starts by a launch, and a class archive, whose problems
+never prevent a start.
 """
 
 import pytest
@@ -32,7 +32,7 @@ def test_systemd_never_gives_up_and_bounds_what_a_daemon_may_take(cluster: Clust
 def test_no_output_grows_in_a_file_without_a_bound(cluster: Cluster, host: str, unit: str) -> None:
     found = shown(cluster, host, unit)
     assert (found["StandardOutput"], found["StandardError"]) == ("journal", "inherit")
-    # Not only what systemd says: start-cluster.sh, say, hands its daemons a file
+    # Not only the unit: start-cluster.sh, for example, redirects its daemons to a file
     for stream in (1, 2):
         opened = cluster.lab.ssh(host, f"sudo -n readlink /proc/{found['MainPID']}/fd/{stream}").stdout
         assert opened.startswith("socket:"), opened
@@ -70,8 +70,8 @@ systemctl stop flink-classes
 rm -f /var/lib/flink/cds/*
 systemctl start flink-classes
 """
-"""Makes the archive anew, and waits for it. Usually that is in no hurry: it waits for a calm machine, and runs when
-nobody else does, which is never while other tests run beside this one.
+"""Recreates the archive, and waits for it. Normally it waits for an idle machine, which there is not while other tests
+run.
 """
 
 

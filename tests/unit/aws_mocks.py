@@ -1,4 +1,4 @@
-"""AWS components under Pulumi's mocks: what they register, with the options that mocks alone do not show."""
+"""AWS components under Pulumi's mocks: what they register, with the options that the mocks alone do not show."""
 
 import importlib
 import inspect
@@ -64,7 +64,7 @@ def prod(**changes: Any) -> AwsSettings:
 
 
 def labels(of: AwsSettings) -> Labels:
-    """The tags that go with settings."""
+    """The tags that match settings."""
     return Labels(project="flink", stack="dev" if of.ephemeral else "prod", owner=of.owner, expires=of.expires)
 
 
@@ -80,13 +80,13 @@ class Registered:
     protect: bool
     retain: bool
     after: frozenset[str]
-    """Those that it waits for, directly: as in `found`."""
+    """The resources that it depends on directly, as in `found`."""
     ignores: frozenset[str] = frozenset()
-    """Inputs whose change is not looked at."""
+    """Inputs whose changes are ignored."""
     replaced_by: frozenset[str] = frozenset()
     """Inputs whose change replaces it, whatever the provider would do."""
     deleted_first: bool = False
-    """A replaced one goes before the new one comes."""
+    """The old resource is deleted before the replacement is created."""
 
     @property
     def key(self) -> str:
@@ -94,7 +94,7 @@ class Registered:
 
 
 class Recording(MockMonitor):
-    """Keeps what is registered by `type/name`."""
+    """Stores what is registered, by `type/name`."""
 
     def __init__(self, mocks: pulumi.runtime.Mocks) -> None:
         super().__init__(mocks)
@@ -103,7 +103,7 @@ class Recording(MockMonitor):
     def RegisterResource(self, request: Any) -> Any:
         answer = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
-            # This is a thread of the SDK's, which has the settings of the process's first program: maybe no preview
+            # A thread of the SDK, which has the settings of the process's first program, maybe not of a preview
             inputs = _plain(pulumi.runtime.rpc.deserialize_properties(request.object, keep_unknowns=True))
             one = Registered(
                 request.type,
@@ -123,7 +123,7 @@ class Recording(MockMonitor):
 
 
 def _plain(value: Any) -> Any:
-    """What can be compared: what is not known yet is UNKNOWN."""
+    """A comparable form: values that are not known yet are UNKNOWN."""
     if isinstance(value, pulumi.output.Unknown):
         return UNKNOWN
     if isinstance(value, dict):
@@ -132,7 +132,7 @@ def _plain(value: Any) -> Any:
 
 
 def id_of(name: str, *, preview: bool) -> str:
-    """The id of the resource `name`: in a preview nobody knows it."""
+    """The id of the resource `name`, unknown in a preview."""
     return UNKNOWN if preview else f"{name}-id"
 
 
@@ -143,7 +143,7 @@ def _key(urn: str) -> str:
 
 @dataclass
 class Mocks(pulumi.runtime.Mocks):
-    """What AWS would say: an id and `answers` by type, both only when it is not a preview; to functions, `calls`."""
+    """AWS's responses: an id and `answers` by type, both only outside of a preview; to functions, `calls`."""
 
     preview: bool = False
     calls: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
@@ -163,7 +163,7 @@ class Mocks(pulumi.runtime.Mocks):
 
 
 def register(program: Callable[[], Any], *, preview: bool, mocks: Mocks | None = None) -> dict[str, Registered]:
-    """What `program` registers, by `type/name`, in a preview or in an update."""
+    """The resources that `program` registers, by `type/name`, in a preview or in an update."""
     mocks = mocks or Mocks()
     mocks.preview = preview
     monitor = Recording(mocks)
@@ -172,12 +172,12 @@ def register(program: Callable[[], Any], *, preview: bool, mocks: Mocks | None =
 
 
 def of_type(found: dict[str, Registered], kind: str) -> dict[str, Registered]:
-    """Those of a type such as `ec2/subnet:Subnet`, by name."""
+    """The resources of a type such as `ec2/subnet:Subnet`, by name."""
     return {one.name: one for one in found.values() if one.type == f"aws:{kind}"}
 
 
 def check_common(found: dict[str, Registered], of: AwsSettings) -> None:
-    """What holds for every component: all that can have tags has all of them, and everything has a parent."""
+    """The rules for every component: all resources that can have tags have all tags, and each has a parent."""
     expected = {key for key, value in labels(of).tags("x").items() if value}
     for key, one in found.items():
         if one.type.startswith("aws:"):
@@ -191,7 +191,7 @@ def check_common(found: dict[str, Registered], of: AwsSettings) -> None:
 
 @cache
 def _taggable(token: str) -> bool:
-    """Whether AWS has tags for a type such as aws:ec2/vpc:Vpc: then the SDK's class takes them."""
+    """Whether a type such as aws:ec2/vpc:Vpc has tags in AWS: then the SDK's class accepts them."""
     _, module, kind = token.split(":")
     found = getattr(importlib.import_module(f"pulumi_aws.{module.split('/')[0]}"), kind)
     return "tags" in inspect.signature(found._internal_init).parameters

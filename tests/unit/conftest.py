@@ -1,4 +1,4 @@
-"""What every unit test has."""
+"""Fixtures of all unit tests."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def loop() -> Iterator[None]:
-    """An event loop of its own, which Pulumi's values need; gone afterwards with all that still waits in it.
+    """A separate event loop, which Pulumi's values need; closed afterwards, with all of its pending tasks.
 
-    Left to the garbage collector, loops of a whole run hold more files open than a shell's usual limit of 1024.
+    Without this, the loops of a whole run hold more files open than a shell's usual limit of 1024.
     """
     with asyncio.Runner() as runner:
         asyncio.set_event_loop(runner.get_loop())

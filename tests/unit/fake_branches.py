@@ -1,4 +1,4 @@
-"""What stands for `python -m branches` in the tests of workflows: notes its words, writes and ends as it was told to.
+"""Replaces `python -m branches` in the tests of workflows: records its arguments, writes and exits as configured.
 
 $FAKE_BRANCHES is a JSON file: `codes` (stack → exit code, `*` for any other; CRASH writes nothing), and gets `calls`.
 """
@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
     code: int = told["codes"].get(options.get("--stack"), told["codes"]["*"])
     said = f"{argv[0]} ended with {code}\n"
     if code != CRASH:
-        # As the real one: also why it failed
+        # As in the real one: also the reason of a failure
         for option in ("--summary", "--comment"):
             if option in options:
                 Path(options[option]).write_text(said)

@@ -1,8 +1,8 @@
-"""A `gh` that speaks to a GitHub in a JSON file: what the workflows use of it, and not a word more.
+"""A `gh` for a GitHub in a JSON file: only what the workflows use.
 
 The file, $FAKE_GITHUB, has `comments` (number → comments), `labels` (number → names), `pulls` (number → pull request),
-`permissions` (login → permission), `issues`, and gets `calls`, the words of every call. Pages have two entries, so that
-whoever forgets --paginate, or cannot stand several, is found out.
+`permissions` (login → permission), `issues`, and gets `calls`, the arguments of every call. Pages have two entries, so
+that a missing --paginate, or code that cannot handle several pages, fails.
 """
 
 import argparse
@@ -21,7 +21,7 @@ FILE = Path(os.environ.get("FAKE_GITHUB", ""))
 
 
 def say(value: Any, query: str | None) -> None:
-    """Print what the query makes of the value, texts without quotes, as `gh --jq` does."""
+    """Print the query's result, strings without quotes, as `gh --jq` does."""
     for found in jq.compile(query).input_value(value).all() if query else [value]:
         if found is None:
             print()
@@ -30,7 +30,7 @@ def say(value: Any, query: str | None) -> None:
 
 
 def fields(words: argparse.Namespace) -> dict[str, Any]:
-    """What is to be sent: `-f` as it is, `-F` with @FILE read, names that end in [] as lists."""
+    """The fields to send: `-f` literally, `-F` with @FILE read, names that end in [] as lists."""
     sent: dict[str, Any] = {}
     for text, typed in [*((text, False) for text in words.raw or []), *((text, True) for text in words.typed or [])]:
         name, _, value = text.partition("=")

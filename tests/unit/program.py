@@ -1,5 +1,5 @@
-"""A stack as unit tests use it: an inventory of seven hosts in a folder, its configuration, and the program under
-Pulumi's mocks.
+"""A stack for unit tests: an inventory of seven hosts in a folder, its configuration, and the program under Pulumi's
+mocks.
 """
 
 import json
@@ -54,7 +54,7 @@ def write_inventory(folder: Path, *hosts: dict[str, Any], ssh: dict[str, Any] | 
 
 
 def configuration(folder: Path, **changes: Any) -> dict[str, str]:
-    """A stack's configuration as Pulumi hands it over; None leaves a key out."""
+    """A stack's configuration as Pulumi passes it; None omits a key."""
     base = {
         "inventory": str(folder / "inventory.yaml"),
         "operatorCidrs": ["198.51.100.0/24"],
@@ -84,12 +84,12 @@ class Recorded:
 
 @dataclass
 class Mocks(pulumi.runtime.Mocks):
-    """Records what is registered; a command's stdout is what a host would say."""
+    """Records what is registered; a command's stdout is what a host would print."""
 
     found: dict[str, Recorded] = field(default_factory=dict)
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        """Take one registration."""
+        """Record one registration."""
         self.found[args.name if args.typ.startswith("command:") else f"{args.typ}/{args.name}"] = Recorded(
             args.typ, args.name, dict(args.inputs)
         )
@@ -105,12 +105,12 @@ class Mocks(pulumi.runtime.Mocks):
         return f"{args.name}-id", outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        """No function is called."""
+        """Functions are not called."""
         raise AssertionError(f"unexpected call of {args.token}")
 
 
 def entry(program: Path) -> Awaitable[None]:
-    """The program's own entrypoint, called: mocks have no stack that would do it."""
+    """Call the program's entrypoint: mocks have no stack, which would do it."""
     with patch("pulumi.run") as run:
         runpy.run_path(str(program), run_name="__main__")
     started: Awaitable[None] = run.call_args.args[0]()

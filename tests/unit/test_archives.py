@@ -1,4 +1,4 @@
-"""Archives come from their projects if they can, whole and checked; what is put together is always the same."""
+"""Archives come from their projects if possible, complete and verified; built ones are always the same."""
 
 import gzip
 import hashlib

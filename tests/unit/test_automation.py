@@ -1,4 +1,4 @@
-"""How the engine is started, bounded and told of signals; with a `pulumi` that is a script."""
+"""How the engine is started, limited and signalled; with a `pulumi` that is a script."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Fake = Callable[[str], Path]
 
 @pytest.fixture
 def fake(tmp_path: Path) -> Fake:
-    """A function: makes a `pulumi` out of lines of bash, after those that say its version; gives its root."""
+    """A function: creates a `pulumi` from lines of bash, after those that print its version; returns its root."""
 
     def made(script: str, version: str = "v3.259.0") -> Path:
         program = tmp_path / "root" / "bin" / "pulumi"
@@ -37,7 +37,7 @@ def fake(tmp_path: Path) -> Fake:
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> str:
-    """A line of bash that waits, without a process of its own."""
+    """A line of bash that waits, without a child process."""
     os.mkfifo(tmp_path / "nothing")
     return f"for _ in {{1..600}}; do read -r -t 0.1 <> {tmp_path}/nothing; done"
 
@@ -121,7 +121,7 @@ def test_an_engine_whose_driver_was_killed_is_ended_and_no_other_is(
         for process in (living, by_hand):
             until(lambda pid=process.pid: Path(f"/proc/{pid}/comm").read_text() == "pulumi\n")
             assert not stack._ended(process.pid)
-        # As if it had been another process's
+        # As if it were another process's
         monkeypatch.setenv(stack._DRIVER, "1")
         with subprocess.Popen([pulumi], start_new_session=True) as left:
             until(lambda: Path(f"/proc/{left.pid}/comm").read_text() == "pulumi\n")
@@ -141,7 +141,7 @@ def test_a_labs_state_is_exported_by_the_labs_own_engine(
     root = fake('[[ $* == *--show-secrets* ]] && what=shown; echo "{\\"deployment\\": {\\"it\\": \\"$what\\"}}"')
     monkeypatch.setattr(programs, "pulumi", lambda: root / "bin" / "pulumi")
     monkeypatch.setattr(stack, "_home", lambda: tmp_path)
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # where there is none
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # if it does not exist
     (tmp_path / "project").mkdir()
     one = stack.Stack("one", tmp_path, {})
     assert one.exported(secrets=True) == {"it": "shown"}
@@ -152,7 +152,7 @@ def test_a_labs_state_is_exported_by_the_labs_own_engine(
 def test_a_lab_without_its_stack_has_an_empty_state(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As that of a rehearsal, beside which `gc` looks for other labs' clusters."""
+    """Like a rehearsal's, beside which `gc` looks for other labs' clusters."""
     root = fake("echo \"error: no stack named 'one' found\" >&2; exit 255")
     monkeypatch.setattr(programs, "pulumi", lambda: root / "bin" / "pulumi")
     monkeypatch.setattr(stack, "_home", lambda: tmp_path)

@@ -1,4 +1,4 @@
-"""What hosts on AWS may do, and what the documented policies for deploying let one do."""
+"""What hosts on AWS may do, and what the documented policies for deploying allow."""
 
 import fnmatch
 import json
@@ -20,7 +20,7 @@ from tests.unit.aws_mocks import Registered, of_type
 BOTH = pytest.mark.parametrize("preview", [True, False])
 OWN = "arn:aws:s3:::flink-dev-123456789012"
 
-# What flink-s3-fs-native 2.3 calls, as the rights that S3 asks for: https://docs.aws.amazon.com/AmazonS3/latest/API/
+# What flink-s3-fs-native 2.3 calls, as S3's permissions: https://docs.aws.amazon.com/AmazonS3/latest/API/
 NEEDED = {
     "ListObjectsV2": ("s3:ListBucket", OWN, "dev/ha/"),
     "HeadObject of what is not there": ("s3:ListBucket", OWN, "dev/ha/jobgraph"),
@@ -42,7 +42,7 @@ def run(of: AwsSettings, *, preview: bool = False) -> dict[str, Registered]:
 
 
 def may(policy: dict[str, Any], action: str, resource: str, context: dict[str, str]) -> bool:
-    """Whether a policy of Allow statements alone lets one do something: as IAM evaluates it."""
+    """Whether a policy with only Allow statements allows an action, as IAM evaluates it."""
     return any(
         action in statement["Action"]
         and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
@@ -71,9 +71,9 @@ def test_machines_take_a_role_by_an_instance_profile(preview: bool) -> None:
     assert profile.inputs["role"] == rights.inputs["role"] == role.inputs["name"]
     trusted = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
     assert trusted == [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]
-    # a preview shows what hosts will be allowed
+    # a preview shows what hosts will be allowed to do
     assert json.loads(rights.inputs["policy"]) == identity.policy(aws_mocks.settings())
-    # and the rights are there before a machine has the profile
+    # and the permissions exist before a machine has the profile
     assert rights.key in profile.after
 
 
@@ -162,13 +162,13 @@ def test_role_names_fit_iam_and_differ_where_stacks_do() -> None:
     made = {names.role(stack, region) for stack in (long, f"{long}-2", "dev") for region in ("us-east-1", "eu-west-1")}
     assert len(made) == 6
     assert all(re.fullmatch(r"flink-[\w+=,.@-]{1,58}", name) for name in made)
-    # the bucket's derived name and the documented policies count on the beginning
+    # the bucket's derived name and the documented policies rely on the prefix
     assert names.role("dev", "us-east-1") == "flink-dev-us-east-1"
 
 
 DOCUMENTS = Path(__file__).parents[2] / "docs/iam"
 
-# Rights that are called otherwise than the operation that asks for them:
+# Permissions whose name differs from the operation's:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/
 NOT_OPERATIONS = {
     "iam:PassRole": "asked for by RunInstances",
@@ -220,7 +220,7 @@ def test_documented_policies_are_well_formed(name: str) -> None:
         for tests in statement.get("Condition", {}).values():
             assert set(tests) <= CONDITIONS
     listed = [action for statement in statements for action in statement["Action"]]
-    # what is new may be tagged, root volumes, and what is ours
+    # new objects may be tagged: root volumes, and ours
     assert sorted(listed) == sorted([*set(listed), *(["ec2:CreateTags"] * 2 if name == "deploy" else [])])
     # a managed policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     assert len(re.sub(r"\s", "", text)) <= 6144

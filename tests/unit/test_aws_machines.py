@@ -1,4 +1,4 @@
-"""The machines on AWS: what is told to them, what protects their data, and what never replaces them."""
+"""The machines on AWS: their user data, what protects their data, and what never replaces them."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ KEYS: Any = {
 
 
 def run(of: AwsSettings, *, preview: bool = False, architecture: bool = False) -> dict[str, Registered]:
-    """What is registered, in a network as `of` wants it."""
+    """What is registered, in a network as `of` describes it."""
 
     def program() -> None:
         labels = aws_mocks.labels(of)

@@ -1,4 +1,4 @@
-"""The network on AWS: how addresses are cut, and what is created in which case."""
+"""The network on AWS: how addresses are divided, and what is created in each case."""
 
 import ipaddress
 from typing import Any
@@ -18,7 +18,7 @@ BOTH = pytest.mark.parametrize("preview", [True, False])
 def run(
     of: AwsSettings, *, preview: bool = False, given: tuple[Subnet, ...] = ()
 ) -> tuple[dict[str, Registered], Network]:
-    """What a network registers, and the network."""
+    """The registered resources of a network, and the network."""
     made: list[Network] = []
 
     def program() -> None:
@@ -35,7 +35,7 @@ def blocks(found: dict[str, Registered]) -> dict[str, str]:
 
 
 def routes(found: dict[str, Registered]) -> dict[str, str]:
-    """Where each route table sends what is not in the VPC."""
+    """Each route table's target for addresses outside of the VPC."""
     made = of_type(found, "ec2/route:Route").values()
     assert all(one.inputs["destinationCidrBlock"] == "0.0.0.0/0" for one in made)
     return {one.inputs["routeTableId"]: one.inputs.get("gatewayId") or one.inputs["natGatewayId"] for one in made}
@@ -125,7 +125,7 @@ def test_each_subnet_is_in_its_zone_and_joined_to_its_own_table() -> None:
         kind, _, zone = name.partition("-")
         assert subnet.inputs["availabilityZone"] == zone
         assert subnet.inputs["vpcId"] == "vpc-id"
-        # whether a machine is public is the machine's affair
+        # the machine, not its subnet, determines whether it is public
         assert "mapPublicIpOnLaunch" not in subnet.inputs
         assert joined[name].inputs["subnetId"] == f"{name}-id"
         assert joined[name].inputs["routeTableId"] == ("public-id" if kind == "public" else f"{name}-id")
@@ -168,7 +168,7 @@ def test_growth_changes_no_subnet_that_is_there(before: dict[str, Any], after: d
     small, large = run(aws_mocks.prod(**before))[0], run(aws_mocks.prod(**after))[0]
     assert small.keys() <= large.keys()
     differ = {key for key in small if small[key].inputs != large[key].inputs}
-    # the S3 endpoint gets the new route tables, and routes may have a nearer gateway: both in place
+    # the S3 endpoint gets the new route tables, and routes may have a nearer gateway: both are updated in place
     assert all("VpcEndpoint" in key or ":Route/private" in key for key in differ), differ
 
 

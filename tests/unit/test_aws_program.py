@@ -35,7 +35,7 @@ SIZES = {
 
 
 class Refused(grpc.RpcError):
-    """What a provider's plugin makes of a refusal."""
+    """A refusal as a provider's plugin reports it."""
 
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.UNKNOWN
@@ -46,13 +46,13 @@ class Refused(grpc.RpcError):
 
 @dataclass
 class Aws(Mocks):
-    """AWS as far as the program asks it. `running` has, for each role, the instance types of its machines."""
+    """AWS, as far as the program queries it. `running` has the instance types of each role's machines."""
 
     zones: tuple[str, ...] = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
     running: Mapping[str, list[str]] = field(default_factory=dict)
     refuses: Mapping[str, str] = field(default_factory=dict)
     dns_names: bool = True
-    """Whether the existing VPC has host names."""
+    """Whether the existing VPC has DNS host names"""
     spot: bool = False
     """Whether all machines are spot instances."""
     offered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Aws(Mocks):
     """Zones of the volumes with ZooKeeper's data."""
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
-        """Answer a question."""
+        """Answer a query."""
         name = args.token.rpartition(":")[2]
         if name in self.refuses:
             raise Refused(self.refuses[name])
@@ -115,7 +115,7 @@ class Aws(Mocks):
         return {"ids": [f"vol-{place}" for place in self.volumes if zone in (None, place)]}
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        """Take one registration."""
+        """Record one registration."""
         _, outputs = super().new_resource(args)
         kind = args.typ.rpartition(":")[2]
         prefix = {"Instance": "i", "Volume": "vol", "Vpc": "vpc", "Subnet": "subnet"}.get(kind, kind.lower())
@@ -136,9 +136,9 @@ class Aws(Mocks):
 
 
 def configuration(stack: str, **changes: Any) -> dict[str, str]:
-    """What Pulumi makes of a stack's file; None leaves a key out."""
+    """A stack's file as Pulumi reads it; None omits a key."""
     declared: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
-    # Nobody is asked in a test
+    # Tests cannot prompt
     declared["flink:operatorCidrs"] = ["198.51.100.0/24"]
     merged = {**declared, **{f"flink:{key}" if ":" not in key else key: value for key, value in changes.items()}}
     return {
@@ -149,7 +149,7 @@ def configuration(stack: str, **changes: Any) -> dict[str, str]:
 
 
 def run(stack: str, mocks: Aws | None = None, *, preview: bool = False, **changes: Any) -> dict[str, Recorded]:
-    """What the program registers."""
+    """The resources that the program registers."""
     mocks = mocks or Aws()
     pulumi.runtime.set_all_config(configuration(stack, **changes), [])
     mocked(lambda: entry(ROOT / "__main__.py"), mocks, stack=stack, preview=preview)
@@ -172,7 +172,7 @@ def test_a_client_has_flink_no_daemon_and_no_rights_in_the_bucket() -> None:
 
 
 def of_type(found: Mapping[str, Recorded], kind: str) -> dict[str, Recorded]:
-    """Resources by name whose type ends so."""
+    """Resources by name whose type has this suffix."""
     return {entry.name: entry for entry in found.values() if entry.type.endswith(kind)}
 
 
@@ -258,7 +258,7 @@ def test_memory_and_slots_come_from_the_instance_type() -> None:
 
 def test_one_worker_more_tells_the_jobmanagers_only() -> None:
     before, after = run("dev"), run("dev", workers=3)
-    # Mocks give addresses by count; what a host is told is the same but for its own
+    # Mocks assign addresses in turn; a host's user data is otherwise the same
     told = {name for name in before if name.endswith(("-members", "-service", "-config"))}
     changed = {name for name in told if "tm-2" in stdin(after, name)}
     assert changed == {"jm-0-members", "jm-1-members"}
@@ -334,7 +334,7 @@ def test_an_existing_vpc_is_used_and_nothing_of_it_is_made() -> None:
 
 
 def test_the_stacks_let_in_who_deploys_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the files as they are, credentials are enough."""
+    """With the files as they are, only credentials are needed."""
     for stack in ("dev", "prod"):
         assert yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]["flink:operatorCidrs"] == ["auto"]
     monkeypatch.setattr(facts.urllib.request, "urlopen", lambda url, timeout: BytesIO(b"198.51.100.77\n"))
@@ -441,7 +441,7 @@ def test_an_ensemble_cannot_be_spread_over_other_zones() -> None:
         with pytest.raises(Exception, match=r"zones: \d would move ZooKeeper servers to other zones"):
             run(stack, Aws(volumes=volumes))
     run("prod", Aws(volumes=(a, b, c)))
-    run("prod", Aws(volumes=(a, c)))  # one more server is to come, or one was never made
+    run("prod", Aws(volumes=(a, c)))  # one more server is planned, or one was never created
     run("prod", Aws(volumes=(a, b, c)), zookeepers=5)
 
 
@@ -457,7 +457,7 @@ def test_zones_are_those_that_have_every_type() -> None:
 
 
 def test_the_user_data_stays_as_it_is() -> None:
-    """Machines that are there keep theirs; a change here is for new ones only, and should have a reason."""
+    """Existing machines keep theirs; a change here only affects new ones, and needs a reason."""
     text = user_data.cloud_config("tm-0", "dev.flink.internal", "ssh-ed25519 A\n", "KEY\n", "ssh-ed25519 H\n")
     same(Path(__file__).parent / "golden" / "user-data.yaml", text)
 

@@ -1,4 +1,4 @@
-"""Who reaches whom on AWS: the rules that would be made, against the table of ports, for every pair and port."""
+"""Who can connect to whom on AWS: the rules that would be created, compared with the table of ports, for all pairs."""
 
 import ipaddress
 import re
@@ -17,7 +17,7 @@ BOTH = pytest.mark.parametrize("preview", [True, False])
 DIRECT, THROUGH = aws_mocks.settings(), aws_mocks.prod()
 EITHER = pytest.mark.parametrize("of", [DIRECT, THROUGH], ids=["direct", "bastion"])
 
-# Addresses that nothing of the stack has, in its operators' networks and elsewhere
+# Addresses that the stack does not use, in its operators' networks and elsewhere
 OPERATORS = ("198.51.100.9", "2001:db8:7::9")
 STRANGERS = ("203.0.113.9", "198.51.101.9", "10.20.0.9", "2001:db8:8::9", "::1")
 OTHER_PORTS = (0, 21, 23, 80, 443, 2180, 2182, 3389, 6120, 6126, 8080, 8082, 9000, 9248, 65535)
@@ -37,7 +37,7 @@ def ingress(found: dict[str, Registered]) -> dict[str, Registered]:
 
 
 def is_open(found: dict[str, Registered], source: str, target: str, port: int) -> bool:
-    """Whether AWS would let a TCP connection through: `source` is a machine of a group, or an address."""
+    """Whether AWS would allow a TCP connection: `source` is a machine of a group, or an address."""
     return any(
         rule["securityGroupId"] == f"{target}-id"
         and rule["ipProtocol"] in ("tcp", "-1")
@@ -56,7 +56,7 @@ def _matches(rule: dict[str, Any], source: str) -> bool:
 
 
 def is_allowed(of: AwsSettings, source: str, target: str, port: int) -> bool:
-    """What the table of ports says, in words of its own."""
+    """The table of ports, stated independently."""
     if target == BASTION:
         return port == 22 and source in OPERATORS
     roles: dict[str, str] = {role: role for role in Role}
@@ -137,7 +137,7 @@ def test_no_rule_is_without_a_description_that_aws_takes(of: AwsSettings, previe
         # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
         assert re.fullmatch(r"[A-Za-z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}", one.inputs["description"]), name
     for one in groups.values():
-        # rules within a group and rules beside it would undo each other
+        # inline rules of a group and separate rules would remove each other
         assert not one.inputs.get("ingress") and not one.inputs.get("egress")
         assert not one.inputs["name"].startswith("sg-")
 
@@ -174,7 +174,7 @@ def test_each_role_has_a_group_of_its_own(preview: bool) -> None:
 
 
 def test_no_two_rules_say_the_same() -> None:
-    """AWS refuses a rule that is there already."""
+    """AWS refuses a rule that already exists."""
     for bastion in (True, False):
         made = rules(Role, ("198.51.100.0/24", "198.51.100.0/24", "2001:DB8::/32", "2001:db8:0::/32"), bastion)
         said = [(rule.target, rule.number, rule.source) for rule in made]

@@ -1,4 +1,4 @@
-"""The bucket on AWS: what protects it, what may expire in it, and what is kept when a stack goes."""
+"""The bucket on AWS: what protects it, what may expire in it, and what remains when a stack is destroyed."""
 
 import json
 from itertools import pairwise
@@ -42,7 +42,7 @@ def test_everything_of_a_bucket_is_said_of_the_same_bucket(of: AwsSettings, prev
     found, _ = run(of, preview=preview)
     assert set(found) == {"Bucket", *PARTS}
     assert {one.inputs["bucket"] for one in found.values()} == {of.bucket}
-    # what AWS has deprecated, or what an own resource says, is not said in the bucket as well
+    # settings that AWS has deprecated, or that have separate resources, are not repeated in the bucket
     assert set(found["Bucket"].inputs) == {"bucket", "forceDestroy", "tags"}
 
 

@@ -1,4 +1,4 @@
-"""Names, marks, configuration, comments and the command line of branches' stacks."""
+"""Names, tags, configuration, comments and the command line of branches' stacks."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ BRANCHES = [
     "main", "dev", "prod", "local", "ephemeral", "feature/login", "feature-login", "feature--login", "feature_login",
     "feature.login", "Feature/Login", "FEATURE/LOGIN", "release/2.3.0", "release-2-3-0", "dependabot/pip/boto3-1.40.1",
     "br-dev", "br-feature--login", "1", "007", "a",
-    # words that mean something elsewhere
+    # words with a meaning elsewhere
     "HEAD", "@", "master", "default", "organization", "null", "true", "refs/heads/main", "con", "nul",
     # leading dashes and other ends
     "-x", "--force", "-", "x-", "--", "feature/-rf", "a/b--c", "_", "feature/x.lock.y",
     # other letters
     "größe/straße", "grosse/strasse", "日本語", "日本", "функция/вход", "emoji-🚀", "e\u0301", "\u00e9", "\u202egnp",
-    # what shells, Markdown and YAML would make something of
+    # special characters of shells, Markdown and YAML
     "$(rm -rf)".replace(" ", "-"), "`id`", "a'b\"c", "a|b", "<!--x-->", "{stack}", "#1", "a;b&c", "%2F", "a=b", "!x",
     # long ones
     "x" * 200, "x" * 199 + "y", "x" * 37, "x" * 38, "/".join(["abc"] * 50), "ы" * 200,
-    # that look like what the others get
+    # that look like the names of others
     "feature-login-1f2e3d4c", "1f2e3d4c", "\udcff\udcfe",
 ]  # fmt: skip
 ILLEGAL = [
@@ -125,7 +125,7 @@ def test_what_git_refuses_is_refused(branch: str) -> None:
         names.stack(branch)
 
 
-# Marks
+# Tags
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_a_branchs_name_is_neither_markdown_nor_a_command_in_a_comment(branch: s
 
 
 class FakeStacks:
-    """Answers, and notes what it was asked for."""
+    """Answers, and records its calls."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []

@@ -19,7 +19,7 @@ from tests.ssh_server import SshServer
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A directory with files of several kinds."""
+    """A directory with files of several types."""
     root = tmp_path / "source"
     (root / "sub" / "deep").mkdir(parents=True)
     (root / "a.txt").write_text("a")
@@ -153,7 +153,7 @@ def test_delete_leaves_the_copy(client: PluginClient, ssh: SshServer, source: Pa
 
 
 def ustar(members: dict[str, bytes]) -> bytes:
-    """The stream that Pulumi hashes, by tarfile: which leaves empty the device fields that Go fills with zeros."""
+    """The stream that Pulumi hashes, by tarfile: it leaves the device fields empty, which Go fills with zeros."""
     stream = io.BytesIO()
     for name, content in members.items():
         info = tarfile.TarInfo(name)

@@ -1,4 +1,4 @@
-"""The stand-in command plugin: checking of inputs, defaults, secrets, and what counts as which change."""
+"""The stand-in command plugin: validation of inputs, defaults, secrets, and the kinds of changes."""
 
 from __future__ import annotations
 

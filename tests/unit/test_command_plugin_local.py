@@ -171,7 +171,7 @@ def test_program_ends_its_commands_when_it_is_told_to_end(
 
 def test_program_ends_with_its_engine(tmp_path: Path) -> None:
     plugin = COMMAND.install(tmp_path)
-    # The shell stands for the engine: it starts the plugin, tells its process id, and ends without a word to it.
+    # The shell acts as the engine: it starts the plugin, prints its process id, and ends without a message to it.
     engine_like = subprocess.run(
         ["/bin/sh", "-c", f"{plugin} > {tmp_path}/port & echo $!; while [ ! -s {tmp_path}/port ]; do sleep 0.05; done"],
         stdout=subprocess.PIPE,

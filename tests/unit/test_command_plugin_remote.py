@@ -1,4 +1,4 @@
-"""The stand-in command plugin: `command:remote:Command` behaves as the official one does."""
+"""The stand-in command plugin: `command:remote:Command` behaves like the official one."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_delete_without_command_never_connects(client: PluginClient, ssh: SshSer
     assert ssh.connections == 0
 
 
-# What the command gets
+# The command's environment and input
 
 
 def test_previous_output_is_in_the_environment(client: PluginClient, ssh: SshServer) -> None:
@@ -110,7 +110,7 @@ def test_a_command_need_not_read_its_stdin(client: PluginClient, ssh: SshServer)
 
 
 def _refuse_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As sshd does with what AcceptEnv does not name."""
+    """As in sshd for variables that AcceptEnv does not name."""
 
     def refuse(self: asyncssh.SSHServerChannel, packet: asyncssh.packet.SSHPacket) -> bool:
         packet.get_string()
@@ -298,7 +298,7 @@ def test_password(client: PluginClient, ssh: SshServer) -> None:
 
 
 def answers(path: Path) -> bool:
-    """Whether somebody listens there: a socket's file is there a moment before."""
+    """Whether the agent listens there: the socket's file exists a moment earlier."""
     with socket.socket(socket.AF_UNIX) as asked:
         return asked.connect_ex(str(path)) == 0
 
@@ -376,7 +376,7 @@ def test_secret_inputs_stay_secret_and_do_not_make_the_output_secret(client: Plu
     assert reveal(state)["connection"]["privateKey"] == ssh.private_key
 
 
-# Many at once, and the end
+# Parallel commands, and the end
 
 
 def test_hundreds_in_flight(client: PluginClient, measured: Measured) -> None:

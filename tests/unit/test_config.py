@@ -1,6 +1,6 @@
-"""The texts that hosts get: golden files, and what must hold for any of them.
+"""The files that are installed on hosts: golden files, and rules for all of them.
 
-`UPDATE_GOLDEN=1 pytest tests/unit/test_config.py` writes the golden files anew.
+`UPDATE_GOLDEN=1 pytest tests/unit/test_config.py` rewrites the golden files.
 """
 
 from dataclasses import replace
@@ -169,7 +169,7 @@ def test_members_change_with_the_list_and_configuration_does_not(tmp_path: Path)
 
 
 def test_names_in_dns_leave_nothing_to_tell_but_a_hosts_own(every_role) -> None:
-    """What a worker more would change on hosts that find each other by DNS, behind a firewall of their provider."""
+    """What one more worker changes on hosts that find each other by DNS, behind their provider's firewall."""
     settings, cluster = every_role
     named = Members(tuple(replace(host, dns_name=f"{host.name}.x.internal") for host in cluster.hosts))
     settings = replace(settings, firewall=False)

@@ -1,4 +1,4 @@
-"""The drill's own logic: how records are counted, what a table says, and a proxy that refuses every second request."""
+"""The drill's own logic: the count of records, the table of results, a proxy that refuses every second request."""
 
 import json
 import threading

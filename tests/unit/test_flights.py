@@ -1,4 +1,4 @@
-"""The main job's Python side: options, rows, the expected answer, and what a person gets to see."""
+"""The main job's Python side: options, rows, the expected result, and the output for users."""
 
 from decimal import Decimal
 

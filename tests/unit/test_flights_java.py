@@ -1,4 +1,4 @@
-"""The job's pure Java classes, asked directly: its rules for rows are DuckDB's, and ranges lose no line."""
+"""The job's pure Java classes, called directly: its rules for rows are DuckDB's, and ranges lose no line."""
 
 import contextlib
 import shutil
@@ -46,7 +46,7 @@ NASTY = [
 
 @pytest.fixture(scope="module")
 def probe(tmp_path_factory):
-    """A function that runs the Probe: its arguments and its input to the lines of its answer."""
+    """A function that runs the Probe: arguments and input to the lines of its output."""
     classes = tmp_path_factory.mktemp("classes")
     with contextlib.ExitStack() as stack:
         javac, java = shutil.which("javac"), shutil.which("java")
@@ -91,7 +91,7 @@ def test_java_and_duckdb_agree_on_every_nasty_row(probe, header, tmp_path):
 @pytest.mark.parametrize(
     ("delays", "mean"),
     [
-        ([1, *[0] * 7], "0.13"),  # 0.125: halves go away from zero
+        ([1, *[0] * 7], "0.13"),  # 0.125: halves are rounded away from zero
         ([-1, *[0] * 7], "-0.13"),
         ([-1, *[0] * 300], "0.00"),  # never -0.00
         ([1, 1, 0], "0.67"),

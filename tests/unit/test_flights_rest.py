@@ -1,4 +1,4 @@
-"""The REST client against small servers on loopback that behave as JobManagers do, dead ones among them."""
+"""The REST client with small servers on loopback that behave like JobManagers, including dead ones."""
 
 import json
 import socket
@@ -15,7 +15,7 @@ NOT_FOUND = (404, {"errors": ["Not found."]})
 
 
 class JobManager(ThreadingHTTPServer):
-    """Answers (method, path or its folder) with (status, body), or dies if that is None; keeps what it was asked."""
+    """Answers (method, path or its folder) with (status, body), or dies if that is None; records the requests."""
 
     def __init__(self, answers):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -64,7 +64,7 @@ def jobmanager(answers):
 
 @pytest.fixture
 def dead_url():
-    with socket.socket() as taken:  # bound and not listening: refused at once, and nobody else's
+    with socket.socket() as taken:  # bound and not listening: connections are refused
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 

@@ -1,4 +1,4 @@
-"""The host tool as hosts get it: which modules where, and that they are the same programs without their comments."""
+"""The host tool as installed on hosts: which modules where, and that they equal the sources except for comments."""
 
 import ast
 import subprocess
@@ -17,7 +17,7 @@ SOURCES = sorted((Path(__file__).resolve().parents[2] / "host_tool").glob("*.py"
 
 
 def program(source: str) -> str:
-    """What a source means, whatever it says about itself."""
+    """The meaning of a source, without docstrings and comments."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         for name in ("body", "orelse"):
@@ -61,7 +61,7 @@ def test_every_module_has_its_place() -> None:
 
 @pytest.mark.parametrize("role", Role)
 def test_hosts_of_every_role_can_run_it(role: Role, tmp_path: Path) -> None:
-    """Below another folder than theirs, by the same interpreter's options."""
+    """Below another folder, with the same interpreter options."""
     for file in host_tool.files(ROLES[role]):
         path = tmp_path / file.path.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)

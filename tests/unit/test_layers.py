@@ -1,4 +1,4 @@
-"""Which part of the repository may import which: what users' machines run stands on nothing that is for developers."""
+"""Which part of the repository may import which: code on users' machines does not depend on developers' tools."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drill": {"lab", "stand_ins", "toolbox", "automation", "ops"},
     "bench": {"drill", "lab", "stand_ins", "toolbox", "automation", "ops"},
 }
-"""By folder; each may also import itself. Tests may import all."""
+"""By folder; each may also import itself. Tests may import everything."""
 
 OURS = {folder.partition("/")[0] for folder in MAY_IMPORT} | {"tests", "docs"}
 
 
 def imported(file: Path) -> Iterator[str]:
-    """The modules of this repository that a file imports, wherever in it."""
+    """The modules of this repository that a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(file.read_text())):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom) and not node.level:
@@ -45,7 +45,7 @@ def imported(file: Path) -> Iterator[str]:
 
 
 def folder_of(file: Path) -> str:
-    """The longest of the folders above that has it."""
+    """The most specific of the folders above that contains it."""
     parts = file.relative_to(REPO).parts
     return max((it for it in MAY_IMPORT if parts[: len(Path(it).parts)] == Path(it).parts), key=len)
 

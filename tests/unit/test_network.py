@@ -1,4 +1,4 @@
-"""Which addresses a lab takes: none that the machine already uses."""
+"""A lab takes only addresses that the machine does not use."""
 
 import ipaddress
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_the_kernels_settings_are_raised_and_put_back(tmp_path: Path, monkeypatc
     def now() -> dict[str, str]:
         return {name: (tmp_path / f"proc-{name}").read_text() for name in settings}
 
-    for _ in range(2):  # a second lab must not take what the first has set for what was there
+    for _ in range(2):  # a second lab must not record the first one's settings as the original ones
         network._tune_kernel()
         assert now() == {"ip_forward": "1", "max_user_instances": "1024", "more_than_enough": "9999\n"}
     network._restore_kernel()

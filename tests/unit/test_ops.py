@@ -1,4 +1,4 @@
-"""What `ops` makes of a stack's state, of what hosts answer, and of what the tool on a JobManager's host says."""
+"""How `ops` reads a stack's state, hosts' answers, and the output of the tool on a JobManager's host."""
 
 import json
 import os
@@ -112,13 +112,13 @@ def test_a_state_of_an_earlier_version_says_it_in_its_configuration() -> None:
 
 
 def test_of_a_state_that_declares_nothing_nothing_is_guessed() -> None:
-    """What such a stack has on the storage would be nobody's."""
+    """Otherwise its objects on the storage would seem to belong to no cluster."""
     with pytest.raises(OpsError, match="does not contain the desired state"):
         state.clusters({"resources": [command("jm-0-config", "# host jm-0, step launch.sh\n")]})
 
 
 def test_a_state_without_its_secrets_still_says_which_cluster_it_is() -> None:
-    """That is how other stacks are read."""
+    """This is how other stacks are read."""
     known = deployment()
     for resource in known["resources"]:
         if resource["type"].startswith("command:"):
@@ -127,7 +127,7 @@ def test_a_state_without_its_secrets_still_says_which_cluster_it_is() -> None:
 
 
 def run_steps(*texts: str) -> Looked:
-    """What doctor makes of steps that look at this machine."""
+    """doctor's result for steps that check this machine."""
     script = doctor.script([Step(f"h-{number}", text) for number, text in enumerate(texts)])
     done = subprocess.run(["bash", "-s"], input=script, capture_output=True, text=True, timeout=60, check=True)
     return doctor.parse("h", done.stdout)
@@ -170,7 +170,7 @@ def test_exit_codes_and_texts_tell_differences_from_hosts_that_are_dead() -> Non
 
 
 def look_with_library(tmp_path: Path, code: str, uses: tuple[str, ...] = ("lib.sh",)) -> str:
-    """What a step's check prints; `code` defines it."""
+    """The output of a step's check; `code` defines it."""
     texts = "\n".join((SCRIPTS / name).read_text() for name in uses)
     script = f"set -euo pipefail\nhost=h\nstep=s\n{texts}\n{code}\nmain check\n"
     done = subprocess.run(["bash", "-s"], input=script, capture_output=True, text=True, timeout=60, cwd=tmp_path)
@@ -237,7 +237,7 @@ def test_the_tool_gets_its_arguments_and_no_key() -> None:
 
 @pytest.fixture
 def fake_pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `pulumi` that says what is in a file, or fails."""
+    """A `pulumi` that prints a file, or fails."""
     program = tmp_path / "bin" / "pulumi"
     program.parent.mkdir()
     program.write_text(

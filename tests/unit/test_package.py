@@ -1,4 +1,4 @@
-"""The components as a package that other programs use: what it imports, its defaults, what the wheel needs."""
+"""The components as a package for other programs: its imports, its defaults, and the contents of the wheel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OUTSIDE = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_components_import_nothing_from_the_root_of_the_repository(path: Path) -> None:
-    """Each other relatively, so that the folder can have another name in the wheel."""
+    """Only relative imports, so that the folder can have another name in the wheel."""
     depth = len(path.relative_to(ROOT / "components").parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
@@ -43,7 +43,7 @@ def test_public_names_are_there_and_say_what_they_are() -> None:
 
 
 def test_defaults_are_those_of_the_configuration() -> None:
-    """They are written twice: for stacks, and for programs that use the components."""
+    """They are defined twice: for stacks, and for programs that use the components."""
     schema = {key: entry["default"] for key, entry in settings.schema().items()}
     found = ClusterSettings(cluster_id="dev", operator_cidrs=())
     assert {name: schema[f"{name}Version"] for name in releases.DEFAULT_VERSIONS} == releases.DEFAULT_VERSIONS

@@ -1,4 +1,4 @@
-"""Tasks run side by side in the order of their needs, and the first failure is the one that is told."""
+"""Tasks run in parallel in the order of their needs, and the error names the first failure."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Everything that is missing is told at once, each with what to do; what is cached is not asked for."""
+"""Everything that is missing is reported at once, with a remedy; registries for cached files are not queried."""
 
 import os
 import threading
@@ -17,7 +17,7 @@ PLENTY = "MemTotal: 99999999 kB\nMemAvailable: 33554432 kB\n"
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine on which everything is there and cached; what a test takes away is all that is missing."""
+    """A machine with everything present and cached; only what a test removes is missing."""
     monkeypatch.setenv("FLINK_LAB_CACHE", str(tmp_path))
     (tmp_path / "images" / "debian12-abc").mkdir(parents=True)
     for name in ("_system", "_root", "_python"):

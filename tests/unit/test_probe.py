@@ -1,4 +1,4 @@
-"""What the probe says of a host's Python, which the host tool runs with."""
+"""The probe's check of a host's Python, which the host tool needs."""
 
 import os
 import subprocess

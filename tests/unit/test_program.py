@@ -16,7 +16,7 @@ SECRET = "a-secret-key-that-nobody-may-see"
 
 
 def run(folder: Path, *, preview: bool = False, **changes: Any) -> dict[str, Recorded]:
-    """What the program registers."""
+    """The resources that the program registers."""
     mocks = Mocks()
     keys = [key for key in ("flink:storageSecretKey",) if "storageSecretKey" in changes]
     pulumi.runtime.set_all_config(configuration(folder, **changes), keys)
@@ -158,7 +158,7 @@ def test_a_service_step_says_what_its_daemon_runs_as_a_summary_reads_it(tmp_path
 
 
 def test_units_name_no_file_of_ours_that_is_not_there(folder: Path) -> None:
-    """What units run below /usr/local/lib/flink is written by the step `system` of the same host."""
+    """Everything below /usr/local/lib/flink that units run is written by the step `system` of the same host."""
     found = run(folder)
     for name in ("jm-0", "tm-0", "zk-0"):
         units = stdin(found, f"{name}-config") + stdin(found, f"{name}-service")

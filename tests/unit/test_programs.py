@@ -1,4 +1,4 @@
-"""The engine is the first that fits of PATH, the official installer and the pinned build, and is made once."""
+"""The engine is the first that works of PATH, the official installer and the pinned build, and is built once."""
 
 import stat
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_an_engine_on_path_that_is_too_old_is_named_and_not_used(
     on_path(monkeypatch, program(tmp_path / "bin/pulumi", "v3.100.0"))
     builds(monkeypatch, f"v{programs.PULUMI}")
     assert programs.pulumi().is_relative_to(tmp_path / "cache")
-    assert "is 3.100.0, at least 3.259.0 is needed" in capsys.readouterr().out
+    assert "is 3.100.0, expected 3.259.0 or newer" in capsys.readouterr().out
 
 
 def test_where_the_installer_is_refused_it_is_built_once(

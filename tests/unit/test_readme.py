@@ -38,7 +38,7 @@ def prose(text: str) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """What GitHub calls the headings of a page: lower case, hyphens for spaces, no other punctuation."""
+    """GitHub's anchors of a page's headings: lower case, hyphens for spaces, no other punctuation."""
     without_code = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(without_code)}
 
@@ -123,7 +123,7 @@ def test_the_picture_of_the_network_has_the_ports_and_subnets_that_it_has() -> N
 
 
 def counts(found: dict[str, Recorded]) -> dict[str, int]:
-    """How many there are of what docs/aws.md has in its table."""
+    """The number of resources in the table of docs/aws.md."""
 
     def of(suffix: str) -> list[Recorded]:
         return [entry for entry in found.values() if entry.type.endswith(suffix)]

@@ -1,4 +1,4 @@
-"""The table of roles: it says everything, and what it names is there."""
+"""The table of roles is complete, and what it names exists."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_folder_of_templates_or_scripts_is_that_of_a_role() -> None:
 
 
 def test_nothing_branches_on_a_role_but_the_table_and_the_roles_own_folders() -> None:
-    """`if` and conditional expressions that compare with a Role; lists may pick the hosts of one."""
+    """`if` and conditional expressions that compare with a Role; comprehensions may select one role's hosts."""
     own = {ROOT / "components" / role.value for role in Role}
     found = []
     for path in sorted((ROOT / "components").rglob("*.py")):

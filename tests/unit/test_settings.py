@@ -1,4 +1,4 @@
-"""The configuration: everything wrong is refused, all at once, each with its key and what is expected."""
+"""The configuration: every problem is refused, all at once, each with its key and what is expected."""
 
 import re
 import subprocess

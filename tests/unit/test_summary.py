@@ -1,4 +1,4 @@
-"""Summaries of previews whose events are made here: what is dangerous, what must not break out, what does not fit."""
+"""Summaries of previews with events made here: what is dangerous, what must be escaped, what does not fit."""
 
 import re
 from typing import Any
@@ -109,7 +109,7 @@ def test_nothing_in_a_value_breaks_out(value: str) -> None:
 
 
 def plain(text: str) -> str:
-    """The text without fences and code, as a renderer sees it."""
+    """The text without fences and code, as rendered."""
     lines, fence = [], ""
     for line in text.split("\n"):
         if fence:

@@ -1,4 +1,4 @@
-"""How hosts leave: what the program that runs on the operator's machine does with hosts that answer and with others."""
+"""How hosts leave: what the program on the operator's machine does with reachable and unreachable hosts."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def login(ssh: SshServer, **changes: object) -> Login:
 def leave(
     folder: Path, logins: dict[str, Login], run: str = "cat", before: str = ""
 ) -> "subprocess.CompletedProcess[str]":
-    """The program's end, with a folder for its temporary files."""
+    """The end of the program, with a folder for its temporary files."""
     files = {f"LEAVE_{name.upper()}": text for name, text in openssh.files(logins).items()}
     return subprocess.run(
         ["/bin/sh", "-c", LEAVE.read_text()],

@@ -1,4 +1,4 @@
-"""The steps of the workflows, run by bash: with a GitHub in a file, and a `branches` that ends as the test says."""
+"""The steps of the workflows, run by bash, with a GitHub in a file and a `branches` whose result the test sets."""
 
 import http.server
 import json
@@ -17,10 +17,10 @@ from tests.unit.workflows import REPOSITORY, RUN, Runner
 SUMMARIES = {0: "preview ended with 0\n", 10: "preview ended with 10\n", 20: "preview ended with 20\n"}
 COMMIT = "de0fac2e4500dabe0009e67214ff5f5447ce83dd"
 BRANCH = "feature/Größe-$(touch owned)"
-"""Legal in git, and no friend of a shell."""
+"""Allowed by git, and dangerous in a shell."""
 
 TESTED = {
-    # What runs this, and the tests beside it
+    # The files that run this, and the tests beside it
     ("check.yml", "make check"),
     ("check.yml", "make engine"),
     ("check.yml", "make test"),
@@ -99,7 +99,7 @@ def comment_on(runner: Runner, text: str, stack: str = "dev") -> None:
 
 
 def test_a_comment_is_written_once_and_edited_from_then_on(runner: Runner) -> None:
-    # Their own text, more than fits on a page, and somebody else's with the mark
+    # Our own comments, more than fit on a page, and another user's with the mark
     others = [{"id": 1 + i, "user": {"login": "alice"}, "body": "nice"} for i in range(5)]
     forged = {"id": 9, "user": {"login": "mallory"}, "body": "<!-- flink:preview:dev -->\nno changes"}
     runner.github({"comments": {"12": [*others, forged]}})
@@ -140,7 +140,7 @@ def test_the_comment_step_also_runs_after_a_preview_that_failed() -> None:
         assert bool(found) is bool(summary)
 
 
-# Clusters: who asks
+# Clusters: who may request one
 
 
 def asks(
@@ -224,7 +224,7 @@ def test_branches_that_differ_in_case_only_have_groups_of_their_own(runner: Runn
     assert len({group.lower() for group in groups}) == 3
 
 
-# Clusters: made and removed
+# Clusters: created and removed
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_a_sweep_that_leaves_something_fails_with_its_report(runner: Runner, cod
 
 
 def drift(runner: Runner, **codes: int) -> workflows.Done:
-    """A night: the previews end so."""
+    """A night in which the previews have these results."""
     folder = runner.temp / "drift"
     for path in folder.glob("*"):
         path.unlink()
@@ -384,7 +384,7 @@ class Notes(http.server.BaseHTTPRequestHandler):
     server: GitLab
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def answer(self, content: object, status: int = 200) -> None:
         self.send_response(status)
@@ -440,7 +440,7 @@ def gitlab() -> Iterator[GitLab]:
 
 
 def gitlab_job(runner: Runner, gitlab: GitLab, name: str, **more: str) -> workflows.Done:
-    """Run the script of a job of the example, in this checkout and without what it installs."""
+    """Run the script of a job of the example, in this checkout, without its installation."""
     job = workflows.gitlab()[name]
     variables: Mapping[str, str] = {
         "CI_API_V4_URL": gitlab.url,
@@ -453,7 +453,7 @@ def gitlab_job(runner: Runner, gitlab: GitLab, name: str, **more: str) -> workfl
         "PULUMI_STACKS": "dev prod",
         **more,
     }
-    # In a folder of its own: the job leaves its files where it runs
+    # In a separate folder: the job leaves its files in its working directory
     script = "\n".join(line.replace("docs/ci/", f"{workflows.ROOT}/docs/ci/") for line in job["script"])
     return runner.bash(f'cd "$RUNNER_TEMP"\n{script}', variables)
 
@@ -515,7 +515,7 @@ def test_a_note_that_gitlab_refuses_is_an_error_without_the_token(runner: Runner
     assert "glpat" not in done.said and "Traceback" not in done.said
 
 
-# With the real tool, as far as it goes without a cloud
+# With the real tool, as far as possible without a cloud
 
 
 def test_the_words_for_the_tool_are_words_that_it_takes(runner: Runner, gitlab: GitLab) -> None:
@@ -538,7 +538,7 @@ def test_the_words_for_the_tool_are_words_that_it_takes(runner: Runner, gitlab: 
 
 @pytest.fixture
 def real(runner: Runner) -> Runner:
-    """With the real tool, and an engine that can say its version."""
+    """With the real tool, and an engine that can only print its version."""
     runner.real_branches()
     runner.program("pulumi", f"[[ $* == version ]] && echo v{programs.PULUMI}")
     return runner

@@ -1,4 +1,4 @@
-"""What holds for every workflow: rights, pins, who starts it, and what of a stranger's never gets into a shell."""
+"""The rules for every workflow: permissions, pins, triggers, and that no text of strangers gets into a shell."""
 
 import json
 import re
@@ -126,7 +126,7 @@ def test_the_reading_role_is_for_previews_and_the_writing_one_for_clusters() -> 
     assert found == {"preview.yml": preview, "drift.yml": preview, "ephemeral.yml": deploy, "sweep.yml": deploy}
 
 
-# Who starts what
+# Triggers
 
 
 def pull_request(
@@ -233,7 +233,7 @@ def test_nightly_work_is_of_the_default_branch(file: str) -> None:
     (job,) = WORKFLOWS[file]["jobs"]
     assert starts(file, job, {"event_name": "workflow_dispatch", "ref_name": "main", "event": event})
     assert not starts(file, job, {"event_name": "workflow_dispatch", "ref_name": "mine", "event": event})
-    # GitHub tells a schedule's run nothing of the repository
+    # A schedule's run has no information on the repository from GitHub
     assert starts(file, job, {"event_name": "schedule", "ref_name": "main", "event": {"schedule": "23 2 * * *"}})
 
 
@@ -249,7 +249,7 @@ def test_a_sweep_by_hand_is_a_dry_run_unless_said_otherwise() -> None:
     assert WORKFLOWS["sweep.yml"]["on"]["workflow_dispatch"]["inputs"]["dry-run"]["default"] == "true"
 
 
-# One run a stack
+# One run for each stack
 
 
 def test_a_change_under_way_is_never_cancelled() -> None:
@@ -262,7 +262,7 @@ def test_a_change_under_way_is_never_cancelled() -> None:
         ("drift.yml", "drift"): "false",
         ("ephemeral.yml", "asked"): None,
         ("ephemeral.yml", "cluster"): "false",
-        ("preview.yml", "preview"): "true",  # reads only
+        ("preview.yml", "preview"): "true",  # only reads
         ("sweep.yml", "sweep"): "false",
     }
 
@@ -366,7 +366,7 @@ def test_the_role_for_branches_is_the_one_for_all_but_for_their_stacks_only() ->
         assert [it.replace("flink-br-", "flink-") for it in statement["Resource"]] == every[sid]["Resource"]
         assert "flink-*" not in json.dumps(statement)
     assert branches["Ec2Own"]["Condition"]["StringLike"] == {"aws:ResourceTag/stack": f"{names.PREFIX}*"}
-    # A managed policy of AWS has at most so many characters, blanks not counted
+    # A managed policy of AWS has a maximum number of characters, without white space
     for path in IAM:
         assert len(re.sub(r"\s", "", path.read_text())) <= 6144, path.name
 
@@ -404,7 +404,7 @@ def test_gitlab_gives_each_job_the_role_that_it_needs() -> None:
 
 
 def scripts() -> dict[str, list[str]]:
-    """The shell that actionlint does not see."""
+    """The shell that actionlint does not check."""
     jobs = {name: job for name, job in workflows.gitlab().items() if isinstance(job, dict) and "script" in job}
     lines = {f"gitlab {name}": [*job.get("before_script", []), *job["script"]] for name, job in jobs.items()}
     for path, action in ACTIONS.items():

@@ -1,4 +1,4 @@
-"""The workflows as data, the expressions in them, and their steps run by bash without GitHub."""
+"""The workflows as data, their expressions, and their steps run by bash without GitHub."""
 
 import json
 import re
@@ -23,7 +23,7 @@ Yaml = dict[str, Any]
 
 
 def load(path: Path) -> Yaml:
-    """A YAML file, whose keys stay texts: `on` is none of the names of true here."""
+    """A YAML file whose keys stay strings: `on` is not converted to true."""
     content: Yaml = yaml.load(path.read_text(), yaml.BaseLoader)
     return content
 
@@ -36,7 +36,7 @@ GitLab.add_constructor("!reference", lambda loader, node: ("reference", *loader.
 
 
 def gitlab() -> Yaml:
-    """The example for GitLab, with what its jobs take from others put in."""
+    """The example for GitLab, with its `extends` resolved."""
     content: Yaml = yaml.load((ROOT / "docs/ci/gitlab-ci.yml").read_text(), GitLab)
     for name, job in content.items():
         if isinstance(job, dict) and "extends" in job:
@@ -57,7 +57,7 @@ def jobs() -> list[tuple[str, str, Yaml]]:
 
 
 def steps() -> dict[tuple[str, str], Yaml]:
-    """Every step that has something to run, by its file and name (or, without one, what it runs)."""
+    """Every step that runs something, by its file and name (or, without a name, its command)."""
     found = [(file, step) for file, _, job in jobs() for step in job["steps"] if "run" in step]
     return {(file, step.get("name", step["run"])): step for file, step in found}
 
@@ -66,7 +66,7 @@ def steps() -> dict[tuple[str, str], Yaml]:
 
 
 def value(expression: str, context: Mapping[str, Any]) -> Any:
-    """What GitHub makes of an expression, of those that we use; a name that is nowhere is empty, as there."""
+    """GitHub's result of an expression, for those that we use; an unknown name is empty, as in GitHub."""
 
     def look(path: str) -> Any:
         found: Any = context
@@ -99,7 +99,7 @@ def value(expression: str, context: Mapping[str, Any]) -> Any:
 
 
 def filled(text: str, context: Mapping[str, Any]) -> str:
-    """A text of a workflow with its expressions put in."""
+    """A text of a workflow with its expressions evaluated."""
 
     def shown(found: re.Match[str]) -> str:
         result = value(found[1], context)
@@ -113,22 +113,22 @@ def filled(text: str, context: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Done:
-    """How a step ended, what it said and left."""
+    """How a step ended, what it printed, and the files that it left."""
 
     code: int
     said: str
-    """On both streams."""
+    """Output on both streams."""
     outputs: dict[str, str]
     summary: str
     calls: list[list[str]]
-    """Words after `python -m branches`."""
+    """Arguments after `python -m branches`."""
     saw_token: bool
-    """Whether the tool could have read GitHub's token."""
+    """Whether the tool could read GitHub's token."""
 
 
 class Runner:
-    """A machine of GitHub's, as far as the steps see it: a folder, `gh`, and `python` with a `branches` that is told
-    how to end.
+    """A machine of GitHub, as the steps see it: a folder, `gh`, and `python` with a `branches` whose results the test
+    sets.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -152,20 +152,20 @@ class Runner:
         path.chmod(0o755)
 
     def real_branches(self) -> None:
-        """From now on `python -m branches` is the real one."""
+        """From now on use the real `python -m branches`."""
         self.program("python", f'exec {sys.executable} "$@"')
 
     def github(self, content: Mapping[str, Any]) -> None:
-        """What there is on GitHub."""
+        """The initial content of GitHub."""
         self.github_file.write_text(json.dumps(content))
 
     def on_github(self) -> Yaml:
-        """What there is on GitHub now."""
+        """The current content of GitHub."""
         content: Yaml = json.loads(self.github_file.read_text())
         return content
 
     def branches(self, code: int = 0, **by_stack: int) -> None:
-        """How `python -m branches` ends from now on."""
+        """Set the results of `python -m branches` from now on."""
         self.branches_file.write_text(json.dumps({"codes": {"*": code, **by_stack}}))
 
     def run(self, file: str, name: str, context: Mapping[str, Any]) -> Done:
@@ -176,7 +176,7 @@ class Runner:
         return self.bash(step["run"], {key: filled(text, context) for key, text in found.items()})
 
     def bash(self, script: str, variables: Mapping[str, str]) -> Done:
-        """Run a script with `shell: bash`, as the workflows' defaults say, in the root of this checkout."""
+        """Run a script with `shell: bash`, the workflows' default, in the root of this checkout."""
         outputs, summary, path = self.folder / "outputs", self.folder / "summary", self.folder / "step.sh"
         for each in (outputs, summary):
             each.write_text("")

@@ -1,4 +1,4 @@
-"""Whether a cluster is complete, and what is said if it is not."""
+"""Whether a cluster is complete, and the messages if it is not."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The tool as hosts run it: its usage, its start, the Pythons that it runs with."""
+"""The tool as hosts run it: its usage, its start, and the supported Python versions."""
 
 import io
 import json
@@ -71,9 +71,9 @@ def test_what_is_asked_most_imports_nothing_that_takes_long() -> None:
 
 
 def _pythons() -> list[str]:
-    """Those that this machine has; ruff checks the syntax for the oldest, whatever is here."""
+    """The versions on this machine; ruff checks the syntax for the oldest, in any case."""
     found = [path for minor in range(9, 20) if (path := shutil.which(f"python3.{minor}"))]
-    # pyenv has names for versions that it has not
+    # pyenv has names for versions that are not installed
     works = [
         path for path in found if not subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode
     ]

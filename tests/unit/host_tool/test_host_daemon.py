@@ -1,4 +1,4 @@
-"""A host's daemon: what it runs, whether it is healthy, how it is restarted; and how health is asked."""
+"""A host's daemon: what it runs, whether it is healthy, and how it is restarted; and the health checks."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from tests.unit.host_tool.world import FakeClock
 
 
 class Host:
-    """A host's files below a folder, and a process in place of the daemon's."""
+    """A host's files below a folder, and a process instead of the daemon's."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root, self.clock, self.healthy = root, FakeClock(), True
@@ -60,7 +60,7 @@ class Host:
         return (self.launches / link).readlink().name
 
     def starts(self) -> None:
-        """What the unit does when it starts."""
+        """What the unit does at its start."""
         tool = self.root / "usr/local/lib/flink/fingerprint"
         found = subprocess.run([tool, *self.inputs], capture_output=True, text=True, check=True).stdout
         (self.root / "run/flink-x/fingerprint").write_text(found)
@@ -98,7 +98,7 @@ def test_of_a_host_that_was_never_started_it_says_so(host: Host) -> None:
 
 def test_switch_ends_the_process_and_leaves_a_way_back(host: Host) -> None:
     host.point("expected", "two")
-    # A zombie lives for `kill -0`: its parent, systemd on a host, has to take notice
+    # A zombie is alive for `kill -0`: its parent, systemd on a host, has to reap it
     threading.Thread(target=host.process.wait, daemon=True).start()
     host.clock.after(0.1, host.process.wait)
     host.daemon.switch()
@@ -194,7 +194,7 @@ def test_a_taskmanager_is_healthy_while_it_has_a_connection_to_a_jobmanager() ->
 
 
 class Servers:
-    """ZooKeeper servers by what they answer."""
+    """ZooKeeper servers with these answers."""
 
     def __init__(self, **modes: str) -> None:
         self.modes, self.synced = modes, len(modes) - 1
@@ -223,7 +223,7 @@ def test_a_zookeeper_server_is_healthy_with_all_of_the_ensemble(monkeypatch: pyt
 
 @contextmanager
 def answering(*parts: bytes, closes: bool = True) -> Iterator[int]:
-    """A server that answers every connection so; its port."""
+    """A server that gives every connection this answer; its port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         done = threading.Event()
 

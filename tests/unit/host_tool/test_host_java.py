@@ -1,4 +1,4 @@
-"""How our Java classes are run: as whom, with which classes, keys and output. Compiled for real: tests/engine."""
+"""How our Java classes are run: user, classes, credentials and output. tests/engine compiles them for real."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The rollout, against hosts and JobManagers that are not there: in which order it restarts what, and when it ends."""
+"""The rollout, with simulated hosts and JobManagers: the order of restarts, and when it ends."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def rollout(world: World, pending: list[str], *answers: bool, **more: Any) -> Rollout:
-    """A rollout; `answers`: whether jobs can be handed over, each time that it is asked."""
+    """A rollout; `answers`: whether jobs can be handed over, one for each call."""
     values = {
         "host": "jm-0",
         "pending": pending,
@@ -48,7 +48,7 @@ def rollout(world: World, pending: list[str], *answers: bool, **more: Any) -> Ro
 
 
 def done(world: World) -> list[str]:
-    """What was changed on hosts, without what was only asked."""
+    """The changes on hosts, without queries."""
     return [entry for entry in world.log if not re.search(r" (state|leads|tell|proves \d+)$", entry)]
 
 
@@ -75,7 +75,7 @@ def test_what_runs_what_is_expected_is_not_restarted(world: World, capfd: pytest
     world.pending("tm-1")
     rollout(world, ["jm-1", "tm-0", "tm-1"]).apply()
     assert done(world) == ["tm-1 switch"]
-    # They may be of an earlier rollout that ended there
+    # An earlier rollout may have ended there
     assert world.log.index("tm-0 proves 30") < world.log.index("tm-1 switch")
     assert "jm-0" not in " ".join(world.log), "nobody asked for it"
 
@@ -227,7 +227,7 @@ def test_an_election_is_waited_for_before_the_jobs_are_remembered(world: World) 
 
 
 def test_the_leader_may_change_while_it_is_under_way(world: World) -> None:
-    """Who leads is asked once, before anything; the jobs are asked of whoever leads now."""
+    """Which JobManager leads is determined once, at the beginning; jobs are always read from the current leader."""
     world.jobs, world.leader = [job(1)], "jm-1"
 
     def elects() -> None:

@@ -1,6 +1,6 @@
-"""A cluster that is not there: what its hosts answer over a fake `ssh`, its JobManagers over REST, and its own clock.
+"""A simulated cluster: its hosts answer over a fake `ssh`, its JobManagers over REST, and it has its own clock.
 
-`ssh` and `runuser` are executables that stand first on PATH and hand what they are asked to a server of this process.
+`ssh` and `runuser` are executables that come first on PATH and forward their arguments to a server of this process.
 """
 
 import http.server
@@ -34,7 +34,7 @@ RUNUSER = '#!/bin/sh\nshift 3\nexec "$@"\n'
 
 
 class FakeClock(Clock):
-    """Time passes only when somebody waits; what was planned for a moment happens then."""
+    """Time passes only during waits; an action that is planned for a time runs at that time."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -50,7 +50,7 @@ class FakeClock(Clock):
             plan[1]()
 
     def after(self, seconds: float, happens: Callable[[], None]) -> None:
-        """Plan something."""
+        """Plan an action."""
         self._plans.append((self.time + seconds, happens))
 
 
@@ -63,7 +63,7 @@ class FakeDaemon:
     expected: str = "flink-2.3.0"
     held: bool = False
     reached: bool = True
-    """False: nobody can log in."""
+    """False: the login fails."""
     heals: bool = True
     """False: it is not healthy after a restart."""
 
@@ -86,18 +86,18 @@ class World:
     taskmanagers: list[str]
     clock: FakeClock = field(default_factory=FakeClock)
     leader: str | None = "jm-0"
-    """None: an election is under way."""
+    """None during an election."""
     daemons: dict[str, FakeDaemon] = field(default_factory=dict)
     registered: set[str] = field(default_factory=set)
     jobs: list[dict[str, Any]] = field(default_factory=list)
     unavailable: set[str] = field(default_factory=set)
     """JobManagers that answer 503."""
     log: list[str] = field(default_factory=list)
-    """What hosts were asked to do, in order."""
+    """The commands that hosts received, in order."""
     happens: dict[str, Callable[[], None]] = field(default_factory=dict)
-    """After one of the entries of the log."""
+    """Actions after one of the entries of the log."""
     raw: dict[str, bytes] = field(default_factory=dict)
-    """By path, whole answers of all JobManagers, for what no HTTP server says."""
+    """Complete answers of all JobManagers by path, for what no HTTP server sends."""
 
     def __post_init__(self) -> None:
         for name in [*self.jobmanagers, *self.taskmanagers]:
@@ -110,7 +110,7 @@ class World:
             self.daemons[name].what = "pending"
         return list(names)
 
-    # What a host does
+    # A host's commands
 
     def ssh(self, host: str, words: list[str]) -> tuple[int, str]:
         """Status and output."""
@@ -154,7 +154,7 @@ class World:
     def _tell(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
         return 0, f"the log of {host}\n"
 
-    # What a JobManager answers
+    # A JobManager's answers
 
     def rest(self, host: str, path: str) -> tuple[int, Any]:
         """Status and answer."""
@@ -206,7 +206,7 @@ class _Threads(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def standing(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """The world as the tool finds it: by `ssh`, and by the names of its JobManagers."""
+    """The world as the tool sees it: by `ssh`, and by the names of its JobManagers."""
     programs = folder / "bin"
     programs.mkdir()
     for name, text in (("ssh", SSH), ("runuser", RUNUSER)):

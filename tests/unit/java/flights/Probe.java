@@ -7,7 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Asks the job's pure classes what the tests want to know; input on stdin, one answer a line. */
+/** Calls the job's pure classes for the tests; input on stdin, one result per line. */
 public final class Probe {
     private Probe() {}
 
@@ -25,7 +25,7 @@ public final class Probe {
         }
     }
 
-    /** For each line of the input the tally of that one flight, or "refused". */
+    /** For each line of the input the tally of that flight, or "refused". */
     private static void rows(String input) {
         for (String line : input.split("\n", -1)) {
             try {
@@ -50,7 +50,7 @@ public final class Probe {
         System.out.println(tally.toLine("JFK", 5));
     }
 
-    /** The lines of all ranges of this length, each reader given up after every line and resumed. */
+    /** The lines of all ranges of this length; each reader is closed after every line and resumed. */
     private static List<String> linesOfRanges(byte[] input, int length) throws IOException {
         List<String> lines = new ArrayList<>();
         for (int start = 0; start < input.length; start += length) {

@@ -6,7 +6,7 @@ import org.apache.flink.api.connector.source.lib.NumberSequenceSource;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 
-/** A job whose source aligns watermarks: classes of Flink's for that have changed between 2.2 and 2.3. */
+/** A job whose source aligns watermarks: Flink's classes for that changed between 2.2 and 2.3. */
 public final class AlignedJob {
     public static void main(String[] args) throws Exception {
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
@@ -21,7 +21,7 @@ public final class AlignedJob {
         env.execute("aligned");
     }
 
-    /** It is there to be there, not to take the machine. */
+    /** It only has to run, without using much CPU. */
     private static Long wait(Long number) throws InterruptedException {
         Thread.sleep(10);
         return number;

@@ -10,7 +10,7 @@ import org.apache.flink.runtime.util.EnvironmentInformation;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 
-/** A job that only the release of Flink that wrote it down can read, as with a class that has changed in between. */
+/** A job that only the release of Flink that stored it can read, as if one of its classes had changed. */
 public final class ChoosyJob {
     public static void main(String[] args) throws Exception {
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
@@ -26,7 +26,7 @@ public final class ChoosyJob {
 
         @Override
         public Long map(Long number) throws InterruptedException {
-            Thread.sleep(10); // it is there to be there, not to take the machine
+            Thread.sleep(10); // it only has to run, without using much CPU
             return number;
         }
 
