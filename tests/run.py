@@ -1,7 +1,7 @@
 """Runs checks and tests in parallel and prints their durations: `make check`, `engine`, `test`, `test-all`.
 
-All tests are one run of pytest, in parallel processes, so that its last line counts them all; before it, side_by_side.py
-prints the durations of each folder of tests, and of the earlier parts.
+All tests are one run of pytest, in parallel processes, so that its last line counts them all. Before that line,
+side_by_side.py prints the durations of each folder of tests, and of the earlier parts.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from stand_ins.builds.archives import Archive, Archives
 
 
 def change_release(cluster: Cluster, flink: Archive, job: RecordsJob) -> set[str]:
-    """`up` to another release; the job continues from its last checkpoint or a later one. Returns what was restarted."""
+    """`up` to another release; the job continues from its last checkpoint or a later one. Returns what restarted."""
     before, least = cluster.processes(), job.checkpoint() or 0
     cluster.overrides = release(cluster.lab, "flink", flink)
     cluster.stack.up()

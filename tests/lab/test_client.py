@@ -27,7 +27,7 @@ def sql(cluster: Cluster, host: str) -> str:
 
 
 def submit(cluster: Cluster, host: str) -> str:
-    """Start a job with `flink run` on a host, find it in `flink list`, and cancel it; returns the output of `flink run`."""
+    """Start a job with `flink run` on a host, find it in `flink list`, and cancel it; returns the first output."""
     lab, s3 = cluster.lab, cluster.s3
     jar = flights.build_jar(cluster.archives)
     lab.ssh(host, "base64 -d > /tmp/flights.jar", input=base64.b64encode(jar.read_bytes()).decode())
@@ -47,7 +47,7 @@ def submit(cluster: Cluster, host: str) -> str:
 
 
 def test_sql_client_runs_beside_a_jobmanager(cluster: Cluster) -> None:
-    """Its gateway must not take the port of the JobManager's REST API, neither on the leader's host nor on the standby's."""
+    """Its gateway must not take the port of the JobManager's REST API, on the leader's host and on the standby's."""
     for name in cluster.hosts("jobmanager"):
         said = sql(cluster, name)
         assert TOTAL.search(said) and "Could not start rest endpoint" not in said, said

@@ -16,7 +16,7 @@ BUDGET = int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"][
 """Maximum seconds of a failover."""
 
 BOUND = 300
-"""Maximum seconds of a wait: this machine has two cores, seven hosts, and other programs. The measured time is printed."""
+"""Maximum seconds of a wait, for two cores with seven hosts and other programs. The measured time is printed."""
 
 
 @pytest.fixture(autouse=True)
