@@ -12,7 +12,7 @@ apply() {
   fi
   jar=$plugin-$version.jar
   if [ ! -e "$home/plugins/$plugin/$jar" ]; then
-    [ -e "$home/opt/$jar" ] || die "Flink $version does not contain storagePlugin $plugin: opt/$jar is missing"
+    [ -e "$home/opt/$jar" ] || die "storagePlugin $plugin is not part of Flink $version: opt/$jar is missing"
     install -D -m 0644 "$home/opt/$jar" "$home/plugins/$plugin/.$jar"
     mv "$home/plugins/$plugin/.$jar" "$home/plugins/$plugin/$jar"
     say "flink: plugin $plugin added"

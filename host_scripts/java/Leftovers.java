@@ -16,27 +16,16 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
  * storage and every kind of credentials works.
  *
  * <pre>
-<<<<<<< HEAD
  * purge URI...                       removes these folders
- * list HA QUORUM ROOT QUIET KEEP     tells what is below HA and ROOT, but for the clusters KEEP (ids, separated by commas)
- * delete HA QUORUM ROOT QUIET IDS    removes what `list` tells of these clusters
-=======
- * purge URI...                 removes these folders
- * list HA QUORUM ROOT KEEP     lists what is below HA and ROOT, except for the clusters KEEP (ids, separated by commas)
- * delete HA QUORUM ROOT IDS    removes what `list` lists of these clusters
->>>>>>> 9e4993f (Messages and comments of host scripts, host tool and ops in plain technical English)
+ * list HA QUORUM ROOT QUIET KEEP     lists what is below HA and ROOT, except for the clusters KEEP (comma-separated ids)
+ * delete HA QUORUM ROOT QUIET IDS    removes what `list` lists of these clusters
  * </pre>
  *
- * A cluster whose last object was written less than QUIET seconds ago may be alive, with an ensemble of its own.
+ * A cluster whose last object was written less than QUIET seconds ago may be alive, with its own ensemble.
  *
  * Lines on stdout, fields separated by tabs: `objects ID COUNT BYTES SECONDS` (since the last was written), `znode ID
-<<<<<<< HEAD
- * PATH`, `leader ID` (one lives there), `recent ID SECONDS` (one may live elsewhere), `foreign WHAT` (not Flink's, always
- * kept), `removed WHAT COUNT`. Everything else goes to stderr.
-=======
- * PATH`, `leader ID` (it is alive), `foreign WHAT` (not Flink's, never removed), `removed WHAT COUNT`. Everything else
- * goes to stderr.
->>>>>>> 9e4993f (Messages and comments of host scripts, host tool and ops in plain technical English)
+ * PATH`, `leader ID` (it is alive), `recent ID SECONDS` (it may be alive elsewhere), `foreign WHAT` (not Flink's, never
+ * removed), `removed WHAT COUNT`. Everything else goes to stderr.
  */
 public final class Leftovers {
   private static final int ANSWER_SECONDS = 90;
@@ -166,14 +155,9 @@ public final class Leftovers {
     }
   }
 
-<<<<<<< HEAD
-  /** Whether nobody is known to use it and all of it is Flink's; otherwise tells why not. */
+  /** Whether it is not known to be in use and all of it is Flink's; otherwise prints the reason. */
   private boolean isGarbage(Remains remains, Map<String, FileStatus> objects)
       throws IOException, KeeperException, InterruptedException {
-=======
-  /** Whether it is not in use and all of it is Flink's; otherwise prints the reason. */
-  private boolean isGarbage(Remains remains) throws IOException, KeeperException, InterruptedException {
->>>>>>> 9e4993f (Messages and comments of host scripts, host tool and ops in plain technical English)
     if (remains.hasLeader()) {
       out.println("leader\t" + remains.id);
       return false;
