@@ -80,6 +80,8 @@ class Host:
     memory_mib: int | None = None
     """Memory in MiB, where the provider knows it before the machine is reached."""
     zone: str = ""
+    sshd_port: int = 22
+    """Port of its sshd, where other hosts of the cluster log in."""
     machine: pulumi.Input[str] = ""
     """Which machine has the name now, where it can be another one next time: then every step is done again."""
     data_device: pulumi.Input[str] | None = None

@@ -8,6 +8,16 @@ from dataclasses import dataclass
 
 CONFIG, KNOWN_HOSTS = "config", "known_hosts"
 
+# OpenSSH ends the process of its jump by SIGHUP. Where that is ignored, as under nohup, the process would stay, and
+# whoever reads what ssh says would wait for ever. A shell cannot take back what was ignored when it started; `env` can,
+# from coreutils 8.31 on, and so can Python. Without $ and single quotes, for any login shell.
+_RESET = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
+_THROUGH = (
+    "sh -c 'env --default-signal=HUP true 2>/dev/null && exec env --default-signal=HUP {ssh};"
+    ' command -v python3 >/dev/null && exec python3 -I -c "{reset}" {ssh}; exec {ssh}'
+    "'"
+)
+
 # A host that just reboots refuses for a moment; a dead one takes half a minute to be told from a slow one. One that
 # dies in the middle is noticed after a minute.
 _ALL = """\
@@ -64,6 +74,11 @@ def _entry(alias: str, login: Login, key: str) -> str:
         f"  IdentityFile {key}",
         f"  Port {login.port}",
         f"  User {login.user}",
-        *([f"  ProxyJump {alias}-jump"] if login.jump else []),
+        *([f"  ProxyCommand {_through(f'{alias}-jump')}"] if login.jump else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _through(jump: str) -> str:
+    """The command that ssh runs to reach a host by way of `jump`."""
+    return _THROUGH.format(ssh=f"ssh -F {CONFIG} -W [%h]:%p {jump}", reset=_RESET)

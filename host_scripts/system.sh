@@ -9,7 +9,10 @@ apply() {
   previous=$(cat /etc/flink-owner 2>/dev/null || echo "$owner")
   [ "$previous" = "$owner" ] || retire "$previous"
   echo "$owner" | write_file /etc/flink-owner 0644 root:root
-  id "$user" >/dev/null 2>&1 || useradd --system --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
+  # Not left to useradd, which makes no group of the user's name everywhere (USERGROUPS_ENAB in login.defs)
+  getent group "$user" >/dev/null || groupadd --system "$user"
+  id "$user" >/dev/null 2>&1 ||
+    useradd --system --gid "$user" --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
   local directory
   for directory in "${directories[@]}"; do install -d -m 0755 -o "$user" -g "$user" "$directory"; done
   for directory in "${shared_directories[@]}"; do install -d -m 1777 "$directory"; done
@@ -45,6 +48,7 @@ check() {
     return 0
   fi
   expect "home of user $user" "/var/lib/$user" "$(getent passwd "$user" | cut -d: -f6)"
+  expect "group of user $user" "$user" "$(id -gn "$user")"
   for directory in "${directories[@]}"; do check_directory "$directory" 755 "$user:$user"; done
   for directory in "${shared_directories[@]}"; do check_directory "$directory" 1777 root:root; done
   check_directory "$configuration" 755 root:root

@@ -29,10 +29,12 @@ this host's Flink daemon (/etc/flink/daemon.json):
 this host's daemon, by KIND (rest, registered or zookeeper), PORT and the other HOSTs that its health depends on:
   healthy|serves|stoppable|joins [--within SECONDS] KIND PORT [HOST...]
 
-the whole cluster, on the first host of a role; values as JSON on stdin (host_tool/rollout.py, cluster.py, ensemble.py):
+the whole cluster, on the first host of a role; values as JSON on stdin (host_tool/rollout.py, cluster.py, ensemble.py,
+logins.py):
   rollout [--check]        restart the Flink daemons that do not run what is expected
   cluster [--check]        wait until Flink is complete, and print its /overview
   ensemble [--check]       wait until ZooKeeper is complete
+  logins [--check]         prove that the daemons' user can log in to all hosts with Flink daemons
 
 what clusters have left on the storage and in ZooKeeper, on a JobManager's host:
   leftovers purge URI...
@@ -147,6 +149,17 @@ def _ensemble(values: dict[str, Any], only_look: bool) -> None:
         ensemble.apply()
 
 
+def _logins(values: dict[str, Any], only_look: bool) -> None:
+    from .hosts import Hosts
+    from .logins import LOGIN_SECONDS, Logins
+
+    logins = Logins(values, Hosts(values["user"], LOGIN_SECONDS), Clock())
+    if only_look:
+        logins.check()
+    else:
+        logins.apply()
+
+
 def _leftovers(name: str, words: list[str]) -> int:
     from .daemon import facts
     from .java import Java
@@ -192,4 +205,5 @@ CLUSTER_COMMANDS: dict[str, Callable[[dict[str, Any], bool], None]] = {
     "rollout": _rollout,
     "cluster": _cluster,
     "ensemble": _ensemble,
+    "logins": _logins,
 }

@@ -42,6 +42,21 @@ class Hosts:
                 found[host] = output.strip() if process.returncode == 0 else None
         return found
 
+    def problems(self, hosts: Sequence[str]) -> dict[str, str]:
+        """For each of the hosts where nobody can log in and run the tool, what was said about that."""
+        import subprocess
+
+        found = {}
+        for first in range(0, len(hosts), AT_ONCE):
+            started = {
+                host: self._start(host, ("--help",), stderr=subprocess.PIPE) for host in hosts[first : first + AT_ONCE]
+            }
+            for host, process in started.items():
+                _, said = process.communicate()
+                if process.returncode:
+                    found[host] = " ".join(said.split()) or f"exit status {process.returncode}"
+        return found
+
     def show(self, host: str, *words: str) -> bool:
         """Show the output of a command on a host on stderr; returns whether it succeeded."""
         import subprocess
@@ -50,11 +65,11 @@ class Hosts:
         argv = self._argv(host, words)
         return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode == 0
 
-    def _start(self, host: str, words: Sequence[str]) -> subprocess.Popen[str]:
+    def _start(self, host: str, words: Sequence[str], stderr: int | None = None) -> subprocess.Popen[str]:
         import subprocess
 
         argv = self._argv(host, words)
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
     def _argv(self, host: str, words: Sequence[str]) -> list[str]:
         # `timeout` runs as the user: as root it would end runuser, but not its children

@@ -27,6 +27,8 @@ from toolbox import parallel
 from toolbox.paths import REPO
 
 ADMIN = "admin"
+DOMAIN = "lab.internal"
+"""The domain that hosts have in /etc/hosts; no DNS server knows it."""
 _ADMIN_ID = 1000
 _GONE_SECONDS = 2.0
 """Seconds without any process of a host before it counts as ended."""
@@ -69,6 +71,15 @@ class LabHost:
     machine: str
     cpus: int
     memory_mib: int
+
+
+def hosts_file(name: str) -> str:
+    """/etc/hosts as Debian's installer writes it: a host's own name is on the loopback."""
+    return (
+        f"127.0.0.1\tlocalhost\n127.0.1.1\t{name}.{DOMAIN}\t{name}\n\n"
+        "# The following lines are desirable for IPv6 capable hosts\n"
+        "::1     localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n"
+    )
 
 
 def plan(lab_id: str, network: Network, counts: dict[str, int]) -> list[LabHost]:
@@ -164,11 +175,10 @@ class Machine:
         self._put("etc/ssh/ssh_host_ed25519_key.pub", f"{self.host_key} {host.name}\n")
         authorized = self.private_key.with_name(f"{self.private_key.name}.pub").read_text()
         self._put(f"home/{ADMIN}/.ssh/authorized_keys", authorized, 0o600, _ADMIN_ID)
-        # Its name has its permanent address, as the Debian Reference (5.1.1) recommends, not 127.0.1.1.
         self._put_network(
             f"[Match]\nName=host0\n\n[Network]\nAddress={host.address}/{self.network.subnet.prefixlen}\n"
             f"Gateway={self.network.gateway}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
-            f"127.0.0.1 localhost\n{host.address} {host.name}\n::1 localhost ip6-localhost\n",
+            hosts_file(host.name),
         )
 
     # On and off

@@ -45,7 +45,8 @@ _CUSTOMIZE = f"""
 set -eu
 cd "$1"
 chroot . useradd --create-home --shell /bin/bash --password '*' admin
-echo 'admin ALL=(ALL:ALL) NOPASSWD:ALL' > etc/sudoers.d/admin
+# The umask as hardening guides demand it (CIS)
+printf '%s\\n' 'Defaults umask=0077' 'admin ALL=(ALL:ALL) NOPASSWD:ALL' > etc/sudoers.d/admin
 chmod 0440 etc/sudoers.d/admin
 printf '%s\\n' 'PasswordAuthentication no' 'KbdInteractiveAuthentication no' 'PermitRootLogin no' \\
     'HostKey /etc/ssh/ssh_host_ed25519_key' > etc/ssh/sshd_config.d/10-keys-only.conf

@@ -29,6 +29,8 @@ class SshServer:
         self.commands: list[str] = []
         self.refuse_first = 0
         """Number of connections to drop before the handshake."""
+        self.holds_tunnels = False
+        """Whether a tunnel stays open although both of its ends have closed."""
         self._open: set[asyncssh.SSHServerConnection] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -160,9 +162,17 @@ class _Server(asyncssh.SSHServer):
     def validate_password(self, username: str, password: str) -> bool:
         return password == PASSWORD
 
-    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         self._owner.tunnels.append((dest_host, dest_port))
-        return True
+        if not self._owner.holds_tunnels:
+            return True
+
+        async def tunnel(reader: Any, writer: Any) -> None:
+            source, target = await asyncio.open_connection(dest_host, dest_port)
+            await asyncio.gather(_relay(reader, target, eof=True), _relay(source, writer))
+            target.close()
+
+        return tunnel
 
 
 @contextmanager

@@ -30,6 +30,7 @@ def _host(listed: InventoryHost) -> Host:
         cpus=listed.cpus,
         memory_mib=listed.memory_mib,
         zone=listed.zone,
+        sshd_port=listed.sshd_port,
     )
 
 

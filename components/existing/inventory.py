@@ -28,8 +28,8 @@ _HOST_KEY = re.compile(r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9
 _SSH_FIELDS = {"user": str, "port": int, "privateKeyFile": str}
 _JUMP_FIELDS = {**_SSH_FIELDS, "address": str, "hostKey": str}
 _HOST_FIELDS = {
-    **_JUMP_FIELDS, "name": str, "role": str, "sshAddress": str, "cpus": int, "memoryMiB": int, "zone": str, "jump":
-    dict,
+    **_JUMP_FIELDS, "name": str, "role": str, "sshAddress": str, "sshdPort": int, "cpus": int, "memoryMiB": int,
+    "zone": str, "jump": dict,
 }  # fmt: skip
 
 
@@ -44,6 +44,8 @@ class InventoryHost:
     cpus: int | None
     memory_mib: int | None
     zone: str
+    sshd_port: int
+    """Port of its sshd, where JobManagers log in."""
 
 
 def load(path: Path, problems: Problems) -> tuple[InventoryHost, ...]:
@@ -115,11 +117,14 @@ class _Reader:
         if "jump" in own:
             fields = self.fields(f"{where} jump", own["jump"], _JUMP_FIELDS)
             jump = self._login(f"{where} jump", {**defaults, **fields})
+        if not 0 < own.get("sshdPort", 22) < 65536:
+            self.problems.add(f"{where} sshdPort", f"{own['sshdPort']} is out of range: expected 1 to 65535")
         if len(self.problems.found) > before or login is None:
             return None
         return InventoryHost(
             name=own["name"], role=Role(own["role"]), address=address, login=replace(login, jump=jump),
             cpus=own.get("cpus"), memory_mib=own.get("memoryMiB"), zone=own.get("zone", ""),
+            sshd_port=own.get("sshdPort", login.port),
         )  # fmt: skip
 
     def _ip(self, where: str, address: Any) -> str:

@@ -87,10 +87,11 @@ def _check_roles(hosts: Sequence[InventoryHost], problems: Problems) -> None:
 def _check_ssh_ports(hosts: Sequence[InventoryHost], cluster: ClusterSettings, problems: Problems) -> None:
     """The host firewall accepts SSH only on the port in the table of ports. On another one it would lock us out."""
     for host in hosts:
-        if cluster.firewall and host.login.port != ports.number("ssh"):
+        if cluster.firewall and host.sshd_port != ports.number("ssh"):
+            key = "port" if host.sshd_port == host.login.port else "sshdPort"
             expected = f"expected {ports.number('ssh')}, or firewall: false"
             problems.add(
-                f"inventory host {host.name} port", f"{host.login.port} is not open in the host firewall: {expected}"
+                f"inventory host {host.name} {key}", f"{host.sshd_port} is not open in the host firewall: {expected}"
             )
 
 

@@ -70,7 +70,8 @@ class Cluster(pulumi.ComponentResource):
         joined = {host.name: self._join(host, directory) for host in args.hosts}
         accepting = self._members.accepting_logins
         trusted = [start_cluster.trust(host, directory.jobmanagers, self._on(host)) for host in accepting]
-        running = self._running(name, joined, child)
+        logins = self._logins(joined, trusted)
+        running = self._running(name, joined, logins, child)
         services = {host: step for role in running for host, step in role.services.items()}
         ready = [resource for role in running for resource in role.ready]
         flink = RolloutArgs(settings=args.settings, members=self._members, services=services)
@@ -102,7 +103,27 @@ class Cluster(pulumi.ComponentResource):
         """For a step that writes files of the daemons' user, who has to be there."""
         return pulumi.ResourceOptions(parent=self._nodes[host.name], depends_on=self._nodes[host.name].system)
 
-    def _running(self, name: str, joined: Mapping[str, remote.Command], child: pulumi.ResourceOptions) -> list[Running]:
+    def _logins(self, joined: Mapping[str, remote.Command], trusted: list[remote.Command]) -> list[remote.Command]:
+        """The proof that JobManagers can log in. Machines that the stack made have an sshd that it knows, and may be
+        made only after daemons of others, which so cannot wait for it.
+        """
+        members = self._members
+        if any(host.ready is not None for host in members.hosts):
+            return []
+        proofs = []
+        for host in members.of(Role.JOBMANAGER):
+            after = [*trusted, *[joined[other.name] for other in members.accepting_logins]]
+            opts = pulumi.ResourceOptions(parent=self._nodes[host.name], depends_on=after)
+            proofs.append(start_cluster.logins(host, members, after, opts))
+        return proofs
+
+    def _running(
+        self,
+        name: str,
+        joined: Mapping[str, remote.Command],
+        logins: list[remote.Command],
+        child: pulumi.ResourceOptions,
+    ) -> list[Running]:
         """What every role makes of its hosts."""
         hosts = self._args.hosts
         context = Context(
@@ -114,6 +135,7 @@ class Cluster(pulumi.ComponentResource):
             joined=joined,
             machines={host.name: node.machine(host, self._probes[host.name]) for host in hosts},
             probes={host.name: self._looked_at(host) for host in hosts},
+            logins=logins,
         )
         return [declare_of(role)(context, found, child) for role in Role if (found := self._members.of(role))]
 

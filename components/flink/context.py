@@ -33,6 +33,8 @@ class Context:
     machines: Mapping[str, pulumi.Output[Machine]]
     probes: Mapping[str, list[pulumi.Resource]]
     """What must have succeeded before anything on a host is changed."""
+    logins: Sequence[pulumi.Resource] = ()
+    """What must have succeeded before any daemon is started: JobManagers can log in where rollouts have to."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,8 @@ class FlinkHost(pulumi.ComponentResource):
             )
         )
         text = self._args.process.apply(lambda process: unit.flink_unit(self._host.role, memory_mib=process.memory_mib))
-        needed = [self._context.joined[self._host.name], launch, *([keys] if keys else []), *storage.ready]
+        joined, logins = self._context.joined[self._host.name], self._context.logins
+        needed = [joined, *logins, launch, *([keys] if keys else []), *storage.ready]
         return daemon.run(
             self._host,
             self._daemon,

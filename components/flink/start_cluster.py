@@ -4,6 +4,7 @@ Whom a host trusts (`trust`) depends on every JobManager's machine, and no daemo
 replaced one after the other, the next one is made only when the daemon before is healthy.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 
 import pulumi
@@ -14,10 +15,15 @@ from ..host import Host, Role
 from ..remote import File, script_text, step
 from ..roles import ROLES
 from ..templates import render
+from . import daemon
 from .topology import Members
 
 PROFILE = "set -a\n[ ! -r /etc/flink/credentials.env ] || . /etc/flink/credentials.env\nset +a\n"
 SSH_CONFIG = "Host *\n  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 10\n"
+_SSH_PORT = 22
+"""Where ssh connects to, and what it looks host keys up for, if nothing else is said."""
+
+LOOPBACK = ("127.0.0.1", "::1")
 
 
 def masters(members: Members) -> str:
@@ -38,13 +44,24 @@ def files(host: Host, members: Members, host_keys: Mapping[str, str]) -> list[Fi
     if row.logs_in:
         home, owner = f"/var/lib/{row.user}/.ssh", f"{row.user}:{row.user}"
         # Every host key is known beforehand to those that log in
-        known = "".join(f"{other.reached_as} {host_keys[other.name]}\n" for other in members.accepting_logins)
+        known = "".join(f"{_known_as(other)} {host_keys[other.name]}\n" for other in members.accepting_logins)
         found += [
             File(path="/etc/flink/workers", text=workers(members)),
             File(path=f"{home}/known_hosts", owner=owner, text=known),
-            File(path=f"{home}/config", owner=owner, text=SSH_CONFIG),
+            File(path=f"{home}/config", owner=owner, text=ssh_config(members)),
         ]
     return found
+
+
+def ssh_config(members: Members) -> str:
+    """Configuration of ssh for those that log in: hosts with sshd on another port, and what holds for all."""
+    others = [host for host in members.accepting_logins if host.sshd_port != _SSH_PORT]
+    return "".join(f"Host {host.reached_as}\n  Port {host.sshd_port}\n" for host in others) + SSH_CONFIG
+
+
+def _known_as(host: Host) -> str:
+    """A host's name in known_hosts (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
+    return host.reached_as if host.sshd_port == _SSH_PORT else f"[{host.reached_as}]:{host.sshd_port}"
 
 
 def trust_text(host: Host, addresses: Sequence[str], public_keys: Sequence[str]) -> str:
@@ -52,8 +69,11 @@ def trust_text(host: Host, addresses: Sequence[str], public_keys: Sequence[str])
 
     `addresses`: those that they come from, if nothing else says who may connect.
     """
-    options = f'from="{",".join(addresses)}",restrict,pty' if addresses else "restrict,pty"
-    account = ROLES[host.role].user
+    row = ROLES[host.role]
+    # A host that logs in to itself may come from its loopback: Debian gives its own name the address 127.0.1.1
+    sources = [*addresses, *(LOOPBACK if row.logs_in else ())]
+    options = f'from="{",".join(sources)}",restrict,pty' if addresses else "restrict,pty"
+    account = row.user
     home, owner = f"/var/lib/{account}", f"{account}:{account}"
     keys = "".join(f"{options} {key.strip()}\n" for key in public_keys)
     trusted = [
@@ -70,3 +90,19 @@ def trust(
     """Let the JobManagers, by their addresses and public keys, log in to a host."""
     stdin = jobmanagers.apply(lambda known: trust_text(host, known[0], known[1]))
     return step(host, "trust", stdin, opts=opts)
+
+
+def logins(
+    host: Host, members: Members, after: Sequence[remote.Command], opts: pulumi.ResourceOptions
+) -> remote.Command:
+    """Prove that a host which logs in to others can: sshd, a firewall or a name there may be against it, which would
+    otherwise show at the first rollout. `after`: the steps that it depends on.
+    """
+    accepting = members.accepting_logins
+    values = json.dumps(
+        {"host": host.name, "hosts": [other.reached_as for other in accepting], "user": ROLES[host.role].user}
+    )
+    stdin = daemon.generation(after, accepting).apply(
+        lambda generation: script_text(host, "logins.sh", {"values": values, "generation": generation})
+    )
+    return step(host, "logins", stdin, opts=opts)

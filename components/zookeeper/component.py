@@ -54,7 +54,7 @@ class ZooKeeper(pulumi.ComponentResource):
             script_text(host, "files.sh", {"what": "configuration"}, files),
             opts=pulumi.ResourceOptions(parent=self, depends_on=node.prepared),
         )
-        return [node.java, context.joined[host.name], release, written]
+        return [node.java, context.joined[host.name], *context.logins, release, written]
 
     def _run(self, host: Host, what: str, after: Sequence[pulumi.Resource]) -> remote.Command:
         """The step `service`, which starts the server if it does not serve, or `restart` (daemon.run)."""

@@ -184,10 +184,26 @@ def test_names_in_dns_leave_nothing_to_tell_but_a_hosts_own(every_role) -> None:
     assert 'from="10.0.0.5",restrict,pty ssh-ed25519 AAAA x' in start_cluster.trust_text(
         host, ["10.0.0.5"], ["ssh-ed25519 AAAA x"]
     )
+    # Debian gives a host's own name to its loopback
+    assert 'from="10.0.0.5,127.0.0.1,::1",restrict,pty ssh-ed25519 AAAA x' in start_cluster.trust_text(
+        named.of(Role.JOBMANAGER)[0], ["10.0.0.5"], ["ssh-ed25519 AAAA x"]
+    )
     assert "RequiresMountsFor=/var/lib/zookeeper/data" in zookeeper_unit(settings, data_disk=True)
     assert "server.1=zk-0.x.internal:2888:3888" in zoo_cfg(settings, named)
     unit = " ".join(arguments(named.of(Role.TASKMANAGER)[0]))
     assert "taskmanager.host=tm-0.x.internal -D taskmanager.resource-id=tm-0" in unit
+
+
+def test_jobmanagers_log_in_on_the_port_of_each_hosts_sshd(every_role) -> None:
+    settings, cluster = every_role
+    settings = replace(settings, firewall=False)
+    ports = {"tm-1": 2222}
+    members = Members(tuple(replace(host, sshd_port=ports.get(host.name, 22)) for host in cluster.hosts))
+    keys = {host.name: f"key-of-{host.name}" for host in members.hosts}
+    files = {file.path: file.text for file in start_cluster.files(members.of(Role.JOBMANAGER)[0], members, keys)}
+    assert files["/var/lib/flink/.ssh/config"] == "Host tm-1\n  Port 2222\n" + start_cluster.SSH_CONFIG
+    known = files["/var/lib/flink/.ssh/known_hosts"].splitlines()
+    assert "[tm-1]:2222 key-of-tm-1" in known and "tm-0 key-of-tm-0" in known and "tm-1 key-of-tm-1" not in known
 
 
 def test_values_are_quoted_and_nothing_runs_before_the_last_line(every_role) -> None:

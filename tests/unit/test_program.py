@@ -143,7 +143,8 @@ def test_one_worker_more_tells_the_others_and_restarts_none(tmp_path: Path) -> N
     write_inventory(tmp_path, *[host(name) for name in (*SEVEN, "tm-2")])
     steps = differing(run(tmp_path, workers=2), run(tmp_path, workers=3))
     old = {name for name in steps if not name.startswith("tm-2") and "/tm-2" not in name and ":" not in name}
-    assert old == {f"{name}-members" for name in SEVEN} | {"jm-0-rollout", "jm-0-cluster"}
+    proofs = {"jm-0-logins", "jm-1-logins"}
+    assert old == {f"{name}-members" for name in SEVEN} | proofs | {"jm-0-rollout", "jm-0-cluster"}
 
 
 def test_a_service_step_says_what_its_daemon_runs_as_a_summary_reads_it(tmp_path: Path) -> None:

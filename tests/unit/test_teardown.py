@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def login(ssh: SshServer, **changes: object) -> Login:
 
 
 def leave(
-    folder: Path, logins: dict[str, Login], run: str = "cat", before: str = ""
+    folder: Path, logins: dict[str, Login], run: str = "cat", before: str = "", path: str = os.environ["PATH"]
 ) -> "subprocess.CompletedProcess[str]":
     """The end of the program, with a folder for its temporary files."""
     files = {f"LEAVE_{name.upper()}": text for name, text in openssh.files(logins).items()}
@@ -51,7 +53,7 @@ def leave(
         text=True,
         timeout=300,
         env={
-            "PATH": os.environ["PATH"],
+            "PATH": path,
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "LEAVE_HOSTS": " ".join(logins),
@@ -99,7 +101,7 @@ def test_what_one_host_is_enough_for_runs_on_the_first_that_answers(
 ) -> None:
     logins = {"jm-0": login(ssh, port=closed_port), "jm-1": login(ssh), "jm-2": login(ssh)}
     done = leave(tmp_path, logins, "cat", before=f"echo stopped >>{tmp_path}/stops")
-    assert (done.returncode, done.stdout) == (0, "the script\n")
+    assert (done.returncode, done.stdout) == (0, "the script\n"), done.stderr
     assert (tmp_path / "stops").read_text() == "stopped\n" * 2
     assert done.stderr.startswith("without jm-0: it cannot be reached")
 
@@ -111,8 +113,37 @@ def test_nothing_runs_if_not_all_could_be_made_ready(ssh: SshServer, tmp_path: P
 
 def test_a_host_behind_another_is_reached_through_it(ssh: SshServer, tmp_path: Path) -> None:
     done = leave(tmp_path, {"tm-1": login(ssh, jump=login(ssh))})
-    assert (done.returncode, done.stdout) == (0, "the script\n")
+    assert (done.returncode, done.stdout) == (0, "the script\n"), done.stderr
     assert ("127.0.0.1", ssh.port) in ssh.tunnels
+
+
+@pytest.fixture
+def no_hangup() -> Iterator[None]:
+    """SIGHUP is ignored, as nohup does, which children inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("no_hangup")
+@pytest.mark.parametrize("old", [False, True])
+def test_under_nohup_no_process_of_the_jump_stays_to_be_waited_for(ssh: SshServer, tmp_path: Path, old: bool) -> None:
+    """`old`: env knows nothing of signals, as before coreutils 8.31 and on other systems."""
+    ssh.holds_tunnels = True
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    if old:
+        (programs / "env").write_text("#!/bin/sh\nexit 125\n")
+        (programs / "env").chmod(0o755)
+    name = f"tm-{os.getpid()}"
+    done = leave(programs, {name: login(ssh, jump=login(ssh))}, path=f"{programs}:{os.environ['PATH']}")
+    assert (done.returncode, done.stdout) == (0, "the script\n"), done.stderr
+    deadline = time.monotonic() + 60
+    while left := subprocess.run(["pgrep", "-af", f"{name}-jum[p]"], capture_output=True, text=True).stdout:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)  # between two looks
 
 
 def test_equal_keys_are_written_once(ssh: SshServer) -> None:

@@ -119,10 +119,13 @@ class World:
             return 255, ""
         entry = f"{host} {' '.join(words)}"
         self.log.append(entry)
-        status, output = getattr(self, f"_{words[0]}")(host, daemon)
+        status, output = getattr(self, f"_{words[0].removeprefix('--')}")(host, daemon)
         if entry in self.happens:
             self.happens[entry]()
         return status, output
+
+    def _help(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
+        return 0, "usage\n"
 
     def _state(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
         return 0, daemon.state

@@ -1,0 +1,7 @@
+# shellcheck shell=bash disable=SC2154
+# Proves that this host's daemons' user can log in to the others, by the host tool (host_tool/logins.py). Values: values
+# (JSON for it), generation.
+
+apply() { flink_host logins <<<"$values"; }
+
+check() { flink_host logins --check <<<"$values"; }
