@@ -1,4 +1,4 @@
-"""What every provider hands over: hosts, and a storage. Nothing behind this line knows where they came from."""
+"""What every provider delivers: hosts and a storage. The code that uses them does not depend on the provider."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from .storage import Storage
 
 
 class Role(StrEnum):
-    """What a host is for; one role a host, as the reference plan for production asks."""
+    """What a host is for. Each host has one role."""
 
     JOBMANAGER = "jobmanager"
     TASKMANAGER = "taskmanager"
@@ -21,39 +21,39 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Ssh:
-    """How to reach a host. The host key is always checked, so it is not optional."""
+    """How to log in to a host. The host key is always verified, so it is mandatory."""
 
     address: pulumi.Input[str]
     """IP address or DNS name, as seen from where Pulumi runs."""
     user: str
     """A user with passwordless sudo, or root."""
     private_key: pulumi.Input[str]
-    """Text of the private key (not its path), without a passphrase; give it as a secret Output."""
+    """Text of the private key (not its path), without a passphrase. Pass it as a secret Output."""
     host_key: pulumi.Input[str]
     """Public key as in authorized_keys: `ssh-ed25519 AAAA…`. The command plugin cannot log in with an ssh-rsa key."""
     port: int = 22
     jump: "Ssh | None" = None
-    """SSH host on the way to it (a bastion), which is reached without another one."""
+    """SSH host through which this one is reached (a bastion). It has no jump host itself."""
     new: bool = False
-    """It may just have been made, so it is not lost if it refuses connections for minutes."""
+    """It may be booting, so connections are retried for minutes."""
 
 
 class Service:
-    """A promise of the cluster to whoever made a host: the resource after which the host is in service.
+    """A promise of the cluster to the provider of a host: the resource after which the host is in service.
 
-    With it a provider can replace machines one after the other, though it makes them before the cluster is declared.
-    Must be made where an event loop runs, as in a Pulumi program.
+    It lets a provider replace machines one by one, although it declares them before the cluster. Must be created where
+    an event loop runs, as in a Pulumi program.
     """
 
     def __init__(self) -> None:
         self._kept: asyncio.Future[pulumi.Resource] = asyncio.get_running_loop().create_future()
 
     def keep(self, resource: pulumi.Resource) -> None:
-        """Set the resource. Until this or `give_up` is called, everyone who waits for the host keeps waiting."""
+        """Set the resource. Everyone who waits for the host waits until this or `give_up` is called."""
         self._kept.set_result(resource)
 
     def give_up(self, error: Exception) -> None:
-        """Say that there will be none."""
+        """Report that there will be no resource."""
         if not self._kept.done():
             self._kept.set_exception(error)
 
@@ -68,41 +68,41 @@ class Host:
     """A machine of the cluster."""
 
     name: str
-    """Short host name: what resources, TaskManagers and log lines are called."""
+    """Short host name, used for resources, TaskManagers and log lines."""
     dns_name: str = ""
-    """The name that DNS has for it, where its provider keeps one; otherwise the others learn its address."""
+    """Its DNS name, if the provider creates one. Otherwise the other hosts get its address."""
     role: Role
     address: pulumi.Input[str]
-    """Address that the other hosts of the cluster reach it under."""
+    """Address at which the other hosts of the cluster reach it."""
     ssh: Ssh
     cpus: int | None = None
-    """CPUs, where the provider knows them before the machine is reached."""
+    """Number of CPUs, if the provider knows it before the first connection."""
     memory_mib: int | None = None
-    """Memory in MiB, where the provider knows it before the machine is reached."""
+    """Memory in MiB, if the provider knows it before the first connection."""
     zone: str = ""
     sshd_port: int = 22
     """Port of its sshd, where other hosts of the cluster log in."""
     machine: pulumi.Input[str] = ""
-    """Which machine has the name now, where it can be another one next time: then every step is done again."""
+    """Id of the machine that has the name now, if machines can be replaced. With another id every step runs again."""
     data_device: pulumi.Input[str] | None = None
-    """Block device for data that outlives the machine; None: the data is on its own disk."""
+    """Block device for data that outlives the machine. None: the data is on the machine's own disk."""
     waits: bool = False
-    """It is replaced only after others are in service again, so these cannot wait for it."""
+    """It is replaced only after other hosts are in service again, so those cannot wait for it."""
     service: Service | None = field(default=None, compare=False)
     ready: pulumi.Resource | None = field(default=None, compare=False)
-    """The resource after which SSH can be tried; a host that goes takes what was on it along (`deleted_with`)."""
+    """The resource after which SSH connections can start. What is on the host is deleted with it (`deleted_with`)."""
 
     @property
     def reached_as(self) -> str:
-        """The name that the other hosts use for it, independent of its address."""
+        """The name by which the other hosts reach it, independent of its address."""
         return self.dns_name or self.name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What a provider hands over, and what people want to know of it."""
+    """What a provider delivers, with additional outputs for users."""
 
     hosts: Sequence[Host]
     storage: Storage
     outputs: Mapping[str, pulumi.Input[object]] = field(default_factory=dict)
-    """Further outputs of the stack."""
+    """Additional outputs of the stack."""

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Runs on the machine that Pulumi runs on, when hosts leave a cluster: logs in to them by OpenSSH and runs there, as root,
-# the script that comes on stdin, on the first host that can be reached. A host that cannot be, or that is another machine
-# now, is told of and is no failure: it must not keep the rest from being taken down. Everything else that goes wrong is.
+# Runs on the machine that runs Pulumi, when hosts leave a cluster. It logs in to them with OpenSSH, and runs the script
+# on stdin as root on the first reachable host. A host that is unreachable, or that is another machine now, is reported
+# but is not an error, because it must not block the teardown of the others. Everything else is an error.
 # Variables: LEAVE_HOSTS (names), LEAVE_CONFIG, LEAVE_KNOWN_HOSTS, LEAVE_KEY0… (files for ssh), LEAVE_BEFORE (a command
-# for every host that can be reached; may be empty), LEAVE_RUN (the command that takes the script), LEAVE_LEFT (what is
-# left behind otherwise).
+# for every reachable host; may be empty), LEAVE_RUN (the command that reads the script), LEAVE_LEFT (what is left behind
+# if no host is reachable).
 set -u
 umask 077
 command -v ssh >/dev/null || {
-  echo "ssh is missing on this machine: install OpenSSH's client" >&2
+  echo "ssh is missing on this machine: install the OpenSSH client" >&2
   exit 1
 }
 work=$(mktemp -d) || exit 1
@@ -32,23 +32,23 @@ for host in $LEAVE_HOSTS; do
     reached="$reached $host"
     continue
   elif [ $? -ne 255 ]; then
-    echo "$host: the login works, a command does not ($said): nothing is removed there" >&2
+    echo "$host: the login succeeds, but a command fails ($said): nothing is removed there" >&2
     exit 1
   fi
   case $said in
     *"Permission denied"*)
-      echo "$host: $said: nothing is removed there; let that key in again, or take the host's own away by hand" >&2
+      echo "$host: $said: nothing is removed there; authorize that key again, or clean the host by hand" >&2
       exit 1
       ;;
     *"HOST IDENTIFICATION HAS CHANGED"* | *"Host key verification failed"*)
-      why="it has another host key now, so it is another machine, which has nothing of this cluster"
+      why="it has another host key now, so it is another machine, without anything of this cluster"
       ;;
-    *) why="it cannot be reached ($(printf %s "$said" | tr -s '\r\n' '  '))" ;;
+    *) why="it is unreachable ($(printf %s "$said" | tr -s '\r\n' '  '))" ;;
   esac
   missed="$missed $host: $why."
 done
 if [ -z "$reached" ]; then
-  # In one line: Pulumi shows the last one
+  # On one line, because Pulumi shows the last line
   echo "NOT CLEANED:$missed Left behind: $LEAVE_LEFT" >&2
   exit 0
 fi

@@ -1,5 +1,5 @@
-"""Names of resources: a host's own name, then what is done there. Stable: nothing depends on a position in a list.
-And the tags of what costs money, so that it can be found, and charged to somebody.
+"""Names of resources: the name of a host, then the step. They are stable, because none depends on a position in a list.
+Also the tags by which billable resources are found and charged.
 """
 
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from .host import Host
 
 PROJECT = "flink"
-"""Name of the Pulumi project, namespace of its keys, and the tag `project` of what is created."""
+"""Name of the Pulumi project, namespace of its keys, and value of the tag `project`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """Whose a stack is. `expires` is empty unless the stack is ephemeral."""
+    """Identity and owner of a stack. `expires` is empty unless the stack is ephemeral."""
 
     project: str
     stack: str
@@ -20,7 +20,7 @@ class Labels:
     expires: str = ""
 
     def tags(self, name: str, role: str = "") -> dict[str, str]:
-        """Tags of the resource that AWS's console shows as `name`; empty ones are left out."""
+        """Tags of the resource that the AWS console shows as `name`, without empty ones."""
         found = {
             "Name": name,
             "project": self.project,
@@ -43,13 +43,13 @@ def step(host: Host, what: str) -> str:
 
 
 def server_id(name: str) -> int:
-    """A ZooKeeper server's id from its name: zk-0 is 1. It must not shift when another server leaves the list.
+    """Id of a ZooKeeper server, from its name: zk-0 has 1. So it does not change when another server leaves the list.
 
-    Raises ValueError for a name without a number at its end.
+    Raises ValueError if the name has no number at its end, or too large a number.
     """
     digits = name[len(name.rstrip("0123456789")) :]
     if not digits:
         raise ValueError(f"{name!r} has no number at its end: expected names such as zk-0, zk-1, zk-2")
     if int(digits) > 254:
-        raise ValueError(f"{name!r} gives the id {int(digits) + 1}: ZooKeeper has ids from 1 to 255")
+        raise ValueError(f"{name!r} gives the id {int(digits) + 1}: expected 1 to 255, the ids that ZooKeeper allows")
     return int(digits) + 1

@@ -1,6 +1,6 @@
-"""Files for OpenSSH to log in to hosts, made by pure functions: the way to a host when it is not Pulumi that connects.
+"""OpenSSH's files for logging in to hosts, for connections that Pulumi does not make. Pure functions.
 
-All names in them are relative: `ssh -F config HOST` has to run in the folder that holds them.
+All paths in them are relative: run `ssh -F config HOST` in the folder with the files.
 """
 
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 CONFIG, KNOWN_HOSTS = "config", "known_hosts"
 
-# OpenSSH ends the process of its jump by SIGHUP. Where that is ignored, as under nohup, the process would stay, and
-# whoever reads what ssh says would wait for ever. A shell cannot take back what was ignored when it started; `env` can,
-# from coreutils 8.31 on, and so can Python. Without $ and single quotes, for any login shell.
+# OpenSSH ends the process of its jump with SIGHUP. If SIGHUP is ignored, as under nohup, the process remains, and the
+# reader of ssh's output waits forever. A shell cannot restore a signal that was ignored when it started; `env` of
+# coreutils 8.31 or newer and Python can. The command has no $ and no nested single quotes, for any login shell.
 _RESET = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
 _THROUGH = (
     "sh -c 'env --default-signal=HUP true 2>/dev/null && exec env --default-signal=HUP {ssh};"
@@ -18,8 +18,8 @@ _THROUGH = (
     "'"
 )
 
-# A host that just reboots refuses for a moment; a dead one takes half a minute to be told from a slow one. One that
-# dies in the middle is noticed after a minute.
+# A rebooting host refuses connections for a moment. An unreachable host is reported after half a minute, and one that
+# becomes unreachable during a command after a minute.
 _ALL = """\
 Host *
   BatchMode yes
@@ -41,7 +41,7 @@ Host *
 
 @dataclass(frozen=True, kw_only=True)
 class Login:
-    """Where and how to log in by SSH, all of it known."""
+    """Where and how to log in by SSH, with resolved values."""
 
     address: str
     user: str
@@ -50,18 +50,18 @@ class Login:
     """Text of the private key, not its path."""
     host_key: str
     jump: "Login | None" = None
-    """SSH host on the way to it."""
+    """SSH host through which this one is reached."""
 
 
 def files(logins: Mapping[str, Login]) -> dict[str, str]:
-    """The files by their names, for hosts by theirs: config, known_hosts, and a key0, key1, … for each private key."""
+    """Host name → login, to file name → text: config, known_hosts, and key0, key1, … for each private key."""
     entries, known = [], ""
     keys: dict[str, str] = {}
     for name, login in logins.items():
         for alias, one in ((name, login), *([(f"{name}-jump", login.jump)] if login.jump else [])):
             key = keys.setdefault(one.private_key.strip() + "\n", f"key{len(keys)}")
             entries.append(_entry(alias, one, key))
-            # Under the alias, so that neither port nor address matters
+            # By the alias, so that neither port nor address matters
             known += f"{alias} {one.host_key.strip()}\n"
     return {CONFIG: "".join([*entries, _ALL]), KNOWN_HOSTS: known, **{name: text for text, name in keys.items()}}
 

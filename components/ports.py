@@ -1,6 +1,6 @@
-"""The one table of ports. Host firewalls, config.yaml, zoo.cfg, security groups and the docs all derive from it.
+"""The only table of ports. Host firewalls, config.yaml, zoo.cfg, security groups and the docs derive from it.
 
-Flink opens several of these on a random port unless told otherwise; each is fixed here so that a firewall can name it.
+By default Flink uses random ports for several of these; each is fixed here, so that firewall rules can name it.
 Sources: Flink's configuration reference ("Ports and network"), ZooKeeper's administrator's guide.
 """
 
@@ -13,7 +13,7 @@ from .host import Role
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 OPERATORS = "operators"
-"""The networks in `operatorCidrs`; not a role, since nothing of the cluster runs there."""
+"""The networks in `operatorCidrs`. Not a role, because nothing of the cluster runs there."""
 
 JM, TM, ZK, CLIENT = Role.JOBMANAGER, Role.TASKMANAGER, Role.ZOOKEEPER, Role.CLIENT
 
@@ -49,17 +49,17 @@ _BY_NAME = {port.name: port for port in TABLE}
 
 
 def number(name: str) -> int:
-    """Number of the port `name`; `KeyError` if the table has none."""
+    """Number of the port `name`. Raises KeyError if the table does not contain it."""
     return _BY_NAME[name].number
 
 
 def numbers() -> dict[str, int]:
-    """All of them by name, for templates."""
+    """Port name → number, for templates."""
     return {port.name: port.number for port in TABLE}
 
 
 def url(address: str) -> str:
-    """URL of the web UI and REST API on a JobManager at `address`, IPv6 in brackets."""
+    """URL of the web UI and REST API of a JobManager at `address`, with IPv6 in brackets."""
     return f"http://[{address}]:{number('rest')}" if ":" in address else f"http://{address}:{number('rest')}"
 
 
@@ -69,12 +69,12 @@ def listening(role: Role) -> list[Port]:
 
 
 def sources(port: Port, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> list[str]:
-    """Addresses and networks that may connect to `port`; one within another is left out (nftables refuses both)."""
+    """Addresses and networks that may connect to `port`, without those inside another (nftables refuses overlaps)."""
     found: list[str] = []
     for client in port.clients:
         found += operators if client == OPERATORS else addresses.get(Role(client), ())
     networks = sorted({ipaddress.ip_network(text) for text in found}, key=lambda network: (network.version, network))
-    # A single address holds no other: leaving those out keeps this linear in the number of hosts
+    # A single address contains no other one; skipping addresses keeps this linear in the number of hosts
     wide = [net for net in networks if net.prefixlen < net.max_prefixlen]
     apart = [net for net in networks if not any(net != other and _within(net, other) for other in wide)]
     # 10.0.0.1 reads better than 10.0.0.1/32

@@ -1,6 +1,6 @@
-"""The one table of providers: where hosts and a storage come from.
+"""The only table of providers: where hosts and a storage come from.
 
-A provider is a folder with a module `provider.py` of the form of `Provider`, and a line in `PROVIDERS`.
+A provider is a folder with a module `provider.py` that implements `Provider`, and an entry in `PROVIDERS`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,31 +15,31 @@ from .problems import Problems
 from .storage import StorageSettings
 
 PROVIDERS = ("existing", "aws")
-"""The folders of `components/` that are providers; `provider` in the configuration is one of these."""
+"""The folders of `components/` that are providers, and the values of `provider` in the configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a provider's own settings are read from."""
+    """The input of `Provider.load`."""
 
     stack: str
     values: Mapping[str, Any]
-    """Keys of the configuration → values of the types that Pulumi.yaml declares."""
+    """Configuration keys → values of the types that Pulumi.yaml declares."""
     raw: Mapping[str, str]
-    """All of the stack's configuration, as `namespace:key` → text: for keys of Pulumi's own plugins."""
+    """The whole configuration of the stack as `namespace:key` → text, for keys of Pulumi's plugins."""
     cluster: ClusterSettings
     root: Path
-    """Relative paths start here."""
+    """Base of relative paths."""
     problems: Problems
-    """What is wrong goes here, each with its key; nothing is raised."""
+    """Invalid values are added here, with their keys; no exception is raised."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A provider's settings, and the cluster's as they are with it."""
+    """The settings of a provider, and those of the cluster, which the provider may change."""
 
     settings: Any
-    """For the provider's own `declare`."""
+    """For the provider's `declare`."""
     cluster: ClusterSettings
 
 
@@ -47,20 +47,20 @@ class Provider(Protocol):
     """The module `components/NAME/provider.py`."""
 
     KEYS: Sequence[str]
-    """Keys of the configuration that mean something with this provider only."""
+    """Configuration keys that apply to this provider only."""
 
     def region(self, raw: Mapping[str, str]) -> str:
-        """The region in which the provider would make the storage; empty if it makes none."""
+        """The region in which the provider creates the storage; empty if it creates none."""
 
     def load(self, request: Request) -> Loaded:
-        """The provider's settings, with the checks that need no request to its API."""
+        """The settings of the provider, validated without requests to its API."""
 
     def declare(self, stack: str, settings: Any, storage: StorageSettings, cluster: ClusterSettings) -> Site:
-        """Hosts and storage, declared, or taken as they are. Raises ConfigError, with nothing declared, for what only
-        the provider's API could tell.
+        """The hosts and the storage, created or found. Raises ConfigError, before anything is declared, for problems
+        that only the provider's API reports.
         """
 
 
 def provider(name: str) -> Provider:
-    """The provider `name` of PROVIDERS. Imported only where it is used: the SDK of a cloud is large."""
+    """The provider `name` of PROVIDERS. Imported on use, because the SDK of a cloud is large."""
     return cast(Provider, import_module(f".{name}.provider", __package__))

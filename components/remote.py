@@ -1,9 +1,9 @@
-"""Steps on hosts over SSH: the only importer of pulumi_command, so that connection, sudo, quoting, limits and deletion
-are decided once.
+"""Steps on hosts over SSH. All commands are created here, so that connection, sudo, quoting, time limits and deletion
+are handled in one place.
 
-A step is one idempotent script of `host_scripts/`. Script and values travel on stdin, never in argv, where any user
-of the host could read them. The same stdin serves both ways: `apply` makes things so, `check` only looks (`ops`).
-A separate script for each host removes what the steps created (`leave`).
+A step is one idempotent script in `host_scripts/`. Script and values are sent on stdin, never in argv, which any user
+of the host could read. The same stdin has two modes: `apply` makes changes, `check` only compares (`ops`). A separate
+script for each host removes what the steps created (`leave`).
 """
 
 import shlex
@@ -23,12 +23,12 @@ SCRIPTS = resources.folder("host_scripts")
 LEAVE = Path(__file__).resolve().parent / "leave.sh"
 
 END_OF_FILE = "END_OF_FILE"
-"""Line that ends a file in the script; no file may have it as a line of its own."""
+"""Line that ends a file in the script. No file may contain this line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A file for a host: absolute path, whole text, and who may read it."""
+    """A file on a host: absolute path, text, mode and owner."""
 
     path: str
     text: str
@@ -44,8 +44,8 @@ def host_script(name: str) -> str:
 
 @cache
 def _code(name: str) -> str:
-    """`host_scripts/NAME` without its comments, which are for readers here: every step has its script in the state
-    twice, and a local backend writes the whole state after every step.
+    """`host_scripts/NAME` without comments: the state contains the script of every step twice, and a local backend
+    writes the whole state after every step.
     """
     return _without_comments(host_script(name))
 
@@ -61,11 +61,11 @@ def script_text(
     files: Sequence[File] = (),
     uses: Sequence[str] = (),
 ) -> str:
-    """The whole text for bash's stdin: values as quoted variables, files as heredocs, our library, the script.
+    """The text for bash's stdin: values as quoted variables, files as heredocs, the library, the script.
 
-    A script that belongs to a role is in the role's folder: `ROLE/NAME.sh`. `uses` are further parts of the library. A
-    sequence becomes a bash array. Everything happens in functions called by the last line, so that a connection which
-    breaks in the middle of the text runs nothing. Raises ValueError for a file that holds the end marker.
+    A script for one role only is in the role's folder: `ROLE/NAME.sh`. `uses` are further parts of the library. A
+    sequence becomes a bash array. Only the last line calls the functions, so that a connection that breaks during the
+    transfer runs nothing. Raises ValueError for a file that contains the end marker.
     """
     name = script.rpartition("/")[2]
     lines = [f"# host {host.name}, step {name}", "set -euo pipefail", f"host={host.name}", f"step={name}"]
@@ -78,7 +78,9 @@ def script_text(
     lines += ["write_files() {", "  :"]
     for file in files:
         if END_OF_FILE in file.text.splitlines():
-            raise ValueError(f"{file.path}: a line may not be {END_OF_FILE}")
+            raise ValueError(
+                f"{file.path}: has a line {END_OF_FILE}, which ends a file in scripts: expected a text without it"
+            )
         lines.append(f"  write_file {shlex.quote(file.path)} {file.mode} {file.owner} <<'{END_OF_FILE}'")
         lines.append(file.text.removesuffix("\n"))
         lines.append(END_OF_FILE)
@@ -97,23 +99,22 @@ def step(
     seconds: int = 600,
     runs: pulumi.Input[str] = "",
 ) -> remote.Command:
-    """Run a script (its text by `script_text`) on a host as root, again whenever the text changes.
+    """Run a script (text from `script_text`) as root on a host, again whenever the text changes.
 
-    `seconds` bounds it on the host: Pulumi's custom timeouts do not stop a remote command. Its stderr is shown while
-    it runs; its stdout is the step's result. `runs` is a hash of what a daemon is to run: its change is a restart, as
-    `branches` tells people; the script has no use for it.
+    `seconds` is its time limit on the host, because Pulumi's custom timeouts do not stop a remote command. Its stderr
+    is shown while it runs, and its stdout is the result of the step. `runs` is a hash of a daemon's desired state: if
+    it changes, `branches` reports a restart. The script does not use it.
     """
-    # The script and the texts of files, the same on many hosts: what changes in them is shown once
-    # (flink/desired_state.py)
+    # Scripts and files are the same on many hosts: their changes are shown once (flink/desired_state.py)
     hidden = ["stdin", "create"] if runs else ["stdin"]
     ours = pulumi.ResourceOptions(hide_diffs=hidden, deleted_with=host.ready)
-    # -k: a script that ignores SIGTERM is ended all the same
+    # -k also ends a script that ignores SIGTERM
     run = f"sudo -n timeout -k 10 {seconds} bash -s --"
-    # sudo drops the variable; members.sh asks it whether the firewall would lock us out
+    # sudo drops the variable, with which members.sh checks that the firewall does not lock us out
     client = '"${SSH_CONNECTION%% *}"'
     create: pulumi.Input[str] = f"{run} apply {client}"
     if host.machine:
-        # Another machine under the same name, perhaps even the same address, is another input
+        # A replaced machine under the same name, or even the same address, is another input
         create = pulumi.Output.concat(create, " ", host.machine)
     if runs:
         create = pulumi.Output.concat(create, " runs=", runs)
@@ -123,7 +124,7 @@ def step(
         create=create,
         stdin=stdin,
         logging=remote.Logging.STDERR,
-        # sshd takes no environment from clients by default, and our scripts ask the host, not their last run
+        # sshd accepts no environment by default, and our scripts inspect the host instead of their previous output
         add_previous_output_in_env=False,
         opts=pulumi.ResourceOptions.merge(opts, ours),
     )
@@ -139,11 +140,11 @@ def leave(
     seconds: int = 600,
     opts: pulumi.ResourceOptions,
 ) -> local.Command:
-    """Run a script (its text by `script_text`, with a function `remove`) as root when this resource is deleted, and
-    never else, on the first of the hosts that can be reached; before it, on all of these, the command `before`.
+    """Run a script (text from `script_text`, with a function `remove`) as root on the first reachable host, only when
+    this resource is deleted. The command `before` runs first, on all reachable hosts.
 
-    A `remote.Command` would fail for a host that is gone, and with it `destroy`. This one logs in by OpenSSH from the
-    machine that Pulumi runs on, and tells what is `left` behind. Connections and script are those of the last `up`.
+    A `remote.Command` would fail for an unreachable host, and `destroy` with it. This one logs in with OpenSSH from the
+    machine that runs Pulumi, and reports what is `left` behind. Connections and script are those of the last `up`.
     """
     logins = pulumi.Output.all(*[_login_of(host.ssh) for host in hosts])
 
@@ -160,7 +161,7 @@ def leave(
 
     return local.Command(
         name,
-        # The program is in the environment: errors show the command
+        # Errors show the command, so the script is in the environment
         delete='exec sh -c "$LEAVE"',
         environment=pulumi.Output.secret(logins.apply(environment)),  # type: ignore[arg-type]
         stdin=stdin,
@@ -197,8 +198,8 @@ def _login(ssh: Ssh) -> dict[str, Any]:
         "port": ssh.port,
         "private_key": ssh.private_key,
         "host_key": ssh.host_key,
-        # pulumi-command waits up to 5 s between two attempts: half a minute for a machine that is there, since the
-        # first ones come at once, and 5 minutes for one that boots and refuses connections meanwhile
+        # pulumi-command waits up to 5 s between two attempts, and less between the first ones: half a minute for an
+        # existing machine, and 5 minutes for one that boots and refuses connections
         "dial_error_limit": 60 if ssh.new else 10,
         "per_dial_timeout": 10 if ssh.new else 15,
     }

@@ -1,4 +1,4 @@
-"""Where the files are that are no Python: beside the components in the repository, inside of them in the wheel."""
+"""Location of the non-Python files: next to the components in the repository, inside of them in the wheel."""
 
 from pathlib import Path
 

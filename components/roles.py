@@ -1,8 +1,8 @@
-"""The one table of roles: what a host of each role is, has and needs.
+"""The only table of roles: what a host of each role has and needs.
 
-A role is a row here and a folder of its name in `components/`, with folders of the same name in `config_templates/` and
-`host_scripts/` where it has something there. Nothing outside of the table and of a role's own folder asks which role a
-host has. CONTRIBUTING.md (Adding a role) walks through one.
+A role is a row here and a folder with its name in `components/`, and in `config_templates/` and `host_scripts/` if it
+has files there. Only the table and the folder of a role contain code that depends on the role of a host. For an example
+see CONTRIBUTING.md (Adding a role).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class Health(Enum):
-    """How the health of a daemon is checked; the values are words of the host tool (`host_tool/`)."""
+    """How the host tool (`host_tool/`) checks the health of a daemon. The values are its arguments."""
 
     REST = "rest"
     """Its REST API answers."""
     REGISTERED = "registered"
-    """It talks to a JobManager. Whether the leader counts its slots is for the check of the cluster."""
+    """It is connected to a JobManager. The cluster check verifies that the leader counts its slots."""
     ENSEMBLE = "zookeeper"
-    """It serves, and no server of the ensemble is missing or behind."""
+    """It serves, and no server of the ensemble is missing or out of sync."""
 
 
 class Replacement(Enum):
-    """How many machines of a role may be replaced at the same time by a provider that can replace them."""
+    """How many machines of a role a provider may replace at once."""
 
     ONE = "each waits until the one before is in service again"
     MAX_UNAVAILABLE = "each waits until the one `maxUnavailable` before it is in service again"
@@ -39,83 +39,83 @@ class Replacement(Enum):
 
 
 class Teardown(Enum):
-    """When a role's hosts are cleaned, relative to the others, if the whole cluster is destroyed."""
+    """When the hosts of a role are cleaned, relative to others, if the whole cluster is destroyed."""
 
     BEFORE_STORAGE = 1
-    """Before the cluster's objects on the storage are removed: it may still write there."""
+    """Before the cluster's objects on the storage are removed, because its daemon may still write there."""
     AFTER_STORAGE = 2
-    """After it: the objects are removed from this host."""
+    """After the storage, because the objects are removed from this host."""
     LAST = 3
-    """After all others, which may need it to stop cleanly."""
+    """After all others, because those may need it for a clean stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Daemon:
-    """The process that a role's hosts keep running under systemd, and the files of which each change restarts it."""
+    """The process that systemd keeps running on hosts of a role, and the files (`inputs`) whose changes restart it."""
 
     unit: str
     inputs: tuple[str, ...]
     health: Health
     script: str = ""
-    """Flink's own start script, in bin/; empty where Flink has none for it."""
+    """Flink's start script in bin/. Empty if Flink has none for this daemon."""
     entrypoint: str = ""
     """The class that it starts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What is known of a role. Whatever a role must decide about itself has no default."""
+    """A role. Fields that every role has to set have no default."""
 
     title: str
-    """What people call it."""
+    """Name of the role for people."""
     prefix: str
-    """A host's name where a provider makes one: the prefix, `-`, and a number that stays its own."""
+    """Prefix of host names that a provider generates: prefix, `-`, and a number that does not change."""
     user: str
-    """System user that owns its directories and runs its daemon; its configuration is in /etc/USER."""
+    """System user that owns its directories and runs its daemon. Its configuration is in /etc/USER."""
     directories: tuple[str, ...]
-    """Directories of that user."""
+    """Directories that the user owns."""
     shared_directories: tuple[str, ...] = ()
-    """Directories that any user of the host may write to, as /tmp."""
+    """Directories to which any user of the host may write, like /tmp."""
     releases: tuple[str, ...]
-    """What is installed: links below /opt."""
+    """Installed releases: links in /opt."""
     memory: Callable[[ClusterSettings], int]
-    """MiB that its daemon takes at least."""
+    """Minimum memory of its daemon in MiB."""
     memory_on: Callable[[ClusterSettings, int], int]
-    """MiB that its daemon takes on a machine with the given MiB."""
+    """Memory of its daemon in MiB on a machine with the given MiB."""
     declared_memory: Callable[[ClusterSettings], str]
-    """The same for people."""
+    """The configured memory, for people."""
     memory_key: str
-    """The key of the configuration that says it; empty where none does."""
+    """The configuration key that sets the memory; empty if there is none."""
     own_config: Callable[[ClusterSettings], Mapping[str, Any]]
-    """Keys of Flink's config.yaml that the stack has for this role alone."""
+    """Keys of Flink's config.yaml that the stack sets for this role only."""
     daemon: Daemon | None
     runs_flink: bool
-    """It has Flink with the cluster's configuration."""
+    """Flink is installed, with the cluster's configuration."""
     uses_storage: bool
-    """It may read and write the cluster's part of the storage."""
+    """The host has read and write access to the cluster's part of the storage."""
     logs_in: bool
-    """Its daemons' user has a key for the hosts that accept logins: start-cluster.sh and rollouts run here."""
+    """The daemons' user has an SSH key for the hosts that accept logins: start-cluster.sh and rollouts run here."""
     accepts_logins: bool
-    """The hosts whose role logs in may do so here, as the daemons' user."""
+    """Hosts of roles with `logs_in` may log in here as the daemons' user."""
     data_directory: str = ""
-    """Data that must outlive the machine, on a separate volume if the provider has volumes; empty: none."""
+    """Data that must outlive the machine, on a separate volume if the provider supports volumes. Empty: none."""
     replacement: Replacement
-    """What keeps a machine from being replaced beside others of its role."""
+    """How many machines of the role may be replaced at once."""
     teardown: Teardown
 
     @property
     def unit(self) -> str:
-        """Name of its daemon's unit; empty without one."""
+        """Name of the unit of its daemon; empty without a daemon."""
         return self.daemon.unit if self.daemon else ""
 
     @property
     def configuration(self) -> str:
-        """Directory of its configuration, which is root's."""
+        """Directory of its configuration, owned by root."""
         return f"/etc/{self.user}"
 
 
 LAUNCHES = "/var/lib/flink/launch"
-"""Where Flink hosts keep what their daemons run: a folder for each configuration and version (launch.sh)."""
+"""Launches on Flink hosts: a folder for each configuration and version that their daemons run (launch.sh)."""
 
 
 def unit_path(unit: str) -> str:
@@ -214,7 +214,7 @@ ROLES: Mapping[Role, Row] = {
         prefix="cl",
         user="flink",
         directories=(),
-        # `flink` and `sql-client.sh` log here as the user who runs them
+        # `flink` and `sql-client.sh` write logs here as the user who runs them
         shared_directories=("/var/log/flink",),
         releases=("java", "flink"),
         memory=lambda settings: sizing.CLIENT_MIB,
@@ -224,7 +224,7 @@ ROLES: Mapping[Role, Row] = {
         own_config=lambda settings: {},
         daemon=None,
         runs_flink=True,
-        # Many people may log in to it, and jobs read and write on TaskManagers
+        # Many people may log in here, and jobs access the storage from TaskManagers
         uses_storage=False,
         logs_in=False,
         accepts_logins=False,

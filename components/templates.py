@@ -1,4 +1,4 @@
-"""`config_templates/` made into text. Pure: the same values always give the same text."""
+"""Renders `config_templates/`. Pure: the same values always give the same text."""
 
 from functools import cache
 from typing import Any
@@ -14,7 +14,7 @@ TEMPLATES = resources.folder("config_templates")
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,  # a value that nobody gave is an error, not an empty setting
+        undefined=jinja2.StrictUndefined,  # a missing value is an error, not an empty setting
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -23,5 +23,5 @@ def _environment() -> jinja2.Environment:
 
 
 def render(name: str, **values: Any) -> str:
-    """Text of the template `config_templates/NAME`. Raises jinja2.UndefinedError for a value that is not given."""
+    """Text of the template `config_templates/NAME`. Raises jinja2.UndefinedError for a missing value."""
     return _environment().get_template(name).render(**values)

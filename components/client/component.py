@@ -1,5 +1,5 @@
-"""A client host: Java, Flink and the cluster's configuration, and no daemon. People log in to it for `flink run`,
-`flink list` and `sql-client.sh`, so that nobody has to on the cluster's own hosts.
+"""A client host: Java, Flink and the cluster's configuration, but no daemon. People log in to it for `flink run`,
+`flink list` and `sql-client.sh`, instead of logging in to hosts with daemons.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ..remote import script_text, step
 
 
 class Client(pulumi.ComponentResource):
-    """A client host; `ready` is the step after which its commands find the cluster."""
+    """A client host. After the step `ready`, its commands find the cluster."""
 
     def __init__(
         self, name: str, context: Context, host: Host, text: str, opts: pulumi.ResourceOptions | None = None
@@ -38,5 +38,5 @@ def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOption
     text = config_yaml(Role.CLIENT, context.settings, context.storage, context.members)
     for host in hosts:
         keep(host, Client(host.name, context, host, text, opts).ready)
-    # Neither the rollout nor the cluster needs them
+    # Neither the rollout nor the cluster check depends on client hosts
     return Running()

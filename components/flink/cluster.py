@@ -1,4 +1,4 @@
-"""A Flink standalone cluster on hosts of any provider: the order of all parts, and the check that the cluster works."""
+"""A Flink standalone cluster on hosts of any provider: the order of all steps, and the cluster check."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ from .topology import Members
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterArgs:
-    """What a cluster is made of: at least one JobManager and one TaskManager, and 3, 5 or 7 ZooKeeper servers if there
-    is more than one JobManager.
+    """Arguments of `Cluster`. `hosts` has at least one JobManager and one TaskManager, and 3, 5 or 7 ZooKeeper servers
+    if there is more than one JobManager.
     """
 
     hosts: Sequence[Host]
@@ -34,17 +34,17 @@ class ClusterArgs:
 
 
 class Cluster(pulumi.ComponentResource):
-    """A running cluster. `up` fails with the reason, and what its logs say, unless all of it works."""
+    """A running cluster. `up` fails with the reason and log lines unless the whole cluster is healthy."""
 
     overview: pulumi.Output[str]
-    """What its REST API said of itself when everything had come up: the JSON of Flink's `/overview`."""
+    """The JSON of Flink's REST endpoint `/overview`, after all daemons were healthy."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("flink", "Cluster"), name, None, opts)
         try:
             self._declare(name, args)
         except Exception as error:
-            # Otherwise providers that wait for a service of these hosts would wait forever
+            # Otherwise a provider that waits for the service of these hosts waits forever
             for host in args.hosts:
                 if host.service:
                     host.service.give_up(error)
@@ -75,23 +75,23 @@ class Cluster(pulumi.ComponentResource):
         services = {host: step for role in running for host, step in role.services.items()}
         ready = [resource for role in running for resource in role.ready]
         flink = RolloutArgs(settings=args.settings, members=self._members, services=services)
-        # It logs in by what `trust` set up, and nothing of Flink's restarts before the ensemble has
+        # The rollout logs in with the keys of `trust`, and no Flink daemon restarts before the ensemble
         after = [*services.values(), *trusted, *ready]
         rolled = rollout(flink, pulumi.ResourceOptions(parent=self, depends_on=after))
         slots = pulumi.Output.all(*[role.slots for role in running if role.slots is not None])
         self.overview = self._works(slots, [*services.values(), rolled]).stdout
 
     def _gate(self, name: str) -> pulumi.Resource:
-        """What stands between the probes and any change: without it every step would depend on every host's probe,
-        and a preview of 100 hosts take a third longer. Machines that wait for others are not waited for.
+        """The barrier between the probes and any change. Without it every step would depend on the probe of every host,
+        and a preview of 100 hosts would take a third longer. It does not wait for machines that wait for others.
         """
         probes = [self._probes[host.name] for host in self._args.hosts if not host.waits]
         opts = pulumi.ResourceOptions(parent=self, depends_on=probes)
         return pulumi.Stash(f"{name}-fit", input="All hosts that are there were found fit.", opts=opts)
 
     def _looked_at(self, host: Host) -> list[pulumi.Resource]:
-        """What must have succeeded before `host` is changed: everyone's probe, but for those of machines that are made
-        only after others, perhaps this one, are in service again.
+        """What must have succeeded before `host` is changed: all probes, except those of machines that are created only
+        after others, perhaps this one, are in service again.
         """
         looked = [self._all_fit, self._probes[host.name]] if host.waits else [self._all_fit]
         return [*looked, *([self._leaving[host.name]] if host.name in self._leaving else [])]
@@ -100,12 +100,12 @@ class Cluster(pulumi.ComponentResource):
         return discovery.join(host, self._args.settings, self._members, directory, self._on(host))
 
     def _on(self, host: Host) -> pulumi.ResourceOptions:
-        """For a step that writes files of the daemons' user, who has to be there."""
+        """Options of a step that writes files of the daemons' user, which must exist."""
         return pulumi.ResourceOptions(parent=self._nodes[host.name], depends_on=self._nodes[host.name].system)
 
     def _logins(self, joined: Mapping[str, remote.Command], trusted: list[remote.Command]) -> list[remote.Command]:
-        """The proof that JobManagers can log in. Machines that the stack made have an sshd that it knows, and may be
-        made only after daemons of others, which so cannot wait for it.
+        """The steps that prove that JobManagers can log in. None for machines that the stack creates: their sshd is
+        known, and some are created only after daemons of others, which therefore cannot wait for the proof.
         """
         members = self._members
         if any(host.ready is not None for host in members.hosts):
@@ -124,7 +124,7 @@ class Cluster(pulumi.ComponentResource):
         logins: list[remote.Command],
         child: pulumi.ResourceOptions,
     ) -> list[Running]:
-        """What every role makes of its hosts."""
+        """The declared hosts of every role."""
         hosts = self._args.hosts
         context = Context(
             name=name,
@@ -162,6 +162,6 @@ class Cluster(pulumi.ComponentResource):
 
 
 def _again(host: Host) -> Host:
-    """The host as if it were another machine now, for which every step is done again."""
+    """The host as if its machine had been replaced, so that every step runs again."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return replace(host, machine=pulumi.Output.concat(host.machine, "repair-", now))

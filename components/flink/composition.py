@@ -1,4 +1,4 @@
-"""Which hosts make a cluster."""
+"""Which numbers of hosts make a cluster."""
 
 from collections.abc import Mapping
 
@@ -7,18 +7,18 @@ from ..problems import Problems
 
 
 def check(found: Mapping[Role, tuple[str, int]], problems: Problems) -> None:
-    """Two JobManagers need an ensemble that can lose a server, and a single one has no use for it. `found` has, for
-    each role, the key that says the count, and the count.
+    """Several JobManagers need an ensemble that survives the loss of a server; a single one needs no ensemble. `found`:
+    role → the key that sets the number of hosts, and the number.
     """
     jobmanagers, (key, servers) = found[Role.JOBMANAGER][1], found[Role.ZOOKEEPER]
     if jobmanagers > 1 and not servers:
-        problems.add(key, f"has {jobmanagers} JobManagers and no zookeeper: expected three for an election")
+        problems.add(key, f"has {jobmanagers} JobManagers and no zookeeper: expected 3, 5 or 7 for the leader election")
     elif servers and (servers < 3 or servers % 2 == 0):
         problems.add(
-            key, f"has {servers} zookeeper: expected 3, 5 or 7, since only an odd ensemble gains from each server"
+            key, f"has {servers} zookeeper: expected 3, 5 or 7, because an even number tolerates no more failures"
         )
     if servers and jobmanagers == 1:
         problems.add(
             found[Role.JOBMANAGER][0],
-            "has an ensemble and a single jobmanager: expected a second one to take over, or no zookeeper",
+            "has zookeeper hosts and a single jobmanager: expected a second jobmanager as standby, or no zookeeper",
         )

@@ -1,4 +1,4 @@
-"""Flink's config.yaml as text, made by pure functions from the settings and the list of members."""
+"""Flink's config.yaml as text, from the settings and the list of members. Pure functions."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from .topology import Members
 
 HEADER = "# Managed by Pulumi: changes are overwritten. config_templates/config.yaml.j2 says what the keys are for.\n"
 
-# Flags in env.java.opts.all of the conf/config.yaml that Flink 2.3.0 ships; any other config.yaml must repeat them.
+# From env.java.opts.all in the conf/config.yaml of Flink 2.3.0; another config.yaml must repeat them.
 EXPORTS = (
     "java.rmi/sun.rmi.registry", "jdk.compiler/com.sun.tools.javac.api", "jdk.compiler/com.sun.tools.javac.file",
     "jdk.compiler/com.sun.tools.javac.parser", "jdk.compiler/com.sun.tools.javac.tree",
@@ -29,11 +29,11 @@ OPENS = (
 def flink_config(
     role: Role, settings: ClusterSettings, storage: Storage, members: Members, *, memory_mib: int = 0, slots: int = 0
 ) -> dict[str, Any]:
-    """What is in config.yaml on the hosts of a role: the template's keys, then the stack's, flat.
+    """The keys of config.yaml on the hosts of a role, flat: those of the template, overridden by those of the stack.
 
-    `memory_mib` is the size of the process in MiB; 0 leaves out what depends on the machine. `slots` matters to
-    TaskManagers only. It is the same for all hosts of a role with machines of the same size: what differs by host is
-    on the unit's command line.
+    `memory_mib` is the size of the process in MiB; 0 omits what depends on the machine. `slots` applies to TaskManagers
+    only. All hosts of a role with machines of the same size have the same config.yaml: what differs between hosts is on
+    the command line of the unit.
     """
     zookeeper = ports.number("zk-client")
     base = yaml.safe_load(
@@ -72,5 +72,5 @@ def config_yaml(
 
 
 def _value(value: Any) -> Any:
-    """YAML's own scalars as they are; anything else as Flink writes it: a list as `a;b`."""
+    """A list in Flink's notation `a;b`; other values unchanged."""
     return ";".join(str(item) for item in value) if isinstance(value, list) else value

@@ -1,7 +1,7 @@
-"""What a role's component is made from, and what comes of it: the one form that all roles' folders have.
+"""The interface between the cluster and the folder of a role.
 
-`components/ROLE/component.py` has `declare(context, hosts, opts) -> Running`. The cluster calls it for each role that
-has hosts, and knows nothing else of a role.
+`components/ROLE/component.py` has `declare(context, hosts, opts) -> Running`. The cluster calls it for each role with
+hosts, and uses nothing else of a role.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,45 +20,45 @@ from .topology import Members
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """A cluster whose hosts are prepared; what belongs to one of them is by its name."""
+    """A cluster with prepared hosts. Mappings are by host name."""
 
     name: str
-    """The cluster's."""
+    """Name of the cluster."""
     settings: ClusterSettings
     storage: Storage
     members: Members
     nodes: Mapping[str, Node]
     joined: Mapping[str, remote.Command]
-    """The steps that tell each host of the others."""
+    """The steps that configure on each host the names and addresses of the others."""
     machines: Mapping[str, pulumi.Output[Machine]]
     probes: Mapping[str, list[pulumi.Resource]]
-    """What must have succeeded before anything on a host is changed."""
+    """What must have succeeded before a host is changed."""
     logins: Sequence[pulumi.Resource] = ()
-    """What must have succeeded before any daemon is started: JobManagers can log in where rollouts have to."""
+    """What must have succeeded before any daemon starts: the proof that JobManagers can log in for rollouts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """The hosts of a role, declared."""
+    """The declared hosts of a role."""
 
     services: Mapping[str, remote.Command] = field(default_factory=dict)
-    """By host, the steps that keep Flink's daemons running: their restarts are for the cluster's rollout."""
+    """Host name → the step that keeps Flink's daemon running. The rollout restarts these daemons."""
     slots: pulumi.Output[int] | None = None
-    """How many slots the hosts together have when they have registered with the leader; None: they have none."""
+    """Number of slots of all hosts together, when they are registered with the leader. None: no slots."""
     ready: Sequence[pulumi.Resource] = ()
-    """What else has to be done before the rollout, and before the cluster is complete."""
+    """Other resources before the rollout, without which the cluster is not complete."""
 
 
 Declare = Callable[[Context, Sequence[Host], pulumi.ResourceOptions], Running]
 
 
 def declare_of(role: Role) -> Declare:
-    """The function of a role's own folder."""
+    """The function `declare` in the folder of a role."""
     declare: Declare = import_module(f"..{role.value}.component", __package__).declare
     return declare
 
 
 def keep(host: Host, service: remote.Command) -> None:
-    """Tell the provider of a host the step after which it is in service."""
+    """Report to the provider of a host the step after which it is in service."""
     if host.service:
         host.service.keep(service)

@@ -1,4 +1,4 @@
-"""The storage's keys on a host, in a file of their own, so that config.yaml's differences can be shown."""
+"""The keys of the storage on a host, in a separate file, so that differences of config.yaml can be shown."""
 
 import pulumi
 from pulumi_command import remote
@@ -10,12 +10,12 @@ from ..storage import Storage
 
 
 def credentials_env(access_key: str, secret_key: str) -> str:
-    """The keys as systemd and a login shell read them (both take single quotes alike)."""
+    """The keys in a format for systemd and login shells, which treat single quotes alike."""
     return f"AWS_ACCESS_KEY_ID='{access_key}'\nAWS_SECRET_ACCESS_KEY='{secret_key}'\n"
 
 
 def credentials(host: Host, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command | None:
-    """The step that writes them; None if the role does not use the storage or the host has an instance profile."""
+    """The step that writes the keys. None if the role does not use the storage or the storage needs no keys."""
     if not ROLES[host.role].uses_storage or storage.access_key is None or storage.secret_key is None:
         return None
     user = ROLES[host.role].user

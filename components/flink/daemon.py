@@ -1,5 +1,5 @@
-"""A daemon under systemd on one host: started by its own step, and restarted only when what it runs changed, in an
-order that the whole cluster has: ZooKeeper's by a step for each, Flink's by the rollout.
+"""A systemd daemon on a host. Its step starts it. It restarts only after a change of what it runs, in an order for the
+whole cluster: ZooKeeper's servers by a step for each, Flink's daemons by the rollout.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from ..roles import Daemon, Health, unit_path
 
 
 def wants(**parts: str) -> str:
-    """What a daemon is to run, in a line: short values as they are, long ones as a hash. Its change runs the step
-    again.
+    """The desired state of a daemon on one line: short values as they are, long ones as a hash. If it changes, the step
+    runs again.
     """
     return " ".join(f"{name}={value if len(value) < 40 else _digest(value)}" for name, value in parts.items())
 
@@ -26,19 +26,19 @@ def _digest(text: str) -> str:
 
 
 def generation(commands: Sequence[remote.Command], hosts: Sequence[Host]) -> pulumi.Output[str]:
-    """A hash of what the steps were told to do, and to which machines, for a step that has to look again when one of
-    them did something.
+    """A hash of the scripts and machines of `commands`, as an input of a step that has to run again after any of them
+    has run.
     """
     told = [*[command.stdin for command in commands], *[host.machine for host in hosts]]
     return pulumi.Output.all(*told).apply(lambda texts: _digest("\n".join(str(text) for text in texts)))
 
 
 _PORTS = {Health.REST: "rest", Health.REGISTERED: "jm-rpc", Health.ENSEMBLE: "zk-client"}
-"""Names in the table of ports: where the health check of a daemon connects."""
+"""Names in the table of ports: the port to which the health check of a daemon connects."""
 
 
 def health(daemon: Daemon, others: Sequence[str] = ()) -> list[str]:
-    """How the host tool asks whether a daemon is healthy: kind, port, and the names of the `others` that matter."""
+    """Arguments of the host tool's health check: kind, port, and the names of the `others` that matter."""
     return [daemon.health.value, str(ports.number(_PORTS[daemon.health])), *others]
 
 
@@ -53,12 +53,12 @@ def run(
     opts: pulumi.ResourceOptions,
     what: str = "service",
 ) -> remote.Command:
-    """Start the daemon with its `unit` (the text), or see to it that it runs what is `expected` (from `wants`).
+    """Start the daemon with its `unit` (the text), or make sure that it runs what is `expected` (from `wants`).
 
-    The step `service` leaves a daemon alone that runs and does something for the cluster, and its stdout is `pending`
-    if that runs something else; the step `restart` restarts it then. `others` are the hosts that matter to its health
-    (host_tool/health.py). After a restart it must be healthy within `seconds`, and also after a first start if it joins
-    a cluster that runs.
+    The step `service` does not restart a healthy daemon. If that runs something other than expected, the stdout of the
+    step is `pending`, and the step `restart` restarts it. `others` are the hosts that matter for its health
+    (host_tool/health.py). It must be healthy within `seconds` after a restart, and after a first start if it joins a
+    running cluster.
     """
     told = pulumi.Output.all(expected, unit)
     stdin = told.apply(

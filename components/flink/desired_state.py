@@ -1,6 +1,5 @@
-"""What a cluster is declared to be, as a resource that does nothing: a preview shows in it each setting that changes,
-once, however many hosts take it. The steps on the hosts, whose scripts hold the same, do not show theirs. `ops` reads
-from it what a stack's cluster is.
+"""The desired state of a cluster, as a resource without an effect. A preview shows each changed setting in it once,
+for any number of hosts, because the differences of the steps' scripts are hidden. `ops` reads it as well.
 """
 
 from typing import Any
@@ -20,13 +19,13 @@ HIGH_AVAILABILITY = {
     "quorum": "high-availability.zookeeper.quorum",
     "pathRoot": "high-availability.zookeeper.path.root",
 }
-"""Where a cluster keeps what its JobManagers share: names in the tree, by Flink's keys."""
+"""Location of the state that JobManagers share: name in the tree → Flink's key."""
 
 
 def show(
     name: str, settings: ClusterSettings, storage: Storage, members: Members, opts: pulumi.ResourceOptions
 ) -> pulumi.Stash:
-    """Declare it; there is no secret in it."""
+    """Declare the desired state, which contains no secret."""
     return pulumi.Stash(f"{name}-declared", input=text(settings, storage, members), opts=opts)
 
 
@@ -38,7 +37,7 @@ def text(settings: ClusterSettings, storage: Storage, members: Members) -> dict[
         for role, row in rows.items()
         if row.runs_flink
     }
-    # A host without a daemon has fewer keys, which does not make the others' own
+    # Hosts without a daemon have fewer keys, so only daemons decide which keys are common
     daemons = [found for role, found in by_role.items() if rows[role].daemon]
     common = {key: value for key, value in daemons[0].items() if all(other.get(key) == value for other in daemons)}
     tree: dict[str, Any] = {
@@ -67,5 +66,5 @@ def text(settings: ClusterSettings, storage: Storage, members: Members) -> dict[
 
 
 def _plain(value: Any) -> str | int | float | bool:
-    """YAML has dates and the like, too, which the engine has not."""
+    """The value as a type that the engine has, which YAML's dates, for example, are not."""
     return value if isinstance(value, str | int | float | bool) else str(value)

@@ -1,4 +1,4 @@
-"""What a host knows of the others before a daemon starts: their names, and who may connect to which of its ports."""
+"""What a host needs about the others before a daemon starts: their names, and who may connect to which of its ports."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,29 +18,29 @@ from .topology import Members
 
 @dataclass(frozen=True)
 class Known:
-    """What a host has to know of the others, by their short names."""
+    """What a host needs about the others, by short host name."""
 
     addresses: Mapping[str, str]
     host_keys: Mapping[str, str] = field(default_factory=dict)
-    """Public SSH host keys of the hosts that it logs in to; empty where it logs in to none."""
+    """Public SSH host keys of the hosts to which it logs in; empty if there are none."""
 
 
 class Directory:
-    """The addresses and keys of a cluster's hosts, resolved once for all that need them."""
+    """The addresses and keys of all hosts of a cluster, resolved once."""
 
     def __init__(self, settings: ClusterSettings, members: Members, public_keys: Sequence[pulumi.Output[str]]) -> None:
         self._settings = settings
         self._members = members
         self._addresses = pulumi.Output.all(**{host.name: host.address for host in members.hosts})
         self._host_keys = pulumi.Output.all(**{host.name: host.ssh.host_key for host in members.accepting_logins})
-        # Addresses that may be others next time are not worth much here, and the provider's firewall knows the machines
+        # Addresses that may change are no protection here, and the provider's firewall refers to machines
         unnamed = [host.address for host in members.of(Role.JOBMANAGER) if not host.dns_name]
         self.jobmanagers = pulumi.Output.all(pulumi.Output.all(*unnamed), pulumi.Output.all(*public_keys))
-        """Addresses and public keys of those that log in to other hosts."""
+        """Addresses and public keys of the hosts that log in to others."""
 
     def needed_by(self, host: Host) -> pulumi.Output[Known]:
-        """What a host has to know: where DNS and the provider's firewall do their part, nothing that grows with the
-        cluster, except where it logs in to all others.
+        """What a host needs. With DNS names and the provider's firewall this does not grow with the cluster, unless the
+        host logs in to all others.
         """
         by_dns = all(other.dns_name for other in self._members.hosts)
         alone = by_dns and not self._settings.firewall
@@ -51,7 +51,7 @@ class Directory:
 
 
 def text(host: Host, settings: ClusterSettings, members: Members, known: Known) -> str:
-    """The step's whole text for `host`."""
+    """The text of the step for `host`."""
     addresses = known.addresses
     by_role = {
         role: [addresses[name] for name in names if name in addresses] for role, names in members.by_role().items()
@@ -75,6 +75,6 @@ def text(host: Host, settings: ClusterSettings, members: Members, known: Known) 
 def join(
     host: Host, settings: ClusterSettings, members: Members, directory: Directory, opts: pulumi.ResourceOptions
 ) -> remote.Command:
-    """Tell a host about the others; runs again when one comes or goes, and restarts nothing."""
+    """Configure on a host who the others are. Runs again if one is added or removed, and restarts nothing."""
     stdin = directory.needed_by(host).apply(lambda known: text(host, settings, members, known))
     return step(host, "members", stdin, opts=opts)

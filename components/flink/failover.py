@@ -1,17 +1,16 @@
 """The failover budget: one number from which every timeout derives.
 
-A leading JobManager that dies is noticed when its ZooKeeper session expires; a TaskManager, when its heartbeats stop.
-Measured on lab hosts with Flink's defaults: 40 of 43 seconds of a failover are the expiry, 2 to 3 s the recovery
-(docs/operations.md). So half of the budget goes to detection; the rest is for the
-expiry's rounding up to a tick, election, recovery and a machine that is busy. Not less than half: a client whose
-ZooKeeper server goes away tries the others in turn, a third of the session each, and with a session of 6 s it was back
-only after 5 s (seen on the lab).
+The failure of the leading JobManager is detected when its ZooKeeper session expires, that of a TaskManager when its
+heartbeats stop. Measured on lab hosts with Flink's defaults: 40 of 43 seconds of a failover are the expiry, 2 to 3 s
+the recovery (docs/operations.md). So half of the budget is for detection, and the rest for rounding the expiry up to a
+tick, election, recovery and busy machines. It is not less than half: a client that loses its ZooKeeper server tries the
+others in turn, each for a third of the session timeout. With a session of 6 s it took 5 s to reconnect (in the lab).
 """
 
 from dataclasses import dataclass
 
 MINIMUM_SECONDS = 8
-"""Below it a session would be under 4 s: a garbage collection or a busy host would look like a death."""
+"""Less would make a session shorter than 4 s, and a garbage collection or a busy host would look like a failure."""
 
 MAXIMUM_SECONDS = 600
 
@@ -20,7 +19,7 @@ DEFAULT_SECONDS = 15
 
 @dataclass(frozen=True)
 class Timings:
-    """All in milliseconds but the limits, which ZooKeeper counts in ticks."""
+    """All in milliseconds, except the limits, which ZooKeeper counts in ticks."""
 
     session_timeout: int
     connection_timeout: int
@@ -34,12 +33,11 @@ class Timings:
 
 
 def timings(budget_seconds: int) -> Timings:
-    """Timings for a budget in seconds; ValueError if it cannot be met.
+    """Timings for a budget in seconds. Raises ValueError if the budget is out of range.
 
-    ZooKeeper grants sessions of 2 to 20 ticks (administrator's guide, minSessionTimeout); six ticks a session lets two
-    pings be lost. A follower may lag five seconds before the ensemble drops it. A client retries for at least
-    30 s
-    while there is no quorum.
+    ZooKeeper allows sessions of 2 to 20 ticks (administrator's guide, minSessionTimeout). With six ticks a session
+    survives two lost pings. A follower may lag five seconds before the ensemble drops it. Without a quorum a client
+    retries for at least 30 s.
     """
     if not MINIMUM_SECONDS <= budget_seconds <= MAXIMUM_SECONDS:
         raise ValueError(f"{budget_seconds} is out of range: expected {MINIMUM_SECONDS} to {MAXIMUM_SECONDS} seconds")

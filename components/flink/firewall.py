@@ -24,7 +24,7 @@ def rules(role: Role, addresses: Mapping[Role, Sequence[str]], operators: Sequen
 
 
 def ssh_clients(role: Role, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> list[str]:
-    """Addresses and networks that the firewall of a host of `role` lets in by SSH."""
+    """Addresses and networks from which the firewall of a host of `role` accepts SSH."""
     return [
         client
         for port in ports.listening(role)

@@ -1,4 +1,4 @@
-"""What hosts that run Flink share: the release, the storage's credentials, the configuration, the daemon's launch."""
+"""What all Flink hosts share: the release, the storage's credentials, the configuration, the daemon's launch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from .credentials import credentials
 from .node import install
 
 LAUNCHES_KEPT = 4
-"""How many launches a host keeps, so that the way back to one of them is short."""
+"""How many launches a host keeps, for a fast return to an earlier one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """What differs between machines of a role: the process's memory, and its configuration as text."""
+    """What differs between the machines of a role: the memory of the process, and its config.yaml."""
 
     memory_mib: int
     config_yaml: str
@@ -30,7 +30,7 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True)
 class FlinkHostArgs:
-    """A host that runs one of Flink's daemons."""
+    """Arguments of `FlinkHost`."""
 
     context: Context
     host: Host
@@ -38,8 +38,8 @@ class FlinkHostArgs:
 
 
 class FlinkHost(pulumi.ComponentResource):
-    """A host that runs one of Flink's daemons; `service` is the step that keeps it running. If it runs and is healthy,
-    but with something else than what is expected, that step leaves the restart to the rollout.
+    """A host with one of Flink's daemons. The step `service` keeps the daemon running. If a healthy daemon runs
+    something other than expected, the step leaves its restart to the rollout.
     """
 
     service: remote.Command
@@ -66,7 +66,7 @@ class FlinkHost(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _launch(self, arguments: Sequence[str], after: Sequence[pulumi.Resource]) -> remote.Command:
-        """Write the configuration, and work the daemon's command line out."""
+        """Write the configuration, and determine the daemon's command line."""
         host, settings = self._host, self._context.settings
         values: dict[str, str | int | Sequence[str]] = {
             "user": ROLES[host.role].user,
@@ -116,7 +116,7 @@ class FlinkHost(pulumi.ComponentResource):
 
 
 def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remote.Command:
-    """Install the release, with the plugin that the storage needs."""
+    """Install Flink, with the plugin for the storage."""
     return install(
         host,
         context.settings.flink,
@@ -128,12 +128,12 @@ def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remo
 
 
 def configuration(config_yaml: str) -> list[File]:
-    """Flink's configuration directory, but for masters and workers."""
+    """Flink's configuration directory, without masters and workers."""
     logging = render("log4j-console.properties")
     return [
         File(path="/etc/flink/config.yaml", text=config_yaml),
         File(path="/etc/flink/log4j-console.properties", text=logging),
-        # For daemons that start-cluster.sh starts
+        # Used by start-cluster.sh
         File(path="/etc/flink/log4j.properties", text=logging),
         File(path="/etc/flink/log4j-cli.properties", text=render("log4j-cli.properties")),
     ]

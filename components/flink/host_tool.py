@@ -1,7 +1,7 @@
-"""The host tool and our Java classes as files for hosts (docs/decisions/0020-host-tool.md).
+"""The host tool and the Java classes as files for hosts (docs/decisions/0020-host-tool.md).
 
-They are plain text, so that `doctor` shows what differs, without docstrings and comments: every step's text is in the
-state twice, of each host.
+They are plain text, so that `doctor` can show differences. Docstrings and comments are removed, because the state
+contains the text of every step twice, for each host.
 """
 
 import ast
@@ -23,7 +23,7 @@ JAVA = ("Ensemble", "Flink", "Folder", "HandOver", "JobJars", "JobPlan", "Leftov
 
 
 def files(row: Row) -> list[File]:
-    """What hosts of a role get: the tool, with the modules that it has a use for there."""
+    """The files for hosts of a role: the tool, with the modules that it needs there."""
     modules = [*_EVERYWHERE]
     if row.daemon and row.daemon.health is Health.ENSEMBLE:
         modules += _OF_AN_ENSEMBLE
@@ -46,7 +46,7 @@ def _module(name: str) -> str:
 
 
 def without_comments(source: str) -> str:
-    """Python without its docstrings, comments on lines of their own, and empty lines: the same program."""
+    """The same Python program without docstrings, full-line comments and empty lines."""
     lines: list[str | None] = [*source.splitlines()]
     kept: set[int] = set()
     for node in ast.walk(ast.parse(source)):
@@ -58,7 +58,7 @@ def without_comments(source: str) -> str:
                 lines[text.lineno - 1 : text.end_lineno] = [None] * ((text.end_lineno or 0) - text.lineno + 1)
             if len(texts) == len(body) and not isinstance(node, ast.Module):
                 lines[texts[0].lineno - 1] = " " * texts[0].col_offset + "pass"
-    # Not what looks like a comment within a text
+    # A line inside a string that looks like a comment is kept
     return "".join(
         f"{line}\n"
         for number, line in enumerate(lines)
@@ -74,7 +74,7 @@ def _bodies(node: ast.AST) -> list[list[ast.stmt]]:
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
-    """A text that is a statement: a docstring, or one below what it describes."""
+    """Whether a statement is a string: a docstring, or the description below an attribute."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

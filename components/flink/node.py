@@ -1,4 +1,4 @@
-"""What every host of a cluster has, regardless of its role: the daemons' user, directories, a JDK."""
+"""What hosts of all roles have: the daemons' user, directories, a JDK."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from .settings import ClusterSettings
 
 
 def probe(host: Host, settings: ClusterSettings, opts: pulumi.ResourceOptions) -> remote.Command:
-    """Inspect a host without changing it; the result has the CPUs and memory for `machine`."""
+    """Inspect a host without changing it. The result contains the CPUs and memory for `machine`."""
     text = script_text(
         host,
         "probe.sh",
@@ -42,7 +42,7 @@ class Machine:
 
 
 def machine(host: Host, probed: remote.Command) -> pulumi.Output[Machine]:
-    """CPUs and memory of a host: from its provider, so that a preview knows them, otherwise from the probe."""
+    """CPUs and memory of a host: from its provider, so that a preview has them, or else from the probe."""
     if host.cpus and host.memory_mib:
         return pulumi.Output.from_input(Machine(host.cpus, host.memory_mib))
 
@@ -61,7 +61,7 @@ def install(
     script: str = "archive.sh",
     **values: str,
 ) -> remote.Command:
-    """Install a release on a host; `check` is a file that it must have."""
+    """Install a release on a host. `check` is a file that the release must contain."""
     text = script_text(
         host,
         script,
@@ -75,7 +75,7 @@ def install(
         },
         uses=("release.sh",),
     )
-    # Long enough for some hundred MB at 100 KB/s; one that stands still ends itself after a minute
+    # Enough for a few hundred MB at 100 KB/s; a stalled download fails after a minute
     return step(host, archive.name, text, seconds=3600, opts=opts)
 
 
@@ -86,19 +86,19 @@ class NodeArgs:
     host: Host
     settings: ClusterSettings
     probes: Sequence[pulumi.Resource]
-    """All hosts' probes: none is touched before every one of them has been found fit."""
+    """The probes of all hosts. No host is changed before all of them have passed."""
 
 
 class Node(pulumi.ComponentResource):
-    """A host ready for its daemon: `prepared` is the step after which its files can be written. On a JobManager's host,
-    `public_key` is that of start-cluster.sh.
+    """A host ready for its daemon. After the step `prepared`, files of the daemon can be written. On a JobManager's
+    host, `public_key` is the key of start-cluster.sh.
     """
 
     def __init__(self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("flink", "Node"), name, None, opts)
         host, row = args.host, ROLES[args.host.role]
         child = pulumi.ResourceOptions(parent=self, depends_on=list(args.probes))
-        # By what units call them
+        # By the names that units use
         scripts = {"fingerprint": "fingerprint.sh"}
         if row.daemon and row.daemon.script:
             scripts["classes"] = "class_archive.sh"
@@ -125,7 +125,7 @@ class Node(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _data_disk(self, host: Host, device: pulumi.Input[str]) -> remote.Command:
-        """Mount the disk that outlives the machine where the daemon keeps its data."""
+        """Mount the disk that outlives the machine at the daemon's data directory."""
         row = ROLES[host.role]
         values = {"directory": row.data_directory, "user": row.user}
         stdin = pulumi.Output.from_input(device).apply(

@@ -1,10 +1,10 @@
-"""Releases that hosts install, and where their projects publish them."""
+"""Releases that hosts install, with the URLs at which their projects publish them."""
 
 import re
 from dataclasses import dataclass
 
 DEFAULT_VERSIONS = {"flink": "2.3.0", "zookeeper": "3.9.5", "java": "17.0.15+6"}
-"""As in Pulumi.yaml (a test compares them)."""
+"""The same as in Pulumi.yaml (a test compares them)."""
 
 _LEAST = {"flink": (2, 2, 0), "zookeeper": (3, 8, 0)}
 _JDKS = ("11", "17", "21")
@@ -14,20 +14,20 @@ _JDK = re.compile(r"(\d+)(\.\d+)*\+\d+(\.\d+)?", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A release for hosts to install: a .tar.gz with one directory at its top."""
+    """A release that hosts install: a .tar.gz with a single top-level directory."""
 
     name: str
     """`flink`, `zookeeper` or `java`."""
     version: str
     url: str
-    """`{arch}` in it stands for the host's architecture as Adoptium writes it: x64 or aarch64."""
+    """`{arch}` in it stands for Adoptium's name of the host's architecture: x64 or aarch64."""
     checksum: str
     """`sha512:HEX`, `sha256:HEX`, or the URL of a file that begins with the digest (`sha512:URL`, `sha256:URL`)."""
 
 
 def official(name: str, version: str) -> Archive:
-    """A release where its project publishes it, with the checksum beside it: Adoptium for `java`, Apache's archive for
-    `flink` and `zookeeper`. Raises ValueError for a version that the program cannot use.
+    """A release at the URL of its project, with the checksum next to it: Adoptium for `java`, Apache's archive for
+    `flink` and `zookeeper`. Raises ValueError for an unsupported version.
     """
     if name == "java":
         url, suffix, kind = _java(version), ".sha256.txt", "sha256"
@@ -35,7 +35,7 @@ def official(name: str, version: str) -> Archive:
         least = _LEAST[name]
         if parsed(version) < least:
             raise ValueError(
-                f"{version!r} cannot be used: expected a release such as {DEFAULT_VERSIONS[name]}, "
+                f"{version!r} is not supported: expected a release such as {DEFAULT_VERSIONS[name]}, "
                 f"{'.'.join(map(str, least))} or newer"
             )
         file = {
@@ -47,12 +47,12 @@ def official(name: str, version: str) -> Archive:
 
 
 def default(name: str) -> Archive:
-    """The release that is installed by default."""
+    """The default release."""
     return official(name, DEFAULT_VERSIONS[name])
 
 
 def parsed(version: str) -> tuple[int, ...]:
-    """The numbers of a version such as 2.3.0; none if it is not one."""
+    """The numbers of a version such as 2.3.0; empty if it is not a version."""
     match = _VERSION.fullmatch(version)
     return tuple(int(part) for part in match.groups()) if match else ()
 
@@ -61,7 +61,7 @@ def _java(version: str) -> str:
     match = _JDK.fullmatch(version)
     if not match or match[1] not in _JDKS:
         raise ValueError(
-            f"{version!r} is not a JDK that Flink 2.x runs on: expected 11, 17 or 21 with a build, as "
+            f"{version!r} is not a JDK for Flink 2.x: expected 11, 17 or 21 with its build number, such as "
             f"{DEFAULT_VERSIONS['java']}"
         )
     release, file = version.replace("+", "%2B"), version.replace("+", "_")

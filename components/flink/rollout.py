@@ -1,4 +1,4 @@
-"""The one step that restarts daemons of Flink's which run and are healthy: in an order that keeps the jobs running."""
+"""The only step that restarts healthy Flink daemons, in an order that keeps the jobs running."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from .topology import Members
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutArgs:
-    """`services`: by the name of their host, the steps that keep its daemon running."""
+    """`services`: host name → the step that keeps its daemon running."""
 
     settings: ClusterSettings
     members: Members
@@ -27,9 +27,9 @@ class RolloutArgs:
 
 
 def rollout(args: RolloutArgs, opts: pulumi.ResourceOptions) -> remote.Command:
-    """Restart, from the first JobManager's host, what waits for it: standbys, the leader, TaskManagers. A single step
-    for the whole cluster, since it has to know who leads and what becomes of the jobs, and since the first start of a
-    hundred daemons must not wait in the line that a restart of them stands in.
+    """Restart the pending daemons from the host of the first JobManager: standbys, the leader, TaskManagers. It is a
+    single step for the whole cluster, because it depends on the leader and the state of the jobs, and because the first
+    start of a hundred daemons needs no order.
     """
     members, settings = args.members, args.settings
     first = members.of(Role.JOBMANAGER)[0]
@@ -61,5 +61,5 @@ def _pending(hosts: Sequence[Host], said: Sequence[str]) -> list[str]:
 
 
 def _seconds(settings: ClusterSettings, daemons: int) -> int:
-    """Bound of the whole rollout, which stops at the first daemon that takes longer than `readyTimeoutSeconds`."""
+    """Time limit of the whole rollout. It stops at the first daemon that takes longer than `readyTimeoutSeconds`."""
     return 3 * settings.ready_timeout_seconds * max(2, daemons)

@@ -1,4 +1,4 @@
-"""A cluster's settings, apart from its hosts and storage, which come from a provider."""
+"""Settings of a cluster, without its hosts and storage, which a provider delivers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,48 +16,48 @@ RESULT_STORES = ("job-result-store", "application-result-store")
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSettings:
-    """A cluster's settings. The defaults are those of Pulumi.yaml, whose descriptions say more.
+    """Settings of a cluster. Defaults are the same as in Pulumi.yaml, which has longer descriptions.
 
-    Nothing here checks them: `settings/` does for the configuration of a stack.
+    They are not validated here: `settings/` validates the configuration of a stack.
     """
 
     cluster_id: str
-    """Name of its state on the storage and in ZooKeeper; two clusters with the same storage need two names, which are
-    none of RESULT_STORES."""
+    """Name of its state on the storage and in ZooKeeper. Clusters with the same storage need different names, none of
+    which is in RESULT_STORES."""
     operator_cidrs: tuple[str, ...]
-    """Networks that may reach SSH, web UI and metrics, such as `198.51.100.0/24`."""
+    """Networks that may connect to SSH, web UI and metrics, such as `198.51.100.0/24`."""
     firewall: bool = True
-    """Whether nftables on the hosts enforce the table of ports."""
+    """Whether nftables enforces the table of ports on the hosts."""
     timings: failover.Timings = field(default_factory=lambda: failover.timings(failover.DEFAULT_SECONDS))
-    """All timeouts, made by `failover.timings` from the seconds that a failover may take."""
+    """All timeouts: `failover.timings` derives them from the seconds that a failover may take."""
     flink: Archive = field(default_factory=lambda: releases.default("flink"))
     zookeeper: Archive = field(default_factory=lambda: releases.default("zookeeper"))
     java: Archive = field(default_factory=lambda: releases.default("java"))
     java_options: str = ""
-    """Further options of the daemons' JVMs, separated by blanks."""
+    """Additional JVM options of the daemons, separated by spaces."""
     jobmanager_mib: int = 1600
-    """MiB of a JobManager's process."""
+    """Memory of a JobManager's process in MiB."""
     taskmanager_mib: int | None = None
-    """MiB of a TaskManager's process; None: from the machine."""
+    """Memory of a TaskManager's process in MiB. None: derived from the machine."""
     taskmanager_slots: int | None = None
     """None: one for each CPU of the machine."""
     zookeeper_heap_mib: int = 512
-    """MiB of a ZooKeeper server's heap."""
+    """Heap of a ZooKeeper server in MiB."""
     rollout: str = "rolling"
-    """How TaskManagers restart when what they run changed, of ROLLOUTS."""
+    """How TaskManagers restart after a change, one of ROLLOUTS."""
     max_unavailable: int = 1
-    """How many of them may be out of service at once."""
+    """How many TaskManagers may be unavailable at once."""
     repair: bool = False
-    """Whether every step runs again in this `up`, for what somebody changed on the hosts."""
+    """Whether every step runs again in this `up`, which repairs drift on the hosts."""
     common_config: Mapping[str, Any] = field(default_factory=dict)
-    """Further keys of Flink's config.yaml, flat, on all hosts that run Flink."""
+    """Additional keys of config.yaml, flat, on all Flink hosts."""
     jobmanager_config: Mapping[str, Any] = field(default_factory=dict)
-    """The same for JobManagers alone."""
+    """Additional keys for JobManagers only."""
     taskmanager_config: Mapping[str, Any] = field(default_factory=dict)
-    """The same for TaskManagers alone."""
+    """Additional keys for TaskManagers only."""
     zookeeper_config: Mapping[str, Any] = field(default_factory=dict)
-    """Further settings of zoo.cfg."""
+    """Additional settings of zoo.cfg."""
     ready_timeout_seconds: int = 300
-    """How long a daemon may take to be healthy, and the cluster to be complete."""
+    """Time limit for a daemon to become healthy, and for the cluster to become complete."""
     keep_state: bool = True
     """Whether checkpoints and savepoints outlive the cluster."""

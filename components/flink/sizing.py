@@ -1,4 +1,4 @@
-"""How much of a machine its daemon gets, and whether what was asked for fits."""
+"""How much memory of a machine its daemon gets, and whether the configured size fits."""
 
 import re
 
@@ -6,22 +6,20 @@ _UNITS = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
 _MEMORY = re.compile(r"^\s*(\d+)\s*([kmgt])(?:b|ib)?\s*$", re.IGNORECASE)
 
 JOBMANAGER_MINIMUM_MIB = 832
-"""Below it Flink refuses its own defaults: metaspace 256, off-heap 128, JVM overhead 192, heap 128, and a little to
-live.
-"""
+"""Flink refuses less with its defaults: metaspace 256, off-heap 128, JVM overhead 192, heap 128, and a small margin."""
 
 TASKMANAGER_MINIMUM_MIB = 1024
-"""Below it Flink's defaults leave a task no heap: metaspace 256, overhead 192, framework 256, managed 40 %, network
+"""With less, Flink's defaults leave no task heap: metaspace 256, overhead 192, framework 256, managed 40 %, network
 64.
 """
 
 
 CLIENT_MIB = 512
-"""What the JVMs of `flink` and `sql-client.sh` take on a client host, which runs nothing all the time."""
+"""Memory of the JVMs of `flink` and `sql-client.sh` on a client host, which runs no daemon."""
 
 
 def mib(text: str) -> int:
-    """MiB of a size as Flink writes it: 1600m, 4g, 2 gb. Raises ValueError if it is not one."""
+    """MiB of a size in Flink's notation: 1600m, 4g, 2 gb. Raises ValueError for anything else."""
     match = _MEMORY.match(text)
     if not match:
         raise ValueError(f"{text!r} is not a size: expected a number and a unit, such as 1600m or 4g")
@@ -29,22 +27,22 @@ def mib(text: str) -> int:
 
 
 def reserve(machine_mib: int) -> int:
-    """MiB to leave to the system: an eighth, at least 384 MiB (kernel, sshd, journald, page cache for archives and
+    """MiB reserved for the system: an eighth, at least 384 MiB (kernel, sshd, journald, page cache for archives and
     logs).
     """
     return max(384, machine_mib // 8)
 
 
 def available(machine_mib: int) -> int:
-    """MiB that a daemon may take on a machine of `machine_mib`."""
+    """MiB available to a daemon on a machine with `machine_mib`."""
     return machine_mib - reserve(machine_mib)
 
 
 def taskmanager_mib(machine_mib: int) -> int:
-    """MiB for a TaskManager that has a machine to itself; whole 64 MiB, so that small differences change nothing."""
+    """MiB for a TaskManager on a machine of its own, in multiples of 64, so that small differences have no effect."""
     return available(machine_mib) // 64 * 64
 
 
 def machine_mib(daemon_mib: int) -> int:
-    """MiB that a machine must have at least for a daemon of `daemon_mib`."""
+    """Minimum memory of a machine in MiB for a daemon of `daemon_mib`."""
     return max(daemon_mib + 384, -(-daemon_mib * 8 // 7))

@@ -1,7 +1,7 @@
-"""What start-cluster.sh and rollouts need: masters, workers, and SSH from the JobManagers' hosts to those with daemons.
+"""What start-cluster.sh and rollouts need: masters, workers, and SSH from hosts of JobManagers to hosts with daemons.
 
-Whom a host trusts (`trust`) depends on every JobManager's machine, and no daemon waits for that: while machines are
-replaced one after the other, the next one is made only when the daemon before is healthy.
+The step `trust` depends on the machines of all JobManagers, so no daemon may wait for it: while machines are replaced
+one by one, the next one is created only after the previous daemon is healthy.
 """
 
 import json
@@ -27,7 +27,7 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 
 def masters(members: Members) -> str:
-    """conf/masters: with the port, since start-cluster.sh binds the web UI to a random one without."""
+    """conf/masters, with the port: without it start-cluster.sh binds the web UI to a random one."""
     jobmanagers = members.reached_as(Role.JOBMANAGER)
     return render("jobmanager/masters.j2", jobmanagers=jobmanagers, ports=ports.numbers())
 
@@ -38,12 +38,12 @@ def workers(members: Members) -> str:
 
 
 def files(host: Host, members: Members, host_keys: Mapping[str, str]) -> list[File]:
-    """What `host` has of it. `host_keys`: public SSH host keys, by short name, of the hosts that are logged in to."""
+    """The files for `host`. `host_keys`: short name → public SSH host key of the hosts that accept logins."""
     row = ROLES[host.role]
     found = [File(path="/etc/flink/masters", text=masters(members))] if row.runs_flink else []
     if row.logs_in:
         home, owner = f"/var/lib/{row.user}/.ssh", f"{row.user}:{row.user}"
-        # Every host key is known beforehand to those that log in
+        # Hosts that log in know all host keys before the first connection
         known = "".join(f"{_known_as(other)} {host_keys[other.name]}\n" for other in members.accepting_logins)
         found += [
             File(path="/etc/flink/workers", text=workers(members)),
@@ -54,7 +54,7 @@ def files(host: Host, members: Members, host_keys: Mapping[str, str]) -> list[Fi
 
 
 def ssh_config(members: Members) -> str:
-    """Configuration of ssh for those that log in: hosts with sshd on another port, and what holds for all."""
+    """Configuration of ssh on hosts that log in: the hosts with sshd on another port, and options for all."""
     others = [host for host in members.accepting_logins if host.sshd_port != _SSH_PORT]
     return "".join(f"Host {host.reached_as}\n  Port {host.sshd_port}\n" for host in others) + SSH_CONFIG
 
@@ -65,12 +65,12 @@ def _known_as(host: Host) -> str:
 
 
 def trust_text(host: Host, addresses: Sequence[str], public_keys: Sequence[str]) -> str:
-    """The text of the step that lets the JobManagers in by SSH, and nobody else, so that start-cluster.sh works.
+    """The text of the step that allows SSH logins from JobManagers only, for start-cluster.sh and rollouts.
 
-    `addresses`: those that they come from, if nothing else says who may connect.
+    `addresses`: the source addresses of the JobManagers, unless a firewall of the provider restricts connections.
     """
     row = ROLES[host.role]
-    # A host that logs in to itself may come from its loopback: Debian gives its own name the address 127.0.1.1
+    # A host may log in to itself from the loopback: in Debian its own name has the address 127.0.1.1
     sources = [*addresses, *(LOOPBACK if row.logs_in else ())]
     options = f'from="{",".join(sources)}",restrict,pty' if addresses else "restrict,pty"
     account = row.user
@@ -78,7 +78,7 @@ def trust_text(host: Host, addresses: Sequence[str], public_keys: Sequence[str])
     keys = "".join(f"{options} {key.strip()}\n" for key in public_keys)
     trusted = [
         File(path=f"{home}/.ssh/authorized_keys", mode="0600", owner=owner, text=keys),
-        # start-cluster.sh runs the daemons from a login shell: there they find the storage's keys
+        # start-cluster.sh starts the daemons from a login shell, which provides the keys of the storage
         File(path=f"{home}/.profile", owner=owner, text=PROFILE),
     ]
     return script_text(host, "trust.sh", {"user": account}, trusted)
@@ -87,7 +87,7 @@ def trust_text(host: Host, addresses: Sequence[str], public_keys: Sequence[str])
 def trust(
     host: Host, jobmanagers: pulumi.Output[Sequence[Sequence[str]]], opts: pulumi.ResourceOptions
 ) -> remote.Command:
-    """Let the JobManagers, by their addresses and public keys, log in to a host."""
+    """Allow logins of the JobManagers, by their addresses and public keys, on a host."""
     stdin = jobmanagers.apply(lambda known: trust_text(host, known[0], known[1]))
     return step(host, "trust", stdin, opts=opts)
 
@@ -95,8 +95,8 @@ def trust(
 def logins(
     host: Host, members: Members, after: Sequence[remote.Command], opts: pulumi.ResourceOptions
 ) -> remote.Command:
-    """Prove that a host which logs in to others can: sshd, a firewall or a name there may be against it, which would
-    otherwise show at the first rollout. `after`: the steps that it depends on.
+    """Prove that a host can log in to the others. Otherwise a wrong sshd setting, firewall or name would only be found
+    by the first rollout. `after`: the steps on which the proof depends.
     """
     accepting = members.accepting_logins
     values = json.dumps(

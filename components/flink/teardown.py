@@ -1,7 +1,7 @@
-"""What becomes of hosts when they leave the cluster, or when all of it is destroyed: what the steps made is taken away.
+"""Removes what the steps created, from hosts that leave the cluster and when the cluster is destroyed.
 
-One resource for each host that was there before, `HOST-clean`, and one for the storage, `NAME-purge`: commands that run
-only when they are deleted (docs/decisions/0018-leaving-hosts.md). A machine that the stack made goes as a whole.
+There is one resource for each existing host, `HOST-clean`, and one for the storage, `NAME-purge`: commands that run
+only when they are deleted (docs/decisions/0018-leaving-hosts.md). A machine that the stack created is deleted instead.
 """
 
 from collections.abc import Sequence
@@ -17,21 +17,21 @@ from .settings import RESULT_STORES, ClusterSettings
 from .topology import Members
 
 PURGE_SECONDS = 1800
-"""For some hundred thousand objects."""
+"""Enough for several hundred thousand objects."""
 
 
 def declare(
     name: str, hosts: Sequence[Host], settings: ClusterSettings, storage: Storage, opts: pulumi.ResourceOptions
 ) -> dict[str, pulumi.Resource]:
-    """The resources by host name; whatever changes a host has to depend on its own, so that what an `up` began is taken
-    away even if it never ended.
+    """Host name → resource. Every change of a host has to depend on it, so that the result of an interrupted `up` is
+    removed as well.
 
-    When all of it goes, it goes in the order of `Teardown`, with the storage in its place.
+    If the whole cluster is destroyed, hosts and storage are cleaned in the order of `Teardown`.
     """
     members = Members(tuple(host for host in hosts if host.ready is None))
     found: dict[str, pulumi.Resource] = {}
     later: list[pulumi.Resource] = []
-    # What is declared first is deleted last
+    # Resources are deleted in reverse order of declaration
     for stage in sorted(Teardown, key=lambda stage: stage.value, reverse=True):
         going = [host for role in Role if ROLES[role].teardown is stage for host in members.of(role)]
         cleaned = {host.name: _clean(host, opts, later) for host in going}
@@ -44,7 +44,7 @@ def declare(
 
 
 def _clean(host: Host, opts: pulumi.ResourceOptions, later: list[pulumi.Resource]) -> pulumi.Resource:
-    """Removes everything that the program installed on a host, before `later` is deleted."""
+    """The resource that removes everything that the program installed on a host, before `later` is deleted."""
     row = ROLES[host.role]
     text = script_text(
         host,
@@ -64,7 +64,7 @@ def _clean(host: Host, opts: pulumi.ResourceOptions, later: list[pulumi.Resource
 
 
 def _purged(settings: ClusterSettings, storage: Storage, *, ha: bool) -> list[str]:
-    """URIs of what nobody can use without the cluster's znodes, and of its state unless that is to be kept."""
+    """URIs of objects that are useless without the cluster's znodes, and of its state unless `keepState` is set."""
     cluster, found = settings.cluster_id, []
     if ha:
         found += [f"{storage.uri}/ha/{folder}{cluster}" for folder in ("", *[f"{name}/" for name in RESULT_STORES])]
@@ -80,8 +80,8 @@ def _purge(
     opts: pulumi.ResourceOptions,
     later: list[pulumi.Resource],
 ) -> pulumi.Resource:
-    """Removes objects from the first of the hosts that can be reached, once the daemons on all of them are stopped. The
-    cluster's, not a host's: a JobManager that leaves alone must take nothing along.
+    """The resource that removes the objects, from the first reachable host, after the daemons on all hosts are stopped.
+    It belongs to the cluster, not to a host, so that a single JobManager that leaves removes nothing.
     """
     row = ROLES[hosts[0].role]
     text = script_text(hosts[0], "purge.sh", {"what": what})

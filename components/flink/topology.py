@@ -1,4 +1,4 @@
-"""The list of a cluster's members."""
+"""The list of members of a cluster."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from ..roles import ROLES
 
 @dataclass(frozen=True)
 class Members:
-    """The hosts of a cluster, by role and in the order of their names."""
+    """The hosts of a cluster, by role, sorted by name."""
 
     hosts: tuple[Host, ...]
 
@@ -21,19 +21,19 @@ class Members:
         return [host.name for host in self.of(role)]
 
     def reached_as(self, role: Role) -> list[str]:
-        """Names under which the hosts of a role are reached."""
+        """Names by which the hosts of a role are reached."""
         return [host.reached_as for host in self.of(role)]
 
     def by_role(self) -> dict[Role, list[str]]:
-        """Short names, of every role."""
+        """Role → short host names."""
         return {role: self.names(role) for role in Role}
 
     @property
     def high_availability(self) -> bool:
-        """Whether there is an ensemble, and so another JobManager can take over."""
+        """Whether there is an ensemble, so that a standby JobManager can take over."""
         return bool(self.of(Role.ZOOKEEPER))
 
     @property
     def accepting_logins(self) -> list[Host]:
-        """Those that JobManagers' hosts log in to, as start-cluster.sh does."""
+        """The hosts to which hosts of JobManagers log in, as start-cluster.sh does."""
         return [host for role in Role if ROLES[role].accepts_logins for host in self.of(role)]

@@ -1,4 +1,4 @@
-"""The systemd unit of Flink's daemons, and what the host tool has to know of the host's daemon."""
+"""The systemd unit of Flink's daemons, and the host tool's description of the daemon."""
 
 import json
 
@@ -10,20 +10,20 @@ from . import daemon
 
 
 def flink_unit(role: Role, *, memory_mib: int) -> str:
-    """The unit of one of Flink's daemons whose process has `memory_mib`."""
+    """The unit of a Flink daemon whose process has `memory_mib`."""
     return render("flink.service.j2", row=ROLES[role], launches=LAUNCHES, limit_mib=memory_limit_mib(memory_mib))
 
 
 def memory_limit_mib(process_mib: int) -> int:
-    """MiB at which the kernel ends a daemon, before it takes other processes of the host along: an eighth more than
-    Flink's own sum, since RocksDB and glibc may exceed their parts of it, and what the system keeps (sizing.reserve)
-    is not less.
+    """MiB at which the kernel kills a daemon before other processes of the host are affected: an eighth more than the
+    size of the process, because RocksDB and glibc may exceed their shares. The system's reserve (sizing.reserve) is
+    at least as large.
     """
     return process_mib + max(256, process_mib // 8)
 
 
 def daemon_json(role: Role) -> str:
-    """What the host tool has to know of the host's daemon."""
+    """The host tool's description of the daemon on a host."""
     process = daemon_of(role)
     kind, port = daemon.health(process)
     facts = {

@@ -1,4 +1,4 @@
-"""A JobManager: leading or standby, as ZooKeeper elects."""
+"""A JobManager, which ZooKeeper elects as leader or keeps as standby."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from ..host import Host, Role
 
 
 class JobManager(FlinkHost):
-    """A JobManager on a host; healthy when its REST API answers."""
+    """A JobManager on a host. It is healthy when its REST API answers."""
 
     def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         others = [host for host in args.context.members.of(Role.JOBMANAGER) if host is not args.host]
@@ -27,7 +27,7 @@ class JobManager(FlinkHost):
 
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
-    """JobManagers on `hosts`. They start in parallel with the ensemble: a JobManager retries to connect to it."""
+    """JobManagers on `hosts`. They start in parallel with the ensemble, because they retry their connections to it."""
     memory = context.settings.jobmanager_mib
     text = config_yaml(Role.JOBMANAGER, context.settings, context.storage, context.members, memory_mib=memory)
     process = pulumi.Output.from_input(Process(memory_mib=memory, config_yaml=text))
@@ -40,5 +40,5 @@ def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOption
 
 
 def arguments(host: Host) -> list[str]:
-    """What Flink's start script gets on a host."""
+    """Arguments of Flink's start script on a host."""
     return [host.reached_as, str(ports.number("rest"))]

@@ -15,7 +15,7 @@ from ..host import Host, Role
 
 
 class TaskManager(FlinkHost):
-    """A TaskManager on a host; healthy when it talks to a JobManager. The cluster's own check then counts its slots."""
+    """A TaskManager on a host. It is healthy when connected to a JobManager. The cluster check counts its slots."""
 
     def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(
@@ -29,9 +29,9 @@ class TaskManager(FlinkHost):
 
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
-    """TaskManagers on `hosts`, each as large as its machine allows unless the settings say a size."""
+    """TaskManagers on `hosts`, each as large as its machine allows unless the settings set a size."""
 
-    @cache  # most machines are alike, and YAML is slow
+    @cache  # most machines have the same size, and YAML is slow
     def process(machine: Machine) -> Process:
         memory = memory_mib(context.settings, machine)
         text = config_yaml(
@@ -56,15 +56,17 @@ def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOption
 
 
 def arguments(host: Host) -> list[str]:
-    """What Flink's start script gets on a host, whose name is its id: metrics keep their series over restarts."""
+    """Arguments of Flink's start script on a host. The host name is the resource id, so that metrics keep their series
+    across restarts.
+    """
     return ["-D", f"taskmanager.host={host.reached_as}", "-D", f"taskmanager.resource-id={host.name}"]
 
 
 def memory_mib(settings: ClusterSettings, machine: Machine) -> int:
-    """MiB of the process on a machine."""
+    """Memory of the process in MiB on a machine."""
     return settings.taskmanager_mib or sizing.taskmanager_mib(machine.memory_mib)
 
 
 def slots(settings: ClusterSettings, machine: Machine) -> int:
-    """Slots on a machine."""
+    """Number of slots on a machine."""
     return settings.taskmanager_slots or machine.cpus

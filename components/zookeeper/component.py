@@ -18,7 +18,7 @@ from .zoo_cfg import zoo_cfg, zookeeper_unit
 
 
 class ZooKeeper(pulumi.ComponentResource):
-    """An ensemble; `ready` is the step after which it has a leader and all its servers."""
+    """An ensemble. After the step `ready` it has a leader and all servers."""
 
     def __init__(
         self, name: str, context: Context, servers: Sequence[Host], opts: pulumi.ResourceOptions | None = None
@@ -31,14 +31,14 @@ class ZooKeeper(pulumi.ComponentResource):
             keep(host, running[host.name])
         restarted: list[remote.Command] = []
         for host in servers:
-            # One server at a time, so that a changed setting never takes the quorum away, and only when all have been
-            # started: one that is missing keeps the others from being stopped
+            # One server at a time, so that a changed setting never costs the quorum, and only after all have been
+            # started: while one is missing, no other is stopped
             restarted.append(self._run(host, "restart", [*running.values(), *restarted[-1:]]))
         self.ready = self._complete([*running.values(), *restarted])
         self.register_outputs({"servers": [host.name for host in servers]})
 
     def _installed(self, host: Host) -> list[pulumi.Resource]:
-        """What has to be on a host before its server can run."""
+        """What a host needs before its server can start."""
         context = self._context
         settings, node = context.settings, context.nodes[host.name]
         after_probes = pulumi.ResourceOptions(parent=self, depends_on=context.probes[host.name])
@@ -57,7 +57,7 @@ class ZooKeeper(pulumi.ComponentResource):
         return [node.java, context.joined[host.name], *context.logins, release, written]
 
     def _run(self, host: Host, what: str, after: Sequence[pulumi.Resource]) -> remote.Command:
-        """The step `service`, which starts the server if it does not serve, or `restart` (daemon.run)."""
+        """The step `service`, which starts a server that does not serve, or the step `restart` (daemon.run)."""
         settings = self._context.settings
         return daemon.run(
             host,
@@ -89,5 +89,5 @@ class ZooKeeper(pulumi.ComponentResource):
 
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
-    """One ensemble of all `hosts`."""
+    """One ensemble on all `hosts`."""
     return Running(ready=[ZooKeeper(context.name, context, hosts, opts).ready])

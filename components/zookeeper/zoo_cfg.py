@@ -1,4 +1,4 @@
-"""ZooKeeper's configuration and its unit as text, made by pure functions."""
+"""ZooKeeper's configuration and unit as text. Pure functions."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..templates import render
 
 
 def zookeeper_config(settings: ClusterSettings, members: Members) -> dict[str, Any]:
-    """What is in zoo.cfg, the same on all servers."""
+    """The settings in zoo.cfg, the same on all servers."""
     timings, extra = settings.timings, dict(settings.zookeeper_config)
     base: dict[str, Any] = {
         "tickTime": timings.tick_time,
@@ -19,7 +19,7 @@ def zookeeper_config(settings: ClusterSettings, members: Members) -> dict[str, A
         "syncLimit": timings.sync_limit,
         "dataDir": ROLES[Role.ZOOKEEPER].data_directory,
         "clientPort": ports.number("zk-client"),
-        # A host's own name may be 127.0.1.1 to itself (Debian's custom)
+        # A host may resolve its own name to 127.0.1.1 (Debian's default)
         "quorumListenOnAllIPs": "true",
         "maxClientCnxns": 0,
         "autopurge.snapRetainCount": 5,
@@ -41,12 +41,12 @@ def zoo_cfg(settings: ClusterSettings, members: Members) -> str:
 
 
 def zookeeper_unit(settings: ClusterSettings, *, data_disk: bool) -> str:
-    """ZooKeeper's unit; with a `data_disk` it does not start while that is not mounted."""
+    """ZooKeeper's unit. With a `data_disk` it starts only while that is mounted."""
     return render(
         "zookeeper/zookeeper.service.j2",
         inputs=daemon_of(Role.ZOOKEEPER).inputs,
         heap_mib=settings.zookeeper_heap_mib,
-        # A JVM needs about as much again as its heap, and little ones a fixed part
+        # A JVM needs about twice its heap, and a fixed part besides
         limit_mib=settings.zookeeper_heap_mib * 2 + 256,
         data_disk=data_disk,
         java_options=settings.java_options,

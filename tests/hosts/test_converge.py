@@ -102,7 +102,7 @@ def test_destroy_leaves_state_and_nothing_else_and_no_dead_host_blocks_it() -> N
     try:
         steps = cluster.stack.destroy()
         told = [line for line in steps.warnings if "NOT CLEANED" in line]
-        assert len(told) == 1 and "tm-1: it cannot be reached" in told[0]
+        assert len(told) == 1 and "tm-1: it is unreachable" in told[0]
         for host in cluster.lab.hosts:
             if host.name != "tm-1":
                 left = cluster.lab.ssh(host, LEFT).stdout

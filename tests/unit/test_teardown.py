@@ -81,7 +81,7 @@ def test_a_host_that_cannot_be_reached_is_told_of_and_no_failure(
 ) -> None:
     done = leave(tmp_path, {"tm-1": login(ssh, port=closed_port)})
     assert done.returncode == 0 and done.stdout == ""
-    assert done.stderr.startswith("NOT CLEANED: tm-1: it cannot be reached (ssh: connect to host 127.0.0.1 port")
+    assert done.stderr.startswith("NOT CLEANED: tm-1: it is unreachable (ssh: connect to host 127.0.0.1 port")
     assert done.stderr.endswith("Left behind: everything\n") and done.stderr.count("\n") == 1
 
 
@@ -103,7 +103,7 @@ def test_what_one_host_is_enough_for_runs_on_the_first_that_answers(
     done = leave(tmp_path, logins, "cat", before=f"echo stopped >>{tmp_path}/stops")
     assert (done.returncode, done.stdout) == (0, "the script\n"), done.stderr
     assert (tmp_path / "stops").read_text() == "stopped\n" * 2
-    assert done.stderr.startswith("without jm-0: it cannot be reached")
+    assert done.stderr.startswith("without jm-0: it is unreachable")
 
 
 def test_nothing_runs_if_not_all_could_be_made_ready(ssh: SshServer, tmp_path: Path) -> None:
