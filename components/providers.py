@@ -3,7 +3,7 @@
 A provider is a folder with a module `provider.py` that implements `Provider`, and an entry in `PROVIDERS`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +25,9 @@ class Request:
     stack: str
     values: Mapping[str, Any]
     """Configuration keys → values of the types that Pulumi.yaml declares."""
+    given: Collection[str]
+    """Keys with another value than their default: the engine fills in defaults, so a key that somebody set to its
+    default looks like one that nobody set."""
     raw: Mapping[str, str]
     """The whole configuration of the stack as `namespace:key` → text, for keys of Pulumi's plugins."""
     cluster: ClusterSettings

@@ -72,11 +72,14 @@ def load(
     # Not declared in Pulumi.yaml, because the engine requires a value for each key that is marked as a secret there
     if found[SECRET_KEY] and SECRET_KEY not in secrets:
         problems.add(SECRET_KEY, f"is in plain text: expected `pulumi config set --secret {SECRET_KEY}`")
-    chosen = _provider(found, problems)
+    # The engine fills in the defaults, so only a value that differs from the default shows that the key was set
+    given = {key for key, value in found.items() if value != schema()[key]["default"]}
+    chosen = _provider(found["provider"], given, problems)
     kept = storage_settings(found, secret_key, chosen.region(raw), problems)
     request = Request(
         stack=stack,
         values=found,
+        given=given,
         raw=raw,
         cluster=cluster_settings(found, stack, problems),
         root=root,
@@ -88,14 +91,12 @@ def load(
     return Settings(provider=chosen, site=loaded.settings, storage=kept, cluster=loaded.cluster)
 
 
-def _provider(found: Mapping[str, Any], problems: Problems) -> Provider:
+def _provider(name: str, given: Collection[str], problems: Problems) -> Provider:
     """The provider; keys that have no effect with it are problems."""
-    name = found["provider"]
     if name not in PROVIDERS:
         problems.add("provider", f"{name!r} is unknown: expected {' or '.join(PROVIDERS)}")
         return provider(PROVIDERS[0])
     for key, owner in sorted(provider_keys().items()):
-        # The engine fills in the defaults, so only a value that differs from the default shows that the key was set
-        if owner != name and found[key] != schema()[key]["default"]:
+        if owner != name and key in given:
             problems.add(key, f"has no effect with provider {name}: leave it out")
     return provider(name)

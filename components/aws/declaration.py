@@ -2,16 +2,16 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .. import private_key
 from ..host import Role
 from ..problems import Problems
-from . import names, subnets
+from . import effects, names, subnets
 from .groups import GROUPS
 
 OWN_ADDRESS = "auto"
@@ -37,16 +37,24 @@ KEYS = (
 )
 """Keys of the configuration that apply to AWS only."""
 
-_REGION = re.compile(r"^[a-z]{2}(-[a-z]+)+-\d$")
-_INSTANCE_TYPE = re.compile(r"^[a-z0-9-]+\.[a-z0-9-]+$")
-_ID = {"vpcId": re.compile(r"^vpc-[0-9a-f]{8,17}$"), "subnetIds": re.compile(r"^subnet-[0-9a-f]{8,17}$")}
-_KMS_KEY = re.compile(r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/\S+$")
-_TAG = re.compile(r"^[\w .:/=+@-]{1,256}$")
+# All of these are for the whole text (`fullmatch`), and have no \d, which takes digits of other scripts
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
+_INSTANCE_TYPE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
+_ID = {"vpcId": re.compile(r"vpc-[0-9a-f]{8,17}"), "subnetIds": re.compile(r"subnet-[0-9a-f]{8,17}")}
+# One key, never a pattern: hosts get rights on it. https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html
+_KMS_KEY = re.compile(
+    r"arn:(?P<partition>aws[a-z-]*):kms:(?P<region>[a-z0-9-]+):[0-9]{12}:key/"
+    r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})"
+)
+# Letters of any language, as in AWS; not only blanks
+_TAG = re.compile(r"(?! *$)[\w .:/=+@-]{1,256}")
+# https://www.rfc-editor.org/rfc/rfc3339#section-5.6, of whose forms datetime.fromisoformat reads more
+_TIME = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, without dots: the TLS certificates of
 # S3 do not cover names with dots
-_BUCKET = re.compile(r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
-_RESERVED = re.compile(r"^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3)$")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_RESERVED = re.compile(r"(xn--|sthree-|amzn-s3-demo-).*|.*(-s3alias|--ol-s3|--x-s3|--table-s3)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +107,8 @@ class AwsSettings:
     """Empty until the account is known, if its name derives from the account."""
     create_bucket: bool
     """False: the bucket exists."""
+    bucket_region: str
+    """Where the bucket is."""
     prefix: str
     """Prefix in the bucket, without leading and trailing slashes."""
     kms_key: str
@@ -116,6 +126,7 @@ class AwsSettings:
 def load(
     values: Mapping[str, Any],
     *,
+    given: Collection[str],
     stack: str,
     region: str,
     operator_cidrs: tuple[str, ...],
@@ -123,25 +134,29 @@ def load(
     root: Path,
     problems: Problems,
 ) -> AwsSettings:
-    """Settings from the configuration (keys: `Pulumi.yaml`). Invalid values are added to `problems`."""
-    if _REGION.match(region):
+    """Settings from the configuration (keys: `Pulumi.yaml`). Invalid values are added to `problems`.
+
+    `given` are the keys with another value than their default.
+    """
+    if _REGION.fullmatch(region):
         problems.catch("aws:region", lambda: names.partition(region), None)
     else:
         problems.add("aws:region", f"{region!r} is not a region: expected one such as eu-central-1")
-    if len(operator_cidrs) > MOST_OPERATORS:
-        problems.add(
-            "operatorCidrs",
-            f"has {len(operator_cidrs)} networks: expected {MOST_OPERATORS} or fewer (AWS allows 60 rules per group)",
-        )
-    if not _TAG.match(values["owner"]):
+    effects.check(values, given, problems)
+    _check_operators(operator_cidrs, problems)
+    if not _TAG.fullmatch(values["owner"]):
         problems.add("owner", f"{values['owner']!r} is not a valid tag: expected a team or a person")
     problems.catch("the stack's name", lambda: names.domain(stack), "")
     zones = _number("zones", values, 1, 3, problems)
-    _check_network(values, region, zones, problems)
+    _check_network(values, zones, problems)
     groups = _groups(values, zones, problems)
     if not values["vpcId"]:
         _check_addresses(values["vpcCidr"], groups, operator_cidrs, problems)
     bucket, prefix = _bucket(values, cluster_id, problems)
+    bucket_region = values["storageRegion"] or region
+    if not values["storageUri"] and bucket_region != region:
+        problems.add("storageRegion", f"{bucket_region!r} is not where the bucket is created: expected {region}")
+    _check_kms_key(values["kmsKey"], bucket_region, problems)
     return AwsSettings(
         region=region,
         owner=values["owner"],
@@ -158,6 +173,7 @@ def load(
         operator_cidrs=operator_cidrs,
         bucket=bucket,
         create_bucket=not values["storageUri"],
+        bucket_region=bucket_region,
         prefix=prefix,
         kms_key=values["kmsKey"],
         savepoint_days=_number("savepointDays", values, 0, 36500, problems),
@@ -178,7 +194,7 @@ def _number(key: str, values: Mapping[str, Any], least: int, most: int, problems
 
 def _type(key: str, values: Mapping[str, Any], problems: Problems) -> str:
     name: str = values[key]
-    if not _INSTANCE_TYPE.match(name):
+    if not _INSTANCE_TYPE.fullmatch(name):
         problems.add(key, f"{name!r} is not an instance type: expected one such as m6i.large")
     return name
 
@@ -192,18 +208,20 @@ def _expires(values: Mapping[str, Any], problems: Problems) -> str:
     if not text:
         return "never"
     try:
-        zone = datetime.fromisoformat(text).tzinfo
+        if not _TIME.fullmatch(text):
+            raise ValueError
+        datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
-        zone = None
-    if zone is None:
         problems.add("expires", f"{text!r} is not a time with a zone: expected one such as 2030-01-31T18:00:00Z")
+    except OverflowError:
+        problems.add("expires", f"{text} is not in the years 1 to 9999 in UTC: expected an earlier time, or no expires")
     return text
 
 
-def _check_network(values: Mapping[str, Any], region: str, zones: int, problems: Problems) -> None:
+def _check_network(values: Mapping[str, Any], zones: int, problems: Problems) -> None:
     given = values["subnetIds"]
     if values["vpcId"]:
-        if not _ID["vpcId"].match(values["vpcId"]):
+        if not _ID["vpcId"].fullmatch(values["vpcId"]):
             problems.add("vpcId", f"{values['vpcId']!r} is not a VPC id: expected one such as vpc-0123456789abcdef0")
         if len(given) != zones:
             problems.add("subnetIds", f"has {len(given)} subnets: expected {zones}, one for each of the zones")
@@ -218,20 +236,12 @@ def _check_network(values: Mapping[str, Any], region: str, zones: int, problems:
     elif given:
         problems.add("subnetIds", "is set, but vpcId is not: expected both or neither")
     for name in given:
-        if not isinstance(name, str) or not _ID["subnetIds"].match(name):
+        if not isinstance(name, str) or not _ID["subnetIds"].fullmatch(name):
             problems.add("subnetIds", f"{name!r} is not a subnet id: expected one such as subnet-0123456789abcdef0")
     if len(set(map(str, given))) < len(given):
         problems.add("subnetIds", "contains a subnet twice: expected distinct subnets")
     if values["natGateways"] not in NAT:
         problems.add("natGateways", f"{values['natGateways']!r} is unknown: expected {', '.join(NAT)}")
-    if _KMS_KEY.match(values["kmsKey"]) and values["kmsKey"].split(":")[3] != region:
-        problems.add(
-            "kmsKey", f"{values['kmsKey']} is in another region: expected a key in the bucket's region, {region}"
-        )
-    elif values["kmsKey"] and not _KMS_KEY.match(values["kmsKey"]):
-        problems.add(
-            "kmsKey", f"{values['kmsKey']!r} is not the ARN of a KMS key: expected arn:aws:kms:REGION:ACCOUNT:key/ID"
-        )
     if not values["privateSubnets"]:
         if values["bastion"]:
             problems.add("bastion", "has no effect while hosts have public addresses: expected privateSubnets: true")
@@ -258,6 +268,43 @@ def _check_network(values: Mapping[str, Any], region: str, zones: int, problems:
                 "is none, so hosts in private subnets cannot download archives from the internet: expected one or "
                 f"zone, or URLs inside the network for {', '.join(missing)}",
             )
+
+
+def _check_operators(networks: Sequence[str], problems: Problems) -> None:
+    if len(networks) > MOST_OPERATORS:
+        problems.add(
+            "operatorCidrs",
+            f"has {len(networks)} networks: expected {MOST_OPERATORS} or fewer (AWS allows 60 rules per group)",
+        )
+    if networks and all(text != OWN_ADDRESS and ipaddress.ip_network(text).version == 6 for text in networks):
+        problems.add(
+            "operatorCidrs", "has only IPv6 networks, but hosts have IPv4 addresses only: expected an IPv4 network too"
+        )
+
+
+def _check_kms_key(arn: str, region: str, problems: Problems) -> None:
+    """Check a key for the bucket, which is in `region`."""
+    found = _KMS_KEY.fullmatch(arn)
+    if not arn:
+        return
+    if not found:
+        problems.add(
+            "kmsKey",
+            f"{arn!r} is not the ARN of one KMS key: expected arn:aws:kms:REGION:ACCOUNT:key/ID with the key's own id, "
+            "no alias and no *",
+        )
+    elif found["region"] != region:
+        problems.add("kmsKey", f"{arn} is in another region: expected a key in the bucket's region, {region}")
+    elif _REGION.fullmatch(region) and found["partition"] != (expected := _partition(region)):
+        problems.add("kmsKey", f"{arn} is in another partition: expected arn:{expected}:kms:…")
+
+
+def _partition(region: str) -> str:
+    """Empty for a region that is refused anyway."""
+    try:
+        return names.partition(region).name
+    except ValueError:
+        return ""
 
 
 def _groups(values: Mapping[str, Any], zones: int, problems: Problems) -> Mapping[Role, GroupSettings]:
@@ -309,14 +356,21 @@ def _bucket(values: Mapping[str, Any], cluster_id: str, problems: Problems) -> t
         if name:
             problems.add("bucketName", "is set, and storageUri too: expected one of them")
         bucket, _, prefix = values["storageUri"].partition("://")[2].partition("/")
+        prefix = prefix.rstrip("/")
         if not prefix.strip("/") or "*" in prefix:
             problems.add(
                 "storageUri",
                 f"{values['storageUri']!r} has no prefix, or has * in it: expected s3://bucket/prefix, because hosts "
                 "get access to everything below the prefix",
             )
-        return bucket, prefix.strip("/")
-    if name and (not _BUCKET.match(name) or _RESERVED.search(name)):
+        elif {"", ".", ".."} & set(prefix.split("/")):
+            problems.add(
+                "storageUri",
+                f"{values['storageUri']!r} has an empty, . or .. segment: expected s3://bucket/prefix without them, "
+                "because Flink removes them from paths, and hosts would have access to another prefix",
+            )
+        return bucket, prefix
+    if name and (not _BUCKET.fullmatch(name) or _RESERVED.fullmatch(name)):
         problems.add(
             "bucketName",
             f"{name!r} is not a bucket name: expected 3 to 63 of a-z, 0-9 and -, without the prefixes that S3 reserves",

@@ -5,6 +5,7 @@ fulfil is refused here, in the preview, with the key.
 """
 
 import ipaddress
+import re
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ..host import Role
 from ..naming import Labels
 from ..problems import Problems
 from ..roles import ROLES
+from ..storage import StorageSettings
 from .declaration import OWN_ADDRESS, AwsSettings
 from .groups import GROUPS
 from .network import Subnet
@@ -30,6 +32,9 @@ IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/{architecture}"
 WHO_AM_I = "https://checkip.amazonaws.com"
 
 LARGER = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge")
+
+_NO_BUCKET = re.compile(r"(?i)couldn't find resource|not ?found|NoSuchBucket|empty result")
+"""What Pulumi's AWS plugin says of a bucket that does not exist."""
 
 RUNNING = ("pending", "running", "stopping", "stopped")
 """States of an existing instance."""
@@ -82,7 +87,13 @@ class AwsError(Exception):
     """AWS, or Pulumi's plugin for it, does not answer."""
 
 
-def look_up(settings: AwsSettings, labels: Labels, needed_mib: Mapping[Role, int], problems: Problems) -> Facts:
+def look_up(
+    settings: AwsSettings,
+    storage: StorageSettings,
+    labels: Labels,
+    needed_mib: Mapping[Role, int],
+    problems: Problems,
+) -> Facts:
     """Query AWS, and add what does not fit the configuration to `problems`.
 
     `needed_mib` is the minimum memory of a machine by role. Raises AwsError if AWS does not answer: no credentials,
@@ -105,6 +116,9 @@ def look_up(settings: AwsSettings, labels: Labels, needed_mib: Mapping[Role, int
     images = {arch: _image(arch, problems) for arch in sorted({size.architecture for size in sizes.values()})}
     changes = {role: _change(role, settings, labels, sizes) for role in Role}
     _check_ensemble(settings, labels, zones, problems)
+    # Another S3 server's buckets are unknown to AWS
+    if not settings.create_bucket and not storage.endpoint:
+        _check_bucket(settings, problems)
     return Facts(
         account=account,
         zones=zones,
@@ -325,6 +339,24 @@ def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str],
             "zones",
             f"{settings.zones} would move ZooKeeper servers to other zones, but their volumes cannot move ({places}): "
             "expected the zones of the existing stack, and no fewer servers",
+        )
+
+
+def _check_bucket(settings: AwsSettings, problems: Problems) -> None:
+    """An existing bucket must be where the configuration says, as requests are signed for that region."""
+    name = settings.bucket
+    try:
+        found = aws.s3.get_bucket(bucket=name).bucket_region
+    except Exception as error:  # the SDK raises nothing more special
+        if _NO_BUCKET.search(str(error)):
+            problems.add("storageUri", f"the bucket {name} does not exist: expected an existing one ({_words(error)})")
+        else:
+            # Only the hosts need access to it
+            pulumi.log.warn(f"storageRegion: the region of the bucket {name} is not known ({_words(error)})")
+        return
+    if found and found != settings.bucket_region:
+        problems.add(
+            "storageRegion", f"{settings.bucket_region!r} is not the region of the bucket {name}: expected {found}"
         )
 
 

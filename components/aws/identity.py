@@ -57,7 +57,8 @@ def policy(settings: AwsSettings) -> dict[str, Any]:
     ]
     if settings.kms_key:
         # Only S3 uses the key, never a host. Multipart uploads need Decrypt too, because S3 assembles the parts
-        by_s3 = {"StringEquals": {"kms:ViaService": f"s3.{settings.region}.{names.partition(settings.region).suffix}"}}
+        s3 = f"s3.{settings.bucket_region}.{names.partition(settings.region).suffix}"
+        by_s3 = {"StringEquals": {"kms:ViaService": s3}}
         statements.append(_allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [settings.kms_key], by_s3))
     return {"Version": "2012-10-17", "Statement": statements}
 

@@ -84,7 +84,7 @@ def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_
     labels = Labels(project=PROJECT, stack=stack, owner=settings.owner, expires=settings.expires)
     problems = Problems()
     try:
-        known = facts.look_up(settings, labels, needed_mib, problems)
+        known = facts.look_up(settings, storage, labels, needed_mib, problems)
     except AwsError as error:
         raise ConfigError(facts.say(error)) from error
     if problems.found:

@@ -29,6 +29,7 @@ def load(request: Request) -> Loaded:
     cluster, problems = request.cluster, request.problems
     settings = declaration.load(
         request.values,
+        given=request.given,
         stack=request.stack,
         region=region(request.raw),
         operator_cidrs=cluster.operator_cidrs,

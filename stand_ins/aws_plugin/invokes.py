@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from stand_ins.aws_plugin import s3
 from stand_ins.aws_plugin.ec2 import arn, tags_of
 from stand_ins.aws_plugin.resource import Aws, Refused
 from stand_ins.plugin.values import Object
@@ -206,6 +207,24 @@ def get_parameter(args: Object, aws: Aws) -> Object:
     }
 
 
+def get_bucket(args: Object, aws: Aws) -> Object:
+    """A bucket, wherever it is: HeadBucket answers with its region, for a bucket of another region, too."""
+    name, client = args["bucket"], aws.client("s3")
+    if not s3.is_there(client, name):
+        raise Refused(f"reading S3 Bucket ({name}): couldn't find resource")
+    # moto's HeadBucket has no header for it
+    region = client.get_bucket_location(Bucket=name)["LocationConstraint"] or "us-east-1"
+    return {
+        "arn": f"arn:{aws.partition}:s3:::{name}",
+        "bucket": name,
+        "bucketDomainName": f"{name}.s3.amazonaws.com",
+        "bucketRegion": region,
+        "bucketRegionalDomainName": f"{name}.s3.{region}.amazonaws.com",
+        "id": name,
+        "region": aws.region,
+    }
+
+
 def _filters(args: Object) -> list[Object]:
     return [{"Name": item["name"], "Values": item["values"]} for item in args.get("filters") or []]
 
@@ -247,5 +266,6 @@ INVOKES: dict[str, Callable[[Object, Aws], Object]] = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": get_availability_zones,
     "aws:index/getCallerIdentity:getCallerIdentity": get_caller_identity,
     "aws:index/getRegion:getRegion": get_region,
+    "aws:s3/getBucket:getBucket": get_bucket,
     "aws:ssm/getParameter:getParameter": get_parameter,
 }

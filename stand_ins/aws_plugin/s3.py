@@ -69,7 +69,7 @@ class Bucket(Resource):
         place = {} if aws.region == "us-east-1" else {"LocationConstraint": aws.region}
         client.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": place} if place else {}))
         with half_made(bucket):
-            aws.until(f"bucket {bucket}", lambda: _is_there(client, bucket) or None, _PROPAGATION)
+            aws.until(f"bucket {bucket}", lambda: is_there(client, bucket) or None, _PROPAGATION)
             if inputs.get("tags"):
                 client.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags.as_list(inputs["tags"])})
         return bucket, self._outputs(bucket, aws)
@@ -87,7 +87,7 @@ class Bucket(Resource):
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
         """The bucket with its tags."""
         client = aws.client("s3")
-        if not _is_there(client, id):
+        if not is_there(client, id):
             return None
         found = _found(lambda: client.get_bucket_tagging(Bucket=id)["TagSet"], "NoSuchTagSet")
         return {
@@ -118,7 +118,7 @@ class Bucket(Resource):
             except Exception as error:
                 if _code(error) != "BucketNotEmpty" or not left:
                     raise
-        aws.until(f"the end of bucket {id}", lambda: not _is_there(client, id) or None, _PROPAGATION)
+        aws.until(f"the end of bucket {id}", lambda: not is_there(client, id) or None, _PROPAGATION)
 
 
 class _Setting(Resource):
@@ -402,7 +402,8 @@ def _code(error: Exception) -> str:
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
 
 
-def _is_there(client: Any, bucket: str) -> bool:
+def is_there(client: Any, bucket: str) -> bool:
+    """Whether a bucket exists, in whatever region."""
     # A HEAD response has no body: the code is the status.
     return _found(lambda: client.head_bucket(Bucket=bucket), "404", "NoSuchBucket") is not None
 

@@ -27,10 +27,10 @@ class Moto:
     def __init__(self, server: ThreadedMotoServer) -> None:
         self.url = "http://{}:{}".format(*server.get_host_and_port())
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = REGION) -> Any:
         """A client of the tests, besides the plugin's."""
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        return boto3.client(service, region_name=REGION, endpoint_url=self.url, **keys)
+        return boto3.client(service, region_name=region, endpoint_url=self.url, **keys)
 
     def config(self) -> dict[str, str]:
         """The provider's configuration as the engine sends it."""

@@ -426,11 +426,20 @@ def test_functions(aws: AwsClient, image: str) -> None:
     assert aws.invoke("aws:ec2/getInstances:getInstances", {**asked, "filters": small})["ids"] == []
 
 
+def test_a_bucket_is_found_in_its_own_region(aws: AwsClient, cloud: Moto) -> None:
+    cloud.client("s3", "eu-west-1").create_bucket(
+        Bucket="elsewhere", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    found = aws.invoke("aws:s3/getBucket:getBucket", {"bucket": "elsewhere"})
+    assert (found["bucketRegion"], found["region"]) == ("eu-west-1", REGION)
+
+
 @pytest.mark.parametrize(
     ("token", "args", "reason"),
     [
         ("aws:ec2/getInstanceType:getInstanceType", {"instanceType": "m5.giant"}, "InvalidInstanceType"),
         ("aws:ec2/getVpc:getVpc", {"id": "vpc-0"}, "InvalidVpcID.NotFound"),
+        ("aws:s3/getBucket:getBucket", {"bucket": "no-such-bucket"}, "couldn't find resource"),
         ("aws:ssm/getParameter:getParameter", {"name": "/no/such"}, "ParameterNotFound"),
     ],
 )

@@ -25,6 +25,7 @@ def settings(**changes: Any) -> AwsSettings:
     group = GroupSettings(count=2, instance_type="m6i.large", disk_gib=20, zones=1)
     base: dict[str, Any] = {
         "region": "eu-central-1",
+        "bucket_region": "eu-central-1",
         "owner": "data-team",
         "ephemeral": True,
         "expires": "2030-01-31T18:00:00Z",

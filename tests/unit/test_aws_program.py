@@ -12,10 +12,12 @@ import pulumi
 import pytest
 import yaml
 
-from components.aws import facts, user_data
+import settings
+from components.aws import effects, facts, user_data
 from components.aws.facts import IMAGE_PARAMETER
 from components.aws.infrastructure import bucket_name
 from components.aws.machines import device_path
+from components.problems import Problems
 from tests.golden import same
 from tests.unit.program import Mocks, Recorded, entry, mocked
 
@@ -57,6 +59,8 @@ class Aws(Mocks):
     """Whether all machines are spot instances."""
     offered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Zones by instance type; the others are in all."""
+    bucket_region: str = "eu-central-1"
+    """Of buckets that exist."""
     volumes: tuple[str, ...] = ()
     """Zones of the volumes with ZooKeeper's data."""
 
@@ -75,6 +79,7 @@ class Aws(Mocks):
             },
             "getEbsVolumes": self._volumes,
             "getParameter": lambda asked: {"insecureValue": f"ami-{asked['name'].rpartition('/')[2]}"},
+            "getBucket": lambda asked: {"bucketRegion": self.bucket_region, "bucket": asked["bucket"]},
             "getVpc": lambda _: {"enableDnsSupport": True, "enableDnsHostnames": self.dns_names},
             "getSubnet": lambda asked: {
                 "vpcId": "vpc-0123456789abcdef0",
@@ -356,6 +361,12 @@ def test_an_existing_vpc_without_dns_names_is_refused() -> None:
         run("dev", Aws(dns_names=False), vpcId="vpc-0123456789abcdef0", subnetIds=ids)
 
 
+KMS = "aws:kms:eu-central-1:123456789012:key/"
+KEY_ID = "0123abcd-0123-0123-0123-0123456789ab"
+OWN_BUCKET: dict[str, Any] = {"storageUri": "s3://my-bucket/x", "savepointDays": None}
+OWN_VPC = {"vpcId": "vpc-0123456789abcdef0", "subnetIds": ["subnet-0123456789abcdef0"]}
+ALONE = {"jobManagers": 1, "zookeepers": 0}
+
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("dev", {"aws:region": None}, "aws:region: '' is not a region"),
     ("dev", {"owner": None}, "owner: '' is not a valid tag"),
@@ -371,7 +382,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("dev", {"taskManagerType": "large"}, "taskManagerType: 'large' is not an instance type"),
     ("dev", {"jobManagerType": "t3.micro"},
      "jobManagerType: t3.micro has 960 MiB, but the system and a jobmanager need 1984: expected t3.medium or larger"),
-    ("prod", {"kmsKey": "arn:aws:kms:eu-west-1:123456789012:key/x"}, "kmsKey: arn:aws:kms:eu-west-1:123456789012:"),
+    ("prod", {"kmsKey": f"arn:aws:kms:eu-west-1:123456789012:key/{KEY_ID}"}, "kmsKey: arn:aws:kms:eu-west-1:123456789"),
     ("prod", {"bastion": False}, "bastion: is false, but the private subnets of a new VPC are reachable only"),
     ("prod", {"bastion": False, "operatorCidrs": ["auto"], "vpcId": "vpc-0123456789abcdef0", "natGateways": "none"},
      "operatorCidrs: auto is a public address"),
@@ -390,7 +401,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("prod", {"natGateways": "none"}, "natGateways: is none, so hosts in private subnets cannot download archives"),
     ("prod", {"natGateways": "two"}, "natGateways: 'two' is unknown"),
     ("dev", {"bastion": True}, "bastion: has no effect while hosts have public addresses"),
-    ("prod", {"kmsKey": "my-key"}, "kmsKey: 'my-key' is not the ARN of a KMS key"),
+    ("prod", {"kmsKey": "my-key"}, "kmsKey: 'my-key' is not the ARN of one KMS key"),
     ("prod", {"kmsKey": "arn:aws:kms:eu-central-1:123456789012:alias/x"}, "kmsKey: 'arn:aws:kms:eu-central-1:1234567"),
     ("dev", {"aws:region": "us-iso-east-1"}, "aws:region: "),
     ("dev", {"operatorCidrs": [f"203.0.113.{n}/32" for n in range(16)]}, "operatorCidrs: has 16 networks: expected 15"),
@@ -418,6 +429,106 @@ def test_what_cannot_be_is_refused_before_anything_is_declared(
     assert f"  - {said}" in str(error.value)
     assert "nothing was changed" in str(error.value)
     assert not [entry for entry in mocks.found.values() if entry.type != "pulumi:pulumi:Stack"]
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    # Where the storage is
+    ({"storageRegion": "eu-west-1"}, "storageRegion: 'eu-west-1' is not where the bucket is created: expected"),
+    *(({"storageUri": f"s3://my-bucket/{path}"}, f"storageUri: 's3://my-bucket/{path}' has an empty, . or .. segment")
+      for path in ("x//y", "./x", "x/./y", "x/../y", "x/..", "..", "/x")),
+    # Keys of KMS
+    *(({"kmsKey": f"arn:{arn}"}, f"kmsKey: {'arn:' + arn!r} is not the ARN of one KMS key")
+      for arn in (f"{KMS}*", KMS, f"{KMS}alias/x", f"{KMS}{KEY_ID}/*", f"{KMS}{KEY_ID}\n", f"{KMS}{KEY_ID[1:]}",
+                  KMS.replace("key/", "alias/") + "x", KMS.replace("12:", "1\u0662:") + KEY_ID)),
+    ({"kmsKey": f"arn:{KMS}{KEY_ID}".replace("aws:", "aws-cn:")},
+     f"kmsKey: arn:aws-cn:{KMS[4:]}{KEY_ID} is in another partition"),
+    # Times
+    *(({"expires": text}, f"expires: {text!r} is not a time with a zone")
+      for text in ("2030-01-31", "2030-01-31T18:00:00", "20300131T180000Z", "2030-W05-4T18:00:00Z", "2030-01-31T18Z",
+                   "2030-01-31 18:00:00Z", "2030-01-31T18:00:00+01", "2030-01-31T18:00:00+01:00:30",
+                   "2030-02-30T18:00:00Z", "2030-01-31T18:00:00Z\n", "203\u0660-01-31T18:00:00Z")),
+    ({"expires": "9999-12-31T23:59:59-12:00"}, "expires: 9999-12-31T23:59:59-12:00 is not in the years 1 "),
+    # Keys that have no effect beside others
+    ({"storageUri": "s3://my-bucket/x", "savepointDays": 30}, "savepointDays: has no effect with storageUri"),
+    ({"bastionType": "t3.small"}, "bastionType: has no effect without bastion"),
+    ({**OWN_VPC, "vpcCidr": "10.9.0.0/16"}, "vpcCidr: has no effect with vpcId"),
+    ({"clientType": "t3.medium"}, "clientType: has no effect without clients"),
+    ({"clientDiskGiB": 30}, "clientDiskGiB: has no effect without clients"),
+    *(({**ALONE, key: value}, f"{key}: has no effect without zookeepers")
+      for key, value in (("zookeeperType", "t3.medium"), ("zookeeperDiskGiB", 30), ("zookeeperDataGiB", 30))),
+    ({"operatorCidrs": ["2001:db8::/32"]}, "operatorCidrs: has only IPv6 networks"),
+    # The whole text, in ASCII
+    ({"aws:region": "eu-central-1\n"}, r"aws:region: 'eu-central-1\n' is not a region"),
+    ({"aws:region": "eu-central-\u0661"}, "aws:region: 'eu-central-\u0661' is not a region"),
+    ({"owner": "team\n"}, r"owner: 'team\n' is not a valid tag"),
+    ({"owner": "  "}, "owner: '  ' is not a valid tag"),
+    ({"taskManagerType": "m6i.large\n"}, r"taskManagerType: 'm6i.large\n' is not an instance type"),
+    ({"vpcId": "vpc-0123456789abcdef0\n"}, r"vpcId: 'vpc-0123456789abcdef0\n' is not a VPC id"),
+    ({**OWN_VPC, "subnetIds": ["subnet-0123456789abcdef0\n"]}, r"subnetIds: 'subnet-0123456789abcdef0\n' is not"),
+    ({"bucketName": "my-bucket\n"}, r"bucketName: 'my-bucket\n' is not a bucket name"),
+    ({"bucketName": "my-bucket-s3alias\n"}, r"bucketName: 'my-bucket-s3alias\n' is not a bucket name"),
+    ({"vpcCidr": "10.0.0.0/255.255.0.0"}, "vpcCidr: '10.0.0.0/255.255.0.0' is not written as AWS expects it: expected"),
+    ({"vpcCidr": "10.0.0.0/016"}, "vpcCidr: '10.0.0.0/016' is not written as AWS expects it: expected 10.0.0.0/16"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), REFUSED, ids=[f"{next(iter(one))}{n}" for n, (one, _) in enumerate(REFUSED)]
+)
+def test_what_needs_no_question_to_aws_is_refused_without_one(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(settings.ConfigError) as error:
+        settings.load(configuration("dev", **changes), stack="dev")
+    assert f"  - {said}" in str(error.value)
+
+
+def test_all_keys_that_have_no_effect_are_keys() -> None:
+    values = {key: entry["default"] for key, entry in settings.schema().items()}
+    values |= {"zookeepers": 0, "vpcId": "x", "storageUri": "x"}
+    told = Problems()
+    effects.check(values, settings.schema(), told)
+    assert {problem.partition(":")[0] for problem in told.found} <= set(settings.schema())
+
+
+def test_a_key_that_has_an_effect_is_taken() -> None:
+    for changes in (
+        {"clients": 1, "clientType": "t3.medium"},
+        OWN_BUCKET,
+        {**OWN_BUCKET, "storageUri": "s3a://my-bucket/x/y.z/", "kmsKey": f"arn:{KMS}{KEY_ID}"},
+        {"kmsKey": f"arn:{KMS}mrk-0123456789abcdef0123456789abcdef"},
+        {"operatorCidrs": ["2001:db8::/32", "198.51.100.0/24"]},
+        *({"expires": text} for text in ("2030-01-31T18:00:00.5+01:00", "2030-01-31T18:00:00-00:00")),
+    ):
+        settings.load(configuration("dev", **changes), stack="dev")
+
+
+def test_a_bucket_that_exists_is_used_where_it_is() -> None:
+    elsewhere = {**OWN_BUCKET, "kmsKey": f"arn:aws:kms:eu-west-1:123456789012:key/{KEY_ID}"}
+    found = run("dev", Aws(bucket_region="eu-west-1"), storageRegion="eu-west-1", **elsewhere)
+    assert "s3.endpoint.region: eu-west-1" in stdin(found, "jm-0-config")
+    rights = next(iter(of_type(found, ":RolePolicy").values())).inputs["policy"]
+    assert "s3.eu-west-1.amazonaws.com" in rights and "my-bucket/x/*" in rights
+    with pytest.raises(Exception, match="'eu-central-1' is not the region of the bucket my-bucket: expected eu-w"):
+        run("dev", Aws(bucket_region="eu-west-1"), **OWN_BUCKET)
+    with pytest.raises(Exception, match=r"kmsKey: .*:eu-central-1:.* is in another region: expected .* eu-west-1"):
+        key = f"arn:aws:kms:eu-central-1:123456789012:key/{KEY_ID}"
+        run("dev", storageRegion="eu-west-1", **{**elsewhere, "kmsKey": key})
+
+
+def test_a_bucket_that_is_not_there_is_refused() -> None:
+    missing = Aws(refuses={"getBucket": "reading S3 Bucket (my-bucket): couldn't find resource"})
+    with pytest.raises(Exception, match="storageUri: the bucket my-bucket does not exist"):
+        run("dev", missing, **OWN_BUCKET)
+
+
+def test_a_bucket_that_only_hosts_may_ask_is_taken_as_it_is() -> None:
+    closed = Aws(refuses={"getBucket": "operation error S3: HeadBucket, StatusCode: 403, api error Forbidden"})
+    found = run("dev", closed, **OWN_BUCKET, storageRegion="eu-west-1")
+    assert "s3.endpoint.region: eu-west-1" in stdin(found, "jm-0-config")
+
+
+def test_another_s3_server_is_not_asked_by_amazons_names() -> None:
+    nobody = Aws(refuses={"getBucket": "couldn't find resource"})
+    run("dev", nobody, **OWN_BUCKET, storageEndpoint="http://10.0.0.5:9000")
 
 
 def test_more_zones_than_the_region_has_are_refused() -> None:

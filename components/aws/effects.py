@@ -1,0 +1,34 @@
+"""Keys that have no effect beside other keys: who set them expects something that would not happen."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ..host import Role
+from ..problems import Problems
+from .groups import GROUPS
+
+
+def check(values: Mapping[str, Any], given: Collection[str], problems: Problems) -> None:
+    """Add a problem for each key in `given`, those with another value than the default, that has no effect."""
+    for key, why in sorted(_without_effect(values).items()):
+        if key in given:
+            problems.add(key, f"has no effect {why}: leave it out")
+
+
+def _without_effect(values: Mapping[str, Any]) -> dict[str, str]:
+    """Keys without effect, and the reason."""
+    found = {}
+    if values["vpcId"]:
+        found["vpcCidr"] = "with vpcId"
+    if values["storageUri"]:
+        found["savepointDays"] = "with storageUri, because the lifecycle rules of an existing bucket are not changed"
+    if not values["bastion"]:
+        found["bastionType"] = "without bastion"
+    for keys in GROUPS.values():
+        if not values[keys.count]:
+            own = (keys.instance_type, keys.disk, keys.zones, keys.spot)
+            found |= {key: f"without {keys.count}" for key in own if key}
+    count = GROUPS[Role.ZOOKEEPER].count
+    if not values[count]:
+        found["zookeeperDataGiB"] = f"without {count}"
+    return found
