@@ -19,12 +19,19 @@ main() {
   PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
   # `timeout` ends the step with it; without this trap the message would name neither the host nor the step
   trap 'die "step $step was ended: it takes too long, or this up was cancelled; running up again continues"' TERM
+  note_declarations
   case "${1:-}" in
     apply)
       alone
+      remembering=true
       apply
+      forget "$record"
       ;;
-    check) if declare -F check >/dev/null; then check; fi ;;
+    check)
+      if declare -F check >/dev/null; then check; fi
+      # A step that does not check does not say what it declares, either
+      [ ! -s /dev/fd/8 ] || report_left_over "$record"
+      ;;
     remove)
       alone
       remove
@@ -33,10 +40,12 @@ main() {
   esac
 }
 
+record=${step%.sh}${name:+-$name}
+
 # A cancelled `up` leaves its script running (its processes belong to root by sudo, and sshd may not end them)
 alone() {
   install -d -m 0700 /run/flink-steps
-  exec 9>"/run/flink-steps/${step%.sh}${name:+-$name}"
+  exec 9>"/run/flink-steps/$record"
   flock -w 60 9 || die "an earlier run of step $step is still running; see \`ps\` on the host, and run up again when it has ended"
 }
 
@@ -60,8 +69,86 @@ checking=false
 secret=false
 changed=()
 
+# What a step writes it declares. Each step has a record on the host of all that it ever declared, so that what it does not
+# declare any more can be removed, and is found if it comes back (from a backup, say). Lines: `file PATH`, `tree PATH` for a
+# folder with all in it, `block PATH` for our lines in a file that others write to as well.
+records="/usr/local/lib/flink/declared"
+remembering=false
+
+# A file without a name: functions that write may run in subshells.
+note_declarations() {
+  local notes
+  notes=$(mktemp)
+  exec 8>>"$notes"
+  rm -f "$notes"
+}
+
+# declares KIND PATH: notes it before anything is written, so that it is known even if this run is killed.
+declares() {
+  echo "$1 $2" >&8
+  [ "$remembering" = false ] || remember "$record" "$1" "$2"
+}
+
+# remember RECORD KIND PATH
+remember() {
+  ! grep -qxF "$2 $3" "$records/$1" 2>/dev/null || return 0
+  mkdir -p "$records"
+  echo "$2 $3" >>"$records/$1"
+}
+
+# left_over RECORD: what of it is still there, though this run does not declare it, and no other step of the host.
+left_over() {
+  local kind path
+  [ -e "$records/$1" ] || return 0
+  while read -r kind path; do
+    case $kind in
+      file | tree) [ -e "$path" ] || [ -L "$path" ] || continue ;;
+      block) grep -q '^# BEGIN flink$' "$path" 2>/dev/null || continue ;;
+    esac
+    ! grep -qxF "$kind $path" /dev/fd/8 || continue
+    ! grep -lxF "$kind $path" "$records"/* | grep -qvxF "$records/$1" || continue
+    echo "$kind $path"
+  done < <(cat "$records/$1")
+}
+
+# forget RECORD: removes that.
+forget() {
+  local found line path
+  found=$(left_over "$1")
+  [ -n "$found" ] || return 0
+  while read -r line; do
+    path=${line#* }
+    case $line in
+      "block "*) replace_block "$path" "" ;;
+      "file /etc/systemd/system/"*.service)
+        systemctl disable -q --now "${path##*/}" 2>/dev/null || true
+        rm -f "$path"
+        systemctl daemon-reload
+        systemctl reset-failed "${path##*/}" 2>/dev/null || true
+        ;;
+      "tree "*) rm -rf "$path" ;;
+      *) rm -f "$path" ;;
+    esac
+    say "removed $path: it is no longer declared"
+  done <<<"$found"
+}
+
+# report_left_over RECORD
+report_left_over() {
+  local kind path
+  while read -r kind path; do
+    [ "$kind" != block ] || path="the lines of this program in $path"
+    differs "$path" "left from an earlier configuration: expected none"
+  done < <(left_over "$1")
+}
+
 # write_file PATH MODE OWNER < TEXT: replaces the file atomically, and only if something differs.
 write_file() {
+  declares file "$1"
+  put_file "$@"
+}
+
+put_file() {
   if [ "$checking" = true ]; then
     check_file "$@"
     return 0
@@ -112,12 +199,13 @@ check_link() { expect "$1" "a link to $2" "$([ ! -L "$1" ] || echo "a link to $(
 # replace_block FILE LINES: keeps our lines at the top of a file that others also write to; without lines, no block.
 replace_block() {
   local file=$1 lines=$2 rest
+  [ -z "$lines" ] || declares block "$file"
   rest=$(cat "$file") || die "cannot read $file"
   if grep -q '^# BEGIN flink$' <<<"$rest"; then
     grep -q '^# END flink$' <<<"$rest" || die "$file has '# BEGIN flink' but no '# END flink': remove that block by hand"
     rest=$(sed '/^# BEGIN flink$/,/^# END flink$/d' <<<"$rest")
   fi
-  write_file "$file" 0644 root:root < <(
+  put_file "$file" 0644 root:root < <(
     [ -z "$lines" ] || printf '# BEGIN flink\n%s\n# END flink\n' "$lines"
     [ -z "$rest" ] || printf '%s\n' "$rest"
   )

@@ -16,8 +16,6 @@ apply() {
     systemctl daemon-reload
     systemctl enable -q flink-firewall.service
     systemctl reload-or-restart flink-firewall.service
-  else
-    no_firewall
   fi
   report members
 }
@@ -37,11 +35,6 @@ stays_reachable() {
   nft get element inet flink_check clients "{ $client }" >/dev/null 2>&1 || inside=false
   nft delete table inet flink_check
   [ "$inside" = true ] || die "you connect from $client, which operatorCidrs does not contain: the firewall would lock you out"
-}
-
-no_firewall() {
-  systemctl disable -q --now flink-firewall.service 2>/dev/null || true
-  rm -f /etc/flink-firewall.nft /etc/systemd/system/flink-firewall.service
 }
 
 check() {

@@ -2,10 +2,13 @@
 # The user that daemons run as, its directories, and kernel settings. On a JobManager also the key with which
 # start-cluster.sh logs in: it is created here and never leaves the host; its public half is printed.
 # Values: user, directories (the user's), shared_directories (world-writable), configuration (a directory of root's),
-# logs_in (true: create a key), units (of all roles). Files: tools, sysctl settings.
+# logs_in (true: create a key), units (of all roles), absent (records of steps that this host does not have, but may have
+# had). Files: tools, sysctl settings.
 
 apply() {
-  local previous
+  local previous gone
+  adopt
+  declare_tools
   previous=$(cat /etc/flink-owner 2>/dev/null || echo "$owner")
   [ "$previous" = "$owner" ] || retire "$previous"
   echo "$owner" | write_file /etc/flink-owner 0644 root:root
@@ -19,6 +22,7 @@ apply() {
   install -d -m 0755 "$configuration"
   write_files
   rm -f /usr/local/lib/flink/daemon /etc/flink/daemon.conf # of an earlier version
+  for gone in "${absent[@]}"; do forget "$gone"; done
   # A container may not set vm.*: then the kernel's value stays
   sysctl -q -e --load /etc/sysctl.d/60-flink.conf 2>/dev/null || true
   [ "$logs_in" = true ] || return 0
@@ -28,19 +32,46 @@ apply() {
   cat "$ssh/id_ed25519.pub"
 }
 
-# The host had another name or role before, whose steps no longer change it (clean.sh, is_ours).
+# What this step has others make.
+declare_tools() {
+  [ "$logs_in" = true ] || return 0
+  declares file "/var/lib/$user/.ssh/id_ed25519"
+  declares file "/var/lib/$user/.ssh/id_ed25519.pub"
+  declares tree /usr/local/lib/flink/java
+}
+
+# Earlier versions kept no records: what they may have left that a host need not have.
+adopt() {
+  [ -e /etc/flink-owner ] && [ ! -d "$records" ] || return 0
+  remember credentials file /etc/flink/credentials.env
+  remember members file /etc/flink-firewall.nft
+  remember members file /etc/systemd/system/flink-firewall.service
+}
+
+# The host had another name or role before, whose steps no longer change it (clean.sh, is_ours). What they declared is
+# removed; releases and data stay.
 retire() {
-  local unit
+  local unit one
   for unit in "${units[@]}"; do
     systemctl disable -q --now "$unit" 2>/dev/null || true
     rm -f "/etc/systemd/system/$unit.service"
   done
   systemctl daemon-reload
+  mkdir -p "$records"
+  for one in "$records"/*; do
+    # These two every host has: they remove themselves what they do not declare any more, and the firewall stays up
+    case ${one##*/} in system | members | former | '*') continue ;; esac
+    cat "$one" >>"$records/former"
+    rm -f "$one"
+  done
+  forget former
+  rm -f "$records/former"
   say "this host was $1: stopped its daemon"
 }
 
 check() {
-  local directory
+  local directory gone
+  declare_tools
   files_differ
   echo "$owner" | write_file /etc/flink-owner 0644 root:root
   if ! id "$user" >/dev/null 2>&1; then
@@ -53,6 +84,7 @@ check() {
   for directory in "${shared_directories[@]}"; do check_directory "$directory" 1777 root:root; done
   check_directory "$configuration" 755 root:root
   check_kernel
+  for gone in "${absent[@]}"; do report_left_over "$gone"; done
   [ "$logs_in" = true ] || return 0
   check_directory "/var/lib/$user/.ssh" 700 "$user:$user"
   [ -s "/var/lib/$user/.ssh/id_ed25519" ] || differs "/var/lib/$user/.ssh/id_ed25519" "is missing"

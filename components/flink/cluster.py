@@ -14,7 +14,7 @@ from ..host import Host, Role
 from ..remote import script_text, step
 from ..roles import ROLES
 from ..storage import Storage
-from . import daemon, desired_state, discovery, node, start_cluster, teardown
+from . import credentials, daemon, desired_state, discovery, node, start_cluster, teardown
 from .context import Context, Running, declare_of
 from .node import Node, NodeArgs
 from .rollout import RolloutArgs, rollout
@@ -61,10 +61,7 @@ class Cluster(pulumi.ComponentResource):
         self._probes = {host.name: node.probe(host, args.settings, child) for host in args.hosts}
         self._all_fit = self._gate(name)
         self._leaving = teardown.declare(name, args.hosts, args.settings, args.storage, child)
-        self._nodes = {
-            host.name: Node(host.name, NodeArgs(host=host, settings=args.settings, probes=self._looked_at(host)), child)
-            for host in args.hosts
-        }
+        self._nodes = {host.name: self._node(host, child) for host in args.hosts}
         keys = [self._nodes[name].public_key for name in self._members.names(Role.JOBMANAGER)]
         directory = discovery.Directory(args.settings, self._members, keys)
         joined = {host.name: self._join(host, directory) for host in args.hosts}
@@ -95,6 +92,11 @@ class Cluster(pulumi.ComponentResource):
         """
         looked = [self._all_fit, self._probes[host.name]] if host.waits else [self._all_fit]
         return [*looked, *([self._leaving[host.name]] if host.name in self._leaving else [])]
+
+    def _node(self, host: Host, opts: pulumi.ResourceOptions) -> Node:
+        absent = [] if credentials.declared(host, self._args.storage) else ["credentials"]
+        args = NodeArgs(host=host, settings=self._args.settings, probes=self._looked_at(host), absent=absent)
+        return Node(host.name, args, opts)
 
     def _join(self, host: Host, directory: discovery.Directory) -> remote.Command:
         return discovery.join(host, self._args.settings, self._members, directory, self._on(host))

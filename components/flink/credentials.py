@@ -14,9 +14,14 @@ def credentials_env(access_key: str, secret_key: str) -> str:
     return f"AWS_ACCESS_KEY_ID='{access_key}'\nAWS_SECRET_ACCESS_KEY='{secret_key}'\n"
 
 
+def declared(host: Host, storage: Storage) -> bool:
+    """Whether a host has them. Where it does not, the step `system` removes those that it had."""
+    return ROLES[host.role].uses_storage and storage.access_key is not None and storage.secret_key is not None
+
+
 def credentials(host: Host, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command | None:
     """The step that writes the keys. None if the role does not use the storage or the storage needs no keys."""
-    if not ROLES[host.role].uses_storage or storage.access_key is None or storage.secret_key is None:
+    if not declared(host, storage):
         return None
     user = ROLES[host.role].user
     stdin = pulumi.Output.all(storage.access_key, storage.secret_key).apply(

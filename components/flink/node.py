@@ -87,6 +87,8 @@ class NodeArgs:
     settings: ClusterSettings
     probes: Sequence[pulumi.Resource]
     """The probes of all hosts. No host is changed before all of them have passed."""
+    absent: Sequence[str] = ()
+    """Scripts, without `.sh`, of steps that a host of its role may have and this one has not: what they wrote goes."""
 
 
 class Node(pulumi.ComponentResource):
@@ -116,6 +118,7 @@ class Node(pulumi.ComponentResource):
             "shared_directories": row.shared_directories,
             "configuration": row.configuration,
             "logs_in": "true" if row.logs_in else "false",
+            "absent": args.absent,
             "units": [other.unit for other in ROLES.values() if other.unit],
         }
         self.system = step(host, "system", script_text(host, "system.sh", values, files), opts=child)

@@ -229,6 +229,36 @@ def test_repair_mends_what_somebody_changed(cluster: Cluster) -> None:
     assert change(cluster) == []
 
 
+def test_storage_keys_that_are_not_declared_any_more_go_and_what_used_them_restarts(
+    cluster: Cluster, job: RecordsJob
+) -> None:
+    """The daemons have keys from elsewhere, as by an instance profile: here from a file of somebody else's."""
+    lab, s3, path = cluster.lab, cluster.s3, "/etc/flink/credentials.env"
+    daemons = JOBMANAGERS | TASKMANAGERS
+    theirs = f"[Service]\nEnvironment=AWS_ACCESS_KEY_ID={s3.access_key} AWS_SECRET_ACCESS_KEY={s3.secret_key}\n"
+    folders = {name.split()[0]: f"/etc/systemd/system/{name.split()[1]}.d" for name in daemons}
+    try:
+        for name, folder in folders.items():
+            install = f"sudo -n install -D -m 0600 /dev/stdin {folder}/keys.conf && sudo -n systemctl daemon-reload"
+            lab.ssh(name, install, input=theirs)
+        before = cluster.processes()
+        ran = change(cluster, storageAccessKey="")
+        assert set(ran) == LOOKED | steps(daemons, "system", "service", "credentials")
+        assert restarted(before, cluster.processes()) == daemons
+        assert not [name for name in folders if lab.ssh(name, f"sudo -n test -e {path}", check=False).returncode == 0]
+        assert job.runs()
+        code, found = finish(300, "doctor", "--name", lab.name)
+        assert code == 0, found
+        lab.ssh("tm-0", f"sudo -n touch {path}")
+        code, found = finish(300, "doctor", "--name", lab.name)
+        assert code == 1 and f"tm-0: {path}: left from an earlier configuration" in found
+    finally:
+        for name, folder in folders.items():
+            lab.ssh(name, f"sudo -n rm -rf {folder} && sudo -n systemctl daemon-reload")
+        change(cluster, storageAccessKey=s3.access_key)
+    assert lab.ssh("tm-0", f"sudo -n grep -c AWS_ {path}").stdout.strip() == "2"
+
+
 def test_another_java_restarts_everything_in_order_and_leaves_flinks_files_alone(cluster: Cluster) -> None:
     files = "find -L /opt/flink -type f -printf '%p %s %T@ %i\\n' | sort | sha256sum"
     before, flink = cluster.processes(), cluster.lab.ssh("tm-0", files).stdout
