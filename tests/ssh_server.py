@@ -18,8 +18,8 @@ PASSWORD = "correct horse"
 class SshServer:
     """Runs in a separate thread. Accepts any user with `private_key` or `PASSWORD`."""
 
-    def __init__(self) -> None:
-        self.host_key = asyncssh.generate_private_key("ssh-ed25519")
+    def __init__(self, host_key_type: str = "ssh-ed25519") -> None:
+        self.host_key = asyncssh.generate_private_key(host_key_type)
         self.client_key = asyncssh.generate_private_key("ssh-ed25519")
         self.private_key = self.client_key.export_private_key().decode()
         self.host_key_line = self.host_key.export_public_key().decode()
@@ -31,6 +31,8 @@ class SshServer:
         """Number of connections to drop before the handshake."""
         self.holds_tunnels = False
         """Whether a tunnel stays open although both of its ends have closed."""
+        self.refuse_tunnels = 0
+        """Number of tunnels to refuse, as if nobody listened there."""
         self._open: set[asyncssh.SSHServerConnection] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -144,6 +146,9 @@ class _Server(asyncssh.SSHServer):
         self._connection = conn
         self._owner.connections += 1
         self._owner._open.add(conn)
+        # As sshd has it since 8.8: nothing is signed with SHA-1
+        conn._server_host_keys = {name: key for name, key in conn._server_host_keys.items() if name != b"ssh-rsa"}
+        conn._server_host_key_algs = [*conn._server_host_keys]
         if self._owner.connections <= self._owner.refuse_first:
             conn.abort()
 
@@ -164,6 +169,8 @@ class _Server(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         self._owner.tunnels.append((dest_host, dest_port))
+        if len(self._owner.tunnels) <= self._owner.refuse_tunnels:
+            return False
         if not self._owner.holds_tunnels:
             return True
 
@@ -176,9 +183,9 @@ class _Server(asyncssh.SSHServer):
 
 
 @contextmanager
-def serving() -> Iterator[SshServer]:
+def serving(host_key_type: str = "ssh-ed25519") -> Iterator[SshServer]:
     """A server until the end of the context."""
-    server = SshServer()
+    server = SshServer(host_key_type)
     server.start()
     try:
         yield server

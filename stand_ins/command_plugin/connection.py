@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -60,9 +60,40 @@ async def _connect(connection: Object, log: Log, stack: AsyncExitStack) -> async
     try:
         proxy_options = await _options(proxy, stack)
         via = await _retry(proxy, "Dial proxy", log, lambda: _dial(proxy, proxy_options, stack))
-        return await _retry(connection, "Dial from proxy", log, lambda: _dial(connection, options, stack, via))
+        return await _from_proxy(connection, options, stack, via, log)
     except CommandError as error:
         raise CommandError(f"proxy: {error}") from None
+
+
+async def _from_proxy(
+    connection: Object,
+    options: dict[str, Any],
+    stack: AsyncExitStack,
+    via: asyncssh.SSHClientConnection,
+    log: Log,
+) -> asyncssh.SSHClientConnection:
+    """Through a jump host: attempts to open the TCP connection, then attempts at the handshake on that one connection.
+
+    So a handshake that fails once has failed for good: its connection is closed, and further attempts end at once.
+    """
+
+    async def first() -> asyncssh.SSHClientConnection | Exception:
+        try:
+            return await _dial(connection, options, stack, via)
+        except asyncssh.ChannelOpenError:
+            raise
+        except (OSError, asyncssh.Error) as error:
+            return error
+
+    found = await _retry(connection, "Dial from proxy", log, first)
+    if not isinstance(found, Exception):
+        return found
+    failures = iter([found])
+
+    async def handshake() -> asyncssh.SSHClientConnection:
+        raise next(failures, OSError("handshake failed: EOF"))
+
+    return await _retry(connection, "Dial", log, handshake)
 
 
 async def _dial(
@@ -71,9 +102,12 @@ async def _dial(
     stack: AsyncExitStack,
     via: asyncssh.SSHClientConnection | None = None,
 ) -> asyncssh.SSHClientConnection:
-    """One attempt. `perDialTimeout` (seconds, 0: none) limits the TCP connection, as in the official plugin."""
+    """One attempt. `perDialTimeout` (seconds, 0: none) limits the TCP connection that is made from here, as in the
+    official plugin; that from a jump host takes as long as the jump host lets it.
+    """
     host, port = connection["host"], int(connection["port"])
-    async with asyncio.timeout(connection["perDialTimeout"] or None) as limit:
+    seconds = connection["perDialTimeout"] if via is None else 0
+    async with asyncio.timeout(seconds or None) as limit:
         if via is None:
             where: dict[str, Any] = {"sock": await _tcp_connect(host, port)}
         else:
@@ -123,8 +157,12 @@ async def _options(connection: Object, stack: AsyncExitStack) -> dict[str, Any]:
             agent = await stack.enter_async_context(asyncssh.connect_agent(agent_path))
             keys.extend(await agent.get_keys())
         trusted: tuple[list[asyncssh.SSHKey], list[Any], list[Any]] | None = None
+        algorithms: Sequence[str] = ()
         if host_key := connection.get("hostKey"):
-            trusted = ([_public_key(host_key)], [], [])
+            pinned = _public_key(host_key)
+            trusted = ([pinned], [], [])
+            # By the key's type, as golang.org/x/crypto/ssh names it: `ssh-rsa` is the one with SHA-1
+            algorithms = [pinned.get_algorithm()]
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, OSError, ValueError) as error:
         raise CommandError(f"{endpoint(connection)}: {_cause(error, connection)}") from None
     return {
@@ -132,6 +170,7 @@ async def _options(connection: Object, stack: AsyncExitStack) -> dict[str, Any]:
         "password": connection.get("password"),
         "client_keys": keys or None,
         "known_hosts": trusted,
+        "server_host_key_algs": algorithms,
         "agent_path": None,
         "config": None,
         "login_timeout": _LOGIN_SECONDS,

@@ -271,6 +271,24 @@ def test_a_host_key_of_another_type_is_refused(client: PluginClient, ssh: SshSer
     assert ssh.commands == []
 
 
+@pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp521"])
+def test_a_host_key_of_each_type_that_the_inventory_takes(client: PluginClient, kind: str) -> None:
+    with serving(kind) as ssh:
+        assert client.create(REMOTE, {"connection": ssh.connection(), "create": "echo hi"})["stdout"] == "hi"
+
+
+def test_a_pinned_rsa_host_key_asks_for_sha_1_which_no_current_sshd_signs_with(client: PluginClient) -> None:
+    with serving("ssh-rsa") as ssh:
+        with pytest.raises(grpc.RpcError) as error:
+            client.create(REMOTE, {"connection": ssh.connection(), "create": "true"})
+        # Or that the connection was lost: both sides find no algorithm in common at the same time
+        assert failure(error).startswith(f"after 1 failed attempts: admin@127.0.0.1:{ssh.port}: ")
+        assert ssh.commands == []
+        connection = ssh.connection()
+        del connection["hostKey"]
+        assert client.create(REMOTE, {"connection": connection, "create": "echo hi"})["stdout"] == "hi"
+
+
 def test_without_host_key_any_is_accepted(client: PluginClient, ssh: SshServer) -> None:
     connection = ssh.connection()
     del connection["hostKey"]
@@ -354,6 +372,38 @@ def test_proxy_failures_say_so(client: PluginClient, ssh: SshServer) -> None:
         with pytest.raises(grpc.RpcError) as error:
             client.create(REMOTE, {"connection": beyond, "create": "true"})
         assert failure(error).startswith("proxy: after 1 failed attempts: admin@127.0.0.1:1: ")
+
+
+def test_a_handshake_through_a_proxy_that_is_dropped_once_has_failed_for_good(
+    client: PluginClient, ssh: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a proxy the next attempt is a new connection, and works."""
+    monkeypatch.setattr(connection_module, "_FIRST_DELAY", 0.001)
+    ssh.refuse_first = 1
+    assert (
+        client.create(REMOTE, {"connection": ssh.connection(dialErrorLimit=3), "create": "echo hi"})["stdout"] == "hi"
+    )
+    ssh.refuse_first = ssh.connections + 1
+    with serving() as bastion:
+        through = ssh.connection(dialErrorLimit=3, proxy=bastion.connection())
+        with pytest.raises(grpc.RpcError) as error:
+            client.create(REMOTE, {"connection": through, "create": "true"})
+        assert failure(error) == f"proxy: after 4 failed attempts: admin@127.0.0.1:{ssh.port}: handshake failed: EOF"
+        assert bastion.tunnels == [("127.0.0.1", ssh.port)], "one connection for all attempts"
+        assert [text for text in client.texts() if "Dial " in text][-3:] == [
+            f"Dial {n}/3 failed: retrying" for n in (1, 2, 3)
+        ]
+
+
+def test_a_port_behind_a_proxy_that_opens_late_is_waited_for(
+    client: PluginClient, ssh: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "_FIRST_DELAY", 0.001)
+    with serving() as bastion:
+        bastion.refuse_tunnels = 2
+        through = ssh.connection(dialErrorLimit=3, proxy=bastion.connection())
+        assert client.create(REMOTE, {"connection": through, "create": "echo hi"})["stdout"] == "hi"
+        assert len(bastion.tunnels) == 3
 
 
 # Secrets
