@@ -1,7 +1,7 @@
 """Our Java classes, for work that needs Flink's own: its file systems, its data in ZooKeeper, serialised jobs.
 
 Hosts get the sources. The host's JDK compiles them once for each release of Flink, when they are first needed. They run
-as Flink's user, with its plugins, configuration and credentials.
+as Flink's user, with its plugins, configuration and credentials, and with the daemon's system properties.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ SOURCES = "/usr/local/lib/flink/java"
 FLINK = "/opt/flink"
 JAVA = "/opt/java"
 CREDENTIALS = "/etc/flink/credentials.env"
+LAUNCH = "/var/lib/flink/launch/expected"
+OWN_PROPERTIES = ("-Dlog", "-Dcom.sun.management.")
+"""System properties that are the daemon's alone: its log file, and the port that it already listens on."""
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """For a JVM that runs for seconds: optimizations for long runs would cost more than they save."""
 RELEASE = "11"
@@ -39,11 +42,18 @@ class Java:
         self._flink = f"{root}{FLINK}"
         self._java = f"{root}{JAVA}"
         self._credentials = f"{root}{CREDENTIALS}"
+        self._launch = f"{root}{LAUNCH}"
 
     def run(self, main: str, *arguments: str, to_stderr: bool = False) -> bool:
         """Run a main class with our stdout; returns whether it succeeded. Raises Failure if it cannot be compiled."""
         classpath = f"{self.classes()}:{self._flink}/lib/*"
-        java = [f"{self._java}/bin/java", *SHORT_LIVED, "-Xmx512m", "-Dlog4j2.statusLoggerLevel=OFF"]
+        java = [
+            f"{self._java}/bin/java",
+            *SHORT_LIVED,
+            "-Xmx512m",
+            "-Dlog4j2.statusLoggerLevel=OFF",
+            *self.properties(),
+        ]
         done = subprocess.run(
             ["runuser", "-u", self._user, "--", *java, "-cp", classpath, f"flinkhost.{main}", *arguments],
             cwd="/",
@@ -53,6 +63,20 @@ class Java:
             check=False,
         )
         return done.returncode == 0
+
+    def properties(self) -> list[str]:
+        """The daemon's system properties (`-DNAME=VALUE`): a trust store, a proxy or the address family matters here,
+        too. Its heap, collector, agents and dumps do not.
+        """
+        try:
+            with open(f"{self._launch}/argv") as file:
+                words = file.read().split("\0")
+        except FileNotFoundError:  # there has been no daemon here yet
+            return []
+        options = words[: words.index("-classpath")] if "-classpath" in words else words
+        return [
+            word for word in options if len(word) > 2 and word.startswith("-D") and not word.startswith(OWN_PROPERTIES)
+        ]
 
     def classes(self) -> str:
         """The folder of the classes for the installed release of Flink; compiles them if necessary."""

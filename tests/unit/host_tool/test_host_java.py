@@ -42,6 +42,24 @@ def test_they_run_with_flinks_plugins_and_the_storages_keys(root: Path, capfd: p
     assert capfd.readouterr().out.splitlines()[-3:] == ["flinkhost.Leftovers", "purge", "s3://b/x y"]
 
 
+def test_they_have_the_system_properties_of_the_daemon(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """As Flink's scripts put javaOptions into its command line, which the launch has recorded."""
+    shared = [
+        "-Djavax.net.ssl.trustStore=/etc/ca.p12",
+        "-Dhttps.proxyHost=proxy",
+        "-Djava.net.preferIPv6Addresses=true",
+    ]
+    options = ["-Xmx1g", "-XX:+UseG1GC", "-javaagent:/opt/a.jar=9250", "--add-opens=java.base/java.lang=ALL-UNNAMED"]
+    own = ["-Dlog.file=/var/log/flink/jm.log", "-Dlog4j.configuration=file:x", "-Dcom.sun.management.jmxremote.port=9"]
+    words = [*options, *shared, *own, "-classpath", "/opt/flink/lib/a.jar", "a.Main", "-D", "a=b", "-Dc=d", ""]
+    launch = root / "var/lib/flink/launch/expected"
+    launch.mkdir(parents=True)
+    (launch / "argv").write_text("\0".join(words))
+    Java("flink", str(root)).run("Leftovers", "purge", "s3://b/x")
+    given = capfd.readouterr().out.splitlines()
+    assert given[given.index("-Dlog4j2.statusLoggerLevel=OFF") + 1 : given.index("-cp")] == shared
+
+
 def test_no_credentials_are_needed(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (root / "etc/flink/credentials.env").unlink()
     Java("flink", str(root)).run("HandOver", to_stderr=True)
