@@ -5,6 +5,7 @@
 apply() {
   fetch_release "$name" "$version" "$url" "$checksum" "$check"
   use_release "$name" "$version"
+  forget_releases "$name"
 }
 
 check() { check_release "$name" "$version" "$check"; }

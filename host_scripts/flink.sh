@@ -21,6 +21,7 @@ apply() {
   find "$home/plugins" -maxdepth 1 -name 'flink-s3-fs-*' ! -name "$plugin" -exec rm -rf {} +
   # Last: a daemon that restarts in the meantime must find a version that works
   use_release flink "$version"
+  forget_releases flink
 }
 
 check() {

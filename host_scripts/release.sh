@@ -104,6 +104,22 @@ check_release() {
   fi
 }
 
+# forget_releases NAME: removes versions that this program installed and nothing needs any more. Not those that a kept launch
+# names, so that the way back is short, or a process runs from, and none to which somebody has added files.
+forget_releases() {
+  local home
+  for home in /opt/"$1"-*; do
+    # An earlier version of this program listed no files: what was added is not known
+    [ -s "$home/.installed-by-pulumi" ] && [ "$home" != "$(readlink "/opt/$1")" ] || continue
+    ! grep -qsxF -e "$home" -e "${home##*/}" /var/lib/flink/launch/*/java /var/lib/flink/launch/*/release || continue
+    [ -z "$(find /proc/[0-9]*/exe /proc/[0-9]*/fd -lname "$home/*" -print -quit 2>/dev/null)" ] || continue
+    [ -z "$(touched_files "$home" | sed -n 's/^> //p')" ] || continue
+    mv -T "$home" "$(mktemp -d "/opt/.fetch.$1.XXXXXX")"
+    rm -rf /opt/.fetch."$1".*
+    say "$1: removed $home, which nothing needs any more"
+  done
+}
+
 # remove_releases NAME: the link, and the versions that a step of ours installed.
 remove_releases() {
   local home

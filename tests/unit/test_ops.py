@@ -210,6 +210,35 @@ def test_a_release_that_somebody_touched_is_told(tmp_path: Path) -> None:
     assert {line.split()[0] for line in set(now.splitlines()) ^ set(listed.splitlines())} == {"LICENSE", "bin/new"}
 
 
+def test_old_releases_go_when_nothing_needs_them(tmp_path: Path) -> None:
+    """The one in use, one of a kept launch, one that runs, one with somebody's jar and one that is not ours stay."""
+    opt, launch = tmp_path / "opt", tmp_path / "launch/0a1b"
+    launch.mkdir(parents=True)
+    (launch / "release").write_text("flink-2\n")
+    (launch / "java").write_text("/opt/java-17\n")
+    library = "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "release.sh"))
+    library = library.replace("/opt/", f"{opt}/").replace("/var/lib/flink/launch/", f"{tmp_path}/launch/")
+
+    def run(code: str) -> str:
+        script = f"set -euo pipefail\nhost=h\nstep=s\n{library}\n{code}\n"
+        done = subprocess.run(["bash", "-s"], input=script, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    for version in range(1, 7):
+        home = opt / f"flink-{version}"
+        (home / "lib").mkdir(parents=True)
+        (home / "lib/a.jar").write_text("jar")
+        if version != 6:
+            run(f"list_release {home} >{home}/.installed-by-pulumi")
+    (opt / "flink-4/lib/connector.jar").touch()
+    (opt / "flink").symlink_to(opt / "flink-1")
+    with (opt / "flink-3/lib/a.jar").open():
+        assert run("forget_releases flink") == f"h: flink: removed {opt}/flink-5, which nothing needs any more\n"
+    assert sorted(path.name for path in opt.iterdir()) == ["flink", *(f"flink-{it}" for it in (1, 2, 3, 4, 6))]
+    assert "flink-3" in run("forget_releases flink"), "it ended"
+
+
 def test_what_the_tool_says_becomes_a_listing() -> None:
     said = (
         "objects\told\t3\t4096\t180000\nznode\told\t/flink/old\nznode\tbare\t/flink/bare\n"
