@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Checks whether a host is suitable, and reports its CPUs and memory. Changes nothing. No host changes before all have answered.
-# Values: role, needed_mib, firewall, user, releases (names below /opt). Prints {"cpus": N, "memoryMiB": N}.
+# Values: role, needed_mib, firewall, user, releases (names below /opt), jump (true: reached through a jump host). Prints
+# {"cpus": N, "memoryMiB": N}.
 
 # What the host tool imports, and the version
 python_facts='import fcntl, hashlib, json, socket, subprocess, sys, tempfile; print("%d.%d" % sys.version_info[:2])'
@@ -8,7 +9,7 @@ python_facts='import fcntl, hashlib, json, socket, subprocess, sys, tempfile; pr
 cloud_init_is_done() { [ -e /run/cloud-init/result.json ] || [ -e /run/cloud-init/disabled ]; }
 
 apply() {
-  local problems=() python memory cpus free command home
+  local problems=() python memory cpus free command home startups
   # A new machine may accept logins before cloud-init is done
   [ ! -d /run/cloud-init ] || wait_until 300 cloud_init_is_done || die "cloud-init is not done after 300 s"
   # shellcheck source=/dev/null
@@ -34,6 +35,11 @@ apply() {
   for command in "${releases[@]}"; do
     [ ! -e "/opt/$command" ] || [ -L "/opt/$command" ] || problems+=("/opt/$command exists and is not a link: move it away")
   done
+  # When so many connections have not logged in yet, sshd begins to drop others (sshd_config(5), MaxStartups; 10 by
+  # default). Behind a jump host the command plugin repeats the handshake on the dropped connection: the step fails.
+  startups=$(sshd -T 2>/dev/null | sed -n 's/^maxstartups \([0-9]*\).*/\1/p' || true)
+  [ "$jump" = false ] || [ "${startups:-10}" -ge 10 ] ||
+    problems+=("sshd drops logins from MaxStartups $startups on, which behind a jump host fail for good: expected 10 or more")
   memory=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
   cpus=$(nproc)
   [ "$memory" -ge "$needed_mib" ] || problems+=("memory is $memory MiB: expected $needed_mib MiB or more for a $role")

@@ -28,6 +28,7 @@ def probe(host: Host, settings: ClusterSettings, opts: pulumi.ResourceOptions) -
             "firewall": "true" if settings.firewall else "false",
             "user": ROLES[host.role].user,
             "releases": ROLES[host.role].releases,
+            "jump": "true" if host.ssh.jump else "false",
         },
     )
     return step(host, "probe", text, seconds=360, opts=opts)

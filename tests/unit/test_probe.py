@@ -10,7 +10,7 @@ from components.remote import SCRIPTS
 
 PROBE = """\
 set -euo pipefail
-host=tm-0 step=probe.sh role=taskmanager needed_mib=1 firewall=false user=no-such-user releases=()
+host=tm-0 step=probe.sh role=taskmanager needed_mib=1 firewall=false user=no-such-user releases=() jump=false
 """
 
 
@@ -36,6 +36,23 @@ def test_a_python_that_is_too_old_or_not_whole_is_a_problem(tmp_path: Path, pyth
         assert done.returncode == 1 and told in done.stderr
     else:
         assert "python3" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("jump", "startups", "refused"),
+    [("true", "5:30:100", True), ("true", "10:30:100", False), ("true", "", False), ("false", "5:30:100", False)],
+)
+def test_a_host_behind_a_jump_host_may_not_drop_logins_early(
+    tmp_path: Path, jump: str, startups: str, refused: bool
+) -> None:
+    fake = tmp_path / "sshd"
+    fake.write_text(f"#!/bin/sh\necho port 22\n[ -z '{startups}' ] || echo maxstartups {startups}\n")
+    fake.chmod(0o755)
+    text = PROBE.replace("jump=false", f"jump={jump}")
+    text += "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "probe.sh")) + "\napply\n"
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-s"], input=text, env=env, capture_output=True, text=True, check=False)
+    assert ("sshd drops logins from MaxStartups 5 on" in done.stderr) == refused
 
 
 def test_the_program_that_asks_runs(tmp_path: Path) -> None:
