@@ -18,7 +18,7 @@ apply() {
     useradd --system --gid "$user" --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
   local directory
   for directory in "${directories[@]}"; do install -d -m 0755 -o "$user" -g "$user" "$directory"; done
-  for directory in "${shared_directories[@]}"; do install -d -m 1777 "$directory"; done
+  for directory in "${shared_directories[@]}"; do install -d -m 1777 -o root -g root "$directory"; done
   install -d -m 0755 "$configuration"
   write_files
   rm -f /usr/local/lib/flink/daemon /etc/flink/daemon.conf # of an earlier version
