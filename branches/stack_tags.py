@@ -43,7 +43,7 @@ def ours(tags: Mapping[str, str]) -> bool:
 
 
 def read(stack: str, tags: Mapping[str, str]) -> Mark:
-    """The tags of a stack that is `ours`. Raises BranchesError if somebody has made them unreadable."""
+    """The tags of a stack that is `ours`. Raises BranchesError if they are unreadable."""
     text = tags.get(EXPIRES, "")
     try:
         expires = datetime.fromisoformat(text)

@@ -206,7 +206,7 @@ class Stacks:
         try:
             with reported(entry.stack, "look at"), recorded(self._engine) as workspace:
                 if not self._find(workspace, entry.stack):
-                    return  # removed by somebody else's `down`
+                    return  # removed by another `down`
                 # An `up` may have renewed it since the stacks were listed
                 mark = stack_tags.read(entry.stack, _tags(workspace, entry.stack))
                 if mark.expires > now:

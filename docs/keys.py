@@ -1,6 +1,6 @@
-"""The tables of the documents that the code already knows: `python docs/keys.py` writes them, a test finds them stale.
+"""Generates tables of the documents from the code: `python docs/keys.py` writes them; a test fails if one is stale.
 
-In a document a table stands between `<!-- table: NAME -->` and `<!-- end of NAME -->`; the rest is written by hand.
+In a document a table is between `<!-- table: NAME -->` and `<!-- end of NAME -->`; the rest is written by hand.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # run as a file, Python looks for `components` in docs/
+sys.path.insert(0, str(ROOT))  # run as a file: Python looks for `components` in docs/
 
 import settings  # noqa: E402
 from bench import downtime  # noqa: E402
@@ -28,12 +28,12 @@ GROUPS = {
     "existing": "With `provider: existing` only:",
     "aws": "With `provider: aws` only:",
 }
-"""What stands above the keys of each provider; an empty name is for those that mean something to all of them."""
+"""The heading for the keys of each provider; an empty name is for keys of all providers."""
 
 RESULTS = ROOT / "bench" / "results"
 
 YOURS = ("owner", "operatorCidrs")
-"""What everybody fills in, so that no two stacks are alike in it."""
+"""Keys that every user sets, in which no two stacks have to agree."""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -42,7 +42,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _default(entry: dict[str, Any]) -> str:
-    """An empty default says nothing: what it stands for is in the description."""
+    """An empty default is not shown: the description states its meaning."""
     value = entry["default"]
     if value in ("", [], {}):
         return ""
@@ -50,7 +50,7 @@ def _default(entry: dict[str, Any]) -> str:
 
 
 def _of(provider: str) -> str:
-    """The keys that mean something to `provider` only."""
+    """The keys that have a meaning for `provider` only."""
     rows = []
     for name, entry in settings.schema().items():
         kind = entry["type"] + (", secret" if name == settings.SECRET_KEY else "")
@@ -60,20 +60,20 @@ def _of(provider: str) -> str:
 
 
 def keys() -> str:
-    """Every key of a stack's configuration, from Pulumi.yaml, by the provider that it is for."""
+    """Every key of a stack's configuration, from Pulumi.yaml, by its provider."""
     return "\n".join(f"{title}\n\n{_of(provider)}" for provider, title in GROUPS.items())
 
 
 def _stack(name: str) -> dict[str, Any]:
-    """The whole configuration of a stack: what its file says, and the defaults of the rest."""
+    """The complete configuration of a stack: its file, and the defaults of the other keys."""
     given: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
     found = {key: given.get(f"flink:{key}", entry["default"]) for key, entry in settings.schema().items()}
-    # `pulumi config set` writes every value as a text
+    # `pulumi config set` writes every value as a string
     return {key: yaml.safe_load(value) if isinstance(value, str) and value else value for key, value in found.items()}
 
 
 def stacks() -> str:
-    """What the two stacks on AWS differ in."""
+    """The differences between the two stacks on AWS."""
     dev, prod = _stack("dev"), _stack("prod")
     rows = [
         (f"`{key}`", *(_default({"default": stack[key]}) for stack in (dev, prod)))
@@ -84,7 +84,7 @@ def stacks() -> str:
 
 
 def port_table() -> str:
-    """Every port, who listens on it and who may connect, from components/ports.py."""
+    """Every port, the roles that listen on it, and who may connect, from components/ports.py."""
 
     def names(who: Sequence[Role | str]) -> str:
         return ", ".join(ROLES[Role(each)].title if each in list(Role) else each for each in who)
@@ -97,7 +97,7 @@ def port_table() -> str:
 
 
 def timings() -> str:
-    """What some failover budgets come to, from components/flink/failover.py."""
+    """The timings for some failover budgets, from components/flink/failover.py."""
     budgets = (failover.MINIMUM_SECONDS, 15, 30, 60)
     made = [failover.timings(seconds) for seconds in budgets]
     rows = [(f"`{part.name}`", *(str(getattr(each, part.name)) for each in made)) for part in fields(failover.Timings)]
@@ -105,7 +105,7 @@ def timings() -> str:
 
 
 def fault_table() -> str:
-    """The drill's faults, and when the job has to be back."""
+    """The drill's faults, and the maximum downtime of each."""
     rows = [
         (f"`{fault.name}`", fault.what, f"{'' if fault.interrupts else 'not at all, or '}{fault.bound:.0f} s")
         for fault in faults.ALL
@@ -114,17 +114,17 @@ def fault_table() -> str:
 
 
 def drilled() -> str:
-    """What the last drill that was kept has found."""
+    """The stored results of the last drill."""
     return "\n".join(report.table(report.read(RESULTS / "drill.json"))) + "\n"
 
 
 def downtimes() -> str:
-    """The same beside what was measured before."""
+    """The same, compared with the earlier results."""
     return "\n".join(downtime.lines(RESULTS / "drill.json", RESULTS / "drill-before.json")) + "\n"
 
 
 def changes() -> str:
-    """How long a job does not run when something is changed."""
+    """The downtime of a job for each change."""
     return "\n".join(downtime.lines(RESULTS / "changes.json")) + "\n"
 
 
@@ -138,11 +138,11 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "downtime": (ROOT / "docs" / "bench.md", downtimes),
     "changes": (ROOT / "docs" / "bench.md", changes),
 }
-"""Where each table stands and what makes it."""
+"""The document and the generator of each table."""
 
 
 def written(name: str) -> str:
-    """The document that the table `name` stands in, with the table as it should be. ValueError without its markers."""
+    """The document with the table `name`, with the current table in it. ValueError without its markers."""
     path, make = TABLES[name]
     begin, end = f"<!-- table: {name} -->\n", f"<!-- end of {name} -->\n"
     text, found = re.subn(

@@ -294,7 +294,7 @@ class Lab:
     def down(self) -> None:
         """Remove everything: hosts, servers, network, state. Also for an incomplete lab."""
         if not (self.repo / ".lab").exists() and not self.repo.exists():
-            self._remove()  # the clone no longer exists, so nobody can be changing this lab
+            self._remove()  # the clone no longer exists, so no command can be changing this lab
             return
         with self._alone():
             self._remove()

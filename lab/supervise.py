@@ -85,7 +85,7 @@ def _pull_the_plug(args: argparse.Namespace) -> None:
 
 
 def _run_once(args: argparse.Namespace, root: Path, stopping: bool) -> tuple[int, bool]:
-    """One boot, until the host has ended; returns nspawn's status, and whether the host was told to stop."""
+    """One boot, until the host has ended; returns nspawn's status, and whether the host was to stop."""
     deadline = time.monotonic() + POWER_OFF_SECONDS
     process = _nspawn(args, root)
     while process.poll() is None:
@@ -102,7 +102,7 @@ def _run_once(args: argparse.Namespace, root: Path, stopping: bool) -> tuple[int
 
 
 def main(argv: list[str]) -> int:
-    """Keep the host on until it is told to stop; 1 if it cannot boot."""
+    """Keep the host on until it is stopped; 1 if it cannot boot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("lab", "host", "machine", "bridge"):
         parser.add_argument(f"--{name}", required=True)

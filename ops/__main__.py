@@ -27,7 +27,7 @@ examples:
   python -m ops gc --stack prod --dry-run       list what dead clusters have left on the storage and in ZooKeeper
   python -m ops gc --stack prod                 the same, and delete it after confirmation
   python -m ops gc --stack prod --yes           delete what clusters of this stack have left
-  python -m ops gc --stack prod --yes --cluster old    delete what the cluster old has left, whoever made it
+  python -m ops gc --stack prod --yes --cluster old    delete what the cluster old has left, even of another stack
 
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
 exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or the search failed
@@ -72,11 +72,11 @@ def run_gc(deployment: Mapping[str, Any], others: Sequence[Mapping[str, Any]], a
 
 
 def _chosen(found: Listing, args: argparse.Namespace) -> list[str]:
-    """Ids of the clusters to delete. One that is not known to be this stack's must be named, letter by letter."""
+    """Ids of the clusters to delete. A cluster that is not known to be this stack's needs its complete id."""
     named = set(args.cluster or ())
     if unknown := sorted(named - set(found.garbage)):
         raise OpsError(
-            f"there is no dead cluster {', '.join(unknown)}: expected {', '.join(found.garbage)}; nothing was deleted"
+            f"no dead cluster {', '.join(unknown)} was found: expected {', '.join(found.garbage)}; nothing was deleted"
         )
     asked = [one for one in found.garbage.values() if not named or one.cluster in named]
     if args.yes:
@@ -94,7 +94,9 @@ def _chosen(found: Listing, args: argparse.Namespace) -> list[str]:
     chosen = own if own and input(f"Delete {', '.join(own)}? [y/N] ").lower() in ("y", "yes") else []
     for one in asked:
         if not one.own:
-            told = f"{one.cluster} may belong to a live cluster of others. To delete it, type its id; Enter keeps it: "
+            told = (
+                f"{one.cluster} may be a live cluster of another backend. To delete it, type its id; Enter keeps it: "
+            )
             if input(told).strip() == one.cluster:
                 chosen.append(one.cluster)
     return chosen

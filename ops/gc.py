@@ -1,10 +1,10 @@
 """HA metadata that dead clusters have left: objects below `storageUri`/ha, znodes below /flink. It is listed, and
 deleted, on a JobManager's host with Flink's own classes (host_scripts/java/Leftovers.java).
 
-Not listed as garbage are: live clusters of this backend; clusters with a live leader in the ensemble, whoever owns
-them; clusters that wrote anything within the last QUIET_SECONDS, since they may have an ensemble of their own; and
-anything without the layout that Flink writes. Of the rest only clusters with a znode in the stack's own ensemble are
-known to be the stack's.
+These are not garbage: live clusters of this backend; clusters with a live leader in the ensemble, in any backend;
+clusters that wrote anything within the last QUIET_SECONDS, because they may have their own ensemble; and anything
+without the layout that Flink writes. Of the rest, only clusters with a znode in the stack's own ensemble are known to
+be the stack's.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,12 +19,13 @@ from ops.errors import OpsError
 from ops.state import HighAvailability, Host
 
 SECONDS = 1800
-"""Seconds, enough for some hundred thousand objects."""
+"""Seconds, enough for several hundred thousand objects."""
 
 
 QUIET_SECONDS = 86_400
-"""A cluster that wrote nothing below ha/ for so long may be dead. Each completed checkpoint writes an object there, by
-default every minute. A job whose checkpoints are disabled or fail writes none, nor does a cluster without jobs."""
+"""A cluster that has written nothing below ha/ for this long may be dead. Each completed checkpoint writes an object
+there, by default every minute. A cluster without jobs writes none, nor does a job whose checkpoints are disabled or
+fail."""
 
 
 WRONG_USAGE = 2
@@ -42,7 +43,7 @@ class Garbage:
     """Since the last object was written."""
     znode: str = ""
     own: bool = False
-    """The stack made it: its znode is in the stack's own ensemble."""
+    """Whether it was the stack's: its znode is in the stack's own ensemble."""
 
 
 @dataclass
@@ -82,7 +83,7 @@ class Listing:
         """For people: what is not garbage, and why."""
         lines = [f"kept: cluster {name} has a live JobManager in the ensemble" for name in self.leaders]
         lines += [
-            f"kept: cluster {name} wrote {_duration(seconds)} ago, and may be alive with an ensemble of its own; "
+            f"kept: cluster {name} wrote {_duration(seconds)} ago, and may be alive with its own ensemble; "
             f"expected nothing for {_duration(QUIET_SECONDS)}"
             for name, seconds in self.recent.items()
         ]

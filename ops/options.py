@@ -10,9 +10,12 @@ def add_options(command: argparse.ArgumentParser, kind: str) -> None:
     else:
         command.add_argument("--dry-run", action="store_true", help="delete nothing")
         command.add_argument(
-            "--yes", action="store_true", help="delete without confirmation: what this stack made, or --cluster"
+            "--yes", action="store_true", help="delete without confirmation: what this stack has left, or --cluster"
         )
         command.add_argument(
-            "--cluster", action="append", metavar="ID", help="only this cluster, whoever made it; may be repeated"
+            "--cluster",
+            action="append",
+            metavar="ID",
+            help="only this cluster, even if it was not this stack's; may be repeated",
         )
     command.add_argument("--json", action="store_true", help="for programs")

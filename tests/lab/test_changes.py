@@ -40,7 +40,7 @@ def start(cluster: Cluster, name: str, inputs: Archives) -> Job:
 
 
 def refuses_to_hand_over(cluster: Cluster, flink: Archive, inputs: Archives) -> None:
-    """`up` to another release with a job that this cannot read: it says which and why, and has touched nothing."""
+    """`up` to another release with a job that it cannot read: it names the job and the reason, and restarts nothing."""
     job = start(cluster, "choosy", inputs)
     try:
         before = cluster.processes()

@@ -112,7 +112,7 @@ def test_a_taskmanager_setting_restarts_taskmanagers_one_after_the_other(cluster
     assert restarted(before, after) == TASKMANAGERS
     first, second = sorted(TASKMANAGERS, key=lambda name: began(after, name))
     assert registered(cluster, first.split()[0]) < began(after, second), (
-        "the second was touched when the first was there"
+        "the second restarted before the first was back"
     )
     assert job.runs(), "the rollout waited for it"
 

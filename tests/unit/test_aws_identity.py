@@ -260,7 +260,7 @@ def test_documented_policies_reach_only_what_is_flinks_where_names_allow() -> No
         if "ec2:TerminateInstances" in statement["Action"]:
             assert statement["Condition"] == {"StringEquals": {"aws:ResourceTag/project": PROJECT}}
         if "ec2:CreateTags" in statement["Action"]:
-            assert statement["Condition"], "whoever may tag anything may then delete it"
+            assert statement["Condition"], "an identity that may tag any resource may then delete it"
         if "route53:ChangeResourceRecordSets" in statement["Action"]:
             (patterns,) = statement["Condition"]["ForAllValues:StringLike"].values()
             assert patterns == [f"*.{names.domain('dev').partition('.')[2]}"]

@@ -26,7 +26,7 @@ def test_every_role_has_a_row_a_folder_and_a_group_on_aws(role: Role) -> None:
     assert callable(declare_of(role))
     assert (ROOT / "components" / role.value).is_dir()
     assert GROUPS[role].count
-    assert ports.listening(role), f"nobody could log in to a {role}"
+    assert ports.listening(role), f"a {role} would not accept logins"
     assert needed_mib(role, SETTINGS) > 256
     assert row.memory_on(SETTINGS, 16384) >= row.memory(SETTINGS)
 

@@ -356,7 +356,7 @@ def test_drift_is_one_issue_that_is_edited_and_closed(runner: Runner) -> None:
 @pytest.mark.parametrize("code", [1, 3, CRASH])
 def test_a_stack_that_cannot_be_looked_at_is_told_and_keeps_no_other_from_it(runner: Runner, code: int) -> None:
     done = drift(runner, dev=code, prod=10)
-    assert done.code == 1, "or nobody would know that the night's look failed"
+    assert done.code == 1, "otherwise the failure of the nightly check would not be noticed"
     (issue,) = runner.on_github()["issues"]
     assert "| `dev` | the preview failed |\n| `prod` | drift |" in issue["body"]
     first, second = bodies(runner, issue["number"])

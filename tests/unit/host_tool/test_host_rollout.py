@@ -77,7 +77,7 @@ def test_what_runs_what_is_expected_is_not_restarted(world: World, capfd: pytest
     assert done(world) == ["tm-1 switch"]
     # An earlier rollout may have ended there
     assert world.log.index("tm-0 proves 30") < world.log.index("tm-1 switch")
-    assert "jm-0" not in " ".join(world.log), "nobody asked for it"
+    assert "jm-0" not in " ".join(world.log), "it was not pending"
 
 
 def test_all_that_runs_what_is_expected_is_only_looked_at(world: World, capfd: pytest.CaptureFixture[str]) -> None:
