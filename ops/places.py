@@ -1,8 +1,8 @@
-"""Compares storages by the place that their URIs mean, because a cluster whose storage looks like another one seems
-dead there.
+"""Compares storages by the place that their URIs refer to: a live cluster must not seem dead because its URI is written
+differently.
 
-A doubt makes two places equal: then a cluster is spared that could have been deleted. So the endpoint is not compared,
-since one server has many names.
+In doubt two places count as equal: then a dead cluster may be kept, but no live one is deleted. So endpoints are not
+compared, because one server can have many names.
 """
 
 import posixpath
@@ -13,8 +13,8 @@ _S3 = ("s3", "s3a", "s3n", "s3p")
 
 
 def place(uri: str) -> str:
-    """The same text for all URIs of one place: `s3` for each of its schemes, the bucket in lower case without user and
-    port, the path without %xx, dot segments and superfluous slashes.
+    """The canonical URI of a place: `s3` for all of its schemes, the bucket in lower case without user and port, the
+    path without %xx, dot segments and superfluous slashes.
     """
     parts = urlsplit(uri.strip())
     scheme = "s3" if parts.scheme in _S3 else parts.scheme

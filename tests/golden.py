@@ -9,4 +9,4 @@ def same(path: Path, text: str) -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    assert text == path.read_text(), f"{path.name} differs: UPDATE_GOLDEN=1 writes it anew"
+    assert text == path.read_text(), f"{path.name} differs: UPDATE_GOLDEN=1 rewrites it"

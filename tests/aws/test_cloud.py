@@ -38,7 +38,7 @@ ZONE = "dev.flink.internal"
 def until(condition: Callable[[], Any], seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
+        assert time.monotonic() < deadline, f"condition not met within {seconds} s"
         time.sleep(0.1)
     return found
 

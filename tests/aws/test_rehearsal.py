@@ -190,7 +190,7 @@ def test_another_instance_type_replaces_machine_by_machine(larger: Rehearsal) ->
     cluster.changes["flink:taskManagerType"] = OTHER_TYPE
     with sampled(cluster) as seen:
         cluster.up("another instance type for the TaskManagers")
-    says(f"TaskManagers seen meanwhile: {sorted(set(seen))}")
+    says(f"TaskManagers seen during the replacement: {sorted(set(seen))}")
     cluster.wait_until_whole(WORKERS + 1)
     now = cluster.instances()
     replaced = {name for name in machines if machines[name] != now.get(name)}

@@ -48,9 +48,9 @@ def test_the_preview_grows_with_the_machines_and_not_faster(measured: Measured) 
     # CPU time: a busy machine does not stretch it, as it does wall time
     cpu = [sum(point["usage"]["cpu"].values()) for point in (small, middle, large)]
     by_size = (cpu[2] - cpu[1]) / (SIZES[2] - SIZES[1]) / ((cpu[1] - cpu[0]) / (SIZES[1] - SIZES[0]))
-    assert by_size < 3, f"a worker more costs {by_size:.1f} times what it costs in a small stack"
+    assert by_size < 3, f"one more worker costs {by_size:.1f} times as much as in a small stack"
     by_worker = (large["resources"] - small["resources"]) / (SIZES[-1] - SIZES[0])
-    assert by_worker == int(by_worker), "each worker is as many resources"
+    assert by_worker == int(by_worker), "each worker has the same number of resources"
 
 
 @pytest.mark.parametrize("workers", CREATED)

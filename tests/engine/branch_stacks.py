@@ -125,7 +125,7 @@ class World:
 def wait_for(there: Callable[[], bool], seconds: float = BOUND) -> None:
     end = time.monotonic() + seconds
     while not there():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "condition not met in time"
         time.sleep(0.05)
 
 

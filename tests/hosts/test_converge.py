@@ -60,7 +60,7 @@ def interrupt(steps: int, number: signal.Signals) -> int:
             done += line.startswith("pulumi:") and "created" in line
             if done == steps:
                 break
-        assert done == steps, "it ended before"
+        assert done == steps, "it ended before the signal"
         os.killpg(process.pid, number)
         print(process.communicate(timeout=300)[0])
         return process.returncode

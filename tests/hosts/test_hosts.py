@@ -37,7 +37,7 @@ def lab() -> Iterator[Lab]:
 def until(condition: Callable[[], object], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
+        assert time.monotonic() < deadline, f"condition not met within {seconds} s"
         time.sleep(0.05)
 
 
@@ -316,7 +316,7 @@ def test_down_leaves_nothing_of_a_whole_lab_and_the_other_lab_as_it_was(lab: Lab
         other.up(workers=1, jobmanagers=0, zookeepers=0)
         assert other.network.subnet != lab.network.subnet
         blocked = other.ssh("tm-0", ["ping", "-c1", "-W1", lab.host("tm-0").address], check=False)
-        assert blocked.returncode == 1, "labs are not to reach each other"
+        assert blocked.returncode == 1, "labs must not reach each other"
         assert left_of(other.name)
     finally:
         other.down()

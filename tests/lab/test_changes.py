@@ -64,7 +64,7 @@ def test_jobs_go_on_with_another_release_of_flink_and_back(cluster: Cluster) -> 
     try:
         assert change_release(cluster, earlier, jobs[0]) == daemons, "and no ZooKeeper server"
         there = cluster.lab.ssh("tm-0", "ls -d /opt/flink-*").stdout.split()
-        assert {f"/opt/flink-{earlier.version}", f"/opt/flink-{present.version}"} <= set(there), "side by side"
+        assert {f"/opt/flink-{earlier.version}", f"/opt/flink-{present.version}"} <= set(there), "in parallel"
         inputs = replace(cluster.archives, flink=earlier)
         refuses_to_hand_over(cluster, present, inputs)
         aligned = start(cluster, "aligned", inputs)

@@ -67,7 +67,7 @@ def test_a_client_comes_works_and_leaves_and_no_daemon_restarts(cluster: Cluster
         assert cluster.processes() == before
         assert lab.ssh("cl-0", "systemctl --failed --no-legend").stdout == ""
         assert lab.ssh("cl-0", "sudo -n /opt/java/bin/jps").stdout.split()[1:] == ["Jps"]
-        assert lab.ssh("cl-0", "sudo -n find /etc/flink -name '*.env'").stdout == "", "it has no keys of the storage"
+        assert lab.ssh("cl-0", "sudo -n find /etc/flink -name '*.env'").stdout == "", "it has no keys for the storage"
         said = sql(cluster, "cl-0")
         assert TOTAL.search(said), said
         said = submit(cluster, "cl-0")

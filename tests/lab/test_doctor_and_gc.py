@@ -91,7 +91,7 @@ def test_doctor_tells_what_was_changed_by_hand_and_shows_no_secret(cluster: Clus
         for host, _, undone, *_ in BY_HAND:
             cluster.lab.ssh(host, f"sudo -n sh -c '{undone}'")
     assert diagnose(cluster) == {}
-    assert cluster.processes() == before, "doctor only looks"
+    assert cluster.processes() == before, "doctor changes nothing"
 
 
 def test_doctor_says_which_host_is_dead_and_looks_at_the_others(cluster: Cluster) -> None:
@@ -118,7 +118,7 @@ def znodes(cluster: Cluster, commands: str) -> "subprocess.CompletedProcess[str]
 
 
 def age(cluster: Cluster, keys: set[str], days: float) -> None:
-    """Make the S3 server say that these objects were written that long ago."""
+    """Make the S3 server report that these objects were written that long ago."""
     then = time.time() - days * 86_400
     for key in keys:
         os.utime(cluster.lab.dir / "s3" / "data" / cluster.s3.bucket / key, (then, then))
@@ -136,7 +136,7 @@ def test_gc_removes_what_a_dead_cluster_left_and_nothing_else(cluster: Cluster) 
     stray = {f"{ha}/old-2/completedCheckpoint0123456789ab", f"{ha}/job-result-store/old-2/{job}.json"}
     others = {
         f"{ha}/mine/notes.txt", f"{ha}/mine/completedCheckpoint0123456789ab", f"{ha}/readme",
-        # A live one with another ensemble, which this one does not know
+        # A live one with another ensemble, unknown to this one
         f"{ha}/lives/submittedExecutionPlan0123456789ab", f"{ha}/lives/completedCheckpoint0123456789ab",
     }  # fmt: skip
     try:
@@ -160,7 +160,7 @@ def test_gc_removes_what_a_dead_cluster_left_and_nothing_else(cluster: Cluster) 
         assert left | stray | others <= keys(cluster, ha), "a dry run removes nothing"
 
         code, output = ops(cluster, "gc")
-        assert code == 2 and "nothing was deleted" in output, "there is no terminal to ask on"
+        assert code == 2 and "nothing was deleted" in output, "there is no terminal for the confirmation"
         code, output = ops(cluster, "gc", "--yes")
         assert code == 0 and "deleted: /flink/old\n" in output and "kept: old-2" in output
         now = keys(cluster, ha)

@@ -140,7 +140,7 @@ def test_a_zookeeper_setting_restarts_one_server_at_a_time(cluster: Cluster) -> 
     assert times == sorted(times)
     for index in (1, 2):
         between = [at for at in served(cluster, f"zk-{index - 1}") if times[index - 1] < at < times[index]]
-        assert between, "each waited until the one before served"
+        assert between, "each waited until the previous one served"
 
 
 def test_a_worker_joins_and_leaves_and_the_others_do_not_restart(cluster: Cluster) -> None:
@@ -269,7 +269,7 @@ def test_another_java_restarts_everything_in_order_and_leaves_flinks_files_alone
     after = cluster.processes()
     assert restarted(before, after) == JOBMANAGERS | TASKMANAGERS | ZOOKEEPERS
     first, second = sorted(TASKMANAGERS, key=lambda name: began(after, name))
-    assert began(after, second) < registered(cluster, first.split()[0]), "side by side, as `rollout: parallel` says"
+    assert began(after, second) < registered(cluster, first.split()[0]), "in parallel, because of `rollout: parallel`"
     assert cluster.lab.ssh("tm-0", files).stdout == flink
     for unit in after:
         host, name = unit.split()

@@ -45,7 +45,7 @@ def waiting(tmp_path: Path) -> str:
 def until(there: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
     while not there():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "condition not met in time"
         time.sleep(0.02)
 
 

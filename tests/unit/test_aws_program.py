@@ -278,7 +278,7 @@ def test_machines_of_another_type_wait_for_each_other_and_nobody_waits_for_their
             service = order.index(f"Command tm-{index - at_once}-service")
             assert service < order.index(f"Instance tm-{index}"), order
         assert order.index(f"Instance tm-{at_once - 1}") < order.index("Command tm-0-service")
-        assert order.index("Instance jm-1") < order.index("Command jm-0-service"), "their type is what it was"
+        assert order.index("Instance jm-1") < order.index("Command jm-0-service"), "their type is unchanged"
 
 
 @pytest.mark.parametrize(("is_spot", "expected"), [(False, True), (True, False)])

@@ -95,7 +95,7 @@ def test_directory_into_an_existing_one_and_a_new_one(
     for to in (target, target.parent / "made"):
         client.create(COPY, inputs(ssh, directory(source), to))
         assert contents(to / "source") == expected
-    assert not (target / "source" / "link").is_symlink(), "a link becomes what it points at"
+    assert not (target / "source" / "link").is_symlink(), "a link is copied as its target"
 
 
 def test_contents_of_a_directory(client: PluginClient, ssh: SshServer, source: Path, target: Path) -> None:

@@ -86,7 +86,7 @@ def test_the_next_jobmanager_is_asked_if_one_is_dead_or_has_no_leader(dead_url):
         rest = Rest([dead_url, first.url, second.url])
         assert rest.get("/overview") == {"slots-total": 4}
         rest.get("/overview")
-        assert len(first.asked) == 1, "the one that answered is asked first from then on"
+        assert len(first.asked) == 1, "the one that answered is tried first from then on"
 
 
 def test_if_none_answers_each_is_named(dead_url):

@@ -68,7 +68,7 @@ def leave(
 def test_the_script_runs_on_a_host_that_answers(ssh: SshServer, tmp_path: Path) -> None:
     done = leave(tmp_path, {"tm-1": login(ssh)}, "cat; echo told >&2")
     assert (done.returncode, done.stdout, done.stderr) == (0, "the script\n", "told\n")
-    assert list(tmp_path.iterdir()) == [], "the key stays nowhere"
+    assert list(tmp_path.iterdir()) == [], "no copy of the key is left"
 
 
 def test_a_script_that_fails_fails(ssh: SshServer, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ TESTED = {
 @pytest.fixture
 def runner(tmp_path: Path) -> Iterator[Runner]:
     yield Runner(tmp_path)
-    assert not (workflows.ROOT / "owned").exists(), "something ran what a stranger has written"
+    assert not (workflows.ROOT / "owned").exists(), "a step ran a stranger's text"
 
 
 def context(**more: Any) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def value(expression: str, context: Mapping[str, Any]) -> Any:
         return found
 
     words = re.findall(r"'[^']*'|&&|\|\||[!=]=|[!(),]|[\w.*-]+|\s+", expression)
-    assert "".join(words) == expression, f"not understood: {expression}"
+    assert "".join(words) == expression, f"unsupported expression: {expression}"
     text = {"&&": " and ", "||": " or ", "!": " not ", "==": "==", "!=": "!=", "(": "(", ")": ")", ",": ","}
     functions = {
         "contains": lambda where, what: what in where,

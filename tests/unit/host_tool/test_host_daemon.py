@@ -105,7 +105,7 @@ def test_switch_ends_the_process_and_leaves_a_way_back(host: Host) -> None:
     assert host.process.returncode == -signal.SIGTERM
     assert (host.target("current"), host.target("previous")) == ("two", "one")
     host.daemon.switch()
-    assert host.target("previous") == "one", "a second time does not lose the way back"
+    assert host.target("previous") == "one", "a second switch keeps the previous launch"
     host.daemon.back()
     assert host.target("current") == "one"
 
@@ -131,7 +131,7 @@ def test_proves_waits_for_the_process_its_health_and_what_it_runs(host: Host) ->
     host.clock.after(3, lambda: setattr(host, "healthy", True))
     assert host.daemon.proves(5)
     host.point("expected", "two")
-    assert not host.daemon.proves(5), "it runs something else"
+    assert not host.daemon.proves(5), "it does not run what is expected"
     host.clock.after(3, lambda: (host.point("current", "two"), host.starts()))  # type: ignore[arg-type]
     assert host.daemon.proves(5)
 
@@ -216,7 +216,7 @@ def test_a_zookeeper_server_is_healthy_with_all_of_the_ensemble(monkeypatch: pyt
     here = KINDS["zookeeper"](2181, ["zk_1", "zk_2"])
     assert here.healthy() and here.serves() and here.stoppable() and here.joins()
     servers.modes["zk_2"], servers.synced = "", 1
-    assert not here.healthy() and here.serves() and not here.stoppable(), "another loss is the end of the quorum"
+    assert not here.healthy() and here.serves() and not here.stoppable(), "another loss would end the quorum"
     servers.modes |= {"zk_0": "none", "zk_1": "none"}
     assert not here.healthy() and not here.serves() and here.stoppable() and not here.joins()
 

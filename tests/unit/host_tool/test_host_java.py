@@ -74,4 +74,4 @@ def test_other_sources_or_another_flink_are_compiled_again(root: Path) -> None:
     (root / "opt/flink").unlink()
     (root / "opt/flink").symlink_to("flink-2.4.0")
     third = Path(Java("flink", str(root)).classes())
-    assert third.name.startswith("flink-2.4.0-") and second.exists(), "the way back is short"
+    assert third.name.startswith("flink-2.4.0-") and second.exists(), "going back compiles nothing"

@@ -174,7 +174,7 @@ def test_jobs_that_ran_are_waited_for(world: World) -> None:
     world.happens["tm-0 switch"] = fails_over
     began = world.clock.time
     rollout(world, world.pending("tm-0", "tm-1")).apply()
-    assert 12 <= world.clock.time - began < 13, "not for the one that did not run before"
+    assert 12 <= world.clock.time - began < 13, "not for the job that did not run before"
 
 
 def test_jobs_that_do_not_come_back_end_it(world: World) -> None:
@@ -305,7 +305,7 @@ def test_an_earlier_one_that_was_interrupted_while_it_held_is_continued(
     rollout(world, pending, True).apply()
     acts = done(world)
     assert acts[:3] == ["hand over", "jm-0 go", "jm-1 go"]
-    assert set(acts[3:]) == {"tm-0 switch", "tm-1 switch", "tm-2 switch"}, "at once: they run another release"
+    assert set(acts[3:]) == {"tm-0 switch", "tm-1 switch", "tm-2 switch"}, "all at once: they run another release"
     assert world.log.index("jm-0 proves 30") < world.log.index("tm-0 switch")
     assert "was interrupted" in capfd.readouterr().err
 
