@@ -73,7 +73,7 @@ remove_user() {
     [ "$(getent passwd "$user" | cut -d: -f6)" = "$home" ] || die "user $user has another home than $home: this program did not create it"
     userdel "$user"
   fi
-  # userdel leaves it where a user's group is not its own by default (USERGROUPS_ENAB in login.defs)
+  # userdel keeps the group where users have no group of their own by default (USERGROUPS_ENAB in login.defs)
   if grep -q "^$user:" /etc/group; then groupdel "$user"; fi
   remove_tree "$home"
 }

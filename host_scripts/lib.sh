@@ -15,7 +15,7 @@ main() {
   client=${2:-}
   # Directories that are created implicitly must be readable by all users, regardless of the login's umask
   umask 022
-  # sudo's secure_path, or the login's own path without one, may have none of root's programs
+  # sudo's secure_path, or without it the login's path, may not contain root's programs
   PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
   # `timeout` ends the step with it; without this trap the message would name neither the host nor the step
   trap 'die "step $step was ended: it takes too long, or this up was cancelled; running up again continues"' TERM

@@ -12,7 +12,7 @@ apply() {
   previous=$(cat /etc/flink-owner 2>/dev/null || echo "$owner")
   [ "$previous" = "$owner" ] || retire "$previous"
   echo "$owner" | write_file /etc/flink-owner 0644 root:root
-  # Not left to useradd, which makes no group of the user's name everywhere (USERGROUPS_ENAB in login.defs)
+  # useradd does not create a group with the user's name everywhere (USERGROUPS_ENAB in login.defs)
   getent group "$user" >/dev/null || groupadd --system "$user"
   id "$user" >/dev/null 2>&1 ||
     useradd --system --gid "$user" --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"

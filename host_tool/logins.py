@@ -1,5 +1,5 @@
-"""Proves that this host's daemons' user can log in where rollouts and start-cluster.sh have to, before any daemon is
-started.
+"""Proves, before any daemon starts, that this host's daemons' user can log in to all hosts that rollouts and
+start-cluster.sh need.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LOGIN_SECONDS = 30
 PATIENCE_SECONDS = 15
-"""An sshd that refuses for a moment, since many log in at once, is no problem."""
+"""Tolerates an sshd that refuses for a moment because of many logins at once."""
 REMEDY = (
     "No daemon was started or restarted. Check on these hosts that sshd admits the user (AllowUsers, AllowGroups,"
     " DenyUsers, DenyGroups, AuthorizedKeysFile), that it listens on the port of the inventory (port, sshdPort), and"
@@ -24,7 +24,7 @@ REMEDY = (
 
 
 class Logins:
-    """The logins. `values`: host (this one's name), hosts (names of those to log in to), user."""
+    """The logins. `values`: host (this one's name), hosts (names of the hosts to log in to), user."""
 
     def __init__(self, values: dict[str, Any], hosts: Hosts, clock: Clock) -> None:
         self._values = values
@@ -32,7 +32,7 @@ class Logins:
         self._problems: dict[str, str] = dict.fromkeys(values["hosts"], "")
 
     def apply(self) -> None:
-        """Log in to each. Raises Failure with all that cannot be logged in to."""
+        """Log in to each host. Raises Failure with all hosts where this fails."""
         values = self._values
         if not self._clock.until(PATIENCE_SECONDS, self._all_work):
             said = "; ".join(f"{host}: {problem}" for host, problem in self._problems.items())
@@ -40,7 +40,7 @@ class Logins:
         say(values["host"], f"logins: {values['user']} can log in to {len(values['hosts'])} hosts")
 
     def check(self) -> None:
-        """Report the hosts that cannot be logged in to."""
+        """Report drift for each host where the login fails."""
         self._all_work()
         for host, problem in self._problems.items():
             differs(f"login to {host}", f"expected {self._values['user']} to be admitted, found: {problem}")

@@ -98,7 +98,7 @@ final class Folder {
     return count;
   }
 
-  /** Removes what is below it except for these, one by one; how many files that were. */
+  /** Removes the files below it one by one, except for these; returns the number of removed files. */
   int removeAllBut(List<String> kept) throws IOException {
     int count = 0;
     for (String name : files().keySet()) {

@@ -86,7 +86,7 @@ public final class Leftovers {
     int count = foreign.isEmpty() ? folder.remove() : folder.removeAllBut(foreign);
     if (!foreign.isEmpty()) {
       System.err.println(
-          foreign.size() + " objects at " + path + " are not Flink's and stay there, such as " + foreign.get(0));
+          foreign.size() + " objects below " + path + " are not Flink's and were kept, such as " + foreign.get(0));
     }
     removeEmpty(path.getParent());
     out.println("removed\t" + path + "\t" + count);
