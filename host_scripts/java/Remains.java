@@ -109,7 +109,7 @@ final class Remains {
     return null;
   }
 
-  /** What Flink did not write into a folder of a cluster below HA, by paths relative to it; nothing of other folders. */
+  /** Relative paths below a cluster's folder in HA that Flink did not write; empty for other folders. */
   static List<String> foreign(Folder folder) throws IOException {
     List<String> found = new ArrayList<>();
     String parent = folder.path.getParent().getName();
