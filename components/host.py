@@ -81,7 +81,7 @@ class Host:
     """Memory in MiB, if the provider knows it before the first connection."""
     zone: str = ""
     sshd_port: int = 22
-    """Port of its sshd, where other hosts of the cluster log in."""
+    """Port of its sshd, to which other hosts of the cluster connect."""
     machine: pulumi.Input[str] = ""
     """Id of the machine that has the name now, if machines can be replaced. With another id every step runs again."""
     data_device: pulumi.Input[str] | None = None

@@ -22,7 +22,9 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
     if not _CLUSTER_ID.match(cluster_id):
         problems.add("clusterId", f"{cluster_id!r} is not a valid name: expected letters, digits, . _ and -, up to 100")
     if cluster_id in RESULT_STORES:
-        problems.add("clusterId", f"{cluster_id!r} is a folder that all clusters of a storage share: expected another")
+        problems.add(
+            "clusterId", f"{cluster_id!r} is a folder that all clusters of a storage share: expected another name"
+        )
     if not 10 <= values["readyTimeoutSeconds"] <= 3600:
         problems.add("readyTimeoutSeconds", f"{values['readyTimeoutSeconds']} is out of range: expected 10 to 3600")
     if values["rollout"] not in ROLLOUTS:

@@ -37,18 +37,19 @@ KEYS = (
 )
 """Keys of the configuration that apply to AWS only."""
 
-# All of these are for the whole text (`fullmatch`), and have no \d, which takes digits of other scripts
+# All of these match the whole text (`fullmatch`). They do not use \d, which also matches digits of other scripts
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 _INSTANCE_TYPE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
 _ID = {"vpcId": re.compile(r"vpc-[0-9a-f]{8,17}"), "subnetIds": re.compile(r"subnet-[0-9a-f]{8,17}")}
-# One key, never a pattern: hosts get rights on it. https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html
+# A single key, never a pattern, because hosts get access to it:
+# https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html
 _KMS_KEY = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):kms:(?P<region>[a-z0-9-]+):[0-9]{12}:key/"
     r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})"
 )
-# Letters of any language, as in AWS; not only blanks
+# Letters of any language, as in AWS, but not only spaces
 _TAG = re.compile(r"(?! *$)[\w .:/=+@-]{1,256}")
-# https://www.rfc-editor.org/rfc/rfc3339#section-5.6, of whose forms datetime.fromisoformat reads more
+# https://www.rfc-editor.org/rfc/rfc3339#section-5.6, because datetime.fromisoformat accepts other formats too
 _TIME = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, without dots: the TLS certificates of
@@ -108,7 +109,7 @@ class AwsSettings:
     create_bucket: bool
     """False: the bucket exists."""
     bucket_region: str
-    """Where the bucket is."""
+    """Region of the bucket."""
     prefix: str
     """Prefix in the bucket, without leading and trailing slashes."""
     kms_key: str
@@ -300,7 +301,7 @@ def _check_kms_key(arn: str, region: str, problems: Problems) -> None:
 
 
 def _partition(region: str) -> str:
-    """Empty for a region that is refused anyway."""
+    """The name of the partition; empty for a region that is refused elsewhere."""
     try:
         return names.partition(region).name
     except ValueError:

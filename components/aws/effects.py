@@ -1,4 +1,4 @@
-"""Keys that have no effect beside other keys: who set them expects something that would not happen."""
+"""Keys that have no effect together with other keys. They are refused, because their user expects an effect."""
 
 from collections.abc import Collection, Mapping
 from typing import Any

@@ -34,7 +34,7 @@ WHO_AM_I = "https://checkip.amazonaws.com"
 LARGER = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge")
 
 _NO_BUCKET = re.compile(r"(?i)couldn't find resource|not ?found|NoSuchBucket|empty result")
-"""What Pulumi's AWS plugin says of a bucket that does not exist."""
+"""Errors of Pulumi's AWS plugin for a bucket that does not exist."""
 
 RUNNING = ("pending", "running", "stopping", "stopped")
 """States of an existing instance."""
@@ -116,7 +116,7 @@ def look_up(
     images = {arch: _image(arch, problems) for arch in sorted({size.architecture for size in sizes.values()})}
     changes = {role: _change(role, settings, labels, sizes) for role in Role}
     _check_ensemble(settings, labels, zones, problems)
-    # Another S3 server's buckets are unknown to AWS
+    # AWS does not know the buckets of another S3 server
     if not settings.create_bucket and not storage.endpoint:
         _check_bucket(settings, problems)
     return Facts(
@@ -343,7 +343,7 @@ def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str],
 
 
 def _check_bucket(settings: AwsSettings, problems: Problems) -> None:
-    """An existing bucket must be where the configuration says, as requests are signed for that region."""
+    """An existing bucket must be in the configured region, because requests are signed for that region."""
     name = settings.bucket
     try:
         found = aws.s3.get_bucket(bucket=name).bucket_region

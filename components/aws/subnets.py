@@ -49,8 +49,8 @@ def _vpc(cidr: str) -> ipaddress.IPv4Network:
     if found.network.prefixlen < LARGEST:
         raise ValueError(f"{cidr} is too large for a VPC: expected /{LARGEST} to /{SMALLEST - CUT}")
     if "/" in cidr and str(found.network) != cidr:
-        # A mask, or a number with a zero in front: AWS does not read them
-        raise ValueError(f"{cidr!r} is not written as AWS expects it: expected {found.network}")
+        # A netmask, or a number with a leading zero, neither of which AWS accepts
+        raise ValueError(f"{cidr!r} is not in the notation of AWS: expected {found.network}")
     first = found.network.network_address
     if first.is_loopback or first.is_link_local or first.is_multicast or first.is_reserved or first.packed[0] == 0:
         raise ValueError(f"{cidr} is not allowed for a VPC: expected a private network such as 10.20.0.0/16")

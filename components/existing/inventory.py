@@ -86,7 +86,7 @@ class _Reader:
     def fields(self, where: str, entry: Any, known: Mapping[str, type]) -> dict[str, Any]:
         """The known fields of the entry that have the right type. All others are added to `problems`."""
         if not isinstance(entry, dict):
-            self.problems.add(where, f"{entry!r} is not a mapping")
+            self.problems.add(where, f"{entry!r} is not a mapping: expected `key: value` pairs")
             return {}
         good = {}
         for key, value in entry.items():

@@ -1,4 +1,4 @@
-"""What a host needs about the others before a daemon starts: their names, and who may connect to which of its ports."""
+"""What a host must know about the others before a daemon starts: their names, and who may connect to its ports."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from .topology import Members
 
 @dataclass(frozen=True)
 class Known:
-    """What a host needs about the others, by short host name."""
+    """What a host needs to know about the others, by short host name."""
 
     addresses: Mapping[str, str]
     host_keys: Mapping[str, str] = field(default_factory=dict)
@@ -39,8 +39,8 @@ class Directory:
         """Addresses and public keys of the hosts that log in to others."""
 
     def needed_by(self, host: Host) -> pulumi.Output[Known]:
-        """What a host needs. With DNS names and the provider's firewall this does not grow with the cluster, unless the
-        host logs in to all others.
+        """What a host must know. With DNS names and the provider's firewall this does not grow with the cluster, unless
+        the host logs in to all others.
         """
         by_dns = all(other.dns_name for other in self._members.hosts)
         alone = by_dns and not self._settings.firewall

@@ -10,8 +10,8 @@ from .releases import Archive
 ROLLOUTS = ("rolling", "parallel")
 
 RESULT_STORES = ("job-result-store", "application-result-store")
-"""Folders that Flink makes beside those of the clusters, with a folder for each cluster in them
-(FileSystemJobResultStore, FileSystemApplicationResultStore): a cluster of such a name would own what belongs to all."""
+"""Folders that Flink creates next to those of the clusters, with a folder for each cluster in them
+(FileSystemJobResultStore, FileSystemApplicationResultStore). A cluster with such a name would own the data of all."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from .topology import Members
 PROFILE = "set -a\n[ ! -r /etc/flink/credentials.env ] || . /etc/flink/credentials.env\nset +a\n"
 SSH_CONFIG = "Host *\n  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 10\n"
 _SSH_PORT = 22
-"""Where ssh connects to, and what it looks host keys up for, if nothing else is said."""
+"""ssh's default port, also in known_hosts."""
 
 LOOPBACK = ("127.0.0.1", "::1")
 

@@ -467,8 +467,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({**OWN_VPC, "subnetIds": ["subnet-0123456789abcdef0\n"]}, r"subnetIds: 'subnet-0123456789abcdef0\n' is not"),
     ({"bucketName": "my-bucket\n"}, r"bucketName: 'my-bucket\n' is not a bucket name"),
     ({"bucketName": "my-bucket-s3alias\n"}, r"bucketName: 'my-bucket-s3alias\n' is not a bucket name"),
-    ({"vpcCidr": "10.0.0.0/255.255.0.0"}, "vpcCidr: '10.0.0.0/255.255.0.0' is not written as AWS expects it: expected"),
-    ({"vpcCidr": "10.0.0.0/016"}, "vpcCidr: '10.0.0.0/016' is not written as AWS expects it: expected 10.0.0.0/16"),
+    ({"vpcCidr": "10.0.0.0/255.255.0.0"}, "vpcCidr: '10.0.0.0/255.255.0.0' is not in the notation of AWS: expected"),
+    ({"vpcCidr": "10.0.0.0/016"}, "vpcCidr: '10.0.0.0/016' is not in the notation of AWS: expected 10.0.0.0/16"),
 ]  # fmt: skip
 
 
