@@ -76,7 +76,7 @@ def _chosen(found: Listing, args: argparse.Namespace) -> list[str]:
     named = set(args.cluster or ())
     if unknown := sorted(named - set(found.garbage)):
         raise OpsError(
-            f"no dead cluster {', '.join(unknown)} was found: expected {', '.join(found.garbage)}; nothing was deleted"
+            f"no dead cluster {', '.join(unknown)}: expected {', '.join(found.garbage)}; nothing was deleted"
         )
     asked = [one for one in found.garbage.values() if not named or one.cluster in named]
     if args.yes:
