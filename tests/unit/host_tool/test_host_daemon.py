@@ -102,7 +102,7 @@ def test_switch_ends_the_process_and_leaves_a_way_back(host: Host) -> None:
     threading.Thread(target=host.process.wait, daemon=True).start()
     host.clock.after(0.1, host.process.wait)
     host.daemon.switch()
-    assert host.process.returncode == -signal.SIGTERM
+    assert host.process.wait(10) == -signal.SIGTERM
     assert (host.target("current"), host.target("previous")) == ("two", "one")
     host.daemon.switch()
     assert host.target("previous") == "one", "a second switch keeps the previous launch"
