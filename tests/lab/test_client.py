@@ -9,7 +9,6 @@ import yaml
 from lab import flights
 from lab.cluster import Cluster
 from lab.flights import Options
-from tests.lab.commands import finish
 
 SQL = """\
 SET 'execution.runtime-mode' = 'batch';
@@ -75,35 +74,12 @@ def test_a_client_comes_works_and_leaves_and_no_daemon_restarts(cluster: Cluster
         assert stack.up().changed() == []
         closed = ["timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/tm-0/6122"]
         assert lab.ssh("cl-0", closed, check=False).returncode != 0, "a client reaches REST and ZooKeeper, nothing else"
-        _has_another_role_for_a_while(cluster)
         _leave(cluster)
         assert lab.ssh("cl-0", LEFT).stdout == ""
         assert cluster.processes() == before
     finally:
         lab.up(clients=0)
         stack.up()
-
-
-def _has_another_role_for_a_while(cluster: Cluster) -> None:
-    """The client becomes a TaskManager, and a client again, which has nothing of a TaskManager."""
-    only_a_taskmanagers = (
-        "/etc/flink/credentials.env", "/etc/flink/daemon.json", "/var/lib/flink/.ssh/authorized_keys",
-        "/var/lib/flink/.profile", "/etc/systemd/system/flink-taskmanager.service",
-        "/etc/systemd/system/flink-classes.service",
-    )  # fmt: skip
-    path = cluster.lab.dir / "inventory.yaml"
-    there = shlex.join(["sudo", "-n", "ls", *only_a_taskmanagers])
-    for role, workers, found in (("taskmanager", 3, sorted(only_a_taskmanagers)), ("client", 2, [])):
-        content = yaml.safe_load(path.read_text())
-        (entry,) = [host for host in content["hosts"] if host["name"] == "cl-0"]
-        entry["role"] = role
-        path.write_text(yaml.safe_dump(content, sort_keys=False))
-        cluster.overrides |= {"flink:workers": workers}
-        cluster.stack.up()
-        assert sorted(cluster.lab.ssh("cl-0", f"{there} 2>/dev/null", check=False).stdout.split()) == found
-        assert cluster.lab.ssh("cl-0", "systemctl --failed --no-legend").stdout == ""
-        code, output = finish(300, "doctor", "--name", cluster.lab.name)
-        assert code == 0, output
 
 
 def _leave(cluster: Cluster) -> None:
