@@ -1,34 +1,61 @@
-"""Private keys in files."""
+"""SSH keys: private ones in files, and public ones of hosts."""
 
-import base64
-import contextlib
+import stat
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from . import files
 from .problems import Problems
+
+_LOADERS = {
+    "-----BEGIN OPENSSH PRIVATE KEY-----": serialization.load_ssh_private_key,
+    "-----BEGIN PRIVATE KEY-----": serialization.load_pem_private_key,
+    "-----BEGIN RSA PRIVATE KEY-----": serialization.load_pem_private_key,
+    "-----BEGIN EC PRIVATE KEY-----": serialization.load_pem_private_key,
+}
 
 
 def read(path: Path, key: str, problems: Problems) -> str:
     """Text of the private key at `path`. If it is not usable, an empty text, and a problem is recorded for `key`."""
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        problems.add(key, f"{path} cannot be read: {reason}")
+        text = files.text(path)
+        _check(text, path)
+    except ValueError as error:
+        problems.add(key, str(error))
         return ""
-    if "PRIVATE KEY-----" not in text:
-        problems.add(key, f"{path} is not a private key: expected PEM or OpenSSH format")
-        return ""
-    if _has_passphrase(text):
-        problems.add(key, f"{path} has a passphrase: expected a key without one")
-        return ""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):  # OpenSSH refuses such a file
+        problems.warn(key, f"{path} has mode {mode:04o}, so that others may read it: expected 0600")
     return text
 
 
-def _has_passphrase(key: str) -> bool:
-    """Whether a private key is encrypted: PEM has it in a header, OpenSSH's format in the key derivation function."""
-    if "BEGIN OPENSSH PRIVATE KEY" not in key:
-        return "ENCRYPTED" in key
-    body = "".join(line for line in key.splitlines() if not line.startswith("-----"))
-    with contextlib.suppress(ValueError):
-        return b"bcrypt" in base64.b64decode(body)[:64]
-    return False
+def _check(text: str, path: Path) -> None:
+    """Raise ValueError unless the text is a whole private key without a passphrase."""
+    header = text.lstrip().partition("\n")[0].strip()
+    if header == "-----BEGIN ENCRYPTED PRIVATE KEY-----":
+        raise ValueError(f"{path} has a passphrase: expected a key without one")
+    if header not in _LOADERS:
+        what = (
+            "a public key" if text.startswith(("ssh-", "ecdsa-", "-----BEGIN PUBLIC", "sk-")) else "not a private key"
+        )
+        raise ValueError(f"{path} is {what}: expected a private key in PEM or OpenSSH form")
+    try:
+        _LOADERS[header](text.strip().encode() + b"\n", password=None)
+    except (TypeError, ValueError, UnsupportedAlgorithm) as error:
+        if isinstance(error, TypeError) or "Proc-Type: 4,ENCRYPTED" in text:
+            raise ValueError(f"{path} has a passphrase: expected a key without one") from None
+        raise ValueError(f"{path} is damaged, or of a type that is not known: expected a whole private key") from None
+
+
+def host_key_type(text: str) -> str:
+    """The type of a public host key, as the key itself says it. Raises ValueError if it is none, not whole, or says
+    another type than the word in front of it.
+    """
+    name, blob = text.split()[:2]
+    try:
+        serialization.load_ssh_public_key(f"{name} {blob}".encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError(f"is not a whole key of type {name}") from None
+    return name

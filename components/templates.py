@@ -5,14 +5,14 @@ from typing import Any
 
 import jinja2
 
-from . import resources
+from . import properties, resources, yaml_text
 
 TEMPLATES = resources.folder("config_templates")
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,  # a missing value is an error, not an empty setting
         trim_blocks=True,
@@ -20,6 +20,8 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    environment.filters |= {"yaml": yaml_text.scalar, "properties": properties.escaped}
+    return environment
 
 
 def render(name: str, **values: Any) -> str:

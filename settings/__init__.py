@@ -15,7 +15,7 @@ import pulumi
 from components.errors import ConfigError, refused
 from components.flink.settings import ClusterSettings
 from components.naming import PROJECT
-from components.problems import Problems
+from components.problems import Problems, shown
 from components.providers import PROVIDERS, Provider, Request, provider
 from components.storage import StorageSettings
 from settings.cluster import cluster_settings
@@ -34,6 +34,8 @@ class Settings:
     """The provider's own settings, for its `declare`."""
     storage: StorageSettings
     cluster: ClusterSettings
+    warnings: tuple[str, ...] = ()
+    """What is likely not what somebody meant, each with its key."""
 
 
 def provider_keys() -> dict[str, str]:
@@ -42,14 +44,17 @@ def provider_keys() -> dict[str, str]:
 
 
 def read() -> Settings:
-    """Settings of the current stack. Raises ConfigError with every problem found."""
+    """Settings of the current stack; warnings are shown. Raises ConfigError with every problem found."""
     raw = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
-    return load(
+    found = load(
         raw,
         stack=pulumi.get_stack(),
         secret_key=pulumi.Config(PROJECT).get_secret(SECRET_KEY),
         secrets={key for key in schema() if pulumi.runtime.config.is_config_secret(f"{PROJECT}:{key}")},
     )
+    for warning in found.warnings:
+        pulumi.log.warn(warning)
+    return found
 
 
 def load(
@@ -88,13 +93,15 @@ def load(
     loaded = chosen.load(request)
     if problems.found:
         raise refused(stack, problems)
-    return Settings(provider=chosen, site=loaded.settings, storage=kept, cluster=loaded.cluster)
+    return Settings(
+        provider=chosen, site=loaded.settings, storage=kept, cluster=loaded.cluster, warnings=tuple(problems.warnings)
+    )
 
 
 def _provider(name: str, given: Collection[str], problems: Problems) -> Provider:
     """The provider; keys that have no effect with it are problems."""
     if name not in PROVIDERS:
-        problems.add("provider", f"{name!r} is unknown: expected {' or '.join(PROVIDERS)}")
+        problems.add("provider", f"{shown(name)} is unknown: expected {' or '.join(PROVIDERS)}")
         return provider(PROVIDERS[0])
     for key, owner in sorted(provider_keys().items()):
         if owner != name and key in given:

@@ -1,42 +1,41 @@
 """Settings of the cluster, for the components of Flink and ZooKeeper."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from components import forms
 from components.flink import failover, releases, sizing
 from components.flink.releases import Archive
 from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings
-from components.problems import Problems
+from components.problems import Problems, shown
 from settings.operators import operator_cidrs
-from settings.overrides import OWNED_KEYS, OWNED_ZOOKEEPER_KEYS, overrides
-
-_CLUSTER_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-_CHECKSUM = re.compile(r"^(sha512:[0-9a-f]{128}|sha256:[0-9a-f]{64})$")
+from settings.overrides import FLINK, ZOOKEEPER, java_options, overrides, suspicious
 
 
 def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) -> ClusterSettings:
     """Settings of the cluster. Invalid values are added to `problems`."""
     cluster_id = values["clusterId"] or stack
-    if not _CLUSTER_ID.match(cluster_id):
-        problems.add("clusterId", f"{cluster_id!r} is not a valid name: expected letters, digits, . _ and -, up to 100")
+    problems.catch("clusterId", lambda: forms.CLUSTER_ID(cluster_id), "")
     if cluster_id in RESULT_STORES:
         problems.add(
             "clusterId", f"{cluster_id!r} is a folder that all clusters of a storage share: expected another name"
         )
     if not 10 <= values["readyTimeoutSeconds"] <= 3600:
-        problems.add("readyTimeoutSeconds", f"{values['readyTimeoutSeconds']} is out of range: expected 10 to 3600")
-    if values["rollout"] not in ROLLOUTS:
-        problems.add("rollout", f"{values['rollout']!r} is unknown: expected {' or '.join(ROLLOUTS)}")
-    if not 1 <= values["maxUnavailable"] <= 1000:
-        problems.add("maxUnavailable", f"{values['maxUnavailable']} is out of range: expected 1 to 1000")
-    if values["taskManagerSlots"] < 0:
-        problems.add("taskManagerSlots", f"{values['taskManagerSlots']} is out of range: expected 0 or more")
-    if re.search(r"[\n'\"\\`$%]", values["javaOptions"]):
         problems.add(
+            "readyTimeoutSeconds", f"{shown(values['readyTimeoutSeconds'])} is out of range: expected 10 to 3600"
+        )
+    if values["rollout"] not in ROLLOUTS:
+        problems.add("rollout", f"{shown(values['rollout'])} is unknown: expected {' or '.join(ROLLOUTS)}")
+    if not 1 <= values["maxUnavailable"] <= 1000:
+        problems.add("maxUnavailable", f"{shown(values['maxUnavailable'])} is out of range: expected 1 to 1000")
+    if not 0 <= values["taskManagerSlots"] <= 10_000:
+        problems.add("taskManagerSlots", f"{shown(values['taskManagerSlots'])} is out of range: expected 0 to 10000")
+    problems.catch("javaOptions", lambda: java_options(values["javaOptions"]), None)
+    if any(word.startswith(("-Xmx", "-Xms")) for word in values["javaOptions"].split()):
+        problems.warn(
             "javaOptions",
-            "contains a quote, backslash, $, % or line break, which Flink's scripts or systemd would expand: remove it",
+            "-Xmx and -Xms are also set from jobManagerMemory, taskManagerMemory and zookeeperHeap: leave them out",
         )
 
     def memory(key: str, least: int) -> int:
@@ -46,9 +45,10 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
         return size
 
     owned = {
-        key: overrides(key, values, OWNED_KEYS, problems)
-        for key in ("flinkConfig", "jobManagerConfig", "taskManagerConfig")
+        key: overrides(key, values, FLINK, problems) for key in ("flinkConfig", "jobManagerConfig", "taskManagerConfig")
     }
+    for key, options in owned.items():
+        suspicious(key, options, problems)
     return ClusterSettings(
         cluster_id=cluster_id,
         operator_cidrs=operator_cidrs(values, problems),
@@ -74,7 +74,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
         common_config=owned["flinkConfig"],
         jobmanager_config=owned["jobManagerConfig"],
         taskmanager_config=owned["taskManagerConfig"],
-        zookeeper_config=overrides("zookeeperConfig", values, OWNED_ZOOKEEPER_KEYS, problems),
+        zookeeper_config=overrides("zookeeperConfig", values, ZOOKEEPER, problems),
         ready_timeout_seconds=values["readyTimeoutSeconds"],
         keep_state=values["keepState"],
     )
@@ -85,11 +85,7 @@ def _archive(name: str, values: Mapping[str, Any], problems: Problems) -> Archiv
     key, version, checksum = f"{name}Version", values[f"{name}Version"], values[f"{name}Checksum"]
     found = problems.catch(key, lambda: releases.official(name, version), releases.default(name))
     url = values[f"{name}Url"] or found.url
-    if not re.match(r"^https?://\S+$", url):
-        problems.add(f"{name}Url", f"{url!r} is not a URL: expected http:// or https://")
-    if checksum and not _CHECKSUM.match(checksum):
-        problems.add(
-            f"{name}Checksum",
-            f"{checksum[:40]!r} is not a checksum: expected sha512: or sha256: and the hex digest",
-        )
+    problems.catch(f"{name}Url", lambda: forms.DOWNLOAD_URL(url), "")
+    if checksum:
+        problems.catch(f"{name}Checksum", lambda: forms.CHECKSUM(checksum), "")
     return replace(found, url=url, checksum=checksum or found.checksum.replace(found.url, url))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.aws.declaration import OWN_ADDRESS
-from components.problems import Problems
+from components.problems import Problems, shown
 
 SHORTEST_PREFIX = {4: 8, 6: 16}
 """Shortest allowed prefix of an operator network by IP version: a company may own 10.0.0.0/8, but nothing larger."""
@@ -21,7 +21,12 @@ def operator_cidrs(values: Mapping[str, Any], problems: Problems) -> tuple[str, 
         try:
             network = ipaddress.ip_network(text if isinstance(text, str) else "")
         except ValueError:
-            problems.add("operatorCidrs", f"{text!r} is not a network: expected one such as 198.51.100.0/24")
+            problems.add("operatorCidrs", f"{shown(text)} is not a network: expected one such as 198.51.100.0/24")
+            continue
+        if network.version == 6 and (network.network_address.ipv4_mapped or network.network_address.scope_id):
+            problems.add(
+                "operatorCidrs", f"{text} is no network that packets come from: expected it as IPv4, or without a zone"
+            )
             continue
         # Also catches two halves of the internet; no operators need networks of this size
         if network.prefixlen < SHORTEST_PREFIX[network.version]:

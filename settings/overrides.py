@@ -1,57 +1,202 @@
 """Validation of a stack's own settings for config.yaml and zoo.cfg."""
 
+import difflib
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from components.problems import Problems
+from components import forms
+from components.problems import Problems, shown
+from settings.flink_options import table
 
 # Set by this program: an override would contradict the table of ports or the inventory.
-OWNED_KEYS = re.compile(
-    r"^(high-availability\..*|rest\.(address|bind-address|port|bind-port)|blob\.server\.port|heartbeat\..*"
+_OWNED_KEYS = re.compile(
+    r"high-availability\..*|rest\.(address|bind-address|port|bind-port)|blob\.server\.port|heartbeat\..*"
     r"|metrics\.internal\.query-service\.port|metrics\.reporter\.prom\..*"
     r"|jobmanager\.(rpc\..*|bind-host|memory\.process\.size)"
-    r"|taskmanager\.(rpc\..*|data\.port|host|bind-host|resource-id|memory\.process\.size|numberOfTaskSlots)"
+    r"|taskmanager\.(rpc\..*|data\.(port|bind-port)|host|bind-host|resource-id|memory\.process\.size"
+    r"|numberOfTaskSlots)"
     r"|s3\.(access-key|secret-key|endpoint|region|endpoint\.region|path-style-access|path\.style\.access)"
-    r"|env\.(java\.home|java\.opts\.all|log\.dir|pid\.dir))$"
+    r"|env\.(java\.home|java\.opts\.all|log\.dir|pid\.dir)"
 )
-OWNED_ZOOKEEPER_KEYS = re.compile(
-    r"^(dataDir|dataLogDir|clientPort.*|tickTime|initLimit|syncLimit|server\..*|admin\..*|4lw\..*)$"
+_OWNED_ZOOKEEPER_KEYS = re.compile(
+    r"dataDir|dataLogDir|(secureC|c)lientPort.*|tickTime|initLimit|syncLimit|server\..*|admin\..*|4lw\..*|peerType"
+    r"|dynamicConfigFile.*|(min|max)SessionTimeout|reconfigEnabled|observerMasterPort"
 )
 
-# Keys that Flink 2.x ignores, or refuses alone or together with what this program sets → what to set instead.
-REMOVED_KEYS = {
+# Keys that contradict the program, or what Flink 2.x refuses beside what it sets, with what to write instead.
+_CONTRADICTING = {
     "jobmanager.heap.size": "jobManagerMemory",
     "taskmanager.heap.size": "taskManagerMemory",
     "taskmanager.memory.heap.size": "taskmanager.memory.task.heap.size",
-    "security.ssl.enabled": "security.ssl.internal.enabled and security.ssl.rest.enabled",
     "cluster.evenly-spread-out-slots": "taskmanager.load-balance.mode",
-    "state.backend": "state.backend.type",
     "jobmanager.memory.flink.size": "jobManagerMemory, the size of the whole process",
     "taskmanager.memory.flink.size": "taskManagerMemory, the size of the whole process",
+    "metrics.reporters": "metrics.reporter.NAME.factory.class alone, since a list would turn Prometheus' reporter off",
+    "env.java.opts": "javaOptions",
 }
+_TLS = re.compile(r"security\.ssl\..*|(taskmanager\.data|blob\.service|pekko)\.ssl\.enabled")
+
+_CREDENTIALS_IN_URL = re.compile(r"://[^/\s@]*:[^/\s@]*@")
+
+_FREE = ("metrics.reporter.", "external-resource.", "flink.", "fs.", "s3.", "presto.", "python.", "table.")
+"""Options whose names no table of Flink's has: of plugins, of Hadoop, and of what users name themselves."""
 
 
-def overrides(key: str, values: Mapping[str, Any], owned: re.Pattern[str], problems: Problems) -> dict[str, Any]:
-    """Settings for Flink or ZooKeeper, flattened to dotted keys. Keys that this program sets itself are refused."""
-    flat = dict(_flatten(values[key]))
-    for name, value in flat.items():
-        if name in REMOVED_KEYS:
-            problems.add(key, f"{name} is not supported: expected {REMOVED_KEYS[name]}")
-        elif re.search(r"(?i)password|secret|access[.-]?key", name):
-            problems.add(key, f"{name} would be stored in plain text in the state and on the hosts: remove it")
-        elif owned.match(name):
-            problems.add(key, f"{name} is set by this program (see docs/configuration.md): remove it")
-        elif value is None or (isinstance(value, str) and "\n" in value):
-            problems.add(key, f"{name} is null or has a line break: expected a value on one line")
+@dataclass(frozen=True)
+class Kind:
+    """A file's settings."""
+
+    key: forms.Form
+    owned: re.Pattern[str]
+    secret: Callable[[str], bool]
+    value: Callable[[str, Any], None]
+    """Raises ValueError for a value that the file cannot have for a key."""
+    instead: Callable[[str], str]
+    """What is expected in place of a key; empty if it may be used."""
+
+
+def overrides(key: str, values: Mapping[str, Any], kind: Kind, problems: Problems) -> dict[str, Any]:
+    """Settings for a file of Flink's or ZooKeeper's, flattened to dotted keys; what the program owns is refused."""
+    flat: dict[str, Any] = {}
+    for name, value in _flatten(values[key]):
+        wrong = _refused(name, value, kind)
+        if wrong:
+            problems.add(key, wrong)
+        elif name in flat:
+            problems.add(key, f"{name} is there twice, flat and nested: expected it once")
+        else:
+            flat[name] = value
     return flat
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            pairs += _flatten(value, f"{prefix}{key}.")
+def _refused(name: str, value: Any, kind: Kind) -> str:
+    """What is wrong with a setting; empty if nothing is."""
+    if not kind.key.fits(name):
+        return f"{shown(name)} is not {kind.key.what}: expected {kind.key.expected}"
+    if instead := kind.instead(name):
+        return f"{name} is not supported: expected {instead}"
+    if kind.secret(name) and not isinstance(value, bool | int | float):
+        return f"{name} would be stored in plain text in the state and on the hosts: remove it"
+    if kind.owned.fullmatch(name):
+        return f"{name} is set by this program (see docs/configuration.md): remove it"
+    if isinstance(value, str) and has_credentials(value):
+        return f"{name} has a URL with a user and password, which would be stored in plain text: remove them"
+    try:
+        kind.value(name, value)
+    except ValueError as error:
+        return f"{name} {error}"
+    return ""
+
+
+def has_credentials(text: str) -> bool:
+    """Whether a text has a URL with a user and password in it."""
+    return _CREDENTIALS_IN_URL.search(text) is not None
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The tree's leaves by their dotted names; what is nested deeper than any name is, stays nested."""
+    for name, value in tree.items():
+        if isinstance(value, dict) and len(prefix) < 200:
+            yield from _flatten(value, f"{prefix}{name}.")
         else:
-            pairs.append((f"{prefix}{key}", value))
-    return pairs
+            yield f"{prefix}{name}", value
+
+
+# --- Flink
+
+
+def _flink_value(name: str, value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, list | dict) or item is None or re.search(r"[;'\"]", str(item)):
+                raise ValueError(f"has a list with {shown(item)}: expected texts without ; and quotes, or one text")
+            _scalar(item)
+        return
+    _scalar(value)
+    if name.startswith("env.java.") and "opts" in name:
+        java_options(value)
+    elif name.startswith("env."):
+        for word in str(value).split(" "):
+            forms.SHELL_WORD(word)
+
+
+def _scalar(value: Any) -> None:
+    if value is None or isinstance(value, dict | list):
+        raise ValueError(f"is {shown(value)}: expected a value that fits on a line")
+    if isinstance(value, str) and not forms.one_line(value):
+        raise ValueError(f"is {shown(value)}: expected printable characters that fit on a line")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"is {shown(value)}: expected a finite number")
+
+
+def java_options(value: Any) -> None:
+    """Raise ValueError unless the value is a list of JVM options that Flink's scripts leave as they are and that hold
+    no secret.
+    """
+    forms.JAVA_OPTIONS(value)
+    for word in value.split():
+        name, _, given = word.partition("=")
+        if given and _sounds_secret(name):
+            raise ValueError(f"has {name}=…, which anybody can read in the list of processes: expected a file instead")
+    if has_credentials(value):
+        raise ValueError("has a URL with a user and password, which anybody can read: remove them")
+
+
+def _sounds_secret(name: str) -> bool:
+    lower = name.lower()
+    return any(text in lower for text in table().sensitive) or re.search(r"access[.-]?key", lower) is not None
+
+
+def _flink_secret(name: str) -> bool:
+    return table().is_secret(name) or (_sounds_secret(name) and name not in table().types)
+
+
+def _flink_instead(name: str) -> str:
+    if name in _CONTRADICTING:
+        return _CONTRADICTING[name]
+    if name == "security.ssl.enabled" or (_TLS.fullmatch(name) and not _flink_secret(name)):
+        return "none of the TLS options: the program has no TLS yet"
+    if name.startswith("env") and not name.startswith("env."):
+        # Flink's scripts look for env.java.home by a regular expression, and its dots are any character
+        return "another name: Flink's scripts take it for one of env.*"
+    if name in table().replaced and not _OWNED_KEYS.fullmatch(name):
+        return f"{table().replaced[name]}, its name in Flink 2.x"
+    return ""
+
+
+FLINK = Kind(forms.FLINK_KEY, _OWNED_KEYS, _flink_secret, _flink_value, _flink_instead)
+
+
+def suspicious(key: str, options: Mapping[str, Any], problems: Problems) -> None:
+    """Warn of options that Flink does not know, and that are near to one that it does."""
+    known = table().types
+    lower = {name.lower(): name for name in known}
+    for name in options:
+        if name in known or (name.startswith(_FREE) and name.lower() not in lower):
+            continue
+        near = [lower[name.lower()]] if name.lower() in lower else difflib.get_close_matches(name, known, 1, 0.9)
+        if near:
+            problems.warn(key, f"Flink has no option {name}; meant {near[0]}?")
+
+
+# --- ZooKeeper
+
+
+def _zookeeper_value(name: str, value: Any) -> None:
+    _scalar(value)
+    forms.ZOOKEEPER_VALUE(zookeeper_text(value))
+
+
+def zookeeper_text(value: Any) -> str:
+    """A scalar as zoo.cfg has it."""
+    return str(value)
+
+
+def _zookeeper_secret(name: str) -> bool:
+    return _sounds_secret(name) and not name.lower().endswith(("passwordpath", "tokens.file"))
+
+
+ZOOKEEPER = Kind(forms.ZOOKEEPER_KEY, _OWNED_ZOOKEEPER_KEYS, _zookeeper_secret, _zookeeper_value, lambda name: "")

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from components.naming import PROJECT
-from components.problems import Problems
+from components.problems import Problems, shown
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,9 +38,9 @@ def _typed(key: str, entry: Mapping[str, Any], given: Mapping[str, str], problem
         return given.get(key, entry["default"])
     try:
         value = json.loads(given[key])
-    except ValueError:
+    except (ValueError, RecursionError):
         value = given[key]
     if type(value) is not _TYPES[entry["type"]]:
-        problems.add(key, f"{given[key][:40]!r} has the wrong type: expected {entry['type']}")
+        problems.add(key, f"{shown(given[key])} has the wrong type: expected {entry['type']}")
         return entry["default"]
     return value

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import naming, ports
+from .. import files, naming, ports
 from ..flink import composition, sizing
 from ..flink.settings import ClusterSettings
 from ..host import Role, Site
-from ..problems import Problems
+from ..problems import Problems, shown
 from ..providers import Loaded, Request
 from ..roles import ROLES
 from ..storage import StorageSettings
@@ -40,6 +40,9 @@ def load(request: Request) -> Loaded:
     _check_roles(hosts, problems)
     _check_ssh_ports(hosts, cluster, problems)
     _check_sizes(hosts, cluster, problems)
+    slots = [cluster.taskmanager_slots or host.cpus or 0 for host in hosts if host.role is Role.TASKMANAGER]
+    if all(slots):
+        composition.check_parallelism(cluster.common_config, sum(slots), problems)
     return Loaded(settings=ExistingSettings(hosts=hosts), cluster=cluster)
 
 
@@ -53,13 +56,14 @@ def _hosts(values: Mapping[str, Any], root: Path, problems: Problems) -> tuple[I
     if not values["inventory"]:
         problems.add("inventory", "is missing: expected the path of a YAML file that lists the hosts")
         return ()
-    hosts = inventory.load(root / Path(values["inventory"]).expanduser(), problems)
+    path = problems.catch("inventory", lambda: files.located(values["inventory"], root), None)
+    hosts = inventory.load(path, problems) if path else ()
     taskmanagers = [host for host in hosts if host.role is Role.TASKMANAGER]
     workers = values["workers"] or len(taskmanagers)
     if not 0 <= workers <= len(taskmanagers):
         problems.add(
             "workers",
-            f"{workers} is out of range: expected 0 to {len(taskmanagers)}, the TaskManagers of the inventory",
+            f"{shown(workers)} is out of range: expected 0 to {len(taskmanagers)}, the TaskManagers of the inventory",
         )
     leaving = {host.name for host in taskmanagers[workers:]}
     return tuple(host for host in hosts if host.name not in leaving)

@@ -1,6 +1,7 @@
 """Which numbers of hosts make a cluster."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from ..host import Role
 from ..problems import Problems
@@ -21,4 +22,15 @@ def check(found: Mapping[Role, tuple[str, int]], problems: Problems) -> None:
         problems.add(
             found[Role.JOBMANAGER][0],
             "has zookeeper hosts and a single jobmanager: expected a second jobmanager as standby, or no zookeeper",
+        )
+
+
+def check_parallelism(options: Mapping[str, Any], slots: int, problems: Problems) -> None:
+    """Warn if jobs would by default have more subtasks than the TaskManagers have slots together, of which Flink says
+    nothing until a job waits for them.
+    """
+    parallelism = str(options.get("parallelism.default", ""))
+    if slots and parallelism.isdecimal() and len(parallelism) < 10 and int(parallelism) > slots:
+        problems.warn(
+            "flinkConfig", f"parallelism.default is {parallelism}, and the TaskManagers have {slots} slots together"
         )

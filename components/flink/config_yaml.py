@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from .. import ports
+from .. import ports, yaml_text
 from ..host import Role
 from ..roles import ROLES
 from ..storage import Storage
@@ -26,6 +26,13 @@ OPENS = (
 )  # fmt: skip
 
 
+def java_flags(more: str) -> str:
+    """The JVM's options of all daemons, with what the stack adds to those that Flink cannot do without."""
+    flags = [f"--add-exports={package}=ALL-UNNAMED" for package in EXPORTS]
+    flags += [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENS]
+    return " ".join([*flags, *([more] if more else [])])
+
+
 def flink_config(
     role: Role, settings: ClusterSettings, storage: Storage, members: Members, *, memory_mib: int = 0, slots: int = 0
 ) -> dict[str, Any]:
@@ -40,9 +47,7 @@ def flink_config(
         render(
             "config.yaml.j2",
             role=role.value,
-            exports=EXPORTS,
-            opens=OPENS,
-            java_options=settings.java_options,
+            java_flags=java_flags(settings.java_options),
             quorum=",".join(f"{name}:{zookeeper}" for name in members.reached_as(Role.ZOOKEEPER)),
             cluster_id=settings.cluster_id,
             jobmanagers=members.reached_as(Role.JOBMANAGER),
@@ -68,7 +73,7 @@ def config_yaml(
 ) -> str:
     """config.yaml as text: sorted lines."""
     keys = flink_config(role, settings, storage, members, memory_mib=memory_mib, slots=slots)
-    return HEADER + yaml.safe_dump(keys, default_flow_style=False, width=10_000, sort_keys=True)
+    return HEADER + yaml_text.write(keys)
 
 
 def _value(value: Any) -> Any:

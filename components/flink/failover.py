@@ -9,6 +9,8 @@ others in turn, each for a third of the session timeout. With a session of 6 s i
 
 from dataclasses import dataclass
 
+from ..problems import shown
+
 MINIMUM_SECONDS = 8
 """Less would make a session shorter than 4 s, and a garbage collection or a busy host would look like a failure."""
 
@@ -40,7 +42,9 @@ def timings(budget_seconds: int) -> Timings:
     retries for at least 30 s.
     """
     if not MINIMUM_SECONDS <= budget_seconds <= MAXIMUM_SECONDS:
-        raise ValueError(f"{budget_seconds} is out of range: expected {MINIMUM_SECONDS} to {MAXIMUM_SECONDS} seconds")
+        raise ValueError(
+            f"{shown(budget_seconds)} is out of range: expected {MINIMUM_SECONDS} to {MAXIMUM_SECONDS} seconds"
+        )
     session = budget_seconds * 1000 // 2
     tick = session // 6
     retry_wait = min(1000, session // 6)

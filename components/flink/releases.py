@@ -3,13 +3,15 @@
 import re
 from dataclasses import dataclass
 
+from ..problems import shown
+
 DEFAULT_VERSIONS = {"flink": "2.3.0", "zookeeper": "3.9.5", "java": "17.0.15+6"}
 """The same as in Pulumi.yaml (a test compares them)."""
 
 _LEAST = {"flink": (2, 2, 0), "zookeeper": (3, 8, 0)}
 _JDKS = ("11", "17", "21")
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)", re.ASCII)
-_JDK = re.compile(r"(\d+)(\.\d+)*\+\d+(\.\d+)?", re.ASCII)
+_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})")
+_JDK = re.compile(r"([0-9]{1,4})(\.[0-9]{1,6}){0,5}\+[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ def official(name: str, version: str) -> Archive:
         least = _LEAST[name]
         if parsed(version) < least:
             raise ValueError(
-                f"{version!r} is not supported: expected a release such as {DEFAULT_VERSIONS[name]}, "
+                f"{shown(version)} is not supported: expected a release such as {DEFAULT_VERSIONS[name]}, "
                 f"{'.'.join(map(str, least))} or newer"
             )
         file = {
@@ -61,7 +63,7 @@ def _java(version: str) -> str:
     match = _JDK.fullmatch(version)
     if not match or match[1] not in _JDKS:
         raise ValueError(
-            f"{version!r} is not a JDK for Flink 2.x: expected 11, 17 or 21 with its build number, such as "
+            f"{shown(version)} is not a JDK for Flink 2.x: expected 11, 17 or 21 with its build number, such as "
             f"{DEFAULT_VERSIONS['java']}"
         )
     release, file = version.replace("+", "%2B"), version.replace("+", "_")

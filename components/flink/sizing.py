@@ -2,8 +2,9 @@
 
 import re
 
+from ..forms import SIZE
+
 _UNITS = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
-_MEMORY = re.compile(r"^\s*(\d+)\s*([kmgt])(?:b|ib)?\s*$", re.IGNORECASE)
 
 JOBMANAGER_MINIMUM_MIB = 832
 """Flink refuses less with its defaults: metaspace 256, off-heap 128, JVM overhead 192, heap 128, and a small margin."""
@@ -20,10 +21,8 @@ CLIENT_MIB = 512
 
 def mib(text: str) -> int:
     """MiB of a size in Flink's notation: 1600m, 4g, 2 gb. Raises ValueError for anything else."""
-    match = _MEMORY.match(text)
-    if not match:
-        raise ValueError(f"{text!r} is not a size: expected a number and a unit, such as 1600m or 4g")
-    return int(int(match[1]) * _UNITS[match[2].lower()])
+    number, unit = re.match(r"\s*([0-9]+)\s*([a-zA-Z])", SIZE(text), re.ASCII).groups()  # type: ignore[union-attr]
+    return int(int(number) * _UNITS[unit.lower()])
 
 
 def reserve(machine_mib: int) -> int:

@@ -15,7 +15,15 @@ import yaml
 
 import settings
 
-PRIVATE_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nnobody's\n-----END OPENSSH PRIVATE KEY-----\n"
+PRIVATE_KEY = """\
+-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW
+QyNTUxOQAAACAMc5q0pskpMPIXOLiCY1ixNlFyl/+uS5eOPvICJBdLjgAAAIgggzHrIIMx
+6wAAAAtzc2gtZWQyNTUxOQAAACAMc5q0pskpMPIXOLiCY1ixNlFyl/+uS5eOPvICJBdLjg
+AAAECosz2WegbBpnVXprEnumOiHSwlnLmNvrjVh+BdYDM6nwxzmrSmySkw8hc4uIJjWLE2
+UXKX/65Ll44+8gIkF0uOAAAABHRlc3QB
+-----END OPENSSH PRIVATE KEY-----
+"""  # nobody's
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB1Vhm1DVGfYwVPRHZVVbpxVNyGDQKzwxlnNdYAAPfg3"
 ROLES = {
     "jm": ("jobmanager", 10, 2048),
@@ -45,6 +53,7 @@ SEVEN = ("jm-0", "jm-1", "tm-0", "tm-1", "zk-0", "zk-1", "zk-2")
 
 def write_inventory(folder: Path, *hosts: dict[str, Any], ssh: dict[str, Any] | None = None) -> None:
     """An inventory and its key in `folder`; seven ordinary hosts unless others are given."""
+    (folder / "key").touch(mode=0o600)
     (folder / "key").write_text(PRIVATE_KEY)
     content = {
         "ssh": ssh or {"user": "admin", "privateKeyFile": "key"},

@@ -77,7 +77,7 @@ def test_every_command_of_the_lab_is_documented() -> None:
 
 def test_every_field_of_the_inventory_is_documented() -> None:
     section = CONFIGURATION.read_text().partition("## Inventory")[2].partition("\n## ")[0]
-    assert set(inventory._HOST_FIELDS) <= set(re.findall(r"`(\w+)`", section))
+    assert set(inventory.FIELDS) <= set(re.findall(r"`(\w+)`", section))
 
 
 def test_the_readme_is_short_and_leads_to_every_document() -> None:
@@ -91,7 +91,7 @@ def test_the_inventory_of_the_readme_is_one_that_the_program_reads() -> None:
     example = README.read_text().partition("### 2. Inventory")[2].partition("```yaml\n")[2].partition("```")[0]
     hosts = yaml.safe_load(example)["hosts"]
     assert {host["role"] for host in hosts} <= set(map(str, Role))
-    assert all(set(host) <= set(inventory._HOST_FIELDS) for host in hosts)
+    assert all(set(host) <= set(inventory.FIELDS) for host in hosts)
 
 
 def test_every_role_is_documented_where_readers_look() -> None:

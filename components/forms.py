@@ -1,0 +1,118 @@
+"""The forms of text that the configuration and the inventory consist of, all in one place.
+
+A form is the set of texts that are allowed, never a list of characters that are not: nobody knows all characters that
+mean something to a shell, to systemd, YAML, OpenSSH, nftables, a Java properties file, or to what they call. Everything
+is ASCII, also digits. A text that has a form needs no quotes in any of these formats, unless the form says otherwise.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from .problems import shown
+
+
+@dataclass(frozen=True)
+class Form:
+    """Texts of one kind."""
+
+    what: str
+    """What a text of this form is, such as `a host name`."""
+    pattern: str
+    """Regular expression of the whole text."""
+    expected: str
+    """What is expected instead of a text of another form."""
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern, re.ASCII)
+
+    def fits(self, text: object) -> bool:
+        """Whether `text` is a text of this form, from its first character to its last."""
+        return isinstance(text, str) and self._compiled.fullmatch(text) is not None
+
+    def __call__(self, text: Any) -> str:
+        """`text` as it is. Raises ValueError, with what was found and what is expected, if it has another form."""
+        if not self.fits(text):
+            raise ValueError(f"{shown(text)} is not {self.what}: expected {self.expected}")
+        return str(text)
+
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_TOP_LABEL = r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NAME = rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*{_TOP_LABEL}"
+# An address in it is parsed by its user; here it has only the characters of one
+_SERVER = rf"(?:{_NAME}|[0-9.]{{7,15}}|\[[0-9A-Fa-f:.]{{2,45}}\])(?::[0-9]{{1,5}})?"
+
+HOST_NAME = Form(
+    "a short host name",
+    # Resolvers read numbers as addresses (12 is 0.0.0.12), and YAML reads the words as truth values
+    r"(?!(?:[0-9]+(?:e[0-9]+)?|0[xob][0-9a-f]*|y|n|yes|no|on|off|true|false|null|localhost)\Z)"
+    r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
+    "a-z, 0-9 and -, up to 63, no number, and no word such as on or localhost",
+)
+DNS_NAME = Form("a DNS name", _NAME, "a name such as tm-0.example.com")
+USER = Form(
+    "a user name", r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}", "letters, digits and _ . @ -, up to 64, and no - or . in front"
+)
+HOST_KEY = Form(
+    "a public host key",
+    r"(?:ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]{1,8192}={0,2}(?: [ -~]{0,200})?",
+    "the output of `ssh-keyscan -t ed25519 ADDRESS` after the address, verified on the host's console",
+)
+ZONE = Form("the name of a zone", r"[ -~]{0,64}", "printable ASCII, up to 64")
+PATH = Form("a path", r"[ -~\u00a1-\u1fff\u2c00-\ud7ff\uf900-\ufdff]{1,4095}", "letters, digits and signs on a line")
+CLUSTER_ID = Form("a valid name", r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "letters, digits, . _ and -, up to 100")
+CHECKSUM = Form(
+    "a checksum", r"sha512:[0-9a-f]{128}|sha256:[0-9a-f]{64}", "sha512: or sha256: and the hex digest in lower case"
+)
+DOWNLOAD_URL = Form(
+    "a URL",
+    # Without @ before the path: a user and a password in a URL would be in the state and in logs
+    rf"https?://{_SERVER}(?:/[A-Za-z0-9._~!&()*+,;=:@%{{}}/-]*)?(?:\?[A-Za-z0-9._~!&()*+,;=:@%/?-]*)?",
+    "http:// or https://, a server without a user and password, and a path without blanks or quotes",
+)
+SERVER_URL = Form("the URL of a server", rf"https?://{_SERVER}/?", "one such as http://10.0.0.5:9000")
+STORAGE_URI = Form(
+    "an S3 URI",
+    r"s3a?://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9!_.*'()=/-]+)?",
+    "s3://bucket/prefix",
+)
+"""It may have quotes and an asterisk, so it is quoted where it stands in a shell's text."""
+REGION = Form("a region", r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "one such as eu-central-1")
+SECRET = Form(
+    "a key of a storage",
+    r"[!-&(-\[\]-~]{0,1024}",
+    "another key pair, without a blank, quote, backslash or character beyond ASCII",
+)
+"""It may have anything that single quotes protect, in a shell as in systemd's environment files."""
+SIZE = Form(
+    "a size", r"\s{0,9}[0-9]{1,9}\s{0,9}[kmgtKMGT](?:i?[bB])?\s{0,9}", "a number and a unit, such as 1600m or 4g"
+)
+_MODULE_OPTION = r"--(?:add-exports|add-opens|add-reads|add-modules|limit-modules|patch-module|enable-native-access)"
+_OPTION_TEXT = r"[A-Za-z0-9._:/=,+@^-]"
+JAVA_OPTIONS = Form(
+    "a list of JVM options",
+    rf"(?:(?:-D|-X|-javaagent:|-agentlib:|-agentpath:|-verbose|-ea|-da|-esa|-dsa|-server|--enable-preview|--illegal-"
+    rf"|{_MODULE_OPTION}[ =][A-Za-z0-9]){_OPTION_TEXT}*(?: +(?=-)|\Z))*",
+    "options such as -Da.b=c, -XX:+UseG1GC or --add-opens=java.base/java.io=ALL-UNNAMED, separated by blanks and made "
+    "of letters, digits and . _ : / = , + @ ^ -, since Flink's scripts give them to a shell",
+)
+FLINK_KEY = Form(
+    "an option of Flink", r"[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*", "letters, digits, _ and -, with dots between"
+)
+ZOOKEEPER_KEY = Form(
+    "a setting of zoo.cfg", r"[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*", "letters, digits, _ and -, with dots"
+)
+ZOOKEEPER_VALUE = Form(
+    "a value for zoo.cfg", r"[!-~](?:[ -~]{0,1998}[!-~])?", "printable ASCII without blanks at the ends, on a line"
+)
+SHELL_WORD = Form(
+    "a word", r"[A-Za-z0-9._:/=,+@^-]*", "letters, digits and . _ : / = , + @ ^ -, since Flink's scripts read it"
+)
+
+
+def one_line(text: str) -> bool:
+    """Whether all of the text is printable: letters of any language and blanks, but nothing that ends a line."""
+    return text.isprintable()
