@@ -98,12 +98,13 @@ def step(
     opts: pulumi.ResourceOptions,
     seconds: int = 600,
     runs: pulumi.Input[str] = "",
+    first: str = "",
 ) -> remote.Command:
     """Run a script (text from `script_text`) as root on a host, again whenever the text changes.
 
     `seconds` is its time limit on the host, because Pulumi's custom timeouts do not stop a remote command. Its stderr
     is shown while it runs, and its stdout is the result of the step. `runs` is a hash of a daemon's desired state: if
-    it changes, `branches` reports a restart. The script does not use it.
+    it changes, `branches` reports a restart. The script does not use it. `first` is a command that must succeed before.
     """
     # Scripts and files are the same on many hosts: their changes are shown once (flink/desired_state.py)
     hidden = ["stdin", "create"] if runs else ["stdin"]
@@ -112,7 +113,7 @@ def step(
     run = f"sudo -n timeout -k 10 {seconds} bash -s --"
     # sudo drops the variable, with which members.sh checks that the firewall does not lock us out
     client = '"${SSH_CONNECTION%% *}"'
-    create: pulumi.Input[str] = f"{run} apply {client}"
+    create: pulumi.Input[str] = f"{first + '; ' if first else ''}{run} apply {client}"
     if host.machine:
         # A replaced machine under the same name, or even the same address, is another input
         create = pulumi.Output.concat(create, " ", host.machine)

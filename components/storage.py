@@ -47,3 +47,9 @@ class Storage:
     """Pass it as a secret Output."""
     ready: tuple[pulumi.Resource, ...] = field(default=(), compare=False)
     """Resources that must exist before Flink writes to the storage."""
+
+    @property
+    def url(self) -> str:
+        """URL of its server (https://docs.aws.amazon.com/general/latest/gr/s3.html)."""
+        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        return self.endpoint or f"https://s3.{self.region}.{domain}"

@@ -12,6 +12,8 @@ remove() {
   systemctl daemon-reload
   systemctl reset-failed ${unit:+"$unit"} flink-firewall 2>/dev/null || true
   replace_block /etc/hosts ""
+  local template
+  for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
   rm -f /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg /etc/sysctl.d/60-flink.conf
   local release
   for release in "${releases[@]}"; do remove_releases "$release"; done

@@ -196,16 +196,20 @@ check_directory() {
 # check_link PATH TARGET: reports if the link points elsewhere.
 check_link() { expect "$1" "a link to $2" "$([ ! -L "$1" ] || echo "a link to $(readlink "$1")")"; }
 
-# replace_block FILE LINES: keeps our lines at the top of a file that others also write to; without lines, no block.
+# replace_block FILE LINES: keeps our lines at the top of a file that others also write to; without lines, no block. A
+# first line that tells cloud-init how to read a template stays the first.
 replace_block() {
-  local file=$1 lines=$2 rest
+  local file=$1 lines=$2 rest first=
   [ -z "$lines" ] || declares block "$file"
   rest=$(cat "$file") || die "cannot read $file"
+  [ -n "$lines" ] || grep -q '^# BEGIN flink$' <<<"$rest" || return 0
   if grep -q '^# BEGIN flink$' <<<"$rest"; then
     grep -q '^# END flink$' <<<"$rest" || die "$file has '# BEGIN flink' but no '# END flink': remove that block by hand"
     rest=$(sed '/^# BEGIN flink$/,/^# END flink$/d' <<<"$rest")
   fi
+  case $rest in '## template:'*) first=${rest%%$'\n'*} rest=${rest#*$'\n'} ;; esac
   put_file "$file" 0644 root:root < <(
+    [ -z "$first" ] || printf '%s\n' "$first"
     [ -z "$lines" ] || printf '# BEGIN flink\n%s\n# END flink\n' "$lines"
     [ -z "$rest" ] || printf '%s\n' "$rest"
   )

@@ -5,10 +5,7 @@
 
 apply() {
   if [ "$firewall" = true ]; then stays_reachable; fi
-  # cloud-init would rewrite the file at the next boot, without our names
-  if [ -d /etc/cloud/cloud.cfg.d ]; then
-    echo "manage_etc_hosts: false" | write_file /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg 0644 root:root
-  fi
+  cloud_init
   replace_block /etc/hosts "$hosts_block"
   install -d -m 0700 -o "$user" -g "$user" "/var/lib/$user/.ssh"
   write_files
@@ -18,6 +15,18 @@ apply() {
     systemctl reload-or-restart flink-firewall.service
   fi
   report members
+}
+
+# cloud-init would write /etc/hosts anew at the next boot, and the names would be gone. User data outranks our file: with
+# manage_etc_hosts there, our names go into the template that it writes /etc/hosts from.
+cloud_init() {
+  local template
+  [ -d /etc/cloud/cloud.cfg.d ] || return 0
+  echo "manage_etc_hosts: false" | write_file /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg 0644 root:root
+  grep -qs '^manage_etc_hosts:' /var/lib/cloud/instance/*cloud-config.txt || return 0
+  for template in /etc/cloud/templates/hosts.*.tmpl; do
+    [ ! -f "$template" ] || replace_block "$template" "$hosts_block"
+  done
 }
 
 # The rules must not lock out the machine that applies them.
@@ -39,9 +48,7 @@ stays_reachable() {
 
 check() {
   files_differ
-  if [ -d /etc/cloud/cloud.cfg.d ]; then
-    echo "manage_etc_hosts: false" | write_file /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg 0644 root:root
-  fi
+  cloud_init
   replace_block /etc/hosts "$hosts_block"
   if [ "$firewall" = true ]; then check_firewall; elif nft list table inet flink >/dev/null 2>&1; then
     differs firewall "is loaded: expected none"

@@ -1,22 +1,27 @@
 # shellcheck shell=bash disable=SC2154
-# Checks whether a host is suitable, and reports its CPUs and memory. Changes nothing. No host changes before all have answered.
-# Values: role, needed_mib, firewall, user, releases (names below /opt), jump (true: reached through a jump host). Prints
-# {"cpus": N, "memoryMiB": N}.
+# Checks whether a host is suitable, and reports its CPUs and memory. Changes nothing. No host changes before all have
+# answered.
+# Values: role, needed_mib, firewall, user, releases (names below /opt), homes (their directories with the versions),
+# executed (directories that programs run from), storage (its URL; empty: the role does not use it), jump (true: reached
+# through a jump host). Prints {"cpus": N, "memoryMiB": N}.
 
 # What the host tool imports, and the version
 python_facts='import fcntl, hashlib, json, socket, subprocess, sys, tempfile; print("%d.%d" % sys.version_info[:2])'
 
 cloud_init_is_done() { [ -e /run/cloud-init/result.json ] || [ -e /run/cloud-init/disabled ]; }
 
+problems=()
+
 apply() {
-  local problems=() python memory cpus free command home startups
+  local python memory cpus command home startups
   # A new machine may accept logins before cloud-init is done
   [ ! -d /run/cloud-init ] || wait_until 300 cloud_init_is_done || die "cloud-init is not done after 300 s"
   # shellcheck source=/dev/null
   . /etc/os-release
   [ "$(ps -p 1 -o comm=)" = systemd ] || problems+=("init is not systemd")
   case $(uname -m) in x86_64 | aarch64) ;; *) problems+=("architecture $(uname -m): expected x86_64 or aarch64") ;; esac
-  for command in curl tar gzip sha256sum sha512sum mkfifo flock runuser ss sysctl ssh-keygen systemctl useradd; do
+  for command in curl tar gzip sha256sum sha512sum mkfifo flock runuser findmnt ss sysctl ssh-keygen systemctl useradd \
+    groupadd; do
     command -v "$command" >/dev/null || problems+=("$command is missing")
   done
   python=$(python3 -I -S -c "$python_facts" 2>/dev/null || command -v python3 || true)
@@ -32,8 +37,11 @@ apply() {
   home=$(getent passwd "$user" | cut -d: -f6 || true)
   [ -z "$home" ] || [ "$home" = "/var/lib/$user" ] ||
     problems+=("user $user already exists with the home $home: expected none, or one with the home /var/lib/$user")
+  [ -z "$home" ] || [ "$(id -gn "$user")" = "$user" ] ||
+    problems+=("user $user has the group $(id -gn "$user"): expected $user (groupadd, usermod -g)")
   for command in "${releases[@]}"; do
-    [ ! -e "/opt/$command" ] || [ -L "/opt/$command" ] || problems+=("/opt/$command exists and is not a link: move it away")
+    [ ! -e "/opt/$command" ] || [ -L "/opt/$command" ] ||
+      problems+=("/opt/$command exists and is not a link: move it away")
   done
   # When so many connections have not logged in yet, sshd begins to drop others (sshd_config(5), MaxStartups; 10 by
   # default). Behind a jump host the command plugin repeats the handshake on the dropped connection: the step fails.
@@ -43,8 +51,79 @@ apply() {
   memory=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
   cpus=$(nproc)
   [ "$memory" -ge "$needed_mib" ] || problems+=("memory is $memory MiB: expected $needed_mib MiB or more for a $role")
-  free=$(df -Pm /opt | awk 'NR == 2 {print $4}')
-  [ -d /opt/java ] || [ "$free" -ge 2048 ] || problems+=("/opt has $free MiB free: expected 2048")
+  find_access_control
+  find_mounts
+  find_space
+  find_clock
   [ ${#problems[@]} -eq 0 ] || die "cannot be a $role ($PRETTY_NAME): $(printf '%s; ' "${problems[@]}")"
   printf '{"cpus": %d, "memoryMiB": %d}\n' "$cpus" "$memory"
+}
+
+# What would keep daemons from running, or from being reached, whatever is installed.
+find_access_control() {
+  local mode remedy
+  mode=$(getenforce 2>/dev/null || cat /sys/fs/selinux/enforce 2>/dev/null || true)
+  case $mode in
+    Enforcing | 1) problems+=("SELinux is enforcing: expected SELINUX=permissive in /etc/selinux/config") ;;
+  esac
+  [ "$firewall" = true ] || return 0
+  remedy="or set firewall to false and open the ports of docs/ports.md in it"
+  if systemctl is-active -q firewalld 2>/dev/null; then
+    problems+=("firewalld is active, and drops what our rules accept: \`systemctl disable --now firewalld\`, $remedy")
+  fi
+  # Its service is active on Ubuntu even where it filters nothing
+  if LC_ALL=C ufw status 2>/dev/null | grep -q '^Status: active'; then
+    problems+=("ufw is active, and drops what our rules accept: \`ufw disable\`, $remedy")
+  fi
+}
+
+# Units run programs in these directories, and see nothing below home directories (ProtectHome).
+find_mounts() {
+  local directory real
+  for directory in "${executed[@]}"; do
+    real=$(readlink -f "$directory")
+    case $real/ in
+      /home/* | /root/* | /run/user/*)
+        problems+=("$directory is $real, which units cannot see: expected a place outside of /home, /root, /run/user")
+        ;;
+    esac
+    case ,$(findmnt -no OPTIONS -T "$real" || true), in
+      *,noexec,*) problems+=("$directory is mounted noexec: expected exec (/etc/fstab), since programs run there") ;;
+    esac
+  done
+}
+
+# Nothing of a release or daemon that is there already counts. Directories on the same file system need the sum.
+find_space() {
+  local home
+  local -A needs=() names=() frees=()
+  for home in "${homes[@]}"; do [ -d "/opt/$home" ] || needs_space /opt 1024; done
+  [ -d "/var/lib/$user" ] || needs_space /var/lib 1024
+  for home in "${!needs[@]}"; do
+    [ "${frees[$home]}" -ge "${needs[$home]}" ] ||
+      problems+=("${names[$home]} (file system $home) has ${frees[$home]} MiB free: expected ${needs[$home]}")
+  done
+}
+
+needs_space() {
+  local free mount
+  read -r free mount < <(df -Pm "$(readlink -f "$1")" | awk 'NR == 2 {print $4, $6}')
+  frees[$mount]=$free
+  needs[$mount]=$((${needs[$mount]:-0} + $2))
+  case " ${names[$mount]:-} " in *" $1 "*) ;; *) names[$mount]="${names[$mount]:+${names[$mount]} }$1" ;; esac
+}
+
+# S3 refuses requests that are signed at another time. Only the time is asked for, so that a certificate that this clock
+# takes for invalid does not matter. A storage that does not answer is not for the probe to judge.
+find_clock() {
+  local text theirs off which=ahead
+  [ -n "$storage" ] || return 0
+  text=$(curl -skI --connect-timeout 5 --max-time 15 "$storage" |
+    sed -n 's/^[Dd]ate: \([^\r]*\).*/\1/p' | tail -n 1) || true
+  theirs=$(date -d "$text" +%s 2>/dev/null || true)
+  [ -n "$text" ] && [ -n "$theirs" ] || return 0
+  off=$(($(date +%s) - theirs))
+  [ "$off" -ge 0 ] || which=behind
+  [ "${off#-}" -le 300 ] ||
+    problems+=("the clock is ${off#-} s $which of the storage's ($storage): expected 300 at most; use NTP (chrony)")
 }

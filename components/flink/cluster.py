@@ -58,7 +58,7 @@ class Cluster(pulumi.ComponentResource):
         self._members = Members(tuple(args.hosts))
         child = pulumi.ResourceOptions(parent=self)
         desired_state.show(name, args.settings, args.storage, self._members, child)
-        self._probes = {host.name: node.probe(host, args.settings, child) for host in args.hosts}
+        self._probes = {host.name: node.probe(host, args.settings, args.storage, child) for host in args.hosts}
         self._all_fit = self._gate(name)
         self._leaving = teardown.declare(name, args.hosts, args.settings, args.storage, child)
         self._nodes = {host.name: self._node(host, child) for host in args.hosts}

@@ -1,6 +1,7 @@
 """What hosts of all roles have: the daemons' user, directories, a JDK."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,14 +12,16 @@ from .. import naming
 from ..host import Host
 from ..remote import File, host_script, script_text, step
 from ..roles import ROLES, needed_mib
+from ..storage import Storage
 from ..templates import render
 from . import host_tool
 from .releases import Archive
 from .settings import ClusterSettings
 
 
-def probe(host: Host, settings: ClusterSettings, opts: pulumi.ResourceOptions) -> remote.Command:
+def probe(host: Host, settings: ClusterSettings, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command:
     """Inspect a host without changing it. The result contains the CPUs and memory for `machine`."""
+    row = ROLES[host.role]
     text = script_text(
         host,
         "probe.sh",
@@ -26,12 +29,23 @@ def probe(host: Host, settings: ClusterSettings, opts: pulumi.ResourceOptions) -
             "role": host.role.value,
             "needed_mib": needed_mib(host.role, settings),
             "firewall": "true" if settings.firewall else "false",
-            "user": ROLES[host.role].user,
-            "releases": ROLES[host.role].releases,
+            "user": row.user,
+            "releases": row.releases,
+            "homes": [f"{name}-{getattr(settings, name).version}" for name in row.releases],
+            # Launches are below /var/lib
+            "executed": ["/opt", "/usr/local/lib", *(["/var/lib"] if row.daemon and row.daemon.script else [])],
+            "storage": storage.url if row.uses_storage else "",
             "jump": "true" if host.ssh.jump else "false",
         },
     )
-    return step(host, "probe", text, seconds=360, opts=opts)
+    return step(host, "probe", text, seconds=360, first=_becomes_root(host), opts=opts)
+
+
+def _becomes_root(host: Host) -> str:
+    """A command that says what is missing if sudo does not work: no script could."""
+    expected = "expected sudo without a password and without a terminal (NOPASSWD, and no requiretty)"
+    message = shlex.quote(f"{host.name}: user {host.ssh.user} cannot run commands as root: {expected}")
+    return f"sudo -n true </dev/null || {{ echo {message} >&2; exit 1; }}"
 
 
 @dataclass(frozen=True)

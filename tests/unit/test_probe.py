@@ -11,6 +11,7 @@ from components.remote import SCRIPTS
 PROBE = """\
 set -euo pipefail
 host=tm-0 step=probe.sh role=taskmanager needed_mib=1 firewall=false user=no-such-user releases=() jump=false
+homes=() executed=() storage=
 """
 
 

@@ -1,0 +1,135 @@
+"""What the probe says of hosts as people have them: programs that stand first on PATH answer for the host."""
+
+import http.server
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from pathlib import Path
+from time import time
+
+import pytest
+
+from components.remote import SCRIPTS
+
+HEAD = """\
+set -euo pipefail
+host=tm-0 step=probe.sh role=taskmanager needed_mib=1 user=no-such-user releases=(java flink) homes=(java-1 flink-1)
+executed=(/opt /usr/local/lib /var/lib) jump=false
+"""
+SUITABLE = {
+    "nft": "exit 0",
+    "python3": "echo 3.11",
+    "systemctl": "exit 3",
+    "getenforce": "echo Permissive",
+    "ps": "echo systemd",
+    "findmnt": "echo rw,relatime",
+    "readlink": 'echo "${2:-$1}"',
+    "df": 'echo header; echo "dev 9 9 90000 9% /"',
+    "id": "echo no-such-user",
+}
+"""What programs do on a host that is suitable."""
+
+
+def probe(folder: Path, fakes: dict[str, str], *, firewall: str = "true", storage: str = "", users: str = "") -> str:
+    """What the probe says of a host; empty if it is suitable."""
+    for name, text in {**SUITABLE, **fakes}.items():
+        (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+        (folder / name).chmod(0o755)
+    text = HEAD + f"firewall={firewall} storage={storage}\n"
+    # lib.sh puts root's own paths before PATH in main, which is not called here
+    text += "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "probe.sh")) + "\napply\n"
+    env = {**os.environ, "PATH": f"{folder}:/usr/sbin:/sbin:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-s"], input=text, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == (1 if done.stderr else 0), done.stderr
+    assert bool(done.stderr) is not done.stdout.startswith('{"cpus": ')
+    return done.stderr
+
+
+def test_a_suitable_host_has_nothing_to_report(tmp_path: Path) -> None:
+    assert probe(tmp_path, {}) == ""
+
+
+@pytest.mark.parametrize(
+    ("fakes", "told"),
+    [
+        ({"getenforce": "echo Enforcing"}, ["SELinux is enforcing: expected SELINUX=permissive"]),
+        ({"systemctl": "[ $3 = firewalld ]"}, ["firewalld is active", "disable --now firewalld", "firewall to false"]),
+        ({"ufw": "echo Status: active"}, ["ufw is active", "`ufw disable`", "firewall to false"]),
+        ({"ufw": "echo Status: inactive", "systemctl": "[ $3 = ufw ]"}, []),
+        ({"findmnt": "[ $4 != /var/lib ] || echo rw,noexec"}, ["/var/lib is mounted noexec: expected exec"]),
+        ({"readlink": '[ $2 = /opt ] && echo /home/opt || echo "$2"'}, ["/opt is /home/opt, which units cannot see"]),
+        (
+            {"df": 'echo header; [ "$2" = /opt ] && echo "dev 9 9 2047 9% /opt" || echo "dev 9 9 1024 9% /var"'},
+            ["/opt (file system /opt) has 2047 MiB free: expected 2048"],
+        ),
+        (
+            {"df": 'echo header; [ "$2" = /opt ] && echo "dev 9 9 2048 9% /opt" || echo "dev 9 9 1000 9% /var"'},
+            ["/var/lib (file system /var) has 1000 MiB free: expected 1024"],
+        ),
+        (
+            {"df": 'echo header; echo "dev 9 9 3000 9% /"'},
+            ["/opt /var/lib (file system /) has 3000 MiB free: expected 3072"],
+        ),
+        (
+            {"getent": "echo no-such-user:x:9:9::/var/lib/no-such-user:/bin/bash", "id": "echo users"},
+            ["user no-such-user has the group users: expected no-such-user"],
+        ),
+    ],
+)
+def test_what_makes_a_host_unsuitable_is_reported_with_the_remedy(
+    tmp_path: Path, fakes: dict[str, str], told: list[str]
+) -> None:
+    said = probe(tmp_path, fakes)
+    assert bool(said) is bool(told)
+    assert all(text in said for text in told), said
+
+
+def test_a_firewall_of_others_is_theirs_where_ours_is_off(tmp_path: Path) -> None:
+    active = {"systemctl": "[ $3 = firewalld ]", "ufw": "echo Status: active"}
+    assert probe(tmp_path, active, firewall="false") == ""
+
+
+def test_all_problems_of_a_host_are_reported_at_once(tmp_path: Path) -> None:
+    said = probe(tmp_path, {"getenforce": "echo Enforcing", "ufw": "echo Status: active", "findmnt": "echo noexec"})
+    for text in ("SELinux", "ufw", "/opt is mounted noexec", "/var/lib is mounted noexec"):
+        assert text in said
+
+
+@contextmanager
+def storage_at(off: int) -> Iterator[str]:
+    """An HTTP server whose clock is so many seconds ahead."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(403)
+            self.end_headers()
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return formatdate(time() + off, usegmt=True)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("off", "told"), [(0, ""), (200, ""), (600, "s behind of the"), (-600, "s ahead of the")])
+def test_a_clock_that_s3_would_refuse_is_reported(tmp_path: Path, off: int, told: str) -> None:
+    with storage_at(off) as url:
+        said = probe(tmp_path, {}, storage=url)
+    assert (told in said) if told else said == ""
+
+
+def test_a_storage_that_does_not_answer_is_not_for_the_probe_to_judge(tmp_path: Path) -> None:
+    with storage_at(600) as url:
+        pass
+    assert probe(tmp_path, {}, storage=url) == ""
