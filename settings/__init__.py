@@ -105,5 +105,5 @@ def _provider(name: str, given: Collection[str], problems: Problems) -> Provider
         return provider(PROVIDERS[0])
     for key, owner in sorted(provider_keys().items()):
         if owner != name and key in given:
-            problems.add(key, f"has no effect with provider {name}: leave it out")
+            problems.add(key, f"has no effect with provider {name}: remove it")
     return provider(name)

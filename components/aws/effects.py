@@ -12,7 +12,7 @@ def check(values: Mapping[str, Any], given: Collection[str], problems: Problems)
     """Add a problem for each key in `given`, those with another value than the default, that has no effect."""
     for key, why in sorted(_without_effect(values).items()):
         if key in given:
-            problems.add(key, f"has no effect {why}: leave it out")
+            problems.add(key, f"has no effect {why}: remove it")
 
 
 def _without_effect(values: Mapping[str, Any]) -> dict[str, str]:
