@@ -390,7 +390,7 @@ def test_a_volume_keeps_its_files_from_one_instance_to_the_next(site: Site) -> N
     assert str(file) not in subprocess.run(["losetup", "--list"], capture_output=True, text=True, check=True).stdout
 
 
-def test_a_volume_is_there_again_after_a_reboot(site: Site) -> None:
+def test_a_volume_is_mounted_again_after_a_reboot(site: Site) -> None:
     one = site.host("one")
     zone = site.ec2.describe_subnets(SubnetIds=[site.subnet])["Subnets"][0]["AvailabilityZone"]
     volume = site.ec2.create_volume(Size=1, AvailabilityZone=zone)["VolumeId"]

@@ -328,7 +328,7 @@ def test_changes_behind_pulumis_back_are_seen(aws: AwsClient, cloud: Moto, image
     assert aws.read(INSTANCE, id, state, inputs)[1] == inputs
 
 
-def test_what_is_gone_is_told(aws: AwsClient, cloud: Moto, image: str) -> None:
+def test_what_is_gone_is_reported(aws: AwsClient, cloud: Moto, image: str) -> None:
     _, subnet = network(aws)
     id, state = aws.make(INSTANCE, machine(image, subnet))
     cloud.client("ec2").terminate_instances(InstanceIds=[id])

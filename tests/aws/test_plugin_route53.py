@@ -73,7 +73,7 @@ def test_a_zone_changes_its_vpcs(make: Make, cloud: Moto, zone: Thing, vpc: str)
     ec2.delete_vpc(VpcId=other)
 
 
-def test_a_zone_needs_a_vpc_that_is_there_and_has_no_zone_of_its_name(make: Make, zone: Thing, vpc: str) -> None:
+def test_a_zone_needs_an_existing_vpc_without_a_zone_of_its_name(make: Make, zone: Thing, vpc: str) -> None:
     nowhere = {"name": "a.internal", "vpcs": [{"vpcId": "vpc-00000000"}]}
     assert "InvalidVPCId" in refused(lambda: make(ZONE).create(nowhere))
     again = {"name": zone.inputs["name"], "vpcs": [{"vpcId": vpc}]}
@@ -148,7 +148,7 @@ def test_names_are_of_the_zone(make: Make, cloud: Moto, zone: Thing) -> None:
     assert found_records(cloud, zone) == {}
 
 
-def test_a_record_that_is_there_is_taken_over_only_if_that_is_said(make: Make, zone: Thing) -> None:
+def test_an_existing_record_is_adopted_only_on_request(make: Make, zone: Thing) -> None:
     make(RECORD).create(a_record(zone))
     again = a_record(zone, records=["10.0.1.9"])
     text = refused(lambda: make(RECORD).create(again))
@@ -183,6 +183,6 @@ def test_records_that_are_refused(make: Make, changed: Properties, path: str) ->
     assert list(make(RECORD).refusals(inputs)) == [path]
 
 
-def test_a_record_is_of_its_zone_that_is_there(make: Make, zone: Thing) -> None:
+def test_a_record_needs_its_existing_zone(make: Make, zone: Thing) -> None:
     record = {"zoneId": "Z0000000", "name": "a", "type": "A", "ttl": 60, "records": ["10.0.1.2"]}
     assert "NoSuchHostedZone" in refused(lambda: make(RECORD).create(record))

@@ -112,7 +112,7 @@ def test_what_a_bucket_has_types_of_its_own_for_is_refused(make: Make) -> None:
     assert list(make(BUCKET).refusals({"bucket": "abc", "versioning": {"enabled": True}})) == ["versioning"]
 
 
-def test_a_bucket_that_is_there_is_not_taken_over(make: Make, bucket: Thing) -> None:
+def test_an_existing_bucket_is_not_adopted(make: Make, bucket: Thing) -> None:
     text = refused(lambda: make(BUCKET).create({"bucket": bucket.id}))
     assert "creating S3 Bucket" in text and "BucketAlreadyOwnedByYou" in text
 
@@ -164,7 +164,7 @@ def test_a_setting_of_a_bucket_lives(make: Make, bucket: Thing, token: str) -> N
 
 
 @pytest.mark.parametrize("token", SETTINGS)
-def test_a_setting_of_a_bucket_is_told_to_who_imports_it(make: Make, bucket: Thing, token: str) -> None:
+def test_an_import_reports_the_settings_of_a_bucket(make: Make, bucket: Thing, token: str) -> None:
     for setting in SETTINGS[token]:
         thing = make(token)
         thing.create({"bucket": bucket.id, **setting})

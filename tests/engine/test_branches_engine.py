@@ -82,7 +82,7 @@ def test_a_branch_has_a_stack_from_up_to_down(world: World, capsys: pytest.Captu
     assert world.stacks().down(BRANCH) == ""
 
 
-def test_a_half_created_stack_is_found_and_goes_on_or_goes(world: World) -> None:
+def test_a_half_created_stack_is_listed_and_can_be_completed_or_removed(world: World) -> None:
     with pytest.raises(BranchesError, match="no such luck") as error:
         world.up(BRANCH, failing)
     assert STACK in str(error.value)
@@ -206,7 +206,7 @@ def test_tags_that_cannot_be_read_are_said_and_nothing_is_done(world: World) -> 
     assert world.stacks().down(BRANCH) == STACK
 
 
-def test_sweep_removes_what_has_expired_goes_on_after_a_failure_and_touches_nothing_else(
+def test_sweep_removes_what_has_expired_continues_after_a_failure_and_changes_nothing_else(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.up("stuck", staying, ttl=timedelta(minutes=1))
@@ -254,7 +254,7 @@ def test_sweep_leaves_a_stack_that_was_renewed_since_it_looked(world: World) -> 
     assert [it.stack for it in stacks.sweep(now=NOW + timedelta(minutes=2)).kept] == [STACK]
 
 
-def test_another_machine_goes_on_with_the_state_and_the_passphrase_alone(
+def test_another_machine_continues_with_the_state_and_the_passphrase_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def salt() -> str:

@@ -206,7 +206,7 @@ def test_the_hash_of_a_directory_is_the_engines(stack: EngineStack, ssh: SshServ
     assert (to / "a.txt").read_text() == "b"
 
 
-def test_an_interrupted_up_leaves_a_state_to_go_on_from(stack: EngineStack, ssh: SshServer, tmp_path: Path) -> None:
+def test_an_interrupted_up_leaves_a_state_to_continue_from(stack: EngineStack, ssh: SshServer, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
 
     def program(create: str) -> Program:

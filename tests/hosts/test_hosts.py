@@ -198,7 +198,7 @@ def test_after_a_power_cut_a_host_stays_off_and_starts_with_what_it_wrote(lab: L
 
 
 @pytest.mark.parametrize("victim", ["init", "systemd-nspawn"])
-def test_a_host_that_dies_without_being_told_to_is_booted_again(lab: Lab, victim: str) -> None:
+def test_a_host_that_dies_unasked_is_booted_again(lab: Lab, victim: str) -> None:
     init = init_pid(lab, "tm-0")
     assert init
     found = [p.pid for p in processes.find(lab.id, "tm-0") if p.program().startswith("systemd-nspawn")]

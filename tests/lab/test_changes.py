@@ -57,7 +57,7 @@ def refuses_to_hand_over(cluster: Cluster, flink: Archive, inputs: Archives) -> 
         job.cancel()
 
 
-def test_jobs_go_on_with_another_release_of_flink_and_back(cluster: Cluster) -> None:
+def test_jobs_continue_with_another_release_of_flink_and_back(cluster: Cluster) -> None:
     earlier, present = archives.earlier_flink(), cluster.archives.flink
     daemons = {*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")}
     jobs = [RecordsJob.start(cluster, "made-by-the-present")]

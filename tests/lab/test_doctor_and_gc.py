@@ -73,7 +73,7 @@ BY_HAND = [
 """Manual changes: host, command, command to undo it, the object in doctor's output, a part of its message."""
 
 
-def test_doctor_tells_what_was_changed_by_hand_and_shows_no_secret(cluster: Cluster) -> None:
+def test_doctor_reports_drift_and_shows_no_secret(cluster: Cluster) -> None:
     before = cluster.processes()
     try:
         for host, done, *_ in BY_HAND:

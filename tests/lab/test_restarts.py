@@ -163,7 +163,7 @@ def test_a_worker_joins_and_leaves_and_the_others_do_not_restart(cluster: Cluste
     assert cluster.processes() == before
 
 
-def test_a_rollout_ends_at_a_host_that_does_not_come_back_and_goes_on_when_it_is_mended(cluster: Cluster) -> None:
+def test_a_rollout_ends_at_a_host_that_does_not_come_back_and_continues_after_its_repair(cluster: Cluster) -> None:
     before = cluster.processes()
     with pytest.raises(LabError) as error:
         # A folder that cannot be created: the TaskManager exits at its start
@@ -181,7 +181,7 @@ def test_a_rollout_ends_at_a_host_that_does_not_come_back_and_goes_on_when_it_is
         assert "retries: 4" in cluster.lab.ssh(name, "cat /var/lib/flink/launch/current/conf/config.yaml").stdout
 
 
-def test_what_flink_itself_refuses_is_told_before_anything_restarts(cluster: Cluster) -> None:
+def test_what_flink_itself_refuses_is_reported_before_anything_restarts(cluster: Cluster) -> None:
     before, kept = cluster.processes(), dict(cluster.overrides)
     with pytest.raises(LabError, match="cannot work out the command line"):
         change(cluster, taskManagerConfig={"taskmanager.memory.network.fraction": 5})

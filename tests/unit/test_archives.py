@@ -261,7 +261,7 @@ def test_the_trust_store_is_one_that_java_reads(tmp_path: Path) -> None:
     assert listed.count("trustedCertEntry") == 2
 
 
-def test_something_made_for_the_cache_is_there_whole_or_not_at_all(cache: Path) -> None:
+def test_an_entry_of_the_cache_is_complete_or_absent(cache: Path) -> None:
     cache.mkdir()
 
     def breaks(new: Path) -> None:

@@ -164,7 +164,7 @@ def test_private_hosts_have_public_subnets_only_where_needed(
         ({"nat_gateways": "none", "bastion": False}, {"nat_gateways": "none", "bastion": True}),
     ],
 )
-def test_growth_changes_no_subnet_that_is_there(before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_growth_changes_no_existing_subnet(before: dict[str, Any], after: dict[str, Any]) -> None:
     small, large = run(aws_mocks.prod(**before))[0], run(aws_mocks.prod(**after))[0]
     assert small.keys() <= large.keys()
     differ = {key for key in small if small[key].inputs != large[key].inputs}
@@ -211,7 +211,7 @@ def test_a_host_comes_after_its_way_out_and_goes_before_it() -> None:
 
 
 @BOTH
-def test_nothing_of_an_existing_vpc_is_touched_but_for_a_zone_of_names(preview: bool) -> None:
+def test_nothing_of_an_existing_vpc_changes_but_for_a_hosted_zone(preview: bool) -> None:
     given = tuple(Subnet(zone=zone, id=f"subnet-{zone[-1] * 8}", public=False) for zone in ZONES)
     of = aws_mocks.prod(
         vpc_id="vpc-12345678", subnet_ids=tuple(subnet.id for subnet in given), nat_gateways="none", bastion=False

@@ -261,7 +261,7 @@ def test_memory_and_slots_come_from_the_instance_type() -> None:
     assert "taskmanager.memory.process.size: 13440m" in text  # 15/16 of 16 GiB, less an eighth
 
 
-def test_one_worker_more_tells_the_jobmanagers_only() -> None:
+def test_one_worker_more_updates_the_jobmanagers_only() -> None:
     before, after = run("dev"), run("dev", workers=3)
     # Mocks assign addresses in turn; a host's user data is otherwise the same
     told = {name for name in before if name.endswith(("-members", "-service", "-config"))}

@@ -149,7 +149,7 @@ def test_flink_waits_for_all_but_the_lifecycle() -> None:
 
 @BOTH
 @EITHER
-def test_nothing_is_done_to_a_bucket_that_is_there_already(of: AwsSettings, preview: bool) -> None:
+def test_an_existing_bucket_is_not_changed(of: AwsSettings, preview: bool) -> None:
     there = AwsSettings(**{**vars(of), "create_bucket": False})
     found, bucket = run(there, preview=preview)
     assert found == {} and bucket.ready == []

@@ -153,7 +153,7 @@ def test_program_serves_and_leaves_no_trace_in_the_environment(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_program_ends_its_commands_when_it_is_told_to_end(
+def test_program_ends_its_commands_when_it_is_asked_to_end(
     program: tuple[Program, PluginClient], tmp_path: Path, number: signal.Signals
 ) -> None:
     it, client = program

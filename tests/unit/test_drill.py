@@ -48,7 +48,7 @@ def test_a_lost_and_a_doubled_one_do_not_make_up_for_each_other():
     assert (found.lost, found.doubled) == (1, 1)
 
 
-def test_state_that_was_set_back_is_seen_though_every_record_is_there_once():
+def test_state_that_was_set_back_is_seen_though_every_record_occurs_once():
     written = list(lines(range(2500)))
     number, _, time = written[-1].split(",")
     found = count([*written[:-1], f"{number},1,{time}"], 2500)

@@ -194,7 +194,7 @@ def test_a_changed_file_is_shown_as_a_difference_and_nothing_is_changed(tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_a_release_that_somebody_touched_is_told(tmp_path: Path) -> None:
+def test_a_modified_release_is_reported(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "bin").mkdir(parents=True)
     (home / "conf").mkdir()

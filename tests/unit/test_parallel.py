@@ -57,7 +57,7 @@ def test_a_failure_names_the_task_says_what_to_do_and_starts_nothing_more() -> N
     assert started == []
 
 
-def test_after_a_failure_running_tasks_are_waited_for_and_told_to_stop() -> None:
+def test_after_a_failure_running_tasks_are_stopped_and_awaited() -> None:
     begun, told = threading.Event(), []
 
     def broken() -> None:

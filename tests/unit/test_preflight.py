@@ -35,7 +35,9 @@ def test_with_everything_there_nothing_is_asked(machine: Path, monkeypatch: pyte
     assert preflight.find() == []
 
 
-def test_all_findings_are_told_together_each_with_what_to_do(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_findings_are_reported_together_each_with_its_remedy(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(preflight, "_memory", lambda *_: [Finding("1 GiB is free", "close something")])
     monkeypatch.setattr(preflight, "_free_gb", lambda _: 0.5)
     with pytest.raises(PreflightError) as caught:
@@ -46,7 +48,7 @@ def test_all_findings_are_told_together_each_with_what_to_do(machine: Path, monk
     assert "0.5 GB free" in message
 
 
-def test_who_is_not_root_is_told_so_and_which_packages_to_install(
+def test_a_user_other_than_root_reads_so_and_which_packages_to_install(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
@@ -114,7 +116,7 @@ def test_only_registries_that_are_needed_are_asked(
     assert [registry.name for registry in preflight.needed_registries()] == asked
 
 
-def test_memory_says_what_is_there_what_is_needed_and_what_would_fit() -> None:
+def test_memory_says_what_is_found_needed_and_large_enough() -> None:
     assert preflight._memory(2, PLENTY) == []
     (finding,) = preflight._memory(3, "MemAvailable: 8388608 kB\n")
     assert finding.problem == "8.0 GiB of memory are free, a lab of 3 workers needs 10.2"

@@ -139,7 +139,7 @@ def test_a_taskmanager_setting_runs_nothing_on_other_hosts(folder: Path) -> None
     assert steps == {*changed, "pulumi:index:Stash/dev-declared"}
 
 
-def test_one_worker_more_tells_the_others_and_restarts_none(tmp_path: Path) -> None:
+def test_one_worker_more_updates_the_others_and_restarts_none(tmp_path: Path) -> None:
     write_inventory(tmp_path, *[host(name) for name in (*SEVEN, "tm-2")])
     steps = differing(run(tmp_path, workers=2), run(tmp_path, workers=3))
     old = {name for name in steps if not name.startswith("tm-2") and "/tm-2" not in name and ":" not in name}

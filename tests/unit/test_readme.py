@@ -142,13 +142,13 @@ def counts(found: dict[str, Recorded]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(("column", "stack"), [(0, "dev"), (1, "prod")])
-def test_what_is_created_on_aws_is_told(column: int, stack: str) -> None:
+def test_what_is_created_on_aws_is_reported(column: int, stack: str) -> None:
     section = (ROOT / "docs/aws.md").read_text().partition("## What is created")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([^|]+) \| (\d+) \| (\d+) \|$", section, re.MULTILINE)
     assert {row[0]: int(row[1 + column]) for row in rows} == counts(run(stack))
 
 
-def test_the_quota_that_is_told_is_what_the_machines_have() -> None:
+def test_the_reported_quota_is_what_the_machines_have() -> None:
     told = re.search(r"`dev` needs (\d+), `prod` (\d+)", " ".join((ROOT / "docs/aws.md").read_text().split()))
     assert told
     for stack, number in zip(("dev", "prod"), told.groups(), strict=True):

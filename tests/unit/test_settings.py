@@ -38,7 +38,7 @@ def test_a_good_configuration_is_taken(folder: Path) -> None:
     assert found.storage.plugin == "flink-s3-fs-hadoop"
 
 
-def test_all_problems_are_told_at_once(folder: Path) -> None:
+def test_all_problems_are_reported_together(folder: Path) -> None:
     told = problems(folder, storageUri="http://x", failoverSeconds=2, jobManagerMemory="lots", flinkVersion="1.20.0")
     assert "has 4 problems; nothing was changed" in told
     for key in ("storageUri", "failoverSeconds", "jobManagerMemory", "flinkVersion"):

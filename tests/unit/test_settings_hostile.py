@@ -294,7 +294,7 @@ def test_a_value_that_expands_is_shown_in_part(folder: Path) -> None:
     assert "has the wrong type" in refused(folder)
 
 
-def test_a_key_that_is_there_twice_is_refused(folder: Path) -> None:
+def test_a_duplicate_key_is_refused(folder: Path) -> None:
     text = (folder / "inventory.yaml").read_text()
     (folder / "inventory.yaml").write_text(f"{text}\nhosts: []\n")
     assert "the key 'hosts' is there twice" in refused(folder)
@@ -378,7 +378,7 @@ def test_hosts_that_cannot_be_are_refused(tmp_path: Path, second: dict[str, Any]
     assert re.search(told, refused(tmp_path)), refused(tmp_path)
 
 
-def test_hosts_behind_one_address_are_told_apart_by_port_or_by_the_host_on_the_way(tmp_path: Path) -> None:
+def test_hosts_behind_one_address_are_distinguished_by_port_or_jump_host(tmp_path: Path) -> None:
     jump = {"address": "192.0.2.1", "hostKey": HOST_KEY}
     second = {**host("tm-1"), "sshAddress": "192.0.2.9"}
     write_inventory(tmp_path, host("jm-0"), host("tm-0", sshAddress="192.0.2.9", port=2201), {**second, "port": 2202})

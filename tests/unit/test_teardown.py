@@ -76,9 +76,7 @@ def test_a_script_that_fails_fails(ssh: SshServer, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_host_that_cannot_be_reached_is_told_of_and_no_failure(
-    ssh: SshServer, closed_port: int, tmp_path: Path
-) -> None:
+def test_an_unreachable_host_is_reported_and_is_no_failure(ssh: SshServer, closed_port: int, tmp_path: Path) -> None:
     done = leave(tmp_path, {"tm-1": login(ssh, port=closed_port)})
     assert done.returncode == 0 and done.stdout == ""
     assert done.stderr.startswith("NOT CLEANED: tm-1: it is unreachable (ssh: connect to host 127.0.0.1 port")

@@ -200,7 +200,7 @@ def test_a_label_of_somebody_who_may_push_starts(runner: Runner, permission: str
 
 
 @pytest.mark.parametrize("action", ["synchronize", "reopened", "closed", "unlabeled"])
-def test_a_push_and_an_end_go_on_with_what_was_asked_for(runner: Runner, action: str) -> None:
+def test_a_push_and_an_end_continue_with_what_was_requested(runner: Runner, action: str) -> None:
     done = asks(runner, "pull_request", action, permission="none", labels=("cluster",))
     assert (done.code, done.outputs["branch"], labels_of(runner)) == (0, BRANCH, ["cluster"]), done.said
 
@@ -251,7 +251,7 @@ def cluster(command: str, **outputs: str) -> dict[str, Any]:
     )
 
 
-def test_up_is_told_the_branch_the_commit_and_the_time(runner: Runner) -> None:
+def test_up_receives_the_branch_the_commit_and_the_time(runner: Runner) -> None:
     done = runner.run("ephemeral.yml", "Up", cluster("up"))
     comment = done.outputs["comment"]
     assert done.calls == [["up", "--ttl", "8h", "--commit", COMMIT, "--comment", comment, "--", BRANCH]]
@@ -265,7 +265,7 @@ def test_the_time_can_be_another(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, CRASH])
-def test_an_up_that_fails_is_told_in_the_comment(runner: Runner, code: int) -> None:
+def test_the_comment_reports_an_up_that_failed(runner: Runner, code: int) -> None:
     runner.branches(code)
     done = runner.run("ephemeral.yml", "Up", cluster("up"))
     text = Path(done.outputs["comment"]).read_text()
@@ -354,7 +354,7 @@ def test_drift_is_one_issue_that_is_edited_and_closed(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize("code", [1, 3, CRASH])
-def test_a_stack_that_cannot_be_looked_at_is_told_and_keeps_no_other_from_it(runner: Runner, code: int) -> None:
+def test_an_unreadable_stack_is_reported_and_blocks_no_other(runner: Runner, code: int) -> None:
     done = drift(runner, dev=code, prod=10)
     assert done.code == 1, "otherwise the failure of the nightly check would not be noticed"
     (issue,) = runner.on_github()["issues"]

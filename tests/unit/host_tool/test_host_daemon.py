@@ -77,7 +77,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
         made.process.wait()
 
 
-def test_state_tells_what_runs_and_what_should(host: Host) -> None:
+def test_state_says_what_runs_and_what_is_expected(host: Host) -> None:
     assert host.daemon.state() == "current flink-one flink-one go"
     host.point("expected", "two")
     host.daemon.hold()
