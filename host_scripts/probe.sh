@@ -118,7 +118,7 @@ needs_space() {
 find_clock() {
   local text theirs off which=ahead
   [ -n "$storage" ] || return 0
-  text=$(curl -skI --connect-timeout 5 --max-time 15 "$storage" |
+  text=$(fetch -skI --connect-timeout 5 --max-time 15 "$storage" |
     sed -n 's/^[Dd]ate: \([^\r]*\).*/\1/p' | tail -n 1) || true
   theirs=$(date -d "$text" +%s 2>/dev/null || true)
   [ -n "$text" ] && [ -n "$theirs" ] || return 0

@@ -41,7 +41,7 @@ fetch_verified() {
   kind=${checksum%%:*} expected=${checksum#*:}
   case $expected in
     http*)
-      found=$(curl -fsSL --retry 5 --connect-timeout 10 "$expected") || die "cannot fetch the checksum $expected"
+      found=$(fetch -fsSL --retry 5 --connect-timeout 10 "$expected") || die "cannot fetch the checksum $expected"
       expected=${found%%[[:space:]]*}
       ;;
   esac
@@ -60,7 +60,7 @@ unpack() {
   mkfifo "$work/pipe"
   "${kind}sum" <"$work/pipe" >"$work/digest" &
   hash=$!
-  curl -fsSL --retry 5 --retry-connrefused --connect-timeout 10 --speed-limit 10000 --speed-time 60 "$url" |
+  fetch -fsSL --retry 5 --retry-connrefused --connect-timeout 10 --speed-limit 10000 --speed-time 60 "$url" |
     tee "$work/pipe" | tar -xzf - -C "$work/home" --strip-components=1 --no-same-owner || return 1
   wait "$hash"
 }

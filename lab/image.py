@@ -1,4 +1,4 @@
-"""The base image of all hosts of all labs: an ordinary Debian 12 with systemd and sshd.
+"""The base image of all hosts of a lab: an ordinary Debian 12, or another release, with systemd and sshd.
 
 It is built from the Debian sources of this machine's apt, stored in the cache under a hash of its recipe, and never
 changed afterwards: hosts write to their own layers.
@@ -14,7 +14,10 @@ from stand_ins.builds import debian_packages, fetch
 from toolbox import console, parallel
 from toolbox.paths import cache_dir
 
-SUITES = ("bookworm", "bookworm-updates", "bookworm-security")
+SUITE = "bookworm"
+RELEASES = {SUITE: "debian12", "trixie": "debian13"}
+"""Debian's releases that hosts can have, and the beginning of their images' names."""
+SUITES = (SUITE, f"{SUITE}-updates", f"{SUITE}-security")
 PACKAGES = [
     "systemd",
     "systemd-sysv",
@@ -110,20 +113,21 @@ def _authorities() -> list[Path]:
     return sorted(Path("/usr/local/share/ca-certificates").glob("*.crt"))
 
 
-def _key(lines: list[str], options: list[str]) -> str:
-    recipe = [SUITES, PACKAGES, _LEFT_OUT, _CUSTOMIZE, lines, options, [path.read_text() for path in _authorities()]]
+def _key(suite: str, lines: list[str], options: list[str]) -> str:
+    recipe = [suite, PACKAGES, _LEFT_OUT, _CUSTOMIZE, lines, options, [path.read_text() for path in _authorities()]]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 
-def ensure() -> Path:
+def ensure(suite: str = SUITE) -> Path:
     """The base image's root directory, built if it is not in the cache (about 30 s); `LabError` if that fails."""
-    lines, options = sources(), _apt_options()
-    path = cache_dir() / "images" / f"debian12-{_key(lines, options)}"
-    fetch.cached(path, partial(_make, lines, options))
+    # The mirrors of Debian 12 have all releases that Debian supports
+    lines, options = [line.replace(SUITE, suite) for line in sources()], _apt_options()
+    path = cache_dir() / "images" / f"{RELEASES[suite]}-{_key(suite, lines, options)}"
+    fetch.cached(path, partial(_make, suite, lines, options))
     return path
 
 
-def _make(lines: list[str], options: list[str], path: Path) -> None:
+def _make(suite: str, lines: list[str], options: list[str], path: Path) -> None:
     # In a separate mount namespace: mmdebstrap's mounts disappear with it, even if it is killed.
     argv = ["unshare", "--mount", "--propagation=private", "--"]
     argv += ["mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory", f"--include={','.join(PACKAGES)}"]
@@ -132,8 +136,10 @@ def _make(lines: list[str], options: list[str], path: Path) -> None:
     if authorities := _authorities():
         target = "/usr/local/share/ca-certificates"
         argv.append(f"--customize-hook=copy-in {' '.join(str(path) for path in authorities)} {target}")
-    argv += [f"--customize-hook={_CUSTOMIZE}", SUITES[0], str(path), *lines]
-    with console.step("image", "building the hosts' base image, Debian 12, with mmdebstrap"):
+    argv += [f"--customize-hook={_CUSTOMIZE}", suite, str(path), *lines]
+    with console.step(
+        "image", f"building the hosts' base image, {RELEASES[suite].replace('debian', 'Debian ')}, with mmdebstrap"
+    ):
         try:
             parallel.command(argv, timeout=_MAKE_SECONDS)
         except parallel.CommandError as error:

@@ -175,10 +175,12 @@ class Lab:
         jobmanagers: int | None = None,
         zookeepers: int | None = None,
         clients: int | None = None,
+        suite: str = image.SUITE,
     ) -> None:
         """Create what is missing, boot hosts that are off, remove hosts that are no longer expected.
 
-        A number that is not given does not change (at first 2 workers, 2 JobManagers, 3 ZooKeepers, no client).
+        A number that is not given does not change (at first 2 workers, 2 JobManagers, 3 ZooKeepers, no client). A new
+        lab's hosts have the release `suite` of Debian.
         `LabError` names each host that failed to boot, with the end of its console.
         """
         if os.geteuid() != 0:
@@ -197,7 +199,10 @@ class Lab:
             plan(self.id, self.network, state.counts)
             if not (state.base and Path(state.base).exists()):
                 parts = parallel.run(
-                    [parallel.Task("image", image.ensure), parallel.Task("versitygw", programs.versitygw)]
+                    [
+                        parallel.Task("image", partial(image.ensure, suite)),
+                        parallel.Task("versitygw", programs.versitygw),
+                    ]
                 )
                 state.base = str(parts["image"])
             self._save(state)

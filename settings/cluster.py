@@ -11,6 +11,7 @@ from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings
 from components.problems import Problems, shown
 from settings.operators import operator_cidrs
 from settings.overrides import FLINK, ZOOKEEPER, java_options, overrides, suspicious
+from settings.proxy import proxy_settings
 
 
 def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) -> ClusterSettings:
@@ -62,6 +63,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
         zookeeper=_archive("zookeeper", values, problems),
         java=_archive("java", values, problems),
         java_options=values["javaOptions"],
+        **proxy_settings(values, problems),
         jobmanager_mib=memory("jobManagerMemory", sizing.JOBMANAGER_MINIMUM_MIB),
         taskmanager_mib=memory("taskManagerMemory", sizing.TASKMANAGER_MINIMUM_MIB)
         if values["taskManagerMemory"]

@@ -9,6 +9,7 @@ from ..host import Role
 from ..roles import ROLES
 from ..storage import Storage
 from ..templates import render
+from . import proxy
 from .settings import ClusterSettings
 from .topology import Members
 
@@ -59,6 +60,7 @@ def flink_config(
         )
     )
     own = ROLES[role].own_config(settings)
+    base |= proxy.storage_options(settings, storage)
     return {key: _value(value) for key, value in {**base, **settings.common_config, **own}.items()}
 
 

@@ -119,6 +119,7 @@ def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remo
     """Install Flink, with the plugin for the storage."""
     return install(
         host,
+        context.settings,
         context.settings.flink,
         "bin/flink",
         pulumi.ResourceOptions(parent=parent, depends_on=context.probes[host.name]),

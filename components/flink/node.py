@@ -14,7 +14,7 @@ from ..remote import File, host_script, script_text, step
 from ..roles import ROLES, needed_mib
 from ..storage import Storage
 from ..templates import render
-from . import host_tool
+from . import host_tool, proxy
 from .releases import Archive
 from .settings import ClusterSettings
 
@@ -35,8 +35,10 @@ def probe(host: Host, settings: ClusterSettings, storage: Storage, opts: pulumi.
             # Launches are below /var/lib
             "executed": ["/opt", "/usr/local/lib", *(["/var/lib"] if row.daemon and row.daemon.script else [])],
             "storage": storage.url if row.uses_storage else "",
+            **proxy.values(settings),
             "jump": "true" if host.ssh.jump else "false",
         },
+        uses=("proxy.sh",),
     )
     return step(host, "probe", text, seconds=360, first=_becomes_root(host), opts=opts)
 
@@ -70,6 +72,7 @@ def machine(host: Host, probed: remote.Command) -> pulumi.Output[Machine]:
 
 def install(
     host: Host,
+    settings: ClusterSettings,
     archive: Archive,
     check: str,
     opts: pulumi.ResourceOptions,
@@ -86,9 +89,10 @@ def install(
             "url": archive.url,
             "checksum": archive.checksum,
             "check": check,
+            **proxy.values(settings),
             **values,
         },
-        uses=("release.sh",),
+        uses=("proxy.sh", "release.sh"),
     )
     # Enough for a few hundred MB at 100 KB/s; a stalled download fails after a minute
     return step(host, archive.name, text, seconds=3600, opts=opts)
@@ -138,7 +142,7 @@ class Node(pulumi.ComponentResource):
         }
         self.system = step(host, "system", script_text(host, "system.sh", values, files), opts=child)
         self.prepared = self.system if host.data_device is None else self._data_disk(host, host.data_device)
-        self.java = install(host, args.settings.java, "bin/java", child)
+        self.java = install(host, args.settings, args.settings.java, "bin/java", child)
         self.public_key = self.system.stdout
         self.register_outputs({})
 

@@ -33,6 +33,10 @@ class ClusterSettings:
     flink: Archive = field(default_factory=lambda: releases.default("flink"))
     zookeeper: Archive = field(default_factory=lambda: releases.default("zookeeper"))
     java: Archive = field(default_factory=lambda: releases.default("java"))
+    http_proxy: str = ""
+    """Proxy of downloads, and of the storage unless `no_proxy` names it."""
+    no_proxy: tuple[str, ...] = ()
+    """Host names, domains, addresses and networks that are reached without it."""
     java_options: str = ""
     """Additional JVM options of the daemons, separated by spaces."""
     jobmanager_mib: int = 1600

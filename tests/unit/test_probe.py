@@ -11,7 +11,7 @@ from components.remote import SCRIPTS
 PROBE = """\
 set -euo pipefail
 host=tm-0 step=probe.sh role=taskmanager needed_mib=1 firewall=false user=no-such-user releases=() jump=false
-homes=() executed=() storage=
+homes=() executed=() storage= proxy= direct=
 """
 
 
@@ -30,7 +30,7 @@ def test_a_python_that_is_too_old_or_not_whole_is_a_problem(tmp_path: Path, pyth
     fake = tmp_path / "python3"
     fake.write_text(f"#!/bin/sh\n{python}\n")
     fake.chmod(0o755)
-    text = PROBE + "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "probe.sh")) + "\napply\n"
+    text = PROBE + "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "proxy.sh", "probe.sh")) + "\napply\n"
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-s"], input=text, env=env, capture_output=True, text=True, check=False)
     if told:

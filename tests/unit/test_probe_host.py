@@ -17,7 +17,7 @@ from components.remote import SCRIPTS
 HEAD = """\
 set -euo pipefail
 host=tm-0 step=probe.sh role=taskmanager needed_mib=1 user=no-such-user releases=(java flink) homes=(java-1 flink-1)
-executed=(/opt /usr/local/lib /var/lib) jump=false
+executed=(/opt /usr/local/lib /var/lib) jump=false proxy= direct=
 """
 SUITABLE = {
     "nft": "exit 0",
@@ -40,7 +40,7 @@ def probe(folder: Path, fakes: dict[str, str], *, firewall: str = "true", storag
         (folder / name).chmod(0o755)
     text = HEAD + f"firewall={firewall} storage={storage}\n"
     # lib.sh puts root's own paths before PATH in main, which is not called here
-    text += "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "probe.sh")) + "\napply\n"
+    text += "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "proxy.sh", "probe.sh")) + "\napply\n"
     env = {**os.environ, "PATH": f"{folder}:/usr/sbin:/sbin:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-s"], input=text, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == (1 if done.stderr else 0), done.stderr

@@ -1,0 +1,29 @@
+# shellcheck shell=bash disable=SC2154
+# Requests to servers outside of the cluster. Values: proxy (URL; empty: the host's own), direct (names that are reached
+# without it). Inside of the cluster nothing uses a proxy: the host tool opens connections itself.
+
+# fetch ARGUMENTS...: curl, through the proxy of the stack (httpProxy), else through that of /etc/environment, which sudo may
+# have dropped.
+fetch() {
+  (
+    if [ -n "$proxy" ]; then
+      export http_proxy=$proxy https_proxy=$proxy no_proxy=$direct
+      unset HTTPS_PROXY NO_PROXY ALL_PROXY all_proxy
+    else
+      own_proxy
+    fi
+    exec curl "$@"
+  )
+}
+
+# Lines as pam_env(8) reads them: NAME=VALUE, with or without export and quotes.
+own_proxy() {
+  local name value
+  while IFS='=' read -r name value; do
+    name=${name#export }
+    name=${name,,}
+    case $name in http_proxy | https_proxy | no_proxy) ;; *) continue ;; esac
+    value=${value#[\"\']}
+    [ -n "${!name:-}" ] || export "$name=${value%[\"\']}"
+  done < <(cat /etc/environment 2>/dev/null)
+}
