@@ -29,7 +29,8 @@ LEADS = "flink_jobmanager_numRegisteredTaskManagers"
 
 
 def facts() -> dict[str, Any]:
-    """Facts about this host's daemon: unit, user, inputs (paths), health, port, metricsPort."""
+    """Facts about this host's daemon: unit, user, inputs (paths), health, port, others
+    (hosts that its health depends on), metricsPort."""
     import json
 
     with open(FACTS) as file:
@@ -43,7 +44,7 @@ class Daemon:
     def __init__(self, facts: dict[str, Any], clock: Clock, root: str = "") -> None:
         self._unit: str = facts["unit"]
         self._inputs: list[str] = facts["inputs"]
-        self._health = KINDS[facts["health"]](facts["port"])
+        self._health = KINDS[facts["health"]](facts["port"], facts.get("others", ()))
         self._metrics = Server("localhost", facts["metricsPort"])
         self._clock = clock
         self._run = f"{root}/run/{self._unit}"

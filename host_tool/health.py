@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HERE = "localhost"
 CONNECT_SECONDS = 5.0
+TASKMANAGER_RPC = 6122
+"""As in the table of ports (`components/ports.py`)."""
 
 
 class Health:
@@ -58,16 +60,37 @@ class Rest(Health):
 
 
 class Registered(Health):
-    """A TaskManager: it is connected to the RPC port of a JobManager. `others`: the JobManagers."""
+    """A TaskManager: there is an RPC connection between it and a JobManager (`port`). `others`: the JobManagers."""
 
     def healthy(self) -> bool:
-        """Whether there is a connection: it is opened to register, which takes milliseconds, and then kept."""
+        """Whether there is a connection: it is opened to register, which takes milliseconds, and then kept.
+
+        Usually the TaskManager opens it. A JobManager that knew an earlier TaskManager of this host may be first, to
+        its RPC port. Pekko then uses that connection both ways (pekko.remote.classic.use-passive-connections).
+        """
         import subprocess
 
         # Not /proc/net/tcp: it takes the kernel 5 ms of CPU time on a large machine; `ss` takes 2 ms
-        argv = ["ss", "-Htn", "state", "established", f"dport = :{self.port}"]
+        argv = ["ss", "-Htn", "state", "established", f"( dport = :{self.port} or sport = :{TASKMANAGER_RPC} )"]
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
-        return bool(done.stdout.strip())
+        # Lines: bytes received, bytes sent, ADDRESS:PORT here, ADDRESS:PORT there
+        peers = [line.split()[3].rpartition(":") for line in done.stdout.decode().splitlines()]
+        return any(port == str(self.port) for _, _, port in peers) or self._from_others([peer[0] for peer in peers])
+
+    def _from_others(self, addresses: Sequence[str]) -> bool:
+        if not addresses or not self.others:
+            return False
+        import socket
+
+        known = set()
+        for other in self.others:
+            try:
+                found = socket.getaddrinfo(other.encode("ascii"), None, type=socket.SOCK_STREAM)
+            except OSError:
+                continue
+            known |= {str(entry[4][0]) for entry in found}
+        # A JVM's sockets are IPv6, also for IPv4
+        return any(address.strip("[]").replace("::ffff:", "") in known for address in addresses)
 
 
 class Ensemble(Health):

@@ -61,11 +61,13 @@ class FlinkHost(pulumi.ComponentResource):
         release = install_flink(self._context, args.host, self)
         prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)
         keys = credentials(args.host, self._context.storage, prepared)
-        launch = self._launch(arguments, [node.prepared, node.java, release])
+        launch = self._launch(arguments, others, [node.prepared, node.java, release])
         self.service = self._service(others, keys, launch)
         self.register_outputs({})
 
-    def _launch(self, arguments: Sequence[str], after: Sequence[pulumi.Resource]) -> remote.Command:
+    def _launch(
+        self, arguments: Sequence[str], others: Sequence[str], after: Sequence[pulumi.Resource]
+    ) -> remote.Command:
         """Write the configuration, and determine the daemon's command line."""
         host, settings = self._host, self._context.settings
         values: dict[str, str | int | Sequence[str]] = {
@@ -83,7 +85,7 @@ class FlinkHost(pulumi.ComponentResource):
             files = [
                 *configuration(process.config_yaml),
                 File(path=unit_path("flink-classes"), text=render("flink-classes.service")),
-                File(path="/etc/flink/daemon.json", text=unit.daemon_json(host.role)),
+                File(path="/etc/flink/daemon.json", text=unit.daemon_json(host.role, others)),
             ]
             return script_text(host, "launch.sh", values, files)
 

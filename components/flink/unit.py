@@ -1,6 +1,7 @@
 """The systemd unit of Flink's daemons, and the host tool's description of the daemon."""
 
 import json
+from collections.abc import Sequence
 
 from .. import ports
 from ..host import Role
@@ -22,8 +23,8 @@ def memory_limit_mib(process_mib: int) -> int:
     return process_mib + max(256, process_mib // 8)
 
 
-def daemon_json(role: Role) -> str:
-    """The host tool's description of the daemon on a host."""
+def daemon_json(role: Role, others: Sequence[str]) -> str:
+    """The host tool's description of the daemon on a host; `others` as in `daemon.run`."""
     process = daemon_of(role)
     kind, port = daemon.health(process)
     facts = {
@@ -32,6 +33,7 @@ def daemon_json(role: Role) -> str:
         "inputs": process.inputs,
         "health": kind,
         "port": int(port),
+        "others": list(others),
         "metricsPort": ports.number("prometheus"),
     }
     return json.dumps(facts, indent=2) + "\n"

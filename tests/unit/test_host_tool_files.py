@@ -82,8 +82,8 @@ def test_hosts_of_every_role_can_run_it(role: Role, tmp_path: Path) -> None:
 
 
 def test_the_facts_of_a_daemon_are_what_the_tool_reads() -> None:
-    assert unit.daemon_json(Role.TASKMANAGER) == (
+    assert unit.daemon_json(Role.TASKMANAGER, ["jm-0"]) == (
         '{\n  "unit": "flink-taskmanager",\n  "user": "flink",\n  "inputs": [\n    "/etc/flink/credentials.env",\n'
         '    "/etc/systemd/system/flink-taskmanager.service",\n    "/var/lib/flink/launch/current"\n  ],\n'
-        '  "health": "registered",\n  "port": 6123,\n  "metricsPort": 9249\n}\n'
+        '  "health": "registered",\n  "port": 6123,\n  "others": [\n    "jm-0"\n  ],\n  "metricsPort": 9249\n}\n'
     )

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from components import ports
 from components.remote import SCRIPTS
-from host_tool import commands, connection, zookeeper
+from host_tool import commands, connection, health, zookeeper
 from host_tool.daemon import Daemon
 from host_tool.health import KINDS, Health
 from host_tool.output import Failure
@@ -191,6 +192,31 @@ def test_a_taskmanager_is_healthy_while_it_has_a_connection_to_a_jobmanager() ->
         with socket.create_connection(("127.0.0.1", port)):
             assert here.healthy()
     assert not here.joins()
+
+
+def test_a_taskmanager_is_healthy_with_a_connection_that_a_jobmanager_has_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert ports.number("tm-rpc") == health.TASKMANAGER_RPC
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server, free_port() as nobody:
+        port = server.getsockname()[1]
+        monkeypatch.setattr(health, "TASKMANAGER_RPC", port)
+        jobmanager = KINDS["registered"](nobody, ["localhost"])
+        other = KINDS["registered"](nobody, ["192.0.2.1", "no.invalid"])
+        assert not jobmanager.healthy()
+        with socket.create_connection(("127.0.0.1", port)):
+            accepted, _ = server.accept()
+            with accepted:
+                assert jobmanager.healthy()
+                assert not other.healthy() and not KINDS["registered"](nobody).healthy()
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A port that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 class Servers:
