@@ -174,9 +174,12 @@ def read(events: Iterable[auto.EngineEvent]) -> Changes:
     return found
 
 
-def by_number(name: str) -> tuple[str | int, ...]:
-    """Sort key for names: tm-9 before tm-10."""
-    return tuple(int(part) if part.isdigit() else part for part in name.split("-"))
+def by_number(name: str) -> tuple[tuple[bool, int, str], ...]:
+    """Sort key for any names: tm-9 before tm-10, and both before tm-a. Numbers may be as long as they like."""
+    return tuple(
+        (False, len(part.lstrip("0")), part) if part.isascii() and part.isdecimal() else (True, 0, part)
+        for part in name.split("-")
+    )
 
 
 def _step(found: Changes, steps: dict[str, Resource], event: auto.StepEventMetadata) -> None:

@@ -1,5 +1,6 @@
 """The comment about a branch's cluster, in Markdown. Pure functions."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -11,10 +12,18 @@ from branches.stack_tags import Mark
 
 JOB = "sudo -iu flink /opt/flink/bin/flink run -d /opt/flink/examples/streaming/StateMachineExample.jar"
 
+LONGEST_COMMAND = 2000
+"""Maximum characters of a command. The one of `ssh` through a bastion has 400."""
+
+SHOWN = 10
+"""Maximum number of addresses, and of roles."""
+
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}(/[A-Za-z0-9._/-]{0,255})?")
+
 
 def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], now: datetime) -> str:
     """Addresses of the branch's cluster, commands, and its expiry. `outputs` must not contain secrets."""
-    addresses = " ".join(f"<{url}>" for url in _texts(outputs.get("webUi")))
+    addresses = _listed([_address(one) for one in _texts(outputs.get("webUi"))], " ")
     rows = [
         ("web UI", addresses or "none"),
         ("stack", md.code(stack)),
@@ -23,15 +32,16 @@ def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], no
     ]
     hosts = outputs.get("hosts") or {}
     if isinstance(hosts, Mapping):
-        rows.insert(1, ("hosts", ", ".join(f"{len(of)} {role}" for role, of in hosts.items() if of)))
+        counts = [f"{len(of)} {md.plain(str(role))}" for role, of in hosts.items() if isinstance(of, Mapping) and of]
+        rows.insert(1, ("hosts", _listed(counts, ", ")))
     table = "\n".join(f"| {name} | {value} |" for name, value in [("", ""), ("---", "---"), *rows])
-    return (
+    return md.fit(
         "\n\n".join(
             [
                 f"### A cluster for branch {md.code(branch)}",
                 table,
                 "In a checkout of this repository, with rights on the state of the stack:",
-                md.block("\n".join(_commands(branch, outputs)), "sh"),
+                md.block("\n".join(_commands(branch, stack, outputs)), "sh"),
                 "`sweep` removes it after it has expired; another `up` extends its life.",
             ]
         )
@@ -39,24 +49,38 @@ def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], no
     )
 
 
-def _commands(branch: str, outputs: Mapping[str, Any]) -> list[str]:
+def _commands(branch: str, stack: str, outputs: Mapping[str, Any]) -> list[str]:
+    """Outputs are the branch's own, so only what is a line of a reasonable length is shown."""
     lines = []
-    if "login" in outputs:
-        lines += ["# once: the SSH key, and the host keys", str(outputs["login"])]
-    if "ssh" in outputs:
-        lines += [
-            "# a shell on the JobManager",
-            str(outputs["ssh"]),
-            "# a job",
-            f"{outputs['ssh']} {shlex.quote(JOB)}",
-        ]
-    if "tunnel" in outputs:
-        lines += ["# the web UI at http://localhost:8081, if its address is unreachable", str(outputs["tunnel"])]
+    known = {key: str(outputs[key]) for key in ("login", "ssh", "tunnel") if outputs.get(key)}
+    ask = {key: f"pulumi stack output {key} --stack {stack}" for key in known}
+    shown = {key: text if _one_line(text) else ask[key] for key, text in known.items()}
+    if "login" in shown:
+        lines += ["# once: the SSH key, and the host keys", shown["login"]]
+    if "ssh" in shown:
+        lines += ["# a shell on the JobManager", shown["ssh"]]
+        if shown["ssh"] == known["ssh"]:
+            lines += ["# a job", f"{shown['ssh']} {shlex.quote(JOB)}"]
+    if "tunnel" in shown:
+        lines += ["# the web UI at http://localhost:8081, if its address is unreachable", shown["tunnel"]]
     return [*lines, "# remove everything", f"python -m branches down -- {shlex.quote(branch)}"]
+
+
+def _one_line(text: str) -> bool:
+    return len(text) <= LONGEST_COMMAND and text.isprintable()
 
 
 def _texts(value: Any) -> list[str]:
     return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def _address(text: str) -> str:
+    return f"<{text}>" if _ADDRESS.fullmatch(text) else md.code(text)
+
+
+def _listed(texts: Sequence[str], between: str) -> str:
+    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+    return between.join(texts[:SHOWN]) + more
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -17,9 +17,6 @@ from branches.errors import UsageError
 CODES = {"none": 0, "changes": 10, "dangerous": 20}
 """Exit code by verdict."""
 
-COMMENT = markdown.LIMIT - 500
-"""Maximum characters of a summary: a workflow adds a mark and a link."""
-
 
 @dataclass(frozen=True)
 class Preview:
@@ -36,7 +33,7 @@ class Preview:
     @property
     def markdown(self) -> str:
         """For reviewers."""
-        return summary.markdown(self.changes, stack=self.stack, limit=COMMENT)
+        return summary.markdown(self.changes, stack=self.stack, limit=markdown.ROOM)
 
     @property
     def left_out(self) -> str:

@@ -46,17 +46,19 @@ def read(stack: str, tags: Mapping[str, str]) -> Mark:
     """The tags of a stack that is `ours`. Raises BranchesError if they are unreadable."""
     text = tags.get(EXPIRES, "")
     try:
-        expires = datetime.fromisoformat(text)
-    except ValueError:
+        found = datetime.fromisoformat(text)
+        # Not every time of another zone has one in UTC: years end at 9999
+        expires = found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):
         expires = None
-    if expires is None or expires.tzinfo is None or not tags.get(BRANCH):
+    if expires is None or not tags.get(BRANCH):
         raise BranchesError(
             f"stack {stack}: its tags {EXPIRES}={text!r}, {BRANCH}={tags.get(BRANCH, '')!r} cannot be read: expected a "
             f"time such as 2030-01-31T18:00:00Z, and a branch. Run `up` or `down` of its branch, or "
             f"`pulumi stack tag set {EXPIRES} TIME --stack {stack}`"
         )
     commit = tags.get(COMMIT, _UNKNOWN)
-    return Mark(tags[BRANCH], "" if commit == _UNKNOWN else commit, expires.astimezone(UTC))
+    return Mark(tags[BRANCH], "" if commit == _UNKNOWN else commit, expires)
 
 
 def ttl(text: str) -> timedelta:

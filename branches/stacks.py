@@ -259,10 +259,8 @@ class Stacks:
         with reported("", "list"), recorded(self._engine) as workspace:
             found = [it for it in workspace.list_stacks() if _plain(it.name).startswith(names.PREFIX)]
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                tags = list(pool.map(lambda it: _tags(workspace, it.name), found))
-        return sorted(
-            (_entry(it, found_tags) for it, found_tags in zip(found, tags, strict=True)), key=lambda it: it.stack
-        )
+                entries = list(pool.map(lambda it: _entry(it, workspace), found))
+        return sorted((it for it in entries if it), key=lambda it: it.stack)
 
     @staticmethod
     def _find(workspace: Workspace, name: str) -> bool:
@@ -347,9 +345,18 @@ def _check_owner(
         )
 
 
-def _entry(summary: auto.StackSummary, tags: Mapping[str, str]) -> Entry:
+def _entry(summary: auto.StackSummary, workspace: Workspace) -> Entry | None:
+    """The stack; None if it has been removed meanwhile. A stack whose tags cannot be read must not hide the others."""
     mark, trouble, name = None, "", _plain(summary.name)
-    if not stack_tags.ours(tags):
+    try:
+        tags = _tags(workspace, summary.name)
+    except auto.StackNotFoundError:
+        return None
+    except auto.CommandError as error:
+        tags, trouble = {}, str(explained(name, "read the tags of", error))
+    if trouble:
+        pass
+    elif not stack_tags.ours(tags):
         trouble = (
             f"stack {name} has the name of a branch's stack and no readable tag {stack_tags.EPHEMERAL}=true: somebody "
             "else created it, an `up` was killed at its beginning, or the tags are lost. It is left alone. `up` of its "

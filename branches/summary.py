@@ -1,6 +1,5 @@
 """A preview as Markdown for a pull request: the most severe changes first, limited to the size of a comment."""
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
@@ -21,7 +20,6 @@ _HEADS = {
     Kind.UPDATE: "Changed, nothing restarts",
     Kind.CREATE: "Created",
 }
-_LEFT_OUT = "\n\n*{count} more lines do not fit into a comment: the log of this run contains all of them.*\n"
 
 
 def markdown(changes: Changes, *, stack: str, limit: int = md.LIMIT) -> str:
@@ -33,7 +31,7 @@ def markdown(changes: Changes, *, stack: str, limit: int = md.LIMIT) -> str:
         if found := changes.of(kind):
             blocks += [f"#### {head}: {_number(len(found), 'resource')}", *_by_component(found)]
     blocks += _properties(changes.resources)
-    return _fit(blocks, limit)
+    return md.fit("\n\n".join(blocks) + "\n", limit)
 
 
 def _headline(changes: Changes, stack: str) -> str:
@@ -139,41 +137,3 @@ def _folded(head: str, block: str, length: int, what: str) -> str:
         return block
     lines = _number(block.count("\n") + 1, "line") if what == "lines" else f"{length} lines"
     return f"<details><summary>{head} ({lines})</summary>\n\n{block}\n\n</details>"
-
-
-def _fit(blocks: Sequence[str], limit: int) -> str:
-    """As many lines as fit; an interrupted fence or fold is closed."""
-    whole = "\n\n".join(blocks) + "\n"
-    if len(whole) <= limit:
-        return whole
-    lines = whole.split("\n")
-    room = limit - len(_LEFT_OUT.format(count=len(lines))) - 1
-    kept: list[str] = []
-    used = 0
-    closers: list[str] = []
-    for line in lines:
-        opened = _after(closers, line)
-        cost = len(line) + 1
-        if used + cost + sum(len(closer) + 1 for closer in opened) > room:
-            break
-        kept.append(line)
-        used += cost
-        closers = opened
-    left = len(lines) - len(kept)
-    return "\n".join([*kept, *reversed(closers)]) + _LEFT_OUT.format(count=left)
-
-
-def _after(closers: Sequence[str], line: str) -> list[str]:
-    """The closing lines that are needed after this line."""
-    found = list(closers)
-    in_fence = bool(found) and found[-1].startswith("`")
-    if in_fence:
-        if line == found[-1]:
-            found.pop()
-    elif match := re.match(r"(```+)\w*$", line):
-        found.append(match[1])
-    elif line.startswith("<details>"):
-        found.append("\n</details>")
-    elif line == "</details>" and found:
-        found.pop()
-    return found

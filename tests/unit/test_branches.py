@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -9,22 +10,26 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
+from pulumi import automation as auto
+from pulumi.automation._cmd import CommandResult
 
 import settings
 from automation import workspace
-from branches import __main__, comment, configuration, names, stack_tags, stacks
+from automation.engine import Engine
+from branches import __main__, comment, configuration, markdown, names, stack_tags, stacks
 from branches.errors import BranchesError, LockedError, UsageError
 from branches.stack_tags import Mark
 from branches.stacks import Entry, Sweep, Up
+from components import forms
 from components.aws import infrastructure
 from components.aws import names as aws_names
 from components.host import Role
 from components.naming import Labels
-from settings.cluster import _CLUSTER_ID
+from tests.unit.test_summary import plain
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 MARK = Mark("feature/x", "c0ffee", NOW + timedelta(hours=8))
@@ -72,7 +77,7 @@ def test_every_legal_name_is_that_of_a_valid_stack(branch: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", stack)
     host = f"tm-999.{aws_names.domain(stack)}"
     assert len(host) <= 64 and all(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", it) for it in host.split("."))
-    assert _CLUSTER_ID.match(stack)
+    assert forms.CLUSTER_ID.fits(stack)
     region = "ap-southeast-1"
     assert re.fullmatch(r"[\w+=,.@-]{1,64}", aws_names.role(stack, region))
     bucket = infrastructure.bucket_name(settings.PROJECT, stack, "123456789012", region)
@@ -155,6 +160,8 @@ def test_a_mark_is_read_as_it_was_written() -> None:
         {stack_tags.EXPIRES: "soon"},
         {stack_tags.EXPIRES: "2030-01-31"},
         {stack_tags.EXPIRES: ""},
+        {stack_tags.EXPIRES: "9999-12-31T23:59:59-12:00"},
+        {stack_tags.EXPIRES: "0001-01-01T00:00:00+12:00"},
         {stack_tags.BRANCH: ""},
     ],
 )
@@ -315,6 +322,80 @@ def test_a_branchs_name_is_neither_markdown_nor_a_command_in_a_comment(branch: s
             check=True,
         )
         assert done.stdout.split("\0")[:-1] == ["-m", "branches", "down", "--", branch]
+
+
+HOSTILE_OUTPUTS: list[tuple[str, Any]] = [
+    ("webUi", ["http://x> <script>alert(1)</script>", "javascript:alert(1)", "x](https://evil.example) | @everyone"]),
+    ("webUi", "http://192.0.2.1:8081"),
+    ("webUi", [1, None, {"a": "www.evil.example"}]),
+    ("webUi", ["http://192.0.2.1:8081"] * 100_000),
+    ("webUi", ["http://" + "x" * 100_000]),
+    ("hosts", {"| <b>@everyone www.evil.example": {"a": "b"}}),
+    ("hosts", {"jobmanager": 3, "taskmanager": None, "zookeeper": "x"}),
+    ("hosts", {f"role{number}": {"a": "b"} for number in range(100_000)}),
+    ("hosts", "none"),
+    *((key, value) for key in ("login", "ssh", "tunnel") for value in (
+        "x\n```\n<script>alert(1)</script>", "x" * 100_000, {"a": "b"}, None, "a\u202eb", "x\n" * 50_000
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), HOSTILE_OUTPUTS)
+def test_an_output_is_neither_markdown_nor_too_long_in_a_comment(key: str, value: Any) -> None:
+    text = comment.markdown("feature/x", "br-feature--x", MARK, {**OUTPUTS, key: value}, NOW)
+    assert len(text) <= markdown.ROOM
+    outside = plain(text)
+    assert "<script" not in outside and "<b>" not in outside and "javascript" not in outside
+    assert not re.search(r"@(?!<!-- -->)\w|(?i:\bwww\.)|\]\(", outside)
+    table = [line.replace(r"\|", "") for line in outside.splitlines() if line.startswith("|")]
+    assert all(re.fullmatch(r"\|[^|]*\|[^|]*\|", line) for line in table), table
+    assert "python -m branches down -- feature/x\n```\n" in text
+
+
+def test_a_command_that_is_too_long_is_named_and_not_cut() -> None:
+    text = comment.markdown("feature/x", "br-feature--x", MARK, {**OUTPUTS, "ssh": "x" * 100_000}, NOW)
+    assert "xxx" not in text and "pulumi stack output ssh --stack br-feature--x" in text
+
+
+def test_a_comment_of_a_long_branch_fits() -> None:
+    text = comment.markdown("x" * 100_000, "br-x", MARK, OUTPUTS, NOW)
+    assert len(text) <= markdown.ROOM
+    plain(text)
+
+
+class FakeWorkspace:
+    """Stacks with tags; a stack without has been removed since it was listed, and one whose tags are None fails."""
+
+    def __init__(self, tags: dict[str, dict[str, str] | None]) -> None:
+        self._tags = tags
+
+    def list_stacks(self) -> list[auto.StackSummary]:
+        return [auto.StackSummary(name=name, current=False) for name in ["br-gone", *self._tags]]
+
+    def pulumi(self, *arguments: str) -> str:
+        name = arguments[-1]
+        if name not in self._tags:
+            raise auto.StackNotFoundError(CommandResult(stdout="", stderr=f"no stack named '{name}' found", code=255))
+        if self._tags[name] is None:
+            raise auto.CommandError(CommandResult(stdout="", stderr="could not read the tags", code=255))
+        return json.dumps(self._tags[name])
+
+
+def test_one_stack_does_not_keep_the_others_from_being_listed_and_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = {**MARK.tags(), stack_tags.EXPIRES: "9999-12-31T23:59:59-12:00"}
+    found = FakeWorkspace({"br-a": MARK.tags(), "br-b": late, "br-c": None})
+    monkeypatch.setattr(stacks, "recorded", lambda _: contextlib.nullcontext(found))
+    known = stacks.Stacks(cast(Engine, None), lambda _: None)
+    entries = known.list()
+    assert [(entry.stack, bool(entry.mark), bool(entry.trouble)) for entry in entries] == [
+        ("br-a", True, False),
+        ("br-b", False, True),
+        ("br-c", False, True),
+    ]
+    assert "9999-12-31T23:59:59-12:00" in entries[1].trouble and "could not read the tags" in entries[2].trouble
+    swept = known.sweep(now=NOW + timedelta(days=30), dry_run=True)
+    assert [entry.stack for entry in swept.removed] == ["br-a"]
+    assert [entry.stack for entry, _ in swept.failed] == ["br-b", "br-c"]
 
 
 # The command line

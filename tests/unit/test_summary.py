@@ -9,9 +9,10 @@ from pulumi.automation.events import ResourcePreEvent, StepEventMetadata, StepEv
 
 from branches import changes, markdown, summary
 from branches.changes import Changes, Kind, Verdict
-from branches.previews import COMMENT, Preview
+from branches.previews import Preview
 
 HOSTILE = (
+    "see www.evil.example and WWW.evil.example, (www.evil.example) http://evil.example ftp://evil.example",
     "``` </details> <script>alert(1)</script> @everyone [x](https://evil.example) <!-- | **bold** \n# head",
     "--> <b>",
     "`",
@@ -92,6 +93,23 @@ def test_a_host_more_in_a_list_is_one_line() -> None:
     assert found.settings == [changes.Line("hosts", None, "tm-100")]
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["tm-a", "tm-10", "tm-9", "tm-1"], ["tm-1", "tm-9", "tm-10", "tm-a"]),
+        # Rules for operators, with IPv4 and IPv6
+        (["jm-ssh-2001-db8--32", "jm-ssh-198.51.100.0-24", "jm-ssh-10-2"],
+         ["jm-ssh-10-2", "jm-ssh-2001-db8--32", "jm-ssh-198.51.100.0-24"]),
+        (["tm-\u00b2", "tm-\u0663", "tm-", "tm-" + "9" * 5000, "tm-1"],
+         ["tm-1", "tm-" + "9" * 5000, "tm-", "tm-\u00b2", "tm-\u0663"]),
+    ],
+)  # fmt: skip
+def test_any_names_have_an_order(names: list[str], expected: list[str]) -> None:
+    assert sorted(names, key=changes.by_number) == expected
+    events = [step("create", "command:remote:Command", f"{name}-service", new={}) for name in names]
+    assert f"`{expected[0]}`" in summary.markdown(changes.read(events), stack="dev")
+
+
 @pytest.mark.parametrize("value", HOSTILE)
 def test_nothing_in_a_value_breaks_out(value: str) -> None:
     events = [
@@ -105,6 +123,7 @@ def test_nothing_in_a_value_breaks_out(value: str) -> None:
     assert "<script" not in outside and "<b>" not in outside
     assert not re.search(r"(?<!\\)\]\(", outside)
     assert not re.search(r"@(?!<!-- -->)\w", outside)
+    assert not re.search(r"(?i)\bwww\.|://", outside), "no address becomes a link"
     assert outside.count("<details>") == outside.count("</details>")
 
 
@@ -150,7 +169,7 @@ def test_what_a_comment_has_no_room_for_is_said_elsewhere() -> None:
     assert preview(1).left_out == ""
     many = preview(1000)
     assert "machine-999-" not in many.markdown and "machine-999-" in many.left_out
-    assert len(many.markdown) <= COMMENT
+    assert len(many.markdown) <= markdown.ROOM
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -164,6 +183,11 @@ def test_a_failure_that_is_too_long_is_cut() -> None:
     text = markdown.failure("Failed", "cause\n" + "x\n" * 100_000)
     assert "\ncause\n" in text and len(text) < markdown.LIMIT - 500 and "The log of this run contains the rest." in text
     plain(text)
+
+
+def test_a_failure_of_a_long_name_is_cut() -> None:
+    text = markdown.failure(f"The cluster {markdown.code('x' * 100_000)} failed", "cause")
+    assert len(text) <= markdown.ROOM
 
 
 def test_the_numbers_for_programs_are_those_of_the_text() -> None:
