@@ -2,9 +2,11 @@
 
 import stat
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from . import files
 from .problems import Problems
@@ -31,6 +33,24 @@ def read(path: Path, key: str, problems: Problems) -> str:
     return text
 
 
+def public_key(text: str) -> tuple[str, int]:
+    """The public key, as OpenSSH writes it without a comment, of a private key that `read` has accepted; and its bits.
+
+    Raises ValueError for a key of a type that OpenSSH does not have.
+    """
+    key = _load(text)
+    try:
+        line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    except (AttributeError, KeyError, ValueError, UnsupportedAlgorithm):
+        raise ValueError("is of a type that OpenSSH does not have") from None
+    return line.decode(), getattr(key, "key_size", 256)
+
+
+def _load(text: str) -> Any:
+    text = text.strip()
+    return _LOADERS[text.partition("\n")[0].strip()](text.encode() + b"\n", password=None)
+
+
 def _check(text: str, path: Path) -> None:
     """Raise ValueError unless the text is a whole private key without a passphrase."""
     header = text.lstrip().partition("\n")[0].strip()
@@ -42,7 +62,7 @@ def _check(text: str, path: Path) -> None:
         )
         raise ValueError(f"{path} is {what}: expected a private key in PEM or OpenSSH form")
     try:
-        _LOADERS[header](text.strip().encode() + b"\n", password=None)
+        _load(text)
     except (TypeError, ValueError, UnsupportedAlgorithm) as error:
         if isinstance(error, TypeError) or "Proc-Type: 4,ENCRYPTED" in text:
             raise ValueError(f"{path} has a passphrase: expected a key without one") from None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .. import private_key
+from .. import files, private_key
 from ..host import Role
 from ..problems import Problems
 from . import effects, names, subnets
@@ -56,6 +56,9 @@ _TIME = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{1,6})
 # S3 do not cover names with dots
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _RESERVED = re.compile(r"(xn--|sthree-|amzn-s3-demo-).*|.*(-s3alias|--ol-s3|--x-s3|--table-s3)")
+
+ADMIN_KEY_BITS = {"ssh-ed25519": 256, "ssh-rsa": 2048}
+"""Types of the administrator's key, with their smallest sizes: those that sshd and Pulumi's command plugin accept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -380,19 +383,25 @@ def _bucket(values: Mapping[str, Any], cluster_id: str, problems: Problems) -> t
 
 
 def _admin_key(name: str, root: Path, problems: Problems) -> AdminKey | None:
+    """The key pair. Machines keep the public key that they are created with, so it must be that of the private key."""
     if not name:
         return None
-    path = root / Path(name).expanduser()
-    text = private_key.read(path, "adminKeyFile", problems)
-    public = path.with_name(f"{path.name}.pub")
+    key = "adminKeyFile"
+    path = problems.catch(key, lambda: files.located(name, root), None)
+    if path is None or not (text := private_key.read(path, key, problems)):
+        return None
     try:
-        words = public.read_text().split()
-    except OSError as error:
-        problems.add(
-            "adminKeyFile", f"{public} cannot be read: {error.strerror}: expected the public key next to the private"
-        )
+        line, bits = private_key.public_key(text)
+    except ValueError as error:
+        problems.add(key, f"{path} {error}: expected Ed25519 or RSA")
         return None
-    if len(words) < 2:
-        problems.add("adminKeyFile", f"{public} is not a public key: expected the output of `ssh-keygen -y -f {path}`")
-        return None
-    return AdminKey(path=name, private=text, public=" ".join(words[:2]))
+    kind = line.partition(" ")[0]
+    public = path.with_name(f"{path.name}.pub")
+    found = problems.catch(key, lambda: files.text(public), None)
+    if kind not in ADMIN_KEY_BITS:
+        problems.add(key, f"{path} is of type {kind}: expected Ed25519 or RSA")
+    elif bits < ADMIN_KEY_BITS[kind]:
+        problems.add(key, f"{path} has {bits} bits: expected Ed25519, or RSA with {ADMIN_KEY_BITS['ssh-rsa']} or more")
+    elif found is not None and (found.split()[:2] != line.split() or len(found.strip().splitlines()) > 1):
+        problems.add(key, f"{public} is not the public key of {path}: expected the output of `ssh-keygen -y -f {path}`")
+    return AdminKey(path=name, private=text, public=line)

@@ -1,6 +1,7 @@
 """The whole program on AWS under Pulumi's mocks: the stacks dev and prod as their files declare them."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -11,6 +12,10 @@ import grpc
 import pulumi
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 import settings
 from components.aws import effects, facts, user_data
@@ -499,6 +504,76 @@ def test_a_key_that_has_an_effect_is_taken() -> None:
         *({"expires": text} for text in ("2030-01-31T18:00:00.5+01:00", "2030-01-31T18:00:00-00:00")),
     ):
         settings.load(configuration("dev", **changes), stack="dev")
+
+
+def key_pair(folder: Path, private: Any, public: Any = None, *, text: str | None = None) -> str:
+    """A private key in `folder`, with a file beside it that has the public key of `public`, or `text`."""
+    path = folder / "key"
+    path.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    path.chmod(0o600)
+    line = (public or private).public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    (folder / "key.pub").write_text(f"{line} me@here\n" if text is None else text)
+    return str(path)
+
+
+def test_a_pair_of_keys_is_taken(tmp_path: Path) -> None:
+    for private in (Ed25519PrivateKey.generate(), rsa.generate_private_key(65537, 2048)):
+        found = settings.load(configuration("dev", adminKeyFile=key_pair(tmp_path, private)), stack="dev").site
+        expected = (tmp_path / "key.pub").read_text().removesuffix(" me@here\n")
+        assert found.admin_key.public == expected
+        assert found.admin_key.private == (tmp_path / "key").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "key.pub is not the public key of {path}: expected the output of `ssh-keygen -y -f {path}`"),
+        ("ssh-ed25519", "key.pub is not the public key of"),
+        ('from="10.0.0.1" {own}', "key.pub is not the public key of"),
+        ("{own}, {own}", "key.pub is not the public key of"),
+        ("{other}", "key.pub is not the public key of"),
+    ],
+)
+def test_a_public_key_of_another_pair_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    """Machines would let in nobody: neither Pulumi nor operators have their private key."""
+    private, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    lines = {
+        name: key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+        for name, key in (("own", private), ("other", other))
+    }
+    path = key_pair(tmp_path, private, text=text.format(**lines))
+    with pytest.raises(settings.ConfigError) as error:
+        settings.load(configuration("dev", adminKeyFile=path), stack="dev")
+    assert f"  - adminKeyFile: {tmp_path}/{said.format(path=path)}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: ec.generate_private_key(ec.SECP256R1()), "is of type ecdsa-sha2-nistp256: expected Ed25519 or RSA"),
+        (lambda: rsa.generate_private_key(65537, 1024), "has 1024 bits: expected Ed25519, or RSA with 2048 or more"),
+    ],
+)
+def test_a_key_that_machines_do_not_take_is_refused(make: Callable[[], Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(settings.ConfigError) as error:
+        settings.load(configuration("dev", adminKeyFile=key_pair(tmp_path, make())), stack="dev")
+    assert f"  - adminKeyFile: {tmp_path}/key {said}" in str(error.value)
+
+
+def test_a_key_that_openssh_does_not_have_is_refused(tmp_path: Path) -> None:
+    for private in (ec.generate_private_key(ec.SECP256K1()), X25519PrivateKey.generate()):
+        (tmp_path / "key").write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        with pytest.raises(settings.ConfigError, match="is of a type that OpenSSH does not have: expected Ed25519 or"):
+            settings.load(configuration("dev", adminKeyFile=str(tmp_path / "key")), stack="dev")
+
+
+def test_a_key_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    key_pair(tmp_path, Ed25519PrivateKey.generate())
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "key.pub").write_bytes(b"\xff\xfe")
+    for name in ("~nosuchuser/key", "a\0b", f"{tmp_path}/pipe", f"{tmp_path}/key", f"{tmp_path}/key.pub", "/", "."):
+        with pytest.raises(settings.ConfigError, match="  - adminKeyFile: "):
+            settings.load(configuration("dev", adminKeyFile=name), stack="dev")
 
 
 def test_a_bucket_that_exists_is_used_where_it_is() -> None:
