@@ -11,7 +11,14 @@ OnEvent = Callable[[auto.EngineEvent], object]
 _KINDS = {"create-replacement": "replace", "delete-replaced": "replace", "read-replacement": "read"}
 """The engine's operations that are parts of another one."""
 
-_PAST = {"create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "read": "read"}
+_PAST = {
+    "create": "created",
+    "update": "updated",
+    "replace": "replaced",
+    "delete": "deleted",
+    "read": "read",
+    "same": "unchanged",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,12 @@ class Steps:
     errors: list[str] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
     """Number of resources by kind, including components and the stack itself: the engine's own summary."""
+
+    @property
+    def summary(self) -> str:
+        """`totals` for people: `1 created, 87 unchanged`."""
+        order = [kind for kind in _PAST if kind in self.totals] + [kind for kind in self.totals if kind not in _PAST]
+        return ", ".join(f"{self.totals[kind]} {_PAST.get(kind, kind)}" for kind in order) or "no resources"
 
     @property
     def commands(self) -> list[Step]:

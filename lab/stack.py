@@ -216,7 +216,7 @@ class Stack:
         """
         recorder = self._recorder(show=True)
         with self._reported(recorder):
-            return self._open().up(recorder, parallel=self._parallel, refresh=refresh)
+            return _totals(self._open().up(recorder, parallel=self._parallel, refresh=refresh))
 
     def preview(
         self, *, refresh: bool = False, diff: bool = False, on_event: OnEvent | None = None, tell: Told | None = None
@@ -236,7 +236,7 @@ class Stack:
         """Destroy everything; hosts that the stack did not create stay."""
         recorder = self._recorder(show=True)
         with self._reported(recorder):
-            return self._open().destroy(recorder)
+            return _totals(self._open().destroy(recorder))
 
     def state(self) -> dict[str, Any]:
         """The stack's state with readable secrets, as the engine exports it to its owner."""
@@ -301,6 +301,14 @@ class LabStack(Stack):
 
 def _say(step: Step) -> None:
     console.say("pulumi", f"{step.name}: {step.past}, {console.duration(step.ended - step.began)}")
+
+
+def _totals(steps: Steps) -> Steps:
+    """Print what the operation did in all, above all if that was nothing. Components and the stack itself count, as in
+    Pulumi's own summary.
+    """
+    console.say("pulumi", f"resources: {steps.summary}")
+    return steps
 
 
 def _home() -> Path:

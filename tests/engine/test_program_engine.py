@@ -76,6 +76,22 @@ def test_a_preview_shows_a_changed_setting_once(preview: Any, tmp_path: Path) ->
     check_shown_once(preview.made(taskManagerConfig={"taskmanager.network.retries": 3}), workers=2)
 
 
+def test_an_up_says_what_became_of_all_resources_above_all_if_that_was_nothing(
+    preview: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SILENT_COMMAND.install(tmp_path / "pulumi" / "plugins")
+
+    def last() -> str:
+        return capsys.readouterr().out.splitlines()[-1]
+
+    count = preview.made().up().totals["create"]
+    assert last() == f"pulumi:      resources: {count} created"
+    preview.made().up()
+    assert last() == f"pulumi:      resources: {count} unchanged"
+    preview.made().destroy()
+    assert last() == f"pulumi:      resources: {count} deleted"
+
+
 def check_shown_once(changed: LabStack, workers: int) -> None:
     """Fail unless `pulumi preview --diff` shows the new retries once, however many hosts use them."""
     shown: list[str] = []

@@ -127,9 +127,13 @@ def test_the_jobs_result_is_what_another_tool_computes(cluster: Cluster, printed
         assert line in printed["up"]
 
 
-def test_a_second_up_runs_nothing_and_restarts_nothing(cluster: Cluster) -> None:
+def test_a_second_up_runs_nothing_restarts_nothing_and_says_so(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = cluster.processes()
-    assert cluster.stack.up().changed() == []
+    steps = cluster.stack.up()
+    assert steps.changed() == []
+    assert f"resources: {steps.totals['same']} unchanged" in capsys.readouterr().out
     assert cluster.processes() == before
 
 
