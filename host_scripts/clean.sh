@@ -1,6 +1,9 @@
 # shellcheck shell=bash disable=SC2154
 # Removes everything that the steps created on a host that leaves the cluster, and nothing else. The machine stays, and
 # so does the data on the storage (see purge.sh). Values: user, unit (empty: no daemon), releases (names below /opt).
+#
+# What stays on purpose is listed in tests/hosts/snapshot.py: the backups that useradd and userdel write of /etc/passwd and
+# similar files, the journal, and the system's own network-online.target, which units of daemons require.
 
 remove() {
   is_ours || return 0
@@ -10,11 +13,13 @@ remove() {
   rm -f /etc/systemd/system/flink-classes.service
   if [ -n "$unit" ]; then rm -rf "/etc/systemd/system/$unit.service" "/run/$unit"; fi
   systemctl daemon-reload
-  systemctl reset-failed ${unit:+"$unit"} flink-firewall 2>/dev/null || true
+  # A unit that failed would otherwise be listed as failed without a file, and the system as degraded, until the next boot
+  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-firewall 2>/dev/null || true
   replace_block /etc/hosts ""
   local template
   for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
-  rm -f /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg /etc/sysctl.d/60-flink.conf
+  rm -f /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg
+  restore_kernel
   local release
   for release in "${releases[@]}"; do remove_releases "$release"; done
   remove_tree "/etc/$user"
@@ -49,6 +54,7 @@ no_process() { ! pgrep -u "$user" >/dev/null; }
 # Gracefully: with SIGTERM a TaskManager releases its slots, and nothing has to wait for its heartbeat timeout.
 stop_daemons() {
   [ -z "$unit" ] || systemctl disable -q --now "$unit" 2>/dev/null || true
+  systemctl stop -q flink-classes 2>/dev/null || true # it may still work; the daemon's start has started it
   id "$user" >/dev/null 2>&1 || return 0
   # Processes of start-cluster.sh, and logins
   pkill -u "$user" || true
@@ -62,6 +68,17 @@ no_firewall() {
   if nft list table inet flink >/dev/null 2>&1; then nft delete table inet flink; fi
 }
 
+# A setting that still has our value gets the one that it had before the first step. Without a record of it (steps of an
+# earlier version made none) it keeps its value until the next boot.
+restore_kernel() {
+  local key value
+  while read -r key _ value; do
+    case $key in [a-z]*) [ "$(sysctl -n "$key" 2>/dev/null)" = "$value" ] || continue ;; *) continue ;; esac
+    { grep "^$key = " "$kernel_before" | sysctl -q -e --load -; } 2>/dev/null || true
+  done < <(cat /etc/sysctl.d/60-flink.conf 2>/dev/null)
+  rm -f /etc/sysctl.d/60-flink.conf
+}
+
 # A user's mount point can be emptied but not removed.
 remove_tree() {
   rm -rf "$1" 2>/dev/null && return 0
@@ -73,6 +90,8 @@ remove_user() {
   local home=/var/lib/$user
   if id "$user" >/dev/null 2>&1; then
     [ "$(getent passwd "$user" | cut -d: -f6)" = "$home" ] || die "user $user has another home than $home: this program did not create it"
+    # JVMs and logins leave files, which would belong to the next user with the same number
+    find /tmp /var/tmp -xdev -mindepth 1 -user "$user" -delete 2>/dev/null || true
     userdel "$user"
   fi
   # userdel keeps the group where users have no group of their own by default (USERGROUPS_ENAB in login.defs)

@@ -80,9 +80,9 @@ for word; do
   fi
 done
 # They run for half a second, so a second compiler does not pay, and each script parses the configuration once
-flags=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
+flags=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData)
 case " \$* " in
-  *-XshowSettings*) exec "$java/bin/java" "\$@" ;;
+  *-XshowSettings*) exec "$java/bin/java" -XX:-UsePerfData "\$@" ;;
   *" UPDATE_AND_GET_FLINK_CONFIGURATION "*)
     [ -s "$work/parsed" ] || "$java/bin/java" "\${flags[@]}" "\$@" >"$work/parsed" 2>&1 || { cat "$work/parsed"; exit 1; }
     cat "$work/parsed"

@@ -201,17 +201,20 @@ check_link() { expect "$1" "a link to $2" "$([ ! -L "$1" ] || echo "a link to $(
 replace_block() {
   local file=$1 lines=$2 rest first=
   [ -z "$lines" ] || declares block "$file"
-  rest=$(cat "$file") || die "cannot read $file"
-  [ -n "$lines" ] || grep -q '^# BEGIN flink$' <<<"$rest" || return 0
-  if grep -q '^# BEGIN flink$' <<<"$rest"; then
-    grep -q '^# END flink$' <<<"$rest" || die "$file has '# BEGIN flink' but no '# END flink': remove that block by hand"
-    rest=$(sed '/^# BEGIN flink$/,/^# END flink$/d' <<<"$rest")
+  [ -r "$file" ] || die "cannot read $file"
+  if grep -q '^# BEGIN flink$' "$file"; then
+    grep -q '^# END flink$' "$file" || die "$file has '# BEGIN flink' but no '# END flink': remove that block by hand"
+  elif [ -z "$lines" ]; then
+    return 0
   fi
+  # Byte for byte: also empty lines at the end, or a last line without an end
+  rest=$(sed '/^# BEGIN flink$/,/^# END flink$/d' "$file" && echo .)
+  rest=${rest%.}
   case $rest in '## template:'*) first=${rest%%$'\n'*} rest=${rest#*$'\n'} ;; esac
   put_file "$file" 0644 root:root < <(
     [ -z "$first" ] || printf '%s\n' "$first"
     [ -z "$lines" ] || printf '# BEGIN flink\n%s\n# END flink\n' "$lines"
-    [ -z "$rest" ] || printf '%s\n' "$rest"
+    printf %s "$rest"
   )
 }
 
@@ -230,6 +233,10 @@ wait_until() {
 }
 
 flink_host=/usr/local/lib/flink/flink-host
+
+# What kernel settings were before ours (system.sh, clean.sh).
+# shellcheck disable=SC2034
+kernel_before=${flink_host%/*}/sysctl.before
 
 # flink_host COMMAND...: the host tool, see `flink-host --help`.
 flink_host() { "$flink_host" "$@"; }

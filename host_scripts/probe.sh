@@ -10,6 +10,9 @@ python_facts='import fcntl, hashlib, json, socket, subprocess, sys, tempfile; pr
 
 cloud_init_is_done() { [ -e /run/cloud-init/result.json ] || [ -e /run/cloud-init/disabled ]; }
 
+# A step of ours has been here; earlier versions had no /etc/flink-owner.
+was_ours() { [ -e /etc/flink-owner ] || compgen -G "/opt/*/.installed-by-pulumi" >/dev/null; }
+
 problems=()
 
 apply() {
@@ -35,8 +38,8 @@ apply() {
     problems+=("nft is missing: install nftables, or set firewall to false")
   fi
   home=$(getent passwd "$user" | cut -d: -f6 || true)
-  [ -z "$home" ] || [ "$home" = "/var/lib/$user" ] ||
-    problems+=("user $user already exists with the home $home: expected none, or one with the home /var/lib/$user")
+  [ -z "$home" ] || { [ "$home" = "/var/lib/$user" ] && was_ours; } ||
+    problems+=("user $user already exists with the home $home: expected none, or one that this program created")
   [ -z "$home" ] || [ "$(id -gn "$user")" = "$user" ] ||
     problems+=("user $user has the group $(id -gn "$user"): expected $user (groupadd, usermod -g)")
   for command in "${releases[@]}"; do

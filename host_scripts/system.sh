@@ -2,8 +2,8 @@
 # The user that daemons run as, its directories, and kernel settings. On a JobManager also the key with which
 # start-cluster.sh logs in: it is created here and never leaves the host; its public half is printed.
 # Values: user, directories (the user's), shared_directories (world-writable), configuration (a directory of root's),
-# logs_in (true: create a key), units (of all roles), absent (records of steps that this host does not have, but may have
-# had). Files: tools, sysctl settings.
+# logs_in (true: create a key), units (of all roles), kernel (names of sysctl settings), absent (records of steps that this
+# host does not have, but may have had). Files: tools, sysctl settings.
 
 apply() {
   local previous gone
@@ -20,6 +20,7 @@ apply() {
   for directory in "${directories[@]}"; do install -d -m 0755 -o "$user" -g "$user" "$directory"; done
   for directory in "${shared_directories[@]}"; do install -d -m 1777 -o root -g root "$directory"; done
   install -d -m 0755 "$configuration"
+  remember_kernel
   write_files
   rm -f /usr/local/lib/flink/daemon /etc/flink/daemon.conf # of an earlier version
   for gone in "${absent[@]}"; do forget "$gone"; done
@@ -30,6 +31,16 @@ apply() {
   install -d -m 0700 -o "$user" -g "$user" "$ssh"
   [ -s "$ssh/id_ed25519" ] || runuser -u "$user" -- ssh-keygen -q -t ed25519 -N '' -C "$user@$host" -f "$ssh/id_ed25519"
   cat "$ssh/id_ed25519.pub"
+}
+
+# Records the kernel settings for clean.sh, before they have our values for the first time.
+remember_kernel() {
+  local key
+  mkdir -p "${kernel_before%/*}"
+  for key in "${kernel[@]}"; do
+    ! grep -qs "^$key = " "$kernel_before" /etc/sysctl.d/60-flink.conf || continue
+    sysctl -e "$key" >>"$kernel_before" 2>/dev/null || true
+  done
 }
 
 # What this step has others make.

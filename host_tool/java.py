@@ -27,8 +27,10 @@ CREDENTIALS = "/etc/flink/credentials.env"
 LAUNCH = "/var/lib/flink/launch/expected"
 OWN_PROPERTIES = ("-Dlog", "-Dcom.sun.management.")
 """System properties that are the daemon's alone: its log file, and the port that it already listens on."""
-SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-"""For a JVM that runs for seconds: optimizations for long runs would cost more than they save."""
+SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
+"""For a JVM that runs for seconds: optimizations for long runs would cost more than they save. It leaves no
+/tmp/hsperfdata_USER, which would stay on a host.
+"""
 RELEASE = "11"
 """The oldest Java that Flink 2.x supports: classes for it run on all later versions."""
 

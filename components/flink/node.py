@@ -1,6 +1,7 @@
 """What hosts of all roles have: the daemons' user, directories, a JDK."""
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ class Node(pulumi.ComponentResource):
         super().__init__(naming.type_token("flink", "Node"), name, None, opts)
         host, row = args.host, ROLES[args.host.role]
         child = pulumi.ResourceOptions(parent=self, depends_on=list(args.probes))
+        sysctl = render("sysctl.conf")
         # By the names that units use
         scripts = {"fingerprint": "fingerprint.sh"}
         if row.daemon and row.daemon.script:
@@ -129,7 +131,7 @@ class Node(pulumi.ComponentResource):
                 for called, script in scripts.items()
             ),
             *host_tool.files(row),
-            File(path="/etc/sysctl.d/60-flink.conf", text=render("sysctl.conf")),
+            File(path="/etc/sysctl.d/60-flink.conf", text=sysctl),
         ]
         values: Mapping[str, str | Sequence[str]] = {
             "user": row.user,
@@ -139,6 +141,7 @@ class Node(pulumi.ComponentResource):
             "logs_in": "true" if row.logs_in else "false",
             "absent": args.absent,
             "units": [other.unit for other in ROLES.values() if other.unit],
+            "kernel": re.findall(r"^(\S+) =", sysctl, re.MULTILINE),
         }
         self.system = step(host, "system", script_text(host, "system.sh", values, files), opts=child)
         self.prepared = self.system if host.data_device is None else self._data_disk(host, host.data_device)

@@ -1,4 +1,4 @@
-"""The probe's check of a host's Python, which the host tool needs."""
+"""The probe's checks of a host: its Python, which the host tool needs, and users that this program did not create."""
 
 import os
 import subprocess
@@ -60,3 +60,19 @@ def test_the_program_that_asks_runs(tmp_path: Path) -> None:
     asked = (SCRIPTS / "probe.sh").read_text().split("python_facts='")[1].split("'")[0]
     done = subprocess.run(["python3", "-I", "-S", "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("3.")
+
+
+@pytest.mark.parametrize(
+    ("home", "ours", "refused"), [("/home/x", True, True), ("/var/lib/x", False, True), ("/var/lib/x", True, False)]
+)
+def test_a_user_that_is_not_ours_is_a_problem(tmp_path: Path, home: str, ours: bool, refused: bool) -> None:
+    getent = tmp_path / "getent"
+    getent.write_text(f"#!/bin/sh\necho x:x:999:999::{home}:/bin/bash\n")
+    getent.chmod(0o755)
+    text = PROBE.replace("no-such-user", "x") + "\n".join(
+        (SCRIPTS / name).read_text() for name in ("lib.sh", "probe.sh")
+    )
+    text += f"\nwas_ours() {{ {str(ours).lower()}; }}\napply\n"
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-s"], input=text, env=env, capture_output=True, text=True, check=False)
+    assert (f"user x already exists with the home {home}" in done.stderr) == refused
