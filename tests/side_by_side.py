@@ -30,7 +30,12 @@ TOGETHER = ("tests/lab/",)
 ALONE = ("tests/engine/",)
 """Folders whose tests share nothing."""
 
-FIRST = ("tests/lab/", "tests/aws/test_rehearsal.py", "tests/hosts/test_converge.py")
+FIRST = (
+    "tests/lab/",
+    "tests/aws/test_rehearsal.py",
+    "tests/hosts/test_converge.py",
+    "tests/hosts/test_documented.py",
+)
 """The groups that take longest, in their order; then all others in the order of their collection."""
 
 
