@@ -72,7 +72,7 @@ def test_a_user_that_is_not_ours_is_a_problem(tmp_path: Path, home: str, ours: b
     text = PROBE.replace("no-such-user", "x") + "\n".join(
         (SCRIPTS / name).read_text() for name in ("lib.sh", "probe.sh")
     )
-    text += f"\nwas_ours() {{ {str(ours).lower()}; }}\napply\n"
+    text += f"\nid() {{ echo x; }}\nwas_ours() {{ {str(ours).lower()}; }}\napply\n"
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-s"], input=text, env=env, capture_output=True, text=True, check=False)
     assert (f"user x already exists with the home {home}" in done.stderr) == refused
