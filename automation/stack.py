@@ -1,6 +1,7 @@
 """The operations of a stack, with the same options for all callers."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +51,14 @@ class Stack:
         )
         return recorder.found
 
-    def refresh(self, recorder: Recorder | None = None, *, tell: Told | None = None) -> Steps:
-        """Update the state from the actual resources. Differences are updates, missing resources deletions."""
+    def refresh(
+        self, recorder: Recorder | None = None, *, targets: Sequence[str] = (), tell: Told | None = None
+    ) -> Steps:
+        """Update the state from the actual resources, or only from those with the URNs `targets`. Differences are
+        updates, missing resources deletions.
+        """
         recorder = recorder or Recorder()
-        self._stack().refresh(suppress_outputs=tell is None, **_shown(recorder, tell))
+        self._stack().refresh(target=[*targets] or None, suppress_outputs=tell is None, **_shown(recorder, tell))
         return recorder.found
 
     def destroy(self, recorder: Recorder | None = None, *, tell: Told | None = None) -> Steps:
@@ -71,6 +76,10 @@ class Stack:
     def export(self, *, secrets: bool = False) -> dict[str, Any]:
         """The deployment; with encrypted secrets unless `secrets` is set."""
         return self.workspace.export(self.name, secrets=secrets)
+
+    def exported(self) -> dict[str, Any]:
+        """What `stack export` prints, and `stack import` reads; with encrypted secrets."""
+        return dict(json.loads(self.pulumi("stack", "export")))
 
     def outputs(self, *, secrets: bool = False) -> dict[str, Any]:
         """Outputs of the program after the last operation; secret ones are `[secret]` unless `secrets` is set."""

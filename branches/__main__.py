@@ -138,6 +138,7 @@ def _sweep(args: argparse.Namespace) -> int:
                 "removed": [entry.json(now) for entry in found.removed],
                 "failed": [{**entry.json(now), "error": error} for entry, error in found.failed],
                 "kept": [entry.json(now) for entry in found.kept],
+                "orphans": [orphans.json() for orphans in found.orphans],
             }
         )
     else:
@@ -146,6 +147,8 @@ def _sweep(args: argparse.Namespace) -> int:
             print(f"{done}: {_described(entry, now)}")
         for entry, error in found.failed:
             print(f"NOT REMOVED: {_described(entry, now)}: {error}")
+        for orphans in found.orphans:
+            print(orphans.text())
         print(f"{len(found.removed)} {done}, {len(found.failed)} not, {len(found.kept)} have not expired")
     return UNSWEPT if found.failed else 0
 

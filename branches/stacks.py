@@ -5,12 +5,13 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -23,16 +24,26 @@ from automation.workspace import PROJECT, REPO, Workspace, opened, program, reco
 from branches import configuration, names, stack_tags
 from branches.errors import INTERRUPTED, BranchesError, LockedError
 from branches.stack_tags import Mark
+from ops import pending
+from ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from ops.aws import Orphans
 
 FILE = REPO / configuration.FILE
 
 Say = Callable[[str], object]
+
+AWS_PROVIDER = "pulumi:providers:aws"
 
 AT_ONCE = 4
 """Parallel starts of the engine to read tags; each uses a processor for half a second."""
 
 _KNOWN = ("from $PATH at",)
 """The engine repeats this message for every plugin that was not downloaded."""
+
+GONE_SECONDS = 30
+"""Seconds for which AWS may still show what was deleted."""
 
 SHOWN = 10
 """Maximum number of remaining resources that a message names."""
@@ -95,6 +106,8 @@ class Sweep:
     failed: list[tuple[Entry, str]] = field(default_factory=list)
     """Stacks that could not be removed, and the reasons."""
     kept: list[Entry] = field(default_factory=list)
+    orphans: "list[Orphans]" = field(default_factory=list)
+    """What AWS has of stacks that were kept, and their states do not know."""
 
 
 class Stacks:
@@ -138,7 +151,6 @@ class Stacks:
         if found:
             _check_owner(name, mark.branch, tags, state)
             content = configuration.without_encryption(content) if state.get("resources") else content
-        self._tell_pending(name, state)
         recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
         self._say(
             f"{name}: {'updating' if found else 'creating'} the stack, expires {stack_tags.written(mark.expires)}"
@@ -149,6 +161,7 @@ class Stacks:
         ):
             # Before the first resource is created, so that the stack can be found however its `up` ends
             _set_tags(stack, mark, tags)
+            self._settle(stack)
             stack.up(recorder)
             outputs = stack.outputs()
         done = [step.kind for step in recorder.found.done if step.kind not in ("same", "read")]
@@ -164,13 +177,14 @@ class Stacks:
             schema=schema,
         )
 
-    def _tell_pending(self, name: str, state: Mapping[str, Any]) -> None:
-        if pending := _pending(state):
-            self._say(
-                f"{name}: an earlier run was interrupted. The result of these operations is unknown: {_some(pending)}. "
-                "What was being created may exist although the state does not know it: if a step reports that it "
-                f"already exists, or at the end, look for resources with the tag stack={name}"
-            )
+    def _settle(self, stack: Stack) -> None:
+        """Continue without what a killed run has left pending."""
+        try:
+            found = pending.settle(stack)
+        except OpsError as error:
+            raise BranchesError(str(error)) from None
+        for line in found.lines():
+            self._say(f"{stack.name}: {line}")
 
     # down, sweep
 
@@ -196,6 +210,9 @@ class Stacks:
                 result.failed.append((entry, entry.trouble))
             elif not entry.expired(now):
                 result.kept.append(entry)
+                # What a running `up` has just created its state does not know yet
+                if not entry.locked:
+                    result.orphans.extend(self._orphans_of(entry.stack))
             elif dry_run:
                 result.removed.append(entry)
             else:
@@ -222,20 +239,54 @@ class Stacks:
             result.removed.append(entry)
 
     def _remove(self, workspace: Workspace, name: str, state: Mapping[str, Any]) -> None:
-        self._tell_pending(name, state)
-        if _resources(state):
+        if _resources(state) or _pending(state):
             self._say(f"{name}: destroying the stack's resources")
             recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
+            stack = Stack(name, workspace)
             try:
                 with reported(name, "destroy", recorder):
-                    Stack(name, workspace).destroy(recorder)
+                    self._settle(stack)
+                    stack.destroy(recorder)
             except LockedError:
                 raise
             except BranchesError as error:
                 raise self._left(workspace, name, error) from None
+        if found := self._remaining(name, state):
+            raise BranchesError(
+                f"stack {name} is destroyed, but not everything on AWS:\n{found.text()}.\nThe stack and its tags stay: "
+                "delete these resources, then run the same command again, or leave it to `sweep`"
+            )
         with reported(name, "remove"):
             workspace.pulumi("stack", "rm", "--yes", "--remove-backups", name)
         self._say(f"{name}: removed")
+
+    def _remaining(self, name: str, state: Mapping[str, Any]) -> "Orphans | None":
+        """What AWS still has of a stack that is destroyed; `state` is the one before. None if there is nothing."""
+        end = time.monotonic() + GONE_SECONDS
+        while found := self._orphans(name, state, {}):
+            if time.monotonic() > end:
+                return found
+            time.sleep(5)  # AWS shows for some seconds what was deleted
+        return None
+
+    def _orphans_of(self, name: str) -> "list[Orphans]":
+        with reported(name, "look at"), recorded(self._engine) as workspace:
+            state = workspace.export(name)
+        found = self._orphans(name, state, state)
+        return [found] if found else []
+
+    def _orphans(self, name: str, state: Mapping[str, Any], now: Mapping[str, Any]) -> "Orphans | None":
+        """What AWS has of a stack, and the state `now` does not know; the provider is in `state`."""
+        if not any(it["type"] == AWS_PROVIDER for it in state.get("resources") or []):
+            return None
+        from ops.aws import Aws  # existing hosts do not need it
+
+        try:
+            found = Aws(name, state).orphans(now)
+        except OpsError as error:
+            self._say(f"{name}: what AWS has of it could not be compared with its state: {error}")
+            return None
+        return found if found.found else None
 
     def _left(self, workspace: Workspace, name: str, error: BranchesError) -> BranchesError:
         """The error, with the remaining resources and what to do about them."""

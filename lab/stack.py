@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -27,6 +28,8 @@ from automation.stack import Stack as EngineStack
 from automation.steps import OnEvent, Recorder, Step, Steps
 from automation.workspace import Workspace, program, write, write_project
 from lab.errors import LabError
+from ops import pending
+from ops.errors import OpsError
 from stand_ins.builds import programs
 from stand_ins.plugins import COMMAND, Plugin
 from toolbox import console
@@ -46,6 +49,9 @@ SECRET_KEY = "flink:storageSecretKey"
 
 _DRIVER = "FLINK_LAB_DRIVER"
 """Environment variable of an engine with the process that runs its program: its parent, while that exists."""
+
+_PLUGIN_SECONDS = 15.0
+"""Seconds for plugins to end by themselves after their engine: a stand-in takes up to 11 (stand_ins.plugin.serve)."""
 
 _END_SECONDS = 10.0
 """Seconds for a process to end after SIGKILL."""
@@ -174,6 +180,13 @@ class Stack:
         self._set_secrets(stack)
         return stack
 
+    def _settled(self) -> EngineStack:
+        """The stack, without what a killed engine has left pending."""
+        stack = self._open()
+        for line in pending.settle(stack, self.folder / "states").lines():
+            console.say("pulumi", line)
+        return stack
+
     def _set_secrets(self, stack: EngineStack) -> None:
         """Encrypt the secrets into the stack's file once, and again only if they have changed."""
         mark = self.folder / "secret.sha256"
@@ -198,10 +211,23 @@ class Stack:
                     raise LabError(
                         f"another pulumi (process {holder}) is working on stack {self.name}; wait for it, or end it"
                     )
+                self._end_plugins()
                 said = f"process {holder}, which worked on this stack, was killed; continuing where it stopped"
                 console.say("pulumi", said)
                 stack.cancel()
                 return
+
+    def _end_plugins(self) -> None:
+        """Wait for the plugins of an engine that was killed: they still complete what they have begun, and afterwards
+        nobody else would look for it.
+        """
+        end = time.monotonic() + _PLUGIN_SECONDS
+        while left := _left_behind(self.environment()["PULUMI_BACKEND_URL"]):
+            if time.monotonic() > end:
+                for process in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
+            time.sleep(0.1)
 
     # Operations
 
@@ -216,7 +242,7 @@ class Stack:
         """
         recorder = self._recorder(show=True)
         with self._reported(recorder):
-            return _totals(self._open().up(recorder, parallel=self._parallel, refresh=refresh))
+            return _totals(self._settled().up(recorder, parallel=self._parallel, refresh=refresh))
 
     def preview(
         self, *, refresh: bool = False, diff: bool = False, on_event: OnEvent | None = None, tell: Told | None = None
@@ -230,13 +256,13 @@ class Stack:
         """Update the state from the actual resources. Differences are updates, missing resources deletions."""
         recorder = self._recorder(show=True)
         with self._reported(recorder):
-            return self._open().refresh(recorder)
+            return self._settled().refresh(recorder)
 
     def destroy(self) -> Steps:
         """Destroy everything; hosts that the stack did not create stay."""
         recorder = self._recorder(show=True)
         with self._reported(recorder):
-            return _totals(self._open().destroy(recorder))
+            return _totals(self._settled().destroy(recorder))
 
     def state(self) -> dict[str, Any]:
         """The stack's state with readable secrets, as the engine exports it to its owner."""
@@ -273,7 +299,7 @@ class Stack:
             # Without a message of the program the engine itself has failed, with the reason on its stderr
             said = "\n".join(recorder.found.errors) or stderr(error)
             raise LabError(f"pulumi failed for stack {self.name}:\n{said}") from None
-        except EngineError as error:
+        except (EngineError, OpsError) as error:
             raise LabError(str(error)) from None
 
 
@@ -319,6 +345,25 @@ def _home() -> Path:
     with contextlib.suppress(FileExistsError):
         (home / "plugins").symlink_to(theirs)
     return home
+
+
+def _left_behind(backend: str) -> list[int]:
+    """Processes that engines of ours with this backend have started, and that no longer have an engine or a driver."""
+    expected, found = f"PULUMI_BACKEND_URL={backend}".encode(), []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            variables = (process / "environ").read_bytes().split(b"\0")
+            drivers = [int(it.partition(b"=")[2]) for it in variables if it.startswith(f"{_DRIVER}=".encode())]
+            if drivers and expected in variables and drivers[0] not in _ancestors(int(process.name)):
+                found.append(int(process.name))
+    return found
+
+
+def _ancestors(process: int) -> list[int]:
+    found = [process]
+    while found[-1] > 1:
+        found.append(int(Path(f"/proc/{found[-1]}/stat").read_text().rpartition(")")[2].split()[1]))
+    return found
 
 
 def _ended(engine: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from automation.pending import operations
 from ops import doctor, gc, state
 from ops.errors import OpsError
 from ops.gc import Listing
@@ -28,9 +29,13 @@ examples:
   python -m ops gc --stack prod                 the same, and delete it after confirmation
   python -m ops gc --stack prod --yes           delete what clusters of this stack have left
   python -m ops gc --stack prod --yes --cluster old    delete what the cluster old has left, even of another stack
+  python -m ops pending --stack prod            after an `up` was killed: clear its pending operations
+  python -m ops orphans --stack prod            list what AWS has with the stack's tags, unknown to its state
 
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
 exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or the search failed
+exit codes of pending: 0 there are none any more; 1 with --dry-run, there are; 2 wrong usage, or failed
+exit codes of orphans: 0 there are none; 1 there are; 2 wrong usage, or the search failed
 """
 
 
@@ -115,6 +120,46 @@ def _gc(args: argparse.Namespace) -> int:
     )
 
 
+def _pending(args: argparse.Namespace) -> int:
+    from ops import pending
+
+    with state.opened(args.stack, REPO) as stack:
+        found = operations(stack.export())
+        if not args.json:
+            for operation in found:
+                print(f"{operation.kind}: {operation.type} {operation.name}")
+        if found and not args.dry_run:
+            if not _agreed(args):
+                return 1
+            result = pending.settle(stack)
+            if not args.json:
+                print("\n".join(result.lines()))
+    if args.json:
+        print(
+            json.dumps([{"kind": it.kind, "type": it.type, "name": it.name, "urn": it.urn} for it in found], indent=2)
+        )
+    elif not found:
+        print(f"stack {args.stack} has no pending operations")
+    return int(bool(found) and args.dry_run)
+
+
+def _agreed(args: argparse.Namespace) -> bool:
+    if args.yes:
+        return True
+    if args.json or not sys.stdin.isatty():
+        raise OpsError("nothing was changed: expected --yes, --dry-run, or a terminal for the confirmation")
+    question = "Clear these operations, and adopt what AWS has created into the state? [y/N] "
+    return input(question).lower() in ("y", "yes")
+
+
+def _orphans(args: argparse.Namespace) -> int:
+    from ops.aws import Aws
+
+    found = Aws(args.stack, state.export(args.stack, REPO, secrets=False), region=args.region).orphans()
+    print(json.dumps(found.json(), indent=2) if args.json else found.text())
+    return int(bool(found.found))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ops",
@@ -126,6 +171,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, text in (
         ("doctor", _doctor, "report configuration drift of a stack's hosts"),
         ("gc", _gc, "list and delete what dead clusters have left"),
+        ("pending", _pending, "clear what a killed run has left pending in a stack's state"),
+        ("orphans", _orphans, "list what AWS has of a stack, and the stack's state does not know"),
     ):
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.add_argument("--stack", required=True, help="the stack, in the backend that you are logged in to")

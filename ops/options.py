@@ -4,9 +4,14 @@ import argparse
 
 
 def add_options(command: argparse.ArgumentParser, kind: str) -> None:
-    """Add the options of `doctor` or `gc`, except for the stack."""
+    """Add the options of a command of `python -m ops`, except for the stack."""
     if kind == "doctor":
         command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be repeated")
+    elif kind == "orphans":
+        command.add_argument("--region", default="", help="of AWS; expected if the state is empty")
+    elif kind == "pending":
+        command.add_argument("--dry-run", action="store_true", help="change nothing")
+        command.add_argument("--yes", action="store_true", help="without confirmation")
     else:
         command.add_argument("--dry-run", action="store_true", help="delete nothing")
         command.add_argument(

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pulumi.automation import CommandError
+from pulumi.automation import CommandError, ConcurrentUpdateError
 
 from automation.engine import Engine, EngineError, stderr
+from automation.stack import Stack
 from automation.workspace import Workspace
 from components.flink.desired_state import HIGH_AVAILABILITY
 from components.host import Role
@@ -68,6 +69,13 @@ def stacks(folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
+def opened(stack: str, folder: Path) -> Iterator[Stack]:
+    """A stack of the project in `folder`, for operations that need only its state. Raises OpsError as `export`."""
+    with _reported(f"stack --stack {stack}"):
+        yield Stack(stack, Workspace(folder, Engine()))
+
+
+@contextlib.contextmanager
 def _reported(what: str) -> Iterator[None]:
     try:
         yield
@@ -75,6 +83,11 @@ def _reported(what: str) -> Iterator[None]:
         raise OpsError(f"{error}: README.md links to its installation") from None
     except subprocess.TimeoutExpired:
         raise OpsError(f"`pulumi {what}` took longer than {EXPORT_SECONDS} s") from None
+    except ConcurrentUpdateError as error:
+        raise OpsError(
+            f"the stack is locked by another run:\n{stderr(error)}\nWait until it has ended. If it was killed and no "
+            "longer exists: `pulumi cancel`, then the same command again"
+        ) from None
     except CommandError as error:
         raise OpsError(f"`pulumi {what}` failed:\n{stderr(error)}") from None
 

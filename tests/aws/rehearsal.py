@@ -24,6 +24,7 @@ from lab.processes import MARK
 from lab.rest import Rest
 from lab.stack import Stack
 from lab.storage import S3
+from ops.aws import Aws
 from stand_ins.aws_cloud import Cloud
 from stand_ins.builds import archives
 from tests.aws import actions, stack
@@ -120,6 +121,21 @@ class Rehearsal:
             steps = self.timed("destroy", self.stack.destroy)
         self._logins = {}
         return steps
+
+    @property
+    def state_file(self) -> Path:
+        """The stack's state in its backend."""
+        return self.lab.dir / "pulumi" / "state" / ".pulumi" / "stacks" / "flink" / f"{STACK}.json"
+
+    def exported(self) -> dict[str, Any]:
+        """The stack's state, without secrets."""
+        return self.stack.exported(secrets=False)
+
+    def orphans(self) -> list[str]:
+        """What AWS has with the stack's tags, and the state does not know."""
+        with actions.recorded(self.cloud.endpoint):
+            found = Aws(STACK, self.exported(), variables=stack.VARIABLES).orphans().found
+        return [f"{it.type} {it.id}" for it in found]
 
     # The cluster
 

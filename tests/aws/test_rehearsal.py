@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -16,8 +17,10 @@ import pytest
 from automation.steps import Steps
 from lab import flights
 from lab.cluster import SlowJob, wait_for
+from lab.errors import LabError
 from lab.flights import Options
 from lab.rest import Rest, RestError
+from tests import engines
 from tests.aws import actions, stack
 from tests.aws.inventory import everything
 from tests.aws.rehearsal import OTHER_TYPE, STACK, Rehearsal
@@ -233,8 +236,58 @@ def test_one_worker_fewer_touches_no_other_machine(larger: Rehearsal) -> None:
     assert not [name for name in cluster.instances() if name.endswith(leaving)]
 
 
+def test_an_up_that_was_killed_is_completed_by_the_next_one(cluster: Rehearsal) -> None:
+    cluster.changes["flink:workers"] = WORKERS + 1
+    killed(cluster, 2, 30, lambda: cluster.up("one worker more, killed"))
+    cluster.up("one worker more, after the kills")
+    complete(cluster, WORKERS + 1)
+
+
+def killed(cluster: Rehearsal, times: int, writes: int, operation: Callable[[], object]) -> None:
+    """Run an operation whose engine is killed after random numbers of writes of its state, at most `writes`."""
+    seed = int(os.environ.get("KILL_SEED") or random.randrange(10**6))
+    chance = random.Random(seed)
+    for _ in range(times):
+        number = chance.randint(1, writes)
+        with engines.killed_after(cluster.state_file, number) as happened:
+            try:
+                operation()
+            except LabError:
+                if not happened.is_set():
+                    raise
+        pending = len(cluster.exported().get("pending_operations") or []) if cluster.state_file.exists() else 0
+        says(f"KILL_SEED={seed}: killed after {number} writes, {pending} operations pending")
+
+
+def complete(cluster: Rehearsal, workers: int) -> None:
+    """Nothing is pending, missing or unknown to the state, and the cluster works."""
+    cluster.wait_until_whole(workers)
+    assert not cluster.exported().get("pending_operations")
+    assert cluster.orphans() == []
+    assert len(cluster.instances()) == len(cluster.logins)
+    assert cluster.up("no change after the kills", refresh=True).changes() == {}
+
+
+@pytest.mark.exhaustive
+def test_ten_kills_in_the_life_of_a_stack_lose_and_leave_nothing(nothing: Rehearsal, before: set[str]) -> None:
+    rehearsal = nothing
+    rehearsal.changes.clear()
+    killed(rehearsal, 4, 80, lambda: rehearsal.up("everything, killed"))
+    rehearsal.up("everything, after the kills")
+    complete(rehearsal, WORKERS)
+    rehearsal.changes |= {"flink:workers": WORKERS + 1, "flink:taskManagerType": OTHER_TYPE}
+    killed(rehearsal, 3, 40, lambda: rehearsal.up("a change, killed"))
+    rehearsal.up("a change, after the kills")
+    complete(rehearsal, WORKERS + 1)
+    killed(rehearsal, 3, 60, rehearsal.destroy)
+    rehearsal.destroy()
+    assert everything(rehearsal.cloud.endpoint, rehearsal.cloud.region) == before
+    rehearsal.changes.clear()
+
+
 def test_destroy_leaves_nothing(cluster: Rehearsal, before: set[str], measured: Measured) -> None:
     rehearsal = cluster
+    killed(rehearsal, 1, 60, rehearsal.destroy)
     rehearsal.destroy()
     left = everything(rehearsal.cloud.endpoint, rehearsal.cloud.region)
     assert (left - before, before - left) == (set(), set())

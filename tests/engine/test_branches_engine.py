@@ -18,6 +18,7 @@ from pulumi_command import local
 from automation import workspace
 from branches import __main__, comment
 from branches.errors import INTERRUPTED, BranchesError, LockedError, UsageError
+from ops import __main__ as ops
 from tests.aws.aws_client import REGION, Moto
 from tests.aws.aws_client import moto as moto_server
 from tests.engine.branch_stacks import BOUND, CONTENT, NOW, SECRET, World, failing, one, staying, wait_for
@@ -116,10 +117,14 @@ def test_a_killed_engine_leaves_a_lock_and_the_message_says_the_way_on(world: Wo
     assert f"`pulumi cancel --yes --stack {STACK}`" in str(error.value)
     world.pulumi("cancel", "--yes", "--stack", STACK)
 
+    world.said.clear()
     world.up(BRANCH)
-    assert any("an earlier run was interrupted" in said and "slow (creating)" in said for said in world.said), (
-        world.said
-    )
+    cleared = [said for said in world.said if "an earlier run was killed: 1 operation cleared, to run again" in said]
+    assert len(cleared) == 1 and "slow (creating)" in cleared[0]
+    assert not any("Attempting to deploy" in said or "pending operations" in said for said in world.said)
+    world.said.clear()
+    world.up(BRANCH)
+    assert not any("earlier run" in said or "pending" in said for said in world.said), "it is said once"
     assert world.stacks().down(BRANCH) == STACK
     assert world.files == []
 
@@ -131,8 +136,37 @@ def test_what_a_killed_engine_was_making_does_not_keep_a_stack_from_going(world:
         wait_for(lambda: not Path(f"/proc/{world.holders[0]}").exists())
     world.pulumi("cancel", "--yes", "--stack", STACK)
     assert world.stacks().down(BRANCH) == STACK
-    assert any("slow (creating)" in said and f"stack={STACK}" in said for said in world.said)
+    assert any("an earlier run was killed" in said and "slow (creating)" in said for said in world.said)
+    assert not any("Attempting to deploy" in said for said in world.said)
     assert world.files == []
+
+
+def test_users_of_the_cli_clear_with_a_command_what_a_killed_engine_has_left_pending(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pending(*options: str) -> tuple[int, str]:
+        code = ops.main(["pending", "--stack", STACK, *options])
+        return code, "".join(capsys.readouterr())
+
+    with world.tool("slow", "up", BRANCH):
+        world.wait_until_slow()
+        os.kill(world.holders[0], signal.SIGKILL)
+        wait_for(lambda: not Path(f"/proc/{world.holders[0]}").exists())
+    code, said = pending("--yes")
+    assert code == 2 and "locked by another run" in said and "`pulumi cancel`" in said
+    world.pulumi("cancel", "--yes", "--stack", STACK)
+    assert pending("--dry-run") == (1, "creating: command:local:Command slow\n")
+    code, said = pending()
+    assert code == 2 and "nothing was changed: expected --yes" in said
+    code, said = pending("--yes")
+    assert code == 0 and "an earlier run was killed: 1 operation cleared" in said
+    # One more of the attempt while the stack was locked
+    *_, copy = sorted((world.folder / "home" / "flink-states").iterdir())
+    assert str(copy) in said and "pending_operations" in copy.read_text()
+    assert pending("--yes") == (0, f"stack {STACK} has no pending operations\n")
+    world.said.clear()
+    world.up(BRANCH)
+    assert not any("earlier run" in said or "Attempting" in said for said in world.said)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -20,6 +20,7 @@ from stand_ins.command_plugin.assets import content_hash
 from stand_ins.command_plugin.provider import STAND_IN
 from stand_ins.plugin.values import ARCHIVE, SIGNATURE
 from stand_ins.plugins import COMMAND
+from tests import engines
 from tests.engine_stack import EngineStack, Program
 from tests.measured import Measured
 from tests.plugin_client import BOUND, until
@@ -227,7 +228,7 @@ def test_an_interrupted_up_leaves_a_state_to_continue_from(stack: EngineStack, s
     thread = threading.Thread(target=interrupted)
     thread.start()
     until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
-    [engine_pid] = _children("pulumi")
+    [engine_pid] = engines.running()
     os.kill(engine_pid, signal.SIGINT)
     thread.join(BOUND)
     assert not thread.is_alive()
@@ -263,16 +264,3 @@ def test_many_commands(stack: EngineStack, ssh: SshServer, measured: Measured) -
     assert sorted(ssh.commands) == sorted(f"instantly {n}" for n in range(100))
     figures = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
     measured(f"remote commands by the engine: {figures} (load {os.getloadavg()[0]:.1f})")
-
-
-def _children(name: str) -> list[int]:
-    """The processes of this name that this process started."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            comm, fields = stat.read_text().split("(", 1)[1].rsplit(")", 1)
-        except OSError:
-            continue  # It has ended in the meantime.
-        if comm == name and int(fields.split()[1]) == os.getpid():
-            found.append(int(stat.parent.name))
-    return found

@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "host_tool": set(),
     "automation": set(),
     "ops": {"automation", "components"},
-    "branches": {"automation", *USERS},
+    "branches": {"automation", "ops", *USERS},
     "toolbox": set(),
     "stand_ins": {"toolbox"},
     # Instances are hosts of a lab

@@ -75,6 +75,8 @@ def test_the_wheel_needs_what_the_program_needs() -> None:
     names = {re.match(r"[a-z-]+", entry)[0] for entry in wheel}
     lines = [line.partition("#")[0].strip() for line in (ROOT / "requirements.in").read_text().splitlines()]
     program = {re.match(r"[a-z-]+", line)[0]: line for line in lines if line}
+    # `ops` and `branches`, which need it, are not in the wheel
+    program.pop("boto")
     assert names == set(program)
     exact = [
         line for name, line in program.items() if name != "pulumi"

@@ -1,0 +1,392 @@
+"""What AWS has of a stack, by the stack's tags: which of it the state does not know, and what a killed run has created.
+
+Region, profile and endpoints are those of the provider in the state; credentials come from the environment, as for the
+plugin, and must be of the account in which the state's resources are.
+"""
+
+import contextlib
+import json
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from automation.pending import Operation
+from components.aws import names
+from components.naming import PROJECT
+from ops.errors import OpsError
+
+PROVIDER = "pulumi:providers:aws"
+
+ENDED = ("terminated", "shutting-down", "deleted", "deleting")
+"""States of what no longer exists, but is shown for a while."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resources in EC2, with the API's names."""
+
+    type: str
+    """Type in Pulumi; here without `aws:`."""
+    call: str
+    key: str
+    id: str
+    delete: str
+    """What the AWS CLI needs to delete one."""
+
+
+EC2 = (
+    Kind(
+        "ec2/instance:Instance",
+        "describe_instances",
+        "Reservations",
+        "InstanceId",
+        "terminate-instances --instance-ids",
+    ),
+    Kind("ebs/volume:Volume", "describe_volumes", "Volumes", "VolumeId", "delete-volume --volume-id"),
+    Kind(
+        "ec2/natGateway:NatGateway",
+        "describe_nat_gateways",
+        "NatGateways",
+        "NatGatewayId",
+        "delete-nat-gateway --nat-gateway-id",
+    ),
+    Kind("ec2/eip:Eip", "describe_addresses", "Addresses", "AllocationId", "release-address --allocation-id"),
+    Kind(
+        "ec2/networkInterface:NetworkInterface",
+        "describe_network_interfaces",
+        "NetworkInterfaces",
+        "NetworkInterfaceId",
+        "delete-network-interface --network-interface-id",
+    ),
+    Kind(
+        "ec2/vpcEndpoint:VpcEndpoint",
+        "describe_vpc_endpoints",
+        "VpcEndpoints",
+        "VpcEndpointId",
+        "delete-vpc-endpoints --vpc-endpoint-ids",
+    ),
+    Kind("ec2/keyPair:KeyPair", "describe_key_pairs", "KeyPairs", "KeyName", "delete-key-pair --key-name"),
+    Kind(
+        "vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+        "describe_security_group_rules",
+        "SecurityGroupRules",
+        "SecurityGroupRuleId",
+        "revoke-security-group-ingress --group-id {GroupId} --security-group-rule-ids",
+    ),
+    Kind(
+        "vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+        "describe_security_group_rules",
+        "SecurityGroupRules",
+        "SecurityGroupRuleId",
+        "revoke-security-group-egress --group-id {GroupId} --security-group-rule-ids",
+    ),
+    Kind(
+        "ec2/securityGroup:SecurityGroup",
+        "describe_security_groups",
+        "SecurityGroups",
+        "GroupId",
+        "delete-security-group --group-id",
+    ),
+    Kind("ec2/subnet:Subnet", "describe_subnets", "Subnets", "SubnetId", "delete-subnet --subnet-id"),
+    Kind(
+        "ec2/routeTable:RouteTable",
+        "describe_route_tables",
+        "RouteTables",
+        "RouteTableId",
+        "delete-route-table --route-table-id",
+    ),
+    Kind(
+        "ec2/internetGateway:InternetGateway",
+        "describe_internet_gateways",
+        "InternetGateways",
+        "InternetGatewayId",
+        "delete-internet-gateway --internet-gateway-id",
+    ),
+    Kind("ec2/vpc:Vpc", "describe_vpcs", "Vpcs", "VpcId", "delete-vpc --vpc-id"),
+)
+"""In an order in which they can be deleted."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource with the tags of a stack."""
+
+    type: str
+    """As in Pulumi."""
+    id: str
+    """As in Pulumi."""
+    name: str
+    """Its tag `Name`."""
+    delete: str
+    """The command of the AWS CLI that deletes it."""
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """The result: what has the stack's tags, and is unknown to its state."""
+
+    stack: str
+    region: str
+    found: Sequence[Resource] = field(default_factory=list)
+
+    def json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """For people."""
+        if not self.found:
+            return f"AWS has no resources of stack {self.stack} in {self.region} that its state does not know"
+        lines = [f"{it.type}  {it.id}  {it.name}\n    {it.delete}" for it in self.found]
+        return "\n".join(
+            [
+                *lines,
+                f"{len(self.found)} resources in {self.region} have the tags of stack {self.stack}, and its state does "
+                "not know them. If nobody needs them, delete them with the commands above, in this order",
+            ]
+        )
+
+
+class Aws:
+    """The account and region of a deployment's AWS provider. The methods raise OpsError."""
+
+    def __init__(
+        self, stack: str, deployment: Mapping[str, Any], *, region: str = "", variables: Mapping[str, str] = os.environ
+    ) -> None:
+        """`region` is for a state without a provider, `variables` the environment with the credentials."""
+        self._stack = stack
+        self._deployment = deployment
+        self._variables = variables
+        self._provider = provider(deployment)
+        self._clients: dict[str, Any] = {}
+        self.region = str(self._provider.get("region") or region)
+        if not self.region:
+            raise OpsError(f"stack {stack}: its state names no region of AWS: expected the option --region")
+
+    # Pending creations
+
+    def find(self, operations: Sequence[Operation]) -> dict[str, list[str]]:
+        """Ids of what may be the result of these pending creations, by URN."""
+        if foreign := [str(it) for it in operations if not it.type.startswith("aws:")]:
+            raise OpsError(
+                f"what became of {', '.join(foreign)} only you can find out, since it is neither a step on a host nor "
+                f"on AWS: `pulumi refresh --stack {self._stack}` in a terminal asks for each"
+            )
+        with _reported():
+            self._check_account()
+            unknown = self._unknown()
+            return {it.urn: self._results(it, unknown) for it in operations}
+
+    def _results(self, operation: Operation, unknown: Sequence[Resource]) -> list[str]:
+        inputs = operation.resource.get("inputs") or {}
+        if computed := _COMPUTED.get(operation.type):
+            return [id for id in [computed(self, inputs)] if id]
+        name = (inputs.get("tags") or {}).get("Name")
+        return [it.id for it in unknown if it.type == operation.type and it.name == name]
+
+    def _route(self, inputs: Mapping[str, Any]) -> str | None:
+        table, destination = inputs["routeTableId"], inputs["destinationCidrBlock"]
+        routes = (route for it in self._tables([table]) for route in it["Routes"])
+        found = any(route.get("DestinationCidrBlock") == destination for route in routes)
+        # The plugin's own id: https://github.com/hashicorp/terraform-provider-aws, routeCreateID
+        return f"r-{table}{zlib.crc32(destination.encode())}" if found else None
+
+    def _association(self, inputs: Mapping[str, Any]) -> str | None:
+        for table in self._tables([inputs["routeTableId"]]):
+            for association in table["Associations"]:
+                if association.get("SubnetId") == inputs["subnetId"]:
+                    return str(association["RouteTableAssociationId"])
+        return None
+
+    def _attachment(self, inputs: Mapping[str, Any]) -> str | None:
+        volume, instance, device = inputs["volumeId"], inputs["instanceId"], inputs["deviceName"]
+        [found] = self._client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
+        there = any(it["InstanceId"] == instance for it in found["Attachments"])
+        # As for a route, volumeAttachmentID
+        return f"vai-{zlib.crc32(f'{device}-{instance}-{volume}-'.encode())}" if there else None
+
+    def _record(self, inputs: Mapping[str, Any]) -> str | None:
+        zone, name, kind = inputs["zoneId"], inputs["name"], inputs["type"]
+        found = self._client("route53").list_resource_record_sets(
+            HostedZoneId=zone, StartRecordName=name, StartRecordType=kind, MaxItems="1"
+        )["ResourceRecordSets"]
+        there = any(it["Name"].rstrip(".") == name.rstrip(".") and it["Type"] == kind for it in found)
+        return f"{zone}_{name}_{kind}" if there else None
+
+    def _tables(self, ids: list[str]) -> list[Any]:
+        return list(self._client("ec2").describe_route_tables(RouteTableIds=ids)["RouteTables"])
+
+    # Orphans
+
+    def orphans(self, deployment: Mapping[str, Any] | None = None) -> Orphans:
+        """What has the stack's tags, and is unknown to its state: to the deployment of this object, or to another."""
+        with _reported():
+            self._check_account()
+            return Orphans(self._stack, self.region, self._unknown(deployment))
+
+    def _unknown(self, deployment: Mapping[str, Any] | None = None) -> list[Resource]:
+        resources = (self._deployment if deployment is None else deployment).get("resources") or []
+        known = {(it["type"], it.get("id")) for it in resources}
+        return [it for it in self._tagged({id for _, id in known if id}) if (it.type, it.id) not in known]
+
+    def _tagged(self, known: set[str]) -> Iterator[Resource]:
+        """Everything with the stack's tags; of what has an id in `known` perhaps not everything."""
+        parts: set[str] = set()
+        for kind in EC2:
+            yield from self._in_ec2(kind, parts)
+        yield from self._zones()
+        yield from self._roles()
+        yield from self._buckets(known)
+
+    def _in_ec2(self, kind: Kind, parts: set[str]) -> Iterator[Resource]:
+        """`parts` are the ids of volumes that are deleted together with their machines; machines add to it."""
+        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in self._tags.items()]
+        for item in _items(self._client("ec2"), kind.call, kind.key, Filters=filters):
+            for each in item["Instances"] if kind.key == "Reservations" else [item]:
+                mappings = (it.get("Ebs") or {} for it in each.get("BlockDeviceMappings") or [])
+                parts |= {it["VolumeId"] for it in mappings if it.get("DeleteOnTermination")}
+                if each.get(kind.id, "") not in {"", *parts} and _exists(each) and not _part(each) and _is(kind, each):
+                    id, command = each[kind.id], kind.delete.format(**each)
+                    yield self._resource(kind.type, id, _tags(each["Tags"]), f"ec2 {command} {id}")
+
+    def _zones(self) -> Iterator[Resource]:
+        route53 = self._client("route53")
+        for zone in _items(route53, "list_hosted_zones", "HostedZones"):
+            if zone["Name"].rstrip(".") != names.domain(self._stack):
+                continue
+            id = zone["Id"].removeprefix("/hostedzone/")
+            answer = route53.list_tags_for_resource(ResourceType="hostedzone", ResourceId=id)
+            tags = _tags(answer["ResourceTagSet"]["Tags"])
+            if self._ours(tags):
+                yield self._resource("route53/zone:Zone", id, tags, f"route53 delete-hosted-zone --id {id}")
+
+    def _roles(self) -> Iterator[Resource]:
+        iam, name = self._client("iam"), names.role(self._stack, self.region)
+        for type, call, key, option in (
+            ("iam/instanceProfile:InstanceProfile", "get_instance_profile", "InstanceProfile", "InstanceProfileName"),
+            ("iam/role:Role", "get_role", "Role", "RoleName"),
+        ):
+            try:
+                found = getattr(iam, call)(**{option: name})[key]
+            except iam.exceptions.NoSuchEntityException:
+                continue
+            tags = _tags(found.get("Tags"))
+            if self._ours(tags):
+                words = re.sub("([A-Z])", r"-\1", key).lower()
+                yield self._resource(type, name, tags, f"iam delete{words} --{words[1:]}-name {name}")
+
+    def _buckets(self, known: set[str]) -> Iterator[Resource]:
+        s3 = self._client("s3")
+        for bucket in s3.list_buckets()["Buckets"]:
+            name = bucket["Name"]
+            if name in known:
+                continue
+            try:
+                tags = _tags(s3.get_bucket_tagging(Bucket=name)["TagSet"])
+            except ClientError:  # it has no tags, or is none of ours to look at
+                continue
+            if self._ours(tags):
+                yield self._resource("s3/bucket:Bucket", name, tags, f"s3 rb s3://{name}  # only an empty one")
+
+    def _resource(self, type: str, id: str, tags: Mapping[str, str], command: str) -> Resource:
+        return Resource(f"aws:{type}", id, tags.get("Name", ""), f"aws --region {self.region} {command}")
+
+    @property
+    def _tags(self) -> dict[str, str]:
+        return {"stack": self._stack, "project": PROJECT}
+
+    def _ours(self, tags: Mapping[str, str]) -> bool:
+        return self._tags.items() <= tags.items()
+
+    # The account
+
+    def _check_account(self) -> None:
+        """Refuse credentials of another account, in which nothing of the stack would be found."""
+        arns = (str((it.get("outputs") or {}).get("arn", "")) for it in self._deployment.get("resources") or [])
+        accounts = {parts[4] for arn in arns if len(parts := arn.split(":")) > 5 and parts[4].isdigit()}
+        mine = self._client("sts").get_caller_identity()["Account"]
+        if accounts and mine not in accounts:
+            raise OpsError(
+                f"the credentials in the environment are of AWS account {mine}, but stack {self._stack} is in "
+                f"{', '.join(sorted(accounts))}: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
+
+    @cached_property
+    def _session(self) -> Any:
+        keys: dict[str, Any] = {name.lower(): self._variables.get(name) for name in _KEYS}
+        # A secret key is encrypted in the state: then the environment must have the credentials
+        if isinstance(self._provider.get("accessKey"), str) and isinstance(self._provider.get("secretKey"), str):
+            keys = {name.lower(): self._provider.get(key) for name, key in _KEYS.items()}
+        return boto3.Session(profile_name=self._provider.get("profile") or None, region_name=self.region, **keys)
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            style: Any = "path" if self._provider.get("s3UsePathStyle") == "true" else "auto"
+            config = Config(s3={"addressing_style": style}, retries={"mode": "standard", "max_attempts": 5})
+            endpoints = json.loads(self._provider.get("endpoints") or "[]")
+            url = next((it[service] for it in endpoints if it.get(service)), None)
+            self._clients[service] = self._session.client(service, endpoint_url=url, config=config)
+        return self._clients[service]
+
+
+_KEYS = {"AWS_ACCESS_KEY_ID": "accessKey", "AWS_SECRET_ACCESS_KEY": "secretKey", "AWS_SESSION_TOKEN": "token"}
+"""Credentials, by the variable of the environment: the provider's inputs."""
+
+_COMPUTED: dict[str, Callable[[Aws, Mapping[str, Any]], str | None]] = {
+    "aws:ec2/route:Route": Aws._route,
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": Aws._association,
+    "aws:ec2/volumeAttachment:VolumeAttachment": Aws._attachment,
+    "aws:route53/record:Record": Aws._record,
+}
+"""Types without tags that cannot be created twice. Their ids follow from their inputs. The other types without tags are
+settings of buckets and roles, which are written again."""
+
+
+def provider(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs of the AWS provider in a deployment; empty if it has none."""
+    found = [it for it in deployment.get("resources") or [] if it["type"] == PROVIDER and not it.get("delete")]
+    return dict(found[0].get("inputs") or {}) if found else {}
+
+
+@contextlib.contextmanager
+def _reported() -> Iterator[None]:
+    """Turn an error of AWS into OpsError."""
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise OpsError(f"AWS cannot be asked what it has of the stack: {error}") from None
+
+
+def _items(client: Any, call: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    if not client.can_paginate(call):
+        yield from getattr(client, call)(**arguments)[key]
+        return
+    for page in client.get_paginator(call).paginate(**arguments):
+        yield from page[key]
+
+
+def _exists(item: Mapping[str, Any]) -> bool:
+    state = item.get("State", "")
+    return str(state["Name"] if isinstance(state, dict) else state).lower() not in ENDED
+
+
+def _part(item: Mapping[str, Any]) -> bool:
+    """Whether a network interface is deleted with the machine or by the service that it is of."""
+    return bool(item.get("RequesterManaged") or (item.get("Attachment") or {}).get("DeleteOnTermination"))
+
+
+def _is(kind: Kind, item: Mapping[str, Any]) -> bool:
+    """Rules of security groups have one call and two types."""
+    return "IsEgress" not in item or item["IsEgress"] == ("Egress" in kind.type)
+
+
+def _tags(tags: Sequence[Mapping[str, str]] | None) -> dict[str, str]:
+    return {it["Key"]: it["Value"] for it in tags or ()}

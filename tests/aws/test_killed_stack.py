@@ -1,0 +1,177 @@
+"""What a killed engine leaves on AWS is found by its tags and adopted, and nothing stays behind: real engine, moto."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import LabError
+from lab.stack import Stack
+from ops.aws import PROVIDER, Aws
+from stand_ins.plugins import AWS, SILENT_COMMAND, TLS
+from tests import engines
+from tests.aws import stack as aws_stack
+from tests.aws.inventory import client, everything, machines
+from tests.aws.scale import moto
+
+REGION = "eu-central-1"
+PLUGINS = (SILENT_COMMAND, AWS, TLS)
+CREATE, CHANGE, DESTROY = 4, 3, 3
+"""How often each operation is killed."""
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    with moto() as it:
+        yield it
+
+
+def stack(folder: Path, endpoint: str, changes: dict[str, Any] | None = None) -> Stack:
+    for plugin in PLUGINS:
+        plugin.install(folder / "plugins")
+    known = {"aws:region": REGION, "flink:operatorCidrs": ["198.51.100.0/24"], "flink:owner": "tests"}
+    configuration = {**aws_stack.base("dev"), **aws_stack.at(endpoint), **known, **(changes or {})}
+    return Stack("dev", folder, configuration, plugins=PLUGINS, variables=aws_stack.VARIABLES)
+
+
+def state_file(folder: Path) -> Path:
+    return folder / "state" / ".pulumi" / "stacks" / "flink" / "dev.json"
+
+
+def orphans(stack: Stack, endpoint: str) -> list[str]:
+    """What `python -m ops orphans` lists. A state that is empty does not name the API's address."""
+    provider = {"type": PROVIDER, "inputs": {"region": REGION, "endpoints": json.dumps([_all_at(endpoint)])}}
+    aws = Aws("dev", {"resources": [provider]}, variables=aws_stack.VARIABLES)
+    return [f"{it.type} {it.id}" for it in aws.orphans(stack.exported(secrets=False)).found]
+
+
+def _all_at(endpoint: str) -> dict[str, str]:
+    return dict.fromkeys(aws_stack.SERVICES, endpoint)
+
+
+def test_everything_that_aws_has_created_is_adopted(
+    endpoint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As if the engine had been killed when all creations were under way: AWS has them, the state does not."""
+    it = stack(
+        tmp_path,
+        endpoint,
+        {"flink:workers": 2, "flink:privateSubnets": True, "flink:natGateways": "one", "flink:bastion": True},
+    )
+    it.up()
+    assert orphans(it, endpoint) == []
+    before = everything(endpoint, REGION)
+    ids = forget(state_file(tmp_path))
+    assert len({type for type, _ in ids}) > 15
+    listed = orphans(it, endpoint)
+    assert {line.partition(" ")[0] for line in listed} > {"aws:ec2/instance:Instance", "aws:iam/role:Role"}
+
+    capfd.readouterr()
+    steps = it.up()
+    printed = capfd.readouterr().out
+    assert everything(endpoint, REGION) == before, "nothing was created a second time, or lost"
+    assert "created resources adopted into the state" in printed
+    assert "pending operations" not in printed and "NOT ADOPTED" not in printed
+    now = {(r["type"], r["urn"]): r.get("id") for r in it.exported(secrets=False)["resources"]}
+    assert {key: now[key] for key in ids} == ids
+    assert {type for (type, _), kind in steps.changes().items() if kind == "create" and type.startswith("aws:")} == {
+        type for type, _ in ids if _is_setting(type)
+    }
+    assert orphans(it, endpoint) == []
+    assert it.up().changes() == {}
+    it.destroy()
+    assert orphans(it, endpoint) == []
+
+
+def forget(file: Path) -> dict[tuple[str, str], str]:
+    """Rewrite a state as if the engine had been killed before it could record any resource on AWS; gives their ids."""
+    content = json.loads(file.read_text())
+    deployment = content["checkpoint"]["latest"]
+    pending, kept, ids, gone = [], [], {}, set()
+    for resource in deployment["resources"]:
+        urns = {*resource.get("dependencies", []), resource.get("deletedWith", "")}
+        if resource["type"].startswith("aws:"):
+            ids[resource["type"], resource["urn"]] = resource["id"]
+            made = {
+                key: value for key, value in resource.items() if key not in ("id", "outputs", "created", "modified")
+            }
+            deps = {"": resource.get("dependencies") or [], **(resource.get("propertyDependencies") or {})}
+            # Of what is simply written again the state knows nothing afterwards, so nothing can depend on it
+            deps = {key: [it for it in urns or [] if not _is_setting(it)] for key, urns in deps.items()}
+            made["dependencies"], made["propertyDependencies"] = deps.pop(""), deps
+            pending.append({"resource": made, "type": "creating"})
+            gone.add(resource["urn"])
+        elif urns & gone:
+            gone.add(resource["urn"])
+        else:
+            kept.append(resource)
+    deployment |= {"resources": kept, "pending_operations": pending}
+    file.write_text(json.dumps(content))
+    return ids
+
+
+def _is_setting(name: str) -> bool:
+    """Whether a URN or type is of a setting of a bucket or a role, which has no existence of its own."""
+    return bool(re.search(r"iam/rolePolicy:|s3/bucket[A-Z]\w+:", name))
+
+
+def test_a_run_that_was_killed_at_any_moment_leaves_nothing_on_aws_that_the_state_does_not_know(
+    endpoint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seed = int(os.environ.get("KILL_SEED") or random.randrange(10**6))
+    chance, log = random.Random(seed), [f"KILL_SEED={seed}"]
+    before, file, left = everything(endpoint, REGION), state_file(tmp_path), []
+
+    def until_completed(operation: Callable[[], Any], kills: int, writes: int) -> Any:
+        for _ in range(kills):
+            with engines.killed_after(file, chance.randint(1, writes)) as happened:
+                try:
+                    operation()
+                except LabError:
+                    if not happened.is_set():
+                        raise
+            left.extend(json.loads(file.read_text())["checkpoint"]["latest"].get("pending_operations") or [])
+        log.append(capfd.readouterr().out)
+        steps = operation()
+        log.append(capfd.readouterr().out)
+        assert "Attempting to deploy or update resources" not in log[-1]
+        assert not json.loads(file.read_text())["checkpoint"]["latest"].get("pending_operations")
+        return steps
+
+    try:
+        it = stack(tmp_path, endpoint)
+        until_completed(it.up, CREATE, 60)
+        assert len(machines(endpoint, REGION)) == _instances(endpoint) == len(_hosts(it))
+        assert orphans(it, endpoint) == []
+        assert it.up(refresh=True).changes() == {}
+
+        it = stack(tmp_path, endpoint, {"flink:workers": 3, "flink:taskManagerType": "t3a.large"})
+        until_completed(it.up, CHANGE, 40)
+        assert len(machines(endpoint, REGION)) == _instances(endpoint) == len(_hosts(it))
+        assert orphans(it, endpoint) == []
+        assert it.up(refresh=True).changes() == {}
+
+        until_completed(it.destroy, DESTROY, 60)
+        assert orphans(it, endpoint) == []
+        assert everything(endpoint, REGION) == before
+        assert left, "no kill has left anything pending"
+    finally:
+        print("\n".join(log))
+
+
+def _hosts(stack: Stack) -> list[str]:
+    return [name for names in stack.outputs()["hosts"].values() for name in names]
+
+
+def _instances(endpoint: str) -> int:
+    """Those that run, however they are called."""
+    running = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    found = client("ec2", endpoint, REGION).describe_instances(Filters=running)["Reservations"]
+    return sum(len(it["Instances"]) for it in found)
