@@ -27,15 +27,20 @@ def fields(
     if not isinstance(entry, Mapping):
         problems.add(where, f"{shown(entry)} is not a mapping: expected `key: value` pairs")
         return {}
+    # pydantic says of a key that is no text only that there is one
+    odd = [name for name in entry if not (isinstance(name, str) and name.isprintable())]
+    for name in odd:
+        problems.add(f"{where} {shown(name)}", f"is unknown: expected one of {', '.join(sorted(names(shape)))}")
+    entry = {name: value for name, value in entry.items() if name not in odd}
     try:
         shape.model_validate(entry)
     except ValidationError as error:
         wrong = {found["loc"][0]: found for found in error.errors(include_url=False)}
     else:
-        return dict(entry)
+        return entry
     for name, found in wrong.items():
         if found["type"] != "missing" or name not in may_be_missing:
-            problems.add(f"{where} {name if isinstance(name, str) else shown(name)}", _what(shape, str(name), found))
+            problems.add(f"{where} {name}", _what(shape, str(name), found))
     return {name: value for name, value in entry.items() if name not in wrong}
 
 
@@ -47,7 +52,7 @@ def names(shape: type[Shape]) -> dict[str, str]:
 def _what(shape: type[Shape], name: str, error: ErrorDetails) -> str:
     """What was found and what is expected."""
     kind, found, context = error["type"], shown(error["input"]), error.get("ctx", {})
-    if kind in ("extra_forbidden", "invalid_key"):
+    if kind == "extra_forbidden":
         return f"is unknown: expected one of {', '.join(sorted(names(shape)))}"
     if kind == "missing":
         return f"is missing: expected {names(shape)[name]}"
