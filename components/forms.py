@@ -5,10 +5,13 @@ mean something to a shell, to systemd, YAML, OpenSSH, nftables, a Java propertie
 is ASCII, also digits. A text that has a form needs no quotes in any of these formats, unless the form says otherwise.
 """
 
+import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from .problems import shown
 
@@ -23,6 +26,8 @@ class Form:
     """Regular expression of the whole text."""
     expected: str
     """What is expected instead of a text of another form."""
+    also: Callable[[str], bool] = lambda text: True
+    """What no regular expression says."""
 
     @cached_property
     def _compiled(self) -> re.Pattern[str]:
@@ -30,7 +35,7 @@ class Form:
 
     def fits(self, text: object) -> bool:
         """Whether `text` is a text of this form, from its first character to its last."""
-        return isinstance(text, str) and self._compiled.fullmatch(text) is not None
+        return isinstance(text, str) and self._compiled.fullmatch(text) is not None and self.also(text)
 
     def __call__(self, text: Any) -> str:
         """`text` as it is. Raises ValueError, with what was found and what is expected, if it has another form."""
@@ -44,6 +49,19 @@ _TOP_LABEL = r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _NAME = rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*{_TOP_LABEL}"
 # An address in it is parsed by its user; here it has only the characters of one
 _SERVER = rf"(?:{_NAME}|[0-9.]{{7,15}}|\[[0-9A-Fa-f:.]{{2,45}}\])(?::[0-9]{{1,5}})?"
+
+
+def _has_server(url: str) -> bool:
+    """Whether a URL's server is a name or an address, and its port a port."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        if host.replace(".", "").isdecimal() or ":" in host:
+            ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return bool(host) and port != 0
+
 
 HOST_NAME = Form(
     "a short host name",
@@ -72,8 +90,14 @@ DOWNLOAD_URL = Form(
     # Without @ before the path: a user and a password in a URL would be in the state and in logs
     rf"https?://{_SERVER}(?:/[A-Za-z0-9._~!&()*+,;=:@%{{}}/-]*)?(?:\?[A-Za-z0-9._~!&()*+,;=:@%/?-]*)?",
     "http:// or https://, a server without a user and password, and a path without blanks or quotes",
+    _has_server,
 )
-SERVER_URL = Form("the URL of a server", rf"https?://{_SERVER}/?", "one such as http://10.0.0.5:9000")
+SERVER_URL = Form("the URL of a server", rf"https?://{_SERVER}/?", "one such as http://10.0.0.5:9000", _has_server)
+PROXY_URL = Form(
+    "a proxy", r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}/?", "http://HOST:PORT", _has_server
+)
+DIRECT = Form("a name or an address", r"[A-Za-z0-9*.:/_-]{1,253}", "one such as .example.org")
+"""What is reached without the proxy."""
 STORAGE_URI = Form(
     "an S3 URI",
     r"s3a?://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9!_.*'()=/-]+)?",

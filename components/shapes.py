@@ -31,17 +31,17 @@ def fields(
     odd = [name for name in entry if not (isinstance(name, str) and name.isprintable())]
     for name in odd:
         problems.add(f"{where} {shown(name)}", f"is unknown: expected one of {', '.join(sorted(names(shape)))}")
-    entry = {name: value for name, value in entry.items() if name not in odd}
+    known: dict[str, Any] = {name: value for name, value in entry.items() if name not in odd}
     try:
-        shape.model_validate(entry)
+        shape.model_validate(known)
     except ValidationError as error:
         wrong = {found["loc"][0]: found for found in error.errors(include_url=False)}
     else:
-        return entry
+        return known
     for name, found in wrong.items():
         if found["type"] != "missing" or name not in may_be_missing:
             problems.add(f"{where} {name}", _what(shape, str(name), found))
-    return {name: value for name, value in entry.items() if name not in wrong}
+    return {name: value for name, value in known.items() if name not in wrong}
 
 
 def names(shape: type[Shape]) -> dict[str, str]:

@@ -138,6 +138,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
         "flinkUrl": of(forms.DOWNLOAD_URL, 120),
         "storagePathStyle": st.booleans(),
         "storagePlugin": st.sampled_from(["flink-s3-fs-hadoop", "flink-s3-fs-native", "flink-s3-fs-presto"]),
+        "httpProxy": of(forms.PROXY_URL, 80),
         "failoverSeconds": st.integers(8, 600),
         "flinkConfig": st.dictionaries(of(forms.FLINK_KEY), SCALAR | st.lists(SCALAR, max_size=3), max_size=4),
         "taskManagerConfig": st.dictionaries(of(forms.FLINK_KEY), SCALAR, max_size=3),

@@ -80,8 +80,8 @@ def test_the_storage_is_reached_through_it_unless_it_is_named(tmp_path: Path) ->
         ({"httpProxy": "10.0.0.2:3128"}, "httpProxy: '10.0.0.2:3128' is not a proxy"),
         ({"httpProxy": f"{PROXY}\n"}, "is not a proxy"),
         ({"noProxy": ["x"]}, "noProxy: has no effect without httpProxy"),
-        ({"httpProxy": PROXY, "noProxy": ["a,b"]}, "noProxy: 'a,b' is neither a name nor an address"),
-        ({"httpProxy": PROXY, "noProxy": ["$(reboot)"]}, "is neither a name nor an address"),
+        ({"httpProxy": PROXY, "noProxy": ["a,b"]}, "noProxy: 'a,b' is not a name or an address"),
+        ({"httpProxy": PROXY, "noProxy": ["$(reboot)"]}, "is not a name or an address"),
     ],
 )
 def test_what_is_not_a_proxy_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:

@@ -90,6 +90,10 @@ def test_ordinary_jvm_options_are_taken(folder: Path, options: str) -> None:
     ("changes", "told"),
     [
         ({"storageRegion": "x\nrest.port: 1"}, "storageRegion: .* is not a region"),
+        ({"storageEndpoint": "http://[baBF]"}, "storageEndpoint: .* is not the URL of a server"),
+        ({"storageEndpoint": "http://1.2.3.400:1"}, "storageEndpoint: .* is not the URL of a server"),
+        ({"storageEndpoint": "http://x:99999"}, "storageEndpoint: .* is not the URL of a server"),
+        ({"flinkUrl": "http://[1::2::3]/f.tgz"}, "flinkUrl: .* is not a URL"),
         ({"storageRegion": "~"}, "storageRegion: '~' is not a region"),
         ({"storageRegion": "a: b"}, "storageRegion: 'a: b' is not a region"),
         ({"zookeeperConfig": {"x": "ends\nx=1"}}, "zookeeperConfig: x is .*printable"),
