@@ -7,7 +7,9 @@ The changes add up, in any order: each sets something that no other one does.
 import json
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,6 +19,7 @@ from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
 from lab.stack import release
 from stand_ins.builds import archives
+from tests.lab import private_ca
 from tests.lab.commands import finish
 
 JOBMANAGERS = {"jm-0 flink-jobmanager.service", "jm-1 flink-jobmanager.service"}
@@ -257,6 +260,39 @@ def test_storage_keys_that_are_not_declared_any_more_go_and_what_used_them_resta
             lab.ssh(name, f"sudo -n rm -rf {folder} && sudo -n systemctl daemon-reload")
         change(cluster, storageAccessKey=s3.access_key)
     assert lab.ssh("tm-0", f"sudo -n grep -c AWS_ {path}").stdout.strip() == "2"
+
+
+def test_the_host_tool_trusts_the_private_ca_of_the_storage_as_the_daemons_do(
+    cluster: Cluster, job: RecordsJob, tmp_path: Path
+) -> None:
+    """`javaOptions` name the trust store: daemons, gc, purge and the hand-over of jobs need it."""
+    lab, kept = cluster.lab, dict(cluster.overrides)
+    gateway, store = str(lab.gateway), "/etc/flink-test-ca.p12"
+    private_ca.make_certificates(tmp_path, gateway)
+    hosts = [*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")]
+    trust = f"/opt/java/bin/keytool -importcert -noprompt -alias ca -keystore {store} -storepass changeit"
+    url = urlsplit(lab.s3.endpoint)
+    assert url.hostname and url.port
+    with private_ca.serving(tmp_path, gateway, (url.hostname, url.port)) as port:
+        try:
+            for name in hosts:
+                lab.ssh(name, f"sudo -n sh -c '{trust} && chmod 644 {store}'", input=(tmp_path / "ca.pem").read_text())
+            options = f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit"
+            change(cluster, storageEndpoint=f"https://{gateway}:{port}", javaOptions=f"-XX:+UseSerialGC {options}")
+            assert job.runs()
+            code, said = finish(300, "gc", "--name", lab.name, "--dry-run")
+            assert code == 0, said
+            # Without the daemon's options, as it used to be
+            argv = "/var/lib/flink/launch/expected/argv"
+            lab.ssh("jm-0", f"sudo -n mv {argv} {argv}.away")
+            code, said = finish(300, "gc", "--name", lab.name, "--dry-run")
+            lab.ssh("jm-0", f"sudo -n mv {argv}.away {argv}")
+            assert code != 0 and "PKIX path building failed" in said, said
+        finally:
+            cluster.overrides = kept
+            change(cluster)
+            for name in hosts:
+                lab.ssh(name, f"sudo -n rm -f {store}")
 
 
 def test_another_java_restarts_everything_in_order_and_leaves_flinks_files_alone(cluster: Cluster) -> None:
