@@ -287,7 +287,7 @@ def test_the_host_tool_trusts_the_private_ca_of_the_storage_as_the_daemons_do(
             lab.ssh("jm-0", f"sudo -n mv {argv} {argv}.away")
             code, said = finish(300, "gc", "--name", lab.name, "--dry-run")
             lab.ssh("jm-0", f"sudo -n mv {argv}.away {argv}")
-            assert code != 0 and "PKIX path building failed" in said, said
+            assert code != 0 and "no answer from the storage" in said, said
         finally:
             cluster.overrides = kept
             change(cluster)
