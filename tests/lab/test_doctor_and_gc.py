@@ -47,7 +47,7 @@ BY_HAND = [
     ),
     (
         "tm-1", "cp -a /etc/flink/credentials.env /root/kept; echo HAND=1 >>/etc/flink/credentials.env",
-        "mv /root/kept /etc/flink/credentials.env", "/etc/flink/credentials.env", "it holds secrets",
+        "mv /root/kept /etc/flink/credentials.env", "/etc/flink/credentials.env", "they are secret",
     ),
     (
         "tm-0", "chmod 644 /etc/flink/credentials.env", "chmod 600 /etc/flink/credentials.env",
@@ -100,7 +100,7 @@ def test_doctor_says_which_host_is_dead_and_looks_at_the_others(cluster: Cluster
         found = diagnose(cluster)
         assert "cannot" in found["tm-1"] or "ssh: connect to host" in found["tm-1"]
         # The first JobManager misses its slots, which is the only difference
-        assert set(found) <= {"tm-1", "jm-0"}
+        assert set(found) <= {"tm-1", "jm-0", "jm-1"}
     finally:
         cluster.lab.start("tm-1")
     cluster.wait_until_whole()
