@@ -268,18 +268,20 @@ def test_the_host_tool_trusts_the_private_ca_of_the_storage_as_the_daemons_do(
 ) -> None:
     """`javaOptions` name the trust store: daemons, gc, purge and the hand-over of jobs need it."""
     lab, kept = cluster.lab, dict(cluster.overrides)
-    gateway, store = str(lab.gateway), "/etc/flink-test-ca.p12"
+    gateway, store = str(lab.gateway), "/etc/flink-test-ca.jks"
     private_ca.make_certificates(tmp_path, gateway)
     hosts = [*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")]
-    trust = f"/opt/java/bin/keytool -importcert -noprompt -alias ca -keystore {store} -storepass changeit"
+    # As docs/configuration.md has it: Java reads this format without a password
+    trust = "/opt/java/bin/keytool -importcert -noprompt -alias storage-ca -storetype JKS -storepass changeit"
+    trust += f" -keystore {store}"
     url = urlsplit(lab.s3.endpoint)
     assert url.hostname and url.port
     with private_ca.serving(tmp_path, gateway, (url.hostname, url.port)) as port:
         try:
             for name in hosts:
                 lab.ssh(name, f"sudo -n sh -c '{trust} && chmod 644 {store}'", input=(tmp_path / "ca.pem").read_text())
-            options = f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit"
-            change(cluster, storageEndpoint=f"https://{gateway}:{port}", javaOptions=f"-XX:+UseSerialGC {options}")
+            options = f"-XX:+UseSerialGC -Djavax.net.ssl.trustStore={store}"
+            change(cluster, storageEndpoint=f"https://{gateway}:{port}", javaOptions=options)
             assert job.runs()
             code, said = finish(300, "gc", "--name", lab.name, "--dry-run")
             assert code == 0, said
