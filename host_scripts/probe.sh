@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154
 # Checks whether a host is suitable, and reports its CPUs and memory. Changes nothing. No host changes before all have
 # answered.
-# Values: role, needed_mib, firewall, user, releases (names below /opt), homes (their directories with the versions),
-# executed (directories that programs run from), storage (its URL; empty: the role does not use it), jump (true: reached
-# through a jump host). Prints {"cpus": N, "memoryMiB": N}.
+# Values: role, needed_mib, declared_mib (0: unknown), firewall, user, releases (names below /opt), homes (their
+# directories with the versions), executed (directories that programs run from), storage (its URL; empty: the role
+# does not use it), jump (true: reached through a jump host). Prints {"cpus": N, "memoryMiB": N}.
 
 # What the host tool imports, and the version
 python_facts='import fcntl, hashlib, json, socket, subprocess, sys, tempfile; print("%d.%d" % sys.version_info[:2])'
@@ -54,6 +54,9 @@ apply() {
   memory=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
   cpus=$(nproc)
   [ "$memory" -ge "$needed_mib" ] || problems+=("memory is $memory MiB: expected $needed_mib MiB or more for a $role")
+  # A kernel and firmware keep a part of what a machine has, but not an eighth
+  [ $((memory * 8)) -ge $((declared_mib * 7)) ] ||
+    problems+=("memory is $memory MiB: expected about $declared_mib MiB, which the inventory has as memoryMiB")
   find_access_control
   find_mounts
   find_space

@@ -29,6 +29,8 @@ def probe(host: Host, settings: ClusterSettings, storage: Storage, opts: pulumi.
         {
             "role": host.role.value,
             "needed_mib": needed_mib(host.role, settings),
+            # A provider that creates machines knows their size
+            "declared_mib": host.memory_mib or 0 if host.ready is None else 0,
             "firewall": "true" if settings.firewall else "false",
             "user": row.user,
             "releases": row.releases,

@@ -10,7 +10,8 @@ from components.remote import SCRIPTS
 
 PROBE = """\
 set -euo pipefail
-host=tm-0 step=probe.sh role=taskmanager needed_mib=1 firewall=false user=no-such-user releases=() jump=false
+host=tm-0 step=probe.sh role=taskmanager needed_mib=1 declared_mib=0
+firewall=false user=no-such-user releases=() jump=false
 homes=() executed=() storage= proxy= direct=
 """
 
@@ -37,6 +38,16 @@ def test_a_python_that_is_too_old_or_not_whole_is_a_problem(tmp_path: Path, pyth
         assert done.returncode == 1 and told in done.stderr
     else:
         assert "python3" not in done.stderr
+
+
+@pytest.mark.parametrize(("times", "refused"), [(1.0, False), (1.1, False), (1.3, True), (1024 * 1024, True)])
+def test_memory_that_a_host_does_not_have_is_a_problem(times: float, refused: bool) -> None:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    found = next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemTotal:"))
+    text = PROBE.replace("declared_mib=0", f"declared_mib={int(found * times)}")
+    text += "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "proxy.sh", "probe.sh")) + "\napply\n"
+    done = subprocess.run(["bash", "-s"], input=text, capture_output=True, text=True, check=False)
+    assert ("which the inventory has as memoryMiB" in done.stderr) == refused
 
 
 @pytest.mark.parametrize(
