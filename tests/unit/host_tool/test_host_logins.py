@@ -36,3 +36,14 @@ def test_an_sshd_that_refuses_for_a_moment_is_asked_again(tmp_path: Path, monkey
         world.clock.after(5, lambda: setattr(world.daemons["tm-0"], "reached", True))
         Logins({"host": "jm-0", "hosts": ["jm-0", "tm-0"], "user": "flink"}, Hosts("flink", 30), world.clock).apply()
         assert [entry for entry in world.log if entry.startswith("jm-0")] == ["jm-0 --help"], "those that work are not"
+
+
+def test_a_login_that_is_denied_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with standing(World(["jm-0"], ["tm-0", "tm-1"]), tmp_path, monkeypatch) as world:
+        world.daemons["tm-0"].denied = True
+        world.daemons["tm-1"].reached = False
+        logins = Logins({"host": "jm-0", "hosts": ["tm-0", "tm-1"], "user": "flink"}, Hosts("flink", 30), world.clock)
+        expected = r"to 2 hosts \(tm-0: flink@host: Permission denied \(publickey\)\.; tm-1: ssh: connect"
+        with pytest.raises(Failure, match=expected):
+            logins.apply()
+        assert world.log == ["tm-0 --help"]

@@ -27,6 +27,7 @@ exec 3<>"/dev/tcp/127.0.0.1/$WORLD_PORT"
 printf '%s\\n' "$*" >&3
 read -r status <&3
 cat <&3
+[ "$status" != 254 ] || { echo "flink@host: Permission denied (publickey)." >&2 && exit 255; }
 [ "$status" != 255 ] || echo "ssh: connect to host: No route to host" >&2
 exit "$status"
 """
@@ -62,6 +63,8 @@ class FakeDaemon:
     running: str = "flink-2.3.0"
     expected: str = "flink-2.3.0"
     held: bool = False
+    denied: bool = False
+    """True: sshd refuses the user."""
     reached: bool = True
     """False: the login fails."""
     heals: bool = True
@@ -119,6 +122,8 @@ class World:
             return 255, ""
         entry = f"{host} {' '.join(words)}"
         self.log.append(entry)
+        if daemon.denied:
+            return 254, ""
         status, output = getattr(self, f"_{words[0].removeprefix('--')}")(host, daemon)
         if entry in self.happens:
             self.happens[entry]()
