@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -139,6 +140,9 @@ class Runner:
 def main(what: str, more: Sequence[str]) -> int:
     """Run a target of make; the exit status is 0 only if every part passed. `more` are arguments of pytest."""
     runner, run = Runner(), RUNS[what]
+    if what == "test-all":
+        # Other examples each time, and more of them (tests/unit/test_properties.py)
+        print("HYPOTHESIS_SEED=" + os.environ.setdefault("HYPOTHESIS_SEED", str(secrets.randbelow(10**6))), flush=True)
     # Tests send SIGINT to what they start; a background run of a script ignores it, and children inherit that
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, runner.end)

@@ -7,7 +7,7 @@ import pytest
 from components.flink import releases
 from settings.flink_options import table
 from toolbox import flink_options
-from toolbox.flink_options.__main__ import VERSION
+from toolbox.flink_options import VERSION
 
 
 def test_it_is_of_the_release_that_stacks_have() -> None:

@@ -4,6 +4,7 @@ no configuration ends in anything but a ConfigError.
 The examples are the same in each run, unless the environment has a HYPOTHESIS_SEED, which also stands for more of them.
 """
 
+import base64
 import json
 import os
 import re
@@ -36,6 +37,7 @@ from components.remote import File, script_text
 from components.storage import Storage
 from components.zookeeper.zoo_cfg import zoo_cfg, zookeeper_config, zookeeper_unit
 from tests.unit.program import HOST_KEY, SEVEN, host, write_inventory
+from toolbox import flink_options
 from toolbox.paths import cache_dir
 
 SEED = os.environ.get("HYPOTHESIS_SEED", "")
@@ -46,7 +48,7 @@ def some(count: int) -> Callable[[Any], Any]:
 
     def decorate(test: Any) -> Any:
         chosen = examples(
-            max_examples=count * 20 if SEED else count,
+            max_examples=count * 5 if SEED else count,
             derandomize=not SEED,
             database=None,
             deadline=None,
@@ -227,6 +229,38 @@ def test_config_yaml_is_read_back() -> None:
             if one.members.high_availability:
                 assert found["high-availability.cluster-id"] == f"/{cluster.cluster_id}"
                 assert found["high-availability.storageDir"] == f"{one.storage.uri}/ha"
+
+
+@pytest.mark.exhaustive
+def test_flink_reads_config_yaml(tmp_path: Path) -> None:
+    """The texts that YAML 1.2 would read as numbers, and all others."""
+    release = flink_options.archive(flink_options.VERSION)
+    if not release.exists() or not shutil.which("java"):
+        pytest.skip("the lab's cache has no release, or there is no java")
+    with tarfile.open(release) as tar:
+        for member in tar:
+            if "/lib/" in member.name and member.name.endswith(".jar"):
+                tar.extract(member, tmp_path, filter="data")
+    expected: dict[str, dict[str, Any]] = {}
+    for number, one in enumerate(accepted()):
+        folder = tmp_path / f"conf-{number}"
+        folder.mkdir()
+        (folder / "config.yaml").write_text(texts(one)[Role.TASKMANAGER])
+        cluster = one.loaded.cluster
+        expected[str(folder)] = {**cluster.common_config, **cluster.taskmanager_config}
+    program = Path(__file__).parent / "java" / "ReadFlink.java"
+    argv = ["java", "-cp", f"{next(tmp_path.glob('*/lib'))}/*", str(program), *expected]
+    found: dict[str, dict[str, str]] = {folder: {} for folder in expected}
+    for line in subprocess.run(argv, **RUN).stdout.splitlines():
+        if line.count("\t") == 2:
+            folder, key, value = line.split("\t")
+            found[folder][key] = base64.b64decode(value).decode()
+    for folder, options in expected.items():
+        for key, value in options.items():
+            if isinstance(value, str):
+                assert found[folder][key] == value, (folder, key)
+            elif isinstance(value, bool | int):
+                assert found[folder][key] == json.dumps(value), (folder, key)
 
 
 def test_flinks_scripts_leave_jvm_options_as_they_are() -> None:

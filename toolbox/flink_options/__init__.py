@@ -10,6 +10,9 @@ from pathlib import Path
 
 from toolbox.paths import REPO, cache_dir
 
+VERSION = "2.3.0"
+"""The release that stacks have by default."""
+
 TABLE = REPO / "settings" / "flink_options.txt"
 JAVA = Path(__file__).with_name("FlinkOptions.java")
 HEADER = "# Options of Apache Flink, by `python -m toolbox.flink_options` from {release}. Do not edit.\n"
