@@ -23,6 +23,7 @@ def test_existing_hosts_and_aws_have_no_untested_block_but_for_what_only_a_perso
     assert {place for place in untested if place[0] in ("README.md", "docs/operations.md")} == {
         ("README.md", "Quick start"),
         ("docs/operations.md", "What dead clusters have left"),
+        ("docs/operations.md", "An `up` that was killed"),
     }
 
 
