@@ -329,7 +329,7 @@ def test_the_guide_makes_two_roles_of_the_documents(tmp_path: Path) -> None:
     runner.program(
         "aws", f'printf "%s\\n" "$*" >> {tmp_path}/aws; [[ $2 == create-policy ]] && echo "arn:policy/$4"; true'
     )
-    (block,) = re.findall(r"```sh\n(work=.*?)```", GUIDE.read_text(), re.DOTALL)
+    (block,) = re.findall(r"```sh[^\n]*\n(work=.*?)```", GUIDE.read_text(), re.DOTALL)
     variables = {
         "ACCOUNT": "123456789012",
         "BUCKET": "state",
