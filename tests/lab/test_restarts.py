@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from drill.records import RecordsJob
 from lab import flights
@@ -146,6 +147,31 @@ def test_a_zookeeper_setting_restarts_one_server_at_a_time(cluster: Cluster) -> 
         assert between, "each waited until the previous one served"
 
 
+def becomes_a_client(cluster: Cluster, name: str) -> None:
+    """Give a worker the role `client`: of a TaskManager only the release and data stay there. The inventory then is as
+    it was.
+    """
+    path = cluster.lab.dir / "inventory.yaml"
+    before = path.read_text()
+    inventory = yaml.safe_load(before)
+    (entry,) = [host for host in inventory["hosts"] if host["name"] == name]
+    entry["role"] = "client"
+    left = """
+        sudo -n find /etc/flink /etc/systemd/system /var/lib/flink/.ssh /var/lib/flink/.profile -name 'flink-[ct]*' \
+          -o -name credentials.env -o -name daemon.json -o -name authorized_keys -o -name .profile 2>/dev/null
+        systemctl --failed --no-legend; pgrep java; cat /etc/flink-owner
+    """
+    assert len(cluster.lab.ssh(name, left).stdout.split()) > 7
+    try:
+        path.write_text(yaml.safe_dump(inventory, sort_keys=False))
+        change(cluster, workers=2)
+        assert cluster.lab.ssh(name, left).stdout == f"client {name}\n"
+        code, said = finish(300, "doctor", "--name", cluster.lab.name)
+        assert code == 0, said
+    finally:
+        path.write_text(before)
+
+
 def test_a_worker_joins_and_leaves_and_the_others_do_not_restart(cluster: Cluster) -> None:
     before = cluster.processes()
     lab = cluster.lab
@@ -157,6 +183,7 @@ def test_a_worker_joins_and_leaves_and_the_others_do_not_restart(cluster: Cluste
         assert others == {*LOOKED, "jm-0-logins", "jm-1-logins", *told}
         assert cluster.rest.get("/overview")["taskmanagers"] == 3
         assert "tm-2" in lab.ssh("jm-0", "cat /etc/flink/workers").stdout
+        becomes_a_client(cluster, "tm-2")
         change(cluster, workers=2)
         wait_for("two TaskManagers", 300, lambda: cluster.rest.get("/overview")["taskmanagers"] == 2)
         assert "tm-2" not in lab.ssh("jm-0", "cat /etc/flink/workers").stdout
