@@ -59,7 +59,7 @@ BY_HAND = [
     ),
     (
         "zk-2", "systemctl disable -q zookeeper", "systemctl enable -q zookeeper",
-        "zookeeper", "is not enabled: it would not start at the next boot",
+        "zookeeper", "is not enabled: it will not start at the next boot",
     ),
     (
         "zk-1", "ln -sfn /opt/java-0 /opt/java.x; cp -P /opt/java /root/java; mv -T /opt/java.x /opt/java",

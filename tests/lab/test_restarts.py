@@ -214,7 +214,7 @@ def test_a_rollout_ends_at_a_host_that_does_not_come_back_and_continues_after_it
 
 def test_what_flink_itself_refuses_is_reported_before_anything_restarts(cluster: Cluster) -> None:
     before, kept = cluster.processes(), dict(cluster.overrides)
-    with pytest.raises(LabError, match="cannot work out the command line"):
+    with pytest.raises(LabError, match="cannot derive the command line"):
         change(cluster, taskManagerConfig={"taskmanager.memory.network.fraction": 5})
     assert cluster.processes() == before
     cluster.overrides = kept
