@@ -71,7 +71,8 @@ changed=()
 
 # What a step writes it declares. Each step has a record on the host of all that it ever declared, so that what it does not
 # declare any more can be removed, and is found if it comes back (from a backup, say). Lines: `file PATH`, `tree PATH` for a
-# folder with all in it, `block PATH` for our lines in a file that others write to as well.
+# folder with all in it, `block PATH` for our lines in a file that others write to as well; with `gone` before it what the
+# step's last run did not declare.
 records="/usr/local/lib/flink/declared"
 remembering=false
 
@@ -99,7 +100,6 @@ remember() {
 # left_over RECORD: what of it is still there, though this run does not declare it, and no other step of the host.
 left_over() {
   local kind path
-  [ -e "$records/$1" ] || return 0
   while read -r kind path; do
     case $kind in
       file | tree) [ -e "$path" ] || [ -L "$path" ] || continue ;;
@@ -108,29 +108,40 @@ left_over() {
     ! grep -qxF "$kind $path" /dev/fd/8 || continue
     ! grep -lxF "$kind $path" "$records"/* | grep -qvxF "$records/$1" || continue
     echo "$kind $path"
-  done < <(cat "$records/$1")
+  done < <(recorded "$1")
 }
 
-# forget RECORD: removes that.
+# recorded RECORD: all that it ever declared.
+recorded() { [ ! -e "$records/$1" ] || sed 's/^gone //' "$records/$1" | awk '!seen[$0]++'; }
+
+# forget RECORD: removes what is left over, and marks in the record what this run does not declare: it no longer keeps
+# another step from removing it.
 forget() {
-  local found line path
-  found=$(left_over "$1")
-  [ -n "$found" ] || return 0
+  local line
+  while read -r line; do remove_left_over "$line"; done < <(left_over "$1")
+  [ -e "$records/$1" ] || return 0
   while read -r line; do
-    path=${line#* }
-    case $line in
-      "block "*) replace_block "$path" "" ;;
-      "file /etc/systemd/system/"*.service)
-        systemctl disable -q --now "${path##*/}" 2>/dev/null || true
-        rm -f "$path"
-        systemctl daemon-reload
-        systemctl reset-failed "${path##*/}" 2>/dev/null || true
-        ;;
-      "tree "*) rm -rf "$path" ;;
-      *) rm -f "$path" ;;
-    esac
-    say "removed $path: it is no longer declared"
-  done <<<"$found"
+    grep -qxF "$line" /dev/fd/8 || line="gone $line"
+    echo "$line"
+  done < <(recorded "$1") >"$records/.$1"
+  mv -f "$records/.$1" "$records/$1"
+}
+
+# remove_left_over LINE
+remove_left_over() {
+  local path=${1#* }
+  case $1 in
+    "block "*) replace_block "$path" "" ;;
+    "file /etc/systemd/system/"*.service)
+      systemctl disable -q --now "${path##*/}" 2>/dev/null || true
+      rm -f "$path"
+      systemctl daemon-reload
+      systemctl reset-failed "${path##*/}" 2>/dev/null || true
+      ;;
+    "tree "*) rm -rf "$path" ;;
+    *) rm -f "$path" ;;
+  esac
+  say "removed $path: it is no longer declared"
 }
 
 # report_left_over RECORD

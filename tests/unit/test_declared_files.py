@@ -91,6 +91,26 @@ def test_a_file_that_another_step_declares_now_stays(host: Host) -> None:
     assert host.check("one", "a") == host.check("two", "b") == ""
 
 
+def test_a_file_that_moved_to_another_step_goes_when_that_step_drops_it(host: Host) -> None:
+    host.apply("one", "a", "b")
+    host.apply("two", "b")
+    host.apply("one", "a")
+    assert f"removed {host.root}/files/b" in host.apply("two", "c")
+    assert host.files == ["a", "c", "theirs"]
+    (host.root / "files/b").touch()
+    back = f"! {host.root}/files/b\tleft from an earlier configuration: expected none\n"
+    assert host.check("one", "a") == host.check("two", "c") == back
+    host.apply("one", "a", "b")
+    assert host.check("two", "c") == "", "it is another step's again"
+
+
+def test_a_file_of_two_steps_that_are_both_not_there_any_more_is_removed(host: Host) -> None:
+    host.apply("one", "a")
+    host.apply("two", "a")
+    assert f"removed {host.root}/files/a" in host.apply("system", "tool", more="forget one; forget two")
+    assert host.files == ["theirs", "tool"]
+
+
 def test_what_a_step_wrote_that_is_not_there_any_more_is_removed_by_another(host: Host) -> None:
     host.apply("credentials", "keys")
     host.apply("system", "tool")
