@@ -16,14 +16,14 @@ fetch() {
   )
 }
 
-# Lines as pam_env(8) reads them: NAME=VALUE, with or without export and quotes.
+# Lines as pam_env(8) reads them: NAME=VALUE, with or without blanks around it, export, quotes and a comment; the last line
+# may have no end.
 own_proxy() {
   local name value
-  while IFS='=' read -r name value; do
-    name=${name#export }
+  while IFS='=' read -r name value || [ -n "$name" ]; do
     name=${name,,}
     case $name in http_proxy | https_proxy | no_proxy) ;; *) continue ;; esac
     value=${value#[\"\']}
     [ -n "${!name:-}" ] || export "$name=${value%[\"\']}"
-  done < <(cat /etc/environment 2>/dev/null)
+  done < <(sed 's/#.*//; s/^[[:space:]]*//; s/^export[[:space:]]*//; s/[[:space:]]*$//' /etc/environment 2>/dev/null)
 }

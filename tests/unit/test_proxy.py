@@ -42,6 +42,20 @@ def test_a_download_uses_the_stacks_proxy_else_the_hosts_own(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "http_proxy=http://a:1",  # the last line of a file may have no end
+        "  \texport http_proxy=http://a:1\n",
+        "http_proxy=http://a:1  # of the office\n",
+        "http_proxy='http://a:1' # of the office\r\n",
+        "# http_proxy=http://b:2\nhttp_proxy=http://a:1 ",
+    ],
+)
+def test_lines_of_etc_environment_are_read_as_pam_reads_them(tmp_path: Path, line: str) -> None:
+    assert fetched(tmp_path, line, "proxy= direct=") == "http://a:1 none none none URL"
+
+
+@pytest.mark.parametrize(
     ("host", "entries", "direct"),
     [
         ("s3.example.org", ("example.org",), True),
