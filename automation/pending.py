@@ -1,8 +1,9 @@
 """Pending operations: what an engine was doing when it was killed, so that nobody knows the result.
 
-The engine keeps them in the state, warns about them in every run, and removes a pending creation only in an interactive
-`pulumi refresh`. Ours can be settled without questions: a step on a host is idempotent, so it is simply run again; what
-AWS created before the engine could record it is found by its tags, and adopted into the state.
+The engine keeps them in the state and warns about them in every run. For a pending creation `pulumi refresh` asks what
+became of it, forgets it (`--clear-pending-creates`), or needs the ids (`--import-pending-creates`). Ours can be settled
+without questions: a step on a host is idempotent, so it is simply run again; what AWS created before the engine could
+record it is found by its tags, and adopted into the state.
 """
 
 import copy
@@ -35,6 +36,10 @@ Find = Callable[[Mapping[str, Any], Sequence["Operation"]], Found]
 
 class PendingError(Exception):
     """Pending operations were not settled, and the state is as before; the message states the reason."""
+
+
+class ChangedError(PendingError):
+    """Another run is working on the stack."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,13 @@ class Plan:
     """Creations that were completed, and the ids of their resources."""
     unclear: list[tuple[Operation, Sequence[str]]] = field(default_factory=list)
     """Creations that may have been completed, but cannot be adopted, with the ids of what was found."""
+    unread: list[str] = field(default_factory=list)
+    """URNs of what an earlier run adopted, without the refresh that has to follow."""
     copy: Path | None = None
     """The copy of the state before, once it was changed."""
 
     def __bool__(self) -> bool:
-        return bool(self.cleared or self.adopted or self.unclear)
+        return bool(self.cleared or self.adopted or self.unclear or self.unread)
 
     def lines(self) -> list[str]:
         """For people: one line, and one more for everything that cannot be adopted."""
@@ -98,6 +105,9 @@ class Plan:
         if self.adopted:
             named = ", ".join(f"{operation.name} {id}" for operation, id in self.adopted)
             parts.append(f"{_count(self.adopted, 'created resource')} adopted into the state ({named})")
+        if self.unread:
+            named = ", ".join(urn.rpartition("::")[2] for urn in self.unread)
+            parts.append(f"{_count(self.unread, 'resource')} adopted before, now refreshed ({named})")
         if self.copy:
             parts.append(f"copy of the state before: {self.copy}")
         return [f"an earlier run was killed: {'; '.join(parts)}"] * bool(parts) + [
@@ -113,9 +123,23 @@ def operations(deployment: Mapping[str, Any]) -> list[Operation]:
     return [Operation(it["type"], it["resource"]) for it in deployment.get("pending_operations") or []]
 
 
+def unread(deployment: Mapping[str, Any]) -> list[str]:
+    """URNs of adopted resources of which a refresh has not read the outputs yet. No mark is needed: their outputs still
+    have exactly the keys that `_adopt` gives them, while a plugin adds some and does not keep all inputs.
+    """
+    return [
+        it["urn"]
+        for it in deployment.get("resources") or []
+        if it.get("id")
+        and not it.get("delete")
+        and not Operation(CREATING, it).repeatable
+        and set(it.get("outputs") or {}) == {*(it.get("inputs") or {}), "id"}
+    ]
+
+
 def plan(deployment: Mapping[str, Any], find: Find | None = None) -> Plan:
     """How the deployment continues. Raises PendingError if somebody must look for a resource, and `find` cannot."""
-    found = Plan(copy.deepcopy(dict(deployment)))
+    found = Plan(copy.deepcopy(dict(deployment)), unread=unread(deployment))
     pending = operations(deployment)
     unknown = [it for it in pending if not it.repeatable]
     ids: Found = {}
@@ -138,21 +162,24 @@ def plan(deployment: Mapping[str, Any], find: Find | None = None) -> Plan:
 def settle(stack: Stack, copies: Path, find: Find | None = None) -> Plan:
     """Remove the pending operations from the state of a stack, and adopt what they have created.
 
-    The state before is copied to the folder `copies`. Nothing happens without pending operations. Raises PendingError,
-    and auto.CommandError if somebody has the stack locked.
+    The state before is copied to the folder `copies`. Nothing happens without pending operations, unless an earlier run
+    ended before it had refreshed what it adopted: then that is refreshed. Raises PendingError, and auto.CommandError if
+    somebody has the stack locked, with the state as before; or if the refresh fails: then the next run repeats it.
     """
     exported = stack.exported()
     found = plan(exported.get("deployment") or {}, find)
     if not found:
         return found
-    found.copy = _copy(copies, stack.name, exported)
-    # `stack import` has the lock for itself only: nobody may have worked on the stack since it was exported
-    if stack.exported() != exported:
-        raise PendingError(f"stack {stack.name}: its state changed meanwhile: another run is working on it")
-    stack.pulumi("stack", "import", stdin=json.dumps({**exported, "deployment": found.deployment}))
-    if found.adopted:
-        # Of what was adopted the state has only what was asked for, and its id
-        stack.refresh(Recorder(), targets=[operation.urn for operation, _ in found.adopted])
+    if found.cleared or found.adopted or found.unclear:
+        found.copy = _copy(copies, stack.name, exported)
+        # `stack import` has the lock for itself only: nobody may have worked on the stack since it was exported
+        if stack.exported() != exported:
+            raise ChangedError(f"stack {stack.name}: its state changed meanwhile: another run is working on it")
+        stack.pulumi("stack", "import", stdin=json.dumps({**exported, "deployment": found.deployment}))
+    # Of what was adopted the state has only what was asked for, and its id. Pending operations cannot stay until the
+    # refresh has succeeded, since `stack import` drops them all
+    if targets := list(dict.fromkeys([*found.unread, *(operation.urn for operation, _ in found.adopted)])):
+        stack.refresh(Recorder(), targets=targets)
     return found
 
 

@@ -25,7 +25,7 @@ from branches import configuration, names, stack_tags
 from branches.errors import INTERRUPTED, BranchesError, LockedError
 from branches.stack_tags import Mark
 from ops import pending
-from ops.errors import OpsError
+from ops.errors import BusyError, OpsError
 
 if TYPE_CHECKING:
     from ops.aws import Orphans
@@ -181,6 +181,8 @@ class Stacks:
         """Continue without what a killed run has left pending."""
         try:
             found = pending.settle(stack)
+        except BusyError as error:
+            raise LockedError(f"{error}. Wait until that run has ended, then run the same command again") from None
         except OpsError as error:
             raise BranchesError(str(error)) from None
         for line in found.lines():
@@ -210,9 +212,11 @@ class Stacks:
                 result.failed.append((entry, entry.trouble))
             elif not entry.expired(now):
                 result.kept.append(entry)
-                # What a running `up` has just created its state does not know yet
-                if not entry.locked:
+                # What a running `up` has just created is missing from its state
+                if entry.locked is False:
                     result.orphans.extend(self._orphans_of(entry.stack))
+                elif entry.locked is None:
+                    self._skipped(entry.stack)
             elif dry_run:
                 result.removed.append(entry)
             else:
@@ -275,9 +279,20 @@ class Stacks:
         found = self._orphans(name, state, state)
         return [found] if found else []
 
+    def _skipped(self, name: str) -> None:
+        """Say that orphans were not looked for: the stack may be locked."""
+        with reported(name, "look at"), recorded(self._engine) as workspace:
+            state = workspace.export(name)
+        if _on_aws(state):
+            self._say(
+                f"{name}: not searched for AWS resources that are missing from its state: this backend does not show "
+                "whether an `up` is running, which has just created them. When none is: `python -m ops orphans --stack "
+                f"{name}`"
+            )
+
     def _orphans(self, name: str, state: Mapping[str, Any], now: Mapping[str, Any]) -> "Orphans | None":
         """What AWS has of a stack, and the state `now` does not know; the provider is in `state`."""
-        if not any(it["type"] == AWS_PROVIDER for it in state.get("resources") or []):
+        if not _on_aws(state):
             return None
         from ops.aws import Aws  # existing hosts do not need it
 
@@ -446,6 +461,10 @@ def _tags(workspace: Workspace, name: str) -> dict[str, str]:
 
 def _resources(state: Mapping[str, Any]) -> list[str]:
     return [_name(it) for it in state.get("resources") or [] if it["type"] != "pulumi:pulumi:Stack"]
+
+
+def _on_aws(state: Mapping[str, Any]) -> bool:
+    return any(it["type"] == AWS_PROVIDER for it in state.get("resources") or [])
 
 
 def _pending(state: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from automation.pending import operations
+from automation.pending import operations, unread
 from ops import doctor, gc, state
 from ops.errors import OpsError
 from ops.gc import Listing
@@ -124,11 +124,14 @@ def _pending(args: argparse.Namespace) -> int:
     from ops import pending
 
     with state.opened(args.stack, REPO) as stack:
-        found = operations(stack.export())
+        deployment = stack.export()
+        found, left = operations(deployment), unread(deployment)
         if not args.json:
             for operation in found:
                 print(f"{operation.kind}: {operation.type} {operation.name}")
-        if found and not args.dry_run:
+            for urn in left:
+                print(f"adopted, to be refreshed: {urn.rpartition('::')[2]}")
+        if (found or left) and not args.dry_run:
             if not _agreed(args):
                 return 1
             result = pending.settle(stack)
@@ -138,9 +141,9 @@ def _pending(args: argparse.Namespace) -> int:
         print(
             json.dumps([{"kind": it.kind, "type": it.type, "name": it.name, "urn": it.urn} for it in found], indent=2)
         )
-    elif not found:
+    elif not found and not left:
         print(f"stack {args.stack} has no pending operations")
-    return int(bool(found) and args.dry_run)
+    return int(bool(found or left) and args.dry_run)
 
 
 def _agreed(args: argparse.Namespace) -> bool:

@@ -3,3 +3,7 @@
 
 class OpsError(Exception):
     """The tool failed; the message states the reason."""
+
+
+class BusyError(OpsError):
+    """Another run is working on the stack."""

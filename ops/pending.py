@@ -6,22 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from automation import pending
-from automation.pending import Operation, PendingError, Plan
+from automation.pending import ChangedError, Operation, PendingError, Plan
 from automation.stack import Stack
-from ops.errors import OpsError
+from ops.errors import BusyError, OpsError
 
 
 def settle(stack: Stack, copies: Path | None = None) -> Plan:
     """Clear the operations that can run again, and adopt what AWS has created, in the state of a stack.
 
     The state before is copied to the folder `copies`, which is in the engine's home if it is not given. Raises OpsError
-    with the reason, and auto.CommandError if another run has the stack locked; the state is then as before.
+    with the reason, and auto.CommandError as `pending.settle` does. Running it again is safe.
     """
     variables = {**os.environ, **stack.workspace.env_vars}
     try:
         return pending.settle(
             stack, copies or pending.copies(variables.get("PULUMI_HOME")), finder(stack.name, variables)
         )
+    except ChangedError as error:
+        raise BusyError(str(error)) from None
     except PendingError as error:
         raise OpsError(str(error)) from None
 

@@ -29,6 +29,7 @@ from components.aws import infrastructure
 from components.aws import names as aws_names
 from components.host import Role
 from components.naming import Labels
+from ops.errors import BusyError
 from tests.unit.test_summary import plain
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -396,6 +397,36 @@ def test_one_stack_does_not_keep_the_others_from_being_listed_and_swept(monkeypa
     swept = known.sweep(now=NOW + timedelta(days=30), dry_run=True)
     assert [entry.stack for entry in swept.removed] == ["br-a"]
     assert [entry.stack for entry, _ in swept.failed] == ["br-b", "br-c"]
+
+
+ON_AWS = {"resources": [{"type": stacks.AWS_PROVIDER, "urn": "u"}]}
+
+
+@pytest.mark.parametrize(
+    ("locked", "searched", "said"), [(False, True, False), (True, False, False), (None, False, True)]
+)
+def test_only_of_a_stack_that_is_known_to_be_unlocked_sweep_lists_orphans(
+    monkeypatch: pytest.MonkeyPatch, locked: bool | None, searched: bool, said: bool
+) -> None:
+    """A running `up` has created machines that its state does not have yet. S3 does not show whether there is one."""
+    found, told, asked = FakeWorkspace({"br-a": MARK.tags()}), list[str](), list[str]()
+    monkeypatch.setattr(found, "export", lambda _: ON_AWS, raising=False)
+    monkeypatch.setattr(stacks, "recorded", lambda _: contextlib.nullcontext(found))
+    monkeypatch.setattr(stacks, "_locked", lambda _: locked)
+    known = stacks.Stacks(cast(Engine, None), told.append)
+    monkeypatch.setattr(known, "_orphans", lambda name, *_: asked.append(name))
+    swept = known.sweep(now=NOW)
+    assert [entry.stack for entry in swept.kept] == ["br-a"] and asked == ["br-a"] * searched
+    assert [line.startswith("br-a: not searched for AWS resources") for line in told] == [True] * said
+
+
+def test_a_state_that_another_run_changes_is_reported_like_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    def settle(_: object) -> None:
+        raise BusyError("stack br-a: its state changed meanwhile")
+
+    monkeypatch.setattr(stacks.pending, "settle", settle)
+    with pytest.raises(LockedError, match=r"changed meanwhile\. Wait until that run has ended"):
+        stacks.Stacks(cast(Engine, None), lambda _: None)._settle(cast(Any, None))
 
 
 # The command line

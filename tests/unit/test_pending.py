@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from automation import pending
-from automation.pending import Operation, PendingError
+from automation.pending import ChangedError, Operation, PendingError
 
 AWS = "urn:pulumi:dev::flink::pulumi:providers:aws::default"
 
@@ -121,6 +121,7 @@ class FakeStack:
         self.exports = list(exports)
         self.asked: list[str] = []
         self.imported: dict[str, Any] = {}
+        self.error: Exception | None = None
 
     def exported(self) -> dict[str, Any]:
         return {"version": 3, "deployment": self.exports.pop(0)}
@@ -131,6 +132,8 @@ class FakeStack:
 
     def refresh(self, recorder: Any, *, targets: list[str]) -> None:
         self.asked.append(f"refresh {' '.join(targets)}")
+        if self.error:
+            raise self.error
 
 
 def test_the_state_is_copied_and_then_replaced(tmp_path: Path) -> None:
@@ -147,9 +150,37 @@ def test_the_state_is_copied_and_then_replaced(tmp_path: Path) -> None:
     assert str(copy) in found.lines()[0]
 
 
+def test_a_refresh_that_has_failed_after_an_adoption_is_repeated_by_the_next_run(tmp_path: Path) -> None:
+    new = instance("tm-0", inputs={"size": 1, "__defaults": []})
+    read = instance("tm-1", id="i-1", outputs={"size": 1, "id": "i-1", "arn": "a"})
+    before = deployment(("creating", new), resources=[read])
+    killed: Any = FakeStack(before, before)
+    killed.error = RuntimeError("killed")
+    with pytest.raises(RuntimeError):
+        pending.settle(killed, tmp_path, lambda *_: {new["urn"]: ["i-7"]})
+    left = killed.imported["deployment"]
+    # The engine keeps no pending operation that is imported
+    assert "pending_operations" not in left and pending.unread(left) == [new["urn"]]
+
+    stack: Any = FakeStack(left)
+    found = pending.settle(stack, tmp_path)
+    assert stack.asked == [f"refresh {new['urn']}"]
+    assert found.lines() == ["an earlier run was killed: 1 resource adopted before, now refreshed (tm-0)"]
+
+    (adopted,) = [it for it in left["resources"] if it["urn"] == new["urn"]]
+    adopted["outputs"] = {"size": 1, "id": "i-7", "arn": "a"}
+    assert not pending.plan(left)
+
+
+def test_what_is_no_plugins_resource_is_never_refreshed() -> None:
+    step = resource("command:remote:Command", "tm-0-java", id="a", outputs={"size": 1, "id": "a"})
+    gone = instance("tm-0", id="i-0", delete=True, outputs={"size": 1, "id": "i-0"})
+    assert pending.unread(deployment(resources=[step, gone, PROVIDER])) == []
+
+
 def test_a_state_that_somebody_changes_meanwhile_is_left_alone(tmp_path: Path) -> None:
     stack: Any = FakeStack(deployment(STEPS[0]), deployment(STEPS[0], resources=[PROVIDER]))
-    with pytest.raises(PendingError, match="its state changed meanwhile"):
+    with pytest.raises(ChangedError, match="its state changed meanwhile"):
         pending.settle(stack, tmp_path)
     assert stack.asked == []
 
