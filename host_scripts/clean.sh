@@ -87,14 +87,17 @@ remove_tree() {
 }
 
 remove_user() {
-  local home=/var/lib/$user
+  local home=/var/lib/$user whose
+  whose=$(cat "$group_owner.$user" 2>/dev/null || true)
   if id "$user" >/dev/null 2>&1; then
     [ "$(getent passwd "$user" | cut -d: -f6)" = "$home" ] || die "user $user has another home than $home: this program did not create it"
     # JVMs and logins leave files, which would belong to the next user with the same number
     find /tmp /var/tmp -xdev -mindepth 1 -user "$user" -delete 2>/dev/null || true
+    # userdel would remove the group, too
+    [ "$whose" != theirs ] || usermod --gid root "$user"
     userdel "$user"
   fi
   # userdel keeps the group where users have no group of their own by default (USERGROUPS_ENAB in login.defs)
-  if grep -q "^$user:" /etc/group; then groupdel "$user"; fi
+  if [ "$whose" = ours ] && grep -q "^$user:" /etc/group; then groupdel "$user"; fi
   remove_tree "$home"
 }

@@ -249,6 +249,10 @@ flink_host=/usr/local/lib/flink/flink-host
 # shellcheck disable=SC2034
 kernel_before=${flink_host%/*}/sysctl.before
 
+# Whose the group of the daemons' user is: ours, or theirs if it was there before the user (system.sh, clean.sh).
+# shellcheck disable=SC2034
+group_owner=${flink_host%/*}/group
+
 # flink_host COMMAND...: the host tool, see `flink-host --help`.
 flink_host() { "$flink_host" "$@"; }
 

@@ -13,6 +13,9 @@ cloud_init_is_done() { [ -e /run/cloud-init/result.json ] || [ -e /run/cloud-ini
 # A step of ours has been here; earlier versions had no /etc/flink-owner.
 was_ours() { [ -e /etc/flink-owner ] || compgen -G "/opt/*/.installed-by-pulumi" >/dev/null; }
 
+# There if, and only if, systemd is the init: sd_booted(3)
+systemd=/run/systemd/system
+
 problems=()
 
 apply() {
@@ -21,10 +24,10 @@ apply() {
   [ ! -d /run/cloud-init ] || wait_until 300 cloud_init_is_done || die "cloud-init is not done after 300 s"
   # shellcheck source=/dev/null
   . /etc/os-release
-  [ "$(ps -p 1 -o comm=)" = systemd ] || problems+=("init is not systemd")
+  [ -d "$systemd" ] || problems+=("init is not systemd")
   case $(uname -m) in x86_64 | aarch64) ;; *) problems+=("architecture $(uname -m): expected x86_64 or aarch64") ;; esac
-  for command in curl tar gzip sha256sum sha512sum mkfifo flock runuser findmnt ss sysctl ssh-keygen systemctl useradd \
-    groupadd; do
+  for command in curl tar gzip sha256sum sha512sum mkfifo flock runuser findmnt ss sysctl pgrep pkill ssh-keygen systemctl \
+    useradd groupadd; do
     command -v "$command" >/dev/null || problems+=("$command is missing")
   done
   python=$(python3 -I -S -c "$python_facts" 2>/dev/null || command -v python3 || true)
@@ -112,8 +115,11 @@ find_space() {
 }
 
 needs_space() {
-  local free mount
-  read -r free mount < <(df -Pm "$(readlink -f "$1")" | awk 'NR == 2 {print $4, $6}')
+  local free mount directory
+  # It will be created on the file system of the nearest directory that exists
+  directory=$(readlink -m "$1")
+  until [ -d "$directory" ]; do directory=$(dirname "$directory"); done
+  read -r free mount < <(df -Pm "$directory" | awk 'NR == 2 {print $4, $6}')
   frees[$mount]=$free
   needs[$mount]=$((${needs[$mount]:-0} + $2))
   case " ${names[$mount]:-} " in *" $1 "*) ;; *) names[$mount]="${names[$mount]:+${names[$mount]} }$1" ;; esac

@@ -12,10 +12,7 @@ apply() {
   previous=$(cat /etc/flink-owner 2>/dev/null || echo "$owner")
   [ "$previous" = "$owner" ] || retire "$previous"
   echo "$owner" | write_file /etc/flink-owner 0644 root:root
-  # useradd does not create a group with the user's name everywhere (USERGROUPS_ENAB in login.defs)
-  getent group "$user" >/dev/null || groupadd --system "$user"
-  id "$user" >/dev/null 2>&1 ||
-    useradd --system --gid "$user" --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
+  create_user
   local directory
   for directory in "${directories[@]}"; do install -d -m 0755 -o "$user" -g "$user" "$directory"; done
   for directory in "${shared_directories[@]}"; do install -d -m 1777 -o root -g root "$directory"; done
@@ -31,6 +28,19 @@ apply() {
   install -d -m 0700 -o "$user" -g "$user" "$ssh"
   [ -s "$ssh/id_ed25519" ] || runuser -u "$user" -- ssh-keygen -q -t ed25519 -N '' -C "$user@$host" -f "$ssh/id_ed25519"
   cat "$ssh/id_ed25519.pub"
+}
+
+create_user() {
+  local whose=ours
+  if [ ! -e "$group_owner.$user" ]; then
+    # Before the group is created, so that an interrupted run is no reason to take it for theirs
+    if getent group "$user" >/dev/null && ! id "$user" >/dev/null 2>&1; then whose=theirs; fi
+    echo "$whose" | put_file "$group_owner.$user" 0644 root:root
+  fi
+  # useradd does not create a group with the user's name everywhere (USERGROUPS_ENAB in login.defs)
+  getent group "$user" >/dev/null || groupadd --system "$user"
+  id "$user" >/dev/null 2>&1 ||
+    useradd --system --gid "$user" --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
 }
 
 # Records the kernel settings for clean.sh, before they have our values for the first time.

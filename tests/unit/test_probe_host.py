@@ -16,7 +16,8 @@ from components.remote import SCRIPTS
 
 HEAD = """\
 set -euo pipefail
-host=tm-0 step=probe.sh role=taskmanager needed_mib=1 user=no-such-user releases=(java flink) homes=(java-1 flink-1)
+host=tm-0 step=probe.sh role=taskmanager needed_mib=1 declared_mib=0 user=no-such-user
+releases=(java flink) homes=(java-1 flink-1)
 executed=(/opt /usr/local/lib /var/lib) jump=false proxy= direct=
 """
 SUITABLE = {
@@ -24,7 +25,6 @@ SUITABLE = {
     "python3": "echo 3.11",
     "systemctl": "exit 3",
     "getenforce": "echo Permissive",
-    "ps": "echo systemd",
     "findmnt": "echo rw,relatime",
     "readlink": 'echo "${2:-$1}"',
     "df": 'echo header; echo "dev 9 9 90000 9% /"',
@@ -33,14 +33,23 @@ SUITABLE = {
 """What programs do on a host that is suitable."""
 
 
-def probe(folder: Path, fakes: dict[str, str], *, firewall: str = "true", storage: str = "", users: str = "") -> str:
+def probe(
+    folder: Path,
+    fakes: dict[str, str],
+    *,
+    firewall: str = "true",
+    storage: str = "",
+    systemd: str = "/",
+    opt: str = "/opt",
+) -> str:
     """What the probe says of a host; empty if it is suitable."""
     for name, text in {**SUITABLE, **fakes}.items():
         (folder / name).write_text(f"#!/bin/bash\n{text}\n")
         (folder / name).chmod(0o755)
     text = HEAD + f"firewall={firewall} storage={storage}\n"
     # lib.sh puts root's own paths before PATH in main, which is not called here
-    text += "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "proxy.sh", "probe.sh")) + "\napply\n"
+    text += "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "proxy.sh", "probe.sh"))
+    text = text.replace("needs_space /opt", f"needs_space {opt}") + f"\nsystemd={systemd}\napply\n"
     env = {**os.environ, "PATH": f"{folder}:/usr/sbin:/sbin:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-s"], input=text, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == (1 if done.stderr else 0), done.stderr
@@ -96,6 +105,20 @@ def test_all_problems_of_a_host_are_reported_at_once(tmp_path: Path) -> None:
     said = probe(tmp_path, {"getenforce": "echo Enforcing", "ufw": "echo Status: active", "findmnt": "echo noexec"})
     for text in ("SELinux", "ufw", "/opt is mounted noexec", "/var/lib is mounted noexec"):
         assert text in said
+
+
+def test_a_directory_that_is_missing_needs_its_space_where_it_will_be(tmp_path: Path) -> None:
+    """And hides no other problem."""
+    (tmp_path / "here").mkdir()
+    full = 'echo header; [ -d "$2" ] && echo "d 9 9 99 9% $2"'
+    missing = tmp_path / "here/opt/there"
+    said = probe(tmp_path, {"df": full, "getenforce": "echo Enforcing"}, opt=str(missing))
+    assert f"{missing} (file system {tmp_path}/here) has 99 MiB free: expected 2048" in said and "SELinux" in said
+
+
+def test_the_init_is_known_without_ps(tmp_path: Path) -> None:
+    assert probe(tmp_path, {"ps": "exit 127"}) == ""
+    assert "init is not systemd" in probe(tmp_path, {}, systemd=str(tmp_path / "none"))
 
 
 @contextmanager
