@@ -28,6 +28,9 @@ PROVIDER = "pulumi:providers:aws"
 ENDED = ("terminated", "shutting-down", "deleted", "deleting")
 """States of what no longer exists, but is shown for a while."""
 
+_APEX = ("NS", "SOA")
+"""Types of the records that a zone always has."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -188,9 +191,46 @@ class Aws:
     def _results(self, operation: Operation, unknown: Sequence[Resource]) -> list[str]:
         inputs = operation.resource.get("inputs") or {}
         if computed := _COMPUTED.get(operation.type):
-            return [id for id in [computed(self, inputs)] if id]
+            try:
+                return [id for id in [computed(self, inputs)] if id]
+            except ClientError as error:
+                if _is_gone(error):  # the table, volume or zone in which it would be
+                    return []
+                raise
         name = (inputs.get("tags") or {}).get("Name")
-        return [it.id for it in unknown if it.type == operation.type and it.name == name]
+        found = [it.id for it in unknown if it.type == operation.type and it.name == name]
+        if not found and (untagged := _UNTAGGED.get(operation.type)):
+            known = {it.get("id") for it in self._deployment.get("resources") or []}
+            found = [id for id in untagged(self, inputs) if id not in known]
+        return found
+
+    # The plugin creates buckets and zones without tags, and adds these afterwards. What has no tags is adopted only if
+    # it has the exact name, and nothing in it that could be somebody's
+
+    def _untagged_bucket(self, inputs: Mapping[str, Any]) -> Iterator[str]:
+        s3, name = self._client("s3"), inputs.get("bucket")
+        if name not in [it["Name"] for it in s3.list_buckets()["Buckets"]]:
+            return
+        try:
+            tagged = bool(s3.get_bucket_tagging(Bucket=name)["TagSet"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchTagSet":
+                raise
+            tagged = False
+        if not tagged and not s3.list_objects_v2(Bucket=name, MaxKeys=1).get("KeyCount"):
+            yield name
+
+    def _untagged_zone(self, inputs: Mapping[str, Any]) -> Iterator[str]:
+        route53, name = self._client("route53"), str(inputs.get("name")).rstrip(".")
+        vpcs = {it.get("vpcId") for it in inputs.get("vpcs") or []}
+        for zone in _items(route53, "list_hosted_zones", "HostedZones"):
+            if zone["Name"].rstrip(".") != name or zone.get("ResourceRecordSetCount", 0) > len(_APEX):
+                continue
+            id = zone["Id"].removeprefix("/hostedzone/")
+            tags = route53.list_tags_for_resource(ResourceType="hostedzone", ResourceId=id)["ResourceTagSet"]["Tags"]
+            there = {it["VPCId"] for it in route53.get_hosted_zone(Id=id).get("VPCs") or []}
+            if not tags and there == vpcs:
+                yield id
 
     def _route(self, inputs: Mapping[str, Any]) -> str | None:
         table, destination = inputs["routeTableId"], inputs["destinationCidrBlock"]
@@ -208,8 +248,8 @@ class Aws:
 
     def _attachment(self, inputs: Mapping[str, Any]) -> str | None:
         volume, instance, device = inputs["volumeId"], inputs["instanceId"], inputs["deviceName"]
-        [found] = self._client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
-        there = any(it["InstanceId"] == instance for it in found["Attachments"])
+        found = self._client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
+        there = any(it["InstanceId"] == instance for each in found for it in each["Attachments"])
         # As for a route, volumeAttachmentID
         return f"vai-{zlib.crc32(f'{device}-{instance}-{volume}-'.encode())}" if there else None
 
@@ -348,6 +388,17 @@ _COMPUTED: dict[str, Callable[[Aws, Mapping[str, Any]], str | None]] = {
 }
 """Types without tags that cannot be created twice. Their ids follow from their inputs. The other types without tags are
 settings of buckets and roles, which are written again."""
+
+_UNTAGGED: dict[str, Callable[[Aws, Mapping[str, Any]], Iterator[str]]] = {
+    "aws:s3/bucket:Bucket": Aws._untagged_bucket,
+    "aws:route53/zone:Zone": Aws._untagged_zone,
+}
+"""Types that exist for a moment without tags."""
+
+
+def _is_gone(error: ClientError) -> bool:
+    code = str(error.response["Error"]["Code"])
+    return code.endswith(".NotFound") or code == "NoSuchHostedZone"
 
 
 def provider(deployment: Mapping[str, Any]) -> dict[str, Any]:

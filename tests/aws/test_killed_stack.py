@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from automation.pending import unread
+from automation.stack import Stack as EngineStack
 from lab.errors import LabError
 from lab.stack import Stack
 from ops.aws import PROVIDER, Aws
@@ -57,9 +59,11 @@ def _all_at(endpoint: str) -> dict[str, str]:
 
 
 def test_everything_that_aws_has_created_is_adopted(
-    endpoint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    endpoint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if the engine had been killed when all creations were under way: AWS has them, the state does not."""
+    """As if the engine had been killed when all creations were under way: AWS has them, the state does not. And the
+    next run before it could refresh what it had adopted.
+    """
     it = stack(
         tmp_path,
         endpoint,
@@ -73,11 +77,17 @@ def test_everything_that_aws_has_created_is_adopted(
     listed = orphans(it, endpoint)
     assert {line.partition(" ")[0] for line in listed} > {"aws:ec2/instance:Instance", "aws:iam/role:Role"}
 
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(EngineStack, "refresh", killed)
+        it.up()
+    assert set(unread(it.exported(secrets=False))) == {urn for type, urn in ids if not _is_setting(type)}
+
     capfd.readouterr()
     steps = it.up()
     printed = capfd.readouterr().out
     assert everything(endpoint, REGION) == before, "nothing was created a second time, or lost"
-    assert "created resources adopted into the state" in printed
+    assert "resources adopted before, now refreshed" in printed
+    assert unread(it.exported(secrets=False)) == []
     assert "pending operations" not in printed and "NOT ADOPTED" not in printed
     now = {(r["type"], r["urn"]): r.get("id") for r in it.exported(secrets=False)["resources"]}
     assert {key: now[key] for key in ids} == ids
@@ -88,6 +98,14 @@ def test_everything_that_aws_has_created_is_adopted(
     assert it.up().changes() == {}
     it.destroy()
     assert orphans(it, endpoint) == []
+
+
+class Killed(Exception):
+    """Instead of a refresh."""
+
+
+def killed(*_: object, **__: object) -> None:
+    raise Killed
 
 
 def forget(file: Path) -> dict[tuple[str, str], str]:

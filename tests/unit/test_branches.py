@@ -424,7 +424,7 @@ def test_a_state_that_another_run_changes_is_reported_like_a_lock(monkeypatch: p
     def settle(_: object) -> None:
         raise BusyError("stack br-a: its state changed meanwhile")
 
-    monkeypatch.setattr(stacks.pending, "settle", settle)
+    monkeypatch.setattr("branches.stacks.pending.settle", settle)
     with pytest.raises(LockedError, match=r"changed meanwhile\. Wait until that run has ended"):
         stacks.Stacks(cast(Engine, None), lambda _: None)._settle(cast(Any, None))
 

@@ -136,3 +136,70 @@ def test_what_is_not_on_aws_only_the_user_can_look_for() -> None:
     operation = Operation("creating", {"urn": "u::disk", "type": "gcp:compute/disk:Disk"})
     with pytest.raises(OpsError, match=r"disk \(creating\) only you can find out"):
         Aws("dev", STATE).find([operation])
+
+
+def creating(type: str, /, **inputs: Any) -> Operation:
+    return Operation("creating", {"urn": "u::new", "type": f"aws:{type}", "inputs": inputs})
+
+
+@pytest.mark.parametrize("operation", [
+    creating("ec2/route:Route", routeTableId="rtb-00000000000000000", destinationCidrBlock="0.0.0.0/0"),
+    creating(
+        "ec2/routeTableAssociation:RouteTableAssociation", routeTableId="rtb-00000000000000000", subnetId="subnet-0"
+    ),
+    creating("ec2/volumeAttachment:VolumeAttachment", volumeId="vol-0", instanceId="i-0", deviceName="/dev/sdf"),
+    creating("route53/record:Record", zoneId="Z00000000000000000000", name="jm-0.dev.flink.internal", type="A"),
+], ids=lambda it: it.type)  # fmt: skip
+def test_what_was_being_created_in_something_that_is_gone_was_not_created(operation: Operation) -> None:
+    volume("dev-zk-0-data")
+    assert Aws("dev", STATE).find([operation]) == {"u::new": []}
+
+
+def test_a_bucket_without_tags_is_found_by_its_exact_name_if_nothing_is_in_it() -> None:
+    s3, constraint = client("s3"), {"LocationConstraint": REGION}
+    for name in ("flink-dev", "flink-dev-2", "flink-used", "flink-other"):
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration=constraint)
+    s3.put_object(Bucket="flink-used", Key="data", Body=b"x")
+    s3.put_bucket_tagging(Bucket="flink-other", Tagging={"TagSet": tags("flink-other", "other")})
+    volume("dev-zk-0-data")
+
+    def found(name: str, **known: Any) -> list[str]:
+        state = {"resources": [*STATE["resources"], known]} if known else STATE
+        operation = creating("s3/bucket:Bucket", bucket=name, tags={"Name": name})
+        return Aws("dev", state).find([operation])["u::new"]
+
+    assert found("flink-dev") == ["flink-dev"]
+    assert found("flink-dev", type="aws:s3/bucket:Bucket", urn="b", id="flink-dev") == []
+    assert [found(name) for name in ("flink-used", "flink-other", "flink-none")] == [[], [], []]
+
+
+def zone(vpc: str, caller: str) -> str:
+    made = client("route53").create_hosted_zone(
+        Name="dev.flink.internal",
+        CallerReference=caller,
+        HostedZoneConfig={"PrivateZone": True},
+        VPC={"VPCRegion": REGION, "VPCId": vpc},
+    )
+    return str(made["HostedZone"]["Id"].removeprefix("/hostedzone/"))
+
+
+def test_a_zone_without_tags_is_found_by_its_name_and_vpc_if_it_has_no_records() -> None:
+    ec2 = client("ec2")
+    vpcs = [ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"] for _ in range(2)]
+    ids = [zone(vpc, vpc) for vpc in vpcs]
+    volume("dev-zk-0-data")
+
+    def found(vpc: str) -> list[str]:
+        operation = creating("route53/zone:Zone", name="dev.flink.internal", vpcs=[{"vpcId": vpc}])
+        return Aws("dev", STATE).find([operation])["u::new"]
+
+    assert [found(vpc) for vpc in vpcs] == [[ids[0]], [ids[1]]]
+    record(ids[0], "somebodys.dev.flink.internal")
+    assert found(vpcs[0]) == []
+
+
+def record(zone: str, name: str) -> None:
+    record = {"Name": name, "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": "10.0.0.1"}]}
+    client("route53").change_resource_record_sets(
+        HostedZoneId=zone, ChangeBatch={"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
+    )
