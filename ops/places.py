@@ -14,9 +14,13 @@ _S3 = ("s3", "s3a", "s3n", "s3p")
 
 def place(uri: str) -> str:
     """The canonical URI of a place: `s3` for all of its schemes, the bucket in lower case without user and port, the
-    path without %xx, dot segments and superfluous slashes.
+    path without %xx, dot segments and superfluous slashes. A text that is no URI stays as it is: only another stack can
+    have one, and it must not keep this one from its work.
     """
-    parts = urlsplit(uri.strip())
+    try:
+        parts = urlsplit(uri.strip())
+    except ValueError:
+        return uri
     scheme = "s3" if parts.scheme in _S3 else parts.scheme
     bucket = parts.netloc.rpartition("@")[2].partition(":")[0].rstrip(".").lower()
     path = posixpath.normpath("/" + unquote(parts.path).strip("/"))

@@ -349,7 +349,9 @@ def test_gc_spares_every_cluster_of_the_backend_with_the_same_storage(storage: s
     assert asked.calls == [["list", "s3://bucket/x/ha", "zk-0:2181,zk-1:2181", "/flink", "86400", "dev,other"]]
 
 
-@pytest.mark.parametrize("storage", ["s3://bucket/x/ha-2", "s3://bucket/ha", "s3://bucket-x/ha", "file:///bucket/x/ha"])
+@pytest.mark.parametrize(
+    "storage", ["s3://bucket/x/ha-2", "s3://bucket/ha", "s3://bucket-x/ha", "file:///bucket/x/ha", "s3://[x/ha"]
+)
 def test_other_storages_are_others(storage: str, asked: Asked) -> None:
     assert run_gc("--dry-run", others=[deployment(clusterId="/other", storageDir=storage)]) == 0
     assert asked.kept == ["dev"]
