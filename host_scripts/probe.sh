@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Checks whether a host is suitable, and reports its CPUs and memory. Changes nothing. No host changes before all have
 # answered.
-# Values: role, needed_mib, declared_mib (0: unknown), firewall, user, releases (names below /opt), homes (their
+# Values: role, needed_mib, declared_mib (0: unknown), address (empty: not from an inventory), firewall, user, releases (names below /opt), homes (their
 # directories with the versions), executed (directories that programs run from), storage (its URL; empty: the role
 # does not use it), jump (true: reached through a jump host). Prints {"cpus": N, "memoryMiB": N}.
 
@@ -60,12 +60,20 @@ apply() {
   # A kernel and firmware keep a part of what a machine has, but not an eighth
   [ $((memory * 8)) -ge $((declared_mib * 7)) ] ||
     problems+=("memory is $memory MiB: expected about $declared_mib MiB, which the inventory has as memoryMiB")
+  find_address
   find_access_control
   find_mounts
   find_space
   find_clock
   [ ${#problems[@]} -eq 0 ] || die "cannot be a $role ($PRETTY_NAME): $(printf '%s; ' "${problems[@]}")"
   printf '{"cpus": %d, "memoryMiB": %d}\n' "$cpus" "$memory"
+}
+
+# Others cannot reach a host without IPv4 at an IPv4 address. Which one it has is not compared: it may be behind NAT.
+find_address() {
+  case $address in *:* | "") return 0 ;; esac
+  [ -n "$(ip -4 -o address show scope global 2>/dev/null)" ] ||
+    problems+=("it has no IPv4 address: expected one, since its address in the inventory is $address")
 }
 
 # What would keep daemons from running, or from being reached, whatever is installed.

@@ -31,6 +31,7 @@ def probe(host: Host, settings: ClusterSettings, storage: Storage, opts: pulumi.
             "needed_mib": needed_mib(host.role, settings),
             # A provider that creates machines knows their size
             "declared_mib": host.memory_mib or 0 if host.ready is None else 0,
+            "address": host.address if host.ready is None and isinstance(host.address, str) else "",
             "firewall": "true" if settings.firewall else "false",
             "user": row.user,
             "releases": row.releases,

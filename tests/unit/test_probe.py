@@ -10,7 +10,7 @@ from components.remote import SCRIPTS
 
 PROBE = """\
 set -euo pipefail
-host=tm-0 step=probe.sh role=taskmanager needed_mib=1 declared_mib=0
+host=tm-0 step=probe.sh role=taskmanager needed_mib=1 declared_mib=0 address=
 firewall=false user=no-such-user releases=() jump=false
 homes=() executed=() storage= proxy= direct=
 """

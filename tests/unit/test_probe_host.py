@@ -22,6 +22,7 @@ executed=(/opt /usr/local/lib /var/lib) jump=false proxy= direct=
 """
 SUITABLE = {
     "nft": "exit 0",
+    "ip": "echo 2: eth0 inet 10.0.0.5/24 scope global eth0",
     "python3": "echo 3.11",
     "systemctl": "exit 3",
     "getenforce": "echo Permissive",
@@ -41,12 +42,13 @@ def probe(
     storage: str = "",
     systemd: str = "/",
     opt: str = "/opt",
+    address: str = "10.0.0.5",
 ) -> str:
     """What the probe says of a host; empty if it is suitable."""
     for name, text in {**SUITABLE, **fakes}.items():
         (folder / name).write_text(f"#!/bin/bash\n{text}\n")
         (folder / name).chmod(0o755)
-    text = HEAD + f"firewall={firewall} storage={storage}\n"
+    text = HEAD + f"firewall={firewall} storage={storage} address={address}\n"
     # lib.sh puts root's own paths before PATH in main, which is not called here
     text += "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "proxy.sh", "probe.sh"))
     text = text.replace("needs_space /opt", f"needs_space {opt}") + f"\nsystemd={systemd}\napply\n"
@@ -105,6 +107,14 @@ def test_all_problems_of_a_host_are_reported_at_once(tmp_path: Path) -> None:
     said = probe(tmp_path, {"getenforce": "echo Enforcing", "ufw": "echo Status: active", "findmnt": "echo noexec"})
     for text in ("SELinux", "ufw", "/opt is mounted noexec", "/var/lib is mounted noexec"):
         assert text in said
+
+
+@pytest.mark.parametrize(("address", "told"), [("10.0.0.5", True), ("fd00::5", False), ("", False)])
+def test_a_host_without_ipv4_cannot_have_an_ipv4_address_in_the_inventory(
+    tmp_path: Path, address: str, told: bool
+) -> None:
+    said = probe(tmp_path, {"ip": "exit 0"}, address=address)
+    assert ("no IPv4 address: expected one, since its address in the inventory is 10.0.0.5" in said) is told
 
 
 def test_a_directory_that_is_missing_needs_its_space_where_it_will_be(tmp_path: Path) -> None:
