@@ -52,7 +52,7 @@ true
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def hardened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The hosts, and a stack for them that nothing has been done with."""
     lab = Lab("test-hardened")
     lab.down()
@@ -71,6 +71,27 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield Cluster(lab, archives.ensure(), overrides)
     finally:
         lab.down()
+
+
+@pytest.fixture
+def cluster(hardened: Cluster) -> Iterator[Cluster]:
+    """The same, whatever a test has done before: it ends with `destroy`, which leaves nothing."""
+    overrides = dict(hardened.overrides)
+    try:
+        yield hardened
+    finally:
+        hardened.stack.destroy()
+        hardened.overrides = overrides
+    for name in ("jm-0", "tm-0"):
+        assert root(hardened.lab, name, INSTALLED) == ""
+    assert root(hardened.lab, "tm-0", f"head -n 1 {TEMPLATE}") == "## template:jinja\n"
+
+
+def admit(lab: Lab, groups: str) -> None:
+    """The groups whose users sshd admits."""
+    edit = f"sed -i 's/^AllowGroups .*/AllowGroups {groups}/' /etc/ssh/sshd_config.d/20-*; systemctl reload ssh"
+    for name in ("jm-0", "tm-0"):
+        root(lab, name, edit)
 
 
 def root(lab: Lab, host: str, script: str) -> str:
@@ -110,14 +131,18 @@ def test_logins_that_sshd_refuses_are_reported_before_any_daemon_starts(cluster:
     assert "tm-0: flink@tm-0: Permission denied (publickey)" in said and "jm-0: flink@jm-0: Permission denied" in said
 
 
-def test_the_cluster_works_on_them(cluster: Cluster) -> None:
-    lab = cluster.lab
-    for name in ("jm-0", "tm-0"):
-        root(
-            lab,
-            name,
-            "sed -i 's/^AllowGroups .*/AllowGroups admin flink/' /etc/ssh/sshd_config.d/20-*; systemctl reload ssh",
-        )
+@pytest.fixture
+def admitted(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster where sshd admits its user."""
+    admit(cluster.lab, "admin flink")
+    try:
+        yield cluster
+    finally:
+        admit(cluster.lab, "admin")
+
+
+def test_the_cluster_works_on_them_and_its_names_stay_when_cloud_init_rewrites_them(admitted: Cluster) -> None:
+    cluster, lab = admitted, admitted.lab
     cluster.stack.up()
     cluster.wait_until_whole()
     # The rollout logs in to jm-0 itself, by a name that is 127.0.1.1, and to tm-0, on sshd's own port
@@ -129,19 +154,10 @@ def test_the_cluster_works_on_them(cluster: Cluster) -> None:
     job.cancel()
     assert cluster.stack.up().changed() == []
 
-
-def test_names_stay_though_cloud_init_writes_them_anew_at_each_boot(cluster: Cluster) -> None:
-    lab = cluster.lab
+    # cloud-init writes them anew at each boot
     root(lab, "tm-0", "rm -f /var/lib/cloud/instance/boot-finished")
     lab.reboot("tm-0")
     cluster.wait_until_whole()
     jobmanager = lab.host("jm-0").address
     assert jobmanager in root(lab, "tm-0", "grep -v '^127' /etc/hosts; getent ahostsv4 jm-0")
     assert "Your system has configured 'manage_etc_hosts' as True" in root(lab, "tm-0", "cat /etc/hosts")
-
-
-def test_destroy_leaves_nothing_of_the_cluster(cluster: Cluster) -> None:
-    cluster.stack.destroy()
-    for name in ("jm-0", "tm-0"):
-        assert root(cluster.lab, name, INSTALLED) == ""
-    assert root(cluster.lab, "tm-0", f"head -n 1 {TEMPLATE}") == "## template:jinja\n"
