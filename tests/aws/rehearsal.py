@@ -80,8 +80,8 @@ class Rehearsal:
     # The stack
 
     @property
-    def stack(self) -> Stack:
-        """The stack with the current configuration."""
+    def configuration(self) -> dict[str, Any]:
+        """What differs from the configuration in the stack's file."""
         known = {
             **SIZES,
             **stack.releases(self.archives, self.lab.mirror_url),
@@ -90,10 +90,18 @@ class Rehearsal:
             "flink:storageEndpoint": self.cloud.endpoint,
             "flink:storagePathStyle": True,
         }
-        # With the lab's mark, so that `down` also ends what a killed test has left
-        variables = {**stack.VARIABLES, MARK: f"{self.lab.id}/pulumi"}
-        changes = {**known, **self.changes}
-        return stack.stack(STACK, self.lab.dir / "pulumi", self.cloud.endpoint, changes, variables=variables)
+        return {**stack.at(self.cloud.endpoint), **known, **self.changes}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Of the engine, with the lab's mark, so that `down` ends also what a killed test has left."""
+        return {**stack.VARIABLES, MARK: f"{self.lab.id}/pulumi"}
+
+    @property
+    def stack(self) -> Stack:
+        """The stack, as configured now."""
+        folder = self.lab.dir / "pulumi"
+        return stack.stack(STACK, folder, self.cloud.endpoint, self.configuration, variables=self.variables)
 
     def timed(self, what: str, work: Callable[[], T]) -> T:
         """Run it, and print how long it took."""
@@ -112,14 +120,18 @@ class Rehearsal:
         """`pulumi up`; `what` is printed."""
         with actions.recorded(self.cloud.endpoint):
             steps = self.timed(f"up: {what}", lambda: self.stack.up(refresh=refresh))
-        self._logins = _logins(self.stack.state())
+        self.look()
         return steps
+
+    def look(self) -> None:
+        """Have the logins of the hosts that the state has."""
+        self._logins = _logins(self.stack.state())
 
     def destroy(self) -> Steps:
         """`pulumi destroy`."""
         with actions.recorded(self.cloud.endpoint):
             steps = self.timed("destroy", self.stack.destroy)
-        self._logins = {}
+        self.forget()
         return steps
 
     @property
@@ -136,6 +148,10 @@ class Rehearsal:
         with actions.recorded(self.cloud.endpoint):
             found = Aws(STACK, self.exported(), variables=stack.VARIABLES).orphans().found
         return [f"{it.type} {it.id}" for it in found]
+
+    def forget(self) -> None:
+        """The stack has no hosts any more."""
+        self._logins = {}
 
     # The cluster
 

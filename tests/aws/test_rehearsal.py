@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+import yaml
 
 from automation.steps import Steps
 from lab import flights
@@ -22,8 +25,10 @@ from lab.flights import Options
 from lab.rest import Rest, RestError
 from tests import engines
 from tests.aws import actions, stack
-from tests.aws.inventory import everything
+from tests.aws.inventory import client, everything
 from tests.aws.rehearsal import OTHER_TYPE, STACK, Rehearsal
+from tests.documented.blocks import Block, Story
+from tests.documented.clone import Clone
 from tests.measured import Measured
 from toolbox.paths import REPO
 
@@ -56,6 +61,20 @@ def larger(cluster: Rehearsal) -> Rehearsal:
     """The rehearsal, with one more TaskManager than at first."""
     scale(cluster, WORKERS + 1)
     return cluster
+
+
+@pytest.fixture(scope="module")
+def clone(rehearsal: Rehearsal, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A fresh clone, in which documented commands work on the rehearsal's stack."""
+    environment = rehearsal.stack.environment()
+    backend = {name: environment[name] for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE")}
+    aws = {
+        **stack.VARIABLES,
+        "AWS_ACCESS_KEY_ID": "person",  # who deploys is asked what rights that takes
+        "AWS_ENDPOINT_URL": rehearsal.cloud.endpoint,
+        "AWS_DEFAULT_REGION": rehearsal.cloud.region,
+    }
+    return Clone.make(tmp_path_factory.mktemp("clone"), stack.PLUGINS, {**rehearsal.variables, **backend}, aws=aws)
 
 
 def scale(cluster: Rehearsal, workers: int) -> None:
@@ -122,11 +141,89 @@ def test_a_preview_shows_everything_and_creates_nothing(nothing: Rehearsal, befo
     assert rehearsal.instances() == {}
 
 
-def test_up_makes_a_running_cluster(nothing: Rehearsal) -> None:
+def test_the_documented_commands_make_a_running_cluster_and_replace_machines(nothing: Rehearsal, clone: Clone) -> None:
+    """Every block of docs/ that is marked `aws`, in a fresh clone, up to the teardown, which has a test of its own."""
     rehearsal = nothing
     rehearsal.changes.clear()
-    steps = rehearsal.up("everything")
-    assert set(steps.changes().values()) == {"create"}
+    story = Story(
+        "aws",
+        {"ROLE": "person", "ACCOUNT": rehearsal.cloud.aws.client("sts").get_caller_identity()["Account"]},
+        without="README.md",
+    )
+    prepare(rehearsal, clone)
+
+    def here(page: str, heading: str, number: int = 0) -> str:
+        return clone.run(story.take(page, heading, number))
+
+    assert "Arn" in here(AWS, "1. Tools, credentials, quota", 1)
+    iam = client("iam", rehearsal.cloud.endpoint, rehearsal.cloud.region)
+    iam.create_role(RoleName="person", AssumeRolePolicyDocument="{}")
+    here(AWS, "Rights")
+    (policy,) = iam.list_attached_role_policies(RoleName="person")["AttachedPolicies"]
+    iam.detach_role_policy(RoleName="person", PolicyArn=policy["PolicyArn"])
+    iam.delete_policy(PolicyArn=policy["PolicyArn"])
+    iam.delete_role(RoleName="person")
+    with actions.recorded(rehearsal.cloud.endpoint):
+        said = rehearsal.timed("up: everything, as documented", lambda: here(AWS, "2. The stack"))
+    # `up` shows a preview, too
+    assert set(re.findall(r"\+ (\d+) to create", said)) == set(re.findall(r"\+ (\d+) created", said))
+    rehearsal.look()
+    check_new(rehearsal)
+    assert "http://" in here(AWS, "3. Look, and log in")
+    clone.run(clone.run("pulumi stack output login"))
+    ssh = clone.run("pulumi stack output ssh").strip()
+    assert clone.run(f"{ssh} hostname -s").strip() == "jm-0"
+    clone.run(f"{ssh} 'cat > /tmp/job.jar' < {flights.build_jar(rehearsal.archives)}")
+    run, listing = submission(story, rehearsal).text.splitlines()
+    job = rehearsal.ssh("jm-0", run).rpartition("JobID ")[2].split()[0]
+    assert job in rehearsal.ssh("jm-0", listing)
+    rehearsal.rest.cancel(job)
+    assert "nothing changes" in here("docs/previews.md", "Previews")
+    with actions.recorded(rehearsal.cloud.endpoint):
+        assert "created" not in here(AWS, "Another machine", 0)
+        machines = rehearsal.instances()
+        rehearsal.timed("up: another machine, as documented", lambda: here(AWS, "Another machine", 1))
+        urn, replace = story.take(AWS, "Another machine", 2).text.splitlines()
+        urn = clone.run(urn).strip()
+        rehearsal.timed("up: the same by --replace", lambda: clone.run(replace.replace("URN", urn)))
+    rehearsal.look()
+    rehearsal.wait_until_whole(WORKERS)
+    now = rehearsal.instances()
+    assert [name for name in machines if machines[name] != now.get(name)] == [_full_name(machines, "tm-1")]
+    assert {place for block in TEARDOWN for place in [f"{AWS}, {block[0]}, block {block[1]}: not run"]} == set(
+        story.left()
+    )
+
+
+AWS = "docs/aws.md"
+TEARDOWN = (("Teardown", 0), ("Teardown", 1))
+"""Blocks of docs/aws.md that the test of the end runs."""
+
+
+def prepare(rehearsal: Rehearsal, clone: Clone) -> None:
+    """Have the clone's file of the stack differ from the repository's in where things are and how large, as the
+    rehearsal's own. Their state is the same.
+    """
+    file = clone.folder / f"Pulumi.{STACK}.yaml"
+    file.write_text(yaml.safe_dump({"config": {**stack.base(STACK), **rehearsal.configuration}}))
+    rehearsal.stack.prepare()
+    clone.run(f"pulumi stack rm {STACK} --preserve-config")
+
+
+def submission(story: Story, rehearsal: Rehearsal) -> Block:
+    """How docs/aws.md submits a job: with ours, since the archives from registries have no examples in Java."""
+    options = Options(
+        input=flights.prepare_input(rehearsal.s3, rehearsal.prefix),
+        output=f"s3://{rehearsal.s3.bucket}/{rehearsal.prefix}documented",
+        records_per_second=200,
+    )
+    example = "/opt/flink/examples/streaming/StateMachineExample.jar"
+    story.fill_in(example, shlex.join(["/tmp/job.jar", *options.arguments()]))
+    return story.take(AWS, "4. A job")
+
+
+def check_new(rehearsal: Rehearsal) -> None:
+    """Fail unless it is the cluster of a new stack."""
     assert rehearsal.hosts("jm") == ["jm-0", "jm-1"]
     assert rehearsal.hosts("zk") == ["zk-0", "zk-1", "zk-2"]
     assert rehearsal.hosts("tm") == [f"tm-{number}" for number in range(WORKERS)]
@@ -285,10 +382,20 @@ def test_ten_kills_in_the_life_of_a_stack_lose_and_leave_nothing(nothing: Rehear
     rehearsal.changes.clear()
 
 
-def test_destroy_leaves_nothing(cluster: Rehearsal, before: set[str], measured: Measured) -> None:
+def test_destroy_leaves_nothing(cluster: Rehearsal, clone: Clone, before: set[str], measured: Measured) -> None:
     rehearsal = cluster
     killed(rehearsal, 1, 60, rehearsal.destroy)
-    rehearsal.destroy()
+    clone.run(f"pulumi cancel --yes --stack {STACK} || true")  # the lock of the killed run, if it has left one
+    story = Story("aws", {})
+    file = clone.folder / f"Pulumi.{STACK}.yaml"
+    file.write_text(rehearsal.stack.file.read_text())
+    with actions.recorded(rehearsal.cloud.endpoint):
+        rehearsal.timed("destroy, as documented", lambda: clone.run(story.take(AWS, *TEARDOWN[0])))
+    rehearsal.forget()
+    assert file.exists()
+    # As AWS may, moto lists terminated instances for a while
+    arns = json.loads(clone.run(story.take(AWS, *TEARDOWN[1])))
+    assert [arn for arn in arns if ":instance/" not in arn] == []
     left = everything(rehearsal.cloud.endpoint, rehearsal.cloud.region)
     assert (left - before, before - left) == (set(), set())
     rehearsal.cloud.settle()
