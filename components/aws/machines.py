@@ -201,6 +201,8 @@ class Machines(pulumi.ComponentResource):
             type="A",
             ttl=DNS_SECONDS,
             records=[machine.private_ip],
+            # The zone is the stack's own: a record that a killed run has left is overwritten instead of refused
+            allow_overwrite=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
