@@ -53,7 +53,7 @@ def _of(provider: str) -> str:
     """The keys that have a meaning for `provider` only."""
     rows = []
     for name, entry in settings.schema().items():
-        kind = entry["type"] + (", secret" if name == settings.SECRET_KEY else "")
+        kind = entry["type"] + (", secret" if name in settings.SECRETS else "")
         if settings.provider_keys().get(name, "") == provider:
             rows.append((f"`{name}`", kind, _default(entry), entry["description"]))
     return _table(["key", "type", "default", "meaning"], rows)

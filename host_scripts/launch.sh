@@ -4,7 +4,7 @@
 # once here instead of at every start. The link `expected` points at the launch; service.sh and rollout.sh decide what runs.
 # Values: user, script (bin/NAME.sh), arguments (of the script), entrypoint (the daemon's class), home (of Flink's
 # release), java (the JDK), plugin, keep (how many launches are kept, so that a rollout can go back).
-# Files: config.yaml and the rest of /etc/flink.
+# Files: config.yaml and the rest of /etc/flink. With secret options also: secrets (true).
 
 launches=/var/lib/flink/launch
 recipe=3 # increase it when this script creates something else from the same configuration
@@ -22,6 +22,7 @@ apply() {
 # The inputs of a launch. The same digest is the same launch, so that going back needs no new one.
 digest() {
   {
+    [ -z "${secrets:-}" ] || echo secrets
     printf '%s\n' "$recipe" "$home" "$java" "$plugin" "$script" "${arguments[@]}"
     cat /etc/flink/config.yaml /etc/flink/log4j-console.properties
   } | sha256sum | cut -c1-12
@@ -116,9 +117,24 @@ start_script() {
   echo 'for ((i = 0; i < 3000; i++)); do [ -e /var/lib/flink/launch/hold ] || break; sleep 0.2; done # rollout.sh'
   printf 'classes=(); [ ! -r %q ] || classes=(-XX:SharedArchiveFile=%q)\n' "$archive" "$archive"
   # shellcheck disable=SC2016
+  [ -z "${secrets:-}" ] || secret_configuration "$launch"
+  # shellcheck disable=SC2016
   printf 'exec %q "${classes[@]}"' "$java/bin/java"
-  while IFS= read -r -d '' word; do printf ' \\\n  %q' "$word"; done <"$launch/argv"
+  while IFS= read -r -d '' word; do
+    # shellcheck disable=SC2016
+    if [ -n "${secrets:-}" ] && [ "$word" = "$launch/conf" ]; then printf ' \\\n  "$FLINK_CONF_DIR"'; else printf ' \\\n  %q' "$word"; fi
+  done <"$launch/argv"
   echo
+}
+
+# The daemon reads its configuration from a folder in memory that only its user can read: that of the launch, and the
+# secret options, which its unit has from /etc/flink/credentials.env.
+secret_configuration() {
+  cat <<SCRIPT
+export FLINK_CONF_DIR="\$RUNTIME_DIRECTORY/conf"
+(umask 077 && mkdir -p "\$FLINK_CONF_DIR" && cp $1/conf/* "\$FLINK_CONF_DIR/" && base64 -d <<<"\$FLINK_SECRET_CONFIG" >>"\$FLINK_CONF_DIR/config.yaml") || exit
+unset FLINK_SECRET_CONFIG
+SCRIPT
 }
 
 forget_old_launches() {

@@ -46,6 +46,7 @@ PARALLEL = 4 * (os.cpu_count() or 2)
 """Parallel steps. Real hosts have their own processors; lab hosts share this machine's, so more would take longer."""
 
 SECRET_KEY = "flink:storageSecretKey"
+SECRET_OPTIONS = "flink:flinkSecrets"
 
 _DRIVER = "FLINK_LAB_DRIVER"
 """Environment variable of an engine with the process that runs its program: its parent, while that exists."""
@@ -314,12 +315,15 @@ class LabStack(Stack):
         plugin: Plugin = COMMAND,
     ) -> None:
         known = configuration(lab, archives, overrides)
+        # A test may leave out both keys
+        secrets = {SECRET_KEY: lab.s3.secret_key} if known["flink:storageAccessKey"] else {}
+        if SECRET_OPTIONS in known:
+            secrets[SECRET_OPTIONS] = json.dumps(known.pop(SECRET_OPTIONS))
         super().__init__(
             lab.name,
             lab.dir / "pulumi",
             known,
-            # A test may leave out both keys
-            secrets={SECRET_KEY: lab.s3.secret_key} if known["flink:storageAccessKey"] else {},
+            secrets=secrets,
             plugins=(plugin,),
         )
         self.lab = lab

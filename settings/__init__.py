@@ -18,11 +18,14 @@ from components.naming import PROJECT
 from components.problems import Problems, shown
 from components.providers import PROVIDERS, Provider, Request, provider
 from components.storage import StorageSettings
-from settings.cluster import cluster_settings
+from settings.cluster import SECRET_OPTIONS, cluster_settings
 from settings.schema import ROOT, schema, values
 from settings.storage import SECRET_KEY, storage_settings
 
-__all__ = ["PROJECT", "SECRET_KEY", "ConfigError", "Settings", "load", "provider_keys", "read", "schema"]
+SECRETS = {SECRET_KEY: SECRET_KEY, SECRET_OPTIONS: f"--path '{SECRET_OPTIONS}[\"OPTION\"]'"}
+"""The keys that must be secrets, and no others may be, as `pulumi config set` takes them."""
+
+__all__ = ["PROJECT", "SECRETS", "ConfigError", "Settings", "load", "provider_keys", "read", "schema"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +74,14 @@ def load(
     relative to `root`. Raises ConfigError with every problem found.
     """
     problems = Problems()
-    for key in sorted(set(secrets) - {SECRET_KEY}):
-        problems.add(key, f"is a secret, but is stored where others can read it: only {SECRET_KEY} may be a secret")
-    found = values(raw, problems)
+    for key in sorted(set(secrets) - set(SECRETS)):
+        allowed = " and ".join(SECRETS)
+        problems.add(key, f"is a secret, but is stored where others can read it: only {allowed} may be secrets")
+    found = values(raw, problems, secrets)
     # Not declared in Pulumi.yaml, because the engine requires a value for each key that is marked as a secret there
-    if found[SECRET_KEY] and SECRET_KEY not in secrets:
-        problems.add(SECRET_KEY, f"is in plain text: expected `pulumi config set --secret {SECRET_KEY}`")
+    for key, path in SECRETS.items():
+        if found[key] and key not in secrets:
+            problems.add(key, f"is in plain text: expected `pulumi config set --secret {path}`")
     # The engine fills in the defaults, so only a value that differs from the default shows that the key was set
     given = {key for key, value in found.items() if value != schema()[key]["default"]}
     chosen = _provider(found["provider"], given, problems)

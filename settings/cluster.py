@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from components import forms
+import pulumi
+
+from components import forms, yaml_text
 from components.flink import failover, releases, sizing
 from components.flink.releases import Archive
 from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings
 from components.problems import Problems, shown
 from settings.operators import operator_cidrs
-from settings.overrides import FLINK, ZOOKEEPER, java_options, overrides, suspicious
+from settings.overrides import FLINK, FLINK_SECRETS, ZOOKEEPER, java_options, overrides, suspicious
 from settings.proxy import proxy_settings
+
+SECRET_OPTIONS = "flinkSecrets"
 
 
 def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) -> ClusterSettings:
@@ -48,7 +52,10 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
     owned = {
         key: overrides(key, values, FLINK, problems) for key in ("flinkConfig", "jobManagerConfig", "taskManagerConfig")
     }
-    for key, options in owned.items():
+    secrets = overrides(SECRET_OPTIONS, values, FLINK_SECRETS, problems)
+    for name in sorted(set(secrets) & {name for options in owned.values() for name in options}):
+        problems.add(SECRET_OPTIONS, f"{name} is also in another key: expected it once")
+    for key, options in {**owned, SECRET_OPTIONS: secrets}.items():
         suspicious(key, options, problems)
     return ClusterSettings(
         cluster_id=cluster_id,
@@ -76,6 +83,8 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
         common_config=owned["flinkConfig"],
         jobmanager_config=owned["jobManagerConfig"],
         taskmanager_config=owned["taskManagerConfig"],
+        secret_options=tuple(sorted(secrets)),
+        secret_config=pulumi.Output.secret(yaml_text.write(secrets)) if secrets else None,
         zookeeper_config=overrides("zookeeperConfig", values, ZOOKEEPER, problems),
         ready_timeout_seconds=values["readyTimeoutSeconds"],
         keep_state=values["keepState"],

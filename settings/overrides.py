@@ -56,6 +56,8 @@ class Kind:
     """Raises ValueError for a value that the file cannot have for a key."""
     instead: Callable[[str], str]
     """What is expected in place of a key; empty if it may be used."""
+    secrets_go: str = "remove it"
+    """What to do with a secret."""
 
 
 def overrides(key: str, values: Mapping[str, Any], kind: Kind, problems: Problems) -> dict[str, Any]:
@@ -79,10 +81,10 @@ def _refused(name: str, value: Any, kind: Kind) -> str:
     if instead := kind.instead(name):
         return f"{name} is not supported: expected {instead}"
     if kind.secret(name) and not isinstance(value, bool | int | float):
-        return f"{name} would be stored in plain text in the state and on the hosts: remove it"
+        return f"{name} would be stored in plain text in the state and on the hosts: {kind.secrets_go}"
     if kind.owned.fullmatch(name):
         return f"{name} is set by this program (see docs/configuration.md): remove it"
-    if isinstance(value, str) and has_credentials(value):
+    if kind is not FLINK_SECRETS and isinstance(value, str) and has_credentials(value):
         return f"{name} has a URL with a user and password, which would be stored in plain text: remove them"
     try:
         kind.value(name, value)
@@ -167,7 +169,23 @@ def _flink_instead(name: str) -> str:
     return ""
 
 
-FLINK = Kind(forms.FLINK_KEY, _OWNED_KEYS, _flink_secret, _flink_value, _flink_instead)
+FLINK = Kind(forms.FLINK_KEY, _OWNED_KEYS, _flink_secret, _flink_value, _flink_instead, "set it in flinkSecrets")
+
+
+def _secret_value(name: str, value: Any) -> None:
+    # Without the value: the message is not a secret
+    if isinstance(value, dict | list) or value is None or not forms.one_line(str(value)):
+        raise ValueError("has no text of printable characters on a line: expected one")
+
+
+def _secret_instead(name: str) -> str:
+    instead = _flink_instead(name)
+    if instead or _flink_secret(name):
+        return instead
+    return "flinkConfig for it, since Flink's web UI shows the value of an option of this name"
+
+
+FLINK_SECRETS = Kind(forms.FLINK_KEY, _OWNED_KEYS, lambda name: False, _secret_value, _secret_instead)
 
 
 def suspicious(key: str, options: Mapping[str, Any], problems: Problems) -> None:

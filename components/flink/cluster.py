@@ -94,7 +94,7 @@ class Cluster(pulumi.ComponentResource):
         return [*looked, *([self._leaving[host.name]] if host.name in self._leaving else [])]
 
     def _node(self, host: Host, opts: pulumi.ResourceOptions) -> Node:
-        absent = [] if credentials.declared(host, self._args.storage) else ["credentials"]
+        absent = [] if credentials.declared(host, self._args.storage, self._args.settings) else ["credentials"]
         args = NodeArgs(host=host, settings=self._args.settings, probes=self._looked_at(host), absent=absent)
         return Node(host.name, args, opts)
 

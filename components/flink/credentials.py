@@ -1,5 +1,8 @@
 """The keys of the storage on a host, in a separate file, so that differences of config.yaml can be shown."""
 
+import base64
+from collections.abc import Sequence
+
 import pulumi
 from pulumi_command import remote
 
@@ -7,6 +10,7 @@ from ..host import Host
 from ..remote import File, script_text, step
 from ..roles import ROLES
 from ..storage import Storage
+from .settings import ClusterSettings
 
 
 def credentials_env(access_key: str, secret_key: str) -> str:
@@ -14,24 +18,42 @@ def credentials_env(access_key: str, secret_key: str) -> str:
     return f"AWS_ACCESS_KEY_ID='{access_key}'\nAWS_SECRET_ACCESS_KEY='{secret_key}'\n"
 
 
-def declared(host: Host, storage: Storage) -> bool:
+def environment(keys: Sequence[str], secret_config: str) -> str:
+    """The file's text: the storage's key pair, if there is one, and the daemon's secret options, if there are any, on a
+    line whatever is in them (launch.sh).
+    """
+    text = credentials_env(*keys) if keys else ""
+    if secret_config:
+        text += f"FLINK_SECRET_CONFIG='{base64.b64encode(secret_config.encode()).decode()}'\n"
+    return text
+
+
+def declared(host: Host, storage: Storage, settings: ClusterSettings) -> bool:
     """Whether a host has them. Where it does not, the step `system` removes those that it had."""
-    return ROLES[host.role].uses_storage and storage.access_key is not None and storage.secret_key is not None
+    row = ROLES[host.role]
+    return (row.uses_storage and _has_keys(storage)) or (row.runs_flink and settings.secret_config is not None)
 
 
-def credentials(host: Host, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command | None:
-    """The step that writes the keys. None if the role does not use the storage or the storage needs no keys."""
-    if not declared(host, storage):
+def _has_keys(storage: Storage) -> bool:
+    return storage.access_key is not None and storage.secret_key is not None
+
+
+def credentials(
+    host: Host, storage: Storage, settings: ClusterSettings, opts: pulumi.ResourceOptions
+) -> remote.Command | None:
+    """The step that writes the keys and secret options. None if there are none for the role."""
+    if not declared(host, storage, settings):
         return None
     user = ROLES[host.role].user
-    stdin = pulumi.Output.all(storage.access_key, storage.secret_key).apply(
-        lambda keys: script_text(
+    keys = [storage.access_key, storage.secret_key] if _has_keys(storage) else []
+    stdin = pulumi.Output.all(pulumi.Output.all(*keys), settings.secret_config or "").apply(
+        lambda known: script_text(
             host,
             "credentials.sh",
             files=[
                 File(
                     path="/etc/flink/credentials.env",
-                    text=credentials_env(keys[0], keys[1]),
+                    text=environment(known[0], known[1]),
                     mode="0600",
                     owner=f"{user}:{user}",
                 )

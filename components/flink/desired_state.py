@@ -59,6 +59,8 @@ def text(settings: ClusterSettings, storage: Storage, members: Members) -> dict[
         "operators": list(settings.operator_cidrs),
         "firewall": settings.firewall,
     }
+    if settings.secret_options:
+        tree["secretOptions"] = list(settings.secret_options)
     if members.high_availability:
         tree["highAvailability"] = {name: common[key] for name, key in HIGH_AVAILABILITY.items()}
         tree["zoo.cfg"] = {key: _plain(value) for key, value in zoo_cfg.zookeeper_config(settings, members).items()}

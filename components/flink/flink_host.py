@@ -60,7 +60,7 @@ class FlinkHost(pulumi.ComponentResource):
         node = self._context.nodes[name]
         release = install_flink(self._context, args.host, self)
         prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)
-        keys = credentials(args.host, self._context.storage, prepared)
+        keys = credentials(args.host, self._context.storage, self._context.settings, prepared)
         launch = self._launch(arguments, others, [node.prepared, node.java, release])
         self.service = self._service(others, keys, launch)
         self.register_outputs({})
@@ -80,6 +80,8 @@ class FlinkHost(pulumi.ComponentResource):
             "plugin": self._context.storage.plugin,
             "keep": LAUNCHES_KEPT,
         }
+        if settings.secret_config is not None:
+            values["secrets"] = "true"
 
         def text(process: Process) -> str:
             files = [

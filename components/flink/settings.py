@@ -1,8 +1,10 @@
 """Settings of a cluster, without its hosts and storage, which a provider delivers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import pulumi
 
 from . import failover, releases
 from .releases import Archive
@@ -59,6 +61,10 @@ class ClusterSettings:
     """Additional keys for JobManagers only."""
     taskmanager_config: Mapping[str, Any] = field(default_factory=dict)
     """Additional keys for TaskManagers only."""
+    secret_options: Sequence[str] = ()
+    """The names of the options in `secret_config`."""
+    secret_config: pulumi.Output[str] | None = None
+    """Options that are secrets, as lines of config.yaml: a secret, without names that are in the other options."""
     zookeeper_config: Mapping[str, Any] = field(default_factory=dict)
     """Additional settings of zoo.cfg."""
     ready_timeout_seconds: int = 300

@@ -18,6 +18,7 @@ from drill.records import RecordsJob
 from lab import flights
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
+from lab.rest import Rest
 from lab.stack import release
 from stand_ins.builds import archives
 from tests.lab import private_ca
@@ -323,6 +324,40 @@ def test_the_host_tool_trusts_the_private_ca_of_the_storage_as_the_daemons_do(
             change(cluster)
             for name in hosts:
                 lab.ssh(name, f"sudo -n rm -f {store}")
+
+
+def test_secret_options_reach_the_daemons_alone(cluster: Cluster, job: RecordsJob) -> None:
+    lab, daemons, value = cluster.lab, JOBMANAGERS | TASKMANAGERS, "hush: 'hush' # 12"
+    before = cluster.processes()
+    try:
+        ran = change(cluster, flinkSecrets={"my.service.password": value})
+        assert set(ran) == LOOKED | steps(daemons, "config", "credentials", "service")
+        assert restarted(before, cluster.processes()) == daemons
+        for url in cluster.urls:
+            options = {each["key"]: each["value"] for each in Rest([url]).get("/jobmanager/config")}
+            assert options["my.service.password"] == "******"
+        for unit in daemons:
+            host, service = unit.split()
+            conf = f"/run/{service.removesuffix('.service')}/conf"
+            assert lab.ssh(host, f"sudo -n stat -c '%a %U' {conf}").stdout.split() == ["700", "flink"]
+            written = lab.ssh(host, f"sudo -n cat {conf}/config.yaml").stdout
+            assert yaml.safe_load(written)["my.service.password"] == value
+            # Neither in the files of others, nor in a command line or in the environment of the daemon
+            places = "/etc /opt/flink/conf /var/lib/flink/launch /var/log/flink"
+            found = lab.ssh(host, f"sudo -n grep -rls hush {places}; ps axww -o args | grep -c '[h]ush'", check=False)
+            assert found.stdout.split() == ["0"]
+            pid = f"$(systemctl show -P MainPID {service})"
+            assert "SECRET" not in lab.ssh(host, f"sudo -n tr '\\0' '\\n' </proc/{pid}/environ").stdout
+        assert "hush" not in json.dumps(cluster.stack.exported(secrets=False))
+        assert job.runs()
+        code, drift = finish(300, "doctor", "--name", lab.name)
+        assert code == 0, drift
+    finally:
+        del cluster.overrides["flink:flinkSecrets"]
+        change(cluster)
+    assert (
+        lab.ssh("tm-0", "sudo -n grep -c SECRET_CONFIG /etc/flink/credentials.env", check=False).stdout.strip() == "0"
+    )
 
 
 def test_another_java_restarts_everything_in_order_and_leaves_flinks_files_alone(cluster: Cluster) -> None:
