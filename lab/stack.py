@@ -92,8 +92,8 @@ def workers() -> int:
 class Stack:
     """A stack of this project's program, with everything that it needs in its own `folder`.
 
-    `configuration` is complete except for `secrets`, which have the same form and are encrypted. `variables` are added
-    to the environment of the engine, the program and the plugins.
+    `configuration` is complete except for `secrets`, which have the same form and are encrypted: a text, or an object
+    with a text for each property. `variables` are added to the environment of the engine, the program and the plugins.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Stack:
         folder: Path,
         configuration: Mapping[str, Any],
         *,
-        secrets: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str | Mapping[str, str]] | None = None,
         plugins: Sequence[Plugin] = (COMMAND,),
         variables: Mapping[str, str] | None = None,
         parallel: int = PARALLEL,
@@ -164,7 +164,8 @@ class Stack:
             sidecar.unlink(missing_ok=True)
         write_project(self.project)
         old = yaml.safe_load(self.file.read_text()) if self.file.exists() else {}
-        kept = {key: value for key, value in old.get("config", {}).items() if key in self._secrets}
+        there = old.get("config", {}) if self._has_secrets() else {}
+        kept = {key: value for key, value in there.items() if key in self._secrets}
         write(self.file, {**old, "config": {**self._configuration, **kept}})
 
     def _open(self) -> EngineStack:
@@ -188,18 +189,32 @@ class Stack:
             console.say("pulumi", line)
         return stack
 
+    def _has_secrets(self) -> bool:
+        """Whether the stack's file has the same secrets, encrypted."""
+        mark = self.folder / "secret.sha256"
+        if not (mark.exists() and mark.read_text() == self._digest()):
+            return False
+        there = self.file.read_text()
+        return all(key in there for key in self._secrets)
+
+    def _digest(self) -> str:
+        return hashlib.sha256(json.dumps(self._secrets, sort_keys=True).encode()).hexdigest()
+
     def _set_secrets(self, stack: EngineStack) -> None:
         """Encrypt the secrets into the stack's file once, and again only if they have changed."""
-        mark = self.folder / "secret.sha256"
-        digest = hashlib.sha256(json.dumps(self._secrets, sort_keys=True).encode()).hexdigest()
-        there = self.file.read_text()
-        if mark.exists() and mark.read_text() == digest and all(key in there for key in self._secrets):
+        if self._has_secrets():
             return
+        # Over stdin: the Automation API's set_config would put it into argv, which every user can read
         for key, value in self._secrets.items():
-            # Over stdin: the Automation API's set_config would put it into argv, which every user can read
-            stack.pulumi("config", "set", key, "--secret", stdin=value)
+            if isinstance(value, str):
+                stack.pulumi("config", "set", key, "--secret", stdin=value)
+                continue
+            # The engine takes no secret JSON text for an object
+            for name, text in value.items():
+                stack.pulumi("config", "set", f'{key}["{name}"]', "--path", "--secret", stdin=text)
+        mark = self.folder / "secret.sha256"
         mark.touch(mode=0o600)
-        mark.write_text(digest)
+        mark.write_text(self._digest())
 
     def _unlock(self, stack: EngineStack) -> None:
         """Remove the lock of an engine that was killed, or that has lost the process which ran its program: nothing
@@ -316,9 +331,9 @@ class LabStack(Stack):
     ) -> None:
         known = configuration(lab, archives, overrides)
         # A test may leave out both keys
-        secrets = {SECRET_KEY: lab.s3.secret_key} if known["flink:storageAccessKey"] else {}
+        secrets: dict[str, Any] = {SECRET_KEY: lab.s3.secret_key} if known["flink:storageAccessKey"] else {}
         if SECRET_OPTIONS in known:
-            secrets[SECRET_OPTIONS] = json.dumps(known.pop(SECRET_OPTIONS))
+            secrets[SECRET_OPTIONS] = known.pop(SECRET_OPTIONS)
         super().__init__(
             lab.name,
             lab.dir / "pulumi",

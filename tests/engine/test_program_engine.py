@@ -1,11 +1,15 @@
 """The program in the real engine, as far as possible without a host: previews, which never connect."""
 
+import base64
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from automation.steps import Steps
 from lab.errors import LabError
@@ -68,6 +72,41 @@ def test_two_jobmanagers_without_an_ensemble_are_refused(preview: Any, tmp_path:
 def test_the_engine_itself_refuses_a_wrong_type(preview: Any) -> None:
     with pytest.raises(LabError, match="'workers' must be of type 'integer'"):
         preview(workers="two")
+
+
+def test_secret_options_are_encrypted_wherever_the_engine_stores_them(preview: Any, tmp_path: Path) -> None:
+    """Set as documented: `pulumi config set --secret --path`."""
+    SILENT_COMMAND.install(tmp_path / "pulumi" / "plugins")
+    values = {"my.service.password": "hush: 'hush' # 12", "other.token": "12e3"}
+    said: list[str] = []
+    stack = preview.made(flinkSecrets=values)
+    stack.preview(diff=True, tell=said.append)
+    stack.up()
+    options = yaml.safe_load(stack.file.read_text())["config"]["flink:flinkSecrets"]
+    assert [set(options[name]) for name in values] == [{"secure"}, {"secure"}]
+    written = set(re.findall(r"FLINK_SECRET_CONFIG='([^']+)'", json.dumps(stack.state())))
+    assert [yaml.safe_load(base64.b64decode(text)) for text in written] == [values]
+    kept = [path.read_bytes() for path in stack.folder.rglob("*") if path.is_file()]
+    for text in [values["my.service.password"], *written]:
+        assert text not in "\n".join(said)
+        assert not any(text.encode() in content for content in kept)
+    # One of them is removed, then the last one
+    stack = preview.made(flinkSecrets={"other.token": "12e3"})
+    stack.up()
+    assert [*yaml.safe_load(stack.file.read_text())["config"]["flink:flinkSecrets"]] == ["other.token"]
+    stack = preview.made()
+    stack.up()
+    assert "flinkSecrets" not in stack.file.read_text()
+    assert "FLINK_SECRET_CONFIG='" not in json.dumps(stack.state())
+
+
+def test_plain_text_for_a_secret_option_is_refused_with_the_command(preview: Any) -> None:
+    stack = preview.made(flinkSecrets={"my.service.password": "hush"})
+    stack._configuration["flink:flinkSecrets"], stack._secrets = stack._secrets.pop("flink:flinkSecrets"), {}
+    with pytest.raises(LabError) as error:
+        stack.preview()
+    assert """pulumi config set --secret --path 'flinkSecrets["OPTION"]'""" in str(error.value)
+    assert "hush" not in str(error.value)
 
 
 def test_a_preview_shows_a_changed_setting_once(preview: Any, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ and after, and check what `up` ran, during a counting job; at the end every reco
 The changes add up, in any order: each sets something that no other one does.
 """
 
+import base64
 import json
 import shlex
 from collections.abc import Iterator
@@ -327,37 +328,53 @@ def test_the_host_tool_trusts_the_private_ca_of_the_storage_as_the_daemons_do(
 
 
 def test_secret_options_reach_the_daemons_alone(cluster: Cluster, job: RecordsJob) -> None:
-    lab, daemons, value = cluster.lab, JOBMANAGERS | TASKMANAGERS, "hush: 'hush' # 12"
+    lab, daemons, option, value = (
+        cluster.lab,
+        JOBMANAGERS | TASKMANAGERS,
+        "my.service.password",
+        "wh1sper: 'wh1sper' # 12",
+    )
     before = cluster.processes()
+
+    def reported() -> set[str | None]:
+        """The option's value on the JobManagers' web UI."""
+        found = [{each["key"]: each["value"] for each in Rest([url]).get("/jobmanager/config")} for url in cluster.urls]
+        return {options.get(option) for options in found}
+
     try:
-        ran = change(cluster, flinkSecrets={"my.service.password": value})
+        ran = change(cluster, flinkSecrets={option: value})
         assert set(ran) == LOOKED | steps(daemons, "config", "credentials", "service")
         assert restarted(before, cluster.processes()) == daemons
-        for url in cluster.urls:
-            options = {each["key"]: each["value"] for each in Rest([url]).get("/jobmanager/config")}
-            assert options["my.service.password"] == "******"
+        assert reported() == {"******"}
+        # As text, and as it travels; in brackets, so that the commands that look for them are not found
+        secret = f"-e '[w]h1sper' -e '[{(known := base64.b64encode(option[:18].encode()).decode())[0]}]{known[1:]}'"
         for unit in daemons:
             host, service = unit.split()
             conf = f"/run/{service.removesuffix('.service')}/conf"
             assert lab.ssh(host, f"sudo -n stat -c '%a %U' {conf}").stdout.split() == ["700", "flink"]
             written = lab.ssh(host, f"sudo -n cat {conf}/config.yaml").stdout
-            assert yaml.safe_load(written)["my.service.password"] == value
-            # Neither in the files of others, nor in a command line or in the environment of the daemon
-            places = "/etc /opt/flink/conf /var/lib/flink/launch /var/log/flink"
-            found = lab.ssh(host, f"sudo -n grep -rls hush {places}; ps axww -o args | grep -c '[h]ush'", check=False)
-            assert found.stdout.split() == ["0"]
-            pid = f"$(systemctl show -P MainPID {service})"
-            assert "SECRET" not in lab.ssh(host, f"sudo -n tr '\\0' '\\n' </proc/{pid}/environ").stdout
-        assert "hush" not in json.dumps(cluster.stack.exported(secrets=False))
+            assert yaml.safe_load(written)[option] == value
+            # For another user neither in files nor in command lines, and not in the daemon's environment
+            readable = f"sudo -n -u nobody grep -rlsI -D skip {secret} /etc /opt /run /tmp /var/lib/flink /var/log"
+            assert lab.ssh(host, readable, check=False).stdout == ""
+            kept = "sudo -n grep -rls '[w]h1sper' /etc /opt/flink/conf /var/lib/flink/launch /var/log/flink"
+            assert lab.ssh(host, kept, check=False).stdout == ""
+            assert lab.ssh(host, f"ps axww -o args | grep -c {secret}", check=False).stdout.strip() == "0"
+            environment = f"sudo -n grep -c SECRET_CONFIG /proc/$(systemctl show --value -p MainPID {service})/environ"
+            assert lab.ssh(host, environment, check=False).stdout.strip() == "0"
+        assert "wh1sper" not in json.dumps(cluster.stack.exported(secrets=False))
         assert job.runs()
         code, drift = finish(300, "doctor", "--name", lab.name)
         assert code == 0, drift
+        before = cluster.processes()
     finally:
         del cluster.overrides["flink:flinkSecrets"]
         change(cluster)
-    assert (
-        lab.ssh("tm-0", "sudo -n grep -c SECRET_CONFIG /etc/flink/credentials.env", check=False).stdout.strip() == "0"
-    )
+    assert restarted(before, cluster.processes()) == daemons
+    assert reported() == {None}
+    left = "sudo -n grep -c SECRET_CONFIG /etc/flink/credentials.env; sudo -n ls /run/flink-taskmanager"
+    count, *files = lab.ssh("tm-0", left, check=False).stdout.split()
+    assert count == "0" and "conf" not in files
 
 
 def test_another_java_restarts_everything_in_order_and_leaves_flinks_files_alone(cluster: Cluster) -> None:
