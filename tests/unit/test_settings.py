@@ -193,7 +193,7 @@ def test_timings_are_ones_that_zookeeper_and_flink_grant(budget: int) -> None:
     assert found.init_limit * found.tick_time >= 30_000
 
 
-def test_only_the_storages_key_may_be_a_secret(folder: Path) -> None:
+def test_no_other_key_may_be_a_secret(folder: Path) -> None:
     with pytest.raises(settings.ConfigError, match="flinkConfig: is a secret, but is stored"):
         settings.load(configuration(folder), stack="dev", secrets={"flinkConfig", "storageSecretKey"})
 
@@ -210,3 +210,32 @@ def test_a_secret_key_in_plain_text_is_refused(folder: Path) -> None:
         settings.load(configuration(folder, **both), stack="dev")
     assert "in-plain-text" not in str(error.value)
     settings.load(configuration(folder, **both), stack="dev", secrets={"storageSecretKey"})
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"my.password": ["hush"]}, "flinkSecrets: my.password has no text"),
+        ({"my.password": "hush\nrest.port: 1"}, "flinkSecrets: my.password has no text"),
+        ({"parallelism.default": "hush"}, "flinkSecrets: parallelism.default is not supported: expected flinkConfig"),
+        ({"s3.secret-key": "hush"}, "flinkSecrets: s3.secret-key is set by this program"),
+        ({"other.password": "hush"}, "flinkSecrets: other.password is also in another key"),
+        ("hush", "flinkSecrets: a secret has the wrong type: expected object"),
+    ],
+)
+def test_a_wrong_secret_option_is_refused_without_its_value(folder: Path, options: Any, told: str) -> None:
+    given = configuration(folder, flinkSecrets=options, flinkConfig={"other.password": 1})
+    with pytest.raises(settings.ConfigError) as error:
+        settings.load(given, stack="dev", secrets={"flinkSecrets"})
+    assert told in str(error.value) and "hush" not in str(error.value)
+
+
+def test_secret_options_in_plain_text_are_refused(folder: Path) -> None:
+    options = {"my.password": "hush", "my.url.token": "https://me:hush@example.org"}
+    with pytest.raises(
+        settings.ConfigError, match="flinkSecrets: is in plain text: expected `pulumi config set"
+    ) as error:
+        settings.load(configuration(folder, flinkSecrets=options), stack="dev")
+    assert "hush" not in str(error.value)
+    found = settings.load(configuration(folder, flinkSecrets=options), stack="dev", secrets={"flinkSecrets"})
+    assert found.cluster.secret_options == ("my.password", "my.url.token")
