@@ -46,9 +46,14 @@ class Form:
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _TOP_LABEL = r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_NAME = rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*{_TOP_LABEL}"
+# Bounded as a whole, and without what follows it in a URL
+_NAME = rf"(?![A-Za-z0-9.-]{{254}})(?:{_LABEL}\.)*{_TOP_LABEL}"
+# As servers of archives have them: with underscores, and with a dot at the end
+_ANY_LABEL, _ANY_TOP_LABEL = (rf"[{first}_](?:[A-Za-z0-9_-]{{0,61}}[A-Za-z0-9_])?" for first in ("A-Za-z0-9", "A-Za-z"))
+_ANY_NAME = rf"(?![A-Za-z0-9._-]{{255}})(?:{_ANY_LABEL}\.)*{_ANY_TOP_LABEL}\.?"
 # An address in it is parsed by its user; here it has only the characters of one
-_SERVER = rf"(?:{_NAME}|[0-9.]{{7,15}}|\[[0-9A-Fa-f:.]{{2,45}}\])(?::[0-9]{{1,5}})?"
+_ADDRESS = r"[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\]"
+_PORT = r":[0-9]{1,5}"
 
 
 def _has_server(url: str) -> bool:
@@ -88,14 +93,17 @@ CHECKSUM = Form(
 DOWNLOAD_URL = Form(
     "a URL",
     # Without @ before the path: a user and a password in a URL would be in the state and in logs
-    rf"https?://{_SERVER}(?:/[A-Za-z0-9._~!&()*+,;=:@%{{}}/-]*)?(?:\?[A-Za-z0-9._~!&()*+,;=:@%/?-]*)?",
+    rf"https?://(?:{_ANY_NAME}|{_ADDRESS})(?:{_PORT})?(?:/[A-Za-z0-9._~!&()*+,;=:@%{{}}/-]*)?(?:\?[A-Za-z0-9._~!&()*+,;=:@%/?-]*)?",
     "http:// or https://, a server without a user and password, and a path without blanks or quotes",
     _has_server,
 )
-SERVER_URL = Form("the URL of a server", rf"https?://{_SERVER}/?", "one such as http://10.0.0.5:9000", _has_server)
-PROXY_URL = Form(
-    "a proxy", r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}/?", "http://HOST:PORT", _has_server
+SERVER_URL = Form(
+    "the URL of a server",
+    rf"https?://(?:{_NAME}|{_ADDRESS})(?:{_PORT})?/?",
+    "one such as http://10.0.0.5:9000",
+    _has_server,
 )
+PROXY_URL = Form("a proxy", rf"https?://(?:{_NAME}|{_ADDRESS}){_PORT}/?", "http://HOST:PORT", _has_server)
 DIRECT = Form("a name or an address", r"[A-Za-z0-9*.:/_-]{1,253}", "one such as .example.org")
 """What is reached without the proxy."""
 STORAGE_URI = Form(
@@ -116,6 +124,8 @@ SIZE = Form(
 )
 _MODULE_OPTION = r"--(?:add-exports|add-opens|add-reads|add-modules|limit-modules|patch-module|enable-native-access)"
 _OPTION_TEXT = r"[A-Za-z0-9._:/=,+@^-]"
+OPTION_SIGN = re.compile(rf"{_OPTION_TEXT}| ")
+"""A character that JVM options may have."""
 JAVA_OPTIONS = Form(
     "a list of JVM options",
     rf"(?:(?:-D|-X|-javaagent:|-agentlib:|-agentpath:|-verbose|-ea|-da|-esa|-dsa|-server|--enable-preview|--illegal-"

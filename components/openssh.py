@@ -58,12 +58,17 @@ def files(logins: Mapping[str, Login]) -> dict[str, str]:
     entries, known = [], ""
     keys: dict[str, str] = {}
     for name, login in logins.items():
-        for alias, one in ((name, login), *([(f"{name}-jump", login.jump)] if login.jump else [])):
+        for alias, one in ((name, login), *([(_jump(name), login.jump)] if login.jump else [])):
             key = keys.setdefault(one.private_key.strip() + "\n", f"key{len(keys)}")
             entries.append(_entry(alias, one, key))
             # By the alias, so that neither port nor address matters
             known += f"{alias} {one.host_key.strip()}\n"
     return {CONFIG: "".join([*entries, _ALL]), KNOWN_HOSTS: known, **{name: text for text, name in keys.items()}}
+
+
+def _jump(alias: str) -> str:
+    """The alias of the jump host of a host. No host has it, since their names have no dot."""
+    return f"{alias}.jump"
 
 
 def _entry(alias: str, login: Login, key: str) -> str:
@@ -74,7 +79,7 @@ def _entry(alias: str, login: Login, key: str) -> str:
         f"  IdentityFile {key}",
         f"  Port {login.port}",
         f"  User {login.user}",
-        *([f"  ProxyCommand {_through(f'{alias}-jump')}"] if login.jump else []),
+        *([f"  ProxyCommand {_through(_jump(alias))}"] if login.jump else []),
     ]
     return "\n".join(lines) + "\n"
 

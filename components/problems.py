@@ -1,5 +1,6 @@
 """Collects the problems of a configuration, so that all of them are reported at once."""
 
+import re
 import reprlib
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,6 +12,10 @@ LONGEST = 600
 
 
 class _Short(reprlib.Repr):
+    def repr_str(self, x: str, level: int) -> str:
+        # Before it is cut: the rest of a password has no @ after it
+        return super().repr_str(re.sub(r"://\S*@", "://…@", x), level)
+
     def repr_int(self, x: int, level: int) -> str:
         # Python refuses to write numbers of thousands of digits
         return super().repr_int(x, level) if x.bit_length() < 1024 else f"a number of {x.bit_length()} bits"

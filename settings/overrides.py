@@ -41,6 +41,11 @@ _TLS = re.compile(r"security\.ssl\..*|(taskmanager\.data|blob\.service|pekko)\.s
 
 _CREDENTIALS_IN_URL = re.compile(r"://[^/\s@]*:[^/\s@]*@")
 
+# Beside what Flink hides: keys of S3, signatures of Azure's, the digest of ZooKeeper's superuser
+_ALSO_SECRET = re.compile(r"access[.-]?key|fs\.azure\.sas\.|superdigest")
+_PLACE = re.compile(r"(?:[._-](?:file|path)|[a-z](?:File|Path))\Z")
+"""The end of the name of an option that says where a secret is."""
+
 _FREE = ("metrics.reporter.", "external-resource.", "flink.", "fs.", "s3.", "presto.", "python.", "table.")
 """Options whose names no table of Flink's has: of plugins, of Hadoop, and of what users name themselves."""
 
@@ -58,6 +63,8 @@ class Kind:
     """What is expected in place of a key; empty if it may be used."""
     secrets_go: str = "remove it"
     """What to do with a secret."""
+    renamed: Callable[[str], str] = lambda name: name
+    """A key's name today."""
 
 
 def overrides(key: str, values: Mapping[str, Any], kind: Kind, problems: Problems) -> dict[str, Any]:
@@ -78,19 +85,38 @@ def _refused(name: str, value: Any, kind: Kind) -> str:
     """What is wrong with a setting; empty if nothing is."""
     if not kind.key.fits(name):
         return f"{shown(name)} is not {kind.key.what}: expected {kind.key.expected}"
-    if instead := kind.instead(name):
-        return f"{name} is not supported: expected {instead}"
-    if kind.secret(name) and not isinstance(value, bool | int | float):
-        return f"{name} would be stored in plain text in the state and on the hosts: {kind.secrets_go}"
-    if kind.owned.fullmatch(name):
-        return f"{name} is set by this program (see docs/configuration.md): remove it"
-    if kind is not FLINK_SECRETS and isinstance(value, str) and has_credentials(value):
+    if wrong := _forbidden(name, value, kind):
+        return f"{name} {wrong}"
+    new = kind.renamed(name)
+    if new != name:
+        wrong = _forbidden(new, value, kind)
+        instead = f"in Flink 2.x it is {new}, which {wrong}" if wrong else f"expected {new}, its name in Flink 2.x"
+        return f"{name} is not supported: {instead}"
+    if kind is not FLINK_SECRETS and has_credentials(_joined(value)):
         return f"{name} has a URL with a user and password, which would be stored in plain text: remove them"
     try:
         kind.value(name, value)
     except ValueError as error:
         return f"{name} {error}"
     return ""
+
+
+def _forbidden(name: str, value: Any, kind: Kind) -> str:
+    """Why a name may not be used; empty if it may."""
+    if instead := kind.instead(name):
+        return f"is not supported: expected {instead}"
+    if kind.secret(name) and not isinstance(value, bool):
+        return f"would be stored in plain text in the state and on the hosts: {kind.secrets_go}"
+    if kind.owned.fullmatch(name):
+        return "is set by this program (see docs/configuration.md): remove it"
+    return ""
+
+
+def _joined(value: Any) -> str:
+    """The text of a value that is a text, or a list as config.yaml has it."""
+    if isinstance(value, list):
+        return ";".join(item for item in value if isinstance(item, str))
+    return value if isinstance(value, str) else ""
 
 
 def has_credentials(text: str) -> bool:
@@ -112,6 +138,8 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 def _flink_value(name: str, value: Any) -> None:
     if isinstance(value, list):
+        if name.startswith("env."):
+            raise ValueError("has a list, and Flink's scripts give it to a shell: expected one text")
         for item in value:
             if isinstance(item, list | dict) or item is None or re.search(r"[;'\"]", str(item)):
                 raise ValueError(f"has a list with {shown(item)}: expected texts without ; and quotes, or one text")
@@ -138,22 +166,26 @@ def java_options(value: Any) -> None:
     """Raise ValueError unless the value is a list of JVM options that Flink's scripts leave as they are and that hold
     no secret.
     """
+    if isinstance(value, str) and (odd := forms.OPTION_SIGN.sub("", value)):
+        raise ValueError(f"has the character {shown(odd[0])}: expected {forms.JAVA_OPTIONS.expected}")
     forms.JAVA_OPTIONS(value)
-    for word in value.split():
-        name, _, given = word.partition("=")
-        if given and _sounds_secret(name):
+    for name in re.findall(r"([^ =,]+)=(?=[^ ,])", value):
+        # What is before an agent's own options is the path of its file
+        if _sounds_secret(name) and not re.match(r"-(java)?agent", name):
             raise ValueError(f"has {name}=…, which anybody can read in the list of processes: expected a file instead")
     if has_credentials(value):
         raise ValueError("has a URL with a user and password, which anybody can read: remove them")
 
 
 def _sounds_secret(name: str) -> bool:
-    lower = name.lower()
-    return any(text in lower for text in table().sensitive) or re.search(r"access[.-]?key", lower) is not None
+    if _PLACE.search(name):
+        return False
+    lower = name.lower().removeprefix("security.delegation.token.provider.")
+    return any(text in lower for text in table().sensitive) or _ALSO_SECRET.search(lower) is not None
 
 
 def _flink_secret(name: str) -> bool:
-    return table().is_secret(name) or (_sounds_secret(name) and name not in table().types)
+    return _sounds_secret(name) and (name not in table().types or table().is_secret(name))
 
 
 def _flink_instead(name: str) -> str:
@@ -164,16 +196,22 @@ def _flink_instead(name: str) -> str:
     if name.startswith("env") and not name.startswith("env."):
         # Flink's scripts look for env.java.home by a regular expression, and its dots are any character
         return "another name: Flink's scripts take it for one of env.*"
-    if name in table().replaced and not _OWNED_KEYS.fullmatch(name):
-        return f"{table().replaced[name]}, its name in Flink 2.x"
     return ""
 
 
-FLINK = Kind(forms.FLINK_KEY, _OWNED_KEYS, _flink_secret, _flink_value, _flink_instead, "set it in flinkSecrets")
+def _flink_renamed(name: str) -> str:
+    return table().replaced.get(name, name)
+
+
+FLINK = Kind(
+    forms.FLINK_KEY, _OWNED_KEYS, _flink_secret, _flink_value, _flink_instead, "set it in flinkSecrets", _flink_renamed
+)
 
 
 def _secret_value(name: str, value: Any) -> None:
     # Without the value: the message is not a secret
+    if name.startswith("env."):
+        raise ValueError("is for Flink's scripts, which give it to a shell: expected another option")
     if isinstance(value, dict | list) or value is None or not forms.one_line(str(value)):
         raise ValueError("has no text of printable characters on a line: expected one")
 
@@ -185,7 +223,9 @@ def _secret_instead(name: str) -> str:
     return "flinkConfig for it, since Flink's web UI shows the value of an option of this name"
 
 
-FLINK_SECRETS = Kind(forms.FLINK_KEY, _OWNED_KEYS, lambda name: False, _secret_value, _secret_instead)
+FLINK_SECRETS = Kind(
+    forms.FLINK_KEY, _OWNED_KEYS, lambda name: False, _secret_value, _secret_instead, renamed=_flink_renamed
+)
 
 
 def suspicious(key: str, options: Mapping[str, Any], problems: Problems) -> None:
@@ -213,8 +253,4 @@ def zookeeper_text(value: Any) -> str:
     return str(value)
 
 
-def _zookeeper_secret(name: str) -> bool:
-    return _sounds_secret(name) and not name.lower().endswith(("passwordpath", "tokens.file"))
-
-
-ZOOKEEPER = Kind(forms.ZOOKEEPER_KEY, _OWNED_ZOOKEEPER_KEYS, _zookeeper_secret, _zookeeper_value, lambda name: "")
+ZOOKEEPER = Kind(forms.ZOOKEEPER_KEY, _OWNED_ZOOKEEPER_KEYS, _sounds_secret, _zookeeper_value, lambda name: "")

@@ -166,7 +166,7 @@ class _Reader:
         before = len(self.problems.found)
         own = self._fields(_Host, entry, where)
         jump = None
-        if own.get("jump"):
+        if "jump" in own:
             hop = self._fields(_Jump, own["jump"], f"{where} jump")
             jump = self._login(f"{where} jump", hop, hop.get("address"))
         login = self._login(where, own, own.get("sshAddress", own.get("address")))

@@ -329,7 +329,7 @@ def test_ssh_reads_who_logs_in_where(tmp_path: Path) -> None:
         for name, text in openssh.files(logins).items():
             (tmp_path / name).write_text(text)
         for name, login in logins.items():
-            for alias, way in ((name, login), (f"{name}-jump", login.jump)):
+            for alias, way in ((name, login), (f"{name}.jump", login.jump)):
                 if way is None:
                     continue
                 said = subprocess.run(["ssh", "-G", "-F", "config", alias], cwd=tmp_path, **RUN).stdout
@@ -337,8 +337,9 @@ def test_ssh_reads_who_logs_in_where(tmp_path: Path) -> None:
                 # OpenSSH writes the names of hosts in lower case
                 assert found["hostname"] == way.address.lower()
                 assert (found["user"], found["port"], found["hostkeyalias"]) == (way.user, str(way.port), alias)
-                assert found.get("proxyjump", "") == (f"{alias}-jump" if way.jump else "")
-                assert found.get("proxycommand", "none") == "none" and found["stricthostkeychecking"] == "true"
+                assert found["stricthostkeychecking"] == "true"
+                command = found.get("proxycommand", "none")
+                assert f" -W [%h]:%p {alias}.jump" in command if way.jump else command == "none"
                 checked += 1
     assert checked > 20
 

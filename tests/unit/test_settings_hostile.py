@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import settings
-from components import forms
+from components import forms, openssh
 from tests.unit.program import HOST_KEY, SEVEN, configuration, host, load, write_inventory
 from toolbox.paths import REPO
 
@@ -205,6 +205,126 @@ def test_passwords_in_urls_and_jvm_options_are_not_taken(folder: Path, changes: 
     assert next(iter(changes)) in refused(folder, **changes)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"taskManagerConfig": {"env.java.opts.taskmanager": ["$(touch f)"]}},
+        {"flinkConfig": {"env.ssh.opts": ["-o ProxyCommand=`id`"]}},
+        {"flinkConfig": {"env": {"log": {"max": ["$(x)"]}}}},
+        {"flinkConfig": {"env.log.max": []}},
+    ],
+)
+def test_no_list_reaches_a_shell(folder: Path, changes: dict[str, Any]) -> None:
+    assert "has a list" in refused(folder, **changes)
+
+
+@pytest.mark.parametrize(
+    "value", [["x", "jdbc:postgres://me:hush-hush@db/x"], ["http://me:hush", "hush@db"], [1, "http://me:hush@db"]]
+)
+def test_passwords_in_urls_of_a_list_are_not_taken(folder: Path, value: list[Any]) -> None:
+    told = refused(folder, flinkConfig={"x.urls": value})
+    assert "URL with a user and password" in told and "hush" not in told
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"flinkConfig": {"x.password": 12345}},
+        {"flinkConfig": {"x.password": 0.5}},
+        {"flinkConfig": {"fs.azure.sas.container.account": "hush"}},
+        {"flinkConfig": {"security.delegation.token.provider.s3.access-key": "hush"}},
+        {"flinkConfig": {"x.token.profile": "hush"}},
+        {"zookeeperConfig": {"x.password": 5}},
+        {"zookeeperConfig": {"DigestAuthenticationProvider.superDigest": "super:hush"}},
+    ],
+)
+def test_numbers_and_digests_can_be_secrets(folder: Path, changes: dict[str, Any]) -> None:
+    assert "would be stored in plain text" in refused(folder, **changes)
+
+
+def test_names_that_only_look_like_secrets_are_taken(folder: Path) -> None:
+    options = {
+        "security.delegation.token.provider.s3.region": "eu-central-1",
+        "security.delegation.token.provider.s3.enabled": "false",
+        "security.delegation.tokens.renewal.time-ratio": 0.5,
+        "x.token.file": "/etc/x",
+    }
+    load(folder, flinkConfig=options)
+    words = [
+        "-Dcom.sun.management.jmxremote.password.file=/etc/x",
+        "-Dzookeeper.ssl.keyStore.passwordPath=/x",
+        "-Dx.token.file=/x",
+        "-javaagent:/opt/tokens/a.jar=port=9",
+    ]
+    load(folder, javaOptions=" ".join(words))
+
+
+@pytest.mark.parametrize(
+    "options", ["-javaagent:/a.jar=password=hush", "-agentpath:/x=token=abc", "-javaagent:/a.jar=a=b,token=abc"]
+)
+def test_agents_get_no_secrets(folder: Path, options: str) -> None:
+    assert "which anybody can read in the list of processes" in refused(folder, javaOptions=options)
+
+
+@pytest.mark.parametrize(
+    "options", ["-Xlog:gc*:file=/x", "-agentlib:jdwp=transport=dt_socket,address=*:5005", "-Dx=a" * 50 + "*"]
+)
+def test_a_sign_that_a_shell_reads_is_named(folder: Path, options: str) -> None:
+    assert "javaOptions: has the character '*': expected" in refused(folder, javaOptions=options)
+
+
+@pytest.mark.parametrize("key", ["flinkUrl", "javaUrl", "storageEndpoint", "storageUri"])
+@pytest.mark.parametrize("rest", ["x.example/f", "x.example/" + "f" * 300])
+def test_a_refusal_shows_no_password(folder: Path, key: str, rest: str) -> None:
+    told = refused(folder, **{key: f"https://me:hush-hush@{rest}"})
+    assert f"- {key}: " in told and "hush" not in told and "me:" not in told
+
+
+# --- Servers
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://x.example/f.tgz?X-Amz-Signature=" + "0" * 1000,
+        "https://build_server/f.tgz",
+        "https://_a.b_c.example.:8443/f.tgz",
+        f"https://{'a.' * 126}b/f.tgz",
+        "http://10.0.0.5/f.tgz",
+    ],
+)
+def test_urls_of_archives_are_taken(folder: Path, url: str) -> None:
+    assert load(folder, flinkUrl=url).cluster.flink.url == url
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"httpProxy": "http://.:80"},
+        {"httpProxy": "http://a..b:80"},
+        {"httpProxy": "http://x.example"},
+        {"flinkUrl": "https://./f.tgz"},
+        {"flinkUrl": f"https://{'a.' * 127}b/f.tgz"},
+        {"storageEndpoint": f"https://{'a.' * 127}b"},
+    ],
+)
+def test_what_is_no_server_is_refused(folder: Path, changes: dict[str, Any]) -> None:
+    assert next(iter(changes)) in refused(folder, **changes)
+
+
+def test_an_empty_jump_is_refused(tmp_path: Path) -> None:
+    write_inventory(tmp_path, host("jm-0"), {**host("tm-0"), "jump": {}})
+    assert "inventory host tm-0 jump address: is missing" in refused(tmp_path)
+
+
+def test_no_host_has_the_alias_of_a_jump_host(tmp_path: Path) -> None:
+    jump = {"address": "bastion.example", "hostKey": HOST_KEY}
+    write_inventory(tmp_path, host("jm-0"), {**host("tm-0"), "jump": jump}, {**host("tm-1"), "name": "tm-0-jump"})
+    written = openssh.files({entry.name: entry.login for entry in load(tmp_path).site.hosts})
+    aliases = [line for line in written["config"].splitlines() if line.startswith("Host ")]
+    assert len(aliases) == len(set(aliases)) == 5
+
+
 # --- Keys by Flink's own tables
 
 
@@ -213,10 +333,8 @@ def test_passwords_in_urls_and_jvm_options_are_not_taken(folder: Path, changes: 
     [
         ("state.checkpoints.dir", "execution.checkpointing.dir"),
         ("restart-strategy", "restart-strategy.type"),
-        ("high-availability", "high-availability.type"),
         ("env.java.opts", "javaOptions"),
         ("taskmanager.tmp.dirs", "io.tmp.dirs"),
-        ("web.port", "rest."),
         ("state.backend", "state.backend.type"),
         ("state.backend.local-recovery", "execution.state-recovery.from-local"),
         ("metrics.reporters", "metrics.reporter.NAME.factory.class"),
@@ -225,6 +343,20 @@ def test_passwords_in_urls_and_jvm_options_are_not_taken(folder: Path, changes: 
 )
 def test_replaced_and_contradicting_keys_are_refused_with_what_to_write(folder: Path, old: str, new: str) -> None:
     assert f"{old} is not supported: expected {new}" in refused(folder, flinkConfig={old: "x"})
+
+
+@pytest.mark.parametrize(
+    ("old", "told"),
+    [
+        ("s3.access.key", "would be stored in plain text"),
+        ("s3.secret.key", "would be stored in plain text"),
+        ("web.port", "not supported: in Flink 2.x it is rest.port, which is set by this program"),
+        ("high-availability", "not supported: in Flink 2.x it is high-availability.type, which is set by this program"),
+    ],
+)
+def test_a_replaced_key_does_not_name_a_key_that_is_refused(folder: Path, old: str, told: str) -> None:
+    said = refused(folder, flinkConfig={old: "x"})
+    assert told in said and "expected" not in said
 
 
 def test_a_second_data_port_is_refused(folder: Path) -> None:

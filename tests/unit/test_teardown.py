@@ -147,4 +147,4 @@ def test_under_nohup_no_process_of_the_jump_stays_to_be_waited_for(ssh: SshServe
 def test_equal_keys_are_written_once(ssh: SshServer) -> None:
     files = openssh.files({"a": login(ssh), "b": login(ssh, private_key="another", jump=login(ssh))})
     assert sorted(files) == ["config", "key0", "key1", "known_hosts"]
-    assert files["known_hosts"].splitlines()[2].startswith("b-jump ssh-ed25519 ")
+    assert files["known_hosts"].splitlines()[2].startswith("b.jump ssh-ed25519 ")
