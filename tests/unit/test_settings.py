@@ -219,12 +219,14 @@ def test_a_secret_key_in_plain_text_is_refused(folder: Path) -> None:
         ({"my.password": "hush\nrest.port: 1"}, "flinkSecrets: my.password has no text"),
         ({"parallelism.default": "hush"}, "flinkSecrets: parallelism.default is not supported: expected flinkConfig"),
         ({"s3.secret-key": "hush"}, "flinkSecrets: s3.secret-key is set by this program"),
+        ({"env.my.password": "hush"}, "flinkSecrets: env.my.password is for Flink's scripts"),
+        ({"web.port": "hush"}, "flinkSecrets: web.port is not supported"),
         ({"other.password": "hush"}, "flinkSecrets: other.password is also in another key"),
         ("hush", "flinkSecrets: a secret has the wrong type: expected object"),
     ],
 )
 def test_a_wrong_secret_option_is_refused_without_its_value(folder: Path, options: Any, told: str) -> None:
-    given = configuration(folder, flinkSecrets=options, flinkConfig={"other.password": 1})
+    given = configuration(folder, flinkSecrets=options, flinkConfig={"other.password": True})
     with pytest.raises(settings.ConfigError) as error:
         settings.load(given, stack="dev", secrets={"flinkSecrets"})
     assert told in str(error.value) and "hush" not in str(error.value)
