@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from ipaddress import IPv4Network
@@ -155,8 +155,12 @@ class Lab:
         """Lock the lab: other commands that change it wait."""
         path = self.repo / ".lab" / f"{self.name}.lock"
         while True:
-            path.parent.mkdir(exist_ok=True)
-            with path.open("w") as lock:
+            try:
+                path.parent.mkdir(exist_ok=True)
+                lock = path.open("w")
+            except (FileExistsError, FileNotFoundError):
+                continue  # `down` of another lab has just removed the folder
+            with lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -304,7 +308,8 @@ class Lab:
         with self._alone():
             self._remove()
             (self.repo / ".lab" / f"{self.name}.lock").unlink(missing_ok=True)
-        if not any((self.repo / ".lab").iterdir()):
+        # Another lab may be in it, or `down` of another lab may have removed it meanwhile
+        with suppress(OSError):
             (self.repo / ".lab").rmdir()
 
     def _remove(self) -> None:
