@@ -208,7 +208,7 @@ class Aws:
     # it has the exact name, and nothing in it that could be somebody's
 
     def _untagged_bucket(self, inputs: Mapping[str, Any]) -> Iterator[str]:
-        s3, name = self._client("s3"), inputs.get("bucket")
+        s3, name = self._client("s3"), str(inputs.get("bucket"))
         if name not in [it["Name"] for it in s3.list_buckets()["Buckets"]]:
             return
         try:
