@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,7 +81,15 @@ JSON = st.recursive(
     max_leaves=6,
 )
 DNS = st.lists(of(forms.HOST_NAME, 20), min_size=1, max_size=3).map(lambda labels: ".".join([*labels, "Example"]))
-LINE = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=30)
+LINE = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=30)
+OPTION = st.sampled_from(
+    ["-Xss1m", "-XX:+UseZGC", "-Duser.timezone=UTC", "-Dx=a,b:c", "-Dx=/a/b-c_d", "-verbose:gc", "-Dy=1.5"]
+)
+KEY = of(forms.FLINK_KEY) | st.sampled_from(
+    ["parallelism.default", "state.backend.type", "env.log.max", "env.java.opts.taskmanager", "metrics.scope.jm"]
+)
+# Of any network there are addresses that no host can have
+ADDRESS = st.ip_addresses(network="10.0.0.0/8") | st.ip_addresses(network="fd00::/8")
 SCALAR = st.one_of(
     LINE, st.booleans(), st.integers(-(10**12), 10**12), st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from(["008", "0o17", "1e3", "~", "on", "No", "1.", ".5", "0x1F", "2024-01-01", "a: b", "- a", "# a"]),
@@ -133,7 +141,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     """A stack's keys."""
     keys = {
         "clusterId": of(forms.CLUSTER_ID),
-        "javaOptions": of(forms.JAVA_OPTIONS, 120),
+        "javaOptions": st.lists(OPTION, max_size=4).map(" ".join),
         "storageUri": of(forms.STORAGE_URI, 80),
         "storageRegion": of(forms.REGION),
         "storageEndpoint": of(forms.SERVER_URL, 80),
@@ -142,8 +150,8 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
         "storagePlugin": st.sampled_from(["flink-s3-fs-hadoop", "flink-s3-fs-native", "flink-s3-fs-presto"]),
         "httpProxy": of(forms.PROXY_URL, 80),
         "failoverSeconds": st.integers(8, 600),
-        "flinkConfig": st.dictionaries(of(forms.FLINK_KEY), SCALAR | st.lists(SCALAR, max_size=3), max_size=4),
-        "taskManagerConfig": st.dictionaries(of(forms.FLINK_KEY), SCALAR, max_size=3),
+        "flinkConfig": st.dictionaries(KEY, SCALAR | OPTION | st.lists(SCALAR, max_size=3), max_size=4),
+        "taskManagerConfig": st.dictionaries(KEY, SCALAR | OPTION, max_size=3),
         "zookeeperConfig": st.dictionaries(
             of(forms.ZOOKEEPER_KEY).map(lambda key: f"x{key}"), of(forms.ZOOKEEPER_VALUE) | st.integers(), max_size=4
         ),
@@ -159,7 +167,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
 def inventories(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Seven hosts."""
     found = []
-    addresses = draw(st.lists(st.ip_addresses(), min_size=7, max_size=7, unique=True))
+    addresses = draw(st.lists(ADDRESS, min_size=7, max_size=7, unique=True))
     user, jump_user = draw(of(forms.USER)), draw(of(forms.USER))
     for name, address in zip(SEVEN, addresses, strict=True):
         entry = {**host(name, address=str(address)), "user": user}
@@ -198,7 +206,26 @@ def accepted() -> list[Accepted]:
 
     collect()
     assert len(found) > 20, "most examples are refused: these properties say little"
+    features = [feature for one in found for feature in _features(one)]
+    assert set(features) == {"inventory", "jump", "ssh address", "IPv6", "JVM options", "role options"}, features
     return found
+
+
+def _features(one: Accepted) -> Iterator[str]:
+    """What the properties below are about, as far as the configuration has it."""
+    hosts = one.loaded.site.hosts
+    if any(entry.login.user != "admin" for entry in hosts):
+        yield "inventory"
+    if any(entry.login.jump for entry in hosts):
+        yield "jump"
+    if any(entry.login.address != entry.address for entry in hosts):
+        yield "ssh address"
+    if any(":" in entry.address for entry in hosts):
+        yield "IPv6"
+    if one.loaded.cluster.java_options:
+        yield "JVM options"
+    if one.loaded.cluster.taskmanager_config:
+        yield "role options"
 
 
 def _raw(values: dict[str, Any]) -> dict[str, str]:
