@@ -17,6 +17,7 @@ from typing import Any
 
 from automation.stack import Stack
 from automation.steps import Recorder
+from automation.words import some
 
 CREATING = "creating"
 """The one kind of operation that can leave a resource which the state does not know."""
@@ -245,5 +246,4 @@ def _count(found: Sequence[object], what: str) -> str:
 
 
 def _some(found: Sequence[Operation]) -> str:
-    more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return ", ".join(map(str, found[:SHOWN])) + more
+    return some([str(it) for it in found], SHOWN)

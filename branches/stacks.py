@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 import yaml
 from pulumi import automation as auto
 
+from automation.deployment import on_aws
 from automation.engine import Engine, stderr
 from automation.stack import Stack
 from automation.steps import Recorder, Step
+from automation.words import some
 from automation.workspace import PROJECT, REPO, Workspace, opened, program, recorded
 from branches import configuration, names, stack_tags
 from branches.errors import INTERRUPTED, BranchesError, LockedError
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 FILE = REPO / configuration.FILE
 
 Say = Callable[[str], object]
-
-AWS_PROVIDER = "pulumi:providers:aws"
 
 AT_ONCE = 4
 """Parallel starts of the engine to read tags; each uses a processor for half a second."""
@@ -212,11 +212,7 @@ class Stacks:
                 result.failed.append((entry, entry.trouble))
             elif not entry.expired(now):
                 result.kept.append(entry)
-                # What a running `up` has just created is missing from its state
-                if entry.locked is False:
-                    result.orphans.extend(self._orphans_of(entry.stack))
-                elif entry.locked is None:
-                    self._skipped(entry.stack)
+                result.orphans.extend(self._orphans_of(entry))
             elif dry_run:
                 result.removed.append(entry)
             else:
@@ -273,26 +269,29 @@ class Stacks:
             time.sleep(5)  # AWS shows for some seconds what was deleted
         return None
 
-    def _orphans_of(self, name: str) -> "list[Orphans]":
+    def _orphans_of(self, entry: Entry) -> "list[Orphans]":
+        """The orphans of a stack that is kept. Not of a locked one: its state misses what a running `up` has just
+        created.
+        """
+        name = entry.stack
+        if entry.locked:
+            return []
         with reported(name, "look at"), recorded(self._engine) as workspace:
             state = workspace.export(name)
-        found = self._orphans(name, state, state)
-        return [found] if found else []
-
-    def _skipped(self, name: str) -> None:
-        """Say that orphans were not looked for: the stack may be locked."""
-        with reported(name, "look at"), recorded(self._engine) as workspace:
-            state = workspace.export(name)
-        if _on_aws(state):
+        if entry.locked is False:
+            found = self._orphans(name, state, state)
+            return [found] if found else []
+        if on_aws(state):
             self._say(
                 f"{name}: not searched for AWS resources that are missing from its state: this backend does not show "
                 "whether an `up` is running, which has just created them. When none is: `python -m ops orphans --stack "
                 f"{name}`"
             )
+        return []
 
     def _orphans(self, name: str, state: Mapping[str, Any], now: Mapping[str, Any]) -> "Orphans | None":
         """What AWS has of a stack, and the state `now` does not know; the provider is in `state`."""
-        if not _on_aws(state):
+        if not on_aws(state):
             return None
         from ops.aws import Aws  # existing hosts do not need it
 
@@ -311,9 +310,10 @@ class Stacks:
         with contextlib.suppress(auto.CommandError, ValueError):
             left = _resources(workspace.export(name))
         said = BranchesError(
-            f"{error}\n{len(left)} resources of stack {name} are left: {_some(left)}. The stack and its tags stay: "
-            "fix the cause and run the same command again, or leave it to `sweep`. For resources that no longer exist: "
-            f"`pulumi refresh --stack {name}`, or `pulumi state delete URN --stack {name}`, then the command again"
+            f"{error}\n{len(left)} resources of stack {name} are left: {some(left, SHOWN)}. The stack and its tags "
+            "stay: fix the cause and run the same command again, or leave it to `sweep`. For resources that no longer "
+            f"exist: `pulumi refresh --stack {name}`, or `pulumi state delete URN --stack {name}`, then the command "
+            "again"
         )
         said.code = error.code
         return said
@@ -415,26 +415,26 @@ def _entry(summary: auto.StackSummary, workspace: Workspace) -> Entry | None:
     """The stack; None if it has been removed meanwhile. A stack whose tags cannot be read must not hide the others."""
     mark, trouble, name = None, "", _plain(summary.name)
     try:
-        tags = _tags(workspace, summary.name)
+        mark = _mark(name, _tags(workspace, summary.name))
     except auto.StackNotFoundError:
         return None
     except auto.CommandError as error:
-        tags, trouble = {}, str(explained(name, "read the tags of", error))
-    if trouble:
-        pass
-    elif not stack_tags.ours(tags):
-        trouble = (
+        trouble = str(explained(name, "read the tags of", error))
+    except BranchesError as error:
+        trouble = str(error)
+    updated = summary.last_update.replace(tzinfo=UTC) if summary.last_update else None
+    return Entry(name, mark, trouble, summary.resource_count, updated, _locked(summary))
+
+
+def _mark(name: str, tags: Mapping[str, str]) -> Mark:
+    """The tags of a branch's stack. Raises BranchesError if it has none, or unreadable ones."""
+    if not stack_tags.ours(tags):
+        raise BranchesError(
             f"stack {name} has the name of a branch's stack and no readable tag {stack_tags.EPHEMERAL}=true: somebody "
             "else created it, an `up` was killed at its beginning, or the tags are lost. It is left alone. `up` of its "
             "branch takes it over if it is empty, and otherwise says what to do"
         )
-    else:
-        try:
-            mark = stack_tags.read(name, tags)
-        except BranchesError as error:
-            trouble = str(error)
-    updated = summary.last_update.replace(tzinfo=UTC) if summary.last_update else None
-    return Entry(name, mark, trouble, summary.resource_count, updated, _locked(summary))
+    return stack_tags.read(name, tags)
 
 
 def _locked(summary: auto.StackSummary) -> bool | None:
@@ -463,21 +463,12 @@ def _resources(state: Mapping[str, Any]) -> list[str]:
     return [_name(it) for it in state.get("resources") or [] if it["type"] != "pulumi:pulumi:Stack"]
 
 
-def _on_aws(state: Mapping[str, Any]) -> bool:
-    return any(it["type"] == AWS_PROVIDER for it in state.get("resources") or [])
-
-
 def _pending(state: Mapping[str, Any]) -> list[str]:
     return [f"{_name(it['resource'])} ({it['type']})" for it in state.get("pending_operations") or []]
 
 
 def _name(resource: Mapping[str, Any]) -> str:
     return f"{resource['type']} {resource['urn'].rpartition('::')[2]}"
-
-
-def _some(texts: Sequence[str]) -> str:
-    more = f", and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
-    return ", ".join(texts[:SHOWN]) + more
 
 
 def _plain(name: str) -> str:

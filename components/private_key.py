@@ -69,13 +69,10 @@ def _check(text: str, path: Path) -> None:
         raise ValueError(f"{path} is damaged, or of a type that is not known: expected a whole private key") from None
 
 
-def host_key_type(text: str) -> str:
-    """The type of a public host key, as the key itself says it. Raises ValueError if it is none, not whole, or says
-    another type than the word in front of it.
-    """
+def check_host_key(text: str) -> None:
+    """Raise ValueError unless the text is a whole public key of the type that the word in front of it says."""
     name, blob = text.split()[:2]
     try:
         serialization.load_ssh_public_key(f"{name} {blob}".encode())
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError(f"is not a whole key of type {name}") from None
-    return name

@@ -112,13 +112,13 @@ find_mounts() {
 
 # Nothing of a release or daemon that is there already counts. Directories on the same file system need the sum.
 find_space() {
-  local home
+  local home mount
   local -A needs=() names=() frees=()
   for home in "${homes[@]}"; do [ -d "/opt/$home" ] || needs_space /opt 1024; done
   [ -d "/var/lib/$user" ] || needs_space /var/lib 1024
-  for home in "${!needs[@]}"; do
-    [ "${frees[$home]}" -ge "${needs[$home]}" ] ||
-      problems+=("${names[$home]} (file system $home) has ${frees[$home]} MiB free: expected ${needs[$home]}")
+  for mount in "${!needs[@]}"; do
+    [ "${frees[$mount]}" -ge "${needs[$mount]}" ] ||
+      problems+=("${names[$mount]} (file system $mount) has ${frees[$mount]} MiB free: expected ${needs[$mount]}")
   done
 }
 

@@ -7,7 +7,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 TOOL = "/usr/local/lib/flink/flink-host"
 CONNECT_SECONDS = 10
@@ -34,28 +34,15 @@ class Hosts:
 
     def ask_all(self, hosts: Sequence[str], *words: str) -> dict[str, str | None]:
         """The output of a command on each of the hosts, in parallel; None where it failed."""
-        found = {}
-        for first in range(0, len(hosts), AT_ONCE):
-            started = {host: self._start(host, words) for host in hosts[first : first + AT_ONCE]}
-            for host, process in started.items():
-                output, _ = process.communicate()
-                found[host] = output.strip() if process.returncode == 0 else None
-        return found
+        ran = self._run_on(hosts, words)
+        return {host: output.strip() if status == 0 else None for host, status, output, _ in ran}
 
     def problems(self, hosts: Sequence[str]) -> dict[str, str]:
         """For each of the hosts where nobody can log in and run the tool, what was said about that."""
         import subprocess
 
-        found = {}
-        for first in range(0, len(hosts), AT_ONCE):
-            started = {
-                host: self._start(host, ("--help",), stderr=subprocess.PIPE) for host in hosts[first : first + AT_ONCE]
-            }
-            for host, process in started.items():
-                _, said = process.communicate()
-                if process.returncode:
-                    found[host] = " ".join(said.split()) or f"exit status {process.returncode}"
-        return found
+        ran = self._run_on(hosts, ("--help",), stderr=subprocess.PIPE)
+        return {host: " ".join(said.split()) or f"exit status {status}" for host, status, _, said in ran if status}
 
     def show(self, host: str, *words: str) -> bool:
         """Show the output of a command on a host on stderr; returns whether it succeeded."""
@@ -64,6 +51,18 @@ class Hosts:
         sys.stderr.flush()
         argv = self._argv(host, words)
         return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode == 0
+
+    def _run_on(
+        self, hosts: Sequence[str], words: Sequence[str], stderr: int | None = None
+    ) -> Iterator[tuple[str, int, str, str]]:
+        """Run a command on hosts in parallel: host, exit status, output, and what was said on `stderr` if that is a
+        pipe.
+        """
+        for first in range(0, len(hosts), AT_ONCE):
+            started = {host: self._start(host, words, stderr) for host in hosts[first : first + AT_ONCE]}
+            for host, process in started.items():
+                output, said = process.communicate()
+                yield host, process.returncode, output, said
 
     def _start(self, host: str, words: Sequence[str], stderr: int | None = None) -> subprocess.Popen[str]:
         import subprocess

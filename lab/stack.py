@@ -135,9 +135,8 @@ class Stack:
         """
         folder = self.folder / "plugins"
         chosen = [plugin for plugin in self._plugins if (folder / f"pulumi-resource-{plugin.name}").exists()]
-        for (
-            plugin
-        ) in chosen:  # an earlier version of this checkout may have written another module's name into the file
+        # An earlier version of this checkout may have written another module's name into the file
+        for plugin in chosen:
             plugin.install(folder)
         unknown = [plugin for plugin in self._plugins if plugin not in chosen]
         if unknown:

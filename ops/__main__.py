@@ -93,10 +93,9 @@ def _chosen(found: Listing, args: argparse.Namespace) -> list[str]:
                     f"{one.cluster}"
                 )
         return chosen
-    if args.json or not sys.stdin.isatty():
-        raise OpsError("nothing was deleted: expected --yes, --dry-run, or a terminal for the confirmation")
+    _expect_terminal(args, "deleted")
     own = [one.cluster for one in asked if one.own]
-    chosen = own if own and input(f"Delete {', '.join(own)}? [y/N] ").lower() in ("y", "yes") else []
+    chosen = own if own and _confirmed(f"Delete {', '.join(own)}?") else []
     for one in asked:
         if not one.own:
             told = (
@@ -149,10 +148,18 @@ def _pending(args: argparse.Namespace) -> int:
 def _agreed(args: argparse.Namespace) -> bool:
     if args.yes:
         return True
+    _expect_terminal(args, "changed")
+    return _confirmed("Clear these operations, and adopt what AWS has created into the state?")
+
+
+def _expect_terminal(args: argparse.Namespace, done: str) -> None:
+    """Raise OpsError if nobody can be asked; `done` is what did not happen."""
     if args.json or not sys.stdin.isatty():
-        raise OpsError("nothing was changed: expected --yes, --dry-run, or a terminal for the confirmation")
-    question = "Clear these operations, and adopt what AWS has created into the state? [y/N] "
-    return input(question).lower() in ("y", "yes")
+        raise OpsError(f"nothing was {done}: expected --yes, --dry-run, or a terminal for the confirmation")
+
+
+def _confirmed(question: str) -> bool:
+    return input(f"{question} [y/N] ").lower() in ("y", "yes")
 
 
 def _orphans(args: argparse.Namespace) -> int:

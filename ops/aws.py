@@ -18,12 +18,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from automation.deployment import AWS_PROVIDER
 from automation.pending import Operation
 from components.aws import names
 from components.naming import PROJECT
 from ops.errors import OpsError
-
-PROVIDER = "pulumi:providers:aws"
 
 ENDED = ("terminated", "shutting-down", "deleted", "deleting")
 """States of what no longer exists, but is shown for a while."""
@@ -403,7 +402,7 @@ def _is_gone(error: ClientError) -> bool:
 
 def provider(deployment: Mapping[str, Any]) -> dict[str, Any]:
     """Inputs of the AWS provider in a deployment; empty if it has none."""
-    found = [it for it in deployment.get("resources") or [] if it["type"] == PROVIDER and not it.get("delete")]
+    found = [it for it in deployment.get("resources") or [] if it["type"] == AWS_PROVIDER and not it.get("delete")]
     return dict(found[0].get("inputs") or {}) if found else {}
 
 

@@ -20,12 +20,13 @@ class FlinkOptions:
     sensitive: tuple[str, ...]
     """What is in the names of options whose values Flink hides (GlobalConfiguration.SENSITIVE_KEYS)."""
 
-    def is_secret(self, name: str) -> bool:
-        """Whether Flink would hide the value of an option; not the values of its own ones that are no texts."""
-        lower = name.lower()
-        return self.types.get(name, "string") in ("string", "map", "list") and any(
-            text in lower for text in self.sensitive
-        )
+    def names_secret(self, name: str) -> bool:
+        """Whether Flink hides the values of options with this name."""
+        return any(text in name.lower() for text in self.sensitive)
+
+    def is_text(self, name: str) -> bool:
+        """Whether the table has an option whose value may be any text."""
+        return self.types.get(name) in ("string", "map", "list")
 
 
 @cache

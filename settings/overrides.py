@@ -181,11 +181,13 @@ def _sounds_secret(name: str) -> bool:
     if _PLACE.search(name):
         return False
     lower = name.lower().removeprefix("security.delegation.token.provider.")
-    return any(text in lower for text in table().sensitive) or _ALSO_SECRET.search(lower) is not None
+    return table().names_secret(lower) or _ALSO_SECRET.search(lower) is not None
 
 
 def _flink_secret(name: str) -> bool:
-    return _sounds_secret(name) and (name not in table().types or table().is_secret(name))
+    known = table()
+    # Of Flink's own options only those that Flink itself hides, and no number or flag
+    return _sounds_secret(name) and (name not in known.types or (known.is_text(name) and known.names_secret(name)))
 
 
 def _flink_instead(name: str) -> str:
@@ -245,12 +247,7 @@ def suspicious(key: str, options: Mapping[str, Any], problems: Problems) -> None
 
 def _zookeeper_value(name: str, value: Any) -> None:
     _scalar(value)
-    forms.ZOOKEEPER_VALUE(zookeeper_text(value))
-
-
-def zookeeper_text(value: Any) -> str:
-    """A scalar as zoo.cfg has it."""
-    return str(value)
+    forms.ZOOKEEPER_VALUE(str(value))
 
 
 ZOOKEEPER = Kind(forms.ZOOKEEPER_KEY, _OWNED_ZOOKEEPER_KEYS, _sounds_secret, _zookeeper_value, lambda name: "")

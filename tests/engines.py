@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.polling import polled
+
 
 def running() -> list[int]:
     """Their processes."""
@@ -35,24 +37,19 @@ def kill() -> bool:
 @contextlib.contextmanager
 def killed_after(file: Path, writes: int) -> Iterator[threading.Event]:
     """Kill the engine of the block when the state was written so often. The event is set if it was killed."""
-    over, happened = threading.Event(), threading.Event()
+    happened, seen, last = threading.Event(), 0, 0
 
     def written() -> int:
         return file.stat().st_mtime_ns if file.exists() else 0
 
-    def watch() -> None:
-        seen, last = 0, written()
-        while not over.wait(0.005):
-            now = written()
-            seen, last = seen + (now != last), now
-            if seen >= writes and kill():
-                happened.set()
-                return
+    def watch() -> bool:
+        nonlocal seen, last
+        now = written()
+        seen, last = seen + (now != last), now
+        if seen >= writes and kill():
+            happened.set()
+        return happened.is_set()
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
+    last = written()
+    with polled(watch, 0.005):
         yield happened
-    finally:
-        over.set()
-        thread.join()

@@ -5,10 +5,12 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .. import files, private_key
+from ..forms import Form
 from ..host import Role
 from ..problems import Problems
 from . import effects, names, subnets
@@ -38,9 +40,10 @@ KEYS = (
 """Keys of the configuration that apply to AWS only."""
 
 # All of these match the whole text (`fullmatch`). They do not use \d, which also matches digits of other scripts
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
-_INSTANCE_TYPE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
-_ID = {"vpcId": re.compile(r"vpc-[0-9a-f]{8,17}"), "subnetIds": re.compile(r"subnet-[0-9a-f]{8,17}")}
+_REGION = Form("a region", r"[a-z]{2}(-[a-z]+)+-[0-9]", "one such as eu-central-1")
+_INSTANCE_TYPE = Form("an instance type", r"[a-z0-9-]+\.[a-z0-9-]+", "one such as m6i.large")
+_VPC = Form("a VPC id", r"vpc-[0-9a-f]{8,17}", "one such as vpc-0123456789abcdef0")
+_SUBNET = Form("a subnet id", r"subnet-[0-9a-f]{8,17}", "one such as subnet-0123456789abcdef0")
 # A single key, never a pattern, because hosts get access to it:
 # https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html
 _KMS_KEY = re.compile(
@@ -142,10 +145,7 @@ def load(
 
     `given` are the keys with another value than their default.
     """
-    if _REGION.fullmatch(region):
-        problems.catch("aws:region", lambda: names.partition(region), None)
-    else:
-        problems.add("aws:region", f"{region!r} is not a region: expected one such as eu-central-1")
+    problems.catch("aws:region", lambda: names.partition(_REGION(region)), None)
     effects.check(values, given, problems)
     _check_operators(operator_cidrs, problems)
     if not _TAG.fullmatch(values["owner"]):
@@ -198,8 +198,7 @@ def _number(key: str, values: Mapping[str, Any], least: int, most: int, problems
 
 def _type(key: str, values: Mapping[str, Any], problems: Problems) -> str:
     name: str = values[key]
-    if not _INSTANCE_TYPE.fullmatch(name):
-        problems.add(key, f"{name!r} is not an instance type: expected one such as m6i.large")
+    problems.catch(key, lambda: _INSTANCE_TYPE(name), "")
     return name
 
 
@@ -225,8 +224,7 @@ def _expires(values: Mapping[str, Any], problems: Problems) -> str:
 def _check_network(values: Mapping[str, Any], zones: int, problems: Problems) -> None:
     given = values["subnetIds"]
     if values["vpcId"]:
-        if not _ID["vpcId"].fullmatch(values["vpcId"]):
-            problems.add("vpcId", f"{values['vpcId']!r} is not a VPC id: expected one such as vpc-0123456789abcdef0")
+        problems.catch("vpcId", lambda: _VPC(values["vpcId"]), "")
         if len(given) != zones:
             problems.add("subnetIds", f"has {len(given)} subnets: expected {zones}, one for each of the zones")
         for key in ("bastion",):
@@ -240,8 +238,7 @@ def _check_network(values: Mapping[str, Any], zones: int, problems: Problems) ->
     elif given:
         problems.add("subnetIds", "is set, but vpcId is not: expected both or neither")
     for name in given:
-        if not isinstance(name, str) or not _ID["subnetIds"].fullmatch(name):
-            problems.add("subnetIds", f"{name!r} is not a subnet id: expected one such as subnet-0123456789abcdef0")
+        problems.catch("subnetIds", partial(_SUBNET, name), "")
     if len(set(map(str, given))) < len(given):
         problems.add("subnetIds", "contains a subnet twice: expected distinct subnets")
     if values["natGateways"] not in NAT:
@@ -299,7 +296,7 @@ def _check_kms_key(arn: str, region: str, problems: Problems) -> None:
         )
     elif found["region"] != region:
         problems.add("kmsKey", f"{arn} is in another region: expected a key in the bucket's region, {region}")
-    elif _REGION.fullmatch(region) and found["partition"] != (expected := _partition(region)):
+    elif _REGION.fits(region) and found["partition"] != (expected := _partition(region)):
         problems.add("kmsKey", f"{arn} is in another partition: expected arn:{expected}:kms:…")
 
 

@@ -203,7 +203,8 @@ class Machines(pulumi.ComponentResource):
             records=[machine.private_ip],
             # The zone is the stack's own: a record that a killed run has left is overwritten instead of refused
             allow_overwrite=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            # It matters at creation only: records of stacks that were created without it need no update
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["allowOverwrite"]),
         )
 
     def _volume(self, name: str, role: Role, zone: str, machine: ec2.Instance) -> pulumi.Output[str]:

@@ -8,7 +8,7 @@ docs/configuration.md (Inventory) has every field.
 """
 
 import ipaddress
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,7 +81,7 @@ def _host_key(text: str) -> str:
         )
     forms.HOST_KEY(text)
     try:
-        private_key.host_key_type(text)
+        private_key.check_host_key(text)
     except ValueError as error:
         raise ValueError(f"{shown(text)} {error}: expected {forms.HOST_KEY.expected}") from None
     return text
@@ -92,14 +92,12 @@ _Server = Annotated[str, AfterValidator(_server)]
 _HostKey = Annotated[str, AfterValidator(_host_key)]
 
 
-def _text(form: Callable[[Any], str]) -> Any:
-    return AfterValidator(form)
-
-
 class _Ssh(Shape):
-    user: Annotated[str, _text(forms.USER)] = Field(description="a user with passwordless sudo, here or in ssh")
+    user: Annotated[str, AfterValidator(forms.USER)] = Field(
+        description="a user with passwordless sudo, here or in ssh"
+    )
     port: int = Field(22, ge=1, le=65535)
-    private_key_file: Annotated[str, _text(forms.PATH)] = Field(description="a path, here or in ssh")
+    private_key_file: Annotated[str, AfterValidator(forms.PATH)] = Field(description="a path, here or in ssh")
 
 
 class _Jump(_Ssh):
@@ -108,13 +106,13 @@ class _Jump(_Ssh):
 
 
 class _Host(_Jump):
-    name: Annotated[str, _text(forms.HOST_NAME)] = Field(description=forms.HOST_NAME.expected)
-    role: Annotated[str, _text(_role)] = Field(description=", ".join(role.value for role in Role))
+    name: Annotated[str, AfterValidator(forms.HOST_NAME)] = Field(description=forms.HOST_NAME.expected)
+    role: Annotated[str, AfterValidator(_role)] = Field(description=", ".join(role.value for role in Role))
     address: _Address = Field(description="an IP address such as 10.0.0.10")
     ssh_address: _Server = ""
     cpus: int = Field(1, ge=1, le=4096)
     memory_mib: int = Field(256, alias="memoryMiB", ge=256, le=MOST_MEMORY_MIB)
-    zone: Annotated[str, _text(forms.ZONE)] = ""
+    zone: Annotated[str, AfterValidator(forms.ZONE)] = ""
     sshd_port: int = Field(22, ge=1, le=65535)
     jump: dict[Any, Any] = {}
 

@@ -6,7 +6,6 @@ instances. Each has the host key, and accepts the user, of its user data.
 
 import asyncio
 import base64
-import json
 import re
 import socket
 import threading
@@ -18,6 +17,8 @@ from typing import Any
 
 import asyncssh
 import yaml
+
+from tests.host_steps import answer
 
 SSH_PORT = 22
 BOUND = 120.0
@@ -40,19 +41,6 @@ class Machine:
             if isinstance(user, dict)
         }
         return cls(asyncssh.import_private_key(config["ssh_keys"]["ed25519_private"]), keys)
-
-
-def answer(script: str) -> str:
-    """The output of a step that other steps, or the outputs, use."""
-    first = re.match(r"# host (\S+), step (\S+)\n", script)
-    host, step = first.groups() if first else ("", "")
-    if step == "probe.sh":
-        return '{"cpus": 4, "memoryMiB": 15800}'
-    if step == "system.sh":
-        return f"ssh-ed25519 AAAA{host} flink"
-    if step == "cluster.sh":
-        return json.dumps({"taskmanagers": 1, "slots-total": 4, "flink-version": "2.3.0"})
-    return "ok"
 
 
 class FakeHosts:

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from automation.deployment import AWS_PROVIDER
 from automation.pending import unread
 from automation.stack import Stack as EngineStack
 from lab.errors import LabError
 from lab.stack import Stack
-from ops.aws import PROVIDER, Aws
+from ops.aws import Aws
 from stand_ins.plugins import AWS, SILENT_COMMAND, TLS
 from tests import engines
 from tests.aws import stack as aws_stack
@@ -49,7 +50,7 @@ def state_file(folder: Path) -> Path:
 
 def orphans(stack: Stack, endpoint: str) -> list[str]:
     """What `python -m ops orphans` lists. A state that is empty does not name the API's address."""
-    provider = {"type": PROVIDER, "inputs": {"region": REGION, "endpoints": json.dumps([_all_at(endpoint)])}}
+    provider = {"type": AWS_PROVIDER, "inputs": {"region": REGION, "endpoints": json.dumps([_all_at(endpoint)])}}
     aws = Aws("dev", {"resources": [provider]}, variables=aws_stack.VARIABLES)
     return [f"{it.type} {it.id}" for it in aws.orphans(stack.exported(secrets=False)).found]
 

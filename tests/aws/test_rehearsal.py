@@ -10,9 +10,8 @@ import os
 import random
 import re
 import shlex
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import yaml
@@ -30,6 +29,7 @@ from tests.aws.rehearsal import OTHER_TYPE, STACK, Rehearsal
 from tests.documented.blocks import Block, Story
 from tests.documented.clone import Clone
 from tests.measured import Measured
+from tests.polling import polled
 from toolbox.paths import REPO
 
 pytestmark = pytest.mark.root
@@ -113,23 +113,14 @@ def without(processes: dict[str, str], host: str) -> dict[str, str]:
 def sampled(rehearsal: Rehearsal) -> Iterator[list[int]]:
     """The number of TaskManagers, polled until the end of the block."""
     found: list[int] = []
-    over = threading.Event()
     rest = Rest(rehearsal.urls, ask_seconds=2)
 
     def look() -> None:
-        while not over.wait(0.3):
-            try:
-                found.append(int(rest.get("/overview")["taskmanagers"]))
-            except RestError:
-                continue
+        with suppress(RestError):
+            found.append(int(rest.get("/overview")["taskmanagers"]))
 
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
+    with polled(look, 0.3):
         yield found
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_a_preview_shows_everything_and_creates_nothing(nothing: Rehearsal, before: set[str]) -> None:

@@ -4,12 +4,13 @@ Memory is the proportional set size (Pss, proc(5)): pages that several processes
 """
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.polling import polled
 
 INTERVAL_SECONDS = 0.1
 """Seconds between two samples: what a process uses between the last one and its end is not counted."""
@@ -39,16 +40,12 @@ class Usage:
 @contextmanager
 def measured(pid: int) -> Iterator[Usage]:
     """Measure the process and its descendants until the end of the block; complete after it."""
-    found, over = Usage(), threading.Event()
-    sampler = _Sampler(pid, found)
-    thread = threading.Thread(target=sampler.run, args=(over,), daemon=True)
+    found = Usage()
     began = time.monotonic()
-    thread.start()
     try:
-        yield found
+        with polled(_Sampler(pid, found).sample, INTERVAL_SECONDS):
+            yield found
     finally:
-        over.set()
-        thread.join()
         found.seconds = time.monotonic() - began
 
 
@@ -58,11 +55,7 @@ class _Sampler:
         self._usage = usage
         self._cpu: dict[tuple[int, str], float] = {}
 
-    def run(self, over: threading.Event) -> None:
-        while not over.wait(INTERVAL_SECONDS):
-            self._sample()
-
-    def _sample(self) -> None:
+    def sample(self) -> None:
         memory: dict[str, float] = {}
         for pid in _tree(self._root):
             name = program(pid)

@@ -15,6 +15,7 @@ import asyncssh
 import yaml
 
 from lab.stack import Stack
+from tests.host_steps import HEAD, answer
 from toolbox.paths import REPO
 
 BOUND = 60.0
@@ -23,7 +24,6 @@ HOSTS = {
     **{f"zk-{number}": "zookeeper" for number in range(3)},
     **{f"tm-{number}": "taskmanager" for number in range(2)},
 }
-_HEAD = re.compile(r"# host (\S+), step (\S+)\n")
 
 
 class ExistingHosts:
@@ -118,7 +118,7 @@ class ExistingHosts:
             self.installed[key] = script
         # So that more than one command is under way
         await asyncio.sleep(0.1)
-        process.stdout.write(_answer(*(key or ("", ""))).encode() + b"\n")
+        process.stdout.write(answer(script, taskmanagers=2).encode() + b"\n")
         process.exit(0)
 
 
@@ -131,21 +131,10 @@ def _own_address() -> str:
 
 def _key(script: str) -> tuple[str, str] | None:
     """Host and purpose of a script; a host has several archives, by name."""
-    if not (head := _HEAD.match(script)):
+    if not (head := HEAD.match(script)):
         return None
     name = re.search("^name=(.*)$", script, re.MULTILINE)
     return head[1], f"{head[2]} {name[1]}" if head[2] == "archive.sh" and name else head[2]
-
-
-def _answer(host: str, step: str) -> str:
-    """What the step prints that other steps, or outputs, need."""
-    if step == "probe.sh":
-        return '{"cpus": 4, "memoryMiB": 15800}'
-    if step == "system.sh":
-        return f"ssh-ed25519 AAAA{host} flink"
-    if step == "cluster.sh":
-        return json.dumps({"taskmanagers": 2, "slots-total": 4, "flink-version": "2.3.0"})
-    return "ok"
 
 
 def stack_on(hosts: ExistingHosts, folder: Path, changes: Mapping[str, Any]) -> Stack:

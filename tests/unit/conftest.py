@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.unit.program import write_inventory
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +18,10 @@ def loop() -> Iterator[None]:
     with asyncio.Runner() as runner:
         asyncio.set_event_loop(runner.get_loop())
         yield
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with an inventory of seven hosts."""
+    write_inventory(tmp_path)
+    return tmp_path

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pulumi
+import pytest
 import yaml
 
 import settings
@@ -79,6 +80,16 @@ def configuration(folder: Path, **changes: Any) -> dict[str, str]:
 def load(folder: Path, **changes: Any) -> settings.Settings:
     """Settings of a stack `dev`."""
     return settings.load(configuration(folder, **changes), stack="dev")
+
+
+def refused(folder: Path, **changes: Any) -> str:
+    """The refusal, which is always a ConfigError whose text is bounded."""
+    with pytest.raises(settings.ConfigError) as error:
+        load(folder, **changes)
+    told = str(error.value)
+    assert len(told) < 100_000 and max(len(line) for line in told.splitlines()) < 1000
+    assert all(char.isprintable() or char == "\n" for char in told)
+    return told
 
 
 @dataclass

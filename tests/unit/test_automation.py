@@ -135,15 +135,20 @@ def test_an_engine_whose_driver_was_killed_is_ended_and_no_other_is(
             process.wait()
 
 
+def stack_of_a_lab(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> stack.Stack:
+    """The stack `one`, with the engine in `root`."""
+    monkeypatch.setattr(programs, "pulumi", lambda: root / "bin" / "pulumi")
+    monkeypatch.setattr(stack, "_home", lambda: folder)
+    (folder / "project").mkdir()
+    return stack.Stack("one", folder, {})
+
+
 def test_a_labs_state_is_exported_by_the_labs_own_engine(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = fake('[[ $* == *--show-secrets* ]] && what=shown; echo "{\\"deployment\\": {\\"it\\": \\"$what\\"}}"')
-    monkeypatch.setattr(programs, "pulumi", lambda: root / "bin" / "pulumi")
-    monkeypatch.setattr(stack, "_home", lambda: tmp_path)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")  # if it does not exist
-    (tmp_path / "project").mkdir()
-    one = stack.Stack("one", tmp_path, {})
+    one = stack_of_a_lab(root, tmp_path, monkeypatch)
     assert one.exported(secrets=True) == {"it": "shown"}
     assert one.exported(secrets=False) == {"it": ""}
     assert not one.file.exists()
@@ -154,7 +159,4 @@ def test_a_lab_without_its_stack_has_an_empty_state(
 ) -> None:
     """Like a rehearsal's, beside which `gc` looks for other labs' clusters."""
     root = fake("echo \"error: no stack named 'one' found\" >&2; exit 255")
-    monkeypatch.setattr(programs, "pulumi", lambda: root / "bin" / "pulumi")
-    monkeypatch.setattr(stack, "_home", lambda: tmp_path)
-    (tmp_path / "project").mkdir()
-    assert stack.Stack("one", tmp_path, {}).exported(secrets=False) == {}
+    assert stack_of_a_lab(root, tmp_path, monkeypatch).exported(secrets=False) == {}

@@ -19,6 +19,7 @@ from pulumi.automation._cmd import CommandResult
 
 import settings
 from automation import workspace
+from automation.deployment import AWS_PROVIDER
 from automation.engine import Engine
 from branches import __main__, comment, configuration, markdown, names, stack_tags, stacks
 from branches.errors import BranchesError, LockedError, UsageError
@@ -399,7 +400,7 @@ def test_one_stack_does_not_keep_the_others_from_being_listed_and_swept(monkeypa
     assert [entry.stack for entry, _ in swept.failed] == ["br-b", "br-c"]
 
 
-ON_AWS = {"resources": [{"type": stacks.AWS_PROVIDER, "urn": "u"}]}
+ON_AWS = {"resources": [{"type": AWS_PROVIDER, "urn": "u"}]}
 
 
 @pytest.mark.parametrize(

@@ -73,3 +73,9 @@ def test_nothing_that_the_lab_stands_on_needs_the_data_centre_which_stands_on_th
 def test_there_is_one_module_called_engine() -> None:
     found = [str(file.relative_to(REPO)) for part in sorted(OURS) for file in (REPO / part).rglob("engine.py")]
     assert found == ["automation/engine.py"]
+
+
+def test_folders_with_tests_are_packages() -> None:
+    """Without it pytest refuses one of two files of the same name, sometimes: it depends on what was imported before."""
+    folders = {file.parent for file in (REPO / "tests").rglob("test_*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []

@@ -9,13 +9,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from automation.deployment import AWS_PROVIDER
 from automation.pending import Operation
 from components.aws import names
-from ops.aws import PROVIDER, Aws
+from ops.aws import Aws
 from ops.errors import OpsError
 
 REGION = "eu-central-1"
-STATE: dict[str, Any] = {"resources": [{"type": PROVIDER, "urn": "u", "inputs": {"region": REGION}}]}
+STATE: dict[str, Any] = {"resources": [{"type": AWS_PROVIDER, "urn": "u", "inputs": {"region": REGION}}]}
 
 
 @pytest.fixture(autouse=True)

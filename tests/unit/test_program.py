@@ -24,12 +24,6 @@ def run(folder: Path, *, preview: bool = False, **changes: Any) -> dict[str, Rec
     return mocks.found
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_inventory(tmp_path)
-    return tmp_path
-
-
 def stdin(found: dict[str, Recorded], name: str) -> str:
     value = found[name].inputs["stdin"]
     return str(value["value"] if isinstance(value, dict) else value)

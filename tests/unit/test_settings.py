@@ -10,21 +10,9 @@ import pytest
 import settings
 from components.flink import failover, sizing
 from components.host import Role
-from tests.unit.program import SEVEN, configuration, host, load, write_inventory
+from tests.unit.program import SEVEN, configuration, host, load, refused, write_inventory
 
 RSA = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQC7"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_inventory(tmp_path)
-    return tmp_path
-
-
-def problems(folder: Path, **changes: Any) -> str:
-    with pytest.raises(settings.ConfigError) as error:
-        load(folder, **changes)
-    return str(error.value)
 
 
 def test_a_good_configuration_is_taken(folder: Path) -> None:
@@ -39,7 +27,7 @@ def test_a_good_configuration_is_taken(folder: Path) -> None:
 
 
 def test_all_problems_are_reported_together(folder: Path) -> None:
-    told = problems(folder, storageUri="http://x", failoverSeconds=2, jobManagerMemory="lots", flinkVersion="1.20.0")
+    told = refused(folder, storageUri="http://x", failoverSeconds=2, jobManagerMemory="lots", flinkVersion="1.20.0")
     assert "has 4 problems; nothing was changed" in told
     for key in ("storageUri", "failoverSeconds", "jobManagerMemory", "flinkVersion"):
         assert re.search(rf"- {key}: .*expected", told), told
@@ -95,7 +83,7 @@ def test_all_problems_are_reported_together(folder: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused(folder: Path, changes: dict[str, Any], told: str) -> None:
-    assert re.search(told, problems(folder, **changes)), problems(folder, **changes)
+    assert re.search(told, refused(folder, **changes)), refused(folder, **changes)
 
 
 @pytest.mark.parametrize(
@@ -131,23 +119,23 @@ def test_a_wrong_value_is_refused(folder: Path, changes: dict[str, Any], told: s
 )  # fmt: skip
 def test_a_wrong_inventory_is_refused(tmp_path: Path, hosts: list[Any], told: str) -> None:
     write_inventory(tmp_path, *hosts)
-    assert re.search(told, problems(tmp_path)), problems(tmp_path)
+    assert re.search(told, refused(tmp_path)), refused(tmp_path)
 
 
 def test_ensemble_names_must_give_distinct_ids(tmp_path: Path) -> None:
     servers = [host("zk-0"), host("zk-1", name="other-0"), host("zk-2")]
     write_inventory(tmp_path, host("jm-0"), host("jm-1"), host("tm-0"), *servers)
-    assert "expected a different number at the end" in problems(tmp_path)
+    assert "expected a different number at the end" in refused(tmp_path)
 
 
 def test_one_key_file_that_is_missing_is_one_problem(tmp_path: Path) -> None:
     write_inventory(tmp_path, ssh={"user": "admin", "privateKeyFile": "gone"})
-    assert problems(tmp_path).count("cannot be read") == 1
+    assert refused(tmp_path).count("cannot be read") == 1
 
 
 def test_no_problem_shows_a_private_key(tmp_path: Path) -> None:
     write_inventory(tmp_path, host("jm-0"))
-    assert "nobody's" not in problems(tmp_path)
+    assert "nobody's" not in refused(tmp_path)
 
 
 def test_one_jobmanager_needs_no_zookeeper(tmp_path: Path) -> None:
@@ -201,7 +189,7 @@ def test_no_other_key_may_be_a_secret(folder: Path) -> None:
 def test_a_key_with_a_passphrase_is_refused(folder: Path) -> None:
     (folder / "key").unlink()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", folder / "key"], check=True)
-    assert "key has a passphrase: expected a key without one" in problems(folder)
+    assert "key has a passphrase: expected a key without one" in refused(folder)
 
 
 def test_a_secret_key_in_plain_text_is_refused(folder: Path) -> None:

@@ -12,26 +12,10 @@ import yaml
 
 import settings
 from components import forms, openssh
-from tests.unit.program import HOST_KEY, SEVEN, configuration, host, load, write_inventory
+from tests.unit.program import HOST_KEY, SEVEN, configuration, host, load, refused, write_inventory
 from toolbox.paths import REPO
 
 ED25519 = HOST_KEY.split()[1]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_inventory(tmp_path)
-    return tmp_path
-
-
-def refused(folder: Path, **changes: Any) -> str:
-    """The refusal, which is always a ConfigError whose text is bounded."""
-    with pytest.raises(settings.ConfigError) as error:
-        load(folder, **changes)
-    told = str(error.value)
-    assert len(told) < 100_000 and max(len(line) for line in told.splitlines()) < 1000
-    assert all(char.isprintable() or char == "\n" for char in told)
-    return told
 
 
 # --- Text that reaches a shell, a unit, YAML, zoo.cfg
