@@ -76,6 +76,6 @@ def test_there_is_one_module_called_engine() -> None:
 
 
 def test_folders_with_tests_are_packages() -> None:
-    """Without it pytest refuses one of two files of the same name, sometimes: it depends on what was imported before."""
+    """Without it pytest may refuse the second of two files of the same name: it depends on the order of imports."""
     folders = {file.parent for file in (REPO / "tests").rglob("test_*.py")}
     assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
