@@ -107,7 +107,7 @@ class Sweep:
     """Stacks that could not be removed, and the reasons."""
     kept: list[Entry] = field(default_factory=list)
     orphans: "list[Orphans]" = field(default_factory=list)
-    """What AWS has of stacks that were kept, and their states do not know."""
+    """AWS resources of stacks that were kept, which are missing from their states."""
 
 
 class Stacks:
@@ -290,7 +290,7 @@ class Stacks:
         return []
 
     def _orphans(self, name: str, state: Mapping[str, Any], now: Mapping[str, Any]) -> "Orphans | None":
-        """What AWS has of a stack, and the state `now` does not know; the provider is in `state`."""
+        """AWS resources of a stack that are missing from the state `now`; the provider is in `state`."""
         if not on_aws(state):
             return None
         from ops.aws import Aws  # existing hosts do not need it

@@ -30,7 +30,7 @@ examples:
   python -m ops gc --stack prod --yes           delete what clusters of this stack have left
   python -m ops gc --stack prod --yes --cluster old    delete what the cluster old has left, even of another stack
   python -m ops pending --stack prod            after an `up` was killed: clear its pending operations
-  python -m ops orphans --stack prod            list what AWS has with the stack's tags, unknown to its state
+  python -m ops orphans --stack prod            list AWS resources of the stack that are missing from its state
 
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
 exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or the search failed
@@ -133,7 +133,7 @@ def _pending(args: argparse.Namespace) -> int:
         if (found or left) and not args.dry_run:
             if not _agreed(args):
                 return 1
-            result = pending.settle(stack)
+            result = pending.settle(stack, account=args.account)
             if not args.json:
                 print("\n".join(result.lines()))
     if args.json:
@@ -182,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
         ("doctor", _doctor, "report configuration drift of a stack's hosts"),
         ("gc", _gc, "list and delete what dead clusters have left"),
         ("pending", _pending, "clear what a killed run has left pending in a stack's state"),
-        ("orphans", _orphans, "list what AWS has of a stack, and the stack's state does not know"),
+        ("orphans", _orphans, "list AWS resources of a stack that are missing from its state"),
     ):
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.add_argument("--stack", required=True, help="the stack, in the backend that you are logged in to")

@@ -1,4 +1,4 @@
-"""What AWS has of a stack, by the stack's tags: which of it the state does not know, and what a killed run has created.
+"""AWS resources with a stack's tags: which are missing from its state, and what a killed run has created.
 
 Region, profile and endpoints are those of the provider in the state; credentials come from the environment, as for the
 plugin, and must be of the account in which the state's resources are.
@@ -8,10 +8,13 @@ import contextlib
 import json
 import os
 import re
+import shlex
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from textwrap import indent
 from typing import Any
 
 import boto3
@@ -26,6 +29,18 @@ from ops.errors import OpsError
 
 ENDED = ("terminated", "shutting-down", "deleted", "deleting")
 """States of what no longer exists, but is shown for a while."""
+
+COSTLY = (
+    "aws:ec2/instance:Instance",
+    "aws:ec2/natGateway:NatGateway",
+    "aws:ec2/eip:Eip",
+    "aws:ebs/volume:Volume",
+    "aws:route53/zone:Zone",
+)
+"""Types that cost money even if nobody uses them: what was just created may be missing from AWS's first answer."""
+
+PAUSE, ANSWERS = 4.0, 6
+"""Seconds between two answers; maximum number of answers."""
 
 _APEX = ("NS", "SOA")
 """Types of the records that a zone always has."""
@@ -116,6 +131,12 @@ EC2 = (
 )
 """In an order in which they can be deleted."""
 
+_WAITERS = {
+    "aws:ec2/instance:Instance": "instance-terminated --instance-ids",
+    "aws:ec2/natGateway:NatGateway": "nat-gateway-deleted --nat-gateway-ids",
+}
+"""Types that keep addresses, volumes, interfaces and groups until their deletion has been completed."""
+
 
 @dataclass(frozen=True)
 class Resource:
@@ -128,12 +149,12 @@ class Resource:
     name: str
     """Its tag `Name`."""
     delete: str
-    """The command of the AWS CLI that deletes it."""
+    """The commands of the AWS CLI that delete it, and all that must be deleted before; one a line."""
 
 
 @dataclass(frozen=True)
 class Orphans:
-    """The result: what has the stack's tags, and is unknown to its state."""
+    """The result: AWS resources of the stack that are missing from its state."""
 
     stack: str
     region: str
@@ -146,13 +167,13 @@ class Orphans:
     def text(self) -> str:
         """For people."""
         if not self.found:
-            return f"AWS has no resources of stack {self.stack} in {self.region} that its state does not know"
-        lines = [f"{it.type}  {it.id}  {it.name}\n    {it.delete}" for it in self.found]
+            return f"no AWS resources of stack {self.stack} in {self.region} are missing from its state"
+        lines = [f"{it.type}  {it.id}  {it.name}\n{indent(it.delete, '    ')}" for it in self.found]
         return "\n".join(
             [
                 *lines,
-                f"{len(self.found)} resources in {self.region} have the tags of stack {self.stack}, and its state does "
-                "not know them. If nobody needs them, delete them with the commands above, in this order",
+                f"{len(self.found)} resources in {self.region} have the tags of stack {self.stack}, and are missing "
+                "from its state. If nobody needs them, delete them with the commands above, in this order",
             ]
         )
 
@@ -161,12 +182,23 @@ class Aws:
     """The account and region of a deployment's AWS provider. The methods raise OpsError."""
 
     def __init__(
-        self, stack: str, deployment: Mapping[str, Any], *, region: str = "", variables: Mapping[str, str] = os.environ
+        self,
+        stack: str,
+        deployment: Mapping[str, Any],
+        *,
+        region: str = "",
+        variables: Mapping[str, str] = os.environ,
+        account: str = "",
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """`region` is for a state without a provider, `variables` the environment with the credentials."""
+        """`region` is for a state without a provider, `variables` the environment with the credentials, `account` what
+        the user says is the stack's account, for a state that does not name it.
+        """
         self._stack = stack
         self._deployment = deployment
         self._variables = variables
+        self._account = account
+        self._sleep = sleep
         self._provider = provider(deployment)
         self._clients: dict[str, Any] = {}
         self.region = str(self._provider.get("region") or region)
@@ -183,9 +215,33 @@ class Aws:
                 f"on AWS: `pulumi refresh --stack {self._stack}` in a terminal asks for each"
             )
         with _reported():
-            self._check_account()
-            unknown = self._unknown()
-            return {it.urn: self._results(it, unknown) for it in operations}
+            known = self._check_account(operations)
+            found = self._answer(operations)
+            costly = [it for it in operations if it.type in COSTLY]
+            if costly:
+                found = self._same_twice(operations, found)
+        if costly and not known and not any(found.values()):
+            raise OpsError(
+                f"AWS account {self._mine} has nothing of what was being created, and the state of stack "
+                f"{self._stack} does not name its account: in another account it may exist. If the account is right: "
+                f"`python -m ops pending --stack {self._stack} --account {self._mine}`"
+            )
+        return found
+
+    def _answer(self, operations: Sequence[Operation]) -> dict[str, list[str]]:
+        unknown = self._unknown()
+        return {it.urn: sorted(self._results(it, unknown)) for it in operations}
+
+    def _same_twice(self, operations: Sequence[Operation], found: dict[str, list[str]]) -> dict[str, list[str]]:
+        for _ in range(ANSWERS - 1):
+            self._sleep(PAUSE)
+            before, found = found, self._answer(operations)
+            if found == before:
+                return found
+        raise OpsError(
+            f"AWS's answers to what it has of stack {self._stack} still change: is another run working on it? Wait, "
+            "then run the same command again"
+        )
 
     def _results(self, operation: Operation, unknown: Sequence[Resource]) -> list[str]:
         inputs = operation.resource.get("inputs") or {}
@@ -266,7 +322,7 @@ class Aws:
     # Orphans
 
     def orphans(self, deployment: Mapping[str, Any] | None = None) -> Orphans:
-        """What has the stack's tags, and is unknown to its state: to the deployment of this object, or to another."""
+        """What has the stack's tags, and is missing from its state: the deployment of this object, or another."""
         with _reported():
             self._check_account()
             return Orphans(self._stack, self.region, self._unknown(deployment))
@@ -274,7 +330,13 @@ class Aws:
     def _unknown(self, deployment: Mapping[str, Any] | None = None) -> list[Resource]:
         resources = (self._deployment if deployment is None else deployment).get("resources") or []
         known = {(it["type"], it.get("id")) for it in resources}
-        return [it for it in self._tagged({id for _, id in known if id}) if (it.type, it.id) not in known]
+        found = [it for it in self._tagged({id for _, id in known if id}) if (it.type, it.id) not in known]
+        for type, waiter in _WAITERS.items():
+            if ids := [it.id for it in found if it.type == type]:
+                last = max(place for place, it in enumerate(found) if it.type == type)
+                wait = f"aws --region {self.region} ec2 wait {waiter} {' '.join(ids)}"
+                found[last] = replace(found[last], delete=f"{found[last].delete}\n{wait}")
+        return found
 
     def _tagged(self, known: set[str]) -> Iterator[Resource]:
         """Everything with the stack's tags; of what has an id in `known` perhaps not everything."""
@@ -294,7 +356,11 @@ class Aws:
                 parts |= {it["VolumeId"] for it in mappings if it.get("DeleteOnTermination")}
                 if each.get(kind.id, "") not in {"", *parts} and _exists(each) and not _part(each) and _is(kind, each):
                     id, command = each[kind.id], kind.delete.format(**each)
-                    yield self._resource(kind.type, id, _tags(each["Tags"]), f"ec2 {command} {id}")
+                    attached = [it["VpcId"] for it in each.get("Attachments") or [] if "VpcId" in it]
+                    before = [
+                        f"ec2 detach-internet-gateway --internet-gateway-id {id} --vpc-id {it}" for it in attached
+                    ]
+                    yield self._resource(kind.type, id, _tags(each["Tags"]), *before, f"ec2 {command} {id}")
 
     def _zones(self) -> Iterator[Resource]:
         route53 = self._client("route53")
@@ -305,7 +371,16 @@ class Aws:
             answer = route53.list_tags_for_resource(ResourceType="hostedzone", ResourceId=id)
             tags = _tags(answer["ResourceTagSet"]["Tags"])
             if self._ours(tags):
-                yield self._resource("route53/zone:Zone", id, tags, f"route53 delete-hosted-zone --id {id}")
+                commands = [*self._record_deletions(id), f"route53 delete-hosted-zone --id {id}"]
+                yield self._resource("route53/zone:Zone", id, tags, *commands)
+
+    def _record_deletions(self, zone: str) -> Iterator[str]:
+        for record in _items(
+            self._client("route53"), "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=zone
+        ):
+            if record["Type"] not in _APEX:
+                batch = json.dumps({"Changes": [{"Action": "DELETE", "ResourceRecordSet": record}]})
+                yield f"route53 change-resource-record-sets --hosted-zone-id {zone} --change-batch {shlex.quote(batch)}"
 
     def _roles(self) -> Iterator[Resource]:
         iam, name = self._client("iam"), names.role(self._stack, self.region)
@@ -320,7 +395,15 @@ class Aws:
             tags = _tags(found.get("Tags"))
             if self._ours(tags):
                 words = re.sub("([A-Z])", r"-\1", key).lower()
-                yield self._resource(type, name, tags, f"iam delete{words} --{words[1:]}-name {name}")
+                before = self._policy_deletions(name) if key == "Role" else _role_removals(found)
+                yield self._resource(type, name, tags, *before, f"iam delete{words} --{words[1:]}-name {name}")
+
+    def _policy_deletions(self, role: str) -> Iterator[str]:
+        iam = self._client("iam")
+        for name in _items(iam, "list_role_policies", "PolicyNames", RoleName=role):
+            yield f"iam delete-role-policy --role-name {role} --policy-name {name}"
+        for policy in _items(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=role):
+            yield f"iam detach-role-policy --role-name {role} --policy-arn {policy['PolicyArn']}"
 
     def _buckets(self, known: set[str]) -> Iterator[Resource]:
         s3 = self._client("s3")
@@ -335,8 +418,9 @@ class Aws:
             if self._ours(tags):
                 yield self._resource("s3/bucket:Bucket", name, tags, f"s3 rb s3://{name}  # only an empty one")
 
-    def _resource(self, type: str, id: str, tags: Mapping[str, str], command: str) -> Resource:
-        return Resource(f"aws:{type}", id, tags.get("Name", ""), f"aws --region {self.region} {command}")
+    def _resource(self, type: str, id: str, tags: Mapping[str, str], *commands: str) -> Resource:
+        lines = "\n".join(f"aws --region {self.region} {it}" for it in commands)
+        return Resource(f"aws:{type}", id, tags.get("Name", ""), lines)
 
     @property
     def _tags(self) -> dict[str, str]:
@@ -347,16 +431,29 @@ class Aws:
 
     # The account
 
-    def _check_account(self) -> None:
-        """Refuse credentials of another account, in which nothing of the stack would be found."""
-        arns = (str((it.get("outputs") or {}).get("arn", "")) for it in self._deployment.get("resources") or [])
+    def _check_account(self, operations: Sequence[Operation] = ()) -> bool:
+        """Refuse credentials of another account, in which nothing of the stack would be found. Returns whether the
+        account is known: from the state, these pending operations, or the user.
+        """
+        resources = [*(self._deployment.get("resources") or []), *(it.resource for it in operations)]
+        arns = (str((it.get("outputs") or {}).get("arn", "")) for it in resources)
         accounts = {parts[4] for arn in arns if len(parts := arn.split(":")) > 5 and parts[4].isdigit()}
-        mine = self._client("sts").get_caller_identity()["Account"]
-        if accounts and mine not in accounts:
+        if not accounts:
+            # The bucket's default name contains it, and the plugin refuses others than those that are allowed
+            names = (str((it.get("inputs") or {}).get("bucket", "")) for it in resources)
+            accounts = {id for name in names for id in re.findall(rf"-(\d{{12}})-{self.region}$", name)}
+            accounts = accounts or set(re.findall(r"\d{12}", str(self._provider.get("allowedAccountIds", ""))))
+        accounts = accounts or {self._account} - {""}
+        if accounts and self._mine not in accounts:
             raise OpsError(
-                f"the credentials in the environment are of AWS account {mine}, but stack {self._stack} is in "
+                f"the credentials in the environment are of AWS account {self._mine}, but stack {self._stack} is in "
                 f"{', '.join(sorted(accounts))}: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
+        return bool(accounts)
+
+    @cached_property
+    def _mine(self) -> str:
+        return str(self._client("sts").get_caller_identity()["Account"])
 
     @cached_property
     def _session(self) -> Any:
@@ -392,7 +489,7 @@ _UNTAGGED: dict[str, Callable[[Aws, Mapping[str, Any]], Iterator[str]]] = {
     "aws:s3/bucket:Bucket": Aws._untagged_bucket,
     "aws:route53/zone:Zone": Aws._untagged_zone,
 }
-"""Types that exist for a moment without tags."""
+"""Types that the plugin creates without tags, which it adds afterwards."""
 
 
 def _is_gone(error: ClientError) -> bool:
@@ -415,7 +512,13 @@ def _reported() -> Iterator[None]:
         raise OpsError(f"AWS cannot be asked what it has of the stack: {error}") from None
 
 
-def _items(client: Any, call: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+def _role_removals(profile: Mapping[str, Any]) -> Iterator[str]:
+    name = profile["InstanceProfileName"]
+    for role in profile.get("Roles") or []:
+        yield f"iam remove-role-from-instance-profile --instance-profile-name {name} --role-name {role['RoleName']}"
+
+
+def _items(client: Any, call: str, key: str, **arguments: Any) -> Iterator[Any]:
     if not client.can_paginate(call):
         yield from getattr(client, call)(**arguments)[key]
         return

@@ -10,6 +10,7 @@ def add_options(command: argparse.ArgumentParser, kind: str) -> None:
     elif kind == "orphans":
         command.add_argument("--region", default="", help="of AWS; expected if the state is empty")
     elif kind == "pending":
+        command.add_argument("--account", default="", help="of AWS; expected if neither state nor AWS shows it")
         command.add_argument("--dry-run", action="store_true", help="change nothing")
         command.add_argument("--yes", action="store_true", help="without confirmation")
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +18,8 @@ from ops.aws import Aws
 from ops.errors import OpsError
 
 REGION = "eu-central-1"
+ACCOUNT = "123456789012"
+"""moto's."""
 STATE: dict[str, Any] = {"resources": [{"type": AWS_PROVIDER, "urn": "u", "inputs": {"region": REGION}}]}
 
 
@@ -58,6 +62,10 @@ def instance(name: str) -> str:
         TagSpecifications=specification("instance", name) + specification("volume", name),
     )
     return str(found["Instances"][0]["InstanceId"])
+
+
+def aws(state: dict[str, Any] = STATE, account: str = ACCOUNT) -> Aws:
+    return Aws("dev", state, account=account, sleep=lambda _: None)
 
 
 def listed(state: dict[str, Any] = STATE) -> list[str]:
@@ -106,7 +114,7 @@ def test_what_is_no_part_of_ec2_is_found_as_well() -> None:
 
 def test_nothing_is_said_to_be_nothing() -> None:
     found = Aws("dev", STATE).orphans()
-    assert found.text() == f"AWS has no resources of stack dev in {REGION} that its state does not know"
+    assert found.text() == f"no AWS resources of stack dev in {REGION} are missing from its state"
 
 
 def test_a_pending_creation_is_found_by_type_and_name() -> None:
@@ -116,7 +124,7 @@ def test_a_pending_creation_is_found_by_type_and_name() -> None:
         inputs = {"tags": {"Name": f"dev-{name}", "stack": "dev", "project": "flink"}}
         return Operation("creating", {"urn": f"u::{name}", "type": "aws:ebs/volume:Volume", "inputs": inputs})
 
-    found = Aws("dev", STATE).find([operation("zk-0-data"), operation("zk-1-data"), operation("zk-2-data")])
+    found = aws(STATE).find([operation("zk-0-data"), operation("zk-1-data"), operation("zk-2-data")])
     assert sorted(found["u::zk-0-data"]) == sorted(made[:2])
     assert (found["u::zk-1-data"], found["u::zk-2-data"]) == (made[2:], [])
 
@@ -136,7 +144,7 @@ def test_a_state_without_a_region_needs_one() -> None:
 def test_what_is_not_on_aws_only_the_user_can_look_for() -> None:
     operation = Operation("creating", {"urn": "u::disk", "type": "gcp:compute/disk:Disk"})
     with pytest.raises(OpsError, match=r"disk \(creating\) only you can find out"):
-        Aws("dev", STATE).find([operation])
+        aws(STATE).find([operation])
 
 
 def creating(type: str, /, **inputs: Any) -> Operation:
@@ -152,8 +160,7 @@ def creating(type: str, /, **inputs: Any) -> Operation:
     creating("route53/record:Record", zoneId="Z00000000000000000000", name="jm-0.dev.flink.internal", type="A"),
 ], ids=lambda it: it.type)  # fmt: skip
 def test_what_was_being_created_in_something_that_is_gone_was_not_created(operation: Operation) -> None:
-    volume("dev-zk-0-data")
-    assert Aws("dev", STATE).find([operation]) == {"u::new": []}
+    assert aws(STATE).find([operation]) == {"u::new": []}
 
 
 def test_a_bucket_without_tags_is_found_by_its_exact_name_if_nothing_is_in_it() -> None:
@@ -162,12 +169,11 @@ def test_a_bucket_without_tags_is_found_by_its_exact_name_if_nothing_is_in_it() 
         s3.create_bucket(Bucket=name, CreateBucketConfiguration=constraint)
     s3.put_object(Bucket="flink-used", Key="data", Body=b"x")
     s3.put_bucket_tagging(Bucket="flink-other", Tagging={"TagSet": tags("flink-other", "other")})
-    volume("dev-zk-0-data")
 
     def found(name: str, **known: Any) -> list[str]:
         state = {"resources": [*STATE["resources"], known]} if known else STATE
         operation = creating("s3/bucket:Bucket", bucket=name, tags={"Name": name})
-        return Aws("dev", state).find([operation])["u::new"]
+        return aws(state).find([operation])["u::new"]
 
     assert found("flink-dev") == ["flink-dev"]
     assert found("flink-dev", type="aws:s3/bucket:Bucket", urn="b", id="flink-dev") == []
@@ -188,11 +194,10 @@ def test_a_zone_without_tags_is_found_by_its_name_and_vpc_if_it_has_no_records()
     ec2 = client("ec2")
     vpcs = [ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"] for _ in range(2)]
     ids = [zone(vpc, vpc) for vpc in vpcs]
-    volume("dev-zk-0-data")
 
     def found(vpc: str) -> list[str]:
         operation = creating("route53/zone:Zone", name="dev.flink.internal", vpcs=[{"vpcId": vpc}])
-        return Aws("dev", STATE).find([operation])["u::new"]
+        return aws(STATE).find([operation])["u::new"]
 
     assert [found(vpc) for vpc in vpcs] == [[ids[0]], [ids[1]]]
     record(ids[0], "somebodys.dev.flink.internal")
@@ -204,3 +209,89 @@ def record(zone: str, name: str) -> None:
     client("route53").change_resource_record_sets(
         HostedZoneId=zone, ChangeBatch={"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
     )
+
+
+POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "s3:*", "Resource": "*"}]}
+VOLUME = creating("ebs/volume:Volume", tags={"Name": "dev-zk-0-data"})
+
+
+def test_if_nothing_shows_the_account_and_nothing_is_found_the_user_must_name_it() -> None:
+    with pytest.raises(OpsError, match=rf"does not name its account.* --account {ACCOUNT}`"):
+        aws(account="").find([VOLUME])
+    assert aws().find([VOLUME]) == {"u::new": []}
+    with pytest.raises(OpsError, match="is in 999999999999"):
+        aws(account="999999999999").find([VOLUME])
+    made = volume("dev-zk-0-data")
+    assert aws(account="").find([VOLUME]) == {"u::new": [made]}
+
+
+@pytest.mark.parametrize("owner", [ACCOUNT, "999999999999"])
+def test_the_name_of_a_pending_bucket_shows_the_account(owner: str) -> None:
+    bucket = creating("s3/bucket:Bucket", bucket=f"flink-dev-{owner}-{REGION}")
+    if owner == ACCOUNT:
+        assert aws(account="").find([bucket]) == {"u::new": []}
+    else:
+        with pytest.raises(OpsError, match=f"is in {owner}"):
+            aws(account="").find([bucket])
+
+
+def test_what_costs_money_is_asked_for_until_two_answers_are_equal() -> None:
+    made: list[str] = []
+
+    def appears(_: float) -> None:
+        if not made:
+            made.append(volume("dev-zk-0-data"))
+
+    it = Aws("dev", STATE, account=ACCOUNT, sleep=appears)
+    assert it.find([VOLUME]) == {"u::new": made} and len(made) == 1
+
+    again = Aws("dev", STATE, account=ACCOUNT, sleep=lambda _: volume("dev-zk-0-data"))
+    with pytest.raises(OpsError, match="still change"):
+        again.find([VOLUME])
+
+
+def test_the_commands_work_in_the_order_in_which_they_are_listed() -> None:
+    ec2, iam = client("ec2"), client("iam")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=specification("vpc", "dev-vpc"))["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
+    gateway = ec2.create_internet_gateway(TagSpecifications=specification("internet-gateway", "dev-internet"))[
+        "InternetGateway"
+    ]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    address = ec2.allocate_address(Domain="vpc", TagSpecifications=specification("elastic-ip", "dev-nat"))
+    nat = ec2.create_nat_gateway(
+        SubnetId=subnet, AllocationId=address["AllocationId"], TagSpecifications=specification("natgateway", "dev-nat")
+    )["NatGateway"]["NatGatewayId"]
+    machines, data = [instance("dev-tm-0"), instance("dev-tm-1")], volume("dev-zk-0-data")
+    id = zone(vpc, "1")
+    client("route53").change_tags_for_resource(ResourceType="hostedzone", ResourceId=id, AddTags=tags("dev-names"))
+    record(id, "tm-0.dev.flink.internal")
+    role = names.role("dev", REGION)
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument="{}", Tags=tags(role))
+    iam.put_role_policy(RoleName=role, PolicyName="bucket", PolicyDocument=json.dumps(POLICY))
+    iam.create_instance_profile(InstanceProfileName=role, Tags=tags(role))
+    iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
+
+    text = aws().orphans().text()
+    commands = [line.split(maxsplit=3)[3] for line in text.splitlines() if line.startswith("    aws --region")]
+    assert sorted(commands[:2]) == sorted(f"ec2 terminate-instances --instance-ids {it}" for it in machines)
+    assert commands[2].startswith("ec2 wait instance-terminated --instance-ids ")
+    assert all(it in commands[2] for it in machines)
+    (change,) = [it for it in commands if "change-resource-record-sets" in it]
+    batch = json.loads(shlex.split(change)[-1])
+    assert [it["ResourceRecordSet"]["Name"] for it in batch["Changes"]] == ["tm-0.dev.flink.internal."]
+    assert [it for it in commands[3:] if it != change] == [
+        f"ec2 delete-volume --volume-id {data}",
+        f"ec2 delete-nat-gateway --nat-gateway-id {nat}",
+        f"ec2 wait nat-gateway-deleted --nat-gateway-ids {nat}",
+        f"ec2 release-address --allocation-id {address['AllocationId']}",
+        f"ec2 detach-internet-gateway --internet-gateway-id {gateway} --vpc-id {vpc}",
+        f"ec2 delete-internet-gateway --internet-gateway-id {gateway}",
+        f"ec2 delete-vpc --vpc-id {vpc}",
+        f"route53 delete-hosted-zone --id {id}",
+        f"iam remove-role-from-instance-profile --instance-profile-name {role} --role-name {role}",
+        f"iam delete-instance-profile --instance-profile-name {role}",
+        f"iam delete-role-policy --role-name {role} --policy-name bucket",
+        f"iam delete-role --role-name {role}",
+    ]
+    assert commands.index(change) < commands.index(f"route53 delete-hosted-zone --id {id}")
