@@ -10,13 +10,32 @@ launches=/var/lib/flink/launch
 recipe=3 # increase it when this script creates something else from the same configuration
 
 apply() {
+  local launch
+  remember_files
   write_files
   report configuration
-  local launch
   launch=$launches/$(digest)
   if [ ! -e "$launch/start" ]; then make_launch "$launch"; fi
   point expected "$launch"
   forget_old_launches
+}
+
+# What Flink's scripts refuse must not stay: nothing would write the earlier files again, because their step is the same as
+# in the state once the user takes the refused setting back.
+remember_files() {
+  before=$(mktemp -d)
+  # shellcheck disable=SC2064  # the path of now
+  trap "rm -rf '$before'" EXIT
+  [ ! -e /etc/flink/config.yaml ] || find /etc/flink -maxdepth 1 -type f ! -name credentials.env -exec cp -a --parents -t "$before" {} +
+}
+
+take_back() {
+  local path
+  for path in "${changed[@]}"; do
+    [ -e "$before$path" ] || continue
+    cp -a "$before$path" "$path.before"
+    mv -f "$path.before" "$path"
+  done
 }
 
 # The inputs of a launch. The same digest is the same launch, so that going back needs no new one.
@@ -49,7 +68,9 @@ make_launch() {
   if ! runuser -u "$user" -- env -i PATH="$PATH" HOME="/var/lib/$user" USER="$user" LOGNAME="$user" FLINK_CONF_DIR="$launch/conf" \
     FLINK_PID_DIR="$work/pids" "$home/bin/$script" start-foreground "${arguments[@]}" >"$work/said" 2>&1 || [ ! -s "$work/argv" ]; then
     tail -n 20 "$work/said" >&2
-    die "Flink's own $script cannot derive the command line from /etc/flink/config.yaml; its output is above"
+    rm -rf "$launch"
+    take_back
+    die "Flink's own $script cannot derive the command line from the new /etc/flink/config.yaml, which was not kept; its output is above"
   fi
   with_java "$java" >"$launch/conf/config.yaml"
   basename "$home" >"$launch/release"

@@ -132,7 +132,7 @@ remove_left_over() {
   local path=${1#* }
   case $1 in
     "block "*) replace_block "$path" "" ;;
-    "file /etc/systemd/system/"*.service)
+    "file /etc/systemd/system/"*.service | "file /etc/systemd/system/"*.timer)
       systemctl disable -q --now "${path##*/}" 2>/dev/null || true
       rm -f "$path"
       systemctl daemon-reload

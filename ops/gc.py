@@ -23,9 +23,10 @@ SECONDS = 1800
 
 
 QUIET_SECONDS = 86_400
-"""A cluster that has written nothing below ha/ for this long may be dead. Each completed checkpoint writes an object
-there, by default every minute. A cluster without jobs writes none, nor does a job whose checkpoints are disabled or
-fail."""
+"""A cluster that has written nothing below ha/ for this long may be dead. Its JobManagers' hosts renew a mark there
+every hour (flink-alive.timer), and each completed checkpoint writes an object. Clusters whose hosts an earlier version
+installed have no mark.
+"""
 
 
 WRONG_USAGE = 2

@@ -9,6 +9,8 @@ from ..flink.config_yaml import config_yaml
 from ..flink.context import Context, Running, keep
 from ..flink.flink_host import FlinkHost, FlinkHostArgs, Process
 from ..host import Host, Role
+from ..remote import File, script_text, step
+from ..templates import render
 
 
 class JobManager(FlinkHost):
@@ -24,6 +26,19 @@ class JobManager(FlinkHost):
             others=[host.reached_as for host in others],
             opts=opts,
         )
+        if args.context.members.high_availability:
+            self._mark(args.host)
+
+    def _mark(self, host: Host) -> None:
+        """Renew a mark on the storage while the JobManager runs, so that no other stack's `ops gc` takes the cluster
+        for dead.
+        """
+        files = [
+            File(path=f"/etc/systemd/system/{name}", text=render(f"jobmanager/{name}"))
+            for name in ("flink-alive.service", "flink-alive.timer")
+        ]
+        text = script_text(host, "timer.sh", {"unit": "flink-alive"}, files)
+        step(host, "alive", text, opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]))
 
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:

@@ -2,6 +2,7 @@ package flinkhost;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -12,6 +13,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.apache.flink.core.fs.FSDataOutputStream;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
 import org.apache.flink.core.fs.Path;
@@ -108,6 +110,13 @@ final class Folder {
       }
     }
     return count;
+  }
+
+  /** Writes a file in it, or replaces it. */
+  void write(String name, String text) throws IOException {
+    try (FSDataOutputStream out = system.create(new Path(path, name), FileSystem.WriteMode.OVERWRITE)) {
+      out.write(text.getBytes(StandardCharsets.UTF_8));
+    }
   }
 
   void removeEmpty() throws IOException {

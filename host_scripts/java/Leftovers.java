@@ -7,6 +7,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.HighAvailabilityOptions;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.Path;
 import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
@@ -19,6 +21,7 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
  * purge URI...                       removes these folders
  * list HA QUORUM ROOT QUIET KEEP     lists what is below HA and ROOT, except for the clusters KEEP (comma-separated ids)
  * delete HA QUORUM ROOT QUIET IDS    removes what `list` lists of these clusters
+ * mark                               renews the mark that the cluster of /etc/flink is alive
  * </pre>
  *
  * A cluster whose last object was written less than QUIET seconds ago may be alive, with its own ensemble.
@@ -42,9 +45,13 @@ public final class Leftovers {
 
   public static void main(String[] args) throws Exception {
     PrintStream out = Flink.output();
-    Flink.start();
+    Configuration configuration = Flink.start();
     try {
-      new Leftovers(out, args[0].equals("purge") ? 0 : Long.parseLong(args[4])).run(args);
+      if (args[0].equals("mark")) {
+        mark(configuration);
+      } else {
+        new Leftovers(out, args[0].equals("purge") ? 0 : Long.parseLong(args[4])).run(args);
+      }
     } catch (IOException | KeeperException | InterruptedException e) {
       System.err.println(Flink.causes(e));
       System.exit(1);
@@ -73,8 +80,13 @@ public final class Leftovers {
         }
         break;
       default:
-        throw new IllegalArgumentException("expected purge, list or delete, found " + args[0]);
+        throw new IllegalArgumentException("expected purge, list, delete or mark, found " + args[0]);
     }
+  }
+
+  static void mark(Configuration configuration) throws IOException {
+    Path ha = new Path(configuration.get(HighAvailabilityOptions.HA_STORAGE_PATH));
+    Remains.mark(ha, configuration.get(HighAvailabilityOptions.HA_CLUSTER_ID));
   }
 
   void purge(Path path) throws IOException {

@@ -20,13 +20,17 @@ final class Remains {
   /** Folders beside those of the clusters, which contain a folder for each cluster (FLIP-194, FLIP-549). */
   static final List<String> RESULT_STORES = List.of("job-result-store", "application-result-store");
 
+  /** An object that each living cluster renews: its age is that of the cluster, even without jobs. */
+  static final String MARK = "alive";
+
   private static final String HEX = "[0-9a-f]{32}";
 
-  /** The objects of Flink 2.2 and 2.3 below a cluster's folder: state handles (ZooKeeperUtils), blobs (BlobUtils). */
+  /** The objects below a cluster's folder: Flink 2.2's and 2.3's state handles (ZooKeeperUtils) and blobs (BlobUtils), our mark. */
   private static final Pattern OBJECT =
       Pattern.compile(
           "(completedCheckpoint|submittedExecutionPlan|submittedJobGraph|submittedApplication)[0-9a-f]{12}"
-              + "|blob/(no_job|job_" + HEX + "|application_" + HEX + ")/blob_[pt]-[0-9a-f]+-[0-9a-f]+");
+              + "|blob/(no_job|job_" + HEX + "|application_" + HEX + ")/blob_[pt]-[0-9a-f]+-[0-9a-f]+"
+              + "|" + MARK);
 
   private static final Pattern RESULT = Pattern.compile(HEX + "(_DIRTY)?\\.json");
 
@@ -122,6 +126,10 @@ final class Remains {
       }
     }
     return found;
+  }
+
+  static void mark(Path ha, String id) throws IOException {
+    new Folder(new Path(ha, id)).write(MARK, "The cluster " + id + " was alive when this was written.\n");
   }
 
   void removeNode() throws KeeperException, InterruptedException {

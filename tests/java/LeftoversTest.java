@@ -16,6 +16,8 @@ import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.HighAvailabilityOptions;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -164,6 +166,24 @@ class LeftoversTest {
     said.reset();
     careful.list(flink(ha), ensemble, "/flink", Set.of("known"));
     assertTrue(lines().get(0).matches("objects\tunknown\t2\t10\t37\\d\\d"), lines().toString());
+  }
+
+  @Test
+  void aClusterThatRenewsItsMarkIsAlive() throws Exception {
+    write("idle/completedCheckpoint0123456789ab");
+    age("idle/completedCheckpoint0123456789ab", 900_000);
+    Configuration configuration = new Configuration();
+    configuration.set(HighAvailabilityOptions.HA_STORAGE_PATH, flink(ha).toString());
+    configuration.set(HighAvailabilityOptions.HA_CLUSTER_ID, "idle");
+    for (int times = 0; times < 2; times++) {
+      Leftovers.mark(configuration);
+    }
+    said.reset();
+    careful.list(flink(ha), ensemble, "/flink", Set.of());
+    assertTrue(lines().get(0).startsWith("recent\tidle\t"), lines().toString());
+    age("idle/alive", 900_000);
+    delete("idle");
+    assertFalse(Files.exists(ha.resolve("idle")), "the mark is no foreign object");
   }
 
   @Test

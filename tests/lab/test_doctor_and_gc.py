@@ -178,3 +178,24 @@ def test_gc_removes_what_a_dead_cluster_left_and_nothing_else(cluster: Cluster) 
         for key in left | stray | others:
             client.delete_object(Bucket=bucket, Key=key)
         znodes(cluster, "deleteall /flink/old\nquit\n")
+
+
+def test_a_living_cluster_renews_its_mark_and_a_stopped_one_does_not(cluster: Cluster) -> None:
+    mark = f"{cluster.lab.name}/ha/{cluster.lab.name}/alive"
+    start = "sudo -n systemctl start flink-alive.service"
+    for name in ("jm-0", "jm-1"):
+        cluster.s3.client().delete_object(Bucket=cluster.s3.bucket, Key=mark)
+        cluster.lab.ssh(name, start)
+        assert mark in keys(cluster, mark)
+        assert "flink-alive.timer" in cluster.lab.ssh(name, "systemctl list-timers --no-legend").stdout
+    standby = next(name for name in ("jm-0", "jm-1") if name != cluster.leader())
+    cluster.s3.client().delete_object(Bucket=cluster.s3.bucket, Key=mark)
+    try:
+        cluster.lab.ssh(standby, f"sudo -n systemctl stop flink-jobmanager && {start}")
+        assert mark not in keys(cluster, mark)
+        assert (
+            cluster.lab.ssh(standby, "systemctl is-active flink-jobmanager", check=False).stdout.strip() == "inactive"
+        )
+    finally:
+        cluster.lab.ssh(standby, "sudo -n systemctl start flink-jobmanager")
+    cluster.wait_until_whole()

@@ -222,6 +222,8 @@ def test_what_flink_itself_refuses_is_reported_before_anything_restarts(cluster:
     cluster.overrides = kept
     change(cluster)
     assert cluster.processes() == before
+    code, found = finish(300, "doctor", "--name", cluster.lab.name)
+    assert code == 0, found
 
 
 def test_hosts_that_were_made_anew_come_back_and_nobody_else_restarts(cluster: Cluster) -> None:
