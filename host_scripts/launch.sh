@@ -26,15 +26,17 @@ remember_files() {
   before=$(mktemp -d)
   # shellcheck disable=SC2064  # the path of now
   trap "rm -rf '$before'" EXIT
-  [ ! -e /etc/flink/config.yaml ] || find /etc/flink -maxdepth 1 -type f ! -name credentials.env -exec cp -a --parents -t "$before" {} +
+  [ ! -e /etc/flink/config.yaml ] || find /etc/flink -maxdepth 1 -type f ! -name credentials.env -exec cp -a -t "$before" {} +
 }
 
 take_back() {
   local path
   for path in "${changed[@]}"; do
-    [ -e "$before$path" ] || continue
-    cp -a "$before$path" "$path.before"
-    mv -f "$path.before" "$path"
+    # Another folder's file is the same for all configurations
+    if [ "${path%/*}" = /etc/flink ] && [ -e "$before/${path##*/}" ]; then
+      cp -a "$before/${path##*/}" "$path.before"
+      mv -f "$path.before" "$path"
+    fi
   done
 }
 

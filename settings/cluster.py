@@ -12,7 +12,15 @@ from components.flink.releases import Archive
 from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings
 from components.problems import Problems, shown
 from settings.operators import operator_cidrs
-from settings.overrides import FLINK, FLINK_SECRETS, ZOOKEEPER, java_options, overrides, suspicious
+from settings.overrides import (
+    FLINK,
+    FLINK_SECRETS,
+    ZOOKEEPER,
+    java_options,
+    overrides,
+    suspicious,
+    suspicious_zookeeper,
+)
 from settings.proxy import proxy_settings
 
 SECRET_OPTIONS = "flinkSecrets"
@@ -37,11 +45,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
     if not 0 <= values["taskManagerSlots"] <= 10_000:
         problems.add("taskManagerSlots", f"{shown(values['taskManagerSlots'])} is out of range: expected 0 to 10000")
     problems.catch("javaOptions", lambda: java_options(values["javaOptions"]), None)
-    if any(word.startswith(("-Xmx", "-Xms")) for word in values["javaOptions"].split()):
-        problems.warn(
-            "javaOptions",
-            "-Xmx and -Xms are also set from jobManagerMemory, taskManagerMemory and zookeeperHeap: leave them out",
-        )
+    _warn_of_heap("javaOptions", "", values["javaOptions"], problems)
 
     def memory(key: str, least: int) -> int:
         size = problems.catch(key, lambda: sizing.mib(values[key]), least)
@@ -57,6 +61,11 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
         problems.add(SECRET_OPTIONS, f"{name} is also in another key: expected it once")
     for key, options in {**owned, SECRET_OPTIONS: secrets}.items():
         suspicious(key, options, problems)
+        for name, value in options.items():
+            if name.startswith("env.java.opts"):
+                _warn_of_heap(key, f"{name}: ", value, problems)
+    zookeeper = overrides("zookeeperConfig", values, ZOOKEEPER, problems)
+    suspicious_zookeeper("zookeeperConfig", zookeeper, problems)
     return ClusterSettings(
         cluster_id=cluster_id,
         operator_cidrs=operator_cidrs(values, problems),
@@ -85,10 +94,19 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
         taskmanager_config=owned["taskManagerConfig"],
         secret_options=tuple(sorted(secrets)),
         secret_config=pulumi.Output.secret(yaml_text.write(secrets)) if secrets else None,
-        zookeeper_config=overrides("zookeeperConfig", values, ZOOKEEPER, problems),
+        zookeeper_config=zookeeper,
         ready_timeout_seconds=values["readyTimeoutSeconds"],
         keep_state=values["keepState"],
     )
+
+
+def _warn_of_heap(key: str, what: str, options: Any, problems: Problems) -> None:
+    if any(word.startswith(("-Xmx", "-Xms")) for word in str(options).split()):
+        problems.warn(
+            key,
+            f"{what}-Xmx and -Xms are also set from jobManagerMemory, taskManagerMemory and zookeeperHeap: leave them "
+            "out",
+        )
 
 
 def _archive(name: str, values: Mapping[str, Any], problems: Problems) -> Archive:

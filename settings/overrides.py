@@ -3,7 +3,7 @@
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -233,16 +233,32 @@ FLINK_SECRETS = Kind(
 def suspicious(key: str, options: Mapping[str, Any], problems: Problems) -> None:
     """Warn of options that Flink does not know, and that are near to one that it does."""
     known = table().types
-    lower = {name.lower(): name for name in known}
     for name in options:
-        if name in known or (name.startswith(_FREE) and name.lower() not in lower):
-            continue
-        near = [lower[name.lower()]] if name.lower() in lower else difflib.get_close_matches(name, known, 1, 0.9)
-        if near:
-            problems.warn(key, f"Flink has no option {name}; meant {near[0]}?")
+        near = _near(name, known)
+        if near and not (name.startswith(_FREE) and name.lower() != near.lower()):
+            problems.warn(key, f"Flink has no option {name}; meant {near}?")
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    """A known name that differs only in case, or in a letter or two; empty without one, or if the name is known."""
+    if name in known:
+        return ""
+    lower = {each.lower(): each for each in known}
+    return lower.get(name.lower()) or next(iter(difflib.get_close_matches(name, known, 1, 0.9)), "")
 
 
 # --- ZooKeeper
+
+_ZOOKEEPER_KEYS = (
+    "autopurge.purgeInterval", "autopurge.snapRetainCount", "cnxTimeout", "connectToLearnerMasterLimit", "fastleader",
+    "forceSync", "fsync.warningthresholdms", "globalOutstandingLimit", "initLimit", "jute.maxbuffer", "leaderServes",
+    "localSessionsEnabled", "localSessionsUpgradingEnabled", "maxClientCnxns", "maxCnxns", "metricsProvider.className",
+    "metricsProvider.exportJvmInfo", "metricsProvider.httpHost", "metricsProvider.httpPort", "multiAddress.enabled",
+    "portUnification", "preAllocSize", "quorumListenOnAllIPs", "skipACL", "snapCount", "snapSizeLimitInKb",
+    "sslQuorum", "standaloneEnabled", "syncEnabled", "syncLimit", "tickTime",
+)  # fmt: skip
+"""Keys of zoo.cfg that people set; ZooKeeper passes others on as system properties
+(https://zookeeper.apache.org/doc/r3.9.4/zookeeperAdmin.html, QuorumPeerConfig)."""
 
 
 def _zookeeper_value(name: str, value: Any) -> None:
@@ -251,3 +267,10 @@ def _zookeeper_value(name: str, value: Any) -> None:
 
 
 ZOOKEEPER = Kind(forms.ZOOKEEPER_KEY, _OWNED_ZOOKEEPER_KEYS, _sounds_secret, _zookeeper_value, lambda name: "")
+
+
+def suspicious_zookeeper(key: str, settings: Mapping[str, Any], problems: Problems) -> None:
+    """Warn of settings of zoo.cfg whose names are near to known ones: ZooKeeper ignores unknown names."""
+    for name in settings:
+        if near := _near(name, _ZOOKEEPER_KEYS):
+            problems.warn(key, f"ZooKeeper has no setting {name}; meant {near}?")

@@ -5,6 +5,7 @@ from typing import Any
 
 from components import forms
 from components.problems import Problems
+from components.storage import DEFAULT_PLUGIN
 
 
 def proxy_settings(values: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
@@ -20,4 +21,11 @@ def proxy_settings(values: Mapping[str, Any], problems: Problems) -> dict[str, A
         problems.add("noProxy", "has no effect without httpProxy: leave it out")
     for entry in direct:
         problems.catch("noProxy", lambda entry=entry: forms.DIRECT(entry), "")  # type: ignore[misc]
+    plugin = values["storagePlugin"] or DEFAULT_PLUGIN
+    if url and plugin != DEFAULT_PLUGIN:
+        problems.warn(
+            "httpProxy",
+            f"only archives are downloaded through it: {plugin} reaches the storage directly; {DEFAULT_PLUGIN} "
+            "uses a proxy",
+        )
     return {"http_proxy": url.removesuffix("/"), "no_proxy": tuple(direct)}

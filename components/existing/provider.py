@@ -42,7 +42,7 @@ def load(request: Request) -> Loaded:
     _check_sizes(hosts, cluster, problems)
     slots = [cluster.taskmanager_slots or host.cpus or 0 for host in hosts if host.role is Role.TASKMANAGER]
     if all(slots):
-        composition.check_parallelism(cluster.common_config, sum(slots), problems)
+        composition.check_parallelism(cluster, sum(slots), problems)
     return Loaded(settings=ExistingSettings(hosts=hosts), cluster=cluster)
 
 

@@ -1,10 +1,10 @@
 """Which numbers of hosts make a cluster."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from ..host import Role
 from ..problems import Problems
+from .settings import ClusterSettings
 
 
 def check(found: Mapping[Role, tuple[str, int]], problems: Problems) -> None:
@@ -25,12 +25,13 @@ def check(found: Mapping[Role, tuple[str, int]], problems: Problems) -> None:
         )
 
 
-def check_parallelism(options: Mapping[str, Any], slots: int, problems: Problems) -> None:
+def check_parallelism(settings: ClusterSettings, slots: int, problems: Problems) -> None:
     """Warn if jobs would by default have more subtasks than the TaskManagers have slots together, of which Flink says
-    nothing until a job waits for them.
+    nothing until a job waits for them. Jobs that the web UI submits take it from the JobManager's own options.
     """
-    parallelism = str(options.get("parallelism.default", ""))
-    if slots and parallelism.isdecimal() and len(parallelism) < 10 and int(parallelism) > slots:
-        problems.warn(
-            "flinkConfig", f"parallelism.default is {parallelism}, and the TaskManagers have {slots} slots together"
-        )
+    for key, options in {"flinkConfig": settings.common_config, "jobManagerConfig": settings.jobmanager_config}.items():
+        parallelism = str(options.get("parallelism.default", ""))
+        if slots and parallelism.isdecimal() and len(parallelism) < 10 and int(parallelism) > slots:
+            problems.warn(
+                key, f"parallelism.default is {parallelism}, and the TaskManagers have {slots} slots together"
+            )
