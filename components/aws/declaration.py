@@ -39,7 +39,7 @@ KEYS = (
 )
 """Keys of the configuration that apply to AWS only."""
 
-# All of these match the whole text (`fullmatch`). They do not use \d, which also matches digits of other scripts
+# All of these match the whole text, and only ASCII digits
 _REGION = Form("a region", r"[a-z]{2}(-[a-z]+)+-[0-9]", "one such as eu-central-1")
 _INSTANCE_TYPE = Form("an instance type", r"[a-z0-9-]+\.[a-z0-9-]+", "one such as m6i.large")
 _VPC = Form("a VPC id", r"vpc-[0-9a-f]{8,17}", "one such as vpc-0123456789abcdef0")

@@ -24,12 +24,12 @@ _BY_PREFIX = {
 }
 
 # Isolated and sovereign partitions of AWS, in which this program has never been tried
-_UNKNOWN = re.compile(r"^(us-iso|eu-iso|eusc-)")
+_UNKNOWN = re.compile(r"(us-iso|eu-iso|eusc-).*")
 
 
 def partition(region: str) -> Partition:
     """The partition of `region`, as in botocore's endpoints.json. Raises ValueError for one that is not supported."""
-    if _UNKNOWN.match(region):
+    if _UNKNOWN.fullmatch(region):
         raise ValueError(f"{region} is in an unsupported partition of AWS: expected a public region")
     return next(
         (found for prefix, found in _BY_PREFIX.items() if region.startswith(prefix)),
