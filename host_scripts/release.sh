@@ -32,38 +32,65 @@ fetch_release() {
   trap - EXIT
 }
 
-# fetch_verified WORK NAME VERSION URL CHECKSUM CHECK: the release as WORK/home.
+# fetch_verified WORK NAME VERSION URL CHECKSUM CHECK: the release as WORK/home. The values mirror and mirror_checksum are
+# URLs that are tried first, or empty.
 fetch_verified() {
-  local work=$1 name=$2 url=$4 checksum=$5 check=$6 arch kind expected found
+  local work=$1 name=$2 url=$4 checksum=$5 check=$6 arch kind expected
   arch=$(uname -m | sed 's/^x86_64$/x64/')
   url=${url//\{arch\}/$arch}
   checksum=${checksum//\{arch\}/$arch}
-  kind=${checksum%%:*} expected=${checksum#*:}
-  case $expected in
-    http*)
-      found=$(fetch -fsSL --retry 5 --connect-timeout 10 "$expected") || die "cannot fetch the checksum $expected"
-      expected=${found%%[[:space:]]*}
-      ;;
-  esac
-  unpack "$url" "$kind" "$work" || unpack "$url" "$kind" "$work" ||
-    die "cannot fetch $url: make it reachable from this host, or set another address (${name}Url)"
-  found=$(cut -d' ' -f1 "$work/digest")
-  [ "$found" = "$expected" ] || die "$url has $kind $found, expected $expected: not installed (${name}Checksum)"
+  kind=${checksum%%:*}
+  expected=$(digest_of "${checksum#*:}")
+  if ! from_mirror; then
+    unpack "$url" || unpack "$url" ||
+      die "cannot fetch $url: make it reachable from this host, or set another address (${name}Url)"
+    fits || die "$url has $kind $(digest), expected $expected: not installed (${name}Checksum)"
+  fi
   [ -e "$work/home/$check" ] || die "$url is not a release of $name: it does not contain $check (${name}Url)"
 }
 
-# Downloads, hashes and unpacks in one pass: on a small disk each further pass over several hundred MB costs seconds.
+# digest_of DIGEST|URL
+digest_of() {
+  local said
+  case $1 in
+    http*)
+      said=$([ -z "$mirror_checksum" ] || download "$mirror_checksum" --retry 1 2>/dev/null) || true
+      [[ $said =~ ^[0-9a-f]{64} ]] || said=$(download "$1" --retry 5) || die "cannot fetch the checksum $1"
+      echo "${said%%[[:space:]]*}"
+      ;;
+    *) echo "$1" ;;
+  esac
+}
+
+# Whatever is wrong with a mirror, the release's own place decides: errors there are reported.
+from_mirror() {
+  [ -n "$mirror" ] || return 1
+  # A mirror that is slower than this would use up the time of the step
+  if unpack "$mirror" --retry 1 --speed-limit 200000 --speed-time 30 2>/dev/null && fits; then return 0; fi
+  say "$name: $mirror does not have it: fetching $url"
+  return 1
+}
+
+# download URL CURL-OPTION...: the last of two options with the same name counts.
+download() { fetch -fsSL --connect-timeout 10 --speed-limit 10000 --speed-time 60 "${@:2}" "$1"; }
+
+# unpack URL CURL-OPTION...: as $work/home. It downloads, hashes and unpacks in one pass: on a small disk each further pass
+# over several hundred MB costs seconds.
 unpack() {
-  local url=$1 kind=$2 work=$3 hash
+  local hash
   rm -rf "${work:?}/home" "${work:?}/pipe"
   mkdir "$work/home"
   mkfifo "$work/pipe"
   "${kind}sum" <"$work/pipe" >"$work/digest" &
   hash=$!
-  fetch -fsSL --retry 5 --retry-connrefused --connect-timeout 10 --speed-limit 10000 --speed-time 60 "$url" |
+  download "$1" --retry 5 --retry-connrefused "${@:2}" |
     tee "$work/pipe" | tar -xzf - -C "$work/home" --strip-components=1 --no-same-owner || return 1
   wait "$hash"
 }
+
+digest() { cut -d' ' -f1 "$work/digest"; }
+
+fits() { [ "$(digest)" = "$expected" ]; }
 
 # use_release NAME VERSION: links /opt/NAME to it.
 use_release() {

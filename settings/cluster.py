@@ -117,4 +117,11 @@ def _archive(name: str, values: Mapping[str, Any], problems: Problems) -> Archiv
     problems.catch(f"{name}Url", lambda: forms.DOWNLOAD_URL(url), "")
     if checksum:
         problems.catch(f"{name}Checksum", lambda: forms.CHECKSUM(checksum), "")
-    return replace(found, url=url, checksum=checksum or found.checksum.replace(found.url, url))
+    own = bool(values[f"{name}Url"])
+    return replace(
+        found,
+        url=url,
+        checksum=checksum or found.checksum.replace(found.url, url),
+        mirror="" if own else found.mirror,
+        mirror_checksum="" if own or checksum else found.mirror_checksum,
+    )

@@ -19,6 +19,10 @@ from . import host_tool, proxy
 from .releases import Archive
 from .settings import ClusterSettings
 
+INSTALL_SECONDS = 1800
+"""Enough for Flink's 600 MB at 400 KB/s. All that a host waits for fits the time limit of a job in CI, and the lifetime
+of its credentials (a test compares them): a slow download ends with a message, and not with a killed engine."""
+
 
 def probe(host: Host, settings: ClusterSettings, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command:
     """Inspect a host without changing it. The result contains the CPUs and memory for `machine`."""
@@ -92,14 +96,15 @@ def install(
             "version": archive.version,
             "url": archive.url,
             "checksum": archive.checksum,
+            "mirror": archive.mirror,
+            "mirror_checksum": archive.mirror_checksum,
             "check": check,
             **proxy.values(settings),
             **values,
         },
         uses=("proxy.sh", "release.sh"),
     )
-    # Enough for a few hundred MB at 100 KB/s; a stalled download fails after a minute
-    return step(host, archive.name, text, seconds=3600, opts=opts)
+    return step(host, archive.name, text, seconds=INSTALL_SECONDS, opts=opts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,27 +25,41 @@ class Archive:
     """`{arch}` in it stands for Adoptium's name of the host's architecture: x64 or aarch64."""
     checksum: str
     """`sha512:HEX`, `sha256:HEX`, or the URL of a file that begins with the digest (`sha512:URL`, `sha256:URL`)."""
+    mirror: str = ""
+    """A URL that is tried before `url`, and may not have every version. Empty: none."""
+    mirror_checksum: str = ""
+    """A URL of the file with the digest that is tried before that in `checksum`. Empty: none."""
 
 
 def official(name: str, version: str) -> Archive:
-    """A release at the URL of its project, with the checksum next to it: Adoptium for `java`, Apache's archive for
+    """A release at the URL of its project, with the checksum next to it: Adoptium for `java`, Apache's servers for
     `flink` and `zookeeper`. Raises ValueError for an unsupported version.
+
+    Apache's content delivery network has the current releases only, and no checksums of its own; all releases are in
+    the archive, which is slow and limits downloads (https://www.apache.org/legal/release-policy.html, "Distribution").
     """
     if name == "java":
-        url, suffix, kind = _java(version), ".sha256.txt", "sha256"
-    else:
-        least = _LEAST[name]
-        if parsed(version) < least:
-            raise ValueError(
-                f"{shown(version)} is not supported: expected a release such as {DEFAULT_VERSIONS[name]}, "
-                f"{'.'.join(map(str, least))} or newer"
-            )
-        file = {
-            "flink": f"flink/flink-{version}/flink-{version}-bin-scala_2.12.tgz",
-            "zookeeper": f"zookeeper/zookeeper-{version}/apache-zookeeper-{version}-bin.tar.gz",
-        }[name]
-        url, suffix, kind = f"https://archive.apache.org/dist/{file}", ".sha512", "sha512"
-    return Archive(name=name, version=version, url=url, checksum=f"{kind}:{url}{suffix}")
+        url = _java(version)
+        return Archive(name=name, version=version, url=url, checksum=f"sha256:{url}.sha256.txt")
+    least = _LEAST[name]
+    if parsed(version) < least:
+        raise ValueError(
+            f"{shown(version)} is not supported: expected a release such as {DEFAULT_VERSIONS[name]}, "
+            f"{'.'.join(map(str, least))} or newer"
+        )
+    file = {
+        "flink": f"flink/flink-{version}/flink-{version}-bin-scala_2.12.tgz",
+        "zookeeper": f"zookeeper/zookeeper-{version}/apache-zookeeper-{version}-bin.tar.gz",
+    }[name]
+    url = f"https://archive.apache.org/dist/{file}"
+    return Archive(
+        name=name,
+        version=version,
+        url=url,
+        checksum=f"sha512:{url}.sha512",
+        mirror=f"https://dlcdn.apache.org/{file}",
+        mirror_checksum=f"https://downloads.apache.org/{file}.sha512",
+    )
 
 
 def default(name: str) -> Archive:
