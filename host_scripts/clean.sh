@@ -18,7 +18,9 @@ remove() {
   replace_block /etc/hosts ""
   local template
   for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
-  rm -f /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg
+  rm -f /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg /etc/needrestart/conf.d/60-flink.conf
+  # The package has files there
+  rmdir --ignore-fail-on-non-empty /etc/needrestart/conf.d /etc/needrestart 2>/dev/null || true
   restore_kernel
   local release
   for release in "${releases[@]}"; do remove_releases "$release"; done

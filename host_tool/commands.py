@@ -26,6 +26,9 @@ this host's Flink daemon (/etc/flink/daemon.json):
   leads                    succeed if it is the leading JobManager
   tell                     print the end of its log
 
+the cluster's jobs, on a JobManager's host:
+  jobs [ID...]             print the ids of those that run; or of these, that do not run and have not ended
+
 this host's daemon, by KIND (rest, registered or zookeeper), PORT and the other HOSTs that its health depends on:
   healthy|serves|stoppable|joins [--within SECONDS] KIND PORT [HOST...]
 
@@ -173,6 +176,23 @@ def _leftovers(name: str, words: list[str]) -> int:
     return _status(Java(facts()["user"]).run("Leftovers", *words))
 
 
+def _jobs(name: str, words: list[str]) -> int:
+    from .daemon import facts
+    from .jobs import OVERVIEW, missing, running
+    from .rest import JobManagers
+
+    known = facts()
+    if known["health"] != "rest":
+        raise Usage(f"{name} works on a JobManager's host only")
+    rest = JobManagers(["localhost", *known.get("others", ())], known["port"])
+    overview = None if words else rest.json(OVERVIEW)
+    if not words and overview is None:
+        raise Failure("no JobManager answers for a leader")
+    for job in missing(rest, words) if words else running(overview):
+        print(job)
+    return 0
+
+
 def _values(name: str, words: list[str]) -> dict[str, Any]:
     """The values from stdin."""
     import json
@@ -199,6 +219,7 @@ def _status(holds: bool) -> int:
 HOST_COMMANDS: dict[str, Callable[[str, list[str]], int]] = {
     **dict.fromkeys(("state", "switch", "hold", "go", "back", "proves", "leads", "tell"), _daemon),
     **dict.fromkeys(("healthy", "serves", "stoppable", "joins"), _health),
+    "jobs": _jobs,
     "leftovers": _leftovers,
 }
 

@@ -6,6 +6,7 @@ rollout ends at the first daemon that is not healthy, and leaves the rest as the
 
 from __future__ import annotations
 
+from .jobs import missing, running
 from .output import Failure, differs, say
 from .rest import JobManagers, short, taskmanager_ids
 
@@ -28,7 +29,6 @@ ANSWER_SECONDS = 10.0
 """After a leader has failed, the cluster may not answer for a moment."""
 GRACE_SECONDS = 120
 """Time for a command on a host, in addition to that for becoming healthy: a login, and ending a daemon that hangs."""
-ENDED = ("FINISHED", "FAILED", "CANCELED")
 STOP_FIRST = "Stop each job that is refused with a savepoint, run `up` again, and start it from the savepoint"
 
 
@@ -217,35 +217,14 @@ class Rollout:
 
         lives = any(name not in self._states or self._states[name].what != "down" for name in self._jobmanagers)
         self._clock.until(ANSWER_SECONDS if lives else 0, answered)
-        self._jobs = _running(overview)
+        self._jobs = running(overview)
 
     def _jobs_run(self) -> bool:
         """Whether the jobs that ran before run again, or have ended."""
         return not self._jobs or not self._missing_jobs()
 
     def _missing_jobs(self) -> int:
-        overview = self._rest.json("/jobs/overview")
-        fine = {*_running(overview), *_ended(overview)}
-        # A leader recovers all jobs before it answers; it does not know a job that ended under another leader
-        return sum(job not in fine and self._rest.knows(f"/jobs/{job}") is not False for job in self._jobs)
+        return len(missing(self._rest, self._jobs))
 
     def _say(self, text: str) -> None:
         say(self._values["host"], f"rollout: {text}")
-
-
-def _running(overview: Any) -> list[str]:
-    """Ids of the jobs whose tasks all run or have finished."""
-    found = []
-    for job in overview["jobs"] if overview else []:
-        tasks = job["tasks"]
-        if (
-            job["state"] == "RUNNING"
-            and tasks["running"] > 0
-            and tasks["running"] + tasks["finished"] == tasks["total"]
-        ):
-            found.append(job["jid"])
-    return found
-
-
-def _ended(overview: Any) -> list[str]:
-    return [job["jid"] for job in overview["jobs"] if job["state"] in ENDED] if overview else []

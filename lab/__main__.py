@@ -26,6 +26,7 @@ examples:
   python -m lab kill jm-0 flink-jobmanager  kill -9 of the leader's JVM, so that the standby takes over
   python -m lab stop zk-1                   power off; `start zk-1` boots it again
   python -m lab doctor                      report configuration drift
+  python -m lab reboot --all --yes          reboot the hosts one after the other, while jobs continue
   python -m lab gc --dry-run                list what dead clusters have left on S3 and in ZooKeeper
   python -m lab down
 
@@ -184,6 +185,12 @@ def _doctor(args: argparse.Namespace) -> int:
     return ops.run_doctor(args.name, _deployment(args.name, secrets=True), args, repair)
 
 
+def _reboot(args: argparse.Namespace) -> int:
+    import ops.__main__ as ops
+
+    return ops.run_reboot(args.name, _deployment(args.name, secrets=True), args)
+
+
 def _gc(args: argparse.Namespace) -> int:
     import ops.__main__ as ops
 
@@ -252,6 +259,7 @@ def _parser() -> argparse.ArgumentParser:
     add("stop", _stop, "power a host off; its disk stays").add_argument("host", metavar="HOST")
     doctor = add("doctor", _doctor, "report configuration drift; changes nothing")
     add_options(doctor, "doctor")
+    add_options(add("reboot", _reboot, "reboot the hosts that wait for it one after the other"), "reboot")
     collector = add("gc", _gc, "list and delete what dead clusters have left on S3 and in ZooKeeper")
     add_options(collector, "gc")
     add("list", _list, "list the labs on this machine, of this and other clones")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from automation.pending import operations, unread
-from ops import doctor, gc, state
+from ops import doctor, gc, reboot, state
 from ops.errors import OpsError
 from ops.gc import Listing
 from ops.options import add_options
@@ -29,11 +29,14 @@ examples:
   python -m ops gc --stack prod                 the same, and delete it after confirmation
   python -m ops gc --stack prod --yes           delete what clusters of this stack have left
   python -m ops gc --stack prod --yes --cluster old    delete what the cluster old has left, even of another stack
+  python -m ops reboot --stack prod --dry-run   list the hosts that wait for a reboot, in the order of their reboots
+  python -m ops reboot --stack prod             the same, and reboot them one after the other; jobs continue
   python -m ops pending --stack prod            after an `up` was killed: clear its pending operations
   python -m ops orphans --stack prod            list AWS resources of the stack that are missing from its state
 
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
 exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or the search failed
+exit codes of reboot: 0 done, or nothing to do; 1 with --dry-run, there are hosts to reboot; 2 wrong usage, or failed
 exit codes of pending: 0 there are none any more; 1 with --dry-run, there are; 2 wrong usage, or failed
 exit codes of orphans: 0 there are none; 1 there are; 2 wrong usage, or the search failed
 """
@@ -52,6 +55,34 @@ def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespa
     found = doctor.diagnose(stack, [host for host in hosts if host.name in expected])
     print(json.dumps(found.json(), indent=2) if args.json else found.text(repair.format(stack=stack)))
     return found.exit_code
+
+
+def run_reboot(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace) -> int:
+    """Reboot the hosts of a deployment that wait for it; returns the exit code."""
+    found = reboot.site(stack, deployment)
+    asked = args.host or list(found.hosts)
+    if unknown := sorted(set(asked) - set(found.hosts)):
+        raise OpsError(f"stack {stack} has no host {', '.join(unknown)}; it has {', '.join(found.hosts)}")
+    # The others of a role say who leads
+    looked = reboot.look(found, asked)
+    if dead := [f"{name}: {told}" for name, told in looked.items() if isinstance(told, str)]:
+        raise OpsError("\n".join([*dead, "not all hosts could be asked; no host was rebooted"]))
+    seen = {name: one for name, one in looked.items() if not isinstance(one, str)}
+    planned = reboot.groups(found, [name for name in asked if args.all or seen[name].waits], seen)
+    if not planned:
+        print(f"no host of stack {stack} waits for a reboot")
+        return 0
+    for number, group in enumerate(planned, 1):
+        for host in group:
+            print(f"{number}. {host.name}: {seen[host.name].waits or 'does not wait for a reboot'}")
+    if args.dry_run:
+        return 1
+    if not args.yes:
+        _expect_terminal(args, "rebooted")
+        if not _confirmed("Reboot these hosts, in this order?"):
+            return 0
+    reboot.Reboots(found, lambda line: print(line, flush=True)).run(planned, seen)
+    return 0
 
 
 def run_gc(deployment: Mapping[str, Any], others: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> int:
@@ -110,6 +141,10 @@ def _doctor(args: argparse.Namespace) -> int:
     return run_doctor(args.stack, state.export(args.stack, REPO, secrets=True), args)
 
 
+def _reboot(args: argparse.Namespace) -> int:
+    return run_reboot(args.stack, state.export(args.stack, REPO, secrets=True), args)
+
+
 def _gc(args: argparse.Namespace) -> int:
     others = [name for name in state.stacks(REPO) if name != args.stack]
     return run_gc(
@@ -154,7 +189,7 @@ def _agreed(args: argparse.Namespace) -> bool:
 
 def _expect_terminal(args: argparse.Namespace, done: str) -> None:
     """Raise OpsError if nobody can be asked; `done` is what did not happen."""
-    if args.json or not sys.stdin.isatty():
+    if getattr(args, "json", False) or not sys.stdin.isatty():
         raise OpsError(f"nothing was {done}: expected --yes, --dry-run, or a terminal for the confirmation")
 
 
@@ -180,6 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text in (
         ("doctor", _doctor, "report configuration drift of a stack's hosts"),
+        ("reboot", _reboot, "reboot the hosts that wait for it one after the other, while jobs continue"),
         ("gc", _gc, "list and delete what dead clusters have left"),
         ("pending", _pending, "clear what a killed run has left pending in a stack's state"),
         ("orphans", _orphans, "list AWS resources of a stack that are missing from its state"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from ops import ssh
 from ops.state import Host, Step
+from ops.waiting import WAITS
 
 STEP_SECONDS = 60
 CONNECT_SECONDS = 60
@@ -36,11 +37,14 @@ class Difference:
 
 @dataclass
 class Looked:
-    """The result for a host; with an `error` it could not be checked, or not completely."""
+    """The result for a host; with an `error` it could not be checked, or not completely. `reboot` says why it waits for
+    a reboot, which is no drift; empty if it does not.
+    """
 
     host: str
     differences: list[Difference] = field(default_factory=list)
     error: str = ""
+    reboot: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,14 @@ class Diagnosis:
                 lines += [f"    {line}" for line in found.detail]
             if looked.error:
                 lines.append(f"{looked.host}: could not be checked: {looked.error}")
+        waiting = [looked.host for looked in self.hosts if looked.reboot]
+        lines += [f"{looked.host}: waits for a reboot: {looked.reboot}" for looked in self.hosts if looked.reboot]
+        if waiting:
+            lines.append(f"{len(waiting)} hosts wait for a reboot: `python -m ops reboot --stack {self.stack}`")
         count = sum(len(looked.differences) for looked in self.hosts)
         dead = sum(bool(looked.error) for looked in self.hosts)
         if not count and not dead:
-            return f"no drift on {len(self.hosts)} hosts of stack {self.stack}"
+            return "\n".join([*lines, f"no drift on {len(self.hosts)} hosts of stack {self.stack}"])
         lines.append(f"{count} differences, {dead} hosts not checked, of {len(self.hosts)} hosts of stack {self.stack}")
         if count:
             lines.append("In the contents of files, - is expected and + is found.")
@@ -113,7 +121,7 @@ def script(steps: Sequence[Step]) -> str:
     for step in steps:
         end = f"END_{hashlib.sha256(step.text.encode()).hexdigest()[:16]}"
         lines += [f"run {shlex.quote(step.name)} <<'{end}'", step.text.removesuffix("\n"), end]
-    return "\n".join([*lines, f"printf '@ {_LAST}\\n'", ""])
+    return "\n".join([*lines, WAITS, "waits | sed 's/^/~ /'", f"printf '@ {_LAST}\\n'", ""])
 
 
 def parse(host: str, output: str) -> Looked:
@@ -127,6 +135,8 @@ def parse(host: str, output: str) -> Looked:
         elif mark == "!":
             what, _, message = rest.partition("\t")
             looked.differences.append(Difference(step, what, message))
+        elif mark == "~":
+            looked.reboot = rest
         elif mark == "|" and looked.differences:
             looked.differences[-1].detail.append(_shown(rest))
         elif mark == "?":

@@ -7,6 +7,12 @@ def add_options(command: argparse.ArgumentParser, kind: str) -> None:
     """Add the options of a command of `python -m ops`, except for the stack."""
     if kind == "doctor":
         command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be repeated")
+    elif kind == "reboot":
+        command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be repeated")
+        command.add_argument("--all", action="store_true", help="also hosts that do not wait for a reboot")
+        command.add_argument("--dry-run", action="store_true", help="reboot nothing")
+        command.add_argument("--yes", action="store_true", help="without confirmation")
+        return
     elif kind == "orphans":
         command.add_argument("--region", default="", help="of AWS; expected if the state is empty")
     elif kind == "pending":

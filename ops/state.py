@@ -110,6 +110,16 @@ def jobmanagers(deployment: Mapping[str, Any]) -> list[Host]:
     return [host for host in hosts(deployment) if host.name in names]
 
 
+def roles(deployment: Mapping[str, Any]) -> dict[str, Role]:
+    """Host name → role, of a deployment."""
+    return {
+        name: Role(role)
+        for tree in _declared(deployment)
+        for role, names in tree.get("hosts", {}).items()
+        for name in names
+    }
+
+
 def clusters(deployment: Mapping[str, Any]) -> list[HighAvailability]:
     """The clusters with high availability in a deployment, as the program declares them.
 

@@ -11,8 +11,14 @@ import yaml
 ADMIN = "admin"
 """The user in Debian's images."""
 
-# Hosts need curl to download archives; the Debian images that we tried have it
-_CURL = "command -v curl >/dev/null || { apt-get -q update && apt-get -q -y install --no-install-recommends curl; }"
+# Hosts need curl to download archives; the Debian images that we tried have it. apt's own timers may run at the first
+# boot: DPkg::Lock::Timeout waits for the lock of installations, but not for that of the lists, at which `update` fails at
+# once. 4 minutes in all, since sshd starts after this
+_CURL = (
+    "command -v curl >/dev/null || for i in 1 2 3 4 5 6 7 8 9 10 11 12; do apt-get -q -o DPkg::Lock::Timeout=60 update"
+    " && DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=60 install --no-install-recommends curl"
+    " && break; sleep 20; done"
+)
 
 # sudo warns if a host cannot resolve its own name; lines that the program writes later come before this one
 _OWN_NAME = "grep -q ' {name}$' /etc/hosts || echo '127.0.1.1 {name}.{domain} {name}' >> /etc/hosts"

@@ -18,7 +18,7 @@ _SOURCES = resources.folder("host_tool")
 _EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "output", "rest", "zookeeper")
 _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
-_WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "logins", "rollout")
+_WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "rollout")
 JAVA = ("Ensemble", "Flink", "Folder", "HandOver", "JobJars", "JobPlan", "Leftovers", "Remains")
 
 

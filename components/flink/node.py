@@ -140,6 +140,8 @@ class Node(pulumi.ComponentResource):
             ),
             *host_tool.files(row),
             File(path="/etc/sysctl.d/60-flink.conf", text=sysctl),
+            # Also where needrestart is not installed: it may be later
+            File(path="/etc/needrestart/conf.d/60-flink.conf", text=render("needrestart.conf")),
         ]
         values: Mapping[str, str | Sequence[str]] = {
             "user": row.user,

@@ -155,6 +155,7 @@ def test_every_documented_command_for_existing_hosts_works_as_it_is_written(lab:
     on_its_host(OPERATIONS, "Restart one daemon")
     assert " updated" in here(OPERATIONS, "Change something")
     here(OPERATIONS, "Configuration drift")
+    assert here(OPERATIONS, "Upgrades and reboots").count("no host of stack onprem waits for a reboot") == 2
     here(OPERATIONS, "What dead clusters have left")
 
     # The other way to start, and the end

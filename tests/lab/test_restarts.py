@@ -6,7 +6,9 @@ The changes add up, in any order: each sets something that no other one does.
 
 import base64
 import json
+import re
 import shlex
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from lab.stack import release
 from stand_ins.builds import archives
 from tests.lab import private_ca
 from tests.lab.commands import finish
+from tests.measured import Measured
 
 JOBMANAGERS = {"jm-0 flink-jobmanager.service", "jm-1 flink-jobmanager.service"}
 TASKMANAGERS = {"tm-0 flink-taskmanager.service", "tm-1 flink-taskmanager.service"}
@@ -133,6 +136,37 @@ def test_a_jobmanager_setting_is_one_failover(cluster: Cluster, job: RecordsJob)
     assert cluster.leader() == standby, "the leader changed once"
     assert began(after, f"{standby} flink-jobmanager.service") < began(after, f"{leader} flink-jobmanager.service")
     assert job.runs(), "the rollout waited for it"
+
+
+def test_hosts_that_wait_for_it_reboot_one_after_the_other_and_the_job_continues(
+    cluster: Cluster, job: RecordsJob, measured: Measured
+) -> None:
+    lead, modes = cluster.leader(), cluster.zookeeper_modes()
+    zookeeper = next(name for name, mode in modes.items() if mode == "leader")
+    # Marks as Debian's unattended-upgrades leaves them after a kernel, and as nobody leaves any after a library
+    for host in (lead, "tm-0"):
+        cluster.lab.ssh(
+            host, "sudo -n sh -c 'echo linux-image-6.1 >/run/reboot-required.pkgs; touch /run/reboot-required'"
+        )
+    cluster.lab.ssh(zookeeper, "sudo -n touch /run/reboot-required")
+    before = cluster.processes()
+    code, told = finish(120, "doctor", "--name", cluster.lab.name)
+    assert f"{lead}: waits for a reboot: linux-image-6.1 was upgraded" in told
+    assert "3 hosts wait for a reboot" in told
+    assert code == 0, "it is no drift"
+    began_at = time.monotonic()
+    code, told = finish(600, "reboot", "--yes", "--name", cluster.lab.name)
+    measured("reboot of three hosts, one after the other, with a job", f"{time.monotonic() - began_at:.0f} s")
+    assert code == 0
+    assert re.findall(r"^(\S+): rebooted and healthy", told, re.MULTILINE) == [zookeeper, lead, "tm-0"]
+    after = cluster.processes()
+    units = {f"{zookeeper} zookeeper.service", f"{lead} flink-jobmanager.service", "tm-0 flink-taskmanager.service"}
+    assert restarted(before, after) == units, "no other host"
+    assert served(cluster, zookeeper)[-1] < began(after, f"{lead} flink-jobmanager.service")
+    assert cluster.leader() != lead, "the standby took over"
+    assert registered(cluster, "tm-0") > began(after, "tm-0 flink-taskmanager.service")
+    assert job.runs(), "each reboot waited for it"
+    assert "no host of stack" in finish(60, "reboot", "--dry-run", "--name", cluster.lab.name)[1]
 
 
 def test_a_zookeeper_setting_restarts_one_server_at_a_time(cluster: Cluster) -> None:
