@@ -49,6 +49,11 @@ class Storage:
     """Resources that must exist before Flink writes to the storage."""
 
     @property
+    def copies(self) -> str:
+        """URI of the folder with copies of releases (host_scripts/copies.sh)."""
+        return f"{self.uri}/archives"
+
+    @property
     def url(self) -> str:
         """URL of its server (https://docs.aws.amazon.com/general/latest/gr/s3.html)."""
         domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"

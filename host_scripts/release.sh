@@ -35,17 +35,14 @@ fetch_release() {
 # fetch_verified WORK NAME VERSION URL CHECKSUM CHECK: the release as WORK/home. The values mirror and mirror_checksum are
 # URLs that are tried first, or empty.
 fetch_verified() {
-  local work=$1 name=$2 url=$4 checksum=$5 check=$6 arch kind expected
+  local work=$1 name=$2 url=$4 checksum=$5 check=$6 arch kind expected wrong keep=/dev/null
   arch=$(uname -m | sed 's/^x86_64$/x64/')
   url=${url//\{arch\}/$arch}
   checksum=${checksum//\{arch\}/$arch}
   kind=${checksum%%:*}
   expected=$(digest_of "${checksum#*:}")
-  if ! from_mirror; then
-    unpack "$url" || unpack "$url" ||
-      die "cannot fetch $url: make it reachable from this host, or set another address (${name}Url)"
-    fits || die "$url has $kind $(digest), expected $expected: not installed (${name}Checksum)"
-  fi
+  # copies.sh
+  ${copies:+with_copies} from_its_places || die "$wrong"
   [ -e "$work/home/$check" ] || die "$url is not a release of $name: it does not contain $check (${name}Url)"
 }
 
@@ -62,6 +59,15 @@ digest_of() {
   esac
 }
 
+# from_its_places: sets $wrong if it fails.
+from_its_places() {
+  if from_mirror; then return 0; fi
+  wrong="cannot fetch $url: make it reachable from this host, or set another address (${name}Url)"
+  unpack "$url" || unpack "$url" || return 1
+  wrong="$url has $kind $(digest), expected $expected: not installed (${name}Checksum)"
+  fits
+}
+
 # Whatever is wrong with a mirror, the release's own place decides: errors there are reported.
 from_mirror() {
   [ -n "$mirror" ] || return 1
@@ -74,8 +80,8 @@ from_mirror() {
 # download URL CURL-OPTION...: the last of two options with the same name counts.
 download() { fetch -fsSL --connect-timeout 10 --speed-limit 10000 --speed-time 60 "${@:2}" "$1"; }
 
-# unpack URL CURL-OPTION...: as $work/home. It downloads, hashes and unpacks in one pass: on a small disk each further pass
-# over several hundred MB costs seconds.
+# unpack URL CURL-OPTION...: as $work/home, and as it is as $keep. It downloads, hashes and unpacks in one pass: on a small
+# disk each further pass over several hundred MB costs seconds.
 unpack() {
   local hash
   rm -rf "${work:?}/home" "${work:?}/pipe"
@@ -84,7 +90,7 @@ unpack() {
   "${kind}sum" <"$work/pipe" >"$work/digest" &
   hash=$!
   download "$1" --retry 5 --retry-connrefused "${@:2}" |
-    tee "$work/pipe" | tar -xzf - -C "$work/home" --strip-components=1 --no-same-owner || return 1
+    tee "$work/pipe" "$keep" | tar -xzf - -C "$work/home" --strip-components=1 --no-same-owner || return 1
   wait "$hash"
 }
 

@@ -44,6 +44,11 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
         problems.add("maxUnavailable", f"{shown(values['maxUnavailable'])} is out of range: expected 1 to 1000")
     if not 0 <= values["taskManagerSlots"] <= 10_000:
         problems.add("taskManagerSlots", f"{shown(values['taskManagerSlots'])} is out of range: expected 0 to 10000")
+    if values["archiveCopies"] and values["storageAccessKey"]:
+        problems.add(
+            "archiveCopies",
+            "needs hosts with an instance profile, and there are access keys: expected no storageAccessKey, or false",
+        )
     problems.catch("javaOptions", lambda: java_options(values["javaOptions"]), None)
     _warn_of_heap("javaOptions", "", values["javaOptions"], problems)
 
@@ -78,6 +83,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
         flink=_archive("flink", values, problems),
         zookeeper=_archive("zookeeper", values, problems),
         java=_archive("java", values, problems),
+        archive_copies=values["archiveCopies"],
         java_options=values["javaOptions"],
         **proxy_settings(values, problems),
         jobmanager_mib=memory("jobManagerMemory", sizing.JOBMANAGER_MINIMUM_MIB),

@@ -12,8 +12,8 @@ ADMIN = "admin"
 """The user in Debian's images."""
 
 # Hosts need curl to download archives; the Debian images that we tried have it. apt's own timers may run at the first
-# boot: DPkg::Lock::Timeout waits for the lock of installations, but not for that of the lists, at which `update` fails at
-# once. 4 minutes in all, since sshd starts after this
+# boot: DPkg::Lock::Timeout waits for the lock of installations, but not for that of the lists, without which `update`
+# fails at once. 4 minutes in all, since sshd starts after this
 _CURL = (
     "command -v curl >/dev/null || for i in 1 2 3 4 5 6 7 8 9 10 11 12; do apt-get -q -o DPkg::Lock::Timeout=60 update"
     " && DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=60 install --no-install-recommends curl"

@@ -95,7 +95,13 @@ class Cluster(pulumi.ComponentResource):
 
     def _node(self, host: Host, opts: pulumi.ResourceOptions) -> Node:
         absent = [] if credentials.declared(host, self._args.storage, self._args.settings) else ["credentials"]
-        args = NodeArgs(host=host, settings=self._args.settings, probes=self._looked_at(host), absent=absent)
+        args = NodeArgs(
+            host=host,
+            settings=self._args.settings,
+            storage=self._args.storage,
+            probes=self._looked_at(host),
+            absent=absent,
+        )
         return Node(host.name, args, opts)
 
     def _join(self, host: Host, directory: discovery.Directory) -> remote.Command:

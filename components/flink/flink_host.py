@@ -124,6 +124,7 @@ def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remo
     return install(
         host,
         context.settings,
+        context.storage,
         context.settings.flink,
         "bin/flink",
         pulumi.ResourceOptions(parent=parent, depends_on=context.probes[host.name]),

@@ -31,15 +31,16 @@ def files(row: Row) -> list[File]:
         modules += _WITH_FLINK_DAEMON
     if row.logs_in:
         modules += _WHERE_IT_LOGS_IN_FROM
-    found = [File(path=f"{FOLDER}/flink-host", mode="0755", text=_module("flink_host"))]
-    found += [File(path=f"{FOLDER}/host_tool/{name}.py", text=_module(name)) for name in sorted(modules)]
+    found = [File(path=f"{FOLDER}/flink-host", mode="0755", text=module("flink_host"))]
+    found += [File(path=f"{FOLDER}/host_tool/{name}.py", text=module(name)) for name in sorted(modules)]
     if row.logs_in:
         found += [File(path=f"{FOLDER}/java/{name}.java", text=host_script(f"java/{name}.java")) for name in JAVA]
     return found
 
 
 @cache
-def _module(name: str) -> str:
+def module(name: str) -> str:
+    """The text of a module, without docstrings and comments."""
     text = without_comments((_SOURCES / f"{name}.py").read_text())
     first, _, rest = text.partition("\n")
     return f"{first}\n{HEADER}{rest}" if first.startswith("#!") else f"{HEADER}{text}"

@@ -81,6 +81,7 @@ def machine(host: Host, probed: remote.Command) -> pulumi.Output[Machine]:
 def install(
     host: Host,
     settings: ClusterSettings,
+    storage: Storage,
     archive: Archive,
     check: str,
     opts: pulumi.ResourceOptions,
@@ -88,6 +89,7 @@ def install(
     **values: str,
 ) -> remote.Command:
     """Install a release on a host. `check` is a file that the release must contain."""
+    copies = settings.archive_copies and ROLES[host.role].uses_storage
     text = script_text(
         host,
         script,
@@ -100,11 +102,25 @@ def install(
             "mirror_checksum": archive.mirror_checksum,
             "check": check,
             **proxy.values(settings),
+            **(_copies(storage) if copies else {}),
             **values,
         },
-        uses=("proxy.sh", "release.sh"),
+        uses=("proxy.sh", "release.sh", *(("copies.sh",) if copies else ())),
     )
+    if copies:
+        opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(storage.ready)))
     return step(host, archive.name, text, seconds=INSTALL_SECONDS, opts=opts)
+
+
+def _copies(storage: Storage) -> dict[str, str]:
+    """Values of the library `copies.sh`."""
+    place = storage.copies.partition("://")[2]
+    # With the bucket in the path, which all servers accept
+    return {
+        "copies": f"{storage.url}/{place}",
+        "copies_region": storage.region,
+        "signer": host_tool.module("presign"),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +129,7 @@ class NodeArgs:
 
     host: Host
     settings: ClusterSettings
+    storage: Storage
     probes: Sequence[pulumi.Resource]
     """The probes of all hosts. No host is changed before all of them have passed."""
     absent: Sequence[str] = ()
@@ -155,7 +172,7 @@ class Node(pulumi.ComponentResource):
         }
         self.system = step(host, "system", script_text(host, "system.sh", values, files), opts=child)
         self.prepared = self.system if host.data_device is None else self._data_disk(host, host.data_device)
-        self.java = install(host, args.settings, args.settings.java, "bin/java", child)
+        self.java = install(host, args.settings, args.storage, args.settings.java, "bin/java", child)
         self.public_key = self.system.stdout
         self.register_outputs({})
 

@@ -35,6 +35,8 @@ class ClusterSettings:
     flink: Archive = field(default_factory=lambda: releases.default("flink"))
     zookeeper: Archive = field(default_factory=lambda: releases.default("zookeeper"))
     java: Archive = field(default_factory=lambda: releases.default("java"))
+    archive_copies: bool = False
+    """Whether hosts keep copies of the releases on the storage, so that only the first one downloads them."""
     http_proxy: str = ""
     """Proxy of downloads, and of the storage unless `no_proxy` names it."""
     no_proxy: tuple[str, ...] = ()

@@ -42,7 +42,7 @@ class ZooKeeper(pulumi.ComponentResource):
         context = self._context
         settings, node = context.settings, context.nodes[host.name]
         after_probes = pulumi.ResourceOptions(parent=self, depends_on=context.probes[host.name])
-        release = install(host, settings, settings.zookeeper, "lib", after_probes)
+        release = install(host, settings, context.storage, settings.zookeeper, "lib", after_probes)
         files = [
             File(path="/etc/zookeeper/zoo.cfg", text=self._zoo_cfg),
             File(path="/etc/zookeeper/logback.xml", text=render("zookeeper/logback.xml")),

@@ -156,7 +156,7 @@ def test_hosts_that_wait_for_it_reboot_one_after_the_other_and_the_job_continues
     assert code == 0, "it is no drift"
     began_at = time.monotonic()
     code, told = finish(600, "reboot", "--yes", "--name", cluster.lab.name)
-    measured("reboot of three hosts, one after the other, with a job", f"{time.monotonic() - began_at:.0f} s")
+    measured(f"reboot of three hosts, one after the other, with a job: {time.monotonic() - began_at:.0f} s")
     assert code == 0
     assert re.findall(r"^(\S+): rebooted and healthy", told, re.MULTILINE) == [zookeeper, lead, "tm-0"]
     after = cluster.processes()
