@@ -2,7 +2,8 @@
 Also the tags by which billable resources are found and charged.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .host import Host
 
@@ -12,12 +13,13 @@ PROJECT = "flink"
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """Identity and owner of a stack. `expires` is empty unless the stack is ephemeral."""
+    """Identity and owner of a stack. `expires` is empty unless the stack is ephemeral; `more` are tags of the user."""
 
     project: str
     stack: str
     owner: str
     expires: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
 
     def tags(self, name: str, role: str = "") -> dict[str, str]:
         """Tags of the resource that the AWS console shows as `name`, without empty ones."""
@@ -29,7 +31,11 @@ class Labels:
             "role": role,
             "expires": self.expires,
         }
-        return {key: value for key, value in found.items() if value}
+        return {**self.more, **{key: value for key, value in found.items() if value}}
+
+
+OWN_TAGS = ("Name", "project", "stack", "owner", "role", "expires")
+"""The keys in `Labels.tags`."""
 
 
 def type_token(module: str, kind: str) -> str:

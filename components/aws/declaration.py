@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ from .. import files, private_key
 from ..forms import Form
 from ..host import Role
 from ..problems import Problems
-from . import effects, names, subnets
+from ..roles import ROLES
+from . import effects, names, subnets, tags
 from .groups import GROUPS
 
 OWN_ADDRESS = "auto"
@@ -24,10 +25,17 @@ NAT = ("none", "one", "zone")
 
 def _group_keys() -> list[str]:
     """The keys of all groups, without `workers`, which applies to inventories too."""
-    keys = [key for row in GROUPS.values() for key in (row.count, row.instance_type, row.disk, row.zones, row.spot)]
+    keys = [
+        key
+        for row in GROUPS.values()
+        for key in (row.count, row.instance_type, row.disk, row.zones, row.spot, row.policies, row.security_groups)
+    ]
     return [key for key in keys if key and key != GROUPS[Role.TASKMANAGER].count]
 
 
+MOST_GROUPS = 4
+"""Further security groups of a machine: AWS allows 5 for a network interface unless the quota is raised, and one is the
+stack's own: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html."""
 MOST_OPERATORS = 15
 """Each network is one rule for each of three ports of a JobManager. The group has ten more rules, and the limit is 60:
 https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html."""
@@ -35,7 +43,7 @@ KEYS = (
     *("owner", "ephemeral", "expires", "zones", "vpcCidr", "vpcId", "subnetIds", "privateSubnets", "natGateways"),
     *("bastion", "bastionType", *_group_keys()),
     *("zookeeperDataGiB", "bucketName", "kmsKey", "savepointDays"),
-    "adminKeyFile",
+    *("adminKeyFile", "tags", "permissionsBoundary", "instanceProfile"),
 )
 """Keys of the configuration that apply to AWS only."""
 
@@ -44,6 +52,14 @@ _REGION = Form("a region", r"[a-z]{2}(-[a-z]+)+-[0-9]", "one such as eu-central-
 _INSTANCE_TYPE = Form("an instance type", r"[a-z0-9-]+\.[a-z0-9-]+", "one such as m6i.large")
 _VPC = Form("a VPC id", r"vpc-[0-9a-f]{8,17}", "one such as vpc-0123456789abcdef0")
 _SUBNET = Form("a subnet id", r"subnet-[0-9a-f]{8,17}", "one such as subnet-0123456789abcdef0")
+_SECURITY_GROUP = Form("a security group's id", r"sg-[0-9a-f]{8,17}", "one such as sg-0123456789abcdef0")
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+_POLICY = Form(
+    "the ARN of a managed policy",
+    r"arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/([!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,128}",
+    "one such as arn:aws:iam::123456789012:policy/NAME",
+)
+_PROFILE = Form("an instance profile's name", r"[A-Za-z0-9_+=,.@-]{1,128}", "its name, not its ARN")
 # A single key, never a pattern, because hosts get access to it:
 # https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html
 _KMS_KEY = re.compile(
@@ -75,6 +91,10 @@ class GroupSettings:
     zones: int
     """The machines are spread over this many of the network's zones, counted from the first."""
     spot: bool = False
+    policies: tuple[str, ...] = ()
+    """ARNs of managed policies: what they may do besides using the storage."""
+    security_groups: tuple[str, ...] = ()
+    """Ids of further security groups."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +148,12 @@ class AwsSettings:
     max_unavailable: int = 1
     admin_key: AdminKey | None = None
     """None: Pulumi generates one."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of the user, for everything that is created."""
+    permissions_boundary: str = ""
+    """ARN of a policy that limits the roles which are created. Empty: none."""
+    instance_profile: str = ""
+    """Name of an existing instance profile. Empty: roles and profiles are created."""
 
 
 def load(
@@ -140,20 +166,23 @@ def load(
     cluster_id: str,
     root: Path,
     problems: Problems,
+    default_tags: str = "",
 ) -> AwsSettings:
     """Settings from the configuration (keys: `Pulumi.yaml`). Invalid values are added to `problems`.
 
-    `given` are the keys with another value than their default.
+    `given` are the keys with another value than their default; `default_tags` is the text of `aws:defaultTags`.
     """
     problems.catch("aws:region", lambda: names.partition(_REGION(region)), None)
     effects.check(values, given, problems)
     _check_operators(operator_cidrs, problems)
     if not _TAG.fullmatch(values["owner"]):
         problems.add("owner", f"{values['owner']!r} is not a valid tag: expected a team or a person")
-    problems.catch("the stack's name", lambda: names.domain(stack), "")
     zones = _number("zones", values, 1, 3, problems)
     _check_network(values, zones, problems)
-    groups = _groups(values, zones, problems)
+    groups = _groups(values, zones, region, problems)
+    hosts = [f"{ROLES[role].prefix}-{group.count - 1}" for role, group in groups.items() if group.count]
+    bastion = ["bastion"] if values["bastion"] else []
+    problems.catch("the stack's name", lambda: names.check_hosts(stack, [*hosts, *bastion]), None)
     if not values["vpcId"]:
         _check_addresses(values["vpcCidr"], groups, operator_cidrs, problems)
     bucket, prefix = _bucket(values, cluster_id, problems)
@@ -185,6 +214,9 @@ def load(
         data_disk_gib=_number("zookeeperDataGiB", values, 1, 16384, problems),
         max_unavailable=values["maxUnavailable"],
         admin_key=_admin_key(values["adminKeyFile"], root, problems),
+        tags=tags.load(values["tags"], default_tags, problems),
+        permissions_boundary=_policy("permissionsBoundary", values["permissionsBoundary"], region, problems),
+        instance_profile=_profile(values["instanceProfile"], problems),
     )
 
 
@@ -199,6 +231,22 @@ def _number(key: str, values: Mapping[str, Any], least: int, most: int, problems
 def _type(key: str, values: Mapping[str, Any], problems: Problems) -> str:
     name: str = values[key]
     problems.catch(key, lambda: _INSTANCE_TYPE(name), "")
+    return name
+
+
+def _policy(key: str, arn: Any, region: str, problems: Problems) -> str:
+    """The ARN of a managed policy; empty if there is none."""
+    if not arn:
+        return ""
+    problems.catch(key, lambda: _POLICY(arn), "")
+    if _POLICY.fits(arn) and _REGION.fits(region) and arn.split(":")[1] != (expected := _partition(region)):
+        problems.add(key, f"{arn} is in another partition: expected arn:{expected}:iam::…")
+    return str(arn)
+
+
+def _profile(name: str, problems: Problems) -> str:
+    if name:
+        problems.catch("instanceProfile", lambda: _PROFILE(name), "")
     return name
 
 
@@ -308,7 +356,7 @@ def _partition(region: str) -> str:
         return ""
 
 
-def _groups(values: Mapping[str, Any], zones: int, problems: Problems) -> Mapping[Role, GroupSettings]:
+def _groups(values: Mapping[str, Any], zones: int, region: str, problems: Problems) -> Mapping[Role, GroupSettings]:
     return {
         role: GroupSettings(
             count=_number(keys.count, values, keys.least, keys.most, problems),
@@ -316,9 +364,34 @@ def _groups(values: Mapping[str, Any], zones: int, problems: Problems) -> Mappin
             disk_gib=_number(keys.disk, values, 8, 16384, problems),
             zones=_spread(keys.zones, values, zones, problems),
             spot=bool(keys.spot and values[keys.spot]),
+            policies=tuple(
+                _policy(keys.policies, arn, region, problems) for arn in _several(keys.policies, values, problems)
+            ),
+            security_groups=_security_groups(keys.security_groups, values, problems),
         )
         for role, keys in GROUPS.items()
     }
+
+
+def _several(key: str, values: Mapping[str, Any], problems: Problems) -> list[Any]:
+    """The entries of a list, none of which may occur twice. `key` is empty if the role has no such key."""
+    found = list(values[key]) if key else []
+    if len(set(map(str, found))) < len(found):
+        problems.add(key, "contains an entry twice: expected distinct ones")
+    if "" in found:
+        problems.add(key, "contains an empty entry: expected none")
+    return found
+
+
+def _security_groups(key: str, values: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:
+    found = _several(key, values, problems)
+    for name in found:
+        problems.catch(key, partial(_SECURITY_GROUP, name), "")
+    if len(found) > MOST_GROUPS:
+        problems.add(
+            key, f"has {len(found)} groups: expected {MOST_GROUPS} or fewer (AWS allows 5 with the stack's own)"
+        )
+    return tuple(map(str, found))
 
 
 def _spread(key: str, values: Mapping[str, Any], zones: int, problems: Problems) -> int:

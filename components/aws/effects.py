@@ -28,6 +28,9 @@ def _without_effect(values: Mapping[str, Any]) -> dict[str, str]:
         if not values[keys.count]:
             own = (keys.instance_type, keys.disk, keys.zones, keys.spot)
             found |= {key: f"without {keys.count}" for key in own if key}
+    if values["instanceProfile"]:
+        own_roles = ("permissionsBoundary", *(keys.policies for keys in GROUPS.values()))
+        found |= {key: "with instanceProfile, because no role is created" for key in own_roles if key}
     count = GROUPS[Role.ZOOKEEPER].count
     if not values[count]:
         found["zookeeperDataGiB"] = f"without {count}"

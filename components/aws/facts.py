@@ -20,6 +20,7 @@ from ..naming import Labels
 from ..problems import Problems
 from ..roles import ROLES
 from ..storage import StorageSettings
+from . import foreign
 from .declaration import OWN_ADDRESS, AwsSettings
 from .groups import GROUPS
 from .network import Subnet
@@ -116,6 +117,7 @@ def look_up(
     images = {arch: _image(arch, problems) for arch in sorted({size.architecture for size in sizes.values()})}
     changes = {role: _change(role, settings, labels, sizes) for role in Role}
     _check_ensemble(settings, labels, zones, problems)
+    foreign.check(settings, labels, problems)
     # AWS does not know the buckets of another S3 server
     if not settings.create_bucket and not storage.endpoint:
         _check_bucket(settings, problems)

@@ -22,11 +22,21 @@ class GroupKeys:
     """Number of zones over which they are spread. Without such a key: all zones."""
     spot: str = ""
     """Whether they are spot instances. Without such a key: on-demand."""
+    policies: str = ""
+    """ARNs of managed policies: what they may do besides using the storage. Without such a key: nothing."""
+    security_groups: str = ""
+    """Ids of security groups that they are in besides the stack's own. Without such a key: none."""
 
 
 GROUPS: Mapping[Role, GroupKeys] = {
     Role.JOBMANAGER: GroupKeys(
-        count="jobManagers", instance_type="jobManagerType", disk="jobManagerDiskGiB", least=1, most=9
+        count="jobManagers",
+        instance_type="jobManagerType",
+        disk="jobManagerDiskGiB",
+        least=1,
+        most=9,
+        policies="jobManagerPolicyArns",
+        security_groups="jobManagerSecurityGroups",
     ),
     Role.TASKMANAGER: GroupKeys(
         count="workers",
@@ -36,6 +46,8 @@ GROUPS: Mapping[Role, GroupKeys] = {
         most=1000,
         zones="taskManagerZones",
         spot="taskManagerSpot",
+        policies="taskPolicyArns",
+        security_groups="taskSecurityGroups",
     ),
     Role.ZOOKEEPER: GroupKeys(
         count="zookeepers", instance_type="zookeeperType", disk="zookeeperDiskGiB", least=0, most=7

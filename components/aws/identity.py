@@ -1,8 +1,9 @@
-"""What hosts may do in AWS: use the cluster's prefix of the bucket, and nothing else. The machines have a role, not
-access keys.
+"""What hosts may do in AWS: use the cluster's prefix of the bucket, and what the user's own policies allow. The
+machines have a role, not access keys.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,9 @@ import pulumi
 from pulumi_aws import iam
 
 from .. import naming
+from ..host import Role
 from ..naming import Labels
+from ..roles import ROLES
 from . import names
 from .declaration import AwsSettings
 
@@ -71,29 +74,61 @@ def _allow(
 
 
 class Identity(pulumi.ComponentResource):
-    """The instance profile of JobManagers and TaskManagers. Other machines have none."""
+    """The instance profiles of the hosts that use the storage. Other machines have none.
 
-    profile: pulumi.Output[str]
-    """Name of the instance profile."""
+    They share one role. JobManagers or TaskManagers with policies of the user have a role of their own, so that no
+    other host has these rights. An existing profile of the user replaces all of them.
+    """
+
+    profiles: Mapping[Role, pulumi.Input[str]]
+    """Names of the instance profiles."""
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("aws", "Identity"), name, None, opts)
+        self._args = args
+        settings = args.settings
+        hosts = [role for role in Role if ROLES[role].uses_storage]
+        if settings.instance_profile:
+            self.profiles = dict.fromkeys(hosts, settings.instance_profile)
+        else:
+            own = {role: settings.groups[role].policies for role in hosts if settings.groups[role].policies}
+            profiles = {role: self._profile(role.value, ROLES[role].prefix, arns) for role, arns in own.items()}
+            others = [role for role in hosts if role not in own]
+            self.profiles = {**profiles, **dict.fromkeys(others, self._profile("flink") if others else "")}
+        self.register_outputs({})
+
+    def _profile(self, name: str, part: str = "", policies: tuple[str, ...] = ()) -> pulumi.Output[str]:
+        """A profile whose role may use the storage, and what `policies` allow. `part` is for its name in AWS."""
         child = pulumi.ResourceOptions(parent=self)
-        settings, labels = args.settings, args.labels
-        full = names.role(labels.stack, settings.region)
+        settings, labels = self._args.settings, self._args.labels
+        full = names.role(labels.stack, settings.region, part)
         role = iam.Role(
-            "flink",
+            name,
             name=full,
             description=f"Flink cluster {labels.stack}: its part of the bucket {settings.bucket}",
             assume_role_policy=json.dumps(trust(settings.region)),
+            permissions_boundary=settings.permissions_boundary or None,
             tags=labels.tags(full),
             opts=child,
         )
-        rights = iam.RolePolicy(
-            "storage", name="storage", role=role.name, policy=json.dumps(policy(settings)), opts=child
-        )
-        # So that a machine with the profile can use the storage for its whole lifetime
-        after = pulumi.ResourceOptions(parent=self, depends_on=[rights])
-        profile = iam.InstanceProfile("flink", name=full, role=role.name, tags=labels.tags(full), opts=after)
-        self.profile = profile.name
-        self.register_outputs({"profile": self.profile})
+        rights: list[pulumi.Resource] = [
+            iam.RolePolicy(
+                f"storage-{part}" if part else "storage",
+                name="storage",
+                role=role.name,
+                policy=json.dumps(policy(settings)),
+                opts=child,
+            )
+        ]
+        rights += [
+            iam.RolePolicyAttachment(f"{name}-{_short(arn)}", role=role.name, policy_arn=arn, opts=child)
+            for arn in policies
+        ]
+        # So that a machine with the profile has all rights for its whole lifetime
+        after = pulumi.ResourceOptions(parent=self, depends_on=rights)
+        return iam.InstanceProfile(name, name=full, role=role.name, tags=labels.tags(full), opts=after).name
+
+
+def _short(arn: str) -> str:
+    """A policy's account and path, as a part of the name of a resource."""
+    return arn.split(":", 4)[4].replace(":policy/", "-").replace("/", "-")

@@ -60,7 +60,7 @@ class AwsSite(pulumi.ComponentResource):
                 labels=labels,
                 network=network,
                 security=security,
-                profile=identity.profile,
+                profiles=identity.profiles,
             ),
             child,
         )
@@ -81,7 +81,7 @@ def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_
 
     Raises ConfigError with all problems that AWS reports, before anything is declared.
     """
-    labels = Labels(project=PROJECT, stack=stack, owner=settings.owner, expires=settings.expires)
+    labels = Labels(project=PROJECT, stack=stack, owner=settings.owner, expires=settings.expires, more=settings.tags)
     problems = Problems()
     try:
         known = facts.look_up(settings, storage, labels, needed_mib, problems)

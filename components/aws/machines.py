@@ -1,5 +1,6 @@
 """The machines: spread over the zones, with host keys that are known before they boot, and with DNS names."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -32,8 +33,8 @@ class MachinesArgs:
     labels: Labels
     network: Network
     security: Security
-    profile: pulumi.Input[str]
-    """Name of the instance profile for machines that use the bucket."""
+    profiles: Mapping[Role, pulumi.Input[str]]
+    """Names of the instance profiles, for the roles that use the bucket."""
 
 
 class Machines(pulumi.ComponentResource):
@@ -108,10 +109,10 @@ class Machines(pulumi.ComponentResource):
             instance_type=group.instance_type,
             subnet_id=subnet.id,
             public=subnet.public,
-            groups=[args.security.groups[role]],
+            groups=[args.security.groups[role], *group.security_groups],
             role=role.value,
             disk_gib=group.disk_gib,
-            profile=args.profile if row.uses_storage else None,
+            profile=args.profiles.get(role),
             spot=group.spot,
             other_image=args.facts.changes[role].architecture,
             before=before,
@@ -145,7 +146,7 @@ class Machines(pulumi.ComponentResource):
         instance_type: str,
         subnet_id: pulumi.Input[str],
         public: bool,
-        groups: list[pulumi.Output[str] | None],
+        groups: Sequence[pulumi.Input[str] | None],
         role: str,
         disk_gib: int = 8,
         profile: pulumi.Input[str] | None = None,

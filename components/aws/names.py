@@ -2,8 +2,11 @@
 
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
+LONGEST_HOST = 64
+"""Characters of a host name with its domain, which cloud-init makes the machine's name: HOST_NAME_MAX of Linux."""
 LONGEST_ROLE = 64
 """Characters: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 
@@ -42,14 +45,14 @@ def bucket_arn(region: str, bucket: str) -> str:
     return f"arn:{partition(region).name}:s3:::{bucket}"
 
 
-def role(stack: str, region: str) -> str:
-    """Name of the role and its instance profile.
+def role(stack: str, region: str, part: str = "") -> str:
+    """Name of a role and its instance profile. `part` is for machines that have a role of their own: a host's prefix.
 
     It contains the region, because IAM is global: the same stack in two regions has two roles. It is the same in every
     `up`, so that a preview shows it and a policy can name it. With a random suffix the role of a lost stack would
     remain unnoticed; this name causes a conflict instead. A longer name is cut, with a digest at its end.
     """
-    whole = f"flink-{stack}-{region}"
+    whole = f"flink-{stack}-{region}{f'-{part}' if part else ''}"
     if len(whole) <= LONGEST_ROLE:
         return whole
     digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
@@ -63,3 +66,16 @@ def domain(stack: str) -> str:
             f"{stack!r} cannot be part of host names: expected lower-case letters, digits and -, 63 at most"
         )
     return f"{stack}.flink.internal"
+
+
+def check_hosts(stack: str, hosts: Collection[str]) -> None:
+    """Raises ValueError if the name of one of `hosts` would be too long with the domain of `stack`. Of all names that
+    are made, these are the first that are too long: names of roles and buckets are cut, all others may be longer.
+    """
+    longest = max(hosts, key=len)
+    whole = f"{longest}.{domain(stack)}"
+    if len(whole) > LONGEST_HOST:
+        raise ValueError(
+            f"{stack!r} has {len(stack)} characters, so that the host name {whole} has {len(whole)}: expected a name "
+            f"of {LONGEST_HOST - len(whole) + len(stack)} or fewer, because host names have {LONGEST_HOST} at most"
+        )

@@ -36,6 +36,7 @@ def load(request: Request) -> Loaded:
         cluster_id=cluster.cluster_id,
         root=request.root,
         problems=problems,
+        default_tags=request.raw.get("aws:defaultTags", ""),
     )
     composition.check({role: (keys.count, settings.groups[role].count) for role, keys in GROUPS.items()}, problems)
     return Loaded(settings=settings, cluster=replace(cluster, firewall=False, operator_cidrs=()))

@@ -190,6 +190,32 @@ class RolePolicy(Resource):
         client.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=policy.text(document))
 
 
+class RolePolicyAttachment(Resource):
+    """A managed policy that is attached to a role: its id is `<role>/<ARN>`."""
+
+    token = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+    kind = "IAM Role Policy Attachment"
+    replaces = frozenset({"policyArn", "role"})
+
+    def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
+        """Attach it."""
+        aws.client("iam").attach_role_policy(RoleName=inputs["role"], PolicyArn=inputs["policyArn"])
+        return f"{inputs['role']}/{inputs['policyArn']}", {}
+
+    def read(self, id: str, state: Object, aws: Aws) -> Object | None:
+        """Whether it is attached."""
+        role, _, arn = id.partition("/")
+        attached = aws.client("iam").list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+        return {"role": role, "policyArn": arn} if arn in [item["PolicyArn"] for item in attached] else None
+
+    def delete(self, id: str, state: Object, aws: Aws) -> None:
+        """Detach it."""
+        role, _, arn = id.partition("/")
+        client = aws.client("iam")
+        with suppress(client.exceptions.NoSuchEntityException):
+            client.detach_role_policy(RoleName=role, PolicyArn=arn)
+
+
 class InstanceProfile(Resource):
     """An instance profile with at most one role: its id is its name."""
 
@@ -258,7 +284,9 @@ class InstanceProfile(Resource):
                 client.remove_role_from_instance_profile(InstanceProfileName=id, RoleName=role["RoleName"])
 
 
-RESOURCES: dict[str, Resource] = {resource.token: resource for resource in (Role(), RolePolicy(), InstanceProfile())}
+RESOURCES: dict[str, Resource] = {
+    resource.token: resource for resource in (Role(), RolePolicy(), RolePolicyAttachment(), InstanceProfile())
+}
 
 
 def _refuse(problem: str | None) -> None:

@@ -225,6 +225,42 @@ def get_bucket(args: Object, aws: Aws) -> Object:
     }
 
 
+def get_policy(args: Object, aws: Aws) -> Object:
+    """A managed policy, by its ARN."""
+    found = aws.client("iam").get_policy(PolicyArn=args["arn"])["Policy"]
+    return {"arn": found["Arn"], "id": found["Arn"], "name": found["PolicyName"], "path": found["Path"]}
+
+
+def get_instance_profile(args: Object, aws: Aws) -> Object:
+    """An instance profile with its role, if it has one."""
+    found = aws.client("iam").get_instance_profile(InstanceProfileName=args["name"])["InstanceProfile"]
+    role: Object = next(iter(found["Roles"]), {})
+    return {
+        "arn": found["Arn"],
+        "id": found["InstanceProfileId"],
+        "name": args["name"],
+        "path": found["Path"],
+        "roleArn": role.get("Arn", ""),
+        "roleId": role.get("RoleId", ""),
+        "roleName": role.get("RoleName", ""),
+    }
+
+
+def get_security_group(args: Object, aws: Aws) -> Object:
+    """A security group, by its id."""
+    found = aws.client("ec2").describe_security_groups(GroupIds=[args["id"]])["SecurityGroups"]
+    group = _only("EC2 Security Group", found)
+    return {
+        "arn": arn(aws, f"security-group/{args['id']}"),
+        "description": group["Description"],
+        "id": args["id"],
+        "name": group["GroupName"],
+        "region": aws.region,
+        "tags": tags_of(group),
+        "vpcId": group["VpcId"],
+    }
+
+
 def _filters(args: Object) -> list[Object]:
     return [{"Name": item["name"], "Values": item["values"]} for item in args.get("filters") or []]
 
@@ -261,8 +297,11 @@ INVOKES: dict[str, Callable[[Object, Aws], Object]] = {
     "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": get_instance_type_offerings,
     "aws:ec2/getInstanceType:getInstanceType": get_instance_type,
     "aws:ec2/getInstances:getInstances": get_instances,
+    "aws:ec2/getSecurityGroup:getSecurityGroup": get_security_group,
     "aws:ec2/getSubnet:getSubnet": get_subnet,
     "aws:ec2/getVpc:getVpc": get_vpc,
+    "aws:iam/getInstanceProfile:getInstanceProfile": get_instance_profile,
+    "aws:iam/getPolicy:getPolicy": get_policy,
     "aws:index/getAvailabilityZones:getAvailabilityZones": get_availability_zones,
     "aws:index/getCallerIdentity:getCallerIdentity": get_caller_identity,
     "aws:index/getRegion:getRegion": get_region,

@@ -44,7 +44,12 @@ def run(of: AwsSettings, *, preview: bool = False, architecture: bool = False) -
         )
         security = Security("groups", SecurityArgs(settings=of, labels=labels, vpc_id=network.vpc_id))
         args = MachinesArgs(
-            settings=of, facts=facts, labels=labels, network=network, security=security, profile="flink"
+            settings=of,
+            facts=facts,
+            labels=labels,
+            network=network,
+            security=security,
+            profiles=dict.fromkeys((Role.JOBMANAGER, Role.TASKMANAGER), "flink"),
         )
         hosts = Machines("machines", args).hosts
         for host in hosts:

@@ -68,6 +68,12 @@ class Aws(Mocks):
     """Of buckets that exist."""
     volumes: tuple[str, ...] = ()
     """Zones of the volumes with ZooKeeper's data."""
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    """Instance profile → its role."""
+    security_groups: Mapping[str, str] = field(default_factory=dict)
+    """Security group → its VPC."""
+    vpcs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """VPC → its tags."""
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         """Answer a query."""
@@ -85,7 +91,14 @@ class Aws(Mocks):
             "getEbsVolumes": self._volumes,
             "getParameter": lambda asked: {"insecureValue": f"ami-{asked['name'].rpartition('/')[2]}"},
             "getBucket": lambda asked: {"bucketRegion": self.bucket_region, "bucket": asked["bucket"]},
-            "getVpc": lambda _: {"enableDnsSupport": True, "enableDnsHostnames": self.dns_names},
+            "getVpc": lambda asked: {
+                "enableDnsSupport": True,
+                "enableDnsHostnames": self.dns_names,
+                "tags": self.vpcs.get(asked["id"], {}),
+            },
+            "getInstanceProfile": lambda asked: {"name": asked["name"], "roleName": self.profiles[asked["name"]]},
+            "getPolicy": lambda asked: {"arn": asked["arn"]},
+            "getSecurityGroup": lambda asked: {"id": asked["id"], "vpcId": self.security_groups[asked["id"]]},
             "getSubnet": lambda asked: {
                 "vpcId": "vpc-0123456789abcdef0",
                 "availabilityZone": {"subnet-0123456789abcdef0": "eu-central-1a"}.get(asked["id"], "eu-central-1b"),
