@@ -86,6 +86,9 @@ class Host:
     """Id of the machine that has the name now, if machines can be replaced. With another id every step runs again."""
     data_device: pulumi.Input[str] | None = None
     """Block device for data that outlives the machine. None: the data is on the machine's own disk."""
+    local_disks: int = 0
+    """Fast disks of the machine itself for temporary data; they are blank whenever the machine starts on other
+    hardware."""
     waits: bool = False
     """It is replaced only after other hosts are in service again, so those cannot wait for it."""
     service: Service | None = field(default=None, compare=False)

@@ -21,6 +21,7 @@ from components import ports  # noqa: E402
 from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
 from components.roles import ROLES  # noqa: E402
+from docs import costs  # noqa: E402
 from drill import faults, report  # noqa: E402
 
 GROUPS = {
@@ -131,6 +132,7 @@ def changes() -> str:
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "configuration keys": (ROOT / "docs" / "configuration.md", keys),
     "stacks": (ROOT / "docs" / "aws.md", stacks),
+    "costs": (ROOT / "docs" / "aws.md", lambda: costs.table(costs.stored())),
     "timings": (ROOT / "docs" / "operations.md", timings),
     "ports": (ROOT / "docs" / "ports.md", port_table),
     "faults": (ROOT / "docs" / "drill.md", fault_table),

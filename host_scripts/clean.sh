@@ -24,6 +24,7 @@ remove() {
   restore_kernel
   local release
   for release in "${releases[@]}"; do remove_releases "$release"; done
+  unmount_local_disks
   remove_tree "/etc/$user"
   remove_tree "/var/log/$user"
   remove_user
@@ -80,6 +81,14 @@ restore_kernel() {
     { grep "^$key = " "$kernel_before" | sysctl -q -e --load -; } 2>/dev/null || true
   done < <(cat /etc/sysctl.d/60-flink.conf 2>/dev/null)
   rm -f /etc/sysctl.d/60-flink.conf
+}
+
+# The disks of the machine itself, which have temporary data only (local_disks.sh).
+unmount_local_disks() {
+  local directory
+  for directory in "/var/lib/$user"/local-[0-9]*; do
+    ! mountpoint -q "$directory" || umount "$directory"
+  done
 }
 
 # A user's mount point can be emptied but not removed.

@@ -43,6 +43,7 @@ what clusters have left on the storage and in ZooKeeper, on a JobManager's host:
   leftovers purge URI...
   leftovers list STORAGE QUORUM ROOT QUIET_SECONDS KEEP
   leftovers delete STORAGE QUORUM ROOT QUIET_SECONDS IDS
+  leftovers jobs STORAGE QUORUM ROOT QUIET_SECONDS IDS    list checkpoints of ended jobs; delete those of IDS
   leftovers mark           renew the mark that this cluster is alive, at which `list` and `delete` look
 
 exit status: 0 yes, or done; 1 no, or failed; 2 wrong usage
@@ -169,9 +170,10 @@ def _leftovers(name: str, words: list[str]) -> int:
     from .java import Java
 
     numbers = {"purge": len(words) > 1, "list": len(words) == 6, "delete": len(words) == 6, "mark": len(words) == 1}
+    numbers["jobs"] = len(words) == 6
     if not words or not numbers.get(words[0]):
-        raise Usage(f"{name}: expected purge URI..., mark, or list or delete with five arguments")
-    if words[0] in ("list", "delete"):
+        raise Usage(f"{name}: expected purge URI..., mark, or list, delete or jobs with five arguments")
+    if words[0] in ("list", "delete", "jobs"):
         _seconds(words[4:5])
     return _status(Java(facts()["user"]).run("Leftovers", *words))
 

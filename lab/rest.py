@@ -5,7 +5,7 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -48,14 +48,16 @@ class Rest:
         """The decoded answer to GET `path`. Raises RestError."""
         return self._ask(lambda url: urllib.request.Request(url + path), self.ask_seconds)
 
-    def run_jar(self, jar: Path, arguments: Sequence[str], parallelism: int) -> str:
+    def run_jar(
+        self, jar: Path, arguments: Sequence[str], parallelism: int, more: Mapping[str, str] | None = None
+    ) -> str:
         """Upload the jar, run its main class, return the id of its job (32 hex digits). Raises RestError.
 
         The id is chosen here. So if a JobManager dies after it has accepted the job and before it answers, the next
-        one does not run the job a second time.
+        one does not run the job a second time. `more` is added to the request.
         """
         job_id = uuid4().hex
-        request = {"jobId": job_id, "parallelism": parallelism, "programArgsList": [*arguments]}
+        request = {"jobId": job_id, "parallelism": parallelism, "programArgsList": [*arguments], **(more or {})}
         silent = []
         for url in self.urls:
             # Only the JobManager that received a jar knows it: both requests go to the same one.

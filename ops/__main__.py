@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ examples:
   python -m ops orphans --stack prod            list AWS resources of the stack that are missing from its state
 
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
+  python -m ops gc --stack prod --jobs 30       the checkpoints of ended jobs that nothing needs, after 30 days
+
 exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or the search failed
 exit codes of reboot: 0 done, or nothing to do; 1 with --dry-run, there are hosts to reboot; 2 wrong usage, or failed
 exit codes of pending: 0 there are none any more; 1 with --dry-run, there are; 2 wrong usage, or failed
@@ -94,6 +97,8 @@ def run_gc(deployment: Mapping[str, Any], others: Sequence[Mapping[str, Any]], a
     known = [one for other in [deployment, *others] for one in state.clusters(other)]
     live = {one.cluster_id for one in known if place(one.storage) == place(cluster.storage)}
     hosts = state.jobmanagers(deployment)
+    if args.jobs:
+        return _gc_jobs(hosts, cluster, args)
     found = gc.list_garbage(hosts, cluster, live)
     if not args.json:
         print(found.text())
@@ -104,6 +109,23 @@ def run_gc(deployment: Mapping[str, Any], others: Sequence[Mapping[str, Any]], a
             print("\n".join([f"deleted: {what}" for what in done.removed] + done.kept()))
     if args.json:
         print(json.dumps(found.json(), indent=2))
+    return 0
+
+
+def _gc_jobs(hosts: Sequence[state.Host], cluster: state.HighAvailability, args: argparse.Namespace) -> int:
+    """Print the checkpoints that ended jobs have left; delete them if requested."""
+    found = gc.jobs(hosts, cluster, args.jobs)
+    if not args.json:
+        print("\n".join(found.lines()) or "no job has checkpoints")
+    if found.garbage and not args.dry_run:
+        if not args.yes:
+            _expect_terminal(args, "deleted")
+        if args.yes or _confirmed("Delete these checkpoints? Their jobs cannot be restored from them any more."):
+            found.removed = gc.jobs(hosts, cluster, args.jobs, list(found.garbage)).removed
+            if not args.json:
+                print("\n".join(f"deleted: {what}" for what in found.removed))
+    if args.json:
+        print(json.dumps({**asdict(found), "garbage": [asdict(it) for it in found.garbage.values()]}, indent=2))
     return 0
 
 

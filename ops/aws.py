@@ -90,6 +90,14 @@ EC2 = (
         "VpcEndpointId",
         "delete-vpc-endpoints --vpc-endpoint-ids",
     ),
+    # A group without machines costs nothing, but the next `up` cannot create another one with its name
+    Kind(
+        "ec2/placementGroup:PlacementGroup",
+        "describe_placement_groups",
+        "PlacementGroups",
+        "GroupName",
+        "delete-placement-group --group-name",
+    ),
     Kind("ec2/keyPair:KeyPair", "describe_key_pairs", "KeyPairs", "KeyName", "delete-key-pair --key-name"),
     Kind(
         "vpc/securityGroupIngressRule:SecurityGroupIngressRule",
@@ -383,10 +391,13 @@ class Aws:
                 yield f"route53 change-resource-record-sets --hosted-zone-id {zone} --change-batch {shlex.quote(batch)}"
 
     def _roles(self) -> Iterator[Resource]:
-        iam, name = self._client("iam"), names.role(self._stack, self.region)
-        for type, call, key, option in (
-            ("iam/instanceProfile:InstanceProfile", "get_instance_profile", "InstanceProfile", "InstanceProfileName"),
-            ("iam/role:Role", "get_role", "Role", "RoleName"),
+        iam, own = self._client("iam"), names.role(self._stack, self.region)
+        role = ("iam/role:Role", "get_role", "Role", "RoleName")
+        profile = ("iam/instanceProfile:InstanceProfile", "get_instance_profile", "InstanceProfile")
+        for name, type, call, key, option in (
+            (own, *profile, "InstanceProfileName"),
+            (own, *role),
+            (names.snapshots(self._stack, self.region), *role),
         ):
             try:
                 found = getattr(iam, call)(**{option: name})[key]

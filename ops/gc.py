@@ -108,6 +108,62 @@ def delete(hosts: Sequence[Host], cluster: HighAvailability, ids: Sequence[str])
     return parse(cluster.storage, _run(hosts, ["delete", *_where(cluster), ",".join(ids)]))
 
 
+@dataclass
+class JobGarbage:
+    """The checkpoints of a job that nothing needs."""
+
+    job: str
+    files: int
+    bytes: int
+    seconds_old: int
+
+
+@dataclass
+class JobListing:
+    """The result: garbage, and why the other jobs' checkpoints stay."""
+
+    garbage: dict[str, JobGarbage] = field(default_factory=dict)
+    runs: list[str] = field(default_factory=list)
+    recent: dict[str, int] = field(default_factory=dict)
+    needed: dict[str, str] = field(default_factory=dict)
+    """By job: an object that refers to its files."""
+    foreign: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return [
+            *(
+                f"job {it.job}: {it.files} files, {it.bytes:,} bytes, the last written {_duration(it.seconds_old)} ago"
+                for it in self.garbage.values()
+            ),
+            *(f"kept: job {job} runs, or will be recovered" for job in self.runs),
+            *(f"kept: job {job} wrote {_duration(seconds)} ago" for job, seconds in self.recent.items()),
+            *(f"kept: files of job {job} belong to {by}" for job, by in self.needed.items()),
+            *(f"kept: {what} is not Flink's" for what in self.foreign),
+        ]
+
+
+def jobs(hosts: Sequence[Host], cluster: HighAvailability, days: int, ids: Sequence[str] = ()) -> JobListing:
+    """List the checkpoints of ended jobs, or delete those of `ids` that are still garbage."""
+    where = [cluster.storage, cluster.quorum, cluster.root, str(days * 86_400)]
+    listing = JobListing()
+    for kind, *fields in (line.split("\t") for line in _run(hosts, ["jobs", *where, ",".join(ids)]).splitlines()):
+        if kind == "job":
+            listing.garbage[fields[0]] = JobGarbage(fields[0], *map(int, fields[1:]))
+        elif kind == "runs":
+            listing.runs.append(fields[0])
+        elif kind == "recent":
+            listing.recent[fields[0]] = int(fields[1])
+        elif kind == "needed":
+            listing.needed[fields[0]] = fields[1]
+        elif kind == "foreign":
+            listing.foreign.append(fields[0])
+        elif kind == "removed":
+            listing.removed.append(fields[0])
+    return listing
+
+
 def _where(cluster: HighAvailability) -> list[str]:
     return [cluster.storage, cluster.quorum, cluster.root, str(QUIET_SECONDS)]
 

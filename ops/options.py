@@ -3,6 +3,13 @@
 import argparse
 
 
+def _days(text: str) -> int:
+    days = int(text)
+    if days < 1:
+        raise ValueError
+    return days
+
+
 def add_options(command: argparse.ArgumentParser, kind: str) -> None:
     """Add the options of a command of `python -m ops`, except for the stack."""
     if kind == "doctor":
@@ -29,5 +36,12 @@ def add_options(command: argparse.ArgumentParser, kind: str) -> None:
             action="append",
             metavar="ID",
             help="only this cluster, even if it was not this stack's; may be repeated",
+        )
+        command.add_argument(
+            "--jobs",
+            type=_days,
+            metavar="DAYS",
+            help="instead, the checkpoints of this cluster's own jobs that ended, wrote nothing for so many days, and "
+            "that no other job or savepoint refers to",
         )
     command.add_argument("--json", action="store_true", help="for programs")

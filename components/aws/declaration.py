@@ -14,8 +14,9 @@ from ..forms import Form
 from ..host import Role
 from ..problems import Problems
 from ..roles import ROLES
-from . import effects, names, subnets, tags
-from .groups import GROUPS
+from . import disks, effects, names, placement, subnets, tags
+from .disks import ORDINARY, Performance
+from .groups import GROUPS, GroupKeys
 
 OWN_ADDRESS = "auto"
 """In `operatorCidrs`: the public address of the machine that runs Pulumi."""
@@ -25,12 +26,8 @@ NAT = ("none", "one", "zone")
 
 def _group_keys() -> list[str]:
     """The keys of all groups, without `workers`, which applies to inventories too."""
-    keys = [
-        key
-        for row in GROUPS.values()
-        for key in (row.count, row.instance_type, row.disk, row.zones, row.spot, row.policies, row.security_groups)
-    ]
-    return [key for key in keys if key and key != GROUPS[Role.TASKMANAGER].count]
+    keys = [key for row in GROUPS.values() for key in row.all]
+    return [key for key in keys if key != GROUPS[Role.TASKMANAGER].count]
 
 
 MOST_GROUPS = 4
@@ -42,7 +39,8 @@ https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html."""
 KEYS = (
     *("owner", "ephemeral", "expires", "zones", "vpcCidr", "vpcId", "subnetIds", "privateSubnets", "natGateways"),
     *("bastion", "bastionType", *_group_keys()),
-    *("zookeeperDataGiB", "bucketName", "kmsKey", "savepointDays"),
+    *("zookeeperDataGiB", *disks.DATA, "bucketName", "kmsKey", "savepointDays"),
+    *("versionDays", "zookeeperSnapshotDays"),
     *("adminKeyFile", "tags", "permissionsBoundary", "instanceProfile"),
 )
 """Keys of the configuration that apply to AWS only."""
@@ -95,6 +93,12 @@ class GroupSettings:
     """ARNs of managed policies: what they may do besides using the storage."""
     security_groups: tuple[str, ...] = ()
     """Ids of further security groups."""
+    disk_performance: Performance = ORDINARY
+    """Of the root volume."""
+    instance_store: bool = False
+    """The daemon uses the disks of the machine itself."""
+    placement: str = ""
+    """Strategy of the placement group; empty: none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +146,19 @@ class AwsSettings:
     """ARN. Empty: a key that S3 manages."""
     savepoint_days: int
     """0: savepoints are kept forever."""
+    version_days: int = 0
+    """Days after which old versions of objects are deleted; 0: there are none."""
+    snapshot_days: int = 0
+    """Days after which snapshots of ZooKeeper's data volumes are deleted; 0: there are none."""
     groups: Mapping[Role, GroupSettings]
     data_disk_gib: int
     """Size of the separate volume for the data of a ZooKeeper server."""
+    data_disk_performance: Performance = ORDINARY
     max_unavailable: int = 1
+    java_url: str = ""
+    """As configured; empty: Adoptium's."""
+    java_checksum: str = ""
+    """Likewise."""
     admin_key: AdminKey | None = None
     """None: Pulumi generates one."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -183,6 +196,7 @@ def load(
     hosts = [f"{ROLES[role].prefix}-{group.count - 1}" for role, group in groups.items() if group.count]
     bastion = ["bastion"] if values["bastion"] else []
     problems.catch("the stack's name", lambda: names.check_hosts(stack, [*hosts, *bastion]), None)
+    data_disk_gib = _number("zookeeperDataGiB", values, 1, 16384, problems)
     if not values["vpcId"]:
         _check_addresses(values["vpcCidr"], groups, operator_cidrs, problems)
     bucket, prefix = _bucket(values, cluster_id, problems)
@@ -210,9 +224,14 @@ def load(
         prefix=prefix,
         kms_key=values["kmsKey"],
         savepoint_days=_number("savepointDays", values, 0, 36500, problems),
+        version_days=_number("versionDays", values, 0, 3650, problems),
+        snapshot_days=_number("zookeeperSnapshotDays", values, 0, 1000, problems),
         groups=groups,
-        data_disk_gib=_number("zookeeperDataGiB", values, 1, 16384, problems),
+        data_disk_gib=data_disk_gib,
+        data_disk_performance=disks.load(*disks.DATA, data_disk_gib, values, problems),
         max_unavailable=values["maxUnavailable"],
+        java_url=values["javaUrl"],
+        java_checksum=values["javaChecksum"],
         admin_key=_admin_key(values["adminKeyFile"], root, problems),
         tags=tags.load(values["tags"], default_tags, problems),
         permissions_boundary=_policy("permissionsBoundary", values["permissionsBoundary"], region, problems),
@@ -357,20 +376,29 @@ def _partition(region: str) -> str:
 
 
 def _groups(values: Mapping[str, Any], zones: int, region: str, problems: Problems) -> Mapping[Role, GroupSettings]:
-    return {
-        role: GroupSettings(
-            count=_number(keys.count, values, keys.least, keys.most, problems),
-            instance_type=_type(keys.instance_type, values, problems),
-            disk_gib=_number(keys.disk, values, 8, 16384, problems),
-            zones=_spread(keys.zones, values, zones, problems),
-            spot=bool(keys.spot and values[keys.spot]),
-            policies=tuple(
-                _policy(keys.policies, arn, region, problems) for arn in _several(keys.policies, values, problems)
-            ),
-            security_groups=_security_groups(keys.security_groups, values, problems),
-        )
-        for role, keys in GROUPS.items()
-    }
+    return {role: _group(keys, values, zones, region, problems) for role, keys in GROUPS.items()}
+
+
+def _group(keys: GroupKeys, values: Mapping[str, Any], zones: int, region: str, problems: Problems) -> GroupSettings:
+    disk_gib = _number(keys.disk, values, 8, 16384, problems)
+    count = _number(keys.count, values, keys.least, keys.most, problems)
+    spread = _spread(keys.zones, values, zones, problems)
+    strategy = values[keys.placement] if keys.placement else ""
+    placement.check(keys.placement, strategy, count, spread, keys.zones or "zones", problems)
+    return GroupSettings(
+        count=count,
+        instance_type=_type(keys.instance_type, values, problems),
+        disk_gib=disk_gib,
+        zones=spread,
+        spot=bool(keys.spot and values[keys.spot]),
+        disk_performance=disks.load(keys.iops, keys.throughput, disk_gib, values, problems),
+        instance_store=bool(keys.instance_store and values[keys.instance_store]),
+        placement=strategy,
+        policies=tuple(
+            _policy(keys.policies, arn, region, problems) for arn in _several(keys.policies, values, problems)
+        ),
+        security_groups=_security_groups(keys.security_groups, values, problems),
+    )
 
 
 def _several(key: str, values: Mapping[str, Any], problems: Problems) -> list[Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..host import Role
 from ..problems import Problems
+from . import disks
 from .groups import GROUPS
 
 
@@ -21,17 +22,17 @@ def _without_effect(values: Mapping[str, Any]) -> dict[str, str]:
     if values["vpcId"]:
         found["vpcCidr"] = "with vpcId"
     if values["storageUri"]:
-        found["savepointDays"] = "with storageUri, because the lifecycle rules of an existing bucket are not changed"
+        unchanged = "with storageUri, because the lifecycle rules of an existing bucket are not changed"
+        found |= dict.fromkeys(("savepointDays", "versionDays"), unchanged)
     if not values["bastion"]:
         found["bastionType"] = "without bastion"
     for keys in GROUPS.values():
         if not values[keys.count]:
-            own = (keys.instance_type, keys.disk, keys.zones, keys.spot)
-            found |= {key: f"without {keys.count}" for key in own if key}
+            found |= dict.fromkeys(keys.all[1:], f"without {keys.count}")
     if values["instanceProfile"]:
         own_roles = ("permissionsBoundary", *(keys.policies for keys in GROUPS.values()))
         found |= {key: "with instanceProfile, because no role is created" for key in own_roles if key}
     count = GROUPS[Role.ZOOKEEPER].count
     if not values[count]:
-        found["zookeeperDataGiB"] = f"without {count}"
+        found |= dict.fromkeys(("zookeeperDataGiB", "zookeeperSnapshotDays", *disks.DATA), f"without {count}")
     return found

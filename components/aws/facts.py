@@ -20,9 +20,9 @@ from ..naming import Labels
 from ..problems import Problems
 from ..roles import ROLES
 from ..storage import StorageSettings
-from . import foreign
-from .declaration import OWN_ADDRESS, AwsSettings
-from .groups import GROUPS
+from . import foreign, placement
+from .declaration import OWN_ADDRESS, AwsSettings, GroupSettings
+from .groups import GROUPS, GroupKeys
 from .network import Subnet
 
 T = TypeVar("T")
@@ -54,6 +54,10 @@ class Size:
     """Debian's name for it: amd64 or arm64."""
     nitro: bool
     """The machine finds a volume by its id; machines of earlier generations cannot."""
+    placement: tuple[str, ...] = ()
+    """Strategies of placement groups that accept it."""
+    instance_disks: int = 0
+    """NVMe disks of the machine itself (its instance store), which are blank after each stop and start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +65,9 @@ class Change:
     """What `up` will do to the existing machines of a role."""
 
     replaced: bool
-    """Their instance type or market (spot, on-demand) differs from the desired state: they are replaced one by one."""
+    """Their instance type, market (spot, on-demand) or placement group differs from the desired state: they are
+    replaced one by one.
+    """
     architecture: bool = False
     """The new machines have another architecture, and therefore need another image."""
 
@@ -113,6 +119,7 @@ def look_up(
         types.setdefault(settings.bastion_type, "bastionType")
     sizes = {name: size for name, key in types.items() if (size := _size(name, key, problems))}
     _check_sizes(settings, sizes, needed_mib, problems)
+    _check_java(settings, sizes, problems)
     zones, subnets = _places(settings, {name: key for name, key in types.items() if name in sizes}, problems)
     images = {arch: _image(arch, problems) for arch in sorted({size.architecture for size in sizes.values()})}
     changes = {role: _change(role, settings, labels, sizes) for role in Role}
@@ -176,12 +183,16 @@ def _described(name: str) -> aws.ec2.GetInstanceTypeResult:
 
 def _as_size(found: aws.ec2.GetInstanceTypeResult) -> Size:
     arm = "arm64" in found.supported_architectures
+    nitro = found.hypervisor == "nitro" or found.bare_metal
     return Size(
         name=found.instance_type,
         cpus=found.default_vcpus,
         memory_mib=found.memory_size * 15 // 16,
         architecture="arm64" if arm else "amd64",
-        nitro=found.hypervisor == "nitro" or found.bare_metal,
+        nitro=nitro,
+        placement=tuple(found.supported_placement_strategies or ()),
+        # Disks of earlier generations have no NVMe names, and hard disks are slower than a volume
+        instance_disks=sum(disk.count for disk in found.instance_disks or () if nitro and disk.type == "ssd"),
     )
 
 
@@ -197,6 +208,14 @@ def _check_sizes(
             problems.add(
                 key, f"{size.name} is not a Nitro type, which the data volume requires: expected one such as t3.small"
             )
+        if (strategy := settings.groups[role].placement) and strategy not in size.placement:
+            problems.add(
+                keys.placement,
+                f"{size.name} cannot be in a placement group with {strategy}: expected "
+                f"{', '.join(size.placement) or 'none'}, or another {key}",
+            )
+        if keys.instance_store:
+            _check_instance_store(settings.groups[role].instance_store, size, keys, problems)
         if size.memory_mib < needed:
             would_do = _larger(size, needed)
             problems.add(
@@ -204,6 +223,42 @@ def _check_sizes(
                 f"{size.name} has {size.memory_mib} MiB, but the system and a {role} need {needed}: "
                 + (f"expected {would_do} or larger" if would_do else "expected a larger type"),
             )
+
+
+def _check_java(settings: AwsSettings, sizes: Mapping[str, Size], problems: Problems) -> None:
+    """Machines of several architectures need several JDKs. The bastion has none."""
+    groups = [group for group in settings.groups.values() if group.count and group.instance_type in sizes]
+    types = {sizes[group.instance_type].architecture: group.instance_type for group in groups}
+    if len(types) < 2:
+        return
+    found = ", ".join(f"{architecture}: {name}" for architecture, name in sorted(types.items()))
+    machines = f"but the machines have two architectures ({found})"
+    if settings.java_url and "{arch}" not in settings.java_url:
+        problems.add(
+            "javaUrl",
+            f"{settings.java_url} is one archive, {machines}: expected {{arch}} in it, which stands for x64 or aarch64",
+        )
+    if settings.java_checksum:
+        problems.add(
+            "javaChecksum",
+            f"is the digest of one archive, {machines}: expected none, and a file with the digest next to each archive "
+            "(.sha256.txt)",
+        )
+
+
+def _check_instance_store(used: bool, size: Size, keys: GroupKeys, problems: Problems) -> None:
+    if used and not size.instance_disks:
+        problems.add(
+            keys.instance_store,
+            f"{size.name} has no NVMe instance store: expected a {keys.instance_type} with one, such as m6id.large, "
+            "i4i.large or r6gd.large, or false",
+        )
+    elif size.instance_disks and not used:
+        # Not by itself: existing clusters would restart
+        pulumi.log.info(
+            f"{size.name} has an NVMe instance store ({size.instance_disks} disks), which is not used: "
+            f"{keys.instance_store}: true has RocksDB use it"
+        )
 
 
 def _larger(size: Size, needed: int) -> str | None:
@@ -319,11 +374,26 @@ def _change(role: Role, settings: AwsSettings, labels: Labels, sizes: Mapping[st
         return Change(replaced=False)
     spot = len(_there(labels, role, instance_lifecycle=["spot"]))
     same_market = spot == (there if group.spot else 0)
-    if same_market and len(_there(labels, role, instance_type=[group.instance_type])) == there:
+    if (
+        same_market
+        and _is_placed(there, role, group, labels)
+        and len(_there(labels, role, instance_type=[group.instance_type])) == there
+    ):
         return Change(replaced=False)
     architecture = sizes[group.instance_type].architecture
     fitting = _there(labels, role, architecture=[{"amd64": "x86_64"}.get(architecture, architecture)])
     return Change(replaced=True, architecture=len(fitting) < there)
+
+
+def _is_placed(there: int, role: Role, group: GroupSettings, labels: Labels) -> bool:
+    """Whether all existing machines of a role, `there` of them, are in the desired placement group, or in none."""
+    prefix = ROLES[role].prefix
+    for strategy in placement.STRATEGIES:
+        name = placement.name(labels.stack, prefix, strategy)
+        inside = len(_there(labels, role, placement_group_name=[name])) if GROUPS[role].placement else 0
+        if inside != (there if strategy == group.placement else 0):
+            return False
+    return True
 
 
 def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str], problems: Problems) -> None:

@@ -26,6 +26,21 @@ class GroupKeys:
     """ARNs of managed policies: what they may do besides using the storage. Without such a key: nothing."""
     security_groups: str = ""
     """Ids of security groups that they are in besides the stack's own. Without such a key: none."""
+    iops: str = ""
+    """IOPS of the root volume. Without such a key: what every volume has."""
+    throughput: str = ""
+    """Throughput of the root volume, likewise."""
+    instance_store: str = ""
+    """Whether the daemon uses the disks of the machine itself. Without such a key: it does not."""
+    placement: str = ""
+    """Strategy of the machines' placement group. Without such a key: they are in none."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All keys, with the count first."""
+        names = (self.count, self.instance_type, self.disk, self.zones, self.spot)
+        own = (self.iops, self.throughput, self.instance_store, self.placement)
+        return tuple(filter(None, (*names, *own, self.policies, self.security_groups)))
 
 
 GROUPS: Mapping[Role, GroupKeys] = {
@@ -37,6 +52,7 @@ GROUPS: Mapping[Role, GroupKeys] = {
         most=9,
         policies="jobManagerPolicyArns",
         security_groups="jobManagerSecurityGroups",
+        placement="jobManagerPlacement",
     ),
     Role.TASKMANAGER: GroupKeys(
         count="workers",
@@ -48,9 +64,18 @@ GROUPS: Mapping[Role, GroupKeys] = {
         spot="taskManagerSpot",
         policies="taskPolicyArns",
         security_groups="taskSecurityGroups",
+        iops="taskManagerDiskIops",
+        throughput="taskManagerDiskThroughput",
+        instance_store="taskManagerInstanceStore",
+        placement="taskManagerPlacement",
     ),
     Role.ZOOKEEPER: GroupKeys(
-        count="zookeepers", instance_type="zookeeperType", disk="zookeeperDiskGiB", least=0, most=7
+        count="zookeepers",
+        instance_type="zookeeperType",
+        disk="zookeeperDiskGiB",
+        least=0,
+        most=7,
+        placement="zookeeperPlacement",
     ),
     Role.CLIENT: GroupKeys(count="clients", instance_type="clientType", disk="clientDiskGiB", least=0, most=20),
 }

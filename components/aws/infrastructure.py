@@ -20,6 +20,7 @@ from .identity import Identity, IdentityArgs
 from .machines import Machines, MachinesArgs
 from .network import Network, NetworkArgs
 from .security import Security, SecurityArgs
+from .snapshots import Snapshots, SnapshotsArgs
 from .storage import Bucket, BucketArgs
 
 LONGEST_BUCKET = 63
@@ -52,6 +53,8 @@ class AwsSite(pulumi.ComponentResource):
         security = Security(name, SecurityArgs(settings=settings, labels=labels, vpc_id=network.vpc_id), child)
         identity = Identity(name, IdentityArgs(settings=settings, labels=labels), child)
         bucket = Bucket(name, BucketArgs(settings=settings, labels=labels), child)
+        if settings.snapshot_days:
+            Snapshots(name, SnapshotsArgs(settings=settings, labels=labels), child)
         machines = Machines(
             name,
             MachinesArgs(

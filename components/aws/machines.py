@@ -11,8 +11,9 @@ from .. import naming
 from ..host import Host, Role, Service, Ssh
 from ..naming import Labels
 from ..roles import ROLES, Replacement
-from . import user_data
+from . import placement, snapshots, user_data
 from .declaration import AwsSettings, GroupSettings
+from .disks import ORDINARY, Performance
 from .facts import Facts
 from .network import Network
 from .security import BASTION, Security
@@ -92,13 +93,35 @@ class Machines(pulumi.ComponentResource):
             Replacement.ALL: group.count,
         }[ROLES[role].replacement]
         hosts: list[Host] = []
+        place = self._placement(role, group) if group.placement and group.count else None
         for index in range(group.count):
             waits = self._args.facts.changes[role].replaced and index >= at_once
             before = hosts[index - at_once].service if waits else None
-            hosts.append(self._host(role, group, index, before))
+            hosts.append(self._host(role, group, index, before, place))
         return hosts
 
-    def _host(self, role: Role, group: GroupSettings, index: int, before: Service | None) -> Host:
+    def _placement(self, role: Role, group: GroupSettings) -> pulumi.Output[str]:
+        """The placement group of a role's machines."""
+        labels, prefix = self._args.labels, ROLES[role].prefix
+        name = placement.name(labels.stack, prefix, group.placement)
+        made = ec2.PlacementGroup(
+            f"{prefix}-{group.placement}",
+            name=name,
+            strategy=group.placement,
+            partition_count=placement.PER_ZONE if group.placement == "partition" else None,
+            tags=labels.tags(name, role.value),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return made.name
+
+    def _host(
+        self,
+        role: Role,
+        group: GroupSettings,
+        index: int,
+        before: Service | None,
+        place: pulumi.Output[str] | None,
+    ) -> Host:
         args, row = self._args, ROLES[role]
         name = f"{row.prefix}-{index}"
         subnet = args.network.subnets[index % group.zones]
@@ -112,8 +135,10 @@ class Machines(pulumi.ComponentResource):
             groups=[args.security.groups[role], *group.security_groups],
             role=role.value,
             disk_gib=group.disk_gib,
+            performance=group.disk_performance,
             profile=args.profiles.get(role),
             spot=group.spot,
+            place=place,
             other_image=args.facts.changes[role].architecture,
             before=before,
         )
@@ -131,6 +156,7 @@ class Machines(pulumi.ComponentResource):
             cpus=size.cpus,
             memory_mib=size.memory_mib,
             zone=subnet.zone,
+            local_disks=size.instance_disks if group.instance_store else 0,
             machine=machine.id,
             data_device=device,
             waits=before is not None,
@@ -149,8 +175,10 @@ class Machines(pulumi.ComponentResource):
         groups: Sequence[pulumi.Input[str] | None],
         role: str,
         disk_gib: int = 8,
+        performance: Performance = ORDINARY,
         profile: pulumi.Input[str] | None = None,
         spot: bool = False,
+        place: pulumi.Input[str] | None = None,
         other_image: bool = False,
         entrance: bool = False,
         before: Service | None = None,
@@ -171,13 +199,20 @@ class Machines(pulumi.ComponentResource):
             vpc_security_group_ids=[group for group in groups if group is not None],
             associate_public_ip_address=public,
             iam_instance_profile=profile,
+            placement_group=place,
             user_data=text,
             # IMDSv2 only, and with a hop limit that keeps containers and proxies on the machine out
             metadata_options=ec2.InstanceMetadataOptionsArgs(
                 http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
             ),
             root_block_device=ec2.InstanceRootBlockDeviceArgs(
-                volume_type="gp3", volume_size=disk_gib, encrypted=True, delete_on_termination=True, tags=tags
+                volume_type="gp3",
+                volume_size=disk_gib,
+                iops=performance.iops,
+                throughput=performance.throughput,
+                encrypted=True,
+                delete_on_termination=True,
+                tags=tags,
             ),
             instance_market_options=_SPOT if spot else None,
             tags=tags,
@@ -216,8 +251,10 @@ class Machines(pulumi.ComponentResource):
             availability_zone=zone,
             size=settings.data_disk_gib,
             type="gp3",
+            iops=settings.data_disk_performance.iops,
+            throughput=settings.data_disk_performance.throughput,
             encrypted=True,
-            tags=labels.tags(f"{labels.stack}-{name}-data", role.value),
+            tags=labels.tags(f"{labels.stack}-{name}-data", role.value) | snapshots.tag(settings, labels),
             # A volume cannot change zones; facts.py refuses a configuration that would move its machine
             opts=pulumi.ResourceOptions(
                 parent=self, protect=not settings.ephemeral, ignore_changes=["availabilityZone"]

@@ -59,6 +59,11 @@ def role(stack: str, region: str, part: str = "") -> str:
     return f"{whole[: LONGEST_ROLE - 9]}-{digest}"
 
 
+def snapshots(stack: str, region: str) -> str:
+    """Name of the role that makes snapshots, and the value of the tag of what it makes them of."""
+    return role(stack, region, "snapshots")
+
+
 def domain(stack: str) -> str:
     """Domain of the hosts of `stack`. Raises ValueError if the stack's name cannot be part of a host name."""
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", stack):

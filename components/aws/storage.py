@@ -42,8 +42,8 @@ def tls_only(bucket_arn: str) -> dict[str, Any]:
 
 
 def lifecycle(settings: AwsSettings) -> list[s3.BucketLifecycleConfigurationRuleArgs]:
-    """What expires: interrupted uploads and, if configured, old savepoints. Nothing else does, because HA metadata and
-    checkpoints may be old and in use.
+    """What expires: interrupted uploads and, if configured, old versions and old savepoints. No current version of
+    anything else does, because HA metadata and checkpoints may be old and in use (docs/aws.md).
 
     A job that claimed a savepoint's files (restore mode CLAIM) may need them for longer than `savepoint_days`.
     """
@@ -57,6 +57,19 @@ def lifecycle(settings: AwsSettings) -> list[s3.BucketLifecycleConfigurationRule
             ),
         )
     ]
+    if settings.version_days:
+        rules.append(
+            s3.BucketLifecycleConfigurationRuleArgs(
+                id="old-versions",
+                status="Enabled",
+                filter=s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=f"{settings.prefix}/"),
+                noncurrent_version_expiration=s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
+                    noncurrent_days=settings.version_days
+                ),
+                # What is left of a deleted object when its last version has expired; it makes listings slow
+                expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(expired_object_delete_marker=True),
+            )
+        )
     if settings.savepoint_days:
         rules.append(
             s3.BucketLifecycleConfigurationRuleArgs(
@@ -97,6 +110,8 @@ class Bucket(pulumi.ComponentResource):
         self.ready = [bucket]
         self._close(bucket)
         self._encrypt(bucket)
+        if self._settings.version_days:
+            self._keep_versions(bucket)
         s3.BucketLifecycleConfiguration(
             "bucket", bucket=bucket.bucket, rules=lifecycle(self._settings), opts=self._child()
         )
@@ -135,6 +150,14 @@ class Bucket(pulumi.ComponentResource):
         arn = names.bucket_arn(self._settings.region, self._settings.bucket)
         policy = s3.BucketPolicy("bucket", bucket=bucket.bucket, policy=json.dumps(tls_only(arn)), opts=self._child())
         self.ready.append(policy)
+
+    def _keep_versions(self, bucket: s3.Bucket) -> None:
+        """Never retained: without it in the stack no rule deletes old versions, so no more of them may be made."""
+        opts = pulumi.ResourceOptions(parent=self, depends_on=self.ready[-1:])
+        enabled = s3.BucketVersioningVersioningConfigurationArgs(status="Enabled")
+        self.ready.append(
+            s3.BucketVersioning("bucket", bucket=bucket.bucket, versioning_configuration=enabled, opts=opts)
+        )
 
     def _encrypt(self, bucket: s3.Bucket) -> None:
         key = self._settings.kms_key

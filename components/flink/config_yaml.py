@@ -9,7 +9,7 @@ from ..host import Role
 from ..roles import ROLES
 from ..storage import Storage
 from ..templates import render
-from . import proxy
+from . import local_disks, proxy
 from .settings import ClusterSettings
 from .topology import Members
 
@@ -35,13 +35,20 @@ def java_flags(more: str) -> str:
 
 
 def flink_config(
-    role: Role, settings: ClusterSettings, storage: Storage, members: Members, *, memory_mib: int = 0, slots: int = 0
+    role: Role,
+    settings: ClusterSettings,
+    storage: Storage,
+    members: Members,
+    *,
+    memory_mib: int = 0,
+    slots: int = 0,
+    disks: int = 0,
 ) -> dict[str, Any]:
     """The keys of config.yaml on the hosts of a role, flat: those of the template, overridden by those of the stack.
 
-    `memory_mib` is the size of the process in MiB; 0 omits what depends on the machine. `slots` applies to TaskManagers
-    only. All hosts of a role with machines of the same size have the same config.yaml: what differs between hosts is on
-    the command line of the unit.
+    `memory_mib` is the size of the process in MiB; 0 omits what depends on the machine. `slots` and `disks`
+    (the number of local ones) apply to TaskManagers only. All hosts of a role with machines of the same size have the
+    same config.yaml: what differs between hosts is on the command line of the unit.
     """
     zookeeper = ports.number("zk-client")
     base = yaml.safe_load(
@@ -57,6 +64,7 @@ def flink_config(
             ports=ports.numbers(),
             memory_mib=memory_mib,
             slots=slots,
+            local_disks=local_disks.directories(disks),
         )
     )
     own = ROLES[role].own_config(settings)
@@ -72,9 +80,10 @@ def config_yaml(
     *,
     memory_mib: int = 0,
     slots: int = 0,
+    disks: int = 0,
 ) -> str:
     """config.yaml as text: sorted lines."""
-    keys = flink_config(role, settings, storage, members, memory_mib=memory_mib, slots=slots)
+    keys = flink_config(role, settings, storage, members, memory_mib=memory_mib, slots=slots, disks=disks)
     return HEADER + yaml_text.write(keys)
 
 

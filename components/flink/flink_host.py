@@ -96,6 +96,7 @@ class FlinkHost(pulumi.ComponentResource):
 
     def _service(self, others: Sequence[str], keys: remote.Command | None, launch: remote.Command) -> remote.Command:
         settings, storage = self._context.settings, self._context.storage
+        role, disks = self._host.role, self._host.local_disks
         expected = pulumi.Output.all(self._args.process, keys.stdout if keys else "none").apply(
             lambda known: daemon.wants(
                 flink=settings.flink.version,
@@ -105,7 +106,9 @@ class FlinkHost(pulumi.ComponentResource):
                 credentials=known[1],
             )
         )
-        text = self._args.process.apply(lambda process: unit.flink_unit(self._host.role, memory_mib=process.memory_mib))
+        text = self._args.process.apply(
+            lambda process: unit.flink_unit(role, memory_mib=process.memory_mib, disks=disks)
+        )
         joined, logins = self._context.joined[self._host.name], self._context.logins
         needed = [joined, *logins, launch, *([keys] if keys else []), *storage.ready]
         return daemon.run(

@@ -15,7 +15,7 @@ from ..remote import File, host_script, script_text, step
 from ..roles import ROLES, needed_mib
 from ..storage import Storage
 from ..templates import render
-from . import host_tool, proxy
+from . import host_tool, local_disks, proxy
 from .releases import Archive
 from .settings import ClusterSettings
 
@@ -64,16 +64,18 @@ class Machine:
 
     cpus: int
     memory_mib: int
+    local_disks: int = 0
+    """As in `Host`."""
 
 
 def machine(host: Host, probed: remote.Command) -> pulumi.Output[Machine]:
     """CPUs and memory of a host: from its provider, so that a preview has them, or else from the probe."""
     if host.cpus and host.memory_mib:
-        return pulumi.Output.from_input(Machine(host.cpus, host.memory_mib))
+        return pulumi.Output.from_input(Machine(host.cpus, host.memory_mib, host.local_disks))
 
     def found(text: str) -> Machine:
         facts = json.loads(text)
-        return Machine(host.cpus or facts["cpus"], host.memory_mib or facts["memoryMiB"])
+        return Machine(host.cpus or facts["cpus"], host.memory_mib or facts["memoryMiB"], host.local_disks)
 
     return probed.stdout.apply(found)
 
@@ -172,6 +174,8 @@ class Node(pulumi.ComponentResource):
         }
         self.system = step(host, "system", script_text(host, "system.sh", values, files), opts=child)
         self.prepared = self.system if host.data_device is None else self._data_disk(host, host.data_device)
+        if host.local_disks:
+            self.prepared = self._local_disks(host)
         self.java = install(host, args.settings, args.storage, args.settings.java, "bin/java", child)
         self.public_key = self.system.stdout
         self.register_outputs({})
@@ -184,3 +188,11 @@ class Node(pulumi.ComponentResource):
             lambda path: script_text(host, "disk.sh", {"device": path, **values})
         )
         return step(host, "disk", stdin, opts=pulumi.ResourceOptions(parent=self, depends_on=self.system))
+
+    def _local_disks(self, host: Host) -> remote.Command:
+        """Mount the machine's own disks, now and whenever the daemon starts."""
+        tool = File(path=local_disks.TOOL, mode="0755", text=host_script("local_disks_tool.sh"))
+        values = {"tool": local_disks.TOOL, "user": ROLES[host.role].user}
+        directories = local_disks.directories(host.local_disks)
+        text = script_text(host, "local_disks.sh", {**values, "directories": directories}, [tool])
+        return step(host, "local-disks", text, opts=pulumi.ResourceOptions(parent=self, depends_on=self.prepared))

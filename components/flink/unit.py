@@ -7,12 +7,18 @@ from .. import ports
 from ..host import Role
 from ..roles import LAUNCHES, ROLES, daemon_of
 from ..templates import render
-from . import daemon
+from . import daemon, local_disks
 
 
-def flink_unit(role: Role, *, memory_mib: int) -> str:
-    """The unit of a Flink daemon whose process has `memory_mib`."""
-    return render("flink.service.j2", row=ROLES[role], launches=LAUNCHES, limit_mib=memory_limit_mib(memory_mib))
+def flink_unit(role: Role, *, memory_mib: int, disks: int = 0) -> str:
+    """The unit of a Flink daemon whose process has `memory_mib`, on a machine with so many local disks."""
+    return render(
+        "flink.service.j2",
+        row=ROLES[role],
+        launches=LAUNCHES,
+        limit_mib=memory_limit_mib(memory_mib),
+        local_disks=[local_disks.TOOL, ROLES[role].user, *local_disks.directories(disks)] if disks else [],
+    )
 
 
 def memory_limit_mib(process_mib: int) -> int:

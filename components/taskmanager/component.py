@@ -41,6 +41,7 @@ def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOption
             context.members,
             memory_mib=memory,
             slots=slots(context.settings, machine),
+            disks=machine.local_disks,
         )
         return Process(memory_mib=memory, config_yaml=text)
 

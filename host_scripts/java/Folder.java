@@ -13,6 +13,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.apache.flink.core.fs.FSDataInputStream;
 import org.apache.flink.core.fs.FSDataOutputStream;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
@@ -110,6 +111,15 @@ final class Folder {
       }
     }
     return count;
+  }
+
+  /** The contents of a file in it; nothing if it was deleted meanwhile. */
+  byte[] read(String name) throws IOException {
+    try (FSDataInputStream in = system.open(new Path(path, name))) {
+      return in.readAllBytes();
+    } catch (FileNotFoundException e) {
+      return new byte[0];
+    }
   }
 
   /** Writes a file in it, or replaces it. */

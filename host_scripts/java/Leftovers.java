@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.HighAvailabilityOptions;
 import org.apache.flink.core.fs.FileStatus;
@@ -21,6 +22,7 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
  * purge URI...                       removes these folders
  * list HA QUORUM ROOT QUIET KEEP     lists what is below HA and ROOT, except for the clusters KEEP (comma-separated ids)
  * delete HA QUORUM ROOT QUIET IDS    removes what `list` lists of these clusters
+ * jobs HA QUORUM ROOT QUIET IDS      lists the checkpoints of jobs that nothing needs, and removes those of jobs IDS
  * mark                               renews the mark that the cluster of /etc/flink is alive
  * </pre>
  *
@@ -47,7 +49,10 @@ public final class Leftovers {
     PrintStream out = Flink.output();
     Configuration configuration = Flink.start();
     try {
-      if (args[0].equals("mark")) {
+      if (args[0].equals("jobs")) {
+        Folder.answers(new Path(args[1]), ANSWER_SECONDS);
+        jobs(out, args, configuration);
+      } else if (args[0].equals("mark")) {
         mark(configuration);
       } else {
         new Leftovers(out, args[0].equals("purge") ? 0 : Long.parseLong(args[4])).run(args);
@@ -80,13 +85,36 @@ public final class Leftovers {
         }
         break;
       default:
-        throw new IllegalArgumentException("expected purge, list, delete or mark, found " + args[0]);
+        throw new IllegalArgumentException("expected purge, list, delete, jobs or mark, found " + args[0]);
     }
   }
 
   static void mark(Configuration configuration) throws IOException {
     Path ha = new Path(configuration.get(HighAvailabilityOptions.HA_STORAGE_PATH));
     Remains.mark(ha, configuration.get(HighAvailabilityOptions.HA_CLUSTER_ID));
+  }
+
+  /** `checkpoints` and `savepoints` are where this host's configuration says. */
+  private static void jobs(PrintStream out, String[] args, Configuration configuration)
+      throws IOException, KeeperException, InterruptedException {
+    String id = configuration.get(HighAvailabilityOptions.HA_CLUSTER_ID).replaceAll("^/", "");
+    try (Ensemble ensemble = new Ensemble(args[2])) {
+      JobCheckpoints found =
+          new JobCheckpoints(
+              out,
+              Long.parseLong(args[4]),
+              ensemble,
+              args[3] + "/" + id,
+              new Path(args[1], id),
+              new Path(configuration.get(CheckpointingOptions.CHECKPOINTS_DIRECTORY)),
+              new Path(configuration.get(CheckpointingOptions.SAVEPOINT_DIRECTORY)));
+      Set<String> ids = ids(args[5]);
+      if (ids.isEmpty()) {
+        found.list();
+      } else {
+        found.delete(ids);
+      }
+    }
   }
 
   void purge(Path path) throws IOException {
@@ -145,7 +173,7 @@ public final class Leftovers {
   }
 
   /** Seconds since the last was written, by the storage's clock and this host's; -1 if there is none. */
-  private static long age(Map<String, FileStatus> objects) {
+  static long age(Map<String, FileStatus> objects) {
     long last = -1;
     for (FileStatus status : objects.values()) {
       last = Math.max(last, status.getModificationTime());

@@ -81,7 +81,10 @@ class Instance:
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A volume other than an instance's root volume; `instance` is empty while it is not attached."""
+    """A volume other than an instance's root volume, or a disk of its instance store.
+
+    `instance` is empty while it is not attached.
+    """
 
     id: str
     gib: int
@@ -229,6 +232,15 @@ def size(aws: Aws, instance_type: str) -> tuple[int, int]:
     """CPUs and MiB of memory of an instance type."""
     found = aws.client("ec2").describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"][0]
     return found["VCpuInfo"]["DefaultVCpus"], found["MemoryInfo"]["SizeInMiB"]
+
+
+def instance_store(aws: Aws, instance_type: str) -> list[int]:
+    """Sizes in GiB of the NVMe disks that machines of this type have."""
+    found = aws.client("ec2").describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"][0]
+    store = found.get("InstanceStorageInfo") or {}
+    if store.get("NvmeSupport", "unsupported") == "unsupported":
+        return []
+    return [disk["SizeInGB"] for disk in store["Disks"] for _ in range(disk["Count"])]
 
 
 def role_of(aws: Aws, profile: str) -> tuple[str, str]:

@@ -19,9 +19,9 @@ from lab.errors import LabError
 from lab.lab import Lab, free_port
 from lab.storage import S3
 from stand_ins.aws_cloud import api, dns, firewall, imds
-from stand_ins.aws_cloud.api import Aws, Instance, Snapshot
+from stand_ins.aws_cloud.api import Aws, Instance, Snapshot, Volume
 from stand_ins.aws_cloud.known import PUBLIC
-from stand_ins.aws_cloud.volumes import Volumes
+from stand_ins.aws_cloud.volumes import LOCAL, Volumes
 from toolbox.paths import REPO
 
 PORT = 7400
@@ -67,6 +67,8 @@ class Cloud:
         self._public_prefix = public_prefix
         self._names: dict[str, str] = {}
         self._machines: dict[str, LaunchedMachine] = {}
+        self._disks: dict[str, list[int]] = {}
+        self._had_volumes = False
         self._applied = ""
         self._problem = ""
         self._ports = firewall.Ports(0, 0)
@@ -209,7 +211,7 @@ class Cloud:
         return self._apply(api.read(self.aws) if changed else self.snapshot)
 
     def _apply(self, snapshot: Snapshot) -> bool:
-        before, self.snapshot = self.snapshot, snapshot
+        self.snapshot = snapshot
         for identity in list(self._names):
             if identity not in snapshot.instances or not snapshot.instances[identity].lives:
                 self._end_host(identity, snapshot.instances.get(identity))
@@ -217,10 +219,12 @@ class Cloud:
         for instance in snapshot.instances.values():
             if instance.lives and instance.id not in self._machines:
                 self._launch(instance)
-        if before.volumes or snapshot.volumes:
+        volumes = {**snapshot.volumes, **self._instance_stores(snapshot)}
+        if self._had_volumes or volumes:
+            self._had_volumes = bool(volumes)
             inits = {name: process.pid for name, process in processes.inits(self.lab.id).items()}
             hosts = {instance: inits.get(machine.host.name) for instance, machine in self._machines.items()}
-            return self._volumes.reconcile(snapshot.volumes, hosts)
+            return self._volumes.reconcile(volumes, hosts)
         return True
 
     # Making it real
@@ -230,6 +234,19 @@ class Cloud:
         if text != self._applied:
             network.run("nft", "-f", "-", stdin=text)
             self._applied = text
+
+    def _instance_stores(self, snapshot: Snapshot) -> dict[str, Volume]:
+        """The disks of machines that are on. Those of a stopped machine go: it starts elsewhere, with blank ones."""
+        found = {}
+        for instance in snapshot.instances.values():
+            if not instance.lives:
+                continue
+            if instance.type not in self._disks:
+                self._disks[instance.type] = api.instance_store(self.aws, instance.type)
+            for number, gib in enumerate(self._disks[instance.type]):
+                id = f"{LOCAL}{number}{instance.id.removeprefix('i-').upper()}"
+                found[id] = Volume(id=id, gib=gib, instance=instance.id, device="")
+        return found
 
     def _launch(self, instance: Instance) -> None:
         began = time.monotonic()

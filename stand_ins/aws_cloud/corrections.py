@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from stand_ins.aws_cloud import placement
+
 IMAGE_GIB = 8
 """Size of Debian's images; moto reports 15 for all images."""
 
@@ -15,6 +17,9 @@ def apply() -> None:
     _spot_filter()
     _network_acls()
     _conditions()
+    _performance()
+    placement.apply(replace)
+    _snapshot_policies()
 
 
 def _image_size() -> None:
@@ -85,6 +90,39 @@ def _conditions() -> None:
         return ask(self, *args, **more)
 
     replace(IAMPolicyStatement, "is_action_permitted", is_action_permitted)
+
+
+def _performance() -> None:
+    """A new machine's volumes have the IOPS and the throughput of the request, and a change of throughput is done."""
+    from moto.ec2.models.elastic_block_store import VolumeModification
+    from moto.ec2.responses.instances import InstanceResponse
+
+    run, modify = InstanceResponse.run_instances, VolumeModification.__init__
+
+    def run_instances(self: Any) -> Any:
+        answer = run(self)
+        reservation: Any = answer.result
+        for mapping in self._get_param("BlockDeviceMappings", []):
+            for instance in reservation.instances:
+                volume = self.ec2_backend.volumes[instance.block_device_mapping[mapping["DeviceName"]].volume_id]
+                ebs = mapping.get("Ebs", {})
+                volume.iops = ebs.get("Iops") or volume.iops
+                volume.throughput = ebs.get("Throughput") or volume.throughput
+        return answer
+
+    def changed(self: Any, volume: Any, *args: Any, **more: Any) -> None:
+        modify(self, volume, *args, **more)
+        volume.throughput = self.target_throughput or volume.throughput
+
+    replace(InstanceResponse, "run_instances", run_instances)
+    replace(VolumeModification, "__init__", changed)
+
+
+def _snapshot_policies() -> None:
+    """There is a Data Lifecycle Manager."""
+    from stand_ins.aws_cloud import dlm
+
+    dlm.apply()
 
 
 def replace(owner: type, name: str, member: object) -> None:

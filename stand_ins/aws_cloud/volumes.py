@@ -1,4 +1,4 @@
-"""EBS volumes: sparse files that hosts have as block devices while they are attached."""
+"""EBS volumes and instance stores: sparse files that hosts have as block devices while they are attached."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from stand_ins.aws_cloud.api import Volume
 
 _GIB = 1 << 30
 _BY_ID = "dev/disk/by-id"
+LOCAL = "AWS"
+"""How the serial numbers of an instance store's disks begin, which are their ids here."""
 
 
 class Volumes:
@@ -72,7 +74,8 @@ class Volumes:
 
 def by_id(volume: str) -> str:
     """The path of a volume's device on its host, as Debian's udev names it on EC2."""
-    return f"/{_BY_ID}/nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
+    model = "EC2_NVMe_Instance_Storage" if volume.startswith(LOCAL) else "Elastic_Block_Store"
+    return f"/{_BY_ID}/nvme-Amazon_{model}_{volume.replace('-', '')}"
 
 
 def _booted(pid: int) -> bool:
@@ -92,7 +95,9 @@ def _give(pid: int, volume: str, device: Path) -> None:
     os.chown(dev / node, 0, 6)  # Debian's group disk
     link = _link(pid, volume)
     link.parent.mkdir(parents=True, exist_ok=True)
-    link.symlink_to(f"../../{node}")
+    # udev has a second name, with the namespace's number. The first one last: it shows that the device is complete
+    for name in (f"{link.name}_1", link.name):
+        link.with_name(name).symlink_to(f"../../{node}")
 
 
 def _take(pid: int | None, volume: str) -> None:
@@ -107,6 +112,7 @@ def _take(pid: int | None, volume: str) -> None:
         except LabError:  # a process has a file open there
             run(*inside, "--lazy", place, check=False)
     link.unlink(missing_ok=True)
+    link.with_name(f"{link.name}_1").unlink(missing_ok=True)
     node.unlink(missing_ok=True)
 
 

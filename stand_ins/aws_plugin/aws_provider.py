@@ -11,8 +11,10 @@ from pulumi.runtime.proto import provider_pb2
 
 from stand_ins.aws_plugin import (
     config,
+    dlm,
     ec2_instances,
     ec2_network,
+    ec2_placement,
     ec2_routes,
     ec2_security,
     ec2_volumes,
@@ -28,7 +30,7 @@ from stand_ins.plugin.values import from_struct
 
 VERSION = "7.51.1"
 """The version of the installed SDK: the engine requests it."""
-MODULES = (ec2_network, ec2_routes, ec2_security, ec2_instances, ec2_volumes, iam, route53, s3)
+MODULES = (ec2_network, ec2_routes, ec2_security, ec2_instances, ec2_volumes, ec2_placement, dlm, iam, route53, s3)
 
 
 class AwsProvider(Provider):

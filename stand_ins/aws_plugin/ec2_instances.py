@@ -8,7 +8,7 @@ from typing import Any
 
 from stand_ins.aws_plugin import tags
 from stand_ins.aws_plugin.ec2 import Ec2Resource, arn, given, made, one, tags_of, update_tags, whole
-from stand_ins.aws_plugin.ec2_volumes import VOLUME_TYPES
+from stand_ins.aws_plugin.ec2_volumes import VOLUME_TYPES, refuse_performance
 from stand_ins.aws_plugin.resource import Aws, Refused, Resource, failures_of_choice, is_unknown
 from stand_ins.plugin.schema import Failure
 from stand_ins.plugin.values import Object, Value
@@ -41,7 +41,15 @@ class Instance(Ec2Resource):
         {
             *("ami", "associatePublicIpAddress", "availabilityZone", "disableApiStop", "disableApiTermination"),
             *("ebsOptimized", "iamInstanceProfile", "instanceInitiatedShutdownBehavior", "instanceType", "keyName"),
-            *("monitoring", "privateIp", "subnetId", "userData", "userDataReplaceOnChange", "vpcSecurityGroupIds"),
+            *(
+                "monitoring",
+                "placementGroup",
+                "privateIp",
+                "subnetId",
+                "userData",
+                "userDataReplaceOnChange",
+                "vpcSecurityGroupIds",
+            ),
             *("forceDestroy", "getPasswordData", "sourceDestCheck", "volumeTags", "creditSpecification.cpuCredits"),
             "instanceMarketOptions.marketType",
             *(f"instanceMarketOptions.spotOptions.{name}" for name in _SPOT),
@@ -54,6 +62,7 @@ class Instance(Ec2Resource):
     replaces = frozenset(
         {
             *("ami", "associatePublicIpAddress", "availabilityZone", "instanceMarketOptions", "keyName", "privateIp"),
+            "placementGroup",
             *("subnetId", "rootBlockDevice.encrypted", "rootBlockDevice.kmsKeyId"),
             "privateDnsNameOptions.hostnameType",
         }
@@ -104,6 +113,7 @@ class Instance(Ec2Resource):
         image = _image(inputs["ami"], aws)
         _refuse_type(inputs["instanceType"], image, aws)
         _refuse_root(inputs, image)
+        _refuse_performance(_inner(inputs, "rootBlockDevice"))
         _refuse_groups(inputs, aws)
         instance = client.run_instances(**_request(inputs, image), MinCount=1, MaxCount=1)["Instances"][0]
         id = str(instance["InstanceId"])
@@ -180,6 +190,7 @@ class Instance(Ec2Resource):
     def _update_root(self, id: str, old: Object, new: Object, aws: Aws) -> None:
         before, after = _inner(old, "rootBlockDevice"), _inner(new, "rootBlockDevice")
         volume = before.get("volumeId")
+        _refuse_performance({**before, **after})
         names = {"volumeSize": "Size", "volumeType": "VolumeType", "iops": "Iops", "throughput": "Throughput"}
         changed = {names[name]: after[name] for name in names if name in after and after[name] != before.get(name)}
         if "Size" in changed and changed["Size"] < before.get("volumeSize", 0):
@@ -262,6 +273,10 @@ def _refuse_root(inputs: Object, image: Any) -> None:
             )
 
 
+def _refuse_performance(root: Object) -> None:
+    refuse_performance(root.get("volumeType", "gp3"), root.get("volumeSize"), root.get("iops"), root.get("throughput"))
+
+
 def _refuse_groups(inputs: Object, aws: Aws) -> None:
     """Refuse groups that AWS does not have, with its own error, or that belong to another network than the subnet."""
     groups, subnet = inputs.get("vpcSecurityGroupIds"), inputs.get("subnetId")
@@ -307,7 +322,7 @@ def _request(inputs: Object, image: Any) -> Object:
             KeyName=inputs.get("keyName"),
             MetadataOptions=_metadata(inputs) or None,
             Monitoring={"Enabled": True} if inputs.get("monitoring") else None,
-            Placement={"AvailabilityZone": zone} if zone else None,
+            Placement=given(AvailabilityZone=zone, GroupName=inputs.get("placementGroup") or None) or None,
             PrivateDnsNameOptions=_capitalized(inputs.get("privateDnsNameOptions")),
             TagSpecifications=_tag_specifications(inputs),
             UserData=inputs.get("userData"),
@@ -380,6 +395,7 @@ def _described(instance: Any) -> Object:
         "instanceType": instance["InstanceType"],
         "metadataOptions": {name: options.get(name[0].upper() + name[1:]) for name in _METADATA},
         "monitoring": instance.get("Monitoring", {}).get("State") == "enabled",
+        "placementGroup": instance["Placement"].get("GroupName", ""),
         "primaryNetworkInterfaceId": interface.get("NetworkInterfaceId", ""),
         "privateDns": instance.get("PrivateDnsName", ""),
         "privateIp": instance.get("PrivateIpAddress", ""),

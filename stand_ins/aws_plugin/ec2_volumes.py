@@ -8,7 +8,7 @@ from typing import Any
 from stand_ins.aws_plugin.ec2 import Ec2Resource, arn, given, made, one, specification, tags_of, whole
 from stand_ins.aws_plugin.resource import Aws, Refused, Resource, failures_of_choice
 from stand_ins.plugin.schema import Failure
-from stand_ins.plugin.values import Object
+from stand_ins.plugin.values import Object, Value
 
 VOLUME_TYPES = ("standard", "io1", "io2", "gp2", "gp3", "sc1", "st1")
 
@@ -33,6 +33,7 @@ class Volume(Ec2Resource):
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
         """Create it and wait until it is available."""
+        refuse_performance(inputs.get("type", "gp2"), inputs.get("size"), inputs.get("iops"), inputs.get("throughput"))
         volume = aws.client("ec2").create_volume(
             AvailabilityZone=inputs["availabilityZone"],
             TagSpecifications=specification("volume", inputs),
@@ -75,6 +76,7 @@ class Volume(Ec2Resource):
                 f"operation error EC2: ModifyVolume, api error InvalidParameterValue: New size cannot be smaller than "
                 f"existing size ({old['size']:g} GiB)"
             )
+        refuse_performance(new.get("type", "gp2"), new.get("size"), new.get("iops"), new.get("throughput"))
         names = {"size": "Size", "type": "VolumeType", "iops": "Iops", "throughput": "Throughput"}
         changed = {names[name]: new[name] for name in names if name in new and new[name] != old.get(name)}
         if changed:
@@ -168,6 +170,28 @@ def until_volume(id: str, state: str, aws: Aws) -> None:
 
 def _volume(id: str, aws: Aws) -> Any:
     return one(aws.client("ec2").describe_volumes(VolumeIds=[id])["Volumes"])
+
+
+def refuse_performance(type: str, gib: Value, iops: Value, throughput: Value) -> None:
+    """Refuse what AWS refuses of a gp3 volume, and moto does not. The numbers may be `None`.
+
+    https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
+    """
+    if type != "gp3":
+        return
+    problem = ""
+    if iops is not None and not 3000 <= iops <= 80000:
+        problem = f"Volume iops of {iops:g} is not in the range of 3000 to 80000"
+    elif throughput is not None and not 125 <= throughput <= 2000:
+        problem = f"Throughput of {throughput:g} MiB/s is not in the range of 125 to 2000"
+    elif iops is not None and gib is not None and iops > max(3000, 500 * gib):
+        problem = f"Iops to volume size ratio of {iops / gib:g} is too high; maximum is 500 IOPS per GiB"
+    elif throughput is not None and throughput > (iops or 3000) / 4:
+        problem = (
+            f"Throughput (MiBps) to iops ratio of {throughput / (iops or 3000):f} is too high; maximum is 0.250000"
+        )
+    if problem:
+        raise Refused(f"operation error EC2, api error InvalidParameterCombination: {problem}")
 
 
 RESOURCES: dict[str, Resource] = {resource.token: resource for resource in (Volume(), VolumeAttachment())}

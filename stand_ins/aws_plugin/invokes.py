@@ -63,12 +63,17 @@ def get_instance_type(args: Object, aws: Aws) -> Object:
         "freeTierEligible": found.get("FreeTierEligible", False),
         "hypervisor": found.get("Hypervisor", ""),
         "id": args["instanceType"],
+        "instanceDisks": [
+            {"count": disk["Count"], "size": disk["SizeInGB"], "type": disk["Type"]}
+            for disk in storage.get("Disks") or []
+        ],
         "instanceStorageSupported": found.get("InstanceStorageSupported", False),
         "instanceType": args["instanceType"],
         "maximumNetworkInterfaces": network.get("MaximumNetworkInterfaces", 0),
         "memorySize": found["MemoryInfo"]["SizeInMiB"],
         "networkPerformance": network.get("NetworkPerformance", ""),
         "region": aws.region,
+        "supportedPlacementStrategies": (found.get("PlacementGroupInfo") or {}).get("SupportedStrategies") or [],
         "supportedArchitectures": processor.get("SupportedArchitectures") or [],
         "supportedUsagesClasses": found.get("SupportedUsageClasses") or [],
         "sustainedClockSpeed": processor.get("SustainedClockSpeedInGhz", 0),

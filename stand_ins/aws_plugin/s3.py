@@ -303,6 +303,36 @@ class LifecycleConfiguration(_Setting):
         client.delete_bucket_lifecycle(Bucket=bucket)
 
 
+class Versioning(_Setting):
+    """Whether S3 keeps the old versions of a bucket's objects."""
+
+    token = "aws:s3/bucketVersioning:BucketVersioning"
+    kind = "S3 Bucket Versioning"
+    args = "pulumi_aws.s3.bucket_versioning:BucketVersioningInitArgs"
+    missing = "NoSuchVersioningConfiguration"
+
+    def check(self, inputs: Object) -> list[Failure]:
+        """The allowed values."""
+        choices = {"versioningConfiguration.status": ("Enabled", "Suspended", "Disabled")}
+        return [*failures_of_choice(inputs, choices), *unsupported(inputs, "expectedBucketOwner", "mfa")]
+
+    def put(self, client: Any, bucket: str, inputs: Object) -> None:
+        """Set it. A bucket that never had versions is Disabled, which cannot be set."""
+        status = inputs["versioningConfiguration"]["status"]
+        if status != "Disabled":
+            client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+
+    def get(self, client: Any, bucket: str, state: Object) -> Object:
+        """The status."""
+        status = client.get_bucket_versioning(Bucket=bucket).get("Status", "Disabled")
+        return {"versioningConfiguration": {"mfaDelete": "", "status": status}}
+
+    def remove(self, client: Any, bucket: str) -> None:
+        """No version is made any more; those that are there stay."""
+        if client.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled":
+            client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+
+
 class OwnershipControls(_Setting):
     """The owner of objects that other accounts write into a bucket."""
 
@@ -339,6 +369,7 @@ RESOURCES: dict[str, Resource] = {
         BucketPolicy(),
         LifecycleConfiguration(),
         OwnershipControls(),
+        Versioning(),
     )
 }
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import botocore.session
 
-REST = ("route53", "s3")
+REST = ("dlm", "route53", "s3")
 """Services whose operations are identified by method and path, not by name."""
 
 UNLIKELY = ("CopyObject", "ListDirectoryBuckets", "RenameObject", "UploadPartCopy")

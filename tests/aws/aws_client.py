@@ -13,12 +13,13 @@ import boto3
 from moto.server import ThreadedMotoServer
 from pulumi.runtime.proto import engine_pb2, provider_pb2
 
+from stand_ins.aws_cloud import corrections, dlm, placement
 from stand_ins.aws_plugin.aws_provider import AwsProvider
 from stand_ins.plugin.values import from_struct, to_struct
 from tests.plugin_client import PluginClient, State, plugin, urn
 
 REGION = "eu-central-1"
-SERVICES = ("ec2", "iam", "kms", "route53", "s3", "ssm", "sts")
+SERVICES = ("dlm", "ec2", "iam", "kms", "route53", "s3", "ssm", "sts")
 
 
 class Moto:
@@ -45,7 +46,9 @@ class Moto:
 
 @contextmanager
 def moto() -> Iterator[Moto]:
-    """A moto server with only AWS's defaults."""
+    """A moto server with only AWS's defaults, and with the services that it has not."""
+    placement.apply(corrections.replace)
+    dlm.apply()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

@@ -74,6 +74,8 @@ def everything(endpoint: str, region: str) -> set[str]:
             items = list(_items(getattr(of(service), call), key))
             found |= {f"{key} {item[id_key]}" for item in items if _lives(item)}
     found |= {f"Policies {item['Arn']}" for item in of("iam").list_policies(Scope="Local")["Policies"]}
+    found |= {f"PlacementGroups {it['GroupId']}" for it in of("ec2").describe_placement_groups()["PlacementGroups"]}
+    found |= {f"LifecyclePolicies {item['PolicyId']}" for item in of("dlm").get_lifecycle_policies()["Policies"]}
     found |= {f"HostedZones {item['Id']}" for item in of("route53").list_hosted_zones()["HostedZones"]}
     found |= {f"Buckets {item['Name']}" for item in of("s3").list_buckets()["Buckets"]}
     return found

@@ -39,14 +39,22 @@ SIZES = {
     "flink:taskManagerType": "t3.medium",
     "flink:zookeeperType": "t3.micro",
     "flink:workers": 2,
+    # Options that are off by default
+    "flink:taskManagerDiskIops": 4000,
+    "flink:taskManagerDiskThroughput": 250,
+    "flink:zookeeperDataIops": 3500,
+    "flink:taskManagerPlacement": "spread",
+    "flink:zookeeperPlacement": "partition",
+    "flink:versionDays": 7,
+    "flink:zookeeperSnapshotDays": 7,
     # As in Pulumi.local.yaml: hosts that share a small machine boot fast and need little
     "flink:javaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "flink:jobManagerMemory": "1024m",
     "flink:zookeeperHeap": "64m",
     "flink:flinkConfig": {"web.refresh-interval": "500 ms"},
 }
-OTHER_TYPE = "t3a.medium"
-"""As large as the TaskManagers' type."""
+OTHER_TYPE = "c6gd.large"
+"""As large as the TaskManagers' type, of another architecture, and with an NVMe disk of its own."""
 
 PLAINTEXT = "plaintext"
 """The place of a secret's value in an exported state, as JSON."""
@@ -85,6 +93,9 @@ class Rehearsal:
         known = {
             **SIZES,
             **stack.releases(self.archives, self.lab.mirror_url),
+            # For machines of any architecture, with the digest in a file next to it
+            "flink:javaUrl": f"{self.lab.mirror_url}/{{arch}}/{self.archives.java.path.name}",
+            "flink:javaChecksum": "",
             "flink:vpcCidr": self.cloud.vpc_cidr,
             "flink:operatorCidrs": [f"{self.lab.gateway}/32"],
             "flink:storageEndpoint": self.cloud.endpoint,

@@ -15,7 +15,7 @@ from toolbox.paths import REPO
 if TYPE_CHECKING:
     from stand_ins.builds.archives import Archives
 
-SERVICES = ("ec2", "iam", "route53", "s3", "ssm", "sts")
+SERVICES = ("dlm", "ec2", "iam", "route53", "s3", "ssm", "sts")
 """The AWS services that the program uses."""
 
 VARIABLES = {

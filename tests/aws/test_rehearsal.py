@@ -10,8 +10,9 @@ import os
 import random
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 import yaml
@@ -274,11 +275,12 @@ def test_a_machine_that_was_lost_comes_back_under_its_name(larger: Rehearsal) ->
 
 
 def test_another_instance_type_replaces_machine_by_machine(larger: Rehearsal) -> None:
+    """Of another architecture (of moto's images and types; the hosts have this machine's), with an NVMe disk."""
     cluster = larger
     running, machines = cluster.processes(), cluster.instances()
     job = SlowJob.start(cluster, "other-type", seconds=1800, parallelism=2)
     checkpoint = job.checkpoint() or 0
-    cluster.changes["flink:taskManagerType"] = OTHER_TYPE
+    cluster.changes |= {"flink:taskManagerType": OTHER_TYPE, "flink:taskManagerInstanceStore": True}
     with sampled(cluster) as seen:
         cluster.up("another instance type for the TaskManagers")
     says(f"TaskManagers seen during the replacement: {sorted(set(seen))}")
@@ -291,8 +293,52 @@ def test_another_instance_type_replaces_machine_by_machine(larger: Rehearsal) ->
         name: start for name, start in running.items() if not name.startswith("tm-")
     }
     wait_for("the job from a checkpoint", BOUND, lambda: (job.restored_from() or 0) >= checkpoint and job.runs())
+    for name in cluster.hosts("tm"):
+        assert on_its_own_disk(cluster, name)
+    # Working state and temporary files are there, and nowhere else
+    found = "sudo -n find /var/lib/flink/tmp /var/lib/flink/local-0 -name CURRENT -printf '%H\\n' | sort -u"
+    assert {place for name in cluster.hosts("tm") for place in cluster.ssh(name, found).split()} == {
+        "/var/lib/flink/local-0"
+    }
     job.cancel()
     assert min(seen) >= WORKERS, "never two at once"
+    architectures = {machine["Architecture"] for machine in described(cluster, cluster.hosts("tm"))}
+    assert architectures == {"arm64"}
+
+
+def on_its_own_disk(cluster: Rehearsal, name: str) -> bool:
+    """Whether Flink's directory on a host is the machine's NVMe disk."""
+    found = cluster.ssh(name, "findmnt -nro SOURCE,FSTYPE,OPTIONS /var/lib/flink/local-0; ls -l /dev/disk/by-id")
+    mounted, _, names = found.partition("\n")
+    source, kind, options = mounted.split()
+    store = [line for line in names.splitlines() if "nvme-Amazon_EC2_NVMe_Instance_Storage_" in line]
+    return kind == "ext4" and "noatime" in options and any(line.endswith(source.rpartition("/")[2]) for line in store)
+
+
+def described(cluster: Rehearsal, hosts: Iterable[str]) -> list[dict[str, Any]]:
+    """What EC2 says of these hosts' machines."""
+    known = cluster.instances()
+    ids = [known[_full_name(known, host)] for host in hosts]
+    found = client("ec2", cluster.cloud.endpoint, cluster.cloud.region).describe_instances(InstanceIds=ids)
+    return [machine for group in found["Reservations"] for machine in group["Instances"]]
+
+
+def test_a_machine_that_was_stopped_and_started_has_a_blank_disk_and_uses_it(larger: Rehearsal) -> None:
+    cluster = larger
+    if cluster.changes.get("flink:taskManagerType") != OTHER_TYPE:
+        cluster.changes |= {"flink:taskManagerType": OTHER_TYPE, "flink:taskManagerInstanceStore": True}
+        cluster.up("machines with an NVMe disk")
+    name = f"tm-{WORKERS}"
+    cluster.wait_until_whole(WORKERS + 1)
+    cluster.ssh(name, "sudo -n touch /var/lib/flink/local-0/before")
+    id = cluster.instances()[_full_name(cluster.instances(), name)]
+    ec2 = client("ec2", cluster.cloud.endpoint, cluster.cloud.region)
+    ec2.stop_instances(InstanceIds=[id])
+    wait_for("one TaskManager less", BOUND, lambda: cluster.overview()["taskmanagers"] == WORKERS)
+    ec2.start_instances(InstanceIds=[id])
+    cluster.wait_until_whole(WORKERS + 1)
+    assert on_its_own_disk(cluster, name)
+    assert cluster.ssh(name, "ls -A /var/lib/flink/local-0 | grep -cx before", check=False).strip() == "0"
 
 
 def test_another_type_for_all_the_others_costs_one_failover_each_and_no_data(cluster: Rehearsal) -> None:
@@ -400,7 +446,9 @@ def test_destroy_leaves_nothing(cluster: Rehearsal, clone: Clone, before: set[st
 
 
 def test_the_deploying_identity_needs_no_other_rights_than_those_documented(rehearsal: Rehearsal) -> None:
-    policy = json.loads((REPO / "docs" / "iam" / "deploy-policy.json").read_text())
+    names = ("deploy-policy.json", "options-policy.json")
+    documents = [json.loads((REPO / "docs" / "iam" / name).read_text()) for name in names]
+    policy = {"Statement": [statement for document in documents for statement in document["Statement"]]}
     asked = actions.asked(rehearsal.cloud.endpoint, stack.VARIABLES["AWS_ACCESS_KEY_ID"])
     says(f"{len(asked)} actions: {' '.join(sorted(asked))}")
     if not {"ec2:RunInstances", "s3:CreateBucket"} <= asked:

@@ -8,7 +8,9 @@ import subprocess
 import time
 from typing import Any
 
-from lab.cluster import Cluster
+from lab import flights
+from lab.cluster import Cluster, Job, SlowJob, wait_for
+from lab.flights import Options
 from tests.lab.commands import lab_command
 
 ZNODES = "create /flink/old\ncreate /flink/old/leader\ncreate /flink/old/jobs\nquit\n"
@@ -178,6 +180,51 @@ def test_gc_removes_what_a_dead_cluster_left_and_nothing_else(cluster: Cluster) 
         for key in left | stray | others:
             client.delete_object(Bucket=bucket, Key=key)
         znodes(cluster, "deleteall /flink/old\nquit\n")
+
+
+def test_gc_removes_checkpoints_of_ended_jobs_but_none_that_another_job_claimed(cluster: Cluster) -> None:
+    """A job that was restored with CLAIM has files in the folder of the job before, however old they are."""
+    place = f"{cluster.lab.name}/checkpoints/{cluster.lab.name}"
+    first, alone = (SlowJob.start(cluster, name, seconds=1800) for name in ("claimed", "alone"))
+    for job in (first, alone):
+        job.cancel()
+    last = max(
+        (key for key in keys(cluster, f"{place}/{first.job_id}/chk-") if key.endswith("/_metadata")),
+        key=lambda key: int(key.split("/chk-")[1].split("/")[0]),
+    )
+    options = Options(
+        input=flights.prepare_input(cluster.s3, cluster.prefix),
+        output=f"s3://{cluster.s3.bucket}/{cluster.prefix}tests/claims",
+        name="claims",
+        records_per_second=200,
+        checkpoint_seconds=3600,  # so that the claimed one remains its last
+    )
+    claims = {"savepointPath": f"s3://{cluster.s3.bucket}/{last.removesuffix('/_metadata')}", "claimMode": "CLAIM"}
+    jar = flights.build_jar(cluster.archives)
+    second = Job(cluster, cluster.rest.run_jar(jar, options.arguments(), 2, claims))
+    try:
+        wait_for("the job that claims", 300, lambda: second.restored_from() is not None and second.runs())
+        code, output = ops(cluster, "gc", "--jobs", "9", "--json", "--dry-run")
+        assert code == 0
+        assert {first.job_id, alone.job_id} <= set(json.loads(output)["recent"])
+        age(cluster, keys(cluster, f"{place}/"), days=10)
+        code, output = ops(cluster, "gc", "--jobs", "9", "--dry-run", "--json")
+        found = json.loads(output)
+        garbage = {entry["job"] for entry in found["garbage"]}
+        assert alone.job_id in garbage and first.job_id not in garbage
+        assert "/completedCheckpoint" in found["needed"][first.job_id]
+        code, output = ops(cluster, "gc", "--jobs", "9")
+        assert code == 2 and "nothing was deleted" in output, "there is no terminal for the confirmation"
+        code, output = ops(cluster, "gc", "--jobs", "9", "--yes")
+        assert code == 0 and f"/{alone.job_id}\n" in output
+        assert not [key for key in keys(cluster, f"{place}/{alone.job_id}") if not key.endswith("/")]
+        # What the claiming job needs is there
+        cluster.lab.ssh(second.taskmanager(), "sudo -n systemctl kill --signal=KILL flink-taskmanager")
+        path = f"/jobs/{second.job_id}/checkpoints"
+        wait_for("a restore", 300, lambda: cluster.rest.get(path)["counts"]["restored"] > 1 and second.runs())
+    finally:
+        second.cancel()
+    cluster.wait_until_whole()
 
 
 def test_a_living_cluster_renews_its_mark_and_a_stopped_one_does_not(cluster: Cluster) -> None:

@@ -38,7 +38,26 @@ SIZES = {
     "m6i.xlarge": (4, 16384),
     "m6i.2xlarge": (8, 32768),
     "m7g.large": (2, 8192),
+    "m7g.xlarge": (4, 16384),
+    "m6id.large": (2, 8192),
+    "c6gd.large": (2, 4096),
+    "i3.large": (2, 15616),
+    "d3.xlarge": (4, 32768),
+    "i4i.16xlarge": (64, 524288),
 }
+DISKS = {
+    "m6id.large": (1, 118, "ssd"),
+    "c6gd.large": (1, 118, "ssd"),
+    "i3.large": (1, 475, "ssd"),
+    "d3.xlarge": (3, 1980, "hdd"),
+    "i4i.16xlarge": (4, 3750, "ssd"),
+}
+"""Instance stores: number of disks, GB, kind."""
+
+
+def is_arm(name: str) -> bool:
+    """Whether the instance type is one of Graviton's."""
+    return "g" in name.partition(".")[0][2:]
 
 
 class Refused(grpc.RpcError):
@@ -66,6 +85,8 @@ class Aws(Mocks):
     """Zones by instance type; the others are in all."""
     bucket_region: str = "eu-central-1"
     """Of buckets that exist."""
+    placed: str = ""
+    """The placement group that all machines are in."""
     volumes: tuple[str, ...] = ()
     """Zones of the volumes with ZooKeeper's data."""
     profiles: Mapping[str, str] = field(default_factory=dict)
@@ -111,14 +132,19 @@ class Aws(Mocks):
         if name not in SIZES:
             raise Refused(f"InvalidInstanceType: The following supplied instance types do not exist: [{name}]")
         cpus, memory = SIZES[name]
-        architecture = "arm64" if name.startswith("m7g") else "x86_64"
+        architecture = "arm64" if is_arm(name) else "x86_64"
         return {
             "instanceType": name,
             "defaultVcpus": cpus,
             "memorySize": memory,
             "supportedArchitectures": [architecture],
-            "hypervisor": "xen" if name.startswith("t2") else "nitro",
+            "hypervisor": "xen" if name.startswith(("t2", "i3.")) else "nitro",
             "bareMetal": False,
+            "supportedPlacementStrategies": ["partition", "spread"] + ["cluster"] * (not name.startswith("t")),
+            "instanceDisks": [
+                {"count": count, "size": size, "type": kind}
+                for count, size, kind in ([DISKS[name]] if name in DISKS else [])
+            ],
         }
 
     def _instances(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -128,8 +154,10 @@ class Aws(Mocks):
             found = [name for name in found if name == kind]
         if "instance-lifecycle" in filters:
             found = [name for name in found if self.spot]
+        if "placement-group-name" in filters:
+            found = [name for name in found if self.placed in filters["placement-group-name"]]
         for architecture in filters.get("architecture", []):
-            found = [name for name in found if name.startswith("m7g") == (architecture == "arm64")]
+            found = [name for name in found if is_arm(name) == (architecture == "arm64")]
         return {"ids": [f"i-{index}" for index, _ in enumerate(found)]}
 
     def _volumes(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -342,6 +370,72 @@ def test_spot_is_for_taskmanagers() -> None:
     assert {name for name, entry in machines.items() if "instanceMarketOptions" in entry.inputs} == {"tm-0", "tm-1"}
 
 
+def test_zookeepers_volumes_and_no_others_get_snapshots_on_request() -> None:
+    plain = run("dev")
+    assert not of_type(plain, ":LifecyclePolicy") and "snapshots" not in of_type(plain, ":Role")
+    assert all("snapshots" not in volume.inputs["tags"] for volume in of_type(plain, ":Volume").values())
+    found = run("dev", zookeeperSnapshotDays=30)
+    (policy,) = of_type(found, ":LifecyclePolicy").values()
+    details = policy.inputs["policyDetails"]
+    # Only one tag: volumes with any of several would be taken
+    assert details["targetTags"] == {"snapshots": "flink-dev-eu-central-1-snapshots"}
+    assert details["schedules"][0]["retainRule"] == {"interval": 30, "intervalUnit": "DAYS"}
+    tagged = [
+        entry.name for entry in found.values() if "flink-dev-eu-central-1-snapshots" in str(entry.inputs.get("tags"))
+    ]
+    assert sorted(tagged) == ["snapshots", "snapshots", "zk-0-data", "zk-1-data", "zk-2-data"]
+    assert json.loads(of_type(found, ":Role")["snapshots"].inputs["assumeRolePolicy"])["Statement"][0]["Principal"] == {
+        "Service": "dlm.amazonaws.com"
+    }
+    rights = json.loads(of_type(found, ":RolePolicy")["snapshots"].inputs["policy"])["Statement"]
+    limited = {"StringEquals": {"aws:ResourceTag/snapshots": "flink-dev-eu-central-1-snapshots"}}
+    assert [one.get("Condition") for one in rights if "ec2:DeleteSnapshot" in one["Action"]] == [limited]
+
+
+def test_the_bucket_keeps_old_versions_on_request_for_so_many_days() -> None:
+    assert not of_type(run("prod"), ":BucketVersioning")
+    found = run("prod", versionDays=14)
+    assert of_type(found, ":BucketVersioning")["bucket"].inputs["versioningConfiguration"] == {"status": "Enabled"}
+    rules = {rule["id"]: rule for rule in of_type(found, ":BucketLifecycleConfiguration")["bucket"].inputs["rules"]}
+    assert rules["old-versions"]["noncurrentVersionExpiration"] == {"noncurrentDays": 14}
+    # No rule deletes a current version, except of savepoints
+    assert rules["old-versions"]["expiration"] == {"expiredObjectDeleteMarker": True}
+    assert [name for name, rule in rules.items() if "days" in rule.get("expiration", {})] == []
+
+
+def test_the_machines_of_a_role_are_in_its_placement_group() -> None:
+    assert of_type(run("dev"), ":PlacementGroup") == {}
+    found = run("dev", taskManagerPlacement="cluster", zookeeperPlacement="spread", jobManagerPlacement="partition")
+    groups = {one.inputs["name"]: one.inputs for one in of_type(found, ":PlacementGroup").values()}
+    assert {name: one["strategy"] for name, one in groups.items()} == {
+        "flink-dev-jm-partition": "partition",
+        "flink-dev-tm-cluster": "cluster",
+        "flink-dev-zk-spread": "spread",
+    }
+    assert groups["flink-dev-jm-partition"]["partitionCount"] == 7
+    places = {name: one.inputs["placementGroup"] for name, one in of_type(found, ":Instance").items()}
+    assert {f"{name[:2]} {place}" for name, place in places.items()} == {
+        "jm flink-dev-jm-partition", "tm flink-dev-tm-cluster", "zk flink-dev-zk-spread"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("placed", "expected", "replaced"),
+    [("", "", 0), ("", "spread", 2), ("flink-dev-tm-spread", "", 2), ("flink-dev-tm-spread", "spread", 0),
+     ("flink-dev-tm-spread", "partition", 2)],
+)  # fmt: skip
+def test_machines_that_move_to_another_placement_group_wait_for_each_other(
+    placed: str, expected: str, replaced: int
+) -> None:
+    there = Aws(running={"taskmanager": ["m6i.large", "m6i.large"]}, placed=placed)
+    order = [
+        f"{step.type.rpartition(':')[2]} {step.name}"
+        for step in run("dev", there, taskManagerPlacement=expected).values()
+    ]
+    waits = order.index("Instance tm-1") > order.index("Command tm-0-service")
+    assert waits == bool(replaced)
+
+
 def test_arm_machines_get_an_arm_image() -> None:
     machines = of_type(run("dev", taskManagerType="m7g.large"), ":Instance")
     assert machines["tm-0"].inputs["ami"] == "ami-arm64"
@@ -377,6 +471,47 @@ def test_an_existing_vpc_without_dns_names_is_refused() -> None:
     ids = ["subnet-0123456789abcdef0"]
     with pytest.raises(Exception, match="vpcId: vpc-0123456789abcdef0 has no DNS host names"):
         run("dev", Aws(dns_names=False), vpcId="vpc-0123456789abcdef0", subnetIds=ids)
+
+
+def test_iops_and_throughput_are_those_of_the_keys_and_otherwise_not_declared() -> None:
+    assert "'iops'" not in str([one.inputs for one in run("dev").values()])
+    found = run(
+        "dev",
+        taskManagerDiskIops=6000,
+        taskManagerDiskThroughput=500,
+        zookeeperDataIops=4000,
+        zookeeperDataThroughput=250,
+    )
+    disks = {one.name: one.inputs["rootBlockDevice"] for one in of_type(found, ":Instance").values()}
+    assert {(disks[name]["iops"], disks[name]["throughput"]) for name in ("tm-0", "tm-1")} == {(6000, 500)}
+    assert [name for name, disk in disks.items() if "iops" in disk] == ["tm-0", "tm-1"]
+    assert {(one.inputs["iops"], one.inputs["throughput"]) for one in of_type(found, ":Volume").values()} == {
+        (4000, 250)
+    }
+
+
+def test_flink_uses_the_disks_of_the_machines_on_request_and_all_of_them() -> None:
+    def config(name: str, **changes: Any) -> dict[str, str]:
+        steps = of_type(run("dev", taskManagerType=name, **changes), "remote:Command")
+        return {what: stdin(steps, f"tm-0-{what}") for what in ("config", "service")}
+
+    one = config("m6id.large", taskManagerInstanceStore=True)
+    assert "\nio.tmp.dirs: /var/lib/flink/local-0\n" in one["config"]
+    assert "\nstate.backend.rocksdb.localdir: /var/lib/flink/local-0\n" in one["config"]
+    tool = "ExecStartPre=+/usr/bin/nsenter --target=1 --mount /usr/local/lib/flink/local-disks flink"
+    assert f"\n{tool} /var/lib/flink/local-0\n" in one["service"]
+    several = config("i4i.16xlarge", taskManagerInstanceStore=True)
+    directories = [f"/var/lib/flink/local-{number}" for number in range(4)]
+    assert f"\nstate.backend.rocksdb.localdir: {','.join(directories)}\n" in several["config"]
+    assert f"local-disks flink {' '.join(directories)}\n" in several["service"]
+    unasked = config("m6id.large")
+    assert "\nio.tmp.dirs: /var/lib/flink/tmp\n" in unasked["config"]
+    assert "local-" not in unasked["config"] + unasked["service"]
+
+
+def test_only_machines_whose_disks_are_used_mount_them() -> None:
+    found = of_type(run("dev", taskManagerType="m6id.large", taskManagerInstanceStore=True), "remote:Command")
+    assert [name for name in found if name.endswith("-local-disks")] == ["tm-0-local-disks", "tm-1-local-disks"]
 
 
 KMS = "aws:kms:eu-central-1:123456789012:key/"
@@ -429,6 +564,16 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("dev", {"vpcId": "vpc-0123456789abcdef0"}, "subnetIds: has 0 subnets: expected 1"),
     ("dev", {"subnetIds": ["subnet-1"]}, "subnetIds: is set, but vpcId is not"),
     ("dev", {"adminKeyFile": "/nowhere/key"}, "adminKeyFile: /nowhere/key cannot be read"),
+    *(("dev", {"taskManagerType": name, "taskManagerInstanceStore": True},
+       f"taskManagerInstanceStore: {name} has no NVMe instance store: expected a taskManagerType with one")
+      for name in ("m6i.large", "i3.large", "d3.xlarge")),
+    ("dev", {"taskManagerType": "m7g.large", "javaUrl": "https://mirror/x64.tgz"},
+     "javaUrl: https://mirror/x64.tgz is one archive, but the machines have two architectures (amd64: "),
+    ("dev", {"taskManagerType": "m7g.large", "javaUrl": "https://mirror/jdk_{arch}.tgz",
+             "javaChecksum": "sha256:" + "a" * 64},
+     "javaChecksum: is the digest of one archive, but the machines have two architectures (amd64: "),
+    ("dev", {"jobManagerPlacement": "cluster"},
+     "jobManagerPlacement: t3.medium cannot be in a placement group with cluster: expected partition, spread, "),
     ("dev", {"provider": "gcp"}, "provider: 'gcp' is unknown: expected existing or aws"),
 ]  # fmt: skip
 
@@ -466,6 +611,25 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
                    "2030-01-31 18:00:00Z", "2030-01-31T18:00:00+01", "2030-01-31T18:00:00+01:00:30",
                    "2030-02-30T18:00:00Z", "2030-01-31T18:00:00Z\n", "203\u0660-01-31T18:00:00Z")),
     ({"expires": "9999-12-31T23:59:59-12:00"}, "expires: 9999-12-31T23:59:59-12:00 is not in the years 1 "),
+    # Disks
+    *(({"taskManagerDiskIops": iops}, f"taskManagerDiskIops: {iops} is out of range: expected 0, or 3000 to 80000 IOPS")
+      for iops in (-1, 1, 2999, 80001)),
+    *(({"taskManagerDiskThroughput": number}, f"taskManagerDiskThroughput: {number} is out of range: expected 0, or")
+      for number in (-1, 124, 2001)),
+    ({"taskManagerDiskIops": 25001}, "taskManagerDiskIops: 25001 exceeds 500 for each GiB of a disk of 50: expected"),
+    ({"taskManagerDiskThroughput": 751}, "taskManagerDiskThroughput: 751 MiB/s need 3004 IOPS, and there are 3000: "),
+    ({"zookeeperDataIops": 5001}, "zookeeperDataIops: 5001 exceeds 500 for each GiB of a disk of 10: expected 5000 at"),
+    ({"zookeeperDataThroughput": 2000}, "zookeeperDataThroughput: 2000 MiB/s need 8000 IOPS, and there are 3000: "),
+    # Placement groups
+    ({"taskManagerPlacement": "near"}, "taskManagerPlacement: 'near' is unknown: expected spread, partition, "),
+    ({"taskManagerPlacement": "spread", "workers": 8},
+     "taskManagerPlacement: spread puts at most 7 machines into a zone, and 8 in 1 zones are 8: expected 7 machines"),
+    ({"taskManagerPlacement": "spread", "workers": 22, "zones": 3},
+     "taskManagerPlacement: spread puts at most 7 machines into a zone, and 22 in 3 zones are 8: expected 21 machines"),
+    ({"taskManagerPlacement": "cluster", "zones": 3},
+     "taskManagerPlacement: cluster is for machines in one zone, and they are in 3: expected taskManagerZones: 1"),
+    ({"jobManagerPlacement": "cluster", "zones": 2},
+     "jobManagerPlacement: cluster is for machines in one zone, and they are in 2: expected zones: 1"),
     # Keys that have no effect beside others
     ({"storageUri": "s3://my-bucket/x", "savepointDays": 30}, "savepointDays: has no effect with storageUri"),
     ({"bastionType": "t3.small"}, "bastionType: has no effect without bastion"),
@@ -473,7 +637,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"clientType": "t3.medium"}, "clientType: has no effect without clients"),
     ({"clientDiskGiB": 30}, "clientDiskGiB: has no effect without clients"),
     *(({**ALONE, key: value}, f"{key}: has no effect without zookeepers")
-      for key, value in (("zookeeperType", "t3.medium"), ("zookeeperDiskGiB", 30), ("zookeeperDataGiB", 30))),
+      for key, value in (("zookeeperType", "t3.medium"), ("zookeeperDiskGiB", 30), ("zookeeperDataGiB", 30),
+                         ("zookeeperDataIops", 4000), ("zookeeperDataThroughput", 200),
+                         ("zookeeperPlacement", "spread"), ("zookeeperSnapshotDays", 7))),
+    ({"storageUri": "s3://my-bucket/x", "savepointDays": None, "versionDays": 7}, "versionDays: has no effect with "),
+    ({"zookeeperSnapshotDays": 1001}, "zookeeperSnapshotDays: 1001 is out of range: expected 0 to 1000"),
+    ({"versionDays": -1}, "versionDays: -1 is out of range: expected 0 to 3650"),
     ({"operatorCidrs": ["2001:db8::/32"]}, "operatorCidrs: has only IPv6 networks"),
     # The whole text, in ASCII
     ({"aws:region": "eu-central-1\n"}, r"aws:region: 'eu-central-1\n' is not a region"),

@@ -16,6 +16,7 @@ from automation.pending import Operation
 from components.aws import names
 from ops.aws import Aws
 from ops.errors import OpsError
+from stand_ins.aws_cloud import corrections
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
@@ -28,6 +29,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(key, "testing")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
+    corrections.apply()  # moto has no placement groups
     with mock_aws():
         yield
 
@@ -89,6 +91,14 @@ def test_a_machine_is_listed_without_the_volume_that_is_deleted_with_it_and_not_
     assert listed() == []
 
 
+def test_a_placement_group_is_listed_by_the_name_that_blocks_the_next_up() -> None:
+    for name, stack in (("flink-dev-tm-spread", "dev"), ("flink-other-tm-spread", "other")):
+        client("ec2").create_placement_group(
+            GroupName=name, Strategy="spread", TagSpecifications=specification("placement-group", name, stack)
+        )
+    assert listed() == ["aws:ec2/placementGroup:PlacementGroup flink-dev-tm-spread"]
+
+
 def test_what_is_no_part_of_ec2_is_found_as_well() -> None:
     zone = (
         client("route53")
@@ -101,6 +111,8 @@ def test_what_is_no_part_of_ec2_is_found_as_well() -> None:
     role, iam = names.role("dev", REGION), client("iam")
     iam.create_role(RoleName=role, AssumeRolePolicyDocument="{}", Tags=tags(role))
     iam.create_instance_profile(InstanceProfileName=role, Tags=tags(role))
+    snapshots = names.snapshots("dev", REGION)
+    iam.create_role(RoleName=snapshots, AssumeRolePolicyDocument="{}", Tags=tags(snapshots))
     for name, stack in (("flink-dev", "dev"), ("flink-other", "other")):
         client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
         client("s3").put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags(name, stack)})
@@ -108,6 +120,7 @@ def test_what_is_no_part_of_ec2_is_found_as_well() -> None:
         f"aws:route53/zone:Zone {zone}",
         f"aws:iam/instanceProfile:InstanceProfile {role}",
         f"aws:iam/role:Role {role}",
+        f"aws:iam/role:Role {snapshots}",
         "aws:s3/bucket:Bucket flink-dev",
     ]
 
