@@ -336,7 +336,9 @@ def test_a_machine_that_was_stopped_and_started_has_a_blank_disk_and_uses_it(lar
     ec2.stop_instances(InstanceIds=[id])
     wait_for("one TaskManager less", BOUND, lambda: cluster.overview()["taskmanagers"] == WORKERS)
     ec2.start_instances(InstanceIds=[id])
+    # By itself; only for a login its new public address is needed
     cluster.wait_until_whole(WORKERS + 1)
+    cluster.up("a machine that was stopped and started", refresh=True)
     assert on_its_own_disk(cluster, name)
     assert cluster.ssh(name, "ls -A /var/lib/flink/local-0 | grep -cx before", check=False).strip() == "0"
 
