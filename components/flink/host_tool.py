@@ -19,7 +19,7 @@ _EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "output"
 _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
 _WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "rollout")
-JAVA = ("Ensemble", "Flink", "Folder", "HandOver", "JobJars", "JobPlan", "Leftovers", "Remains")
+JAVA = ("Ensemble", "Flink", "Folder", "HandOver", "JobCheckpoints", "JobJars", "JobPlan", "Leftovers", "Remains")
 
 
 def files(row: Row) -> list[File]:
