@@ -51,11 +51,6 @@ def test_what_looks_like_a_comment_in_a_text_stays() -> None:
     )
 
 
-def test_every_java_class_is_installed() -> None:
-    """They are compiled on the host, all together."""
-    assert set(host_tool.JAVA) == {path.stem for path in (SCRIPTS / "java").glob("*.java")}
-
-
 def test_every_module_has_its_place() -> None:
     shipped = {Path(file.path).name for row in ROLES.values() for file in host_tool.files(row)}
     assert {path.name for path in SOURCES} - {"__main__.py", "flink_host.py", "presign.py"} == {
