@@ -79,4 +79,6 @@ make_copy() {
 }
 
 # answer URL CURL-OPTION...: the status of a request, 000 without an answer.
-answer() { fetch -s -o /dev/null -w '%{http_code}' --connect-timeout 10 --max-time 30 "${@:2}" "$1" 2>/dev/null || true; }
+answer() {
+  fetch -s -o /dev/null -w '%{http_code}' --connect-timeout 10 --max-time 30 "${@:2}" -K - <<<"url = \"$1\"" 2>/dev/null || true
+}

@@ -77,8 +77,9 @@ from_mirror() {
   return 1
 }
 
-# download URL CURL-OPTION...: the last of two options with the same name counts.
-download() { fetch -fsSL --connect-timeout 10 --speed-limit 10000 --speed-time 60 "${@:2}" "$1"; }
+# download URL CURL-OPTION...: the last of two options with the same name counts. URLs are on stdin, because signed ones
+# (copies.sh) are secrets, and every user of the host can read a command line.
+download() { fetch -fsSL --connect-timeout 10 --speed-limit 10000 --speed-time 60 "${@:2}" -K - <<<"url = \"$1\""; }
 
 # unpack URL CURL-OPTION...: as $work/home, and as it is as $keep. It downloads, hashes and unpacks in one pass: on a small
 # disk each further pass over several hundred MB costs seconds.

@@ -220,7 +220,14 @@ def copied(folder: Path, server: Web, **more: str) -> "subprocess.CompletedProce
     """Fetch the release on a host that uses copies, without a mirror."""
     signer = host_tool.module("presign")
     known = {"copies": f"{server.url}/bucket/prefix/archives", "copies_region": "eu-central-1", "signer": signer}
-    done = fetch(folder, {**places(server, mirror="", mirror_checksum=""), **known, "metadata": server.url, **more})
+    argv = folder.with_suffix(".argv")
+    curl = folder.with_suffix(".bin") / "curl"
+    curl.parent.mkdir()
+    curl.write_text(f'#!/bin/sh\necho "$@" >>{argv}\nexec /usr/bin/curl "$@"\n')
+    curl.chmod(0o755)
+    values = {**places(server, mirror="", mirror_checksum=""), **known, "metadata": server.url, **more}
+    done = fetch(folder, {**values, "PATH": f"{curl.parent}:{os.environ['PATH']}"})
+    assert "X-Amz" not in argv.read_text(), "any user of the host sees the list of processes"
     assert done.returncode or (folder / "home" / "lib").read_text() == "jar"
     return done
 
@@ -260,10 +267,9 @@ def test_a_mark_of_a_host_that_died_costs_a_wait_only(tmp_path: Path, bucket: We
 @pytest.mark.parametrize("away", ["/bucket", "/latest", f"{COPY}.making", ROLE])
 def test_without_storage_or_credentials_the_release_is_downloaded(tmp_path: Path, bucket: Web, away: str) -> None:
     bucket.refused = (away,)
-    for number in range(2):
-        done = copied(tmp_path / str(number), bucket)
-        assert done.returncode == 0, done.stderr
-    assert bucket.asked["GET /archive/t.tgz"] == 2
+    done = copied(tmp_path / "1", bucket)
+    assert done.returncode == 0, done.stderr
+    assert bucket.asked["GET /archive/t.tgz"] == 1
 
 
 def test_a_failed_download_leaves_no_mark_and_says_why(tmp_path: Path, bucket: Web) -> None:
