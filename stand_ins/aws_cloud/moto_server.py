@@ -210,10 +210,11 @@ class Application:
 
     def _answer_host(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method, path, query = environ["REQUEST_METHOD"], _path(environ), environ.get("QUERY_STRING", "")
-        key = access.access_key(environ.get("HTTP_AUTHORIZATION", ""))
+        authorization, token = _signature(environ)
+        key = access.access_key(authorization)
         if not _is_s3(environ) or not key:
             return _refuse(environ, start_response, "AccessDenied", "a host may use S3 only, and only signed")
-        policies = access.policies_of(key, environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
+        policies = access.policies_of(key, token)
         if policies is None:
             return _refuse(environ, start_response, "InvalidAccessKeyId", "not of this cloud, or expired")
         try:
@@ -242,7 +243,19 @@ class Application:
 
 
 def _is_s3(environ: Mapping[str, Any]) -> bool:
-    return "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "")
+    return "/s3/aws4_request" in _signature(environ)[0]
+
+
+def _signature(environ: Mapping[str, Any]) -> tuple[str, str]:
+    """What a request has for authorization, and its security token: in headers, or in the query of a signed URL.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+    """
+    if "HTTP_AUTHORIZATION" in environ:
+        return environ["HTTP_AUTHORIZATION"], environ.get("HTTP_X_AMZ_SECURITY_TOKEN", "")
+    options = parse_qs(environ.get("QUERY_STRING", ""))
+    credential, token = (options.get(f"X-Amz-{name}", [""])[0] for name in ("Credential", "Security-Token"))
+    return f"Credential={credential}" if credential else "", token
 
 
 def _path(environ: Mapping[str, Any]) -> str:
