@@ -35,7 +35,7 @@ with_copies() {
 signed() {
   local copy=$copies/$kind-$expected
   urls=$(timeout 60 python3 -I -S -c "$signer" "$copies_region" GET "$copy" HEAD "$copy" PUT "$copy" \
-    PUT "$copy.making" HEAD "$copy.making" DELETE "$copy.making" 2>&1) || {
+    PUT "$copy.making" GET "$copy.making" DELETE "$copy.making" 2>&1) || {
     say "$name: uses no copy on the storage: ${urls##*$'\n'}"
     return 1
   }
@@ -48,7 +48,11 @@ chosen() {
   [ "$(df -k --output=avail "$work" | tail -n 1)" -gt $copy_room_kib ] || { echo no && return; }
   case $(answer "$mark" -X PUT -H 'If-None-Match: *' --data-binary "$host") in
     200) echo yes ;;
-    409 | 412) echo later ;;
+    # An earlier run of this host that was interrupted left it
+    412)
+      if [ "$(fetch -fs --max-time 30 -K - <<<"url = \"$marked\"" || true)" = "$host" ]; then echo yes; else echo later; fi
+      ;;
+    409) echo later ;;
     *) echo no ;;
   esac
 }
@@ -63,10 +67,10 @@ from_copy() {
   return 1
 }
 
-# A host that died while it made the copy leaves the mark; then this one makes it.
+# A host that is gone and had begun to make the copy has left the mark: then this one makes it.
 wait_for_copy() {
   local end=$((SECONDS + copy_wait_seconds))
-  while [ $SECONDS -lt $end ] && [ "$(answer "$see" -I)" != 200 ] && [ "$(answer "$marked" -I)" = 200 ]; do
+  while [ $SECONDS -lt $end ] && [ "$(answer "$see" -I)" != 200 ] && [ "$(answer "$marked")" = 200 ]; do
     sleep 2 # the interval between two checks
   done
 }

@@ -244,7 +244,7 @@ def test_the_first_host_makes_a_copy_and_the_others_use_it(tmp_path: Path, bucke
 
 def test_of_hosts_that_begin_together_one_asks_the_archive(tmp_path: Path, bucket: Web) -> None:
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda number: copied(tmp_path / str(number), bucket), range(4)))
+        done = list(pool.map(lambda name: copied(tmp_path / name, bucket, host=name), ["a", "b", "c", "d"]))
     assert [one.returncode for one in done] == [0] * 4
     assert bucket.asked["GET /archive/t.tgz"] == 1
     assert [path for path in bucket.files if path.startswith("/bucket/")] == [COPY]
@@ -262,6 +262,13 @@ def test_a_mark_of_a_host_that_died_costs_a_wait_only(tmp_path: Path, bucket: We
     done = copied(tmp_path / "1", bucket, patience="0")
     assert (done.returncode, bucket.files[COPY]) == (0, RELEASE)
     assert f"{COPY}.making" not in bucket.files
+
+
+def test_a_host_that_was_interrupted_continues_at_once(tmp_path: Path, bucket: Web) -> None:
+    bucket.files[f"{COPY}.making"] = b"h"
+    done = copied(tmp_path / "1", bucket, patience="3600")
+    assert (done.returncode, bucket.files[COPY]) == (0, RELEASE)
+    assert "another host" not in done.stderr
 
 
 @pytest.mark.parametrize("away", ["/bucket", "/latest", f"{COPY}.making", ROLE])
