@@ -46,7 +46,7 @@ signed() {
 # one creates the mark.
 chosen() {
   [ "$(df -k --output=avail "$work" | tail -n 1)" -gt $copy_room_kib ] || { echo no && return; }
-  case $(answer "$mark" -X PUT -H 'If-None-Match: *' --data-binary "$host") in
+  case $(answer "$mark" -X PUT -H 'If-None-Match: *' -H 'Content-Type: text/plain' --data-binary "$host") in
     200) echo yes ;;
     # An earlier run of this host that was interrupted left it
     412)

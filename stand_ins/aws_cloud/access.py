@@ -93,7 +93,9 @@ def asked_for(method: str, path: str, query: str, headers: Mapping[str, str], bo
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
     """
     bucket, _, key = path.lstrip("/").partition("/")
-    options = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
+    found = parse_qs(query, keep_blank_values=True)
+    # A signed URL has its signature there
+    options = {name: values[0] for name, values in found.items() if not name.startswith("X-Amz-")}
     if not bucket:
         raise Unknown(f"{method} /")
     if not key:

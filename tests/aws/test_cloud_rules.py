@@ -38,6 +38,7 @@ DELETE = b"<Delete><Object><Key>p/1</Key></Object><Object><Key>q/2</Key></Object
         ("GET", "/b/p/1", "", [Asked("s3:GetObject", f"{BUCKET}/p/1")]),
         ("HEAD", "/b/p/1", "", [Asked("s3:GetObject", f"{BUCKET}/p/1")]),
         ("PUT", "/b/p/1", "", [Asked("s3:PutObject", f"{BUCKET}/p/1")]),
+        ("PUT", "/b/p/1", "X-Amz-Algorithm=A&X-Amz-Signature=0", [Asked("s3:PutObject", f"{BUCKET}/p/1")]),
         ("POST", "/b/p/1", "uploads", [Asked("s3:PutObject", f"{BUCKET}/p/1")]),
         ("PUT", "/b/p/1", "partNumber=1&uploadId=u", [Asked("s3:PutObject", f"{BUCKET}/p/1")]),
         ("POST", "/b/p/1", "uploadId=u", [Asked("s3:PutObject", f"{BUCKET}/p/1")]),
