@@ -20,7 +20,7 @@ from ..naming import Labels
 from ..problems import Problems
 from ..roles import ROLES
 from ..storage import StorageSettings
-from . import foreign, placement
+from . import foreign, placement, plan
 from .declaration import OWN_ADDRESS, AwsSettings, GroupSettings
 from .groups import GROUPS, GroupKeys
 from .network import Subnet
@@ -58,6 +58,8 @@ class Size:
     """Strategies of placement groups that accept it."""
     instance_disks: int = 0
     """NVMe disks of the machine itself (its instance store), which are blank after each stop and start."""
+    free_tier_eligible: bool = False
+    """Accounts on AWS's free plan may launch it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,7 @@ def look_up(
     sizes = {name: size for name, key in types.items() if (size := _size(name, key, problems))}
     _check_sizes(settings, sizes, needed_mib, problems)
     _check_java(settings, sizes, problems)
+    _check_plan(settings, account, sizes, needed_mib, problems)
     zones, subnets = _places(settings, {name: key for name, key in types.items() if name in sizes}, problems)
     images = {arch: _image(arch, problems) for arch in sorted({size.architecture for size in sizes.values()})}
     changes = {role: _change(role, settings, labels, sizes) for role in Role}
@@ -193,6 +196,7 @@ def _as_size(found: aws.ec2.GetInstanceTypeResult) -> Size:
         placement=tuple(found.supported_placement_strategies or ()),
         # Disks of earlier generations have no NVMe names, and hard disks are slower than a volume
         instance_disks=sum(disk.count for disk in found.instance_disks or () if nitro and disk.type == "ssd"),
+        free_tier_eligible=found.free_tier_eligible,
     )
 
 
@@ -259,6 +263,50 @@ def _check_instance_store(used: bool, size: Size, keys: GroupKeys, problems: Pro
             f"{size.name} has an NVMe instance store ({size.instance_disks} disks), which is not used: "
             f"{keys.instance_store}: true has RocksDB use it"
         )
+
+
+def _check_plan(
+    settings: AwsSettings,
+    account: str,
+    sizes: Mapping[str, Size],
+    needed_mib: Mapping[Role, int],
+    problems: Problems,
+) -> None:
+    """An account on the free plan launches a few types only: AWS refuses others when network and bucket exist."""
+    used = {keys.instance_type: (settings.groups[role].instance_type, role) for role, keys in GROUPS.items()}
+    expected: dict[str, tuple[str, Role | None]] = {
+        key: found for key, found in used.items() if settings.groups[found[1]].count
+    }
+    if settings.bastion:
+        expected["bastionType"] = (settings.bastion_type, None)
+    others = {
+        key: found for key, found in expected.items() if found[0] in sizes and not sizes[found[0]].free_tier_eligible
+    }
+    if not others or not plan.is_free(account, settings.region):
+        return
+    eligible = _eligible(problems)
+    for key, (name, role) in others.items():
+        needed = needed_mib[role] if role else 0
+        nitro = role is not None and bool(ROLES[role].data_directory)
+        would_do = [size.name for size in eligible if size.memory_mib >= needed and (size.nitro or not nitro)]
+        problems.add(
+            key,
+            f"{name} cannot be launched, because account {account} is on AWS's free plan: expected "
+            + (
+                f"{', '.join(would_do)}, or the paid plan"
+                if would_do
+                else "the paid plan, since no free type is enough"
+            ),
+        )
+
+
+def _eligible(problems: Problems) -> list[Size]:
+    """The types that accounts on the free plan may launch, the smallest first."""
+    only = aws.ec2.GetInstanceTypesFilterArgs(name="free-tier-eligible", values=["true"])
+    ask = partial(aws.ec2.get_instance_types, filters=[only])
+    found = _asked("aws:region", "does not report the types of the free plan", ask, problems)
+    sizes = [_as_size(_described(name)) for name in (found.instance_types if found else ())]
+    return sorted(sizes, key=lambda size: (size.memory_mib, size.name))
 
 
 def _larger(size: Size, needed: int) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stand_ins.aws_cloud import placement
+from stand_ins.aws_cloud.plan import plan
 
 IMAGE_GIB = 8
 """Size of Debian's images; moto reports 15 for all images."""
@@ -20,6 +21,7 @@ def apply() -> None:
     _performance()
     placement.apply(replace)
     _snapshot_policies()
+    _free_plan()
 
 
 def _image_size() -> None:
@@ -123,6 +125,27 @@ def _snapshot_policies() -> None:
     from stand_ins.aws_cloud import dlm
 
     dlm.apply()
+
+
+def _free_plan() -> None:
+    """An account on the free plan launches only the types that are eligible."""
+    from moto.ec2.exceptions import EC2ClientError
+    from moto.ec2.models import EC2Backend
+    from moto.ec2.models.instance_types import INSTANCE_TYPES
+
+    run = EC2Backend.run_instances
+
+    def run_instances(self: Any, *args: Any, **more: Any) -> Any:
+        name = more.get("instance_type")
+        if plan.kind == "FREE" and not INSTANCE_TYPES.get(str(name), {}).get("FreeTierEligible"):
+            raise EC2ClientError(
+                "InvalidParameterCombination",
+                "The specified instance type is not eligible for Free Tier. For a list of Free Tier instance types, "
+                "run 'describe-instance-types' with the filter 'free-tier-eligible=true'.",
+            )
+        return run(self, *args, **more)
+
+    replace(EC2Backend, "run_instances", run_instances)
 
 
 def replace(owner: type, name: str, member: object) -> None:

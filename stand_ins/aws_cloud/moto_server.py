@@ -27,6 +27,7 @@ from urllib.parse import parse_qs
 
 from stand_ins.aws_cloud import access, corrections
 from stand_ins.aws_cloud.known import PUBLIC, WATCHER
+from stand_ins.aws_cloud.plan import plan
 
 DEBIAN = "136693071363"
 """The account that publishes Debian's images (https://wiki.debian.org/Cloud/AmazonEC2Image)."""
@@ -192,6 +193,8 @@ class Application:
             return self._answer_host(environ, start_response)
         if environ["PATH_INFO"] == "/lab/changes":
             return self._answer_watcher(environ, start_response)
+        if (answer := plan.answer(environ, start_response)) is not None:
+            return answer
         if _is_s3(environ):
             return self._moto(environ, start_response)  # bodies may be large, and moto handles these in parallel
         try:

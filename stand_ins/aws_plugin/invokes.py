@@ -81,6 +81,13 @@ def get_instance_type(args: Object, aws: Aws) -> Object:
     }
 
 
+def get_instance_types(args: Object, aws: Aws) -> Object:
+    """The names of the types that filters describe."""
+    pages = aws.client("ec2").get_paginator("describe_instance_types").paginate(Filters=_filters(args))
+    names = [found["InstanceType"] for page in pages for found in page["InstanceTypes"]]
+    return {**args, "id": aws.region, "instanceTypes": names, "region": aws.region}
+
+
 def get_instance_type_offerings(args: Object, aws: Aws) -> Object:
     """The types that are offered in each location."""
     query = {"LocationType": args["locationType"]} if args.get("locationType") else {}
@@ -301,6 +308,7 @@ INVOKES: dict[str, Callable[[Object, Aws], Object]] = {
     "aws:ebs/getEbsVolumes:getEbsVolumes": get_ebs_volumes,
     "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": get_instance_type_offerings,
     "aws:ec2/getInstanceType:getInstanceType": get_instance_type,
+    "aws:ec2/getInstanceTypes:getInstanceTypes": get_instance_types,
     "aws:ec2/getInstances:getInstances": get_instances,
     "aws:ec2/getSecurityGroup:getSecurityGroup": get_security_group,
     "aws:ec2/getSubnet:getSubnet": get_subnet,

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import boto3
+import pulumi
 import pytest
+from botocore.exceptions import ClientError
 
 import settings
-from components.aws import identity, infrastructure, names
+from components.aws import identity, infrastructure, names, plan
 from components.naming import OWN_TAGS, Labels
 from tests.unit import aws_mocks
 from tests.unit.aws_mocks import _taggable
@@ -86,6 +89,55 @@ def test_tags_of_the_plugin_may_overlap_but_not_in_another_case() -> None:
         assert f"  - aws:defaultTags: '{key}' and " in refused(**changes)
     for odd in ('{"tags": 1}', "[]", "x", ""):
         settings.load(configuration("dev", **{"aws:defaultTags": odd}), stack="dev")
+
+
+# --- The free plan
+
+
+def test_an_account_on_the_free_plan_gets_types_that_it_may_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "is_free", lambda account, region: account == "123456789012")
+    text = refused()
+    free = "cannot be launched, because account 123456789012 is on AWS's free plan: expected"
+    assert f"  - jobManagerType: t3.medium {free} c7i-flex.large, m7i-flex.large, or the paid plan" in text
+    assert f"  - taskManagerType: m6i.large {free} t3.small, c7i-flex.large, m7i-flex.large, or the paid plan" in text
+    assert "zookeeperType" not in text
+    text = refused("prod", name="prod")
+    assert f"  - jobManagerType: m6i.large {free} m7i-flex.large, or the paid plan" in text, "6 GiB, and the system"
+    text = refused("prod", name="prod", jobManagerMemory="12g", jobManagerType="m6i.xlarge")
+    assert f"  - jobManagerType: m6i.xlarge {free} the paid plan, since no free type is enough" in text
+    assert run("dev", jobManagerType="c7i-flex.large", taskManagerType="m7i-flex.large")
+    text = refused("prod", bastionType="t3.medium", name="prod")
+    assert f"  - bastionType: t3.medium {free} t3.micro, t3.small, c7i-flex.large, m7i-flex.large, or" in text
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, **found: str) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    client = type("Client", (), {"get_account_plan_state": lambda self: found})()
+    monkeypatch.setattr(boto3.Session, "client", lambda self, *_, **__: client)
+
+
+def test_the_plan_is_that_of_the_account_in_which_the_plugin_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    pulumi.runtime.set_all_config({}, [])
+    answer(monkeypatch, accountId="123456789012", accountPlanType="FREE")
+    assert plan.is_free("123456789012", "eu-central-1")
+    assert not plan.is_free("210987654321", "eu-central-1")
+    assert not plan.is_free("123456789012", "cn-north-1")
+    answer(monkeypatch, accountId="123456789012", accountPlanType="PAID")
+    assert not plan.is_free("123456789012", "eu-central-1")
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "ThrottlingException"])
+def test_an_account_that_does_not_tell_its_plan_is_not_refused(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulumi.runtime.set_all_config({}, [])
+    assert not plan.is_free("123456789012", "eu-central-1"), "no credentials"
+    answer(monkeypatch)
+
+    def client(*_: Any, **__: Any) -> Any:
+        raise ClientError({"Error": {"Code": code, "Message": "x"}}, "GetAccountPlanState")
+
+    monkeypatch.setattr(boto3.Session, "client", client)
+    assert not plan.is_free("123456789012", "eu-central-1")
 
 
 # --- Roles

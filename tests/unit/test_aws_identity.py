@@ -232,7 +232,7 @@ def test_documented_actions_are_operations_of_aws(name: str) -> None:
     session = botocore.session.get_session()
     operations: dict[str, set[str]] = {
         service: set(session.get_service_model(service).operation_names)
-        for service in ("ec2", "iam", "s3", "s3control", "route53", "ssm", "sts")
+        for service in ("ec2", "freetier", "iam", "s3", "s3control", "route53", "ssm", "sts")
     }
     operations["s3"] |= operations.pop("s3control")
     for action in actions(name):

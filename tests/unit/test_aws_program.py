@@ -27,7 +27,11 @@ from tests.golden import same
 from tests.unit.program import Mocks, Recorded, entry, mocked
 
 ROOT = Path(__file__).parents[2]
+FREE = ("t3.small", "t3.micro", "m7i-flex.large", "c7i-flex.large")
+"""Types for accounts on the free plan."""
 SIZES = {
+    "c7i-flex.large": (2, 4096),
+    "m7i-flex.large": (2, 8192),
     "t2.medium": (2, 4096),
     "t3.micro": (2, 1024),
     "t3.small": (2, 2048),
@@ -109,6 +113,7 @@ class Aws(Mocks):
             "getInstanceTypeOfferings": lambda asked: {
                 "locations": self.offered.get(asked["filters"][0]["values"][0], self.zones)
             },
+            "getInstanceTypes": lambda _: {"instanceTypes": list(FREE)},
             "getEbsVolumes": self._volumes,
             "getParameter": lambda asked: {"insecureValue": f"ami-{asked['name'].rpartition('/')[2]}"},
             "getBucket": lambda asked: {"bucketRegion": self.bucket_region, "bucket": asked["bucket"]},
@@ -145,6 +150,7 @@ class Aws(Mocks):
                 {"count": count, "size": size, "type": kind}
                 for count, size, kind in ([DISKS[name]] if name in DISKS else [])
             ],
+            "freeTierEligible": name in FREE,
         }
 
     def _instances(self, asked: dict[str, Any]) -> dict[str, Any]:

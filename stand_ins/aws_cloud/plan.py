@@ -1,0 +1,35 @@
+"""The plan of the account, of which moto knows nothing: free or paid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+TARGET = "AWSFreeTierService.GetAccountPlanState"
+PATH = "/lab/plan"
+
+
+class Plan:
+    """The account's plan, and the answers about it."""
+
+    def __init__(self) -> None:
+        self.kind = "PAID"
+
+    def answer(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+        """The answer to GetAccountPlanState, or to a test that sets the plan (PATH); None to any other request."""
+        if environ["PATH_INFO"] == PATH:
+            self.kind = str(environ.get("QUERY_STRING"))
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [self.kind.encode()]
+        if environ.get("HTTP_X_AMZ_TARGET") != TARGET:
+            return None
+        from moto.core.models import DEFAULT_ACCOUNT_ID
+
+        found = {"accountId": DEFAULT_ACCOUNT_ID, "accountPlanType": self.kind, "accountPlanStatus": "ACTIVE"}
+        start_response("200 OK", [("Content-Type", "application/x-amz-json-1.0")])
+        return [json.dumps(found).encode()]
+
+
+plan = Plan()
+"""Of this process."""
