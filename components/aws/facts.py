@@ -30,6 +30,9 @@ T = TypeVar("T")
 IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/{architecture}"
 """Where Debian publishes its images: https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm."""
 
+ROOT_DEVICE = "/dev/xvda"
+"""Device name of the root volume in Debian's images."""
+
 WHO_AM_I = "https://checkip.amazonaws.com"
 
 LARGER = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge")
@@ -489,6 +492,14 @@ def _volumes(labels: Labels, zone: str = "") -> list[str]:
         "tag:Name": f"{labels.stack}-zk-*-data",
         **({"availability-zone": zone} if zone else {}),
     }
+    found = _volume_ids(expected)
+    # The plugin reads the tags of all volumes of a machine as one set, and a replaced machine keeps what was read. So a
+    # root volume may have the name of a data volume
+    roots = _volume_ids({**expected, "attachment.device": ROOT_DEVICE}) if found else []
+    return [name for name in found if name not in roots]
+
+
+def _volume_ids(expected: Mapping[str, str]) -> list[str]:
     filters = [aws.ebs.GetEbsVolumesFilterArgs(name=name, values=[value]) for name, value in expected.items()]
     return list(aws.ebs.get_ebs_volumes(filters=filters).ids)
 

@@ -190,7 +190,7 @@ class Machines(pulumi.ComponentResource):
             )
         )
         # A newer image or another version of this program never replaces a running machine
-        kept = ["userData", "subnetId", *([] if other_image else ["ami"])]
+        kept = ["userData", "subnetId", *([] if other_image else ["ami"]), *_ROOT_TAGS]
         return ec2.Instance(
             name,
             ami=facts.images[facts.sizes[instance_type].architecture],
@@ -212,8 +212,10 @@ class Machines(pulumi.ComponentResource):
                 throughput=performance.throughput,
                 encrypted=True,
                 delete_on_termination=True,
-                tags=tags,
             ),
+            # In the request that launches the machine, because an organization's policy may require it. The plugin sets
+            # tags in `root_block_device` later: https://github.com/hashicorp/terraform-provider-aws/issues/41653
+            volume_tags=tags,
             instance_market_options=_SPOT if spot else None,
             tags=tags,
             opts=pulumi.ResourceOptions(
@@ -282,6 +284,10 @@ class Machines(pulumi.ComponentResource):
             new=True,
         )
 
+
+_ROOT_TAGS = ["volumeTags", "rootBlockDevice.tags"]
+"""Set at the launch only. Later the plugin would set `volumeTags` on the data volume too, which has its own; and
+machines of earlier versions, with tags in `rootBlockDevice`, need no update."""
 
 _SPOT = ec2.InstanceInstanceMarketOptionsArgs(
     market_type="spot",

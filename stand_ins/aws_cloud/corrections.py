@@ -21,7 +21,7 @@ def apply() -> None:
     _performance()
     placement.apply(replace)
     _snapshot_policies()
-    _free_plan()
+    _account_rules()
 
 
 def _image_size() -> None:
@@ -127,8 +127,10 @@ def _snapshot_policies() -> None:
     dlm.apply()
 
 
-def _free_plan() -> None:
-    """An account on the free plan launches only the types that are eligible."""
+def _account_rules() -> None:
+    """An account on the free plan launches only the types that are eligible, and an organization's policy may deny a
+    launch whose request has no tags for the machine or its volumes.
+    """
     from moto.ec2.exceptions import EC2ClientError
     from moto.ec2.models import EC2Backend
     from moto.ec2.models.instance_types import INSTANCE_TYPES
@@ -143,6 +145,13 @@ def _free_plan() -> None:
                 "The specified instance type is not eligible for Free Tier. For a list of Free Tier instance types, "
                 "run 'describe-instance-types' with the filter 'free-tier-eligible=true'.",
             )
+        for kind in ("instance", "volume"):
+            if missing := set(plan.required) - set((more.get("tags") or {}).get(kind, {})):
+                raise EC2ClientError(
+                    "UnauthorizedOperation",
+                    f"You are not authorized to perform: ec2:RunInstances on resource: {kind}/* with an explicit "
+                    f"deny in a service control policy ({', '.join(sorted(missing))})",
+                )
         return run(self, *args, **more)
 
     replace(EC2Backend, "run_instances", run_instances)

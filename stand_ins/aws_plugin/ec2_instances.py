@@ -95,6 +95,8 @@ class Instance(Ec2Resource):
         if isinstance(data, str) and not is_unknown(data) and len(data.encode()) > _USER_DATA_BYTES:
             reason = f"user data is limited to {_USER_DATA_BYTES} bytes, this has {len(data.encode())}"
             found.append(Failure("userData", reason))
+        if "volumeTags" in inputs and "tags" in _inner(inputs, "rootBlockDevice"):
+            found.append(Failure("rootBlockDevice.tags", '"root_block_device.0.tags": conflicts with volume_tags'))
         hops = (_inner(inputs, "metadataOptions")).get("httpPutResponseHopLimit")
         if isinstance(hops, float | int) and not 1 <= hops <= 64:
             reason = f"expected httpPutResponseHopLimit to be in the range (1 - 64), got {hops:g}"
@@ -119,11 +121,18 @@ class Instance(Ec2Resource):
         id = str(instance["InstanceId"])
         with made(id):  # It costs money.
             self._until_running(id, aws)
+            self._tag_root(id, inputs, aws)
             if inputs.get("disableApiTermination"):
                 client.modify_instance_attribute(InstanceId=id, DisableApiTermination={"Value": True})
             if inputs.get("sourceDestCheck") is False:
                 client.modify_instance_attribute(InstanceId=id, SourceDestCheck={"Value": False})
             return id, self.found(id, inputs, aws)
+
+    def _tag_root(self, id: str, inputs: Object, aws: Aws) -> None:
+        """The root volume's own tags are set after the launch: terraform-provider-aws 41653 and 35639."""
+        root = _root(_instance(id, aws), aws) or {}
+        if own := _inner(inputs, "rootBlockDevice").get("tags"):
+            aws.client("ec2").create_tags(Resources=[root["volumeId"]], Tags=tags.as_list(own))
 
     def _until_running(self, id: str, aws: Aws) -> None:
         def running() -> bool | None:
@@ -147,8 +156,9 @@ class Instance(Ec2Resource):
             "disableApiTermination": self._attribute(id, "disableApiTermination", aws),
             "instanceInitiatedShutdownBehavior": self._attribute(id, "instanceInitiatedShutdownBehavior", aws),
             "region": aws.region,
-            "rootBlockDevice": _root(instance, aws),
+            "rootBlockDevice": _root(instance, aws, tagged=not state.get("volumeTags")),
             **({"userData": self._user_data(id, aws)} if "userData" in state else {}),
+            **({"volumeTags": _volume_tags(id, aws)} if state.get("volumeTags") else {}),
         }
 
     def _attribute(self, id: str, name: str, aws: Aws) -> Value:
@@ -173,6 +183,9 @@ class Instance(Ec2Resource):
         self._update_profile(id, old, new, aws)
         self._update_root(id, old, new, aws)
         self._update_stopped(id, old, new, aws)
+        if "volumeTags" in new and new["volumeTags"] != old.get("volumeTags"):
+            for volume in _volumes(id, aws):
+                update_tags(volume["VolumeId"], {"tags": old.get("volumeTags")}, {"tags": new["volumeTags"]}, aws)
         update_tags(id, old, new, aws)
         return self.found(id, new, aws)
 
@@ -331,8 +344,7 @@ def _request(inputs: Object, image: Any) -> Object:
 
 
 def _tag_specifications(inputs: Object) -> list[Object] | None:
-    of_volume = {**(inputs.get("volumeTags") or {}), **(_inner(inputs, "rootBlockDevice").get("tags") or {})}
-    expected = {"instance": inputs.get("tags"), "volume": of_volume}
+    expected = {"instance": inputs.get("tags"), "volume": inputs.get("volumeTags")}
     made = [{"ResourceType": kind, "Tags": tags.as_list(value)} for kind, value in expected.items() if value]
     return made or None
 
@@ -410,8 +422,20 @@ def _described(instance: Any) -> Object:
     }
 
 
-def _root(instance: Any, aws: Aws) -> Object | None:
-    """The root volume."""
+def _volumes(id: str, aws: Aws) -> list[Any]:
+    """All volumes of a machine, also those that others have attached."""
+    attached = [{"Name": "attachment.instance-id", "Values": [id]}]
+    found: list[Any] = aws.client("ec2").describe_volumes(Filters=attached)["Volumes"]
+    return found
+
+
+def _volume_tags(id: str, aws: Aws) -> dict[str, str]:
+    """The tags of all its volumes as one object, as the official plugin reads them."""
+    return {key: value for volume in _volumes(id, aws) for key, value in tags_of(volume).items()}
+
+
+def _root(instance: Any, aws: Aws, *, tagged: bool = True) -> Object | None:
+    """The root volume; with `volumeTags` the official plugin does not read its tags here, too."""
     name = instance.get("RootDeviceName")
     mapping = one([m for m in instance.get("BlockDeviceMappings") or [] if m["DeviceName"] == name])
     if mapping is None:
@@ -424,7 +448,7 @@ def _root(instance: Any, aws: Aws) -> Object | None:
         "encrypted": volume["Encrypted"],
         "iops": volume.get("Iops", 0),
         "kmsKeyId": volume.get("KmsKeyId", ""),
-        "tags": tags_of(volume),
+        **({"tags": tags_of(volume)} if tagged else {}),
         "throughput": volume.get("Throughput", 0),
         "volumeId": id,
         "volumeSize": volume["Size"],

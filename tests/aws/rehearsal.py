@@ -10,7 +10,8 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -126,6 +127,19 @@ class Rehearsal:
         """`pulumi preview`."""
         with actions.recorded(self.cloud.endpoint):
             return self.timed("preview", self.stack.preview)
+
+    @contextlib.contextmanager
+    def rule(self, name: str, value: str, afterwards: str) -> Iterator[None]:
+        """A rule of the account (`stand_ins/aws_cloud/plan.py`) until the end of the block."""
+        try:
+            self._set(name, value)
+            yield
+        finally:
+            self._set(name, afterwards)
+
+    def _set(self, name: str, value: str) -> None:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        direct.open(f"{self.cloud.endpoint}/lab/{name}?{value}", timeout=60).close()
 
     def up(self, what: str, *, refresh: bool = False) -> Steps:
         """`pulumi up`; `what` is printed."""

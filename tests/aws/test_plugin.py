@@ -192,6 +192,24 @@ def test_life_of_a_machine(aws: AwsClient, cloud: Moto, image: str) -> None:
     aws.remove(INSTANCE, id, state)
 
 
+def test_tags_of_volumes_are_in_the_launch_and_those_of_the_root_device_are_not(
+    aws: AwsClient, cloud: Moto, image: str
+) -> None:
+    _, subnet = network(aws)
+    inputs = machine(image, subnet, volumeTags={"owner": "x"})
+    id, state = aws.make(INSTANCE, inputs)
+    volume = state["rootBlockDevice"]["volumeId"]
+    client = cloud.client("ec2")
+    client.create_tags(Resources=[volume], Tags=[{"Key": "Name", "Value": "root"}])
+    assert aws.read(INSTANCE, id, state, inputs)[2]["volumeTags"] == {"owner": "x", "Name": "root"}
+    aws.remove(INSTANCE, id, state)
+    both = {**inputs, "rootBlockDevice": {**inputs["rootBlockDevice"], "tags": {"owner": "x"}}}
+    assert "conflicts with volume_tags" in aws.check(INSTANCE, both)[1]["rootBlockDevice.tags"]
+    id, state = aws.make(INSTANCE, {key: value for key, value in both.items() if key != "volumeTags"})
+    assert state["rootBlockDevice"]["tags"] == {"owner": "x"}
+    aws.remove(INSTANCE, id, state)
+
+
 def test_a_volume_outlives_its_machine(aws: AwsClient, image: str) -> None:
     _, subnet = network(aws)
     id, _ = aws.make(INSTANCE, machine(image, subnet))

@@ -133,6 +133,14 @@ def test_a_preview_shows_everything_and_creates_nothing(nothing: Rehearsal, befo
     assert rehearsal.instances() == {}
 
 
+def test_a_preview_refuses_what_an_account_on_the_free_plan_cannot_launch(nothing: Rehearsal) -> None:
+    says_so = (
+        "taskManagerType: t3.medium cannot be launched, because account .* is on AWS's free plan: expected t3.small"
+    )
+    with nothing.rule("plan", "FREE", "PAID"), pytest.raises(LabError, match=says_so):
+        nothing.preview()
+
+
 def test_the_documented_commands_make_a_running_cluster_and_replace_machines(nothing: Rehearsal, clone: Clone) -> None:
     """Every block of docs/ that is marked `aws`, in a fresh clone, up to the teardown, which has a test of its own."""
     rehearsal = nothing
@@ -155,7 +163,9 @@ def test_the_documented_commands_make_a_running_cluster_and_replace_machines(not
     iam.detach_role_policy(RoleName="person", PolicyArn=policy["PolicyArn"])
     iam.delete_policy(PolicyArn=policy["PolicyArn"])
     iam.delete_role(RoleName="person")
-    with actions.recorded(rehearsal.cloud.endpoint):
+    # An organization may require tags of what is launched, in the request that launches it
+    required = rehearsal.rule("required-tags", "project,owner", "")
+    with required, actions.recorded(rehearsal.cloud.endpoint):
         said = rehearsal.timed("up: everything, as documented", lambda: here(AWS, "2. The stack"))
     # `up` shows a preview, too
     assert set(re.findall(r"\+ (\d+) to create", said)) == set(re.findall(r"\+ (\d+) created", said))

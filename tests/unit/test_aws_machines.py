@@ -75,7 +75,9 @@ def test_data_volumes_are_protected_where_the_stack_is_to_stay(of: AwsSettings, 
 @STACKS
 def test_nothing_that_can_change_by_itself_replaces_a_machine(of: AwsSettings, preview: bool) -> None:
     for one in of_type(run(of, preview=preview), "ec2/instance:Instance").values():
-        assert one.ignores == {"ami", "userData", "subnetId"}, one.name
+        assert one.ignores == {"ami", "userData", "subnetId", "volumeTags", "rootBlockDevice.tags"}, one.name
+        # In the launch itself; both at once are refused by the plugin
+        assert one.inputs["volumeTags"] == one.inputs["tags"] and "tags" not in one.inputs["rootBlockDevice"]
         assert one.replaced_by == {"instanceType"} and one.deleted_first, one.name
         assert one.inputs["rootBlockDevice"]["encrypted"] is True
 

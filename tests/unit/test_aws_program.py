@@ -93,6 +93,8 @@ class Aws(Mocks):
     """The placement group that all machines are in."""
     volumes: tuple[str, ...] = ()
     """Zones of the volumes with ZooKeeper's data."""
+    root_volumes: tuple[str, ...] = ()
+    """Zones of root volumes with the tags of a data volume."""
     profiles: Mapping[str, str] = field(default_factory=dict)
     """Instance profile → its role."""
     security_groups: Mapping[str, str] = field(default_factory=dict)
@@ -169,6 +171,8 @@ class Aws(Mocks):
     def _volumes(self, asked: dict[str, Any]) -> dict[str, Any]:
         filters = {entry["name"]: entry["values"][0] for entry in asked["filters"]}
         zone = filters.get("availability-zone")
+        if "attachment.device" in filters:
+            return {"ids": [f"vol-{place}" for place in self.root_volumes]}
         return {"ids": [f"vol-{place}" for place in self.volumes if zone in (None, place)]}
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -815,6 +819,8 @@ def test_an_ensemble_cannot_be_spread_over_other_zones() -> None:
         with pytest.raises(Exception, match=r"zones: \d would move ZooKeeper servers to other zones"):
             run(stack, Aws(volumes=volumes))
     run("prod", Aws(volumes=(a, b, c)))
+    # The plugin takes the tags of all volumes of a machine for one set
+    run("prod", Aws(volumes=(a, b, c, "root"), root_volumes=("root",)))
     run("prod", Aws(volumes=(a, c)))  # one more server is planned, or one was never created
     run("prod", Aws(volumes=(a, b, c)), zookeepers=5)
 
