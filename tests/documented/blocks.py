@@ -16,6 +16,7 @@ KINDS = ("own-hosts", "aws", "untested")
 
 UNTESTED = {
     "README.md": "`make up` and the others are how the tests themselves are run, or make labs",
+    "docs/aws-first-run.md": "is for a person with a real account; docs/aws.md has the commands that tests run",
     "docs/aws.md": "needs an account of a person: single sign-on, and quotas, of which moto knows none for EC2",
     "docs/bench.md": "takes an hour; tests/unit/test_drill.py tests the options",
     "docs/branches.md": "tests/aws/test_branch_stacks.py and tests/engine/test_branches_engine.py run these commands",
