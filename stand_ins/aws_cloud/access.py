@@ -1,19 +1,18 @@
 """Limits hosts' access to moto's S3 to what their role's policies allow, which moto itself does not check.
 
-It implements only the part of IAM that S3 needs here: statements with actions, resources, and conditions on the prefix
-of a listing. Unsupported statements allow nothing. Keys, session tokens and their expiry are checked, not signatures.
+Keys, session tokens and their expiry are checked, not signatures.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 from xml.etree import ElementTree
+
+from stand_ins.aws_cloud.evaluation import Asked
 
 LISTING = frozenset(
     {
@@ -24,54 +23,8 @@ LISTING = frozenset(
 """Parameters of ListObjects and ListObjectsV2."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One permission that a request needs: an action, a resource, and the values that conditions refer to."""
-
-    action: str
-    resource: str
-    context: Mapping[str, str] = field(default_factory=dict)
-
-
 class Unknown(Exception):
     """A request whose required permissions are unknown."""
-
-
-def matches(value: str, pattern: str) -> bool:
-    """Whether a value matches a pattern with * and ? (brackets are literal)."""
-    return fnmatchcase(value, pattern.replace("[", "[[]"))
-
-
-def permitted(policies: Iterable[Mapping[str, Any]], asked: Asked) -> bool:
-    """Whether a statement allows the request, and none denies it."""
-    effects = {
-        statement["Effect"]
-        for policy in policies
-        for statement in _list(policy.get("Statement"))
-        if _applies(statement, asked)
-    }
-    return effects == {"Allow"}
-
-
-def _applies(statement: Mapping[str, Any], asked: Asked) -> bool:
-    actions = [action.lower() for action in _list(statement.get("Action"))]
-    return (
-        any(matches(asked.action.lower(), action) for action in actions)
-        and any(matches(asked.resource, resource) for resource in _list(statement.get("Resource")))
-        and all(
-            _holds(operator, key, _list(expected), asked.context)
-            for operator, keys in statement.get("Condition", {}).items()
-            for key, expected in keys.items()
-        )
-    )
-
-
-def _holds(operator: str, key: str, expected: list[str], context: Mapping[str, str]) -> bool:
-    if key not in context or operator not in ("StringEquals", "StringLike"):
-        return False
-    if operator == "StringEquals":
-        return context[key] in expected
-    return any(matches(context[key], each) for each in expected)
 
 
 def listing_of(key_path: str) -> Asked | None:
@@ -81,10 +34,6 @@ def listing_of(key_path: str) -> Asked | None:
     """
     bucket, _, key = key_path.lstrip("/").partition("/")
     return Asked("s3:ListBucket", f"arn:aws:s3:::{bucket}", {"s3:prefix": key}) if key else None
-
-
-def _list(value: Any) -> list[Any]:
-    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def asked_for(method: str, path: str, query: str, headers: Mapping[str, str], body: bytes = b"") -> list[Asked]:

@@ -3,8 +3,9 @@
 `python -m stand_ins.aws_cloud.moto_server --host ADDRESS --port PORT [--public CIDR]`
 
 It adds to moto: Debian's images and the parameters with their ids, unique addresses from a range reserved for
-documentation, a lock around everything except S3, the limits of hosts' roles (`access`), and `GET
-/lab/changes?after=N`, which answers after the next request that may have changed something.
+documentation, a lock around everything except S3, the limits of hosts' roles (`access`) and of operators' identities
+(`rights`: `POST /lab/rights`, `GET /lab/rights?key=…`), and `GET /lab/changes?after=N`, which answers after the next
+request that may have changed something.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ import json
 import logging
 import os
 import random
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
-from stand_ins.aws_cloud import access, corrections
+from stand_ins.aws_cloud import access, corrections, evaluation
+from stand_ins.aws_cloud.authorization import Request
 from stand_ins.aws_cloud.known import PUBLIC, WATCHER
 from stand_ins.aws_cloud.plan import plan
 
@@ -177,8 +180,8 @@ WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 class Application:
     """The WSGI layer before moto: one request at a time, and a count of those that may have changed something.
 
-    Requests from the addresses `operators` may do anything. Others come from hosts, which may only use S3, as far as
-    the role allows whose credentials they have from the metadata service.
+    Requests from the addresses `operators` may do anything, unless their identity has limits. Others come from hosts,
+    which may only use S3, as far as the role allows whose credentials they have from the metadata service.
     """
 
     def __init__(self, moto: WSGI, operators: frozenset[str]) -> None:
@@ -186,6 +189,9 @@ class Application:
         self._operators = operators
         self._changes = Changes()
         self._one = threading.Lock()
+        from stand_ins.aws_cloud.rights import Rights  # it loads moto, which has to be configured before
+
+        self._rights = Rights()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
@@ -193,6 +199,11 @@ class Application:
             return self._answer_host(environ, start_response)
         if environ["PATH_INFO"] == "/lab/changes":
             return self._answer_watcher(environ, start_response)
+        if environ["PATH_INFO"] == "/lab/rights":
+            return self._answer_rights(environ, start_response)
+        key = access.access_key(environ.get("HTTP_AUTHORIZATION", ""))
+        if self._rights.limited(key) and (why := self._refusal(key, environ)):
+            return _refuse(environ, start_response, _CODES.get(_service(environ), "AccessDenied"), why)
         if (answer := plan.answer(environ, start_response)) is not None:
             return answer
         if _is_s3(environ):
@@ -211,6 +222,26 @@ class Application:
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [str(number).encode()]
 
+    def _answer_rights(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "POST":
+            self._rights.set(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+            answer: dict[str, Any] = {}
+        else:
+            answer = self._rights.report(parse_qs(environ["QUERY_STRING"])["key"][0])
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps(answer).encode()]
+
+    def _refusal(self, key: str, environ: dict[str, Any]) -> str:
+        """What the identity is not permitted to do. moto's data must not change meanwhile."""
+        query = environ.get("QUERY_STRING", "")
+        url = quote(_path(environ)) + (f"?{query}" if query else "")
+        # Objects may be large, and their content gives no rights
+        body = _body(environ) if _is_s3(environ) else _read(environ)
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        service, region = _service(environ), _scope(environ)[0]
+        with self._one:
+            return self._rights.refusal(key, Request(service, region, environ["REQUEST_METHOD"], url, body, target))
+
     def _answer_host(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method, path, query = environ["REQUEST_METHOD"], _path(environ), environ.get("QUERY_STRING", "")
         authorization, token = _signature(environ)
@@ -226,15 +257,15 @@ class Application:
         except access.Unknown as unknown:
             return _refuse(environ, start_response, "AccessDenied", str(unknown))
         for each in asked:
-            if not access.permitted(policies, each):
+            if not evaluation.permitted(policies, each):
                 return _refuse(environ, start_response, "AccessDenied", f"{each.action} of {each.resource}")
         missing = access.listing_of(path)
-        if missing is None or access.permitted(policies, missing):
+        if missing is None or evaluation.permitted(policies, missing):
             return self._moto(environ, start_response)
         return self._hide_missing(environ, start_response, missing)
 
     def _hide_missing(
-        self, environ: dict[str, Any], start_response: Callable[..., Any], missing: access.Asked
+        self, environ: dict[str, Any], start_response: Callable[..., Any], missing: evaluation.Asked
     ) -> Iterable[bytes]:
         """Answer 403 instead of 404, as S3 does without permission to list."""
         said: list[Any] = []
@@ -243,6 +274,19 @@ class Application:
             return _refuse(environ, start_response, "AccessDenied", f"{missing.action} of {missing.context}")
         start_response(*said[-1])
         return [body]
+
+
+_CODES = {"ec2": "UnauthorizedOperation"}
+
+
+def _scope(environ: Mapping[str, Any]) -> tuple[str, str]:
+    """Region and service of the signature."""
+    found = re.search(r"Credential=[^/]+/\d+/([^/]*)/([a-z0-9-]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", ""))
+    return (found[1], found[2]) if found else ("", "")
+
+
+def _service(environ: Mapping[str, Any]) -> str:
+    return _scope(environ)[1]
 
 
 def _is_s3(environ: Mapping[str, Any]) -> bool:
@@ -271,18 +315,31 @@ def _body(environ: dict[str, Any]) -> bytes:
     """The body of a request that names objects, which moto can read again; empty for all others."""
     if environ["REQUEST_METHOD"] != "POST" or "delete" not in parse_qs(environ["QUERY_STRING"], keep_blank_values=True):
         return b""
+    return _read(environ)
+
+
+def _read(environ: dict[str, Any]) -> bytes:
+    """The body of a request, which moto can read again."""
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
     return body
 
 
 def _refuse(environ: Mapping[str, Any], start_response: Callable[..., Any], code: str, why: str) -> Iterable[bytes]:
-    """S3's answer to a request without permission; the log states the reason."""
+    """AWS's answer to a request without permission; the log states the reason."""
     print(f"refused {environ['REMOTE_ADDR']} {environ['REQUEST_METHOD']} {environ['PATH_INFO']}: {why}", flush=True)
     start_response("403 Forbidden", [("Content-Type", "application/xml")])
     if environ["REQUEST_METHOD"] == "HEAD":
         return []
-    return [f"<Error><Code>{code}</Code><Message>{html.escape(why)}</Message></Error>".encode()]
+    error = f"<Error><Code>{code}</Code><Message>{html.escape(why)}</Message></Error>"
+    match _service(environ):
+        case "ec2":
+            error = f"<Response><Errors>{error}</Errors></Response>"
+        case "iam" | "route53" | "sts":
+            error = f"<ErrorResponse>{error}</ErrorResponse>"
+        case "ssm" | "kms":
+            error = json.dumps({"__type": code, "message": why})
+    return [error.encode()]
 
 
 def main(argv: list[str]) -> None:

@@ -203,7 +203,8 @@ class Instance(Ec2Resource):
     def _update_root(self, id: str, old: Object, new: Object, aws: Aws) -> None:
         before, after = _inner(old, "rootBlockDevice"), _inner(new, "rootBlockDevice")
         volume = before.get("volumeId")
-        _refuse_performance({**before, **after})
+        # What moto does not know of a volume is 0
+        _refuse_performance({**{key: value for key, value in before.items() if value}, **after})
         names = {"volumeSize": "Size", "volumeType": "VolumeType", "iops": "Iops", "throughput": "Throughput"}
         changed = {names[name]: after[name] for name in names if name in after and after[name] != before.get(name)}
         if "Size" in changed and changed["Size"] < before.get("volumeSize", 0):

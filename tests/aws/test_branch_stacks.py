@@ -5,12 +5,15 @@ does nothing runs their steps.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 from pulumi import automation as auto
 
 from automation.engine import Engine
@@ -22,11 +25,13 @@ from stand_ins.plugins import AWS, SILENT_COMMAND, TLS
 from tests import tool_environment
 from tests.aws import stack
 from tests.aws.inventory import client, everything
+from tests.aws.limits import BRANCHES, document, limit, make_boundary, policy_arn
 from tests.aws.scale import moto
 from tests.golden import same
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 REGION = "eu-central-1"
+KEY = stack.VARIABLES["AWS_ACCESS_KEY_ID"]
 FIRST, SECOND = "feature/login", "feature/Login"
 
 
@@ -44,12 +49,18 @@ def stacks(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     for key, value in variables.items():
         monkeypatch.setenv(key, value)
     content = yaml.safe_load(FILE.read_text())
-    content["config"] |= {**stack.at(endpoint), "flink:operatorCidrs": ["198.51.100.0/24"]}
+    make_boundary(endpoint, "flink-br-boundary", "branches-boundary-policy")
+    ours = {
+        "flink:operatorCidrs": ["198.51.100.0/24"],
+        "flink:permissionsBoundary": policy_arn("flink-br-boundary"),
+    }
+    content["config"] |= {**stack.at(endpoint), **ours}
     return Stacks(Engine(), print, content=content)
 
 
 def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, endpoint: str) -> None:
     before = everything(endpoint, REGION)
+    limit(endpoint, KEY, [document(f"{name}-policy") for name in BRANCHES])
 
     def up(branch: str, ttl: str) -> Up:
         done = stacks.up(branch, ttl=stack_tags.ttl(ttl), commit="c0ffee", changes=(), now=NOW)
@@ -82,11 +93,44 @@ def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, e
         assert {it["expires"] for it in tags} == {expires}
         assert len(ec2.describe_vpcs(Filters=mine)["Vpcs"]) == 1
 
+    _check_nothing_of_others(endpoint)
     swept = stacks.sweep(now=NOW + timedelta(minutes=1))
     assert [it.stack for it in swept.removed] == [names.stack(SECOND)] and not swept.failed
     assert everything(endpoint, REGION) - before == first
     assert stacks.down(FIRST)
     assert everything(endpoint, REGION) == before and stacks.list() == []
+
+
+def _check_nothing_of_others(endpoint: str) -> None:
+    """With the rights of CI, a branch changes neither prod's network nor its role, and makes no role without limits."""
+    owner, limited = client("ec2", endpoint, REGION), session(KEY, endpoint)
+    tags = [{"Key": "project", "Value": "flink"}, {"Key": "stack", "Value": "prod"}]
+    vpc = owner.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    group = owner.create_security_group(GroupName="flink-prod-jobmanager", Description="prod", VpcId=vpc)["GroupId"]
+    owner.create_tags(Resources=[vpc, group], Tags=tags)
+    iam = client("iam", endpoint, REGION)
+    iam.create_role(RoleName="flink-prod-eu-central-1", AssumeRolePolicyDocument="{}")
+    ec2, roles = limited("ec2"), limited("iam")
+    rule = [{"IpProtocol": "tcp", "FromPort": 8081, "ToPort": 8081, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    tried: list[tuple[str, Callable[[], object]]] = [
+        ("Unauthorized", lambda: ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=rule)),
+        ("Unauthorized", lambda: ec2.create_tags(Resources=[group], Tags=[{"Key": "stack", "Value": "br-x"}])),
+        ("Unauthorized", lambda: ec2.create_security_group(GroupName="mine", Description="-", VpcId=vpc)),
+        ("AccessDenied", lambda: roles.delete_role(RoleName="flink-prod-eu-central-1")),
+        ("AccessDenied", lambda: roles.create_role(RoleName="flink-br-mine", AssumeRolePolicyDocument="{}")),
+    ]
+    for code, call in tried:
+        with pytest.raises(ClientError, match=code):
+            call()
+    iam.delete_role(RoleName="flink-prod-eu-central-1")
+    owner.delete_security_group(GroupId=group)
+    owner.delete_vpc(VpcId=vpc)
+
+
+def session(key: str, endpoint: str) -> Callable[[str], Any]:
+    """Clients of an identity."""
+    own = boto3.Session(aws_access_key_id=key, aws_secret_access_key=key, region_name=REGION)
+    return lambda service: own.client(service, endpoint_url=endpoint)
 
 
 def _check_other_bucket(stacks: Stacks, expires: datetime) -> None:

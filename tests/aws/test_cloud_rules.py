@@ -10,8 +10,9 @@ import pytest
 
 from lab.network import Network
 from stand_ins.aws_cloud import access, firewall
-from stand_ins.aws_cloud.access import Asked, asked_for, permitted
+from stand_ins.aws_cloud.access import asked_for
 from stand_ins.aws_cloud.api import Instance, Rule, Snapshot
+from stand_ins.aws_cloud.evaluation import Asked, permitted
 
 BUCKET = "arn:aws:s3:::b"
 POLICY = {

@@ -20,11 +20,13 @@ from lab.stack import Stack
 from ops.aws import Aws
 from stand_ins.plugins import AWS, SILENT_COMMAND, TLS
 from tests import engines
+from tests.aws import limits
 from tests.aws import stack as aws_stack
 from tests.aws.inventory import client, everything, machines
 from tests.aws.scale import moto
 
 REGION = "eu-central-1"
+KEY = aws_stack.VARIABLES["AWS_ACCESS_KEY_ID"]
 PLUGINS = (SILENT_COMMAND, AWS, TLS)
 CREATE, CHANGE, DESTROY = 4, 3, 3
 """How often each operation is killed."""
@@ -65,11 +67,12 @@ def test_everything_that_aws_has_created_is_adopted(
     """As if the engine had been killed when all creations were under way: AWS has them, the state does not. And the
     next run before it could refresh what it had adopted.
     """
-    it = stack(
-        tmp_path,
-        endpoint,
-        {"flink:workers": 2, "flink:privateSubnets": True, "flink:natGateways": "one", "flink:bastion": True},
-    )
+    limits.make_boundary(endpoint, "flink-boundary", "boundary-policy")
+    changes = {"flink:workers": 2, "flink:privateSubnets": True, "flink:natGateways": "one", "flink:bastion": True}
+    it = stack(tmp_path, endpoint, {**changes, "flink:permissionsBoundary": limits.policy_arn("flink-boundary")})
+    # Noted, not refused: one run shows all that is missing
+    documents = [limits.document(f"{name}-policy") for name in ("read", *limits.DEPLOY)]
+    limits.limit(endpoint, KEY, documents, enforced=False)
     it.up()
     assert orphans(it, endpoint) == []
     before = everything(endpoint, REGION)
@@ -99,6 +102,10 @@ def test_everything_that_aws_has_created_is_adopted(
     assert it.up().changes() == {}
     it.destroy()
     assert orphans(it, endpoint) == []
+    asked, refused = limits.report(endpoint, KEY)
+    # The interface of a NAT gateway: AWS deletes it with the gateway, the stand-in does so for moto
+    assert [it for it in refused if "ec2:DeleteNetworkInterface" not in it] == [], "more than docs/iam allows"
+    assert {"ec2:AttachVolume", "ec2:CreateNatGateway", "ec2:ReleaseAddress"} <= {each.action for each in asked}
 
 
 class Killed(Exception):

@@ -24,14 +24,13 @@ from lab.errors import LabError
 from lab.flights import Options
 from lab.rest import Rest, RestError
 from tests import engines
-from tests.aws import actions, stack
+from tests.aws import actions, limits, stack
 from tests.aws.inventory import client, everything
 from tests.aws.rehearsal import OTHER_TYPE, STACK, Rehearsal
 from tests.documented.blocks import Block, Story
 from tests.documented.clone import Clone
 from tests.measured import Measured
 from tests.polling import polled
-from toolbox.paths import REPO
 
 pytestmark = pytest.mark.root
 
@@ -159,9 +158,12 @@ def test_the_documented_commands_make_a_running_cluster_and_replace_machines(not
     iam = client("iam", rehearsal.cloud.endpoint, rehearsal.cloud.region)
     iam.create_role(RoleName="person", AssumeRolePolicyDocument="{}")
     here(AWS, "Rights")
-    (policy,) = iam.list_attached_role_policies(RoleName="person")["AttachedPolicies"]
-    iam.detach_role_policy(RoleName="person", PolicyArn=policy["PolicyArn"])
-    iam.delete_policy(PolicyArn=policy["PolicyArn"])
+    attached = iam.list_attached_role_policies(RoleName="person")["AttachedPolicies"]
+    assert {it["PolicyName"] for it in attached} == {f"flink-{name}" for name in ("read", *limits.DEPLOY)}
+    for policy in attached:
+        iam.detach_role_policy(RoleName="person", PolicyArn=policy["PolicyArn"])
+        iam.delete_policy(PolicyArn=policy["PolicyArn"])
+    iam.delete_policy(PolicyArn=limits.policy_arn("flink-boundary"))
     iam.delete_role(RoleName="person")
     # An organization may require tags of what is launched, in the request that launches it
     required = rehearsal.rule("required-tags", "project,owner", "")
@@ -458,8 +460,8 @@ def test_destroy_leaves_nothing(cluster: Rehearsal, clone: Clone, before: set[st
 
 
 def test_the_deploying_identity_needs_no_other_rights_than_those_documented(rehearsal: Rehearsal) -> None:
-    names = ("deploy-policy.json", "options-policy.json")
-    documents = [json.loads((REPO / "docs" / "iam" / name).read_text()) for name in names]
+    names = ("read", *limits.DEPLOY, "options")
+    documents = [limits.document(f"{name}-policy") for name in names]
     policy = {"Statement": [statement for document in documents for statement in document["Statement"]]}
     asked = actions.asked(rehearsal.cloud.endpoint, stack.VARIABLES["AWS_ACCESS_KEY_ID"])
     says(f"{len(asked)} actions: {' '.join(sorted(asked))}")

@@ -19,8 +19,10 @@ from automation import workspace
 from branches import __main__, comment
 from branches.errors import INTERRUPTED, BranchesError, LockedError, UsageError
 from ops import __main__ as ops
-from tests.aws.aws_client import REGION, Moto
-from tests.aws.aws_client import moto as moto_server
+from tests.aws import scale
+from tests.aws.aws_client import REGION
+from tests.aws.inventory import client
+from tests.aws.limits import document, limit, report
 from tests.engine.branch_stacks import BOUND, CONTENT, NOW, SECRET, World, failing, one, staying, wait_for
 
 STACK = "br-feature--x"
@@ -31,12 +33,6 @@ BRANCH = "feature/x"
 def world(tmp_path: Path) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         yield World(tmp_path, patch)
-
-
-@pytest.fixture
-def moto() -> Iterator[Moto]:
-    with moto_server() as it:
-        yield it
 
 
 def tags(world: World, stack: str = STACK) -> dict[str, str]:
@@ -361,30 +357,75 @@ def test_what_is_refused_is_refused_before_anything_is_made(world: World) -> Non
     assert world.stacks().down(BRANCH) == STACK  # it was created, and tagged; the engine has refused the rest
 
 
-def test_a_state_on_s3_and_a_key_in_kms_need_no_passphrase(
-    world: World, moto: Moto, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def on_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A backend in S3, and no passphrase; the API's URL. The user is `test`, and may do anything."""
+    with scale.moto() as endpoint:
+        for key, value in {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}.items():
+            monkeypatch.setenv(key, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        place = {"LocationConstraint": REGION}
+        client("s3", endpoint, REGION).create_bucket(Bucket="state", CreateBucketConfiguration=place)
+        monkeypatch.setenv("PULUMI_BACKEND_URL", f"s3://state?region={REGION}&s3ForcePathStyle=true")
+        monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+        yield endpoint
+
+
+def key(endpoint: str, name: str) -> tuple[str, str]:
+    """A new key with this alias: its ARN, and the provider of secrets that uses it."""
+    keys = client("kms", endpoint, REGION)
+    found = keys.create_key()["KeyMetadata"]
+    keys.create_alias(AliasName=f"alias/{name}", TargetKeyId=found["KeyId"])
+    return found["Arn"], f"awskms://alias/{name}?region={REGION}"
+
+
+def test_branches_need_the_documented_rights_to_their_state_and_no_passphrase(world: World, on_s3: str) -> None:
     """As docs/ci.md describes it."""
-    for key, value in {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}.items():
-        monkeypatch.setenv(key, value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
-    moto.client("s3").create_bucket(Bucket="state", CreateBucketConfiguration={"LocationConstraint": REGION})
-    keys = moto.client("kms")
-    keys.create_alias(AliasName="alias/pulumi-flink", TargetKeyId=keys.create_key()["KeyMetadata"]["KeyId"])
-    monkeypatch.setenv("PULUMI_BACKEND_URL", f"s3://state?region={REGION}&s3ForcePathStyle=true")
-    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
-    content = {**CONTENT, "secretsprovider": f"awskms://alias/pulumi-flink?region={REGION}"}
+    arn, provider = key(on_s3, "pulumi-flink-branches")
+    limit(on_s3, "test", [document("state-branches-policy", BUCKET="state", KEYARN=arn)])
+    content = {**CONTENT, "secretsprovider": provider}
     assert world.up(BRANCH, content=content).outputs["password"] == "[secret]"
     assert world.up(BRANCH, content=content).changes == {}
     (entry,) = world.stacks().list()
     assert entry.mark and entry.locked is None
-    text = moto.client("s3").get_object(Bucket="state", Key=f".pulumi/stacks/flink/{STACK}.json")["Body"].read()
-    provider = json.loads(text)["checkpoint"]["latest"]["secrets_providers"]
-    assert provider["type"] == "cloud" and provider["state"]["url"] == content["secretsprovider"]
+    s3 = client("s3", on_s3, REGION)
+    text = s3.get_object(Bucket="state", Key=f".pulumi/stacks/flink/{STACK}.json")["Body"].read()
+    found = json.loads(text)["checkpoint"]["latest"]["secrets_providers"]
+    assert found["type"] == "cloud" and found["state"]["url"] == provider
     assert SECRET.encode() not in text
     assert world.stacks().down(BRANCH) == STACK
-    left = [it["Key"] for it in moto.client("s3").list_objects_v2(Bucket="state")["Contents"]]
+    left = [it["Key"] for it in s3.list_objects_v2(Bucket="state")["Contents"]]
     assert left == [".pulumi/meta.yaml"]
+    assert report(on_s3, "test")[1] == []
+
+
+def test_a_preview_reads_the_state_of_its_own_stack_only(
+    world: World, on_s3: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    previews = pytest.importorskip("branches.previews")
+    checkout = world.folder / "checkout"
+    checkout.mkdir()
+    shutil.copy(workspace.REPO / "Pulumi.yaml", checkout)
+    arns = {}
+    for stack in ("dev", "prod"):
+        arns[stack], provider = key(on_s3, f"pulumi-flink-{stack}")
+        world.pulumi("stack", "init", stack, "--secrets-provider", provider)
+        content = {**yaml.safe_load((world.folder / "by-hand" / f"Pulumi.{stack}.yaml").read_text()), **CONTENT}
+        (checkout / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(content))
+        with workspace.opened(stack, content, run=one) as it:
+            it.up()
+    for module in (workspace, previews):
+        monkeypatch.setattr(module, "REPO", checkout)
+    monkeypatch.setattr(previews.preview, "__kwdefaults__", {"run": one})
+    limit(on_s3, "test", [document("state-preview-policy", BUCKET="state", STACK="dev", KEYARN=arns["dev"])])
+    assert __main__.main(["preview", "--stack", "dev"]) == 0
+    assert report(on_s3, "test")[1] == []
+    capsys.readouterr()
+    assert __main__.main(["preview", "--stack", "prod"]) == 1
+    assert "StatusCode: 403" in capsys.readouterr().err
+    asked, refused = report(on_s3, "test")
+    print(*asked, "REFUSED", *refused, sep="\n")
+    assert any("stacks/flink/prod.json" in it for it in refused)
 
 
 def test_a_preview_says_by_its_code_whether_something_would_change_and_changes_nothing(

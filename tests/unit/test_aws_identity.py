@@ -1,19 +1,17 @@
-"""What hosts on AWS may do, and what the documented policies for deploying allow."""
+"""What hosts on AWS may do."""
 
-import fnmatch
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import botocore
-import botocore.session
 import pytest
 
 from components.aws import identity, names
 from components.aws.declaration import AwsSettings
 from components.aws.identity import Identity, IdentityArgs
-from settings import PROJECT
+from stand_ins.aws_cloud.evaluation import Asked, permitted
 from tests.unit import aws_mocks
 from tests.unit.aws_mocks import Registered, of_type
 
@@ -42,23 +40,7 @@ def run(of: AwsSettings, *, preview: bool = False) -> dict[str, Registered]:
 
 
 def may(policy: dict[str, Any], action: str, resource: str, context: dict[str, str]) -> bool:
-    """Whether a policy with only Allow statements allows an action, as IAM evaluates it."""
-    return any(
-        action in statement["Action"]
-        and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
-        and _holds(statement.get("Condition", {}), context)
-        for statement in policy["Statement"]
-    )
-
-
-def _holds(condition: dict[str, dict[str, Any]], context: dict[str, str]) -> bool:
-    assert set(condition) <= {"StringLike", "StringEquals"}
-    for tests in condition.values():
-        for key, patterns in tests.items():
-            listed = [patterns] if isinstance(patterns, str) else patterns
-            if key not in context or not any(fnmatch.fnmatchcase(context[key], pattern) for pattern in listed):
-                return False
-    return True
+    return permitted([policy], Asked(action, resource, context))
 
 
 @BOTH
@@ -164,106 +146,3 @@ def test_role_names_fit_iam_and_differ_where_stacks_do() -> None:
     assert all(re.fullmatch(r"flink-[\w+=,.@-]{1,58}", name) for name in made)
     # the bucket's derived name and the documented policies rely on the prefix
     assert names.role("dev", "us-east-1") == "flink-dev-us-east-1"
-
-
-DOCUMENTS = Path(__file__).parents[2] / "docs/iam"
-
-# Permissions whose name differs from the operation's:
-# https://docs.aws.amazon.com/service-authorization/latest/reference/
-NOT_OPERATIONS = {
-    "s3:ListAllMyBuckets": "ListBuckets",
-    "iam:PassRole": "asked for by RunInstances",
-    "s3:ListBucket": "ListObjectsV2, HeadBucket",
-    "s3:ListBucketMultipartUploads": "ListMultipartUploads",
-    "s3:ListBucketVersions": "ListObjectVersions",
-    "s3:DeleteObjectVersion": "DeleteObject of a version",
-    "s3:GetAccelerateConfiguration": "GetBucketAccelerateConfiguration",
-    "s3:GetBucketCORS": "GetBucketCors",
-    "s3:GetBucketObjectLockConfiguration": "GetObjectLockConfiguration",
-    "s3:GetBucketPublicAccessBlock": "GetPublicAccessBlock",
-    "s3:PutBucketPublicAccessBlock": "PutPublicAccessBlock, DeletePublicAccessBlock",
-    "s3:GetEncryptionConfiguration": "GetBucketEncryption",
-    "s3:PutEncryptionConfiguration": "PutBucketEncryption, DeleteBucketEncryption",
-    "s3:GetLifecycleConfiguration": "GetBucketLifecycleConfiguration",
-    "s3:PutLifecycleConfiguration": "PutBucketLifecycleConfiguration, DeleteBucketLifecycle",
-    "s3:GetReplicationConfiguration": "GetBucketReplication",
-}
-CONDITIONS = {
-    "aws:RequestTag/project",
-    "aws:ResourceTag/project",
-    "ec2:CreateAction",
-    "iam:PassedToService",
-    "iam:AWSServiceName",
-    "route53:ChangeResourceRecordSetsNormalizedRecordNames",
-}
-
-
-def document(name: str) -> list[dict[str, Any]]:
-    found = json.loads((DOCUMENTS / f"{name}-policy.json").read_text())
-    assert set(found) == {"Version", "Statement"} and found["Version"] == "2012-10-17"
-    return list(found["Statement"])
-
-
-def actions(name: str) -> set[str]:
-    return {action for statement in document(name) for action in statement["Action"]}
-
-
-@pytest.mark.parametrize("name", ["deploy", "preview"])
-def test_documented_policies_are_well_formed(name: str) -> None:
-    text = (DOCUMENTS / f"{name}-policy.json").read_text()
-    statements = document(name)
-    assert len({statement["Sid"] for statement in statements}) == len(statements)
-    for statement in statements:
-        assert set(statement) <= {"Sid", "Effect", "Action", "Resource", "Condition"}
-        assert statement["Effect"] == "Allow" and re.fullmatch("[A-Za-z0-9]+", statement["Sid"])
-        assert statement["Action"] == sorted(set(statement["Action"]))
-        assert all(re.fullmatch(r"\*|arn:aws:[a-z0-9-]*:[a-z0-9-*]*:[0-9*]*:\S+", one) for one in statement["Resource"])
-        for tests in statement.get("Condition", {}).values():
-            assert set(tests) <= CONDITIONS
-    listed = [action for statement in statements for action in statement["Action"]]
-    # new objects may be tagged: root volumes, and ours
-    assert sorted(listed) == sorted([*set(listed), *(["ec2:CreateTags"] * 2 if name == "deploy" else [])])
-    # a managed policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    assert len(re.sub(r"\s", "", text)) <= 6144
-
-
-@pytest.mark.parametrize("name", ["deploy", "preview"])
-def test_documented_actions_are_operations_of_aws(name: str) -> None:
-    session = botocore.session.get_session()
-    operations: dict[str, set[str]] = {
-        service: set(session.get_service_model(service).operation_names)
-        for service in ("ec2", "freetier", "iam", "s3", "s3control", "route53", "ssm", "sts")
-    }
-    operations["s3"] |= operations.pop("s3control")
-    for action in actions(name):
-        service, _, operation = action.partition(":")
-        assert service in operations, action
-        assert operation in operations[service] or action in NOT_OPERATIONS, action
-
-
-def test_the_previews_policy_is_the_part_of_the_deployments_that_reads() -> None:
-    reading = {action for action in actions("deploy") if re.match(r"\w+:(Describe|Get|List)", action)}
-    # emptying an ephemeral bucket is not for previews, nor is the search for orphans
-    others = {"s3:ListBucketVersions", "s3:ListBucketMultipartUploads"}
-    others |= {action for it in document("deploy") if it["Sid"] == "Orphans" for action in it["Action"]}
-    assert actions("preview") == reading - others
-
-
-def test_documented_policies_reach_only_what_is_flinks_where_names_allow() -> None:
-    for statement in document("deploy"):
-        if any(action.startswith("iam:") for action in statement["Action"]):
-            for resource in statement["Resource"]:
-                assert re.match(r"arn:aws:iam::\*:(role|instance-profile)/(flink-\*|aws-service-role/spot)", resource)
-        if any(action.startswith("s3:") and action != "s3:ListAllMyBuckets" for action in statement["Action"]):
-            assert all(
-                resource.startswith("arn:aws:s3:") and "flink-" in resource for resource in statement["Resource"]
-            )
-        if "iam:PassRole" in statement["Action"]:
-            assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
-        if "ec2:TerminateInstances" in statement["Action"]:
-            assert statement["Condition"] == {"StringEquals": {"aws:ResourceTag/project": PROJECT}}
-        if "ec2:CreateTags" in statement["Action"]:
-            assert statement["Condition"], "an identity that may tag any resource may then delete it"
-        if "route53:ChangeResourceRecordSets" in statement["Action"]:
-            (patterns,) = statement["Condition"]["ForAllValues:StringLike"].values()
-            assert patterns == [f"*.{names.domain('dev').partition('.')[2]}"]

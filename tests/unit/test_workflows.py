@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from automation.workspace import PROJECT
 from branches import names
@@ -122,8 +124,19 @@ def test_the_reading_role_is_for_previews_and_the_writing_one_for_clusters() -> 
         for file, step in all_steps()
         if step.get("uses", "").startswith("aws-actions/")
     }
-    preview, deploy = "${{ vars.AWS_PREVIEW_ROLE }}", "${{ vars.AWS_DEPLOY_ROLE }}"
-    assert found == {"preview.yml": preview, "drift.yml": preview, "ephemeral.yml": deploy, "sweep.yml": deploy}
+    preview, drift, deploy = (f"${{{{ vars.AWS_{name}_ROLE }}}}" for name in ("PREVIEW", "DRIFT", "DEPLOY"))
+    assert found == {"preview.yml": preview, "drift.yml": drift, "ephemeral.yml": deploy, "sweep.yml": deploy}
+
+
+def test_clusters_of_branches_have_a_state_of_their_own() -> None:
+    found = {
+        file: step["env"]["PULUMI_BACKEND_URL"]
+        for file, step in all_steps()
+        if "python -m branches" in step.get("run", "")
+    }
+    own = "${{ vars.PULUMI_BRANCHES_BACKEND_URL || vars.PULUMI_BACKEND_URL }}"
+    common = "${{ vars.PULUMI_BACKEND_URL }}"
+    assert found == {"preview.yml": common, "drift.yml": common, "ephemeral.yml": own, "sweep.yml": own}
 
 
 # Triggers
@@ -288,7 +301,7 @@ def test_every_variable_and_secret_is_explained() -> None:
 
 IAM = sorted((ROOT / "docs/iam").glob("*.json"))
 PLACEHOLDERS = {
-    *("ACCOUNT", "SUBJECT", "BUCKET", "KEYARN", "GITLABHOST", "GITLABPROJECT"),
+    *("ACCOUNT", "STACK", "SUBJECT", "BUCKET", "KEYARN", "GITLABHOST", "GITLABPROJECT"),
     # docs/iam/README.md says what to put there
     *("PREFIX", "REGION", "POLICYARN", "BOUNDARYARN", "PROFILEARN", "ROLEARN"),
 }
@@ -300,13 +313,6 @@ def test_documents_of_rights_are_json_whose_placeholders_the_guide_fills_in(path
     assert set(re.findall(r"\b[A-Z]{6,}\b", path.read_text())) <= PLACEHOLDERS
     pages = [GUIDE, ROOT / "docs/iam/README.md", ROOT / "docs/aws.md"]
     assert any(path.name in page.read_text() for page in pages)
-
-
-@pytest.mark.parametrize("name", ["preview-policy.json", "state-read-policy.json"])
-def test_the_reading_role_only_reads(name: str) -> None:
-    statements = json.loads((ROOT / "docs/iam" / name).read_text())["Statement"]
-    actions = {action for statement in statements for action in statement["Action"]}
-    assert all(re.match(r"\w+:(Get|List|Describe|Decrypt)", action) for action in actions), actions
 
 
 @pytest.mark.parametrize("path", [path for path in IAM if "trust" in path.name], ids=lambda path: path.name)
@@ -328,56 +334,58 @@ def test_the_writing_role_is_for_the_environment_that_the_job_names_and_for_the_
     assert '"SUBJECT:pull_request"' not in trust
 
 
-def test_the_guide_makes_two_roles_of_the_documents(tmp_path: Path) -> None:
+def test_the_guide_makes_the_roles_of_the_documents(tmp_path: Path) -> None:
     runner = workflows.Runner(tmp_path)
     runner.program(
-        "aws", f'printf "%s\\n" "$*" >> {tmp_path}/aws; [[ $2 == create-policy ]] && echo "arn:policy/$4"; true'
+        "aws",
+        f'printf "%s\\n" "$*" >> {tmp_path}/aws; [[ $1 == kms ]] && echo arn:aws:kms:r:1:key/2\n'
+        '[[ $2 == create-policy ]] && echo "arn:policy/$4"; true',
     )
-    (block,) = re.findall(r"```sh[^\n]*\n(work=.*?)```", GUIDE.read_text(), re.DOTALL)
-    variables = {
-        "ACCOUNT": "123456789012",
-        "BUCKET": "state",
-        "KEYARN": "arn:aws:kms:r:1:key/2",
-        "SUBJECT": "repo:a@1/b@2",
-    }
-    done = runner.bash(block + 'cp "$work"/*.json "$HOME"', variables)
+    runner.program("pulumi", "true")
+    guide = GUIDE.read_text()
+    (functions,) = re.findall(r"```sh[^\n]*\n(work=.*?)```", guide, re.DOTALL)
+    (calls,) = re.findall(r"```sh[^\n]*\n(key dev\n.*?)```", guide, re.DOTALL)
+    (branches,) = re.findall(r"```sh[^\n]*\n(key branches\n.*?)```", guide, re.DOTALL)
+    variables = {"ACCOUNT": "123456789012", "REGION": "r", "BUCKET": "state", "SUBJECT": "repo:a@1/b@2"}
+    shutil.copytree(ROOT / "docs/iam", tmp_path / "docs/iam")
+    (tmp_path / "Pulumi.ephemeral.yaml").write_text("config:\n  flink:workers: 1\n")
+    prelude = f"cd {tmp_path}\n"
+    done = runner.bash(prelude + functions + calls + branches + 'cp "$work"/*.json "$HOME"', variables)
     assert done.code == 0, done.said
-    for path in tmp_path.glob("*trust.json"):
+    for path in [*tmp_path.glob("github-*.json"), *tmp_path.glob("state-*.json"), *tmp_path.glob("*boundary*.json")]:
+        assert not re.search("|".join(PLACEHOLDERS), path.read_text()), path
         json.loads(path.read_text())
-    for path in [*tmp_path.glob("github-*.json"), *tmp_path.glob("state-*.json")]:
-        assert not re.search("|".join(PLACEHOLDERS), path.read_text())
-    calls = (tmp_path / "aws").read_text().splitlines()
-    attached = [line.split()[3::2] for line in calls if line.startswith("iam attach-role-policy")]
-    assert attached == [
-        [role, f"arn:policy/{role}-{policy}"]
-        for role, policies in (
-            ("ci-flink-preview", ("preview-policy", "state-read-policy")),
-            ("ci-flink-branches", ("branches-policy", "state-branches-policy")),
-        )
-        for policy in policies
-    ]
+    made = (tmp_path / "aws").read_text().splitlines()
+    attached: dict[str, list[str]] = {}
+    for line in made:
+        if line.startswith("iam attach-role-policy"):
+            role, policy = line.split()[3::2]
+            attached.setdefault(role, []).append(policy.removeprefix(f"arn:policy/{role}-"))
+    assert attached == {
+        "ci-flink-preview": ["preview-policy", "state-preview-policy-dev"],
+        "ci-flink-drift": ["read-policy", "state-preview-policy-dev"],
+        "ci-flink-branches": [
+            "branches-read-policy",
+            "branches-policy",
+            "branches-identity-policy",
+            "branches-storage-policy",
+            "state-branches-policy",
+        ],
+    }
+    assert any("create-policy --policy-name flink-br-boundary" in line for line in made)
+    content = yaml.safe_load((tmp_path / "Pulumi.ephemeral.yaml").read_text())
+    assert content["config"]["flink:permissionsBoundary"] == "arn:aws:iam::123456789012:policy/flink-br-boundary"
+    assert content["secretsprovider"] == "awskms://alias/pulumi-flink-branches?region=r"
 
 
 def limited(name: str) -> dict[str, Yaml]:
     return {it["Sid"]: it for it in json.loads((ROOT / "docs/iam" / name).read_text())["Statement"]}
 
 
-def test_the_role_for_branches_is_the_one_for_all_but_for_their_stacks_only() -> None:
-    every, branches = limited("deploy-policy.json"), limited("branches-policy.json")
-    assert every.keys() == branches.keys()
-    for sid, statement in branches.items():
-        assert statement["Action"] == every[sid]["Action"]
-        assert [it.replace("flink-br-", "flink-") for it in statement["Resource"]] == every[sid]["Resource"]
-        assert "flink-*" not in json.dumps(statement)
-    assert branches["Ec2Own"]["Condition"]["StringLike"] == {"aws:ResourceTag/stack": f"{names.PREFIX}*"}
-    # A managed policy of AWS has a maximum number of characters, without white space
-    for path in IAM:
-        assert len(re.sub(r"\s", "", path.read_text())) <= 6144, path.name
-
-
 def test_the_state_that_the_role_for_branches_writes_is_of_their_stacks() -> None:
     written = limited("state-branches-policy.json")["StateOfBranches"]["Resource"]
     assert all(it.startswith("arn:aws:s3:::BUCKET/.pulumi/") for it in written)
+    written = [it for it in written if not it.endswith("/meta.yaml")]  # the backend's version
     assert all(it.endswith(f"/{PROJECT}/{names.PREFIX}*") for it in written)
 
 
@@ -402,8 +410,20 @@ def test_the_example_for_gitlab_is_what_the_workflows_are() -> None:
 def test_gitlab_gives_each_job_the_role_that_it_needs() -> None:
     example = workflows.gitlab()
     roles = {name: job["variables"]["AWS_ROLE_ARN"] for name, job in example.items() if "extends" in (job or {})}
-    preview, deploy = "$AWS_PREVIEW_ROLE", "$AWS_DEPLOY_ROLE"
-    assert roles == {"preview": preview, "drift": preview, "cluster": deploy, "cluster-stop": deploy, "sweep": deploy}
+    preview, drift, deploy = "$AWS_PREVIEW_ROLE", "$AWS_DRIFT_ROLE", "$AWS_DEPLOY_ROLE"
+    assert roles == {"preview": preview, "drift": drift, "cluster": deploy, "cluster-stop": deploy, "sweep": deploy}
+    own = {name for name in roles if "PULUMI_BACKEND_URL" in example[name]["variables"]}
+    assert own == {name for name, role in roles.items() if role == deploy}
+
+
+def test_gitlab_gives_the_writing_role_to_protected_branches_only() -> None:
+    """A token of GitLab has no other claim that AWS compares."""
+    example, subject = workflows.gitlab(), "project_path:GITLABPROJECT:ref_type:branch:ref:"
+    trust = (ROOT / "docs/iam/gitlab-deploy-trust.json").read_text()
+    assert set(re.findall(rf'"{subject}([^"]*)"', trust)) == {"main", "cluster/*"}
+    for name in ("cluster", "cluster-stop"):
+        assert "$CI_MERGE_REQUEST_SOURCE_BRANCH_NAME =~ /^cluster\\//" in example[name]["rules"][0]["if"]
+    assert '"cluster/*"' not in trust and "`cluster/*`" in GUIDE.read_text()
     assert example["preview"]["id_tokens"]["AWS_ID_TOKEN"]["aud"] == "sts.amazonaws.com"
 
 
