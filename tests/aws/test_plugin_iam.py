@@ -26,6 +26,21 @@ from tests.aws.thing import (
 )
 
 
+def test_a_managed_policy_is_attached_and_detached(make: Make, cloud: Moto) -> None:
+    role, attachment, name = make(ROLE), make("aws:iam/rolePolicyAttachment:RolePolicyAttachment"), unique("role")
+    role.create({"name": name, "assumeRolePolicy": json.dumps(TRUST)})
+    client = cloud.client("iam")
+    allowed = {"Effect": "Allow", "Action": "kinesis:ListShards", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    arn = client.create_policy(PolicyName=unique("jobs"), PolicyDocument=document)["Policy"]["Arn"]
+    attachment.create({"role": name, "policyArn": arn})
+    assert [it["PolicyArn"] for it in client.list_attached_role_policies(RoleName=name)["AttachedPolicies"]] == [arn]
+    assert attachment.refresh() == {}
+    attachment.delete()
+    assert client.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+    role.delete()
+
+
 def test_a_role_lives(make: Make, cloud: Moto) -> None:
     role = make(ROLE)
     name = unique("role")
