@@ -32,12 +32,20 @@ class Stack:
         refresh: bool = False,
         parallel: int | None = None,
         diff: bool = False,
+        message: str | None = None,
         tell: Told | None = None,
     ) -> Steps:
-        """Create and update everything as the program declares it; with `refresh` after reading the actual state."""
+        """Create and update everything as the program declares it; with `refresh` after reading the actual state. The
+        `message` is recorded in the stack's history.
+        """
         recorder = recorder or Recorder()
         self._stack().up(
-            refresh=refresh, parallel=parallel, diff=diff, suppress_outputs=tell is None, **_shown(recorder, tell)
+            refresh=refresh,
+            parallel=parallel,
+            diff=diff,
+            message=message,
+            suppress_outputs=tell is None,
+            **_shown(recorder, tell),
         )
         return recorder.found
 

@@ -21,6 +21,7 @@ examples:
   python -m branches list
   python -m branches down feature/login
   python -m branches sweep --dry-run                             lists expired stacks
+  python -m branches heal --stack prod                           creates machines that were lost on AWS again
 
 Backend, rights and passphrase come from the environment, as for `pulumi`: PULUMI_BACKEND_URL or `pulumi login`,
 PULUMI_CONFIG_PASSPHRASE or _FILE, AWS_…. Progress goes to stderr, results to stdout.
@@ -93,6 +94,20 @@ def _preview(args: argparse.Namespace) -> int:
     elif not args.summary:
         print(result.markdown)
     return result.exit_code
+
+
+def _heal(args: argparse.Namespace) -> int:
+    from branches.heal import Healer
+
+    wait = stack_tags.ttl(args.wait)
+    found = Healer(engine=_engine(), say=_say).heal(args.stack, wait=wait, dry_run=args.dry_run)
+    if args.json:
+        _print(found.json())
+    elif found.lost:
+        print(f"stack {found.stack}: {'would be ' if args.dry_run else ''}created again: {', '.join(found.lost)}")
+    else:
+        print(f"stack {found.stack}: nothing to do: {found.why}")
+    return 0
 
 
 def _up(args: argparse.Namespace) -> int:
@@ -235,6 +250,15 @@ def parser() -> argparse.ArgumentParser:
 
     sweep = command("sweep", _sweep, "do the same as `down` for every expired stack of a branch")
     sweep.add_argument("--dry-run", action="store_true", help="only list them")
+
+    heal = command("heal", _heal, "create machines of a long-lived stack that were lost on AWS again, and nothing else")
+    heal.add_argument("--stack", required=True, metavar="S", help="an existing stack, with its Pulumi.S.yaml")
+    heal.add_argument(
+        "--wait",
+        default="20m",
+        help="for how long to wait while another run has it locked: 90s, 30m (default: %(default)s)",
+    )
+    heal.add_argument("--dry-run", action="store_true", help="only list them")
 
     command("list", _list, "list the stacks of branches: branch, commit, expiry")
     return found

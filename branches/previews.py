@@ -52,18 +52,23 @@ def preview(
     """Preview the program of this checkout in an existing stack. Changes nothing, not even in the backend. Raises
     UsageError, BranchesError.
     """
-    file = REPO / f"Pulumi.{name}.yaml"
-    if not file.is_file():
-        known = sorted(path.name.split(".")[1] for path in REPO.glob("Pulumi.*.yaml") if path != stacks.FILE)
-        raise UsageError(f"--stack {name}: there is no {file.name} in this checkout; it has {', '.join(known)}")
-    content = stacks.read_yaml(file)
+    contents = content(name)
     events: list[auto.EngineEvent] = []
     recorder = Recorder(on_warning=say, on_event=events.append)
 
     say(f"{name}: previewing changes")
     with (
         stacks.reported(name, "preview", recorder),
-        opened(name, content, engine=engine, run=run) as stack,
+        opened(name, contents, engine=engine, run=run) as stack,
     ):
         stack.preview(recorder, refresh=refresh)
     return Preview(name, changes.read(events))
+
+
+def content(name: str) -> dict[str, Any]:
+    """The content of a long-lived stack's file in this checkout. Raises UsageError if there is none."""
+    file = REPO / f"Pulumi.{name}.yaml"
+    if not file.is_file():
+        known = sorted(path.name.split(".")[1] for path in REPO.glob("Pulumi.*.yaml") if path != stacks.FILE)
+        raise UsageError(f"--stack {name}: there is no {file.name} in this checkout; it has {', '.join(known)}")
+    return stacks.read_yaml(file)

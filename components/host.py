@@ -19,6 +19,17 @@ class Role(StrEnum):
     CLIENT = "client"
 
 
+class Notices(StrEnum):
+    """The notices of the provider that stop a TaskManager, on a machine that the provider may take back."""
+
+    NONE = "none"
+    """The provider does not take the machine back."""
+    INTERRUPTION = "interruption"
+    """The machine ends within minutes."""
+    REBALANCE = "rebalance"
+    """That, and that the machine may end soon."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ssh:
     """How to log in to a host. The host key is always verified, so it is mandatory."""
@@ -91,6 +102,7 @@ class Host:
     hardware."""
     waits: bool = False
     """It is replaced only after other hosts are in service again, so those cannot wait for it."""
+    notices: Notices = Notices.NONE
     service: Service | None = field(default=None, compare=False)
     ready: pulumi.Resource | None = field(default=None, compare=False)
     """The resource after which SSH connections can start. What is on the host is deleted with it (`deleted_with`)."""

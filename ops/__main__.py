@@ -33,6 +33,7 @@ examples:
   python -m ops reboot --stack prod --dry-run   list the hosts that wait for a reboot, in the order of their reboots
   python -m ops reboot --stack prod             the same, and reboot them one after the other; jobs continue
   python -m ops pending --stack prod            after an `up` was killed: clear its pending operations
+  python -m ops tunnel --stack prod --region R  with `access: ssm`: a tunnel to the bastion, for `pulumi up`
   python -m ops orphans --stack prod            list AWS resources of the stack that are missing from its state
 
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
@@ -219,6 +220,13 @@ def _confirmed(question: str) -> bool:
     return input(f"{question} [y/N] ").lower() in ("y", "yes")
 
 
+def _tunnel(args: argparse.Namespace) -> int:
+    from ops.tunnel import hold
+
+    hold(args.stack, args.region, args.port)
+    return 0
+
+
 def _orphans(args: argparse.Namespace) -> int:
     from ops.aws import Aws
 
@@ -240,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
         ("reboot", _reboot, "reboot the hosts that wait for it one after the other, while jobs continue"),
         ("gc", _gc, "list and delete what dead clusters have left"),
         ("pending", _pending, "clear what a killed run has left pending in a stack's state"),
+        ("tunnel", _tunnel, "hold a tunnel to the bastion of a stack on AWS open, by Session Manager"),
         ("orphans", _orphans, "list AWS resources of a stack that are missing from its state"),
     ):
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")

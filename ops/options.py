@@ -20,6 +20,10 @@ def add_options(command: argparse.ArgumentParser, kind: str) -> None:
         command.add_argument("--dry-run", action="store_true", help="reboot nothing")
         command.add_argument("--yes", action="store_true", help="without confirmation")
         return
+    elif kind == "tunnel":
+        command.add_argument("--region", required=True, help="of AWS")
+        command.add_argument("--port", type=int, default=2222, help="the stack's tunnelPort (default: %(default)s)")
+        return
     elif kind == "orphans":
         command.add_argument("--region", default="", help="of AWS; expected if the state is empty")
     elif kind == "pending":

@@ -12,6 +12,7 @@ from typing import Any
 
 import pulumi
 
+from components.aws.declaration import HEALING_TOKEN
 from components.errors import ConfigError, refused
 from components.flink.settings import ClusterSettings
 from components.naming import PROJECT
@@ -22,7 +23,11 @@ from settings.cluster import SECRET_OPTIONS, cluster_settings
 from settings.schema import ROOT, schema, values
 from settings.storage import SECRET_KEY, storage_settings
 
-SECRETS = {SECRET_KEY: SECRET_KEY, SECRET_OPTIONS: f"--path '{SECRET_OPTIONS}[\"OPTION\"]'"}
+SECRETS = {
+    SECRET_KEY: SECRET_KEY,
+    HEALING_TOKEN: HEALING_TOKEN,
+    SECRET_OPTIONS: f"--path '{SECRET_OPTIONS}[\"OPTION\"]'",
+}
 """The keys that must be secrets, and no others may be, as `pulumi config set` takes them."""
 
 __all__ = ["PROJECT", "SECRETS", "ConfigError", "Settings", "load", "provider_keys", "read", "schema"]
@@ -75,7 +80,7 @@ def load(
     """
     problems = Problems()
     for key in sorted(set(secrets) - set(SECRETS)):
-        allowed = " and ".join(SECRETS)
+        allowed = ", ".join(SECRETS)
         problems.add(key, f"is a secret, but is stored where others can read it: only {allowed} may be secrets")
     found = values(raw, problems, secrets)
     # Not declared in Pulumi.yaml, because the engine requires a value for each key that is marked as a secret there

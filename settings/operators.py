@@ -33,6 +33,7 @@ def operator_cidrs(values: Mapping[str, Any], problems: Problems) -> tuple[str, 
             what = "the whole internet" if network.prefixlen == 0 else "a large part of the internet"
             problems.add("operatorCidrs", f"{text} is {what}: expected the networks of your operators")
         good.append(str(network))
-    if not values["operatorCidrs"]:
+    # With Session Manager on AWS nobody connects from a network
+    if not values["operatorCidrs"] and values["access"] != "ssm":
         problems.add("operatorCidrs", "is missing: expected the networks that may connect to SSH and the web UI")
     return tuple(sorted(good))

@@ -11,10 +11,11 @@ from typing import Any
 
 from .. import files, private_key
 from ..forms import Form
-from ..host import Role
-from ..problems import Problems
+from ..host import Notices, Role
+from ..problems import Problems, shown
 from ..roles import ROLES
-from . import disks, effects, names, placement, subnets, tags
+from . import ci, disks, effects, names, placement, subnets, tags
+from .ci import HealingSettings
 from .disks import ORDINARY, Performance
 from .groups import GROUPS, GroupKeys
 
@@ -33,6 +34,9 @@ def _group_keys() -> list[str]:
 MOST_GROUPS = 4
 """Further security groups of a machine: AWS allows 5 for a network interface unless the quota is raised, and one is the
 stack's own: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html."""
+HEALING_TOKEN = "healingToken"
+ACCESS = ("ssh", "ssm")
+
 MOST_OPERATORS = 15
 """Each network is one rule for each of three ports of a JobManager. The group has ten more rules, and the limit is 60:
 https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html."""
@@ -42,6 +46,8 @@ KEYS = (
     *("zookeeperDataGiB", *disks.DATA, "bucketName", "kmsKey", "savepointDays"),
     *("versionDays", "zookeeperSnapshotDays"),
     *("adminKeyFile", "tags", "permissionsBoundary", "instanceProfile"),
+    *("healingUrl", "healingRef", HEALING_TOKEN),
+    *("access", "tunnelPort", "ssmAgentVersion", "ssmAgentChecksum"),
 )
 """Keys of the configuration that apply to AWS only."""
 
@@ -64,6 +70,8 @@ _KMS_KEY = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):kms:(?P<region>[a-z0-9-]+):[0-9]{12}:key/"
     r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})"
 )
+_AGENT = re.compile(r"latest|[0-9]{1,5}(\.[0-9]{1,5}){3}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 # Letters of any language, as in AWS, but not only spaces
 _TAG = re.compile(r"(?! *$)[\w .:/=+@-]{1,256}")
 # https://www.rfc-editor.org/rfc/rfc3339#section-5.6, because datetime.fromisoformat accepts other formats too
@@ -99,6 +107,19 @@ class GroupSettings:
     """The daemon uses the disks of the machine itself."""
     placement: str = ""
     """Strategy of the placement group; empty: none."""
+    notices: Notices = Notices.NONE
+    """The notices that drain a spot instance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionSettings:
+    """Session Manager as the way to the bastion."""
+
+    port: int
+    """Local port of the tunnel."""
+    agent_version: str
+    agent_checksum: str
+    """SHA-256; empty: not checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +188,10 @@ class AwsSettings:
     """ARN of a policy that limits the roles which are created. Empty: none."""
     instance_profile: str = ""
     """Name of an existing instance profile. Empty: roles and profiles are created."""
+    session: SessionSettings | None = None
+    """None: operators connect to the bastion's port 22, or to the hosts."""
+    healing: HealingSettings | None = None
+    """None: a person runs `up --refresh` after the loss of a machine."""
 
 
 def load(
@@ -204,6 +229,7 @@ def load(
     if not values["storageUri"] and bucket_region != region:
         problems.add("storageRegion", f"{bucket_region!r} is not where the bucket is created: expected {region}")
     _check_kms_key(values["kmsKey"], bucket_region, problems)
+    _check_own_profile(values, problems)
     return AwsSettings(
         region=region,
         owner=values["owner"],
@@ -236,6 +262,8 @@ def load(
         tags=tags.load(values["tags"], default_tags, problems),
         permissions_boundary=_policy("permissionsBoundary", values["permissionsBoundary"], region, problems),
         instance_profile=_profile(values["instanceProfile"], problems),
+        session=_session(values, problems),
+        healing=_healing(values, problems),
     )
 
 
@@ -399,6 +427,21 @@ def _group(keys: GroupKeys, values: Mapping[str, Any], zones: int, region: str, 
         ),
         security_groups=_security_groups(keys.security_groups, values, problems),
     )
+    return {
+        role: GroupSettings(
+            count=_number(keys.count, values, keys.least, keys.most, problems),
+            instance_type=_type(keys.instance_type, values, problems),
+            disk_gib=_number(keys.disk, values, 8, 16384, problems),
+            zones=_spread(keys.zones, values, zones, problems),
+            spot=bool(keys.spot and values[keys.spot]),
+            policies=tuple(
+                _policy(keys.policies, arn, region, problems) for arn in _several(keys.policies, values, problems)
+            ),
+            security_groups=_security_groups(keys.security_groups, values, problems),
+            notices=_notices(keys, values),
+        )
+        for role, keys in GROUPS.items()
+    }
 
 
 def _several(key: str, values: Mapping[str, Any], problems: Problems) -> list[Any]:
@@ -420,6 +463,12 @@ def _security_groups(key: str, values: Mapping[str, Any], problems: Problems) ->
             key, f"has {len(found)} groups: expected {MOST_GROUPS} or fewer (AWS allows 5 with the stack's own)"
         )
     return tuple(map(str, found))
+
+
+def _notices(keys: GroupKeys, values: Mapping[str, Any]) -> Notices:
+    if not (keys.spot and values[keys.spot]):
+        return Notices.NONE
+    return Notices.REBALANCE if keys.rebalance and values[keys.rebalance] else Notices.INTERRUPTION
 
 
 def _spread(key: str, values: Mapping[str, Any], zones: int, problems: Problems) -> int:
@@ -478,6 +527,54 @@ def _bucket(values: Mapping[str, Any], cluster_id: str, problems: Problems) -> t
             f"{name!r} is not a bucket name: expected 3 to 63 of a-z, 0-9 and -, without the prefixes that S3 reserves",
         )
     return name, cluster_id
+
+
+def _check_own_profile(values: Mapping[str, Any], problems: Problems) -> None:
+    """A stack with an existing instance profile creates no role."""
+    for key, is_set in (("healingUrl", bool(values["healingUrl"])), ("access", values["access"] == "ssm")):
+        if values["instanceProfile"] and is_set:
+            problems.add(
+                key, "needs a role that the stack creates, and instanceProfile allows none: remove one of them"
+            )
+
+
+def _session(values: Mapping[str, Any], problems: Problems) -> SessionSettings | None:
+    access, version, checksum = values["access"], values["ssmAgentVersion"], values["ssmAgentChecksum"]
+    if access not in ACCESS:
+        problems.add("access", f"{shown(access)} is unknown: expected {' or '.join(ACCESS)}")
+    if access != "ssm":
+        return None
+    if not values["bastion"]:
+        problems.add("access", "is ssm, which reaches the hosts through a bastion: expected bastion: true")
+    if not _AGENT.fullmatch(version):
+        problems.add(
+            "ssmAgentVersion", f"{shown(version)} is not a version: expected latest, or one such as 3.3.1345.0"
+        )
+    if checksum and not _SHA256.fullmatch(checksum):
+        problems.add("ssmAgentChecksum", f"{shown(checksum)} is no checksum: expected 64 hexadecimal digits (SHA-256)")
+    elif checksum and version == "latest":
+        problems.add("ssmAgentVersion", "is latest, which has another checksum with each release: expected a version")
+    return SessionSettings(
+        port=_number("tunnelPort", values, 1024, 65535, problems), agent_version=version, agent_checksum=checksum
+    )
+
+
+def _healing(values: Mapping[str, Any], problems: Problems) -> HealingSettings | None:
+    url, ref, token = values["healingUrl"], values["healingRef"], values[HEALING_TOKEN]
+    if not url:
+        return None
+    if not (ci.GITHUB.fullmatch(url) or ci.GITLAB.fullmatch(url)):
+        problems.add("healingUrl", f"{shown(url)} is no API that starts a CI run: expected {ci.EXPECTED}")
+    if not ci.REF.fullmatch(ref):
+        problems.add("healingRef", f"{shown(ref)} is not a branch: expected one such as main")
+    if not ci.TOKEN.fullmatch(token):
+        # Not the text itself, which is a secret
+        found = "is not a token" if token else "is missing"
+        problems.add(
+            HEALING_TOKEN,
+            f"{found}: expected `pulumi config set --secret {HEALING_TOKEN}`, printable ASCII without blanks",
+        )
+    return HealingSettings(url=url, ref=ref, token=token)
 
 
 def _admin_key(name: str, root: Path, problems: Problems) -> AdminKey | None:

@@ -24,9 +24,17 @@ def _without_effect(values: Mapping[str, Any]) -> dict[str, str]:
     if values["storageUri"]:
         unchanged = "with storageUri, because the lifecycle rules of an existing bucket are not changed"
         found |= dict.fromkeys(("savepointDays", "versionDays"), unchanged)
+    if values["access"] == "ssm":
+        found["operatorCidrs"] = "with access: ssm, because nothing accepts connections from outside"
+    else:
+        found |= dict.fromkeys(("tunnelPort", "ssmAgentVersion", "ssmAgentChecksum"), "without access: ssm")
+    if not values["healingUrl"]:
+        found |= dict.fromkeys(("healingRef", "healingToken"), "without healingUrl")
     if not values["bastion"]:
         found["bastionType"] = "without bastion"
     for keys in GROUPS.values():
+        if keys.spot and not values[keys.spot]:
+            found[keys.rebalance] = f"without {keys.spot}"
         if not values[keys.count]:
             found |= dict.fromkeys(keys.all[1:], f"without {keys.count}")
     if values["instanceProfile"]:

@@ -35,11 +35,14 @@ class GroupKeys:
     placement: str = ""
     """Strategy of the machines' placement group. Without such a key: they are in none."""
 
+    rebalance: str = ""
+    """Whether a rebalance recommendation drains a spot instance, too."""
+
     @property
     def all(self) -> tuple[str, ...]:
         """All keys, with the count first."""
         names = (self.count, self.instance_type, self.disk, self.zones, self.spot)
-        own = (self.iops, self.throughput, self.instance_store, self.placement)
+        own = (self.iops, self.throughput, self.instance_store, self.placement, self.rebalance)
         return tuple(filter(None, (*names, *own, self.policies, self.security_groups)))
 
 
@@ -68,6 +71,7 @@ GROUPS: Mapping[Role, GroupKeys] = {
         throughput="taskManagerDiskThroughput",
         instance_store="taskManagerInstanceStore",
         placement="taskManagerPlacement",
+        rebalance="taskManagerRebalance",
     ),
     Role.ZOOKEEPER: GroupKeys(
         count="zookeepers",

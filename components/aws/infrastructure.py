@@ -15,7 +15,9 @@ from ..problems import Problems
 from ..storage import Storage, StorageSettings
 from . import facts
 from .declaration import AwsSettings
+from .entrance import Entrance, EntranceArgs
 from .facts import AwsError, Facts
+from .healing import Healing, HealingArgs
 from .identity import Identity, IdentityArgs
 from .machines import Machines, MachinesArgs
 from .network import Network, NetworkArgs
@@ -52,6 +54,10 @@ class AwsSite(pulumi.ComponentResource):
         )
         security = Security(name, SecurityArgs(settings=settings, labels=labels, vpc_id=network.vpc_id), child)
         identity = Identity(name, IdentityArgs(settings=settings, labels=labels), child)
+        session = settings.session
+        boundary = settings.permissions_boundary
+        access = EntranceArgs(region=settings.region, labels=labels, permissions_boundary=boundary)
+        entrance = Entrance(name, access, child) if session else None
         bucket = Bucket(name, BucketArgs(settings=settings, labels=labels), child)
         if settings.snapshot_days:
             Snapshots(name, SnapshotsArgs(settings=settings, labels=labels), child)
@@ -64,9 +70,22 @@ class AwsSite(pulumi.ComponentResource):
                 network=network,
                 security=security,
                 profiles=identity.profiles,
+                entrance=entrance.profile if entrance else None,
             ),
             child,
         )
+        if settings.healing:
+            Healing(
+                name,
+                HealingArgs(
+                    settings=settings.healing,
+                    region=settings.region,
+                    labels=labels,
+                    machines=machines.ids,
+                    permissions_boundary=boundary,
+                ),
+                child,
+            )
         storage = Storage(
             uri=f"s3://{settings.bucket}/{settings.prefix}".rstrip("/"),
             plugin=args.storage.plugin,
@@ -115,7 +134,7 @@ def _outputs(args: SiteArgs, machines: Machines) -> dict[str, pulumi.Input[objec
     stack, given = args.labels.stack, args.settings.admin_key
     first = next(host for host in machines.hosts if host.role is Role.JOBMANAGER)
     reached = [*([machines.bastion] if machines.bastion else []), *(host.ssh for host in machines.hosts)]
-    known = [pulumi.Output.concat(ssh.address, " ", ssh.host_key) for ssh in reached]
+    known = [pulumi.Output.concat(_known_as(ssh), " ", ssh.host_key) for ssh in reached]
     key, known_hosts = given.path if given else f"flink-{stack}.key", f"flink-{stack}.known_hosts"
     login = f"pulumi stack output knownHosts --stack {stack} > {known_hosts}"
     found: dict[str, pulumi.Input[object]] = {
@@ -129,6 +148,13 @@ def _outputs(args: SiteArgs, machines: Machines) -> dict[str, pulumi.Input[objec
     ssh = pulumi.Output.concat("ssh ", options, _through(machines.bastion, options))
     target = pulumi.Output.concat(first.ssh.user, "@", first.ssh.address)
     port = ports.number("rest")
+    if args.settings.session and machines.bastion_id:
+        session = f"aws ssm start-session --region {args.settings.region} --target "
+        forward = f'{{"portNumber":["22"],"localPortNumber":["{args.settings.session.port}"]}}'
+        found["session"] = pulumi.Output.concat(session, machines.bastion_id)
+        found["entrance"] = pulumi.Output.concat(
+            session, machines.bastion_id, f" --document-name AWS-StartPortForwardingSession --parameters '{forward}'"
+        )
     return {
         **found,
         "login": login,
@@ -137,8 +163,15 @@ def _outputs(args: SiteArgs, machines: Machines) -> dict[str, pulumi.Input[objec
     }
 
 
+def _known_as(ssh: Ssh) -> pulumi.Input[str]:
+    """The name in known_hosts."""
+    return ssh.address if ssh.port == 22 else pulumi.Output.concat("[", ssh.address, f"]:{ssh.port}")
+
+
 def _through(bastion: Ssh | None, options: str) -> pulumi.Input[str]:
     """The ssh option for a connection through the bastion. `-J` would use neither the key nor the known hosts there."""
     if bastion is None:
         return ""
-    return pulumi.Output.concat(f" -o 'ProxyCommand=ssh {options} -W %h:%p ", bastion.user, "@", bastion.address, "'")
+    port = "" if bastion.port == 22 else f"-p {bastion.port} "
+    command = f" -o 'ProxyCommand=ssh {options} {port}-W %h:%p "
+    return pulumi.Output.concat(command, bastion.user, "@", bastion.address, "'")

@@ -14,6 +14,7 @@ from ..roles import ROLES, Replacement
 from . import placement, snapshots, user_data
 from .declaration import AwsSettings, GroupSettings
 from .disks import ORDINARY, Performance
+from .entrance import LOCAL, Agent, install
 from .facts import Facts
 from .network import Network
 from .security import BASTION, Security
@@ -36,20 +37,27 @@ class MachinesArgs:
     security: Security
     profiles: Mapping[Role, pulumi.Input[str]]
     """Names of the instance profiles, for the roles that use the bucket."""
+    entrance: pulumi.Input[str] | None = None
+    """Name of the instance profile for the bastion."""
 
 
 class Machines(pulumi.ComponentResource):
     """All machines of the stack: `hosts` of the cluster, and the `bastion`, if any, through which they are reached."""
 
     hosts: list[Host]
+    ids: list[pulumi.Output[str]]
+    """Of all instances."""
     bastion: Ssh | None
+    bastion_id: pulumi.Output[str] | None
     admin_key: pulumi.Output[str]
     """The private key of the user `admin`, a secret."""
 
     def __init__(self, name: str, args: MachinesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("aws", "Machines"), name, None, opts)
         self._args = args
+        self.ids = []
         self.admin_key, self._admin_public = self._admin()
+        self.bastion_id = None
         self.bastion = self._bastion() if args.settings.bastion else None
         self.hosts = [host for role in Role for host in self._group(role, args.settings.groups[role])]
         self.register_outputs({"hosts": [host.name for host in self.hosts]})
@@ -79,9 +87,15 @@ class Machines(pulumi.ComponentResource):
             public=True,
             groups=[self._args.security.bastion],
             role=BASTION,
+            profile=self._args.entrance,
             entrance=True,
         )
-        return self._ssh(machine.public_ip, key)
+        self.bastion_id = machine.id
+        session = self._args.settings.session
+        if session is None:
+            return self._ssh(machine.public_ip, key)
+        # The other end of a tunnel that whoever runs Pulumi holds open (`ops tunnel`)
+        return self._ssh(machine.id.apply(lambda _: LOCAL), key, port=session.port)
 
     def _group(self, role: Role, group: GroupSettings) -> list[Host]:
         """The hosts of a role. If existing machines have to be replaced, at most as many as may be unavailable are
@@ -160,6 +174,7 @@ class Machines(pulumi.ComponentResource):
             machine=machine.id,
             data_device=device,
             waits=before is not None,
+            notices=group.notices,
             service=Service(),
             ready=machine,
         )
@@ -184,14 +199,15 @@ class Machines(pulumi.ComponentResource):
         before: Service | None = None,
     ) -> ec2.Instance:
         facts, tags = self._args.facts, self._args.labels.tags(f"{self._args.labels.stack}-{name}", role)
+        run = self._agent(entrance)
         text = pulumi.Output.all(self._admin_public, key.private_key_openssh, key.public_key_openssh).apply(
             lambda keys: user_data.cloud_config(
-                name, self._args.network.domain, keys[0], keys[1], keys[2], entrance=entrance
+                name, self._args.network.domain, keys[0], keys[1], keys[2], entrance=entrance, run=run
             )
         )
         # A newer image or another version of this program never replaces a running machine
         kept = ["userData", "subnetId", *([] if other_image else ["ami"]), *_ROOT_TAGS]
-        return ec2.Instance(
+        machine = ec2.Instance(
             name,
             ami=facts.images[facts.sizes[instance_type].architecture],
             instance_type=instance_type,
@@ -223,13 +239,29 @@ class Machines(pulumi.ComponentResource):
                 # Without it AWS would stop and resize the machine, which it refuses for spot instances
                 replace_on_changes=["instanceType"],
                 # The plugin does not detect the change from a spot to an on-demand instance
-                replacement_trigger="spot" if spot else "on-demand",
+                replacement_trigger=self._trigger(spot, entrance),
                 delete_before_replace=True,
                 ignore_changes=kept,
                 # While machines are replaced: an earlier one must be in service again
                 depends_on=before.resource if before else None,
             ),
         )
+        self.ids.append(machine.id)
+        return machine
+
+    def _trigger(self, spot: bool, is_entrance: bool) -> str:
+        """What replaces a machine when it changes. A bastion without the agent cannot be reached by Session Manager."""
+        if is_entrance and self._args.settings.session:
+            return "session"
+        return "spot" if spot else "on-demand"
+
+    def _agent(self, is_entrance: bool) -> str:
+        """A command that installs the SSM Agent; empty where none is needed."""
+        session = self._args.settings.session
+        if not (is_entrance and session):
+            return ""
+        agent = Agent(version=session.agent_version, checksum=session.agent_checksum)
+        return install(self._args.settings.region, agent)
 
     def _record(self, name: str, machine: ec2.Instance) -> route53.Record:
         return route53.Record(
@@ -273,11 +305,11 @@ class Machines(pulumi.ComponentResource):
         )
         return attached.volume_id.apply(device_path)
 
-    def _ssh(self, address: pulumi.Input[str], key: tls.PrivateKey, jump: Ssh | None = None) -> Ssh:
+    def _ssh(self, address: pulumi.Input[str], key: tls.PrivateKey, jump: Ssh | None = None, *, port: int = 22) -> Ssh:
         return Ssh(
             address=address,
             user=user_data.ADMIN,
-            port=22,
+            port=port,
             private_key=self.admin_key,
             host_key=key.public_key_openssh.apply(lambda line: line.strip()),
             jump=jump,

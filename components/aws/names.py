@@ -84,3 +84,30 @@ def check_hosts(stack: str, hosts: Collection[str]) -> None:
             f"{stack!r} has {len(stack)} characters, so that the host name {whole} has {len(whole)}: expected a name "
             f"of {LONGEST_HOST - len(whole) + len(stack)} or fewer, because host names have {LONGEST_HOST} at most"
         )
+
+
+LONGEST_EVENT_NAME = 64
+"""Of rules, connections and API destinations, as in botocore's service model of EventBridge."""
+
+
+def healing(stack: str, number: int | None = None) -> str:
+    """Name of what reports a lost machine: of its connection and destination, or of a rule."""
+    end = "-healing" if number is None else f"-healing-{number}"
+    return _cut(f"flink-{stack}", LONGEST_EVENT_NAME - len(end)) + end
+
+
+def healing_role(stack: str, region: str) -> str:
+    """Name of the role with which EventBridge calls the CI system."""
+    return _cut(f"flink-{stack}-{region}", LONGEST_ROLE - len("-healing")) + "-healing"
+
+
+def entrance_role(stack: str, region: str) -> str:
+    """Name of the role and the instance profile of a bastion that Session Manager reaches."""
+    return _cut(f"flink-{stack}-{region}", LONGEST_ROLE - len("-entrance")) + "-entrance"
+
+
+def _cut(whole: str, most: int) -> str:
+    """A name with at most `most` characters; a digest at its end if it was longer."""
+    if len(whole) <= most:
+        return whole
+    return f"{whole[: most - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"

@@ -29,10 +29,17 @@ _MANY = {"path": "/etc/ssh/sshd_config.d/10-flink.conf", "content": "MaxStartups
 
 
 def cloud_config(
-    name: str, domain: str, admin_key: str, host_key: str, host_public_key: str, *, entrance: bool = False
+    name: str,
+    domain: str,
+    admin_key: str,
+    host_key: str,
+    host_public_key: str,
+    *,
+    entrance: bool = False,
+    run: str = "",
 ) -> str:
     """User data of the machine `name` in `domain`. `admin_key` and the host's key pair are in OpenSSH format. An
-    `entrance` forwards the connections to all other machines.
+    `entrance` forwards the connections to all other machines. `run` is a shell command for the end of the first boot.
     """
     content: dict[str, Any] = {
         "hostname": name,
@@ -61,4 +68,6 @@ def cloud_config(
     }
     if entrance:
         content["write_files"] = [_MANY]
+    if run:
+        content["runcmd"] = [["sh", "-c", run]]
     return "#cloud-config\n" + yaml.safe_dump(content, sort_keys=False, width=1000)

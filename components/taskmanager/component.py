@@ -12,6 +12,7 @@ from ..flink.flink_host import FlinkHost, FlinkHostArgs, Process
 from ..flink.node import Machine
 from ..flink.settings import ClusterSettings
 from ..host import Host, Role
+from . import spot
 
 
 class TaskManager(FlinkHost):
@@ -26,6 +27,8 @@ class TaskManager(FlinkHost):
             others=args.context.members.reached_as(Role.JOBMANAGER),
             opts=opts,
         )
+        after = pulumi.ResourceOptions(parent=self, depends_on=self.service)
+        spot.watch(args.host, args.context.members.reached_as(Role.JOBMANAGER), after)
 
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:

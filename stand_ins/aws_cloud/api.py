@@ -72,6 +72,7 @@ class Instance:
     """Name of its instance profile; empty without one."""
     root_device: str
     image: str
+    spot: bool
 
     @property
     def lives(self) -> bool:
@@ -147,6 +148,7 @@ def _instances(aws: Aws) -> Iterator[Instance]:
                 profile=profile.rpartition("/")[2],
                 root_device=found.get("RootDeviceName", ""),
                 image=found.get("ImageId", ""),
+                spot=found.get("InstanceLifecycle") == "spot",
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 import traceback
 import urllib.request
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
 from types import TracebackType
 from typing import Any
@@ -111,6 +113,28 @@ class Cloud:
                 if not self._looked.wait(max(0.0, deadline - time.monotonic())) and time.monotonic() >= deadline:
                     raise LabError(f"the data center differs from moto's state after {timeout:.0f} s: {self._problem}")
 
+    # What AWS does by itself
+
+    def interrupt(self, instance: str) -> None:
+        """Give a spot instance notice: AWS terminates it in two minutes, here the caller does. LabError for another."""
+        when = (datetime.now(UTC) + timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._notify(instance, "spot/instance-action", action="terminate", time=when)
+
+    def recommend_rebalance(self, instance: str) -> None:
+        """Tell a spot instance that it may be interrupted soon. LabError for another."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._notify(instance, "events/recommendations/rebalance", noticeTime=now)
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The requests that EventBridge has sent: `method`, `url`, `headers`, `body`."""
+        return list(json.loads(self._get("/lab/calls", 30)))
+
+    def _notify(self, instance: str, path: str, **content: str) -> None:
+        found = self.snapshot.instances.get(instance)
+        if not (found and found.lives and found.spot):
+            raise LabError(f"{instance} is not a running spot instance: AWS gives it no notice")
+        self._metadata.notify(instance, path, **content)
+
     # On and off
 
     def __enter__(self) -> Cloud:
@@ -144,8 +168,8 @@ class Cloud:
         self.aws = Aws(self.endpoint, self.region)
         account = self.aws.client("sts").get_caller_identity()["Account"]
         self._ports = firewall.Ports(self._port(port + 1), self._port(port + 2))
-        metadata = imds.Metadata(self.aws, account)
-        self._threads = [imds.serve(gateway, self._ports.metadata, metadata, self._instance_at)]
+        self._metadata = imds.Metadata(self.aws, account)
+        self._threads = [imds.serve(gateway, self._ports.metadata, self._metadata, self._instance_at)]
         self._threads += dns.serve(gateway, self._ports.resolver, lambda: self.snapshot, self.region)
         self._apply(api.read(self.aws))
         self._watcher = threading.Thread(target=self._watch, name="cloud", daemon=True)
@@ -184,9 +208,13 @@ class Cloud:
     # Watching
 
     def _changes(self, after: int, timeout: float) -> int:
+        return int(self._get(f"/lab/changes?after={after}&timeout={timeout}", timeout + 30))
+
+    def _get(self, path: str, seconds: float) -> bytes:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{self.endpoint}/lab/changes?after={after}&timeout={timeout}", timeout=timeout + 30) as said:
-            return int(said.read())
+        with opener.open(f"{self.endpoint}{path}", timeout=seconds) as said:
+            text: bytes = said.read()
+            return text
 
     def _watch(self) -> None:
         seen, settled = -1, False

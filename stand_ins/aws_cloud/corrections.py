@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import time
+import uuid
+from collections.abc import Mapping
 from typing import Any
 
-from stand_ins.aws_cloud import placement
+from stand_ins.aws_cloud import access, placement
 from stand_ins.aws_cloud.plan import plan
 
 IMAGE_GIB = 8
@@ -22,6 +26,8 @@ def apply() -> None:
     placement.apply(replace)
     _snapshot_policies()
     _account_rules()
+    _ends()
+    _calls()
 
 
 def _image_size() -> None:
@@ -155,6 +161,90 @@ def _account_rules() -> None:
         return run(self, *args, **more)
 
     replace(EC2Backend, "run_instances", run_instances)
+
+
+def _ends() -> None:
+    """EC2 reports the end of an instance to EventBridge."""
+    from moto.ec2.models.instances import Instance
+    from moto.events.models import events_backends
+
+    terminate = Instance.terminate
+
+    def terminated(self: Any, *args: Any, **more: Any) -> Any:
+        lived = self._state.name != "terminated"
+        done = terminate(self, *args, **more)
+        if lived:
+            account, region = self.ec2_backend.account_id, self.ec2_backend.region_name
+            event: Any = {
+                "version": "0",
+                "id": str(uuid.uuid4()),
+                "detail-type": "EC2 Instance State-change Notification",
+                "source": "aws.ec2",
+                "account": account,
+                "time": time.time(),
+                "region": region,
+                "resources": [f"arn:aws:ec2:{region}:{account}:instance/{self.id}"],
+                "detail": {"instance-id": self.id, "state": "terminated"},
+            }
+            for bus in events_backends[account][region].event_buses.values():
+                for rule in bus.rules.values():
+                    rule.send_to_targets(event)
+        return done
+
+    replace(Instance, "terminate", terminated)
+
+
+CALLS: list[dict[str, Any]] = []
+"""The requests of API destinations: `method`, `url`, `headers`, `body`. Nothing outside of this machine is called."""
+
+
+def _calls() -> None:
+    """A request of an API destination has the connection's credentials and the transformed event. Without a role that
+    may call it, there is none.
+    """
+    from moto.events.models import Rule, events_backends
+    from moto.iam.models import iam_backends
+
+    def send(self: Any, event: Any, transform_input: bool = True) -> None:
+        if not self.event_pattern.matches_event(event):
+            return
+        backend = events_backends[self.account_id][self.region_name]
+        for target in self.targets:
+            destination = backend.describe_api_destination(target["Arn"].split("/")[1])
+            connection = backend.connections[destination["ConnectionArn"].split("/")[1]]
+            iam, name = iam_backends[self.account_id]["aws"], target["RoleArn"].rpartition("/")[2]
+            role, policies = (
+                iam.get_role(name),
+                [iam.get_role_policy(name, it)[1] for it in iam.list_role_policies(name)],
+            )
+            allowed = [json.loads(each) if isinstance(each, str) else each for each in policies]
+            asked = access.Asked("events:InvokeApiDestination", destination["ApiDestinationArn"])
+            if "events.amazonaws.com" not in str(role.assume_role_policy_document) or not access.permitted(
+                allowed, asked
+            ):
+                continue
+            transformer, http = target["InputTransformer"], target.get("HttpParameters", {})
+            body = _transformed(transformer["InputTemplate"], transformer["InputPathsMap"], event)
+            parameters = connection.auth_parameters
+            key = parameters["ApiKeyAuthParameters"]
+            headers = {**http.get("HeaderParameters", {}), key["ApiKeyName"]: key["ApiKeyValue"]}
+            for each in parameters.get("InvocationHttpParameters", {}).get("BodyParameters", []):
+                body = {**body, each["Key"]: each["Value"]}
+            call = {"method": destination["HttpMethod"], "url": destination["InvocationEndpoint"]}
+            CALLS.append({**call, "headers": headers, "body": body})
+
+    replace(Rule, "send_to_targets", send)
+
+
+def _transformed(template: str, paths: Mapping[str, str], event: Mapping[str, Any]) -> dict[str, Any]:
+    """The body: variables in the template, in quotes, are replaced by what is at their paths in the event."""
+    for variable, path in paths.items():
+        value: Any = event
+        for part in path.removeprefix("$.").split("."):
+            value = value[part]
+        template = template.replace(f"<{variable}>", str(value))
+    found: dict[str, Any] = json.loads(template)
+    return found
 
 
 def replace(owner: type, name: str, member: object) -> None:

@@ -34,6 +34,7 @@ class Metadata:
         self._account = account
         self._tokens: dict[str, tuple[str, float]] = {}
         self._credentials: dict[tuple[str, str], dict[str, Any]] = {}
+        self._notices: dict[str, dict[str, str]] = {}
         self._lock = threading.Lock()
 
     def token(self, address: str, seconds: int) -> str:
@@ -42,6 +43,11 @@ class Metadata:
         with self._lock:
             self._tokens[made] = (address, time.monotonic() + seconds)
         return made
+
+    def notify(self, instance: str, path: str, **content: str) -> None:
+        """Publish a notice to a spot instance at a path below `meta-data`; it stays until the instance ends."""
+        with self._lock:
+            self._notices.setdefault(instance, {})[path] = json.dumps(content)
 
     def knows(self, token: str, address: str) -> bool:
         """Whether a token is that instance's, and still valid."""
@@ -76,6 +82,8 @@ class Metadata:
             "placement/region": region,
             "services/domain": "amazonaws.com",
         }
+        tree["instance-life-cycle"] = "spot" if instance.spot else "on-demand"
+        tree.update(self._notices.get(instance.id, {}))
         if instance.public:
             tree["public-ipv4"] = instance.public
         if instance.profile:

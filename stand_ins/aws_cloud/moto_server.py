@@ -4,7 +4,8 @@
 
 It adds to moto: Debian's images and the parameters with their ids, unique addresses from a range reserved for
 documentation, a lock around everything except S3, the limits of hosts' roles (`access`) and of operators' identities
-(`rights`: `POST /lab/rights`, `GET /lab/rights?key=…`), and `GET /lab/changes?after=N`, which answers after the next
+(`rights`: `POST /lab/rights`, `GET /lab/rights?key=…`), `GET /lab/calls`, the requests that EventBridge has
+sent to other systems, and `GET /lab/changes?after=N`, which answers after the next
 request that may have changed something.
 """
 
@@ -206,6 +207,9 @@ class Application:
             return _refuse(environ, start_response, _CODES.get(_service(environ), "AccessDenied"), why)
         if (answer := plan.answer(environ, start_response)) is not None:
             return answer
+        if environ["PATH_INFO"] == "/lab/calls":
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [json.dumps(corrections.CALLS).encode()]
         if _is_s3(environ):
             return self._moto(environ, start_response)  # bodies may be large, and moto handles these in parallel
         try:

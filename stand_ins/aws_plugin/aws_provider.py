@@ -18,6 +18,7 @@ from stand_ins.aws_plugin import (
     ec2_routes,
     ec2_security,
     ec2_volumes,
+    events,
     iam,
     invokes,
     route53,
@@ -30,7 +31,19 @@ from stand_ins.plugin.values import from_struct
 
 VERSION = "7.51.1"
 """The version of the installed SDK: the engine requests it."""
-MODULES = (ec2_network, ec2_routes, ec2_security, ec2_instances, ec2_volumes, ec2_placement, dlm, iam, route53, s3)
+MODULES = (
+    ec2_network,
+    ec2_routes,
+    ec2_security,
+    ec2_instances,
+    ec2_volumes,
+    ec2_placement,
+    dlm,
+    events,
+    iam,
+    route53,
+    s3,
+)
 
 
 class AwsProvider(Provider):

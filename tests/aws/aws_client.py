@@ -19,7 +19,7 @@ from stand_ins.plugin.values import from_struct, to_struct
 from tests.plugin_client import PluginClient, State, plugin, urn
 
 REGION = "eu-central-1"
-SERVICES = ("dlm", "ec2", "iam", "kms", "route53", "s3", "ssm", "sts")
+SERVICES = ("dlm", "ec2", "events", "iam", "kms", "route53", "s3", "ssm", "sts")
 
 
 class Moto:
@@ -130,7 +130,15 @@ def _load_sdk() -> None:
     # Here, not at the top: the rehearsal does not need it, because it uses separate processes
     import pulumi_aws as aws
 
-    of_each = (aws.ebs.Volume, aws.ec2.Instance, aws.iam.Role, aws.route53.Zone, aws.s3.Bucket, aws.ssm.Parameter)
+    of_each = (
+        aws.cloudwatch.EventRule,
+        aws.ebs.Volume,
+        aws.ec2.Instance,
+        aws.iam.Role,
+        aws.route53.Zone,
+        aws.s3.Bucket,
+        aws.ssm.Parameter,
+    )
     assert all((*of_each, aws.vpc.SecurityGroupIngressRule))
 
 

@@ -31,6 +31,11 @@ EC2 = {
     "describe_vpc_endpoints": ("VpcEndpoints", "VpcEndpointId"),
     "describe_vpcs": ("Vpcs", "VpcId"),
 }
+EVENTS = {
+    "list_api_destinations": ("ApiDestinations", "ApiDestinationArn"),
+    "list_connections": ("Connections", "ConnectionArn"),
+    "list_rules": ("Rules", "Arn"),
+}
 IAM = {
     "list_groups": ("Groups", "Arn"),
     "list_instance_profiles": ("InstanceProfiles", "Arn"),
@@ -73,6 +78,8 @@ def everything(endpoint: str, region: str) -> set[str]:
         for call, (key, id_key) in calls.items():
             items = list(_items(getattr(of(service), call), key))
             found |= {f"{key} {item[id_key]}" for item in items if _lives(item)}
+    for call, (key, id_key) in EVENTS.items():
+        found |= {f"{key} {item[id_key]}" for item in getattr(of("events"), call)()[key]}
     found |= {f"Policies {item['Arn']}" for item in of("iam").list_policies(Scope="Local")["Policies"]}
     found |= {f"PlacementGroups {it['GroupId']}" for it in of("ec2").describe_placement_groups()["PlacementGroups"]}
     found |= {f"LifecyclePolicies {item['PolicyId']}" for item in of("dlm").get_lifecycle_policies()["Policies"]}

@@ -57,6 +57,13 @@ SIZES = {
 OTHER_TYPE = "c6gd.large"
 """As large as the TaskManagers' type, of another architecture, and with an NVMe disk of its own."""
 
+HEALS = {
+    "flink:taskManagerSpot": True,
+    "flink:healingUrl": "https://api.github.com/repos/acme/flink/actions/workflows/heal.yml/dispatches",
+}
+"""Configuration: spot instances that come back without a person."""
+TOKEN = "a-token-for-a-workflow"
+
 PLAINTEXT = "plaintext"
 """The place of a secret's value in an exported state, as JSON."""
 
@@ -113,7 +120,10 @@ class Rehearsal:
     def stack(self) -> Stack:
         """The stack, as configured now."""
         folder = self.lab.dir / "pulumi"
-        return stack.stack(STACK, folder, self.cloud.endpoint, self.configuration, variables=self.variables)
+        secrets = {"flink:healingToken": TOKEN} if "flink:healingUrl" in self.changes else None
+        return stack.stack(
+            STACK, folder, self.cloud.endpoint, self.configuration, secrets=secrets, variables=self.variables
+        )
 
     def timed(self, what: str, work: Callable[[], T]) -> T:
         """Run it, and print how long it took."""

@@ -15,7 +15,7 @@ from toolbox.paths import REPO
 if TYPE_CHECKING:
     from stand_ins.builds.archives import Archives
 
-SERVICES = ("dlm", "ec2", "iam", "route53", "s3", "ssm", "sts")
+SERVICES = ("dlm", "ec2", "events", "iam", "route53", "s3", "ssm", "sts")
 """The AWS services that the program uses."""
 
 VARIABLES = {
@@ -67,8 +67,9 @@ def stack(
     changes: Mapping[str, Any],
     *,
     variables: Mapping[str, str] = VARIABLES,
+    secrets: Mapping[str, str] | None = None,
     parallel: int = PARALLEL,
 ) -> Stack:
     """The stack `name` on the moto server at `endpoint`."""
     configuration = {**base(name), **at(endpoint), **changes}
-    return Stack(name, folder, configuration, plugins=PLUGINS, variables=variables, parallel=parallel)
+    return Stack(name, folder, configuration, secrets=secrets, plugins=PLUGINS, variables=variables, parallel=parallel)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 import settings
-from components.aws import effects, facts, user_data
+from components.aws import effects, entrance, facts, healing, user_data
 from components.aws.facts import IMAGE_PARAMETER
 from components.aws.infrastructure import bucket_name
 from components.aws.machines import device_path
@@ -209,10 +209,12 @@ def configuration(stack: str, **changes: Any) -> dict[str, str]:
     }
 
 
-def run(stack: str, mocks: Aws | None = None, *, preview: bool = False, **changes: Any) -> dict[str, Recorded]:
+def run(
+    stack: str, mocks: Aws | None = None, *, preview: bool = False, secrets: Sequence[str] = (), **changes: Any
+) -> dict[str, Recorded]:
     """The resources that the program registers."""
     mocks = mocks or Aws()
-    pulumi.runtime.set_all_config(configuration(stack, **changes), [])
+    pulumi.runtime.set_all_config(configuration(stack, **changes), [f"flink:{key}" for key in secrets])
     mocked(lambda: entry(ROOT / "__main__.py"), mocks, stack=stack, preview=preview)
     return mocks.found
 
@@ -446,6 +448,41 @@ def test_machines_that_move_to_another_placement_group_wait_for_each_other(
     assert waits == bool(replaced)
 
 
+def test_spot_taskmanagers_watch_for_notices_and_other_machines_do_not() -> None:
+    assert [name for name in run("dev") if name.endswith("-spot")] == []
+    found = run("dev", taskManagerSpot=True)
+    assert sorted(name for name in found if name.endswith("-spot")) == ["tm-0-spot", "tm-1-spot"]
+    assert '"rebalance": false' in stdin(found, "tm-0-spot")
+    both = run("dev", taskManagerSpot=True, taskManagerRebalance=True)
+    assert '"rebalance": true' in stdin(both, "tm-0-spot")
+    names = ["jm-0.dev.flink.internal", "jm-1.dev.flink.internal"]
+    assert all(name in stdin(found, "tm-1-spot") for name in names)
+
+
+def test_with_session_manager_nothing_is_open_and_the_steps_go_through_a_local_tunnel() -> None:
+    prod = {"owner": "me", "access": "ssm", "operatorCidrs": [], "tunnelPort": 2200}
+    found = run("prod", **prod)
+    rules = of_type(found, ":SecurityGroupIngressRule")
+    assert rules and not [name for name, entry in rules.items() if "cidrIpv4" in entry.inputs]
+    assert not [name for name in rules if name.startswith("bastion-")]
+    machines = of_type(found, ":Instance")
+    assert machines["bastion"].inputs["iamInstanceProfile"] == "flink-prod-eu-central-1-entrance"
+    assert "amazon-ssm-agent.deb" in machines["bastion"].inputs["userData"]
+    assert "amazon-ssm-agent.deb" not in machines["jm-0"].inputs["userData"]
+    connection = found["tm-0-java"].inputs["connection"]
+    proxy = connection.get("value", connection)["proxy"]
+    assert (proxy["host"], proxy["port"]) == ("127.0.0.1", 2200)
+    plain = of_type(run("prod", owner="me", operatorCidrs=["198.51.100.0/24"]), ":Instance")["bastion"].inputs
+    assert "iamInstanceProfile" not in plain and "ssm" not in plain["userData"]
+
+
+def test_the_agent_is_checked_where_a_checksum_is_given() -> None:
+    text = entrance.install("cn-north-1", entrance.Agent(version="3.3.1345.0", checksum="0" * 64))
+    assert "https://s3.cn-north-1.amazonaws.com.cn/amazon-ssm-cn-north-1/3.3.1345.0/debian_" in text
+    assert f"echo '{'0' * 64}  agent.deb' | sha256sum --check && " in text
+    assert "sha256sum" not in entrance.install("eu-central-1", entrance.Agent(version="latest", checksum=""))
+
+
 def test_arm_machines_get_an_arm_image() -> None:
     machines = of_type(run("dev", taskManagerType="m7g.large"), ":Instance")
     assert machines["tm-0"].inputs["ami"] == "ami-arm64"
@@ -529,6 +566,12 @@ KEY_ID = "0123abcd-0123-0123-0123-0123456789ab"
 OWN_BUCKET: dict[str, Any] = {"storageUri": "s3://my-bucket/x", "savepointDays": None}
 OWN_VPC = {"vpcId": "vpc-0123456789abcdef0", "subnetIds": ["subnet-0123456789abcdef0"]}
 ALONE = {"jobManagers": 1, "zookeepers": 0}
+
+HEALING = {
+    "healingUrl": "https://api.github.com/repos/o/r/actions/workflows/heal.yml/dispatches",
+    "healingToken": "github_pat_1",
+}
+SESSION: dict[str, Any] = {"access": "ssm", "operatorCidrs": []}
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("dev", {"aws:region": None}, "aws:region: '' is not a region"),
@@ -653,6 +696,30 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"storageUri": "s3://my-bucket/x", "savepointDays": None, "versionDays": 7}, "versionDays: has no effect with "),
     ({"zookeeperSnapshotDays": 1001}, "zookeeperSnapshotDays: 1001 is out of range: expected 0 to 1000"),
     ({"versionDays": -1}, "versionDays: -1 is out of range: expected 0 to 3650"),
+    ({"taskManagerRebalance": True}, "taskManagerRebalance: has no effect without taskManagerSpot"),
+    # Lost machines
+    *(({"healingUrl": url}, f"healingUrl: {url!r} is no API that starts a CI run")
+      for url in ("https://api.github.com/repos/o/r/dispatches", HEALING["healingUrl"].replace("https", "http"),
+                  HEALING["healingUrl"] + "?x=y")),
+    ({"healingUrl": "https://u:p@gitlab.com/api/v4/projects/1/trigger/pipeline"}, "healingUrl: 'https://…@gitlab.com/"),
+    ({"healingUrl": HEALING["healingUrl"] + "\n"}, r"healingUrl: "),
+    ({"healingUrl": HEALING["healingUrl"]}, "healingToken: is missing: expected `pulumi config set --secret healing"),
+    ({**HEALING, "healingRef": "-x"}, "healingRef: '-x' is not a branch"),
+    ({**HEALING, "healingRef": 'a"b'}, "healingRef: 'a\"b' is not a branch"),
+    ({**HEALING, "healingToken": "a token"}, "healingToken: is not a token"),
+    ({**HEALING, "healingToken": "token"}, "healingToken: is in plain text"),
+    ({**HEALING, "instanceProfile": "x"}, "healingUrl: needs a role that the stack creates"),
+    ({**SESSION, "instanceProfile": "x"}, "access: needs a role that the stack creates"),
+    ({"healingRef": "release"}, "healingRef: has no effect without healingUrl"),
+    # Session Manager
+    ({"access": "ssm", "operatorCidrs": []}, "access: is ssm, which reaches the hosts through a bastion"),
+    ({"access": "vpn"}, "access: 'vpn' is unknown: expected ssh or ssm"),
+    ({"access": "ssm"}, "operatorCidrs: has no effect with access: ssm"),
+    ({"tunnelPort": 2200}, "tunnelPort: has no effect without access: ssm"),
+    ({**SESSION, "tunnelPort": 22}, "tunnelPort: 22 is out of range: expected 1024 to 65535"),
+    ({**SESSION, "ssmAgentVersion": "3.3/x"}, "ssmAgentVersion: '3.3/x' is not a version"),
+    ({**SESSION, "ssmAgentChecksum": "0" * 64}, "ssmAgentVersion: is latest, which has another checksum with each"),
+    ({**SESSION, "ssmAgentVersion": "3.3.1345.0", "ssmAgentChecksum": "x"}, "ssmAgentChecksum: 'x' is no checksum"),
     ({"operatorCidrs": ["2001:db8::/32"]}, "operatorCidrs: has only IPv6 networks"),
     # The whole text, in ASCII
     ({"aws:region": "eu-central-1\n"}, r"aws:region: 'eu-central-1\n' is not a region"),
@@ -684,6 +751,43 @@ def test_all_keys_that_have_no_effect_are_keys() -> None:
     told = Problems()
     effects.check(values, settings.schema(), told)
     assert {problem.partition(":")[0] for problem in told.found} <= set(settings.schema())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        HEALING["healingUrl"],
+        "https://ghe.example.org/api/v3/repos/o/r/actions/workflows/heal.yml/dispatches",
+        "https://gitlab.com/api/v4/projects/12/trigger/pipeline",
+        "https://git.example.org:8443/gitlab/api/v4/projects/group%2Fproject/trigger/pipeline",
+    ],
+)
+def test_the_apis_that_start_a_ci_run_are_taken(url: str) -> None:
+    changes = {**HEALING, "healingUrl": url}
+    found = settings.load(configuration("dev", **changes), stack="dev", secrets={"healingToken"}).site.healing
+    assert (found.url, found.on_github) == (url, "repos" in url)
+
+
+def test_a_rule_names_at_most_as_many_machines_as_a_pattern_can_have() -> None:
+    ids = [f"i-{number:017x}" for number in range(healing.MACHINES_PER_RULE)]
+    assert len(healing.pattern(ids)) <= 2048
+    found = run("dev", secrets=["healingToken"], workers=50, **HEALING)
+    rules = of_type(found, ":EventRule")
+    named = [json.loads(it.inputs["eventPattern"])["detail"]["instance-id"] for it in rules.values()]
+    assert sorted(map(len, named)) == [5, 50]
+    assert of_type(found, ":EventTarget").keys() == rules.keys()
+    assert len({name for names in named for name in names}) == len(of_type(found, ":Instance"))
+
+
+def test_gitlab_gets_its_token_in_the_body() -> None:
+    url = "https://gitlab.com/api/v4/projects/12/trigger/pipeline"
+    found = run("dev", secrets=["healingToken"], **{**HEALING, "healingUrl": url})
+    (connection,) = of_type(found, ":EventConnection").values()
+    secret = connection.inputs["authParameters"]["value"]
+    (body,) = secret["invocationHttpParameters"]["bodies"]
+    assert (body["key"], body["isValueSecret"]) == ("token", True)
+    (target,) = of_type(found, ":EventTarget").values()
+    assert json.loads(target.inputs["inputTransformer"]["inputTemplate"]) == {"ref": "main"}
 
 
 def test_a_key_that_has_an_effect_is_taken() -> None:

@@ -33,6 +33,7 @@ TESTED = {
     ("ephemeral.yml", "Who asks, and for what"),
     ("preview.yml", "Comment"),
     ("preview.yml", "Preview"),
+    ("heal.yml", "Heal"),
     ("sweep.yml", "Sweep"),
 }
 
@@ -46,7 +47,11 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
 def context(**more: Any) -> dict[str, Any]:
     github = {"token": "t0ken", "repository": REPOSITORY, "server_url": "https://github.com", "run_id": "1"}
     event = {"pull_request": {"number": 12}, "repository": {"default_branch": "main"}}
-    variables = {"PULUMI_BACKEND_URL": "s3://state", "PULUMI_STACKS": '["dev", "prod"]'}
+    variables = {
+        "PULUMI_BACKEND_URL": "s3://state",
+        "PULUMI_STACKS": '["dev", "prod"]',
+        "HEAL_STACKS": '["dev", "prod"]',
+    }
     return {
         "github": {**github, "event": event},
         "vars": variables,
@@ -310,6 +315,32 @@ def test_a_sweep_that_leaves_something_fails_with_its_report(runner: Runner, cod
     assert ("::error" in done.said) is (code == 4)
 
 
+def heal(runner: Runner, stack: str = "") -> workflows.Done:
+    return runner.run("heal.yml", "Heal", context(inputs={"stack": stack, "instance": "i-1"}))
+
+
+def test_healing_looks_at_all_stacks_and_waits_for_the_one_that_has_lost_a_machine(runner: Runner) -> None:
+    every = [["heal", "--stack", name, "--wait", "1s"] for name in ("dev", "prod")]
+    assert heal(runner).calls == every
+    assert heal(runner, "prod").calls == [["heal", "--stack", "prod", "--wait", "20m"], every[0]]
+
+
+@pytest.mark.parametrize("stack", ["other", "dev\nprod", "$(touch owned)", "-x"])
+def test_healing_is_for_listed_stacks_only(runner: Runner, stack: str) -> None:
+    done = heal(runner, stack)
+    assert (done.code, done.calls) == (1, []), done.said
+
+
+@pytest.mark.parametrize(("stack", "code", "result"), [("dev", 1, 1), ("dev", 3, 1), ("", 3, 0), ("", 1, 1)])
+def test_healing_fails_where_a_person_has_to_look_and_blocks_no_other_stack(
+    runner: Runner, stack: str, code: int, result: int
+) -> None:
+    runner.branches(dev=code, prod=0)
+    done = heal(runner, stack)
+    assert (done.code, len(done.calls)) == (result, 2), done.said
+    assert ("::error title=dev::" in done.said) is bool(result)
+
+
 def drift(runner: Runner, **codes: int) -> workflows.Done:
     """A night in which the previews have these results."""
     folder = runner.temp / "drift"
@@ -451,6 +482,7 @@ def gitlab_job(runner: Runner, gitlab: GitLab, name: str, **more: str) -> workfl
         "CI_JOB_URL": RUN,
         "GITLAB_TOKEN": "glpat",
         "PULUMI_STACKS": "dev prod",
+        "HEAL_STACKS": "dev prod",
         **more,
     }
     # In a separate folder: the job leaves its files in its working directory
@@ -507,6 +539,15 @@ def test_drift_is_a_failed_job_of_gitlab_after_a_look_at_all_stacks(runner: Runn
     assert (done.code, len(done.calls)) == (int(code != 0), 2)
 
 
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_healing_is_a_failed_job_of_gitlab_after_a_look_at_all_stacks(
+    runner: Runner, gitlab: GitLab, code: int
+) -> None:
+    runner.branches(99, dev=code, prod=0)
+    done = gitlab_job(runner, gitlab, "heal")
+    assert (done.code, len(done.calls)) == (int(code != 0), 2)
+
+
 def test_a_note_that_gitlab_refuses_is_an_error_without_the_token(runner: Runner, gitlab: GitLab) -> None:
     gitlab.refuse = True
     done = gitlab_job(runner, gitlab, "cluster")
@@ -528,10 +569,14 @@ def test_the_words_for_the_tool_are_words_that_it_takes(runner: Runner, gitlab: 
         runner.run("drift.yml", "Preview with a refresh", context()),
         runner.run("sweep.yml", "Sweep", context(inputs={"dry-run": True})),
         runner.run("sweep.yml", "Sweep", context(inputs={"dry-run": False})),
-        *(gitlab_job(runner, gitlab, name) for name in ("preview", "cluster", "cluster-stop", "sweep", "drift")),
+        heal(runner, "dev"),
+        *(
+            gitlab_job(runner, gitlab, name)
+            for name in ("preview", "cluster", "cluster-stop", "sweep", "drift", "heal")
+        ),
     ]
     calls = [call for done in said for call in done.calls]
-    assert len(calls) == 14
+    assert len(calls) == 18
     for call in calls:
         parser().parse_args(call)
 

@@ -13,6 +13,8 @@ import yaml
 
 from automation.workspace import PROJECT
 from branches import names
+from components.aws import healing
+from components.aws.ci import HealingSettings
 from stand_ins.builds import programs
 from tests.unit import workflows
 from tests.unit.workflows import ACTIONS, REPOSITORY, ROOT, WORKFLOWS, Yaml, value
@@ -28,6 +30,7 @@ RIGHTS = {
     ("drift.yml", "drift"): {"contents": "read", "id-token": "write", "issues": "write"},
     ("ephemeral.yml", "asked"): {"pull-requests": "write"},
     ("ephemeral.yml", "cluster"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
+    ("heal.yml", "heal"): {"contents": "read", "id-token": "write"},
     ("preview.yml", "preview"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
     ("sweep.yml", "sweep"): {"contents": "read", "id-token": "write"},
 }
@@ -41,7 +44,14 @@ def all_steps() -> list[tuple[str, Yaml]]:
 
 
 def test_these_are_the_workflows() -> None:
-    assert sorted(WORKFLOWS) == ["check.yml", "drift.yml", "ephemeral.yml", "preview.yml", "sweep.yml"]
+    assert sorted(WORKFLOWS) == [
+        "check.yml",
+        "drift.yml",
+        "ephemeral.yml",
+        "heal.yml",
+        "preview.yml",
+        "sweep.yml",
+    ]
 
 
 @pytest.mark.parametrize("file", WORKFLOWS)
@@ -95,7 +105,7 @@ def test_what_a_shell_runs_is_text_that_nobody_else_has_written(file: str, step:
 
 def test_no_checkout_leaves_a_token_behind() -> None:
     checkouts = [step for _, step in all_steps() if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) == 7
+    assert len(checkouts) == 8
     assert all(step["with"]["persist-credentials"] == "false" for step in checkouts)
 
 
@@ -125,7 +135,13 @@ def test_the_reading_role_is_for_previews_and_the_writing_one_for_clusters() -> 
         if step.get("uses", "").startswith("aws-actions/")
     }
     preview, drift, deploy = (f"${{{{ vars.AWS_{name}_ROLE }}}}" for name in ("PREVIEW", "DRIFT", "DEPLOY"))
-    assert found == {"preview.yml": preview, "drift.yml": drift, "ephemeral.yml": deploy, "sweep.yml": deploy}
+    assert found == {
+        "preview.yml": preview,
+        "drift.yml": drift,
+        "ephemeral.yml": deploy,
+        "sweep.yml": deploy,
+        "heal.yml": "${{ vars.AWS_HEAL_ROLE }}",
+    }
 
 
 def test_clusters_of_branches_have_a_state_of_their_own() -> None:
@@ -136,7 +152,13 @@ def test_clusters_of_branches_have_a_state_of_their_own() -> None:
     }
     own = "${{ vars.PULUMI_BRANCHES_BACKEND_URL || vars.PULUMI_BACKEND_URL }}"
     common = "${{ vars.PULUMI_BACKEND_URL }}"
-    assert found == {"preview.yml": common, "drift.yml": common, "ephemeral.yml": own, "sweep.yml": own}
+    assert found == {
+        "preview.yml": common,
+        "drift.yml": common,
+        "ephemeral.yml": own,
+        "sweep.yml": own,
+        "heal.yml": common,
+    }
 
 
 # Triggers
@@ -168,7 +190,14 @@ def comment(body: str, *, on_pull_request: bool = True) -> Yaml:
 
 
 def starts(file: str, job: str, github: Yaml, **variables: str) -> bool:
-    given = {"PULUMI_STACKS": '["dev"]', "AWS_DEPLOY_ROLE": "arn:…", "AWS_PREVIEW_ROLE": "arn:…", "LAB_RUNNER": "lab"}
+    given = {
+        "PULUMI_STACKS": '["dev"]',
+        "HEAL_STACKS": '["dev"]',
+        "AWS_HEAL_ROLE": "arn:…",
+        "AWS_DEPLOY_ROLE": "arn:…",
+        "AWS_PREVIEW_ROLE": "arn:…",
+        "LAB_RUNNER": "lab",
+    }
     return bool(value(JOBS[file, job]["if"].strip(), {"github": github, "vars": given | variables}))
 
 
@@ -230,6 +259,8 @@ def test_what_starts_a_cluster(github: Yaml, expected: bool) -> None:
         ("drift.yml", "drift", "PULUMI_STACKS"),
         ("ephemeral.yml", "asked", "AWS_DEPLOY_ROLE"),
         ("sweep.yml", "sweep", "AWS_DEPLOY_ROLE"),
+        ("heal.yml", "heal", "AWS_HEAL_ROLE"),
+        ("heal.yml", "heal", "HEAL_STACKS"),
         ("check.yml", "lab", "LAB_RUNNER"),
     ],
 )
@@ -240,7 +271,7 @@ def test_where_nothing_is_set_up_nothing_runs(file: str, job: str, variable: str
     assert not starts(file, job, github, **{variable: ""})
 
 
-@pytest.mark.parametrize("file", ["sweep.yml", "drift.yml"])
+@pytest.mark.parametrize("file", ["sweep.yml", "drift.yml", "heal.yml"])
 def test_nightly_work_is_of_the_default_branch(file: str) -> None:
     event = {"repository": {"default_branch": "main"}}
     (job,) = WORKFLOWS[file]["jobs"]
@@ -256,6 +287,19 @@ def test_jobs_with_a_role_are_guarded_against_forks() -> None:
         if "pull_request" in WORKFLOWS[file]["on"] and "id-token" in job["permissions"]:
             before = JOBS[file, job["needs"]] if "needs" in job else job
             assert same in before["if"], (file, name)
+
+
+def test_what_aws_sends_to_github_are_inputs_of_the_workflow() -> None:
+    url = "https://api.github.com/repos/acme/flink/actions/workflows/heal.yml/dispatches"
+    sent = json.loads(healing.template(HealingSettings(url=url, ref="main", token="t"), "dev"))
+    assert sent == {"ref": "main", "inputs": {"stack": "dev", "instance": "<instance>"}}
+    # GitHub refuses others
+    assert sent["inputs"].keys() == WORKFLOWS["heal.yml"]["on"]["workflow_dispatch"]["inputs"].keys()
+
+
+def test_the_healing_role_is_for_the_default_branch() -> None:
+    trust = (ROOT / "docs/iam/github-heal-trust.json").read_text()
+    assert re.findall(r'"SUBJECT:[^"]+"', trust) == ['"SUBJECT:ref:refs/heads/main"']
 
 
 def test_a_sweep_by_hand_is_a_dry_run_unless_said_otherwise() -> None:
@@ -275,6 +319,7 @@ def test_a_change_under_way_is_never_cancelled() -> None:
         ("drift.yml", "drift"): "false",
         ("ephemeral.yml", "asked"): None,
         ("ephemeral.yml", "cluster"): "false",
+        ("heal.yml", "heal"): "false",
         ("preview.yml", "preview"): "true",  # only reads
         ("sweep.yml", "sweep"): "false",
     }
@@ -394,12 +439,12 @@ def test_the_state_that_the_role_for_branches_writes_is_of_their_stacks() -> Non
 
 def test_the_example_for_gitlab_is_what_the_workflows_are() -> None:
     example = workflows.gitlab()
-    assert {"check", "preview", "cluster", "cluster-stop", "sweep", "drift"} <= example.keys()
+    assert {"check", "preview", "cluster", "cluster-stop", "sweep", "drift", "heal"} <= example.keys()
     assert example["cluster"]["environment"]["on_stop"] == "cluster-stop"
     assert example["cluster"]["environment"]["auto_stop_in"]
     assert example["cluster-stop"]["environment"]["action"] == "stop"
     assert example["cluster-stop"]["variables"]["GIT_STRATEGY"] == "none"
-    for name in ("cluster", "cluster-stop", "sweep"):
+    for name in ("cluster", "cluster-stop", "sweep", "heal"):
         assert example[name]["interruptible"] == "false"
     assert example["cluster"]["resource_group"] == example["cluster-stop"]["resource_group"]
     for name in ("preview", "cluster", "cluster-stop"):
@@ -411,7 +456,14 @@ def test_gitlab_gives_each_job_the_role_that_it_needs() -> None:
     example = workflows.gitlab()
     roles = {name: job["variables"]["AWS_ROLE_ARN"] for name, job in example.items() if "extends" in (job or {})}
     preview, drift, deploy = "$AWS_PREVIEW_ROLE", "$AWS_DRIFT_ROLE", "$AWS_DEPLOY_ROLE"
-    assert roles == {"preview": preview, "drift": drift, "cluster": deploy, "cluster-stop": deploy, "sweep": deploy}
+    assert roles == {
+        "preview": preview,
+        "drift": drift,
+        "cluster": deploy,
+        "cluster-stop": deploy,
+        "sweep": deploy,
+        "heal": "$AWS_HEAL_ROLE",
+    }
     own = {name for name in roles if "PULUMI_BACKEND_URL" in example[name]["variables"]}
     assert own == {name for name, role in roles.items() if role == deploy}
 
