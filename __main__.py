@@ -7,6 +7,7 @@ from components import ports, sdk_performance
 from components.flink.cluster import Cluster, ClusterArgs
 from components.flink.topology import Members
 from components.host import Role
+from components.jobs.component import Job, JobArgs
 
 
 async def main() -> None:
@@ -17,6 +18,8 @@ async def main() -> None:
     site = config.provider.declare(stack, config.site, config.storage, config.cluster)
     cluster = Cluster(stack, ClusterArgs(hosts=site.hosts, storage=site.storage, settings=config.cluster))
 
+    jobs = {it.name: Job(f"job-{it.name}", JobArgs(cluster=cluster, settings=it)) for it in config.cluster.jobs}
+
     members, cluster_id = Members(tuple(site.hosts)), config.cluster.cluster_id
     addresses = {role: {host.name: host.ssh.address for host in members.of(role)} for role in Role}
     rest = [pulumi.Output.from_input(address).apply(ports.url) for address in addresses[Role.JOBMANAGER].values()]
@@ -26,6 +29,8 @@ async def main() -> None:
     pulumi.export("checkpoints", f"{site.storage.uri}/checkpoints/{cluster_id}")
     pulumi.export("savepoints", f"{site.storage.uri}/savepoints/{cluster_id}")
     pulumi.export("overview", cluster.overview.apply(pulumi.Output.json_loads))
+    if jobs:
+        pulumi.export("jobs", {name: job.result.apply(pulumi.Output.json_loads) for name, job in jobs.items()})
     for name, value in site.outputs.items():
         pulumi.export(name, value)
     await sdk_performance.settle()

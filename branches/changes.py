@@ -5,11 +5,13 @@ There is no other source of values, because the engine masks every secret in its
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from pulumi import automation as auto
+
+from branches import jobs
 
 
 class Verdict(Enum):
@@ -131,6 +133,8 @@ class Changes:
     same: int = 0
     settings: list[Line] = field(default_factory=list)
     """Changed settings of the cluster, each once however many hosts use it."""
+    jobs: dict[str, str] = field(default_factory=dict)
+    """What becomes of declared jobs that change, by name."""
     warnings: list[str] = field(default_factory=list)
     """What would be lost, as sentences."""
 
@@ -151,13 +155,16 @@ class Changes:
         return [one for one in self.resources if one.kind is kind]
 
     def json(self) -> dict[str, Any]:
-        """For programs: `verdict`, `counts` by change, `restarts` (hosts), `warnings`, `settings`, `resources`."""
+        """For programs: `verdict`, `counts` by change, `restarts` (hosts), `warnings`, `settings`, `jobs`,
+        `resources`.
+        """
         return {
             "verdict": self.verdict.value,
             "counts": {kind.value: len(self.of(kind)) for kind in Kind if kind is not Kind.SAME} | {"same": self.same},
             "restarts": self.restarts,
             "warnings": self.warnings,
             "settings": [{"setting": line.path, "old": line.old, "new": line.new} for line in self.settings],
+            "jobs": self.jobs,
             "resources": [one.json() for one in self.resources],
         }
 
@@ -191,11 +198,20 @@ def _step(found: Changes, steps: dict[str, Resource], event: auto.StepEventMetad
         found.same += event.urn not in steps
         return
     resource = _resource(event, kind)
-    if event.type == _DECLARED and resource.lines:
-        found.settings = list(resource.lines)
+    if event.type == _DECLARED:
+        _declared(found, event, resource)
     before = steps.get(event.urn)
     if before is None or resource.kind.rank < before.kind.rank:
         steps[event.urn] = resource
+
+
+def _declared(found: Changes, event: auto.StepEventMetadata, resource: Resource) -> None:
+    if not resource.name.startswith(jobs.PREFIX):
+        found.settings += resource.lines
+        return
+    name = resource.name.removeprefix(jobs.PREFIX)
+    found.settings += [replace(line, path=f"job {name} / {line.path}") for line in resource.lines]
+    found.jobs[name] = jobs.fate(_shown(event.type, _inputs(event.old)), _shown(event.type, _inputs(event.new)))
 
 
 def _real(event: auto.StepEventMetadata) -> bool:
@@ -298,4 +314,4 @@ def _warnings(found: Changes) -> list[str]:
         for line in found.settings
         if line.path in LEFT_BEHIND and line.old is not None
     ]
-    return warnings
+    return warnings + [f"job {name} {what}" for name, what in sorted(found.jobs.items()) if what == jobs.LOST]

@@ -26,6 +26,7 @@ def markdown(changes: Changes, *, stack: str, limit: int = md.LIMIT) -> str:
     """The summary, in at most `limit` characters. Lines that do not fit are omitted, and the summary says so."""
     blocks = [f"### {_headline(changes, stack)}"]
     blocks += _caution(changes)
+    blocks += _jobs(changes)
     blocks += _settings(changes.settings)
     for kind, head in _HEADS.items():
         if found := changes.of(kind):
@@ -56,6 +57,12 @@ def _caution(changes: Changes) -> list[str]:
     if not changes.warnings:
         return []
     return ["> [!CAUTION]\n" + "\n".join(f"> - {md.plain(warning)}" for warning in changes.warnings)]
+
+
+def _jobs(changes: Changes) -> list[str]:
+    """What becomes of the jobs."""
+    rows = [f"- job {md.code(name)} {md.plain(what)}" for name, what in sorted(changes.jobs.items())]
+    return ["\n".join(rows)] if rows else []
 
 
 def _settings(lines: Sequence[Line]) -> list[str]:

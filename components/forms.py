@@ -86,6 +86,15 @@ HOST_KEY = Form(
 )
 ZONE = Form("the name of a zone", r"[ -~]{0,64}", "printable ASCII, up to 64")
 PATH = Form("a path", r"[ -~\u00a1-\u1fff\u2c00-\ud7ff\uf900-\ufdff]{1,4095}", "letters, digits and signs on a line")
+JOB_NAME = Form("a job's name", r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?", "a-z, 0-9 and -, up to 40")
+JAVA_CLASS = Form(
+    "a class", r"[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)*", "a name such as org.example.Departures"
+)
+NONCE = Form("a nonce", r"[A-Za-z0-9._:+-]{0,64}", "letters, digits and . _ : + -, up to 64")
+PLACE_URI = Form(
+    "a path on a storage", r"[a-z][a-z0-9]{1,9}://[A-Za-z0-9!_.*'()=/-]{1,900}", "one such as s3://bucket/path"
+)
+SHA256 = Form("a SHA-256", r"[0-9a-f]{64}", "64 hex digits in lower case")
 CLUSTER_ID = Form("a valid name", r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "letters, digits, . _ and -, up to 100")
 CHECKSUM = Form(
     "a checksum", r"sha512:[0-9a-f]{128}|sha256:[0-9a-f]{64}", "sha512: or sha256: and the hex digest in lower case"

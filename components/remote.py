@@ -121,7 +121,7 @@ def step(
         create = pulumi.Output.concat(create, " runs=", runs)
     return remote.Command(
         naming.step(host, what),
-        connection=_connection(host.ssh),
+        connection=connection(host.ssh),
         create=create,
         stdin=stdin,
         logging=remote.Logging.STDERR,
@@ -186,7 +186,8 @@ def _login_of(ssh: Ssh) -> pulumi.Output[openssh.Login]:
     )
 
 
-def _connection(ssh: Ssh) -> remote.ConnectionArgs:
+def connection(ssh: Ssh) -> remote.ConnectionArgs:
+    """How the command plugin logs in to a host."""
     proxy = None if ssh.jump is None else remote.ProxyConnectionArgs(**_login(ssh.jump))
     return remote.ConnectionArgs(**_login(ssh), proxy=proxy)
 

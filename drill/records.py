@@ -30,7 +30,7 @@ PER_SECOND = 200.0
 SECONDS = 900.0
 """Maximum seconds of a job that is not told to hurry: longer than any fault with its consequences."""
 
-_HURRY = "/run/drill-hurry"
+HURRY = "/run/drill-hurry"
 """The hurry file on TaskManagers' hosts, in a folder that every user can read and a reboot empties."""
 
 STILL_SECONDS = 2.0
@@ -113,11 +113,11 @@ class RecordsJob(Job):
         s3 = cluster.s3
         output = f"s3://{s3.bucket}/{cluster.prefix}drill/{name}"
         flights.remove_result(s3, output)
-        _on_workers(cluster, f"rm -f {_HURRY}")
+        _on_workers(cluster, f"rm -f {HURRY}")
         records = round(seconds * PER_SECOND)
         arguments = ["--output", output, "--name", f"drill {name}", "--records", str(records)]
         arguments += ["--records-per-second", f"{PER_SECOND:.6g}", "--checkpoint-seconds", "1"]
-        arguments += ["--hurry-file", _HURRY]
+        arguments += ["--hurry-file", HURRY]
         jar_file = build_jar(inputs or cluster.archives)
         job = cls(cluster, Rest(cluster.urls).run_jar(jar_file, arguments, parallelism), output, records)
         job.wait_for_checkpoints()
@@ -125,7 +125,7 @@ class RecordsJob(Job):
 
     def hurry(self) -> None:
         """Have it write the remaining records as fast as it can, on whichever hosts its tasks are."""
-        _on_workers(self.cluster, f"touch {_HURRY}")
+        _on_workers(self.cluster, f"touch {HURRY}")
 
     def count(self) -> Count:
         """Count the committed records; only after the job's end these are all."""

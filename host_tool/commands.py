@@ -39,6 +39,8 @@ logins.py):
   ensemble [--check]       wait until ZooKeeper is complete
   logins [--check]         prove that the daemons' user can log in to all hosts with Flink daemons
 
+  job [--check]            bring a declared job to its declared state (host_tool/declared_job.py)
+
 what clusters have left on the storage and in ZooKeeper, on a JobManager's host:
   leftovers purge URI...
   leftovers list STORAGE QUORUM ROOT QUIET_SECONDS KEEP
@@ -165,6 +167,32 @@ def _logins(values: dict[str, Any], only_look: bool) -> None:
         logins.apply()
 
 
+def _job(values: dict[str, Any], only_look: bool) -> None:
+    import json
+
+    from .declared_job import Job
+    from .java import Java
+    from .rest import JobManagers
+    from .store import Store
+    from .submit import Submitter
+
+    java = Java(values["user"])
+    store = Store(lambda: java.start("Store"))
+    folder = f"{values['storage']}/jobs/{values['cluster']}/{values['name']}"
+    submitter = Submitter(values["user"], store, folder, java.environment())
+    job = Job(values, JobManagers(values["jobmanagers"], values["restPort"]), store, Clock(), submitter)
+    try:
+        if only_look:
+            job.check()
+        elif values["remove"]:
+            job.remove()
+        else:
+            submitter.keep(values["spec"]["jar"], values["jarFile"])
+            print(json.dumps(job.apply()))
+    finally:
+        store.close()
+
+
 def _leftovers(name: str, words: list[str]) -> int:
     from .daemon import facts
     from .java import Java
@@ -230,4 +258,5 @@ CLUSTER_COMMANDS: dict[str, Callable[[dict[str, Any], bool], None]] = {
     "cluster": _cluster,
     "ensemble": _ensemble,
     "logins": _logins,
+    "job": _job,
 }

@@ -48,6 +48,24 @@ class Java:
 
     def run(self, main: str, *arguments: str, to_stderr: bool = False) -> bool:
         """Run a main class with our stdout; returns whether it succeeded. Raises Failure if it cannot be compiled."""
+        done = subprocess.run(
+            self._argv(main, arguments),
+            cwd="/",
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr if to_stderr else None,
+            check=False,
+        )
+        return done.returncode == 0
+
+    def start(self, main: str) -> subprocess.Popen[str]:
+        """Start a main class that answers on stdout what it reads on stdin. Raises Failure as `run`."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            self._argv(main, []), cwd="/", env=self.environment(), stdin=pipe, stdout=pipe, text=True
+        )
+
+    def _argv(self, main: str, arguments: Sequence[str]) -> list[str]:
         classpath = f"{self.classes()}:{self._flink}/lib/*"
         java = [
             f"{self._java}/bin/java",
@@ -56,15 +74,7 @@ class Java:
             "-Dlog4j2.statusLoggerLevel=OFF",
             *self.properties(),
         ]
-        done = subprocess.run(
-            ["runuser", "-u", self._user, "--", *java, "-cp", classpath, f"flinkhost.{main}", *arguments],
-            cwd="/",
-            env={**os.environ, **self._environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr if to_stderr else None,
-            check=False,
-        )
-        return done.returncode == 0
+        return ["runuser", "-u", self._user, "--", *java, "-cp", classpath, f"flinkhost.{main}", *arguments]
 
     def properties(self) -> list[str]:
         """The daemon's system properties (`-DNAME=VALUE`): a trust store, a proxy or the address family matters here,
@@ -119,8 +129,9 @@ class Java:
             if name.rpartition("-")[0] == release:
                 shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
 
-    def _environment(self) -> dict[str, str]:
-        found = {"FLINK_PLUGINS_DIR": f"{self._flink}/plugins"}
+    def environment(self) -> dict[str, str]:
+        """The environment of this process, with Flink's plugins and the storage's credentials."""
+        found = {**os.environ, "FLINK_PLUGINS_DIR": f"{self._flink}/plugins"}
         try:
             with open(self._credentials) as file:
                 for line in file:

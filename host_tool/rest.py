@@ -17,6 +17,7 @@ SCHEME = "http"
 ANSWER_SECONDS = 5.0
 OK = 200
 NOT_FOUND = 404
+UNAVAILABLE = 503
 
 
 class Answer:
@@ -46,8 +47,18 @@ class Server:
 
     def get(self, path: str) -> Answer:
         """Its response, within `ANSWER_SECONDS`. Raises OSError if there is none, or an incomplete one."""
-        request = f"GET {path} HTTP/1.0\r\nHost: {self.host}:{self.port}\r\nConnection: close\r\n\r\n"
-        raw = connection.ask(self.host, self.port, request.encode(), ANSWER_SECONDS)
+        return self.request("GET", path)
+
+    def request(self, method: str, path: str, body: Any = None, seconds: float = ANSWER_SECONDS) -> Answer:
+        """Its response to a request with `body` as JSON. Raises OSError as `get`."""
+        head = f"{method} {path} HTTP/1.0\r\nHost: {self.host}:{self.port}\r\nConnection: close\r\n"
+        content = b""
+        if body is not None:
+            import json
+
+            content = json.dumps(body).encode()
+            head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+        raw = connection.ask(self.host, self.port, f"{head}\r\n".encode() + content, seconds)
         return _parse(raw, self.url(path))
 
     def text(self, path: str) -> str | None:
@@ -79,6 +90,19 @@ class JobManagers:
             found = server.json(path)
             if found is not None:
                 return found
+        return None
+
+    def request(self, method: str, path: str, body: Any = None, seconds: float = ANSWER_SECONDS) -> Answer | None:
+        """The response of the first one that answers, and knows the leader; None if none does. One that received the
+        request but lost the connection may have acted on it.
+        """
+        for server in self.servers:
+            try:
+                answer = server.request(method, path, body, seconds)
+            except OSError:
+                continue
+            if answer.status != UNAVAILABLE:
+                return answer
         return None
 
     def knows(self, path: str) -> bool | None:

@@ -96,7 +96,7 @@ def load(
         values=found,
         given=given,
         raw=raw,
-        cluster=cluster_settings(found, stack, problems),
+        cluster=cluster_settings(found, stack, root, problems),
         root=root,
         problems=problems,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -11,6 +12,7 @@ from components.flink import failover, releases, sizing
 from components.flink.releases import Archive
 from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings
 from components.problems import Problems, shown
+from settings.jobs import jobs
 from settings.operators import operator_cidrs
 from settings.overrides import (
     FLINK,
@@ -26,8 +28,8 @@ from settings.proxy import proxy_settings
 SECRET_OPTIONS = "flinkSecrets"
 
 
-def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) -> ClusterSettings:
-    """Settings of the cluster. Invalid values are added to `problems`."""
+def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems: Problems) -> ClusterSettings:
+    """Settings of the cluster; paths are relative to `root`. Invalid values are added to `problems`."""
     cluster_id = values["clusterId"] or stack
     problems.catch("clusterId", lambda: forms.CLUSTER_ID(cluster_id), "")
     if cluster_id in RESULT_STORES:
@@ -102,6 +104,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, problems: Problems) 
         secret_config=pulumi.Output.secret(yaml_text.write(secrets)) if secrets else None,
         zookeeper_config=zookeeper,
         ready_timeout_seconds=values["readyTimeoutSeconds"],
+        jobs=jobs(values, owned["flinkConfig"], root, problems),
         keep_state=values["keepState"],
     )
 

@@ -38,6 +38,11 @@ class Cluster(pulumi.ComponentResource):
 
     overview: pulumi.Output[str]
     """The JSON of Flink's REST endpoint `/overview`, after all daemons were healthy."""
+    works: remote.Command
+    """The step that has seen them healthy."""
+    settings: ClusterSettings
+    storage: Storage
+    members: Members
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("flink", "Cluster"), name, None, opts)
@@ -55,7 +60,8 @@ class Cluster(pulumi.ComponentResource):
         if args.settings.repair:
             args = replace(args, hosts=[_again(host) for host in args.hosts])
         self._args = args
-        self._members = Members(tuple(args.hosts))
+        self.settings, self.storage = args.settings, args.storage
+        self.members = self._members = Members(tuple(args.hosts))
         child = pulumi.ResourceOptions(parent=self)
         desired_state.show(name, args.settings, args.storage, self._members, child)
         self._probes = {host.name: node.probe(host, args.settings, args.storage, child) for host in args.hosts}
@@ -76,7 +82,8 @@ class Cluster(pulumi.ComponentResource):
         after = [*services.values(), *trusted, *ready]
         rolled = rollout(flink, pulumi.ResourceOptions(parent=self, depends_on=after))
         slots = pulumi.Output.all(*[role.slots for role in running if role.slots is not None])
-        self.overview = self._works(slots, [*services.values(), rolled]).stdout
+        self.works = self._works(slots, [*services.values(), rolled])
+        self.overview = self.works.stdout
 
     def _gate(self, name: str) -> pulumi.Resource:
         """The barrier between the probes and any change. Without it every step would depend on the probe of every host,

@@ -18,8 +18,19 @@ _SOURCES = resources.folder("host_tool")
 _EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "output", "rest", "zookeeper")
 _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
-_WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "rollout")
-JAVA = ("Ensemble", "Flink", "Folder", "HandOver", "JobCheckpoints", "JobJars", "JobPlan", "Leftovers", "Remains")
+_WHERE_IT_LOGS_IN_FROM = ("cluster", "declared_job", "hosts", "java", "jobs", "logins", "rollout", "store", "submit")
+JAVA = (
+    "Ensemble",
+    "Flink",
+    "Folder",
+    "HandOver",
+    "JobCheckpoints",
+    "JobJars",
+    "JobPlan",
+    "Leftovers",
+    "Remains",
+    "Store",
+)
 
 
 def files(row: Row) -> list[File]:

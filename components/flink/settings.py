@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 
+from ..jobs.settings import JobSettings
 from . import failover, releases
 from .releases import Archive
 
@@ -71,5 +72,7 @@ class ClusterSettings:
     """Additional settings of zoo.cfg."""
     ready_timeout_seconds: int = 300
     """Time limit for a daemon to become healthy, and for the cluster to become complete."""
+    jobs: Sequence[JobSettings] = ()
+    """Jobs that run on the cluster."""
     keep_state: bool = True
     """Whether checkpoints and savepoints outlive the cluster."""

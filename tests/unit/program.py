@@ -120,6 +120,8 @@ class Mocks(pulumi.runtime.Mocks):
             outputs["stdout"] = f"ssh-ed25519 AAAA{args.name} flink"
         elif args.name.endswith("-cluster"):
             outputs["stdout"] = '{"taskmanagers": 2}'
+        elif "-job-" in args.name:
+            outputs["stdout"] = '{"state": "running"}'
         else:
             outputs["stdout"] = "ok"
         return f"{args.name}-id", outputs

@@ -196,3 +196,49 @@ def test_the_numbers_for_programs_are_those_of_the_text() -> None:
     assert found["verdict"] == "changes"
     assert found["counts"] == {"delete": 1, "replace": 0, "restart": 0, "update": 0, "create": 1, "same": 0}
     assert [one["change"] for one in found["resources"]] == [Kind.DELETE.value, Kind.CREATE.value]
+
+
+def told(old: dict[str, Any], new: dict[str, Any]) -> Changes:
+    op = "create" if not old else "delete" if not new else "update"
+    inputs = [{"input": each} if each else None for each in (old, new)]
+    return changes.read([step(op, "pulumi:index:Stash", "job-counts", old=inputs[0], new=inputs[1])])
+
+
+JOB = {"jar": "a.jar sha256:1", "upgradeMode": "savepoint", "state": "running", "onDelete": "savepoint"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ({}, JOB, "starts; if it ran here before, from the state in which it stopped"),
+        ({}, {**JOB, "initialSavepoint": "s3://b/sp"}, "starts from s3://b/sp"),
+        (JOB, {**JOB, "jar": "b.jar sha256:2"}, "stops with a savepoint, and starts from it"),
+        (JOB, {**JOB, "jar": "b", "upgradeMode": "last-state"}, "is cancelled, and starts from its newest checkpoint"),
+        (JOB, {**JOB, "jar": "b", "upgradeMode": "stateless"}, "is cancelled, and starts without its state"),
+        (JOB, {**JOB, "state": "suspended"}, "stops with its state, and is suspended"),
+        ({**JOB, "state": "suspended"}, JOB, "starts from the state in which it was suspended"),
+        ({**JOB, "state": "suspended"}, {**JOB, "state": "suspended", "jar": "b"}, "stays suspended"),
+        (JOB, {**JOB, "onDelete": "drain"}, "continues to run"),
+        (JOB, {**JOB, "savepointNonce": "2"}, "continues to run, and a savepoint is taken"),
+        (JOB, {**JOB, "parallelism": 4}, "is rescaled while it runs, if its scheduler is adaptive; otherwise it stops"),
+        (JOB, {}, "stops with a savepoint"),
+    ],
+)
+def test_a_reviewer_reads_what_becomes_of_a_job(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
+    found = told(old, new)
+    assert found.jobs["counts"].startswith(what) and found.verdict is Verdict.CHANGES
+    assert f"- job `counts` {what}" in re.sub(r"\\|<!-- -->", "", summary.markdown(found, stack="dev"))
+
+
+def test_a_job_whose_state_is_lost_is_dangerous() -> None:
+    found = told({**JOB, "onDelete": "cancel"}, {})
+    assert found.verdict is Verdict.DANGEROUS and found.warnings == ["job counts is cancelled: its state is not kept"]
+
+
+def test_a_jobs_settings_are_shown_beside_the_clusters() -> None:
+    cluster = step(
+        "update", "pulumi:index:Stash", "dev-declared", old={"input": {"slots": 1}}, new={"input": {"slots": 2}}
+    )
+    new = {"input": {**JOB, "args": ["--x"]}}
+    found = changes.read([cluster, step("update", "pulumi:index:Stash", "job-counts", old={"input": JOB}, new=new)])
+    assert [line.path for line in found.settings] == ["slots", "job counts / args"]

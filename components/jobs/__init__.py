@@ -1,0 +1,1 @@
+"""Jobs that are declared, like the cluster that they run on."""

@@ -1,0 +1,85 @@
+"""Settings of a declared job."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+UPGRADE_MODES = ("savepoint", "last-state", "stateless")
+STATES = ("running", "suspended")
+STOPS = ("savepoint", "drain", "cancel")
+START_SECONDS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSettings:
+    """One job. They are not validated here: `settings/jobs.py` validates the configuration of a stack."""
+
+    name: str
+    """Identifies the job in its cluster: under another name it is another job, without the state of this one."""
+    jar: str
+    """A path on the machine that runs Pulumi, or a URI of the cluster's storage or an https URL, with `sha256`."""
+    sha256: str = ""
+    """Of a jar that is not on this machine: 64 hex digits."""
+    entry_class: str = ""
+    """Default: the class that the jar's manifest names."""
+    args: Sequence[str] = ()
+    parallelism: int = 0
+    """0: `parallelism.default` of Flink's configuration."""
+    upgrade_mode: str = "savepoint"
+    """What a change of the job does to its state, one of UPGRADE_MODES."""
+    state: str = "running"
+    """One of STATES."""
+    initial_savepoint: str = ""
+    """Where the first start of a job takes its state from."""
+    allow_non_restored_state: bool = False
+    """Whether state that no operator of the job takes may be dropped."""
+    restart_nonce: str = ""
+    """Another value restarts the job, by its upgrade mode."""
+    savepoint_nonce: str = ""
+    """Another value takes a savepoint of the running job."""
+    flink_config: Mapping[str, Any] = field(default_factory=dict)
+    """Options of Flink for this job."""
+    start_timeout_seconds: int = START_SECONDS
+    """Within which it has to be stable, and its savepoint complete."""
+    on_delete: str = "savepoint"
+    """What becomes of the running job when it is no longer declared, one of STOPS."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the jar is on the machine that runs Pulumi."""
+        return "://" not in self.jar
+
+    @cached_property
+    def digest(self) -> str:
+        """The jar's SHA-256. Raises OSError if it is a file here that cannot be read."""
+        if not self.is_local:
+            return self.sha256
+        with Path(self.jar).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @property
+    def jar_name(self) -> str:
+        """The jar's file name, for people."""
+        return self.jar.rpartition("/")[2]
+
+    def spec(self) -> dict[str, Any]:
+        """What is submitted: a change of it is an upgrade of the job."""
+        return {
+            "jar": {"name": self.jar_name, "sha256": self.digest},
+            "entryClass": self.entry_class,
+            "args": list(self.args),
+            "parallelism": self.parallelism,
+            "allowNonRestoredState": self.allow_non_restored_state,
+            "flinkConfig": {key: _text(value) for key, value in self.flink_config.items()},
+            "restartNonce": self.restart_nonce,
+        }
+
+
+def _text(value: Any) -> str:
+    """The value as Flink's command line takes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ";".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,112 @@
+package flinkhost;
+
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.util.Base64;
+import java.util.Map;
+import org.apache.flink.core.fs.FSDataInputStream;
+import org.apache.flink.core.fs.FSDataOutputStream;
+import org.apache.flink.core.fs.FileStatus;
+import org.apache.flink.core.fs.FileSystem;
+import org.apache.flink.core.fs.Path;
+
+/**
+ * Files on the storage for a process that talks to this one: a request on each line of stdin, its answer on a line of
+ * stdout. Fields are separated by tabs.
+ *
+ * <pre>
+ * read URI           ok BASE64, or none
+ * write URI BASE64   ok
+ * put FILE URI       ok        copies a file of this host to the storage
+ * fetch URI FILE     ok, or none
+ * list URI           ok NAME MILLISECONDS NAME MILLISECONDS …   files below it, by relative name, with their time
+ * delete URI         ok        also a folder with all in it
+ * </pre>
+ *
+ * What fails is answered with `error MESSAGE`.
+ */
+public final class Store {
+  private Store() {}
+
+  public static void main(String[] args) throws Exception {
+    PrintStream out = Flink.output();
+    Flink.start();
+    BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    for (String line = in.readLine(); line != null; line = in.readLine()) {
+      out.println(answer(line.split("\t", -1)));
+      out.flush();
+    }
+    System.exit(0); // does not wait for the S3 client's threads
+  }
+
+  static String answer(String[] words) {
+    try {
+      switch (words[0]) {
+        case "read":
+          return read(new Path(words[1]));
+        case "write":
+          write(new Path(words[1]), Base64.getDecoder().decode(words[2]));
+          return "ok";
+        case "put":
+          put(new File(words[1]), new Path(words[2]));
+          return "ok";
+        case "fetch":
+          return fetch(new Path(words[1]), new File(words[2]));
+        case "list":
+          return list(new Path(words[1]));
+        case "delete":
+          new Path(words[1]).getFileSystem().delete(new Path(words[1]), true);
+          return "ok";
+        default:
+          return "error\texpected read, write, put, fetch, list or delete, found " + words[0];
+      }
+    } catch (IOException | RuntimeException e) {
+      return "error\t" + Flink.causes(e);
+    }
+  }
+
+  private static String read(Path path) throws IOException {
+    try (InputStream in = path.getFileSystem().open(path)) {
+      return "ok\t" + Base64.getEncoder().encodeToString(in.readAllBytes());
+    } catch (FileNotFoundException e) {
+      return "none";
+    }
+  }
+
+  private static void write(Path path, byte[] content) throws IOException {
+    try (FSDataOutputStream out = path.getFileSystem().create(path, FileSystem.WriteMode.OVERWRITE)) {
+      out.write(content);
+    }
+  }
+
+  private static void put(File file, Path path) throws IOException {
+    try (FSDataOutputStream out = path.getFileSystem().create(path, FileSystem.WriteMode.OVERWRITE)) {
+      Files.copy(file.toPath(), out);
+    }
+  }
+
+  private static String fetch(Path path, File file) throws IOException {
+    try (FSDataInputStream in = path.getFileSystem().open(path)) {
+      Files.copy(in, file.toPath(), java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+      return "ok";
+    } catch (FileNotFoundException e) {
+      return "none";
+    }
+  }
+
+  private static String list(Path path) throws IOException {
+    StringBuilder text = new StringBuilder("ok");
+    for (Map.Entry<String, FileStatus> found : new Folder(path).files().entrySet()) {
+      text.append('\t').append(found.getKey());
+      text.append('\t').append(found.getValue().getModificationTime());
+    }
+    return text.toString();
+  }
+}

@@ -1,0 +1,385 @@
+"""The life of a declared job, on a Flink that is simulated here: what ends, what starts, and from which state, also
+when a run is interrupted at any moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from host_tool.declared_job import Job
+from host_tool.output import Failure
+from host_tool.rest import Answer
+from tests.unit.host_tool.world import FakeClock
+
+STORAGE = "s3://bucket/x"
+
+
+class Killed(BaseException):
+    """The run ends here."""
+
+
+@dataclass
+class FakeJob:
+    """A job in the simulated Flink."""
+
+    spec: dict[str, Any]
+    restored: str
+    state: str = "RUNNING"
+    checkpoints: int = 0
+    failures: int = 0
+    parallelism: int = 1
+
+
+@dataclass
+class Flink:
+    """JobManagers, storage and Flink's client in one. `number` counts requests: before request `kill` the run ends."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    jobs: dict[str, FakeJob] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    triggers: dict[str, str | None] = field(default_factory=dict)
+    bad: set[str] = field(default_factory=set)
+    """Names of jars that never become stable."""
+    refused: set[str] = field(default_factory=set)
+    """Names of jars that the client does not submit."""
+    adaptive: bool = False
+    number: int = 0
+    kill: int = 0
+    log: list[str] = field(default_factory=list)
+
+    def _tick(self, what: str = "") -> None:
+        self.number += 1
+        if self.number == self.kill:
+            raise Killed
+        if what:
+            self.log.append(what)
+
+    # The storage
+
+    def read(self, uri: str) -> str | None:
+        self._tick()
+        return self.files.get(uri)
+
+    def write(self, uri: str, text: str) -> None:
+        self._tick()
+        self.files[uri] = text
+
+    def files_(self, uri: str) -> dict[str, int]:
+        return {name.removeprefix(f"{uri}/"): 0 for name in self.files if name.startswith(f"{uri}/")}
+
+    def delete(self, uri: str) -> None:
+        self.files.pop(uri, None)
+
+    # Flink's client
+
+    def submit(self, job: str, spec: dict[str, Any], restore: str, seconds: int) -> str:
+        self._tick(f"start {spec['jar']['name']} from {restore or 'nothing'}")
+        if spec["jar"]["name"] in self.refused:
+            return "no main class"
+        assert job not in self.jobs, "Flink refuses an id that it knows"
+        assert not self.running(), "two attempts at once"
+        assert not restore or f"{restore}/_metadata" in self.files
+        bad = spec["jar"]["name"] in self.bad
+        self.jobs[job] = FakeJob(spec, restore, failures=9 if bad else 0, parallelism=spec["parallelism"])
+        if not bad:
+            self.checkpoint(job)
+        self._tick()
+        return ""
+
+    def checkpoint(self, job: str) -> None:
+        it = self.jobs[job]
+        it.checkpoints += 1
+        self.files[f"{STORAGE}/checkpoints/c/{job}/chk-{it.checkpoints}/_metadata"] = ""
+
+    def running(self) -> list[FakeJob]:
+        return [job for job in self.jobs.values() if job.state == "RUNNING"]
+
+    # REST
+
+    def json(self, path: str) -> Any:
+        answer = self.request("GET", path)
+        return json.loads(answer.text) if answer.status == 200 else None
+
+    def request(self, method: str, path: str, body: Any = None, seconds: float = 0) -> Answer:
+        self._tick()
+        status, found = self._answer(method, path.split("/")[1:], body)
+        return Answer(status, json.dumps(found).encode())
+
+    def _answer(self, method: str, parts: list[str], body: Any) -> tuple[int, Any]:
+        if parts == ["jobs", "overview"]:
+            return 200, {"jobs": [{"jid": id} for id in self.jobs]}
+        id, _, _query = parts[1].partition("?")
+        if id not in self.jobs:
+            return 404, {}
+        job = self.jobs[id]
+        if method == "PATCH":
+            self.log.append("cancel")
+            job.state = "CANCELED"
+            return 202, {}
+        what = "/".join(parts[2:])
+        if not what:
+            vertex = {"status": job.state, "parallelism": job.parallelism, "id": "v"}
+            return 200, {"state": job.state, "vertices": [vertex]}
+        if what == "checkpoints":
+            return 200, {"counts": {"completed": job.checkpoints}}
+        if what == "checkpoints/config":
+            return 200, {"interval": 1000}
+        if what == "exceptions":
+            return 200, {"exceptionHistory": {"entries": [{"stacktrace": "Caused by: boom"}] * job.failures}}
+        if what == "resource-requirements":
+            if not self.adaptive:
+                return 404, {}
+            if method == "PUT":
+                job.parallelism = body["v"]["parallelism"]["upperBound"]
+            return 200, {"v": {}}
+        if what in ("stop", "savepoints"):
+            path = body.get("targetDirectory") or body["target-directory"]
+            self.log.append(what)
+            self.triggers[body["triggerId"]] = f"{path}/savepoint-1"
+            self.files[f"{path}/savepoint-1/_metadata"] = ""
+            if what == "stop":
+                job.state = "FINISHED"
+            return 202, {}
+        if what.startswith("savepoints/"):
+            found = self.triggers.get(parts[3])
+            return (200, {"status": {"id": "COMPLETED"}, "operation": {"location": found}}) if found else (404, {})
+        raise AssertionError(parts)
+
+    def forget(self) -> None:
+        """A new leader: it does not know what has ended, nor any trigger."""
+        self.jobs = {id: job for id, job in self.jobs.items() if job.state == "RUNNING"}
+        self.triggers.clear()
+
+
+class Store:
+    """The storage's part of it."""
+
+    def __init__(self, flink: Flink) -> None:
+        self.read, self.write, self.delete, self.files = flink.read, flink.write, flink.delete, flink.files_
+
+
+def values(jar: str = "a.jar", /, **changes: Any) -> dict[str, Any]:
+    spec = {
+        "jar": {"name": jar, "sha256": f"{jar}-digest"}, "entryClass": "", "args": [], "parallelism": 1,
+        "allowNonRestoredState": False, "flinkConfig": {}, "restartNonce": "",
+    }  # fmt: skip
+    spec.update({key: changes.pop(key) for key in list(changes) if key in spec})
+    return {
+        "host": "jm-0", "cluster": "c", "name": "counts", "storage": STORAGE, "spec": spec, "upgradeMode": "savepoint",
+        "state": "running", "initialSavepoint": "", "savepointNonce": "", "stop": "savepoint", "seconds": 60, **changes,
+    }  # fmt: skip
+
+
+def apply(flink: Flink, *args: Any, **changes: Any) -> dict[str, Any]:
+    return job(flink, values(*args, **changes)).apply()
+
+
+def job(flink: Flink, told: dict[str, Any]) -> Job:
+    return Job(told, flink, Store(flink), flink.clock, flink.submit)  # type: ignore[arg-type]
+
+
+def savepoint(attempt: int, number: int = 1) -> str:
+    return f"{STORAGE}/savepoints/c/counts/{attempt}-{number}/savepoint-1"
+
+
+def only(flink: Flink) -> FakeJob:
+    (found,) = flink.running()
+    return found
+
+
+def test_a_job_starts_once() -> None:
+    flink = Flink()
+    first = apply(flink)
+    assert apply(flink) == first and first["state"] == "running"
+    assert flink.log == ["start a.jar from nothing"]
+
+
+def test_a_change_stops_with_a_savepoint_and_starts_from_it() -> None:
+    flink = Flink()
+    apply(flink)
+    apply(flink, "b.jar")
+    assert flink.log[1:] == ["stop", f"start b.jar from {savepoint(1)}"]
+
+
+@pytest.mark.parametrize(("mode", "from_"), [("last-state", "chk-3"), ("stateless", "")])
+def test_other_modes_of_upgrade(mode: str, from_: str) -> None:
+    flink = Flink()
+    first = apply(flink, upgradeMode=mode)["id"]
+    flink.checkpoint(first)
+    flink.checkpoint(first)
+    apply(flink, "b.jar", upgradeMode=mode)
+    assert flink.log[1] == "cancel"
+    assert only(flink).restored == (f"{STORAGE}/checkpoints/c/{first}/{from_}" if from_ else "")
+
+
+def test_a_job_that_is_not_running_is_upgraded_from_its_newest_checkpoint() -> None:
+    flink = Flink()
+    first = apply(flink)["id"]
+    for _ in range(9):
+        flink.checkpoint(first)
+    flink.jobs[first].state = "FAILED"
+    apply(flink, "b.jar")
+    assert only(flink).restored.endswith(f"{first}/chk-10")
+
+
+@pytest.mark.parametrize("why", ["bad", "refused"])
+def test_what_does_not_become_stable_goes_back(why: str) -> None:
+    flink = Flink()
+    apply(flink)
+    getattr(flink, why).add("b.jar")
+    with pytest.raises(Failure, match=rf"counts did not become stable: .*runs again \(a.jar, .*from {savepoint(1)}"):
+        apply(flink, "b.jar")
+    assert only(flink).spec["jar"]["name"] == "a.jar" and only(flink).restored == savepoint(1)
+    assert apply(flink)["state"] == "running" and flink.log[-1].startswith("start a.jar"), "it is as it was declared"
+    flink.bad.clear()
+    flink.refused.clear()
+    apply(flink, "c.jar")
+    assert only(flink).spec["jar"]["name"] == "c.jar"
+
+
+def test_a_first_start_that_fails_leaves_nothing_running() -> None:
+    flink = Flink(bad={"a.jar"})
+    with pytest.raises(Failure, match=r"fails again and again: boom\. Nothing of it runs"):
+        apply(flink)
+    assert not flink.running()
+
+
+def test_suspended_and_resumed_also_with_another_cluster() -> None:
+    flink = Flink()
+    apply(flink)
+    assert apply(flink, state="suspended") == {"state": "suspended", "from": savepoint(1)}
+    assert not flink.running()
+    assert apply(flink, state="suspended")["from"] == savepoint(1)
+    flink.jobs.clear()  # a new cluster on the same storage
+    apply(flink)
+    assert only(flink).restored == savepoint(1)
+
+
+def test_a_stateless_job_takes_no_savepoint_and_keeps_no_state() -> None:
+    flink = Flink()
+    apply(flink, upgradeMode="stateless")
+    apply(flink, upgradeMode="stateless", state="suspended")
+    apply(flink, upgradeMode="stateless")
+    assert flink.log == ["start a.jar from nothing", "cancel", "start a.jar from nothing"]
+
+
+def test_a_job_that_is_no_longer_declared_stops_with_a_savepoint() -> None:
+    flink = Flink()
+    apply(flink)
+    job(flink, values()).remove()
+    assert flink.log[-1] == "stop" and not flink.running()
+    apply(flink)
+    assert only(flink).restored == savepoint(1)
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELED"])
+def test_a_job_that_has_ended_badly_starts_again_from_its_newest_state(state: str) -> None:
+    flink = Flink()
+    first = apply(flink)["id"]
+    flink.checkpoint(first)
+    flink.jobs[first].state = state
+    flink.forget()
+    apply(flink)
+    assert only(flink).restored.endswith(f"{first}/chk-2")
+
+
+def test_a_job_that_has_finished_never_starts_again() -> None:
+    flink = Flink()
+    first = apply(flink)["id"]
+    flink.jobs[first].state = "FINISHED"
+    apply(flink)
+    # Flink removes the checkpoints of a finished job, and a new leader does not know it
+    flink.files = {name: text for name, text in flink.files.items() if "/checkpoints/" not in name}
+    flink.forget()
+    apply(flink)
+    assert flink.log == ["start a.jar from nothing"]
+
+
+def test_only_the_parallelism_of_a_job_with_the_adaptive_scheduler_changes_while_it_runs() -> None:
+    flink = Flink(adaptive=True)
+    first = apply(flink)
+    assert apply(flink, parallelism=3) == first and only(flink).parallelism == 3
+    assert flink.log == ["start a.jar from nothing"]
+    flink.adaptive = False
+    apply(flink, parallelism=2)
+    assert flink.log[1:] == ["stop", f"start a.jar from {savepoint(1)}"]
+
+
+def test_another_nonce_takes_a_savepoint_once() -> None:
+    flink = Flink()
+    apply(flink)
+    for _ in range(2):
+        apply(flink, savepointNonce="before-friday")
+    assert flink.log[1:] == ["savepoints"] and len(flink.running()) == 1
+
+
+def test_the_first_start_can_have_a_savepoint_and_later_ones_do_not_return_to_it() -> None:
+    flink = Flink(files={"s3://other/sp/_metadata": ""})
+    first = apply(flink, initialSavepoint="s3://other/sp")["id"]
+    assert only(flink).restored == "s3://other/sp"
+    flink.jobs[first].state = "FAILED"
+    apply(flink, initialSavepoint="s3://other/sp")
+    assert only(flink).restored.endswith("chk-1")
+
+
+def test_a_lost_record_never_makes_a_second_job_of_the_same_id() -> None:
+    flink = Flink()
+    first = apply(flink)["id"]
+    flink.jobs[first].state = "CANCELED"
+    del flink.files[f"{STORAGE}/jobs/c/counts/record.json"]
+    assert apply(flink)["id"] != first
+
+
+def changes() -> list[Callable[[Flink], object]]:
+    return [
+        lambda flink: apply(flink, "b.jar"),
+        lambda flink: apply(flink, "b.jar", upgradeMode="last-state"),
+        lambda flink: apply(flink, state="suspended"),
+        lambda flink: apply(flink, "bad.jar"),
+        lambda flink: job(flink, values()).remove(),
+    ]
+
+
+@pytest.mark.parametrize("change", changes(), ids=["savepoint", "last-state", "suspend", "rollback", "remove"])
+@pytest.mark.parametrize("new_leader", [False, True])
+def test_a_run_that_is_killed_at_any_moment_is_completed_by_the_next(
+    change: Callable[[Flink], object], new_leader: bool
+) -> None:
+    def run(kill: int) -> tuple[Flink, bool]:
+        flink = Flink(bad={"bad.jar"})
+        apply(flink)
+        flink.kill = flink.number + kill
+        was_killed = False
+        try:
+            change(flink)
+        except Killed:
+            was_killed = True
+        except Failure:
+            pass
+        flink.kill = 0
+        if was_killed:
+            if new_leader:
+                flink.forget()
+            with contextlib.suppress(Failure):
+                change(flink)
+        return flink, was_killed
+
+    ended, _ = run(10**6)
+    kill, was_killed = 1, True
+    while was_killed:
+        flink, was_killed = run(kill)
+        now = [(it.spec["jar"]["name"], it.state) for it in flink.running()]
+        assert now == [(it.spec["jar"]["name"], it.state) for it in ended.running()], kill
+        # What runs continues from state, never from nothing
+        assert all(it.restored for it in flink.running()), kill
+        if not flink.running():
+            apply(flink)
+            assert only(flink).restored, kill
+        kill += 1
+    assert kill > 5

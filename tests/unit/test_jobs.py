@@ -1,0 +1,121 @@
+"""Declared jobs: what is refused before anything is changed, and what is declared."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.jobs.settings import JobSettings
+from tests.unit.program import Mocks, Recorded, configuration, entry, load, mocked, refused
+from toolbox.paths import REPO
+
+
+@pytest.fixture
+def jar(folder: Path) -> str:
+    with zipfile.ZipFile(folder / "job.jar", "w") as archive:
+        archive.writestr("org/example/Departures.class", b"x")
+        archive.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\nMain-Class: org.example.Departures\n")
+    return str(folder / "job.jar")
+
+
+def declared(folder: Path, **changes: Any) -> dict[str, Recorded]:
+    """The resources that the program registers."""
+    mocks = Mocks()
+    pulumi.runtime.set_all_config(configuration(folder, **changes), [])
+    mocked(lambda: entry(REPO / "__main__.py"), mocks, stack="dev", preview=False)
+    return mocks.found
+
+
+def loaded(folder: Path, **job: Any) -> JobSettings:
+    (found,) = load(folder, jobs={"departures": job}).cluster.jobs
+    return found
+
+
+def test_a_jar_is_enough(folder: Path, jar: str) -> None:
+    found = loaded(folder, jar=jar)
+    assert found.jar == jar and len(found.digest) == 64
+    assert found.spec()["jar"] == {"name": "job.jar", "sha256": found.digest}
+
+
+def test_everything_together(folder: Path, jar: str) -> None:
+    found = loaded(
+        folder, jar=jar, entryClass="org.example.Departures", args=["--window", "60"], parallelism=3,
+        upgradeMode="last-state", state="suspended", initialSavepoint="s3://b/sp", allowNonRestoredState=True,
+        restartNonce="1", savepointNonce="2026-12-01", startTimeoutSeconds=60, onDelete="drain",
+        flinkConfig={"execution": {"checkpointing.interval": "10 s"}, "pipeline.object-reuse": True},
+    )  # fmt: skip
+    assert found.spec()["flinkConfig"] == {"execution.checkpointing.interval": "10 s", "pipeline.object-reuse": "true"}
+
+
+@pytest.mark.parametrize(
+    ("job", "told"),
+    [
+        ({}, "jobs.departures jar: is missing"),
+        ({"jar": "none.jar"}, "none.jar is not a file: expected a jar"),
+        ({"jar": "inventory.yaml"}, "is not a jar"),
+        ({"jar": "job.jar", "entryClass": "org.example.Other"}, "has no class org.example.Other"),
+        ({"jar": "job.jar", "entryClass": "a b"}, "entryClass: 'a b' is not a class"),
+        ({"jar": "job.jar", "sha256": "0" * 64}, "sha256: has no effect"),
+        ({"jar": "https://x.example/a.jar"}, "sha256: is missing: expected the SHA-256"),
+        ({"jar": "https://u:p@x.example/a.jar", "sha256": "0" * 64}, "jar: "),
+        ({"jar": "s3://b/a b.jar", "sha256": "0" * 64}, "is not a path on a storage"),
+        ({"jar": "job.jar", "args": "--x"}, "args: "),
+        ({"jar": "job.jar", "args": [1]}, "args: "),
+        ({"jar": "job.jar", "args": ["a\nb"]}, "is no argument"),
+        ({"jar": "job.jar", "parallelism": 0}, "parallelism: 0 is too small"),
+        ({"jar": "job.jar", "parallelism": "4"}, "parallelism: '4' has the wrong type: expected int"),
+        (
+            {"jar": "job.jar", "upgradeMode": "canary"},
+            "upgradeMode: 'canary' is unknown: expected savepoint, last-state",
+        ),
+        ({"jar": "job.jar", "state": "stopped"}, "state: 'stopped' is unknown: expected running, suspended"),
+        ({"jar": "job.jar", "onDelete": "kill"}, "onDelete: 'kill' is unknown"),
+        ({"jar": "job.jar", "initialSavepoint": "/tmp/x"}, "initialSavepoint: "),
+        ({"jar": "job.jar", "restartNonce": "$(x)"}, "restartNonce: "),
+        ({"jar": "job.jar", "flinkConfig": {"my.password": "x"}}, "flinkConfig: my.password would be stored in plain"),
+        ({"jar": "job.jar", "flinkConfig": {"rest.port": 1}}, "flinkConfig: rest.port is set by this program"),
+        ({"jar": "job.jar", "flinkConfig": {"parallelism.default": 1}}, "expected parallelism of the job"),
+        ({"jar": "job.jar", "paralelism": 1}, "paralelism: is unknown: expected one of"),
+        (
+            {
+                "jar": "job.jar",
+                "upgradeMode": "last-state",
+                "flinkConfig": {"execution.checkpointing.externalized-checkpoint-retention": "DELETE_ON_CANCELLATION"},
+            },
+            "last-state needs the checkpoints of a stopped job",
+        ),
+        ([], "is not a mapping"),
+    ],
+)
+def test_what_cannot_run_is_refused(folder: Path, jar: str, job: Any, told: str) -> None:
+    if job and job.get("jar") in ("job.jar", "inventory.yaml"):
+        job = {**job, "jar": str(folder / job["jar"])}
+    assert told in refused(folder, jobs={"departures": job})
+
+
+@pytest.mark.parametrize("name", ["A", "a_b", "-a", "a-", "a" * 41, "a\n", ""])
+def test_names_that_are_no_names_are_refused(folder: Path, jar: str, name: str) -> None:
+    assert "is not a job's name" in refused(folder, jobs={name: {"jar": jar}})
+
+
+def test_all_problems_of_all_jobs_are_told_at_once(folder: Path) -> None:
+    said = refused(folder, jobs={"one": {"jar": "x"}, "two": {"jar": "y"}})
+    assert "jobs.one jar" in said and "jobs.two jar" in said
+
+
+def test_a_job_is_a_readable_resource_and_its_jar_a_file(folder: Path, jar: str) -> None:
+    found = declared(folder, jobs={"departures": {"jar": jar, "args": ["--window", "60"], "parallelism": 2}})
+    shown = found["pulumi:index:Stash/job-departures"].inputs["input"]
+    assert shown["jar"].startswith("job.jar sha256:") and shown["args"] == ["--window", "60"]
+    assert "initialSavepoint" not in shown, "only what is set"
+    assert "jm-0-jar-departures" in found and "job-departures-stop" in found
+    told = found["jm-0-job-departures"].inputs
+    assert "--window" in str(told["stdin"]) and "--window" not in str(told["create"])
+
+
+def test_without_jobs_nothing_of_them_is_declared(folder: Path) -> None:
+    assert not [name for name in declared(folder) if "job" in name]
