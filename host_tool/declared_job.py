@@ -74,11 +74,13 @@ class Record:
         self.nonce: str = found.get("nonce", "")
         self.savepoints: list[dict[str, Any]] = found.get("savepoints", [])
 
-    def text(self) -> str:
-        """For the storage."""
+    def text(self, mark: str) -> str:
+        """For the storage, with the ids of the attempts: `ops gc` keeps the checkpoints of all jobs that it names."""
         parts = {name: each.json() if each else None for name, each in self._attempts().items()}
+        ids = [f"{mark}{each.number:016x}" for each in self._attempts().values() if each]
         rest = {"attempts": self.attempts, "stopping": self.stopping, "state": self.state, "nonce": self.nonce}
-        return json.dumps({"format": 1, **parts, **rest, "savepoints": self.savepoints}, indent=1) + "\n"
+        found = {"format": 1, **parts, "ids": ids, **rest, "savepoints": self.savepoints}
+        return json.dumps(found, indent=1) + "\n"
 
     def _attempts(self) -> dict[str, Attempt | None]:
         return {"running": self.running, "before": self.before, "starting": self.starting}
@@ -351,7 +353,7 @@ class Job:
         if found is None and self._status(running.number) not in LIVE:
             found = self._written(directory)
         if found:
-            record.savepoints.append({"path": found, "job": job, "why": "stop"})
+            record.savepoints.append({"path": found, "why": "stop"})
         return found
 
     def _result(self, job: str, under_way: dict[str, Any]) -> str | None:
@@ -426,7 +428,7 @@ class Job:
         if not found:
             raise Failure(f"job {self._values['name']}: the savepoint of savepointNonce {nonce} was not taken")
         record.nonce = nonce
-        record.savepoints.append({"path": found, "job": job, "why": f"savepointNonce {nonce}"})
+        record.savepoints.append({"path": found, "why": f"savepointNonce {nonce}"})
         self._write()
         self._say(f"savepoint: {found}")
 
@@ -518,7 +520,7 @@ class Job:
         self._record = Record(self._store.read(f"{self._folder}/record.json"))
 
     def _write(self) -> None:
-        self._store.write(f"{self._folder}/record.json", self._record.text())
+        self._store.write(f"{self._folder}/record.json", self._record.text(self._mark))
 
     def _forget_jars(self) -> None:
         needed = {f"{name}.jar" for name in self._record.jars()}

@@ -20,12 +20,17 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
  * The age of a file does not say whether it is needed: one below `shared/` is part of each later checkpoint until
  * compaction replaces it, and a job that was restored with CLAIM has files in the folder of another job. So the folder of
  * a job goes only if the job is not in ZooKeeper, nothing was written into it for long, and nothing outside of it names
- * it: no checkpoint of a job in HA storage, no metadata of a retained checkpoint or a savepoint.
+ * it: no checkpoint of a job in HA storage, no metadata of a retained checkpoint or a savepoint, no declared job that
+ * has to continue from it.
  */
 final class JobCheckpoints {
   private static final Pattern JOB = Pattern.compile("[0-9a-f]{32}");
   private static final Pattern FILE = Pattern.compile("(chk-[0-9]+|shared|taskowned)/.+");
   private static final String METADATA = "_metadata";
+
+  /** See host_tool/declared_job.py. */
+  private static final String RECORD = "record.json";
+
   private static final List<String> RUNNING = List.of("jobs", "execution-plans", "jobgraphs");
 
   private final PrintStream out;
@@ -35,6 +40,7 @@ final class JobCheckpoints {
   private final Folder ha;
   private final Folder checkpoints;
   private final Folder savepoints;
+  private final Folder declared;
 
   JobCheckpoints(
       PrintStream out, long quiet, Ensemble ensemble, String node, Path ha, Path checkpoints, Path savepoints)
@@ -46,6 +52,7 @@ final class JobCheckpoints {
     this.ha = new Folder(ha);
     this.checkpoints = new Folder(checkpoints);
     this.savepoints = new Folder(savepoints);
+    this.declared = new Folder(new Path(checkpoints.getParent().getParent(), "jobs/" + ha.getName()));
     if (!checkpoints.getName().equals(ha.getName())) {
       throw new IOException(checkpoints + " may have checkpoints of other clusters: expected .../" + ha.getName());
     }
@@ -111,9 +118,12 @@ final class JobCheckpoints {
   /** Job ids in what describes checkpoints → the objects that have them. Paths of files are text in all formats. */
   private Map<String, Set<String>> named() throws IOException {
     Map<String, Set<String>> found = new TreeMap<>();
-    for (Folder folder : List.of(ha, checkpoints, savepoints)) {
+    for (Folder folder : List.of(ha, checkpoints, savepoints, declared)) {
       for (String name : folder.files().keySet()) {
-        boolean describes = folder == ha ? name.startsWith("completedCheckpoint") : name.endsWith("/" + METADATA);
+        boolean describes =
+            folder == ha
+                ? name.startsWith("completedCheckpoint")
+                : name.endsWith("/" + (folder == declared ? RECORD : METADATA));
         if (describes) {
           Matcher ids = JOB.matcher(new String(folder.read(name), StandardCharsets.ISO_8859_1));
           for (int at = 0; ids.find(at); at = ids.start() + 1) {

@@ -128,6 +128,12 @@ class JobCheckpointsTest {
   }
 
   @Test
+  void whatADeclaredJobContinuesFromStays() throws Exception {
+    write("jobs/dev/counts/record.json", "{\"ids\": [\"" + OLD + "\"]}");
+    stays("needed");
+  }
+
+  @Test
   void whatWasWrittenLatelyStays() throws Exception {
     Files.writeString(folder.resolve("checkpoints/dev/" + OLD + "/shared/two"), "new");
     stays("recent");
