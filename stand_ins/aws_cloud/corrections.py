@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from stand_ins.aws_cloud import access, placement
+from stand_ins.aws_cloud import evaluation, placement
 from stand_ins.aws_cloud.plan import plan
 
 IMAGE_GIB = 8
@@ -218,8 +218,8 @@ def _calls() -> None:
                 [iam.get_role_policy(name, it)[1] for it in iam.list_role_policies(name)],
             )
             allowed = [json.loads(each) if isinstance(each, str) else each for each in policies]
-            asked = access.Asked("events:InvokeApiDestination", destination["ApiDestinationArn"])
-            if "events.amazonaws.com" not in str(role.assume_role_policy_document) or not access.permitted(
+            asked = evaluation.Asked("events:InvokeApiDestination", destination["ApiDestinationArn"])
+            if "events.amazonaws.com" not in str(role.assume_role_policy_document) or not evaluation.permitted(
                 allowed, asked
             ):
                 continue
