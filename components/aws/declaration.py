@@ -426,22 +426,8 @@ def _group(keys: GroupKeys, values: Mapping[str, Any], zones: int, region: str, 
             _policy(keys.policies, arn, region, problems) for arn in _several(keys.policies, values, problems)
         ),
         security_groups=_security_groups(keys.security_groups, values, problems),
+        notices=_notices(keys, values),
     )
-    return {
-        role: GroupSettings(
-            count=_number(keys.count, values, keys.least, keys.most, problems),
-            instance_type=_type(keys.instance_type, values, problems),
-            disk_gib=_number(keys.disk, values, 8, 16384, problems),
-            zones=_spread(keys.zones, values, zones, problems),
-            spot=bool(keys.spot and values[keys.spot]),
-            policies=tuple(
-                _policy(keys.policies, arn, region, problems) for arn in _several(keys.policies, values, problems)
-            ),
-            security_groups=_security_groups(keys.security_groups, values, problems),
-            notices=_notices(keys, values),
-        )
-        for role, keys in GROUPS.items()
-    }
 
 
 def _several(key: str, values: Mapping[str, Any], problems: Problems) -> list[Any]:

@@ -213,15 +213,11 @@ def _calls() -> None:
             destination = backend.describe_api_destination(target["Arn"].split("/")[1])
             connection = backend.connections[destination["ConnectionArn"].split("/")[1]]
             iam, name = iam_backends[self.account_id]["aws"], target["RoleArn"].rpartition("/")[2]
-            role, policies = (
-                iam.get_role(name),
-                [iam.get_role_policy(name, it)[1] for it in iam.list_role_policies(name)],
-            )
+            policies = [iam.get_role_policy(name, it)[1] for it in iam.list_role_policies(name)]
             allowed = [json.loads(each) if isinstance(each, str) else each for each in policies]
             asked = evaluation.Asked("events:InvokeApiDestination", destination["ApiDestinationArn"])
-            if "events.amazonaws.com" not in str(role.assume_role_policy_document) or not evaluation.permitted(
-                allowed, asked
-            ):
+            trusted = "events.amazonaws.com" in str(iam.get_role(name).assume_role_policy_document)
+            if not trusted or not evaluation.permitted(allowed, asked):
                 continue
             transformer, http = target["InputTransformer"], target.get("HttpParameters", {})
             body = _transformed(transformer["InputTemplate"], transformer["InputPathsMap"], event)
