@@ -108,6 +108,7 @@ class Rehearsal:
             "flink:operatorCidrs": [f"{self.lab.gateway}/32"],
             "flink:storageEndpoint": self.cloud.endpoint,
             "flink:storagePathStyle": True,
+            "flink:archiveCopies": True,
         }
         return {**stack.at(self.cloud.endpoint), **known, **self.changes}
 

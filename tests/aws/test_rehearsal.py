@@ -235,6 +235,19 @@ def check_new(rehearsal: Rehearsal) -> None:
     assert [found["taskmanagers"] for found in overviews] == [WORKERS, WORKERS]
     assert [found["slots-total"] for found in overviews] == [2 * WORKERS, 2 * WORKERS]
     assert {found["flink-version"] for found in overviews} == {rehearsal.archives.flink.version}
+    check_downloads(rehearsal)
+
+
+def check_downloads(rehearsal: Rehearsal) -> None:
+    """Fail unless one host downloaded what the bucket now has copies of, although all began together."""
+    made = {f"archives/sha512-{it.sha512}": it.path for it in (rehearsal.archives.flink, rehearsal.archives.java)}
+    stored = rehearsal.s3.client().list_objects_v2(Bucket=rehearsal.s3.bucket, Prefix=f"{rehearsal.prefix}archives/")
+    assert {entry["Key"].removeprefix(rehearsal.prefix): entry["Size"] for entry in stored["Contents"]} == {
+        key: path.stat().st_size for key, path in made.items()
+    }
+    served = (rehearsal.lab.dir / "logs" / "mirror.log").read_text()
+    name = rehearsal.archives.flink.path.name
+    assert len(re.findall(rf'"GET /{re.escape(name)} HTTP/1\.1" 200', served)) == 1
 
 
 def test_a_job_reads_and_writes_the_stacks_own_bucket(cluster: Rehearsal) -> None:
