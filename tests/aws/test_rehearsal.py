@@ -240,11 +240,11 @@ def check_new(rehearsal: Rehearsal) -> None:
 
 def check_downloads(rehearsal: Rehearsal) -> None:
     """Fail unless one host downloaded what the bucket now has copies of, although all began together."""
-    made = {f"archives/sha512-{it.sha512}": it.path for it in (rehearsal.archives.flink, rehearsal.archives.java)}
-    stored = rehearsal.s3.client().list_objects_v2(Bucket=rehearsal.s3.bucket, Prefix=f"{rehearsal.prefix}archives/")
-    assert {entry["Key"].removeprefix(rehearsal.prefix): entry["Size"] for entry in stored["Contents"]} == {
-        key: path.stat().st_size for key, path in made.items()
+    made = {
+        f"{STACK}/archives/sha512-{it.sha512}": it.path for it in (rehearsal.archives.flink, rehearsal.archives.java)
     }
+    stored = rehearsal.s3.client().list_objects_v2(Bucket=rehearsal.s3.bucket, Prefix=f"{STACK}/archives/")["Contents"]
+    assert {entry["Key"]: entry["Size"] for entry in stored} == {key: path.stat().st_size for key, path in made.items()}
     served = (rehearsal.lab.dir / "logs" / "mirror.log").read_text()
     name = rehearsal.archives.flink.path.name
     assert len(re.findall(rf'"GET /{re.escape(name)} HTTP/1\.1" 200', served)) == 1
