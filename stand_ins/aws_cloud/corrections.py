@@ -23,6 +23,7 @@ def apply() -> None:
     _network_acls()
     _conditions()
     _performance()
+    suspended_versions()
     placement.apply(replace)
     _snapshot_policies()
     _account_rules()
@@ -98,6 +99,17 @@ def _conditions() -> None:
         return ask(self, *args, **more)
 
     replace(IAMPolicyStatement, "is_action_permitted", is_action_permitted)
+
+
+def suspended_versions() -> None:
+    """The versions of a bucket whose versioning is suspended are there, and can be deleted; moto answers 500."""
+    from moto.s3.models import FakeBucket, FakeDeleteMarker
+
+    def is_versioned(self: Any) -> bool:
+        return self.versioning_status in ("Enabled", "Suspended")
+
+    replace(FakeBucket, "is_versioned", property(is_versioned))
+    replace(FakeDeleteMarker, "dispose", lambda self: None)
 
 
 def _performance() -> None:

@@ -48,6 +48,7 @@ class Moto:
 def moto() -> Iterator[Moto]:
     """A moto server with only AWS's defaults, and with the services that it has not."""
     placement.apply(corrections.replace)
+    corrections.suspended_versions()
     dlm.apply()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

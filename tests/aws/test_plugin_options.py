@@ -84,6 +84,7 @@ def test_the_end_of_versioning_suspends_it(make: Make, cloud: Moto) -> None:
     s3.put_object(Bucket=name, Key="a", Body=b"1")
     s3.put_object(Bucket=name, Key="a", Body=b"2")
     assert len(s3.list_object_versions(Bucket=name)["Versions"]) == 2
+    s3.delete_object(Bucket=name, Key="a")
     versions.delete()
     assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Suspended"
     bucket.delete()
