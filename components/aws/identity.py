@@ -108,8 +108,11 @@ class Identity(pulumi.ComponentResource):
             description=f"Flink cluster {labels.stack}: its part of the bucket {settings.bucket}",
             assume_role_policy=json.dumps(trust(settings.region)),
             permissions_boundary=settings.permissions_boundary or None,
+            # Others attach policies to the roles of all machines, such as Quick Setup of Systems Manager
+            force_detach_policies=True,
             tags=labels.tags(full),
-            opts=child,
+            # Roles of stacks that were created without it need no update
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["forceDetachPolicies"]),
         )
         rights: list[pulumi.Resource] = [
             iam.RolePolicy(

@@ -301,7 +301,8 @@ class Machines(pulumi.ComponentResource):
             instance_id=machine.id,
             # Detaching a mounted volume from a running system can damage its data
             stop_instance_before_detaching=True,
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            # The end of a machine unmounts and detaches its volumes. AWS refuses to stop one that was lost
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, deleted_with=machine),
         )
         return attached.volume_id.apply(device_path)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from stand_ins.aws_cloud import evaluation, placement
+from stand_ins.aws_cloud.limits import LIMITS, SERVER_ERRORS, SPOT
 from stand_ins.aws_cloud.plan import plan
 
 IMAGE_GIB = 8
 """Size of Debian's images; moto reports 15 for all images."""
+ENDED = ("shutting-down", "terminated")
 
 
 def apply() -> None:
@@ -29,6 +32,9 @@ def apply() -> None:
     _account_rules()
     _ends()
     _calls()
+    _capacity()
+    _states()
+    _networks_in_use()
 
 
 def _image_size() -> None:
@@ -253,6 +259,91 @@ def _transformed(template: str, paths: Mapping[str, str], event: Mapping[str, An
         template = template.replace(f"<{variable}>", str(value))
     found: dict[str, Any] = json.loads(template)
     return found
+
+
+def _capacity() -> None:
+    """RunInstances fails where AWS has no machines, or a quota is exceeded (`limits`)."""
+    from moto.ec2.exceptions import EC2ClientError
+    from moto.ec2.models import EC2Backend
+
+    run = EC2Backend.run_instances
+
+    def run_instances(self: Any, *args: Any, **more: Any) -> Any:
+        places = [nic.get("SubnetId") for nic in more.get("nics") or []] + [more.get("subnet_id")]
+        subnet = next((self.get_subnet(place) for place in places if place), None)
+        zone = subnet.availability_zone if subnet else more.get("placement") or ""
+        market = (more.get("instance_market_options") or {}).get("MarketType") or "on-demand"
+        if refused := LIMITS.refusal(more["instance_type"], zone, SPOT if market == SPOT else "on-demand"):
+            code, message = refused
+            raise _server_error(code, message) if code in SERVER_ERRORS else EC2ClientError(code, message)
+        return run(self, *args, **more)
+
+    replace(EC2Backend, "run_instances", run_instances)
+
+
+def _server_error(code: str, message: str) -> Exception:
+    """An error of EC2 with the HTTP status 500; moto's own errors have 400."""
+    from werkzeug.exceptions import HTTPException
+
+    body = f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>"
+    error = HTTPException(body)
+    error.code = 500
+    return error
+
+
+def _states() -> None:
+    """A machine that was terminated cannot be stopped or started, and gives up its volumes."""
+    from moto.ec2.exceptions import EC2ClientError
+    from moto.ec2.models.instances import Instance, InstanceBackend
+
+    stop, terminate = InstanceBackend.stop_instances, Instance.terminate
+
+    def stop_instances(self: Any, instance_ids: list[str]) -> Any:
+        for instance in self.get_multi_instances_by_id(instance_ids):
+            if instance.state in ENDED:
+                text = f"This instance '{instance.id}' is not in a state from which it can be stopped."
+                raise EC2ClientError("IncorrectInstanceState", text)
+        return stop(self, instance_ids)
+
+    def terminated(self: Any) -> Any:
+        if self.state in ENDED:
+            return self._state
+        before = terminate(self)
+        if seconds := LIMITS.ending_seconds:
+            self._state.name, self._state.code = "shutting-down", 32
+
+            def end() -> None:
+                self._state.name, self._state.code = "terminated", 48
+
+            timer = threading.Timer(seconds, end)
+            timer.daemon = True
+            timer.start()
+        return before
+
+    replace(InstanceBackend, "stop_instances", stop_instances)
+    replace(Instance, "terminate", terminated)
+
+
+def _networks_in_use() -> None:
+    """Subnets with network interfaces, and VPCs with somebody's security group, cannot be deleted."""
+    from moto.ec2.exceptions import DependencyViolationError
+    from moto.ec2.models import EC2Backend
+
+    delete_subnet, delete_vpc = EC2Backend.delete_subnet, EC2Backend.delete_vpc
+
+    def subnet_deleted(self: Any, subnet_id: str) -> Any:
+        if any(interface.subnet.id == subnet_id for interface in self.enis.values()):
+            raise DependencyViolationError(f"The subnet '{subnet_id}' has dependencies and cannot be deleted.")
+        return delete_subnet(self, subnet_id)
+
+    def vpc_deleted(self: Any, vpc_id: str) -> Any:
+        groups: Mapping[str, Any] = self.groups.get(vpc_id, {})
+        if any(group.name != "default" for group in groups.values()):
+            raise DependencyViolationError(f"The vpc '{vpc_id}' has dependencies and cannot be deleted.")
+        return delete_vpc(self, vpc_id)
+
+    replace(EC2Backend, "delete_subnet", subnet_deleted)
+    replace(EC2Backend, "delete_vpc", vpc_deleted)
 
 
 def replace(owner: type, name: str, member: object) -> None:

@@ -31,6 +31,7 @@ from urllib.parse import parse_qs, quote
 from stand_ins.aws_cloud import access, corrections, evaluation
 from stand_ins.aws_cloud.authorization import Request
 from stand_ins.aws_cloud.known import PUBLIC, WATCHER
+from stand_ins.aws_cloud.limits import LIMITS
 from stand_ins.aws_cloud.plan import plan
 
 DEBIAN = "136693071363"
@@ -57,6 +58,10 @@ IMAGES = {
 }
 PARAMETER = "/aws/service/debian/release/12/latest/{architecture}"
 _WAIT_SECONDS = 30.0
+_THROTTLED = (
+    b'<ErrorResponse xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Error><Type>Sender</Type>'
+    b"<Code>Throttling</Code><Message>Rate exceeded</Message></Error><RequestId>lab</RequestId></ErrorResponse>"
+)
 
 
 class Addresses:
@@ -210,6 +215,11 @@ class Application:
         if environ["PATH_INFO"] == "/lab/calls":
             start_response("200 OK", [("Content-Type", "application/json")])
             return [json.dumps(corrections.CALLS).encode()]
+        if environ["PATH_INFO"] == "/lab/limits":
+            return _answer_limits(environ, start_response)
+        if _is_route53(environ) and WATCHER not in environ.get("HTTP_USER_AGENT", "") and LIMITS.throttles():
+            start_response("400 Bad Request", [("Content-Type", "text/xml")])
+            return [_THROTTLED]
         if _is_s3(environ):
             return self._moto(environ, start_response)  # bodies may be large, and moto handles these in parallel
         try:
@@ -295,6 +305,18 @@ def _service(environ: Mapping[str, Any]) -> str:
 
 def _is_s3(environ: Mapping[str, Any]) -> bool:
     return "/s3/aws4_request" in _signature(environ)[0]
+
+
+def _is_route53(environ: Mapping[str, Any]) -> bool:
+    return "/route53/aws4_request" in environ.get("HTTP_AUTHORIZATION", "")
+
+
+def _answer_limits(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Set the limits; a `GET` returns how many requests Route 53 has answered and refused since then."""
+    if environ["REQUEST_METHOD"] == "PUT":
+        LIMITS.set(json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))))
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps({"answered": LIMITS.answered, "throttled": LIMITS.throttled}).encode()]
 
 
 def _signature(environ: Mapping[str, Any]) -> tuple[str, str]:

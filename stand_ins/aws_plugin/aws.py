@@ -22,6 +22,8 @@ THREADS = 64
 """Parallel calls; urllib3 keeps as many connections."""
 _FIRST_DELAY, _BACKOFF, _LONGEST_DELAY = 0.1, 1.5, 3.0
 """Seconds between the requests of `Session.until`."""
+ATTEMPTS = 25
+"""Attempts of a request by default, as by the official plugin (`maxRetries`)."""
 _GONE = ("NotFound", "NoSuchEntity", "NoSuchBucket", "NoSuchHostedZone", "NoSuchKey")
 
 T = TypeVar("T")
@@ -38,6 +40,7 @@ class Access:
     profile: str | None = None
     endpoints: dict[str, str] = field(default_factory=dict)
     path_style: bool = False
+    attempts: int = ATTEMPTS
 
 
 class Session:
@@ -115,7 +118,8 @@ class Session:
 
         config = Config(
             max_pool_connections=THREADS,
-            retries={"mode": "standard", "max_attempts": 5},
+            # As the official plugin's SDK: delays that double, and no quota of retries
+            retries={"mode": "legacy", "total_max_attempts": self._access.attempts},
             s3={"addressing_style": "path"} if self._access.path_style else {},
         )
         client = self._boto.client(service, endpoint_url=self._access.endpoints.get(service), config=config)

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 
-from stand_ins.aws_plugin.aws import Access
+from stand_ins.aws_plugin.aws import ATTEMPTS, Access
 from stand_ins.aws_plugin.introspection import resource_shape
 from stand_ins.plugin import schema
 from stand_ins.plugin.schema import Failure, Shape
@@ -15,6 +15,7 @@ from stand_ins.plugin.values import Object, Value, reveal
 _KNOWN = frozenset(
     {
         *("region", "accessKey", "secretKey", "token", "profile", "endpoints", "s3UsePathStyle", "defaultTags"),
+        "maxRetries",
         *("skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation", "skipRequestingAccountId"),
     }
 )
@@ -67,6 +68,7 @@ def access(config: Object) -> Access:
         profile=config.get("profile"),
         endpoints=endpoints,
         path_style=bool(config.get("s3UsePathStyle")),
+        attempts=int(config.get("maxRetries") or ATTEMPTS),
     )
 
 

@@ -83,8 +83,8 @@ def arn(aws: Aws, what: str) -> str:
     return f"arn:{aws.partition}:ec2:{aws.region}:{aws.account}:{what}"
 
 
-def when_unused(aws: Aws, what: str, delete: Callable[[], Any]) -> None:
-    """Delete, and retry for as long as AWS reports that something else needs it."""
+def when_unused(aws: Aws, what: str, delete: Callable[[], Any], refusal: str = "DependencyViolation") -> None:
+    """Delete, and retry for as long as AWS reports that something else needs it: the error code `refusal`."""
     from botocore.exceptions import ClientError
 
     last = ""
@@ -94,7 +94,7 @@ def when_unused(aws: Aws, what: str, delete: Callable[[], Any]) -> None:
         try:
             delete()
         except ClientError as error:
-            if error.response["Error"]["Code"] != "DependencyViolation":
+            if error.response["Error"]["Code"] != refusal:
                 raise
             last = error.response["Error"]["Message"]
             return None
@@ -103,7 +103,7 @@ def when_unused(aws: Aws, what: str, delete: Callable[[], Any]) -> None:
     try:
         aws.until(f"{what} to be unused", try_it, IN_USE_SECONDS)
     except Refused as error:
-        raise Refused(f"{error}: api error DependencyViolation: {last}") from None
+        raise Refused(f"{error}: api error {refusal}: {last}") from None
 
 
 def until_unused(aws: Aws, what: str, is_unused: Callable[[], bool]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-from stand_ins.aws_plugin.ec2 import Ec2Resource, arn, given, made, one, specification, tags_of, whole
+from stand_ins.aws_plugin.ec2 import Ec2Resource, arn, given, made, one, specification, tags_of, when_unused, whole
 from stand_ins.aws_plugin.resource import Aws, Refused, Resource, failures_of_choice
 from stand_ins.plugin.schema import Failure
 from stand_ins.plugin.values import Object, Value
@@ -84,8 +84,8 @@ class Volume(Ec2Resource):
             aws.client("ec2").modify_volume(VolumeId=id, **numbers)
 
     def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """Delete it and wait until it is deleted."""
-        aws.client("ec2").delete_volume(VolumeId=id)
+        """Delete it as soon as no machine has it, and wait until it is deleted."""
+        when_unused(aws, id, lambda: aws.client("ec2").delete_volume(VolumeId=id), "VolumeInUse")
         by_id = [{"Name": "volume-id", "Values": [id]}]
         describe = aws.client("ec2").describe_volumes
         aws.until(f"{id} to be deleted", lambda: None if describe(Filters=by_id)["Volumes"] else True)
