@@ -145,9 +145,7 @@ class Instance(Ec2Resource):
         aws.until(f"{id} to be running", running)
 
     def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """The machine; None for a terminated one, though AWS returns it for another hour. For the official plugin one that
-        shuts down still exists.
-        """
+        """The machine; None for a terminated one, though AWS returns it for an hour. One that shuts down exists."""
         instance = _instance(id, aws)
         if instance is None or instance["State"]["Name"] == "terminated":
             return None
