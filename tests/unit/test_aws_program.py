@@ -558,7 +558,7 @@ def test_flink_uses_the_disks_of_the_machines_on_request_and_all_of_them() -> No
 
 def test_only_machines_whose_disks_are_used_mount_them() -> None:
     found = of_type(run("dev", taskManagerType="m6id.large", taskManagerInstanceStore=True), "remote:Command")
-    assert [name for name in found if name.endswith("-local-disks")] == ["tm-0-local-disks", "tm-1-local-disks"]
+    assert sorted(name for name in found if name.endswith("-local-disks")) == ["tm-0-local-disks", "tm-1-local-disks"]
 
 
 KMS = "aws:kms:eu-central-1:123456789012:key/"
