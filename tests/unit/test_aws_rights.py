@@ -108,9 +108,11 @@ def test_actions_are_operations_of_aws(name: str) -> None:
     session = botocore.session.get_session()
     for action in actions([name]):
         service, _, operation = action.partition(":")
+        if action in NOT_OPERATIONS:
+            continue
         known = set(session.get_service_model(service).operation_names)
         known |= set(session.get_service_model("s3control").operation_names) if service == "s3" else set()
-        assert operation in known or action in NOT_OPERATIONS, action
+        assert operation in known, action
 
 
 @pytest.mark.parametrize("name", POLICIES)
