@@ -43,7 +43,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/
 NOT_OPERATIONS = {
     # Of the SSM Agent, in no SDK
-    **{action: "asked for by the agent" for action in entrance.ACTIONS},
+    **dict.fromkeys(entrance.ACTIONS, "asked for by the agent"),
     "events:InvokeApiDestination": "asked for by a rule of EventBridge",
     "s3:ListAllMyBuckets": "ListBuckets",
     "iam:PassRole": "asked for by RunInstances",
