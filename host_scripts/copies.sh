@@ -69,8 +69,14 @@ from_copy() {
 
 # A host that is gone and had begun to make the copy has left the mark: then this one makes it.
 wait_for_copy() {
-  local end=$((SECONDS + copy_wait_seconds))
-  while [ $SECONDS -lt $end ] && [ "$(answer "$see" -I)" != 200 ] && [ "$(answer "$marked")" = 200 ]; do
+  local end=$((SECONDS + copy_wait_seconds)) lost=0
+  while [ $SECONDS -lt $end ] && [ $lost -lt 5 ]; do
+    [ "$(answer "$see" -I)" != 200 ] || return 0
+    case $(answer "$marked") in
+      200) lost=0 ;;
+      000 | 5??) lost=$((lost + 1)) ;; # the storage may not answer for a moment
+      *) return 0 ;;
+    esac
     sleep 2 # the interval between two checks
   done
 }

@@ -245,7 +245,9 @@ def check_new(rehearsal: Rehearsal) -> None:
 
 
 def check_downloads(rehearsal: Rehearsal) -> None:
-    """Fail unless one host downloaded what the bucket now has copies of, although all began together."""
+    """Fail unless the bucket now has copies of what was downloaded, and hosts used them although all began together. A
+    host may download on its own: it does if the storage does not answer in time.
+    """
     flink, java = rehearsal.archives.flink, rehearsal.archives.java
     # Java's checksum is the one that its place publishes (rehearsal.py)
     made = {f"sha512-{flink.sha512}": flink.path, f"sha256-{fetch.digest(java.path, 'sha256')}": java.path}
@@ -255,7 +257,8 @@ def check_downloads(rehearsal: Rehearsal) -> None:
     }
     served = (rehearsal.lab.dir / "logs" / "mirror.log").read_text()
     name = rehearsal.archives.flink.path.name
-    assert len(re.findall(rf'"GET /{re.escape(name)} HTTP/1\.1" 200', served)) == 1
+    hosts = len([*rehearsal.hosts("jm"), *rehearsal.hosts("tm")])
+    assert 1 <= len(re.findall(rf'"GET /{re.escape(name)} HTTP/1\.1" 200', served)) < hosts
 
 
 def test_a_job_reads_and_writes_the_stacks_own_bucket(cluster: Rehearsal) -> None:
