@@ -43,6 +43,7 @@ def load(request: Request) -> Loaded:
     slots = [cluster.taskmanager_slots or host.cpus or 0 for host in hosts if host.role is Role.TASKMANAGER]
     if all(slots):
         composition.check_parallelism(cluster, sum(slots), problems)
+        composition.check_jobs(cluster.jobs, slots, problems)
     return Loaded(settings=ExistingSettings(hosts=hosts), cluster=cluster)
 
 

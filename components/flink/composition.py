@@ -1,8 +1,9 @@
 """Which numbers of hosts make a cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..host import Role
+from ..jobs.settings import JobSettings
 from ..problems import Problems
 from .settings import ClusterSettings
 
@@ -35,3 +36,18 @@ def check_parallelism(settings: ClusterSettings, slots: int, problems: Problems)
             problems.warn(
                 key, f"parallelism.default is {parallelism}, and the TaskManagers have {slots} slots together"
             )
+
+
+def check_jobs(jobs: Sequence[JobSettings], slots: Sequence[int], problems: Problems) -> None:
+    """Warn if the declared jobs together need more slots than the TaskManagers have, or than are left without the
+    largest of them. `slots` are those of each TaskManager.
+    """
+    needed = sum(job.parallelism for job in jobs if job.state == "running")
+    total = sum(slots)
+    left = total - max(slots, default=0)
+    if needed > total:
+        problems.warn("jobs", f"need {needed} slots together, and the TaskManagers have {total}")
+    elif needed > left:
+        problems.warn(
+            "jobs", f"need {needed} slots together: without one TaskManager {left} are left, and jobs would wait"
+        )

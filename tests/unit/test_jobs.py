@@ -119,3 +119,13 @@ def test_a_job_is_a_readable_resource_and_its_jar_a_file(folder: Path, jar: str)
 
 def test_without_jobs_nothing_of_them_is_declared(folder: Path) -> None:
     assert not [name for name in declared(folder) if "job" in name]
+
+
+@pytest.mark.parametrize(
+    ("parallelism", "told"),
+    [(2, ""), (3, "need 3 slots together: without one TaskManager 2 are left"), (5, "need 5 slots together, and the")],
+)
+def test_more_parallelism_than_slots_is_a_warning(folder: Path, jar: str, parallelism: int, told: str) -> None:
+    job = {"jar": jar, "parallelism": parallelism}
+    warnings = load(folder, jobs={"one": job, "two": {**job, "state": "suspended"}}).warnings
+    assert [told in warning for warning in warnings] == ([True] if told else []), warnings
