@@ -206,7 +206,7 @@ def test_the_documented_commands_make_a_running_cluster_and_replace_machines(not
 
 
 AWS = "docs/aws.md"
-TEARDOWN = (("Teardown", 0), ("Teardown", 1))
+TEARDOWN = (("Teardown", 0), ("Teardown", 2))
 """Blocks of docs/aws.md that the test of the end runs."""
 
 
