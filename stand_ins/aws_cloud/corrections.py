@@ -272,8 +272,9 @@ def _capacity() -> None:
         places = [nic.get("SubnetId") for nic in more.get("nics") or []] + [more.get("subnet_id")]
         subnet = next((self.get_subnet(place) for place in places if place), None)
         zone = subnet.availability_zone if subnet else more.get("placement") or ""
-        market = (more.get("instance_market_options") or {}).get("MarketType") or "on-demand"
-        if refused := LIMITS.refusal(more["instance_type"], zone, SPOT if market == SPOT else "on-demand"):
+        # moto passes on the type of the market only
+        market = SPOT if more.get("instance_market_options") == SPOT else "on-demand"
+        if refused := LIMITS.refusal(more["instance_type"], zone, market):
             code, message = refused
             raise _server_error(code, message) if code in SERVER_ERRORS else EC2ClientError(code, message)
         return run(self, *args, **more)

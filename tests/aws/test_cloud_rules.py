@@ -111,6 +111,7 @@ def instance(number: int, **changes: Any) -> Instance:
         "profile": "",
         "root_device": "/dev/xvda",
         "image": "ami-1",
+        "spot": False,
     }
     return Instance(**{**values, **changes})
 

@@ -157,6 +157,7 @@ def test_every_documented_command_for_existing_hosts_works_as_it_is_written(lab:
     here(OPERATIONS, "Configuration drift")
     assert here(OPERATIONS, "Upgrades and reboots").count("no host of stack onprem waits for a reboot") == 2
     here(OPERATIONS, "What dead clusters have left")
+    here(OPERATIONS, "Checkpoints of ended jobs")
 
     # The other way to start, and the end
     for host, unit in (("jm-1", "jobmanager"), ("tm-0", "taskmanager"), ("tm-1", "taskmanager")):
