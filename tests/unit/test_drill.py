@@ -1,7 +1,6 @@
 """The drill's own logic: the count of records, the table of results, a proxy that refuses every second request."""
 
 import json
-import threading
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from drill import faults, records, report, s3
 from drill.records import KEYS, count
 from drill.runner import Row
 from lab.errors import LabError
+from tests.serving import serving
 
 
 def lines(numbers, start=1_000_000, step=10):
@@ -143,9 +143,7 @@ class Server(BaseHTTPRequestHandler):
 
 def test_the_proxy_passes_on_what_it_gets_and_refuses_every_second_request():
     with ExitStack() as undo:
-        server = undo.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Server))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        undo.callback(server.shutdown)
+        server = undo.enter_context(serving(ThreadingHTTPServer(("127.0.0.1", 0), Server)))
         proxy = undo.enter_context(s3.proxy("127.0.0.1", f"http://127.0.0.1:{server.server_port}"))
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         results = []

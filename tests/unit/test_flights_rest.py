@@ -2,7 +2,6 @@
 
 import json
 import socket
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -10,6 +9,7 @@ import pytest
 
 from lab.flights import JobFailedError, wait
 from lab.rest import Rest, RestError, innermost
+from tests.serving import serving
 
 NOT_FOUND = (404, {"errors": ["Not found."]})
 
@@ -51,15 +51,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def jobmanager(answers):
-    server = JobManager(answers)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(JobManager(answers)) as server:
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

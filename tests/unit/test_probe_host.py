@@ -3,7 +3,6 @@
 import http.server
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
@@ -13,6 +12,7 @@ from time import time
 import pytest
 
 from components.remote import SCRIPTS
+from tests.serving import serving
 
 HEAD = """\
 set -euo pipefail
@@ -146,13 +146,8 @@ def storage_at(off: int) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    try:
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.parametrize(("off", "told"), [(0, ""), (200, ""), (600, "s behind of the"), (-600, "s ahead of the")])

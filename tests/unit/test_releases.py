@@ -28,6 +28,7 @@ from botocore.credentials import Credentials
 from components.flink import host_tool, releases
 from components.remote import SCRIPTS
 from host_tool import presign
+from tests.serving import serving
 from tests.unit.program import Mocks, configuration, entry, load, mocked, refused
 from tests.unit.workflows import WORKFLOWS
 from toolbox.paths import REPO
@@ -115,14 +116,8 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def web(files: Mapping[str, bytes]) -> Iterator[Web]:
     """A server that ends with the block."""
-    with Web(files) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Web(files)) as server:
+        yield server
 
 
 def fetch(folder: Path, values: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":

@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from stand_ins.builds import programs
+from tests.serving import serving
 from tests.unit import workflows
 from tests.unit.fake_branches import CRASH
 from tests.unit.workflows import REPOSITORY, RUN, Runner
@@ -459,15 +459,8 @@ class Notes(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def gitlab() -> Iterator[GitLab]:
-    server = GitLab()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(GitLab()) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def gitlab_job(runner: Runner, gitlab: GitLab, name: str, **more: str) -> workflows.Done:

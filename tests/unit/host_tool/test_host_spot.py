@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from host_tool import spot
 from host_tool.rest import JobManagers
+from tests.serving import serving
 from tests.unit.host_tool.world import FakeClock
 
 UNIT = "flink-taskmanager"
@@ -147,10 +147,8 @@ def service(content: dict[str, str], tokens: list[str]) -> Iterator[int]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield server.server_port
 
 
 def test_the_metadata_service_is_asked_with_a_token_that_is_renewed_when_it_has_expired() -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import socketserver
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import pytest
 from host_tool import connection
 from host_tool.clock import Clock
 from host_tool.hosts import TOOL
+from tests.serving import serving
 
 SSH = """\
 #!/bin/bash
@@ -233,10 +233,5 @@ def standing(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(connection, "connect", connect)
     for server in (hosts, rest):
         server.world = world  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    try:
+    with serving(hosts), serving(rest):
         yield world
-    finally:
-        for server in (hosts, rest):
-            server.shutdown()
-            server.server_close()
