@@ -137,6 +137,12 @@ class Request:
         return self.target.rpartition(".")[2] or self.parameters["Action"]
 
     @property
+    def action(self) -> str:
+        """As in IAM policies. Raises `Unknown`."""
+        action = f"{self.service}:{self.operation}"
+        return OTHER_NAMES.get(action, action)
+
+    @property
     def parameters(self) -> dict[str, str]:
         """Of the query protocol, as it flattens them: `Tag.1.Key`."""
         text = self.body.decode() if self.body else urlsplit(self.url).query
@@ -150,8 +156,7 @@ class Request:
 
 def needed(request: Request, inventory: Inventory) -> list[Asked]:
     """The permissions that AWS checks for a request. Raises `Unknown`."""
-    action = f"{request.service}:{request.operation}"
-    action = OTHER_NAMES.get(action, action)
+    action = request.action
     if action in FREE:
         return []
     match request.service:

@@ -10,6 +10,7 @@ import pytest
 
 from lab.lab import Lab
 from stand_ins.aws_cloud import Cloud
+from tests.aws import scale
 from tests.aws.aws_client import Moto, moto
 from tests.aws.inventory import everything
 from tests.aws.rehearsal import NAME, Rehearsal
@@ -31,6 +32,13 @@ def nobodys_account() -> Iterator[None]:
 def cloud() -> Iterator[Moto]:
     """A moto server without machines."""
     with moto() as it:
+        yield it
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """The address of a moto server of the test's own, in a separate process, without machines."""
+    with scale.moto() as it:
         yield it
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lab.stack import PARALLEL, Stack
-from stand_ins.plugins import AWS, COMMAND, TLS
+from stand_ins.plugins import AWS, COMMAND, SILENT_COMMAND, TLS
 from toolbox.paths import REPO
 
 if TYPE_CHECKING:
     from stand_ins.builds.archives import Archives
 
+REGION = "eu-central-1"
 SERVICES = ("dlm", "ec2", "events", "iam", "route53", "s3", "ssm", "sts")
 """The AWS services that the program uses."""
 
@@ -31,6 +32,8 @@ VARIABLES = {
 
 PLUGINS = (COMMAND, AWS, TLS)
 """The versions of the SDKs; stand-ins where the official plugins cannot be downloaded."""
+WITHOUT_HOSTS = (SILENT_COMMAND, AWS, TLS)
+"""A plugin that does nothing runs the steps on hosts."""
 
 
 def base(stack: str) -> dict[str, Any]:
@@ -73,3 +76,12 @@ def stack(
     """The stack `name` on the moto server at `endpoint`."""
     configuration = {**base(name), **at(endpoint), **changes}
     return Stack(name, folder, configuration, secrets=secrets, plugins=PLUGINS, variables=variables, parallel=parallel)
+
+
+def without_hosts(folder: Path, endpoint: str, changes: Mapping[str, Any] | None = None) -> Stack:
+    """The stack `dev` on the moto server at `endpoint`, in `folder`, with steps on hosts that do nothing."""
+    for plugin in WITHOUT_HOSTS:
+        plugin.install(folder / "plugins")
+    known = {"aws:region": REGION, "flink:operatorCidrs": ["198.51.100.0/24"], "flink:owner": "tests"}
+    configuration = {**base("dev"), **at(endpoint), **known, **(changes or {})}
+    return Stack("dev", folder, configuration, plugins=WITHOUT_HOSTS, variables=VARIABLES)

@@ -5,7 +5,7 @@ does nothing runs their steps.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,10 @@ from automation.steps import Recorder
 from automation.workspace import opened
 from branches import changes, names, stack_tags, summary
 from branches.stacks import FILE, Stacks, Up
-from stand_ins.plugins import AWS, SILENT_COMMAND, TLS
 from tests import tool_environment
 from tests.aws import stack
 from tests.aws.inventory import client, everything
 from tests.aws.limits import BRANCHES, document, limit, make_boundary, policy_arn
-from tests.aws.scale import moto
 from tests.golden import same
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -36,15 +34,9 @@ FIRST, SECOND = "feature/login", "feature/Login"
 
 
 @pytest.fixture
-def endpoint() -> Iterator[str]:
-    with moto() as it:
-        yield it
-
-
-@pytest.fixture
 def stacks(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stacks:
     variables = {**stack.VARIABLES, **tool_environment.made(tmp_path, "test")}
-    for plugin in (SILENT_COMMAND, AWS, TLS):
+    for plugin in stack.WITHOUT_HOSTS:
         plugin.install(tmp_path / "plugins")
     for key, value in variables.items():
         monkeypatch.setenv(key, value)

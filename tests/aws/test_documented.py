@@ -9,7 +9,6 @@ from pathlib import Path
 
 import yaml
 
-from stand_ins.plugins import AWS, SILENT_COMMAND, TLS
 from tests.aws import stack
 from tests.aws.inventory import everything
 from tests.aws.scale import moto
@@ -21,7 +20,7 @@ REGION = "eu-central-1"
 
 def test_the_readmes_commands_for_aws_work_as_they_are_written(tmp_path: Path) -> None:
     story = Story("aws", {}, page="README.md")
-    clone = Clone.make(tmp_path, [SILENT_COMMAND, AWS, TLS], stack.VARIABLES)
+    clone = Clone.make(tmp_path, stack.WITHOUT_HOSTS, stack.VARIABLES)
     with moto() as endpoint:
         before = everything(endpoint, REGION)
         file = clone.folder / "Pulumi.dev.yaml"

@@ -22,7 +22,6 @@ from automation.workspace import opened
 from branches import heal, previews
 from branches.errors import BranchesError, LockedError
 from branches.heal import Healed, Healer
-from stand_ins.plugins import AWS, SILENT_COMMAND, TLS
 from tests import tool_environment
 from tests.aws import stack
 from tests.aws.inventory import client, machines
@@ -91,7 +90,7 @@ class World:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with moto() as endpoint:
         variables = {**stack.VARIABLES, **tool_environment.made(tmp_path, "test")}
-        for plugin in (SILENT_COMMAND, AWS, TLS):
+        for plugin in stack.WITHOUT_HOSTS:
             plugin.install(tmp_path / "plugins")
         for key, value in variables.items():
             monkeypatch.setenv(key, value)

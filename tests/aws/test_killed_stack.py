@@ -6,7 +6,7 @@ import json
 import os
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +18,15 @@ from automation.stack import Stack as EngineStack
 from lab.errors import LabError
 from lab.stack import Stack
 from ops.aws import Aws
-from stand_ins.plugins import AWS, SILENT_COMMAND, TLS
 from tests import engines
 from tests.aws import limits
 from tests.aws import stack as aws_stack
 from tests.aws.inventory import client, everything, machines
-from tests.aws.scale import moto
+from tests.aws.stack import REGION, without_hosts
 
-REGION = "eu-central-1"
 KEY = aws_stack.VARIABLES["AWS_ACCESS_KEY_ID"]
-PLUGINS = (SILENT_COMMAND, AWS, TLS)
 CREATE, CHANGE, DESTROY = 4, 3, 3
 """How often each operation is killed."""
-
-
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    with moto() as it:
-        yield it
-
-
-def stack(folder: Path, endpoint: str, changes: dict[str, Any] | None = None) -> Stack:
-    for plugin in PLUGINS:
-        plugin.install(folder / "plugins")
-    known = {"aws:region": REGION, "flink:operatorCidrs": ["198.51.100.0/24"], "flink:owner": "tests"}
-    configuration = {**aws_stack.base("dev"), **aws_stack.at(endpoint), **known, **(changes or {})}
-    return Stack("dev", folder, configuration, plugins=PLUGINS, variables=aws_stack.VARIABLES)
 
 
 def state_file(folder: Path) -> Path:
@@ -69,7 +52,9 @@ def test_everything_that_aws_has_created_is_adopted(
     """
     limits.make_boundary(endpoint, "flink-boundary", "boundary-policy")
     changes = {"flink:workers": 2, "flink:privateSubnets": True, "flink:natGateways": "one", "flink:bastion": True}
-    it = stack(tmp_path, endpoint, {**changes, "flink:permissionsBoundary": limits.policy_arn("flink-boundary")})
+    it = without_hosts(
+        tmp_path, endpoint, {**changes, "flink:permissionsBoundary": limits.policy_arn("flink-boundary")}
+    )
     # Noted, not refused: one run shows all that is missing
     documents = [limits.document(f"{name}-policy") for name in ("read", *limits.DEPLOY)]
     limits.limit(endpoint, KEY, documents, enforced=False)
@@ -172,13 +157,13 @@ def test_a_run_that_was_killed_at_any_moment_leaves_nothing_on_aws_that_the_stat
         return steps
 
     try:
-        it = stack(tmp_path, endpoint)
+        it = without_hosts(tmp_path, endpoint)
         until_completed(it.up, CREATE, 60)
         assert len(machines(endpoint, REGION)) == _instances(endpoint) == len(_hosts(it))
         assert orphans(it, endpoint) == []
         assert it.up(refresh=True).changes() == {}
 
-        it = stack(tmp_path, endpoint, {"flink:workers": 3, "flink:taskManagerType": "t3a.large"})
+        it = without_hosts(tmp_path, endpoint, {"flink:workers": 3, "flink:taskManagerType": "t3a.large"})
         until_completed(it.up, CHANGE, 40)
         assert len(machines(endpoint, REGION)) == _instances(endpoint) == len(_hosts(it))
         assert orphans(it, endpoint) == []

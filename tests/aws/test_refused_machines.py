@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.errors import LabError
-from lab.stack import Stack
-from stand_ins.plugins import AWS, SILENT_COMMAND, TLS
 from tests.aws import stack as aws_stack
 from tests.aws.inventory import client, everything, machines
-from tests.aws.scale import moto
-
-REGION = "eu-central-1"
-PLUGINS = (SILENT_COMMAND, AWS, TLS)
-
-
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    with moto() as it:
-        yield it
-
-
-def stack(folder: Path, endpoint: str, changes: dict[str, Any] | None = None) -> Stack:
-    for plugin in PLUGINS:
-        plugin.install(folder / "plugins")
-    known = {"aws:region": REGION, "flink:operatorCidrs": ["198.51.100.0/24"], "flink:owner": "tests"}
-    configuration = {**aws_stack.base("dev"), **aws_stack.at(endpoint), **known, **(changes or {})}
-    return Stack("dev", folder, configuration, plugins=PLUGINS, variables=aws_stack.VARIABLES)
+from tests.aws.stack import REGION, without_hosts
 
 
 def limit(endpoint: str, **limits: Any) -> None:
@@ -53,7 +33,7 @@ def attach_foreign_policy(endpoint: str) -> str:
 
 def test_a_lack_of_machines_is_reported_and_what_others_do_prevents_no_destroy(endpoint: str, tmp_path: Path) -> None:
     before = everything(endpoint, REGION)
-    it = stack(tmp_path, endpoint, {"aws:maxRetries": 2})
+    it = without_hosts(tmp_path, endpoint, {"aws:maxRetries": 2})
     limit(endpoint, machines=[{"code": "InsufficientInstanceCapacity", "type": "m6i.large", "zone": f"{REGION}a"}])
     with pytest.raises(LabError, match=rf"InsufficientInstanceCapacity: .* m6i.large capacity .* \({REGION}a\)"):
         it.up()
