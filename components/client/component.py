@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pulumi
 
 from .. import naming
-from ..flink.config_yaml import config_yaml
+from ..flink.config_yaml import config_yaml, flink_config
 from ..flink.context import Context, Running, keep
 from ..flink.flink_host import configuration, install_flink
 from ..host import Host, Role
@@ -35,7 +35,7 @@ class Client(pulumi.ComponentResource):
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
     """Client hosts."""
-    text = config_yaml(Role.CLIENT, context.settings, context.storage, context.members)
+    text = config_yaml(flink_config(Role.CLIENT, context.settings, context.storage, context.members))
     for host in hosts:
         keep(host, Client(host.name, context, host, text, opts).ready)
     # Neither the rollout nor the cluster check depends on client hosts

@@ -1,5 +1,6 @@
 """Flink's config.yaml as text, from the settings and the list of members. Pure functions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -72,18 +73,8 @@ def flink_config(
     return {key: _value(value) for key, value in {**base, **settings.common_config, **own}.items()}
 
 
-def config_yaml(
-    role: Role,
-    settings: ClusterSettings,
-    storage: Storage,
-    members: Members,
-    *,
-    memory_mib: int = 0,
-    slots: int = 0,
-    disks: int = 0,
-) -> str:
-    """config.yaml as text: sorted lines."""
-    keys = flink_config(role, settings, storage, members, memory_mib=memory_mib, slots=slots, disks=disks)
+def config_yaml(keys: Mapping[str, Any]) -> str:
+    """config.yaml as text, from `flink_config`: sorted lines."""
     return HEADER + yaml_text.write(keys)
 
 

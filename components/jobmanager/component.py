@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pulumi
 
 from .. import ports
-from ..flink.config_yaml import config_yaml
+from ..flink.config_yaml import config_yaml, flink_config
 from ..flink.context import Context, Running, keep
 from ..flink.flink_host import FlinkHost, FlinkHostArgs, Process
 from ..host import Host, Role
@@ -44,7 +44,9 @@ class JobManager(FlinkHost):
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
     """JobManagers on `hosts`. They start in parallel with the ensemble, because they retry their connections to it."""
     memory = context.settings.jobmanager_mib
-    text = config_yaml(Role.JOBMANAGER, context.settings, context.storage, context.members, memory_mib=memory)
+    text = config_yaml(
+        flink_config(Role.JOBMANAGER, context.settings, context.storage, context.members, memory_mib=memory)
+    )
     process = pulumi.Output.from_input(Process(memory_mib=memory, config_yaml=text))
     services = {}
     for host in hosts:

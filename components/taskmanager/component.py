@@ -6,7 +6,7 @@ from functools import cache
 import pulumi
 
 from ..flink import sizing
-from ..flink.config_yaml import config_yaml
+from ..flink.config_yaml import config_yaml, flink_config
 from ..flink.context import Context, Running, keep
 from ..flink.flink_host import FlinkHost, FlinkHostArgs, Process
 from ..flink.node import Machine
@@ -38,13 +38,15 @@ def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOption
     def process(machine: Machine) -> Process:
         memory = memory_mib(context.settings, machine)
         text = config_yaml(
-            Role.TASKMANAGER,
-            context.settings,
-            context.storage,
-            context.members,
-            memory_mib=memory,
-            slots=slots(context.settings, machine),
-            disks=machine.local_disks,
+            flink_config(
+                Role.TASKMANAGER,
+                context.settings,
+                context.storage,
+                context.members,
+                memory_mib=memory,
+                slots=slots(context.settings, machine),
+                disks=machine.local_disks,
+            )
         )
         return Process(memory_mib=memory, config_yaml=text)
 

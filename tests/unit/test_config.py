@@ -14,7 +14,7 @@ import yaml
 from components import naming, ports
 from components.existing.hosts import _host
 from components.flink import discovery, firewall, start_cluster
-from components.flink.config_yaml import config_yaml
+from components.flink.config_yaml import config_yaml, flink_config
 from components.flink.topology import Members
 from components.flink.unit import flink_unit
 from components.host import Role
@@ -51,11 +51,14 @@ def test_golden_texts(every_role) -> None:
     settings, cluster = every_role
     addresses = {host.name: str(host.address) for host in cluster.hosts}
     by_role = {role: [addresses[name] for name in cluster.names(role)] for role in Role}
-    golden("jobmanager-config.yaml", config_yaml(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600))
-    taskmanager = config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
+    golden(
+        "jobmanager-config.yaml",
+        config_yaml(flink_config(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600)),
+    )
+    taskmanager = config_yaml(flink_config(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2))
     golden("taskmanager-config.yaml", taskmanager)
     golden("masters", start_cluster.masters(cluster))
-    golden("client-config.yaml", config_yaml(Role.CLIENT, settings, STORAGE, cluster))
+    golden("client-config.yaml", config_yaml(flink_config(Role.CLIENT, settings, STORAGE, cluster)))
     golden("workers", start_cluster.workers(cluster))
     golden("zoo.cfg", zoo_cfg(settings, cluster))
     golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, memory_mib=1600))
@@ -67,7 +70,7 @@ def test_golden_texts(every_role) -> None:
 
 def test_shipped_java_flags_are_kept(every_role) -> None:
     settings, cluster = every_role
-    text = config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
+    text = config_yaml(flink_config(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2))
     flags = yaml.safe_load(text)["env.java.opts.all"].split()
     assert len([flag for flag in flags if flag.startswith("--add-")]) == 19
     assert flags[-1] == "-XX:+UseG1GC"
@@ -76,14 +79,14 @@ def test_shipped_java_flags_are_kept(every_role) -> None:
 def test_no_configuration_holds_a_credential(every_role) -> None:
     settings, cluster = every_role
     for role in (role for role, row in ROLES.items() if row.runs_flink):
-        keys = yaml.safe_load(config_yaml(role, settings, STORAGE, cluster, memory_mib=2048, slots=2))
+        keys = yaml.safe_load(config_yaml(flink_config(role, settings, STORAGE, cluster, memory_mib=2048, slots=2)))
         assert not [key for key in keys if "access-key" in key or "secret" in key]
 
 
 def test_every_port_that_flink_opens_is_fixed(every_role) -> None:
     settings, cluster = every_role
-    jobmanager = yaml.safe_load(config_yaml(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600))
-    text = config_yaml(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2)
+    jobmanager = yaml.safe_load(config_yaml(flink_config(Role.JOBMANAGER, settings, STORAGE, cluster, memory_mib=1600)))
+    text = config_yaml(flink_config(Role.TASKMANAGER, settings, STORAGE, cluster, memory_mib=2048, slots=2))
     taskmanager = yaml.safe_load(text)
     of_jobmanager = {
         *("jobmanager.rpc.port", "high-availability.jobmanager.port", "blob.server.port"),
@@ -102,7 +105,9 @@ def test_without_zookeeper_taskmanagers_know_the_jobmanager(tmp_path: Path) -> N
     write_inventory(tmp_path, host("jm-0"), host("tm-0"))
     found = load(tmp_path)
     cluster = Members(tuple(_host(entry) for entry in found.site.hosts))
-    keys = yaml.safe_load(config_yaml(Role.TASKMANAGER, found.cluster, STORAGE, cluster, memory_mib=2048, slots=2))
+    keys = yaml.safe_load(
+        config_yaml(flink_config(Role.TASKMANAGER, found.cluster, STORAGE, cluster, memory_mib=2048, slots=2))
+    )
     assert keys["high-availability.type"] == "NONE"
     assert keys["jobmanager.rpc.address"] == "jm-0"
 
@@ -161,7 +166,7 @@ def test_members_change_with_the_list_and_configuration_does_not(tmp_path: Path)
         )
         jobmanager = cluster.of(Role.JOBMANAGER)[0]
         seen[count] = (
-            config_yaml(Role.JOBMANAGER, found.cluster, STORAGE, cluster, memory_mib=1600),
+            config_yaml(flink_config(Role.JOBMANAGER, found.cluster, STORAGE, cluster, memory_mib=1600)),
             discovery.text(jobmanager, found.cluster, cluster, known),
         )
     assert seen[2][0] == seen[3][0]

@@ -236,7 +236,7 @@ def _raw(values: dict[str, Any]) -> dict[str, str]:
 def texts(one: Accepted) -> dict[Role, str]:
     """config.yaml by role."""
     return {
-        role: config_yaml(role, one.loaded.cluster, one.storage, one.members, memory_mib=2048, slots=2)
+        role: config_yaml(flink_config(role, one.loaded.cluster, one.storage, one.members, memory_mib=2048, slots=2))
         for role in (Role.JOBMANAGER, Role.TASKMANAGER, Role.CLIENT)
     }
 
