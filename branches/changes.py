@@ -73,8 +73,8 @@ LEFT_BEHIND = {
 }
 """Settings that determine where a cluster finds its jobs (components/flink/config_yaml.py), by path in `settings`."""
 
-_MACHINE = "aws:ec2/instance:Instance"
-_STEP = "command:remote:Command"
+MACHINE = "aws:ec2/instance:Instance"
+STEP = "command:remote:Command"
 _LOCAL_STEP = "command:local:Command"
 """A host's only local step is `clean`, which removes what the other steps installed when the host leaves."""
 _DECLARED = "pulumi:index:Stash"
@@ -243,9 +243,9 @@ def _inputs(state: auto.StepEventStateMetadata | None) -> dict[str, Any]:
 def _host(kind: str, name: str) -> str:
     """`tm-0` for its steps, such as `tm-0-config`, and for its machine."""
     host, _, what = name.rpartition("-")
-    if kind == _STEP or (kind == _LOCAL_STEP and what == "clean"):
+    if kind == STEP or (kind == _LOCAL_STEP and what == "clean"):
         return host
-    return name if kind == _MACHINE else ""
+    return name if kind == MACHINE else ""
 
 
 def _component(event: auto.StepEventMetadata) -> str:
@@ -260,7 +260,7 @@ def _component(event: auto.StepEventMetadata) -> str:
 
 def _restarts(kind: str, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether this restarts a daemon because it must run something else. All other steps write files, or check."""
-    if kind != _STEP or name.rpartition("-")[2] != "service":
+    if kind != STEP or name.rpartition("-")[2] != "service":
         return False
     before, after = _runs(old), _runs(new)
     # A value that is unknown during the preview may be a change

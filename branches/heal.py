@@ -33,8 +33,6 @@ HISTORY = 100
 MESSAGE = "heal:"
 """Begins the message of each such update in the stack's history; the names of the machines follow."""
 
-_MACHINE = "aws:ec2/instance:Instance"
-_STEP = "command:remote:Command"
 _RULE = "aws:cloudwatch/eventRule:EventRule"
 SHOWN = 5
 
@@ -112,13 +110,13 @@ def machines(state: Mapping[str, Any]) -> set[str]:
     return {
         it["urn"].rpartition("::")[2]
         for it in state.get("resources") or []
-        if it["type"] == _MACHINE and not it.get("delete")
+        if it["type"] == changes.MACHINE and not it.get("delete")
     }
 
 
 def lost_machines(found: Changes, there: set[str]) -> tuple[str, ...]:
     """The machines that are in the state and not in AWS: after the refresh they have to be created."""
-    names = {it.name for it in found.of(Kind.CREATE) if it.type == _MACHINE}
+    names = {it.name for it in found.of(Kind.CREATE) if it.type == changes.MACHINE}
     return tuple(sorted(names & there, key=changes.by_number))
 
 
@@ -148,7 +146,7 @@ def _follows(resource: Resource, lost: Sequence[str]) -> bool:
         return not resource.danger
     # Files with the keys or addresses of a machine, checks of the cluster, and the rule that names the machines.
     # Kind.RESTART is a daemon with another desired state
-    return resource.kind is Kind.UPDATE and resource.type in (_STEP, _RULE)
+    return resource.kind is Kind.UPDATE and resource.type in (changes.STEP, _RULE)
 
 
 def check_loop(name: str, history: Sequence[Mapping[str, Any]], lost: Sequence[str], now: datetime) -> None:

@@ -77,7 +77,7 @@ class Entrance(pulumi.ComponentResource):
     def __init__(self, name: str, args: EntranceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("aws", "Entrance"), name, None, opts)
         child, labels = pulumi.ResourceOptions(parent=self), args.labels
-        full = names.entrance_role(labels.stack, args.region)
+        full = names.role(labels.stack, args.region, "entrance")
         role = iam.Role(
             "entrance",
             name=full,

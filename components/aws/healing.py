@@ -6,14 +6,13 @@ docs/decisions/0023-lost-machines-heal.md has the reasons.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 from pulumi_aws import cloudwatch, iam
 
 from .. import naming
 from ..naming import Labels
-from . import names
+from . import identity, names
 from .ci import HealingSettings
 
 MACHINES_PER_RULE = 50
@@ -58,12 +57,6 @@ def template(settings: HealingSettings, stack: str) -> str:
     return json.dumps({"ref": settings.ref})
 
 
-def trust() -> dict[str, Any]:
-    """EventBridge may assume the role."""
-    statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    return {"Version": "2012-10-17", "Statement": [statement]}
-
-
 class Healing(pulumi.ComponentResource):
     """The rules, and what they need to call the CI system."""
 
@@ -104,12 +97,13 @@ class Healing(pulumi.ComponentResource):
         )
 
     def _role(self, destination: cloudwatch.EventApiDestination) -> pulumi.Output[str]:
-        labels, full = self._args.labels, names.healing_role(self._args.labels.stack, self._args.region)
+        labels = self._args.labels
+        full = names.role(labels.stack, self._args.region, "healing")
         role = iam.Role(
             "healing",
             name=full,
             description=f"Flink cluster {labels.stack}: EventBridge calls the CI system",
-            assume_role_policy=json.dumps(trust()),
+            assume_role_policy=json.dumps(identity.trust_in("events.amazonaws.com")),
             permissions_boundary=self._args.permissions_boundary or None,
             tags=labels.tags(full),
             opts=self._child,

@@ -28,16 +28,13 @@ class IdentityArgs:
 
 def trust(region: str) -> dict[str, Any]:
     """The trust policy: EC2 instances may assume the role."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": f"ec2.{names.partition(region).suffix}"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
+    return trust_in(f"ec2.{names.partition(region).suffix}")
+
+
+def trust_in(service: str) -> dict[str, Any]:
+    """A trust policy: the service, such as `events.amazonaws.com`, may assume the role."""
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def policy(settings: AwsSettings) -> dict[str, Any]:

@@ -46,17 +46,15 @@ def bucket_arn(region: str, bucket: str) -> str:
 
 
 def role(stack: str, region: str, part: str = "") -> str:
-    """Name of a role and its instance profile. `part` is for machines that have a role of their own: a host's prefix.
+    """Name of a role and its instance profile. `part` is for others than that of all machines that use the storage: the
+    prefix of hosts that have one of their own, `healing`, `entrance`, or `snapshots`.
 
     It contains the region, because IAM is global: the same stack in two regions has two roles. It is the same in every
     `up`, so that a preview shows it and a policy can name it. With a random suffix the role of a lost stack would
     remain unnoticed; this name causes a conflict instead. A longer name is cut, with a digest at its end.
     """
     whole = f"flink-{stack}-{region}{f'-{part}' if part else ''}"
-    if len(whole) <= LONGEST_ROLE:
-        return whole
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
-    return f"{whole[: LONGEST_ROLE - 9]}-{digest}"
+    return _cut(whole, LONGEST_ROLE)
 
 
 def snapshots(stack: str, region: str) -> str:
@@ -94,16 +92,6 @@ def healing(stack: str, number: int | None = None) -> str:
     """Name of what reports a lost machine: of its connection and destination, or of a rule."""
     end = "-healing" if number is None else f"-healing-{number}"
     return _cut(f"flink-{stack}", LONGEST_EVENT_NAME - len(end)) + end
-
-
-def healing_role(stack: str, region: str) -> str:
-    """Name of the role with which EventBridge calls the CI system."""
-    return _cut(f"flink-{stack}-{region}", LONGEST_ROLE - len("-healing")) + "-healing"
-
-
-def entrance_role(stack: str, region: str) -> str:
-    """Name of the role and the instance profile of a bastion that Session Manager reaches."""
-    return _cut(f"flink-{stack}-{region}", LONGEST_ROLE - len("-entrance")) + "-entrance"
 
 
 def _cut(whole: str, most: int) -> str:

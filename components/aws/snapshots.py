@@ -9,7 +9,7 @@ from pulumi_aws import dlm, iam
 
 from .. import naming
 from ..naming import Labels
-from . import names
+from . import identity, names
 from .declaration import AwsSettings
 
 TAG = "snapshots"
@@ -31,15 +31,6 @@ class SnapshotsArgs:
 def tag(settings: AwsSettings, labels: Labels) -> dict[str, str]:
     """The tag of volumes of which snapshots are made; none if there are no snapshots."""
     return {TAG: names.snapshots(labels.stack, settings.region)} if settings.snapshot_days else {}
-
-
-def trust() -> dict[str, Any]:
-    """The trust policy: Data Lifecycle Manager may assume the role."""
-    principal = {"Service": "dlm.amazonaws.com"}
-    return {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}],
-    }
 
 
 def policy(region: str, value: str) -> dict[str, Any]:
@@ -74,7 +65,7 @@ class Snapshots(pulumi.ComponentResource):
             "snapshots",
             name=full,
             description=f"Snapshots of the volumes of ZooKeeper in {labels.stack}",
-            assume_role_policy=json.dumps(trust()),
+            assume_role_policy=json.dumps(identity.trust_in("dlm.amazonaws.com")),
             permissions_boundary=settings.permissions_boundary or None,
             tags=labels.tags(full),
             opts=pulumi.ResourceOptions(parent=self),
