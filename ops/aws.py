@@ -5,6 +5,7 @@ plugin, and must be of the account in which the state's resources are.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -391,16 +392,16 @@ class Aws:
                 yield f"route53 change-resource-record-sets --hosted-zone-id {zone} --change-batch {shlex.quote(batch)}"
 
     def _roles(self) -> Iterator[Resource]:
-        iam, own = self._client("iam"), names.role(self._stack, self.region)
-        role = ("iam/role:Role", "get_role", "Role", "RoleName")
-        profile = ("iam/instanceProfile:InstanceProfile", "get_instance_profile", "InstanceProfile")
-        for name, type, call, key, option in (
-            (own, *profile, "InstanceProfileName"),
-            (own, *role),
-            (names.snapshots(self._stack, self.region), *role),
+        iam = self._client("iam")
+        for name, (type, call, key) in itertools.product(
+            names.roles(self._stack, self.region),
+            (
+                ("iam/instanceProfile:InstanceProfile", "get_instance_profile", "InstanceProfile"),
+                ("iam/role:Role", "get_role", "Role"),
+            ),
         ):
             try:
-                found = getattr(iam, call)(**{option: name})[key]
+                found = getattr(iam, call)(**{f"{key}Name": name})[key]
             except iam.exceptions.NoSuchEntityException:
                 continue
             tags = _tags(found.get("Tags"))
@@ -413,6 +414,8 @@ class Aws:
         iam = self._client("iam")
         for name in _items(iam, "list_role_policies", "PolicyNames", RoleName=role):
             yield f"iam delete-role-policy --role-name {role} --policy-name {name}"
+        for attached in _items(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=role):
+            yield f"iam detach-role-policy --role-name {role} --policy-arn {attached['PolicyArn']}"
         for policy in _items(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=role):
             yield f"iam detach-role-policy --role-name {role} --policy-arn {policy['PolicyArn']}"
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from ..roles import ROLES
+
 LONGEST_HOST = 64
 """Characters of a host name with its domain, which cloud-init makes the machine's name: HOST_NAME_MAX of Linux."""
 LONGEST_ROLE = 64
@@ -55,6 +57,12 @@ def role(stack: str, region: str, part: str = "") -> str:
     """
     whole = f"flink-{stack}-{region}{f'-{part}' if part else ''}"
     return _cut(whole, LONGEST_ROLE)
+
+
+def roles(stack: str, region: str) -> list[str]:
+    """Names of all roles that a stack may have."""
+    hosts = [row.prefix for row in ROLES.values() if row.uses_storage]
+    return [role(stack, region, part) for part in ("", *hosts, "snapshots", "healing", "entrance")]
 
 
 def snapshots(stack: str, region: str) -> str:

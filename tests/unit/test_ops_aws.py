@@ -125,6 +125,19 @@ def test_what_is_no_part_of_ec2_is_found_as_well() -> None:
     ]
 
 
+def test_all_roles_that_a_stack_may_have_are_found_with_their_policies() -> None:
+    iam = client("iam")
+    arn = iam.create_policy(PolicyName="jobs", PolicyDocument=json.dumps(POLICY))["Policy"]["Arn"]
+    made = names.roles("dev", REGION)
+    assert len(made) == len(set(made)) > 4
+    for role in made:
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument="{}", Tags=tags(role))
+    iam.attach_role_policy(RoleName=names.role("dev", REGION, "tm"), PolicyArn=arn)
+    assert listed() == [f"aws:iam/role:Role {role}" for role in made]
+    text = aws().orphans().text()
+    assert f"iam detach-role-policy --role-name {names.role('dev', REGION, 'tm')} --policy-arn {arn}" in text
+
+
 def test_nothing_is_said_to_be_nothing() -> None:
     found = Aws("dev", STATE).orphans()
     assert found.text() == f"no AWS resources of stack dev in {REGION} are missing from its state"
