@@ -170,7 +170,7 @@ def _logins(values: dict[str, Any], only_look: bool) -> None:
 def _job(values: dict[str, Any], only_look: bool) -> None:
     import json
 
-    from .declared_job import Job
+    from .declared_job import Job, folder
     from .java import Java
     from .rest import JobManagers
     from .store import Store
@@ -178,8 +178,7 @@ def _job(values: dict[str, Any], only_look: bool) -> None:
 
     java = Java(values["user"])
     store = Store(lambda: java.start("Store"))
-    folder = f"{values['storage']}/jobs/{values['cluster']}/{values['name']}"
-    submitter = Submitter(values["user"], store, folder, java.environment())
+    submitter = Submitter(values["user"], store, folder(values), java.environment())
     job = Job(values, JobManagers(values["jobmanagers"], values["restPort"]), store, Clock(), submitter)
     try:
         if only_look:

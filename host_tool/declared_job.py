@@ -94,6 +94,11 @@ def _attempt(found: dict[str, Any] | None) -> Attempt | None:
     return Attempt(found) if found else None
 
 
+def folder(values: dict[str, Any]) -> str:
+    """Where a job's record and jars are on the storage; `values` as in `Job`."""
+    return f"{values['storage']}/jobs/{values['cluster']}/{values['name']}"
+
+
 class Unstable(Exception):
     """An attempt did not become stable; the message says why."""
 
@@ -111,10 +116,9 @@ class Job:
         self._values = values
         self._rest, self._store, self._clock, self._submit = rest, store, clock, submit
         self._spec: dict[str, Any] = values["spec"]
-        self._name = f"{values['cluster']}/{values['name']}"
         storage = values["storage"]
-        self._folder = f"{storage}/jobs/{self._name}"
-        self._savepoints = f"{storage}/savepoints/{self._name}"
+        self._folder = folder(values)
+        self._savepoints = f"{storage}/savepoints/{values['cluster']}/{values['name']}"
         self._checkpoints = f"{storage}/checkpoints/{values['cluster']}"
         self._mark = hashlib.sha256(f"{values['cluster']}\0{values['name']}".encode()).hexdigest()[:16]
         self._record = Record(None)
@@ -276,14 +280,14 @@ class Job:
 
         def decided() -> bool:
             nonlocal said
-            found = self._json(f"/jobs/{job}")
+            found = self._rest.json(f"/jobs/{job}")
             if not found:
                 return False
             if found["state"] in ENDED:
                 return True
             states = {vertex["status"] for vertex in found["vertices"]}
             runs = found["state"] == "RUNNING" and bool(states) and states <= {"RUNNING", "FINISHED"}
-            checkpoints = self._json(f"/jobs/{job}/checkpoints")
+            checkpoints = self._rest.json(f"/jobs/{job}/checkpoints")
             completed = checkpoints["counts"]["completed"] if checkpoints else 0
             if runs and (completed or not self._checkpoints_itself(job)):
                 return True
@@ -337,7 +341,7 @@ class Job:
             return None
         number = (under_way["try"] if under_way else 0) + 1
         directory = f"{self._savepoints}/{running.number}-{number}"
-        trigger = hashlib.sha256(directory.encode()).hexdigest()[:32]
+        trigger = _trigger(directory)
         under_way = record.stopping = {"trigger": trigger, "directory": directory, "how": how, "try": number}
         self._write()
         self._say("stopping it with a savepoint")
@@ -421,7 +425,7 @@ class Job:
             return
         job = self._id(running.number)
         directory = f"{self._savepoints}/{running.number}-{hashlib.sha256(nonce.encode()).hexdigest()[:8]}"
-        trigger = hashlib.sha256(directory.encode()).hexdigest()[:32]
+        trigger = _trigger(directory)
         body = {"target-directory": directory, "cancel-job": False, "triggerId": trigger}
         self._rest.request("POST", f"/jobs/{job}/savepoints", body, REQUEST_SECONDS)
         found = self._result(job, {"trigger": trigger}) or self._written(directory)
@@ -437,7 +441,7 @@ class Job:
         old, new = dict(running.spec), dict(self._spec)
         parallelism, _ = new.pop("parallelism"), old.pop("parallelism")
         job = self._id(running.number)
-        known = self._json(f"/jobs/{job}/resource-requirements") if old == new and status == "RUNNING" else None
+        known = self._rest.json(f"/jobs/{job}/resource-requirements") if old == new and status == "RUNNING" else None
         if not known:
             return False
         body = {vertex: {"parallelism": {"lowerBound": 1, "upperBound": parallelism}} for vertex in known}
@@ -446,7 +450,7 @@ class Job:
             return False
 
         def rescaled() -> bool:
-            found = self._json(f"/jobs/{job}")
+            found = self._rest.json(f"/jobs/{job}")
             return bool(found) and found["state"] == "RUNNING" and self._parallelism(found) == parallelism
 
         if not self._clock.until(self._values["seconds"], rescaled):
@@ -467,7 +471,7 @@ class Job:
 
     def _highest(self) -> int:
         """The highest number of an attempt that the cluster knows: without its record, too, no id is used twice."""
-        overview = self._json(OVERVIEW) or {"jobs": []}
+        overview = self._rest.json(OVERVIEW) or {"jobs": []}
         return max(
             (int(job["jid"][16:], 16) for job in overview["jobs"] if job["jid"].startswith(self._mark)), default=0
         )
@@ -488,9 +492,6 @@ class Job:
             raise Failure(f"job {self._values['name']}: no JobManager answers within {ANSWER_SECONDS} s; run up again")
         return status
 
-    def _json(self, path: str) -> Any:
-        return self._rest.json(path)
-
     def _checkpoints_itself(self, job: str) -> bool:
         """Whether the job has checkpoints that it takes by itself. In doubt it has."""
         answer = self._rest.request("GET", f"/jobs/{job}/checkpoints/config")
@@ -501,16 +502,16 @@ class Job:
         return answer.status != OK or 0 < json.loads(answer.text)["interval"] < 2**62
 
     def _completed(self, job: str) -> int:
-        found = self._json(f"/jobs/{job}/checkpoints")
+        found = self._rest.json(f"/jobs/{job}/checkpoints")
         return int(found["counts"]["completed"]) if found else 0
 
     def _failures(self, job: str) -> int:
-        found = self._json(f"/jobs/{job}/exceptions")
+        found = self._rest.json(f"/jobs/{job}/exceptions")
         return len(found["exceptionHistory"]["entries"]) if found else 0
 
     def _reason(self, job: str) -> str:
         """The root of the last exception."""
-        found = self._json(f"/jobs/{job}/exceptions")
+        found = self._rest.json(f"/jobs/{job}/exceptions")
         entries = found["exceptionHistory"]["entries"] if found else []
         return innermost(entries[0]["stacktrace"]) if entries else ""
 
@@ -539,6 +540,11 @@ class Job:
 
     def _say(self, text: str) -> None:
         say(self._values["host"], f"job {self._values['name']}: {text}")
+
+
+def _trigger(directory: str) -> str:
+    """The id of a savepoint's trigger: that of each folder is another one, and the same after an interruption."""
+    return hashlib.sha256(directory.encode()).hexdigest()[:32]
 
 
 def innermost(trace: str) -> str:

@@ -7,17 +7,18 @@ import os
 import shutil
 import subprocess
 
+from .declared_job import innermost
 from .output import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .store import Store
 
 FLINK = "/opt/flink/bin/flink"
 JARS = "/var/lib/flink/jobs"
-SAID_LINES = 40
 
 
 class Submitter:
@@ -33,41 +34,17 @@ class Submitter:
         """Keep a jar that was copied to `file` on the storage: a later run may need it on another host. Raises Failure
         if it is not the declared one.
         """
-        name = f"{jar['sha256']}.jar"
-        if not os.path.exists(f"{JARS}/{name}"):
-            self._get(jar, file, self._new(name))
-            self._check(name, jar)
-        if name not in self._store.files(f"{self._folder}/jars"):
-            self._store.put(f"{JARS}/{name}", f"{self._folder}/jars/{name}")
-
-    def _get(self, jar: dict[str, Any], file: str, new: str) -> None:
-        """Copy the jar from where it is."""
-        kept = f"{self._folder}/jars/{jar['sha256']}.jar"
-        path = os.path.expanduser(file)
-        if "://" in file:
-            found = self._download(file, new) if file.startswith("http") else self._store.fetch(file, new)
-        elif os.path.exists(path):
-            shutil.copyfile(path, new)
-            os.unlink(path)
-            return
-        else:
-            found = False
-        if not found and not self._store.fetch(kept, new):
+        path = self._here(jar, lambda new: self._get(file, new) or self._store.fetch(self._kept(jar), new))
+        if path is None:
             raise Failure(f"{jar['name']} is neither at {file} nor on the storage: run up with repair: true")
-
-    @staticmethod
-    def _download(url: str, new: str) -> bool:
-        argv = ["curl", "-fsSL", "--retry", "3", "--connect-timeout", "20", "-o", new, url]
-        return subprocess.run(argv, stdin=subprocess.DEVNULL, check=False).returncode == 0
+        if os.path.basename(path) not in self._store.files(f"{self._folder}/jars"):
+            self._store.put(path, self._kept(jar))
 
     def __call__(self, job: str, spec: dict[str, Any], restore: str, seconds: int) -> str:
-        """Submit; returns why it was not accepted. Raises Failure if the jar is nowhere."""
+        """Submit; returns why it was not accepted."""
         jar = spec["jar"]
-        name = f"{jar['sha256']}.jar"
-        if not os.path.exists(f"{JARS}/{name}"):
-            if not self._store.fetch(f"{self._folder}/jars/{name}", self._new(name)):
-                return f"its jar {jar['name']} ({jar['sha256'][:12]}) is no longer on the storage"
-            self._check(name, jar)
+        if self._here(jar, lambda new: self._store.fetch(self._kept(jar), new)) is None:
+            return f"its jar {jar['name']} ({jar['sha256'][:12]}) is no longer on the storage"
         done = subprocess.run(
             ["runuser", "-u", self._user, "--", "timeout", str(seconds), *self.argv(job, spec, restore)],
             cwd="/",
@@ -78,7 +55,7 @@ class Submitter:
             text=True,
             check=False,
         )
-        return _why(done.stdout) if done.returncode else ""
+        return innermost(done.stdout) if done.returncode else ""
 
     @staticmethod
     def argv(job: str, spec: dict[str, Any], restore: str) -> list[str]:
@@ -93,28 +70,52 @@ class Submitter:
             words += ["-s", restore]
             if spec["allowNonRestoredState"]:
                 words.append("-n")
-        return [*words, f"{JARS}/{spec['jar']['sha256']}.jar", *spec["args"]]
+        return [*words, _path(spec["jar"]), *spec["args"]]
 
-    @staticmethod
-    def _new(name: str) -> str:
+    def _here(self, jar: dict[str, Any], get: Callable[[str], bool]) -> str | None:
+        """The jar's path on this host; `get` copies it to a path if it is not here yet, and says whether it could."""
+        path = _path(jar)
+        if os.path.exists(path):
+            return path
         os.umask(0o022)
         os.makedirs(JARS, exist_ok=True)
-        shutil.chown(JARS, "flink", "flink")
-        return f"{JARS}/.{name}"
+        # Flink's file systems run as this user
+        shutil.chown(JARS, self._user, self._user)
+        new = f"{JARS}/.{os.path.basename(path)}"
+        if not get(new):
+            return None
+        _check(jar, new)
+        os.rename(new, path)
+        return path
 
-    @staticmethod
-    def _check(name: str, jar: dict[str, Any]) -> None:
-        found = hashlib.sha256()
-        with open(f"{JARS}/.{name}", "rb") as file:
-            while block := file.read(1 << 20):
-                found.update(block)
-        if found.hexdigest() != jar["sha256"]:
-            os.unlink(f"{JARS}/.{name}")
-            raise Failure(f"{jar['name']}: its sha256 is {found.hexdigest()}, expected {jar['sha256']}")
-        os.rename(f"{JARS}/.{name}", f"{JARS}/{name}")
+    def _kept(self, jar: dict[str, Any]) -> str:
+        """Where the storage has it."""
+        return f"{self._folder}/jars/{os.path.basename(_path(jar))}"
+
+    def _get(self, file: str, new: str) -> bool:
+        """Copy the declared jar from where it is; whether it is there."""
+        if file.startswith("http"):
+            argv = ["curl", "-fsSL", "--retry", "3", "--connect-timeout", "20", "-o", new, file]
+            return subprocess.run(argv, stdin=subprocess.DEVNULL, check=False).returncode == 0
+        if "://" in file:
+            return self._store.fetch(file, new)
+        path = os.path.expanduser(file)
+        if not os.path.exists(path):
+            return False
+        shutil.copyfile(path, new)
+        os.unlink(path)
+        return True
 
 
-def _why(said: str) -> str:
-    from .declared_job import innermost
+def _path(jar: dict[str, Any]) -> str:
+    return f"{JARS}/{jar['sha256']}.jar"
 
-    return innermost(said)
+
+def _check(jar: dict[str, Any], path: str) -> None:
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    if found.hexdigest() != jar["sha256"]:
+        os.unlink(path)
+        raise Failure(f"{jar['name']}: its sha256 is {found.hexdigest()}, expected {jar['sha256']}")

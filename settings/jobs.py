@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from components.shapes import Shape, fields
 from settings.overrides import FLINK, overrides, suspicious
 
 RETENTION = "execution.checkpointing.externalized-checkpoint-retention"
+_MANIFEST = "META-INF/MANIFEST.MF"
 _NO_RETENTION = ("NO_EXTERNALIZED_CHECKPOINTS", "DELETE_ON_CANCELLATION")
 
 
@@ -79,29 +81,12 @@ def _job(name: str, known: Mapping[str, Any], where: str, problems: Problems) ->
     suspicious(key, config, problems)
     if "parallelism.default" in config:
         problems.add(key, "has parallelism.default: expected parallelism of the job")
-    return JobSettings(
-        name=name,
-        jar=known.get("jar", ""),
-        sha256=known.get("sha256", ""),
-        entry_class=known.get("entryClass", ""),
-        args=tuple(known.get("args", ())),
-        parallelism=known.get("parallelism", 0),
-        upgrade_mode=known.get("upgradeMode", "savepoint"),
-        state=known.get("state", "running"),
-        initial_savepoint=known.get("initialSavepoint", ""),
-        allow_non_restored_state=known.get("allowNonRestoredState", False),
-        restart_nonce=known.get("restartNonce", ""),
-        savepoint_nonce=known.get("savepointNonce", ""),
-        flink_config=config,
-        start_timeout_seconds=known.get("startTimeoutSeconds", START_SECONDS),
-        on_delete=known.get("onDelete", "savepoint"),
-    )
+    own = {field: known[str(shape.alias)] for field, shape in _Job.model_fields.items() if str(shape.alias) in known}
+    return JobSettings(**{"jar": "", **own, "name": name, "flink_config": config})
 
 
 def _with_jar(job: JobSettings, where: str, root: Path, problems: Problems) -> JobSettings:
     """The job with the jar's path on this machine; the jar has to have the class that starts the job."""
-    from dataclasses import replace
-
     if not job.jar:
         return job  # already reported
     if not job.is_local:
@@ -126,7 +111,7 @@ def _check_jar(path: Path, entry_class: str) -> None:
     try:
         with zipfile.ZipFile(path) as jar:
             names = set(jar.namelist())
-            manifest = jar.read("META-INF/MANIFEST.MF").decode(errors="replace") if _MANIFEST in names else ""
+            manifest = jar.read(_MANIFEST).decode(errors="replace") if _MANIFEST in names else ""
     except (zipfile.BadZipFile, OSError) as error:
         raise ValueError(f"{path} is not a jar ({error})") from None
     if entry_class:
@@ -134,6 +119,3 @@ def _check_jar(path: Path, entry_class: str) -> None:
             raise ValueError(f"{path} has no class {entry_class}: expected entryClass to name one of it")
     elif not any(line.startswith(("Main-Class:", "program-class:")) for line in manifest.splitlines()):
         raise ValueError(f"{path} names no main class in its manifest: expected entryClass")
-
-
-_MANIFEST = "META-INF/MANIFEST.MF"

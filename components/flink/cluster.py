@@ -61,23 +61,23 @@ class Cluster(pulumi.ComponentResource):
             args = replace(args, hosts=[_again(host) for host in args.hosts])
         self._args = args
         self.settings, self.storage = args.settings, args.storage
-        self.members = self._members = Members(tuple(args.hosts))
+        self.members = Members(tuple(args.hosts))
         child = pulumi.ResourceOptions(parent=self)
-        desired_state.show(name, args.settings, args.storage, self._members, child)
+        desired_state.show(name, args.settings, args.storage, self.members, child)
         self._probes = {host.name: node.probe(host, args.settings, args.storage, child) for host in args.hosts}
         self._all_fit = self._gate(name)
         self._leaving = teardown.declare(name, args.hosts, args.settings, args.storage, child)
         self._nodes = {host.name: self._node(host, child) for host in args.hosts}
-        keys = [self._nodes[name].public_key for name in self._members.names(Role.JOBMANAGER)]
-        directory = discovery.Directory(args.settings, self._members, keys)
+        keys = [self._nodes[name].public_key for name in self.members.names(Role.JOBMANAGER)]
+        directory = discovery.Directory(args.settings, self.members, keys)
         joined = {host.name: self._join(host, directory) for host in args.hosts}
-        accepting = self._members.accepting_logins
+        accepting = self.members.accepting_logins
         trusted = [start_cluster.trust(host, directory.jobmanagers, self._on(host)) for host in accepting]
         logins = self._logins(joined, trusted)
         running = self._running(name, joined, logins, child)
         services = {host: step for role in running for host, step in role.services.items()}
         ready = [resource for role in running for resource in role.ready]
-        flink = RolloutArgs(settings=args.settings, members=self._members, services=services)
+        flink = RolloutArgs(settings=args.settings, members=self.members, services=services)
         # The rollout logs in with the keys of `trust`, and no Flink daemon restarts before the ensemble
         after = [*services.values(), *trusted, *ready]
         rolled = rollout(flink, pulumi.ResourceOptions(parent=self, depends_on=after))
@@ -101,18 +101,18 @@ class Cluster(pulumi.ComponentResource):
         return [*looked, *([self._leaving[host.name]] if host.name in self._leaving else [])]
 
     def _node(self, host: Host, opts: pulumi.ResourceOptions) -> Node:
-        absent = [] if credentials.declared(host, self._args.storage, self._args.settings) else ["credentials"]
+        absent = [] if credentials.declared(host, self.storage, self.settings) else ["credentials"]
         args = NodeArgs(
             host=host,
-            settings=self._args.settings,
-            storage=self._args.storage,
+            settings=self.settings,
+            storage=self.storage,
             probes=self._looked_at(host),
             absent=absent,
         )
         return Node(host.name, args, opts)
 
     def _join(self, host: Host, directory: discovery.Directory) -> remote.Command:
-        return discovery.join(host, self._args.settings, self._members, directory, self._on(host))
+        return discovery.join(host, self.settings, self.members, directory, self._on(host))
 
     def _on(self, host: Host) -> pulumi.ResourceOptions:
         """Options of a step that writes files of the daemons' user, which must exist."""
@@ -122,7 +122,7 @@ class Cluster(pulumi.ComponentResource):
         """The steps that prove that JobManagers can log in. None for machines that the stack creates: their sshd is
         known, and some are created only after daemons of others, which therefore cannot wait for the proof.
         """
-        members = self._members
+        members = self.members
         if any(host.ready is not None for host in members.hosts):
             return []
         proofs = []
@@ -143,19 +143,19 @@ class Cluster(pulumi.ComponentResource):
         hosts = self._args.hosts
         context = Context(
             name=name,
-            settings=self._args.settings,
-            storage=self._args.storage,
-            members=self._members,
+            settings=self.settings,
+            storage=self.storage,
+            members=self.members,
             nodes=self._nodes,
             joined=joined,
             machines={host.name: node.machine(host, self._probes[host.name]) for host in hosts},
             probes={host.name: self._looked_at(host) for host in hosts},
             logins=logins,
         )
-        return [declare_of(role)(context, found, child) for role in Role if (found := self._members.of(role))]
+        return [declare_of(role)(context, found, child) for role in Role if (found := self.members.of(role))]
 
     def _works(self, slots: pulumi.Output[Sequence[int]], services: list[remote.Command]) -> remote.Command:
-        settings, members = self._args.settings, self._members
+        settings, members = self.settings, self.members
         host = members.of(Role.JOBMANAGER)[0]
 
         def text(known: Sequence[Any]) -> str:

@@ -54,7 +54,7 @@ class Job(pulumi.ComponentResource):
         submitted = step(
             first,
             f"job-{settings.name}",
-            script_text(first, "job.sh", {"values": json.dumps(told)}, uses=("proxy.sh",)),
+            script_text(first, "job.sh", {"values": json.dumps(told)}),
             seconds=_seconds(settings),
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )

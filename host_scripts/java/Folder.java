@@ -2,7 +2,6 @@ package flinkhost;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -123,9 +122,9 @@ final class Folder {
   }
 
   /** Writes a file in it, or replaces it. */
-  void write(String name, String text) throws IOException {
+  void write(String name, byte[] content) throws IOException {
     try (FSDataOutputStream out = system.create(new Path(path, name), FileSystem.WriteMode.OVERWRITE)) {
-      out.write(text.getBytes(StandardCharsets.UTF_8));
+      out.write(content);
     }
   }
 

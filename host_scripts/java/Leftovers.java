@@ -90,14 +90,18 @@ public final class Leftovers {
   }
 
   static void mark(Configuration configuration) throws IOException {
-    Path ha = new Path(configuration.get(HighAvailabilityOptions.HA_STORAGE_PATH));
-    Remains.mark(ha, configuration.get(HighAvailabilityOptions.HA_CLUSTER_ID));
+    Remains.mark(new Path(configuration.get(HighAvailabilityOptions.HA_STORAGE_PATH)), cluster(configuration));
+  }
+
+  /** The id of this host's cluster; the option has it as a path. */
+  private static String cluster(Configuration configuration) {
+    return configuration.get(HighAvailabilityOptions.HA_CLUSTER_ID).replaceAll("^/", "");
   }
 
   /** `checkpoints` and `savepoints` are where this host's configuration says. */
   private static void jobs(PrintStream out, String[] args, Configuration configuration)
       throws IOException, KeeperException, InterruptedException {
-    String id = configuration.get(HighAvailabilityOptions.HA_CLUSTER_ID).replaceAll("^/", "");
+    String id = cluster(configuration);
     try (Ensemble ensemble = new Ensemble(args[2])) {
       JobCheckpoints found =
           new JobCheckpoints(

@@ -1,6 +1,7 @@
 package flinkhost;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -129,7 +130,8 @@ final class Remains {
   }
 
   static void mark(Path ha, String id) throws IOException {
-    new Folder(new Path(ha, id)).write(MARK, "The cluster " + id + " was alive when this was written.\n");
+    String text = "The cluster " + id + " was alive when this was written.\n";
+    new Folder(new Path(ha, id)).write(MARK, text.getBytes(StandardCharsets.UTF_8));
   }
 
   void removeNode() throws KeeperException, InterruptedException {

@@ -4,11 +4,11 @@ import java.io.BufferedReader;
 import java.io.File;
 import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.StandardCopyOption;
 import java.util.Base64;
 import java.util.Map;
 import org.apache.flink.core.fs.FSDataInputStream;
@@ -22,7 +22,7 @@ import org.apache.flink.core.fs.Path;
  * stdout. Fields are separated by tabs.
  *
  * <pre>
- * read URI           ok BASE64, or none
+ * read URI           ok BASE64, or none (also for an empty file)
  * write URI BASE64   ok
  * put FILE URI       ok        copies a file of this host to the storage
  * fetch URI FILE     ok, or none
@@ -52,7 +52,8 @@ public final class Store {
         case "read":
           return read(new Path(words[1]));
         case "write":
-          write(new Path(words[1]), Base64.getDecoder().decode(words[2]));
+          Path path = new Path(words[1]);
+          new Folder(path.getParent()).write(path.getName(), Base64.getDecoder().decode(words[2]));
           return "ok";
         case "put":
           put(new File(words[1]), new Path(words[2]));
@@ -73,17 +74,8 @@ public final class Store {
   }
 
   private static String read(Path path) throws IOException {
-    try (InputStream in = path.getFileSystem().open(path)) {
-      return "ok\t" + Base64.getEncoder().encodeToString(in.readAllBytes());
-    } catch (FileNotFoundException e) {
-      return "none";
-    }
-  }
-
-  private static void write(Path path, byte[] content) throws IOException {
-    try (FSDataOutputStream out = path.getFileSystem().create(path, FileSystem.WriteMode.OVERWRITE)) {
-      out.write(content);
-    }
+    byte[] content = new Folder(path.getParent()).read(path.getName());
+    return content.length == 0 ? "none" : "ok\t" + Base64.getEncoder().encodeToString(content);
   }
 
   private static void put(File file, Path path) throws IOException {
@@ -94,7 +86,7 @@ public final class Store {
 
   private static String fetch(Path path, File file) throws IOException {
     try (FSDataInputStream in = path.getFileSystem().open(path)) {
-      Files.copy(in, file.toPath(), java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+      Files.copy(in, file.toPath(), StandardCopyOption.REPLACE_EXISTING);
       return "ok";
     } catch (FileNotFoundException e) {
       return "none";
