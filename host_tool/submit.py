@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -39,6 +40,10 @@ class Submitter:
             raise Failure(f"{jar['name']} is neither at {file} nor on the storage: run up with repair: true")
         if os.path.basename(path) not in self._store.files(f"{self._folder}/jars"):
             self._store.put(path, self._kept(jar))
+        if "://" not in file:
+            # From now on it is here and on the storage
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.expanduser(file))
 
     def __call__(self, job: str, spec: dict[str, Any], restore: str, seconds: int) -> str:
         """Submit; returns why it was not accepted."""
@@ -81,7 +86,8 @@ class Submitter:
         os.makedirs(JARS, exist_ok=True)
         # Flink's file systems run as this user
         shutil.chown(JARS, self._user, self._user)
-        new = f"{JARS}/.{os.path.basename(path)}"
+        # Another job may have the same jar, and comes here at the same time
+        new = f"{JARS}/.{os.getpid()}-{os.path.basename(path)}"
         if not get(new):
             return None
         _check(jar, new)
@@ -103,7 +109,6 @@ class Submitter:
         if not os.path.exists(path):
             return False
         shutil.copyfile(path, new)
-        os.unlink(path)
         return True
 
 

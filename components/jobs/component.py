@@ -100,7 +100,7 @@ def _values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, An
 
 
 def _file(settings: JobSettings) -> str:
-    return f".flink-job-{settings.digest[:16]}.jar"
+    return f".flink-job-{settings.name}-{settings.digest[:16]}.jar"
 
 
 def _copied(
