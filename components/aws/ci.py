@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from ..forms import Form
+
 GITHUB = re.compile(
     r"https://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/api/v3)?/repos/[\w.-]+/[\w.-]+/actions/workflows/[\w.-]+/dispatches",
     re.ASCII,
@@ -14,7 +16,7 @@ EXPECTED = (
     "https://api.github.com/repos/OWNER/REPOSITORY/actions/workflows/heal.yml/dispatches or "
     "https://gitlab.com/api/v4/projects/ID/trigger/pipeline"
 )
-REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
+REF = Form("a branch", r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}", "one such as main")
 TOKEN = re.compile(r"[!-~]{1,512}")
 
 

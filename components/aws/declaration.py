@@ -70,7 +70,7 @@ _KMS_KEY = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):kms:(?P<region>[a-z0-9-]+):[0-9]{12}:key/"
     r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})"
 )
-_AGENT = re.compile(r"latest|[0-9]{1,5}(\.[0-9]{1,5}){3}")
+_AGENT = Form("a version", r"latest|[0-9]{1,5}(\.[0-9]{1,5}){3}", "latest, or one such as 3.3.1345.0")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Letters of any language, as in AWS, but not only spaces
 _TAG = re.compile(r"(?! *$)[\w .:/=+@-]{1,256}")
@@ -532,10 +532,7 @@ def _session(values: Mapping[str, Any], problems: Problems) -> SessionSettings |
         return None
     if not values["bastion"]:
         problems.add("access", "is ssm, which reaches the hosts through a bastion: expected bastion: true")
-    if not _AGENT.fullmatch(version):
-        problems.add(
-            "ssmAgentVersion", f"{shown(version)} is not a version: expected latest, or one such as 3.3.1345.0"
-        )
+    problems.catch("ssmAgentVersion", lambda: _AGENT(version), "")
     if checksum and not _SHA256.fullmatch(checksum):
         problems.add("ssmAgentChecksum", f"{shown(checksum)} is no checksum: expected 64 hexadecimal digits (SHA-256)")
     elif checksum and version == "latest":
@@ -551,8 +548,7 @@ def _healing(values: Mapping[str, Any], problems: Problems) -> HealingSettings |
         return None
     if not (ci.GITHUB.fullmatch(url) or ci.GITLAB.fullmatch(url)):
         problems.add("healingUrl", f"{shown(url)} is no API that starts a CI run: expected {ci.EXPECTED}")
-    if not ci.REF.fullmatch(ref):
-        problems.add("healingRef", f"{shown(ref)} is not a branch: expected one such as main")
+    problems.catch("healingRef", lambda: ci.REF(ref), "")
     if not ci.TOKEN.fullmatch(token):
         # Not the text itself, which is a secret
         found = "is not a token" if token else "is missing"
