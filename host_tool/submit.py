@@ -100,9 +100,6 @@ class Submitter:
 
     def _get(self, file: str, new: str) -> bool:
         """Copy the declared jar from where it is; whether it is there."""
-        if file.startswith("http"):
-            argv = ["curl", "-fsSL", "--retry", "3", "--connect-timeout", "20", "-o", new, file]
-            return subprocess.run(argv, stdin=subprocess.DEVNULL, check=False).returncode == 0
         if "://" in file:
             return self._store.fetch(file, new)
         path = os.path.expanduser(file)

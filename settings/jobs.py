@@ -92,7 +92,7 @@ def _with_jar(job: JobSettings, where: str, root: Path, problems: Problems) -> J
     if not job.is_local:
         if not job.sha256:
             problems.add(f"{where} sha256", f"is missing: expected the SHA-256 of {shown(job.jar)}")
-        form = forms.DOWNLOAD_URL if job.jar.startswith("http") else forms.PLACE_URI
+        form = forms.DOWNLOAD_URL if job.is_on_the_web else forms.PLACE_URI
         problems.catch(f"{where} jar", lambda: form(job.jar), "")
         return job
     if job.sha256:

@@ -10,12 +10,16 @@ import pulumi
 from pulumi_command import remote
 
 from .. import naming, ports
+from ..flink import proxy
 from ..flink.cluster import Cluster
 from ..host import Host, Role
 from ..remote import connection, leave, script_text, step
 from ..roles import ROLES
 from ..storage import Storage
 from .settings import JobSettings
+
+JARS = "/var/lib/flink/jobs"
+"""Of all jobs, on JobManagers' hosts (host_tool/submit.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,12 @@ class Job(pulumi.ComponentResource):
         submitted = step(
             first,
             f"job-{settings.name}",
-            script_text(first, "job.sh", {"values": json.dumps(told)}),
+            script_text(
+                first,
+                "job.sh",
+                {"values": json.dumps(told), **(_download(cluster, settings) if settings.is_on_the_web else {})},
+                uses=("proxy.sh",) if settings.is_on_the_web else (),
+            ),
             seconds=_seconds(settings),
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
@@ -94,9 +103,22 @@ def _values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, An
         "jobmanagers": cluster.members.reached_as(Role.JOBMANAGER),
         "restPort": ports.number("rest"),
         "user": ROLES[Role.JOBMANAGER].user,
-        "jarFile": f"~{host.ssh.user}/{_file(settings)}" if settings.is_local else settings.jar,
+        "jarFile": _jar_file(host, settings),
         "remove": False,
     }
+
+
+def _jar_file(host: Host, settings: JobSettings) -> str:
+    """Where the host tool finds the jar."""
+    if settings.is_local:
+        return f"~{host.ssh.user}/{_file(settings)}"
+    return f"{JARS}/.{settings.name}.download" if settings.is_on_the_web else settings.jar
+
+
+def _download(cluster: Cluster, settings: JobSettings) -> dict[str, str]:
+    """Values of job.sh for a jar on a web server, which is downloaded like a release."""
+    place = {"copy": f"{JARS}/.{settings.name}.download", "kept": f"{JARS}/{settings.digest}.jar"}
+    return {"url": settings.jar, **place, **proxy.values(cluster.settings)}
 
 
 def _file(settings: JobSettings) -> str:

@@ -52,6 +52,11 @@ class JobSettings:
         """Whether the jar is on the machine that runs Pulumi."""
         return "://" not in self.jar
 
+    @property
+    def is_on_the_web(self) -> bool:
+        """Whether hosts download the jar from a web server."""
+        return self.jar.startswith(("http://", "https://"))
+
     @cached_property
     def digest(self) -> str:
         """The jar's SHA-256. Raises OSError if it is a file here that cannot be read."""

@@ -129,3 +129,12 @@ def test_more_parallelism_than_slots_is_a_warning(folder: Path, jar: str, parall
     job = {"jar": jar, "parallelism": parallelism}
     warnings = load(folder, jobs={"one": job, "two": {**job, "state": "suspended"}}).warnings
     assert [told in warning for warning in warnings] == ([True] if told else []), warnings
+
+
+def test_a_jar_on_a_web_server_is_downloaded_like_a_release_through_the_proxy(folder: Path) -> None:
+    job = {"jar": "https://x.example/a.jar", "sha256": "0" * 64}
+    found = declared(folder, jobs={"departures": job}, httpProxy="http://10.0.0.2:3128")
+    text = str(found["jm-0-job-departures"].inputs["stdin"])
+    assert "url=https://x.example/a.jar" in text and "proxy=http://10.0.0.2:3128" in text and "own_proxy" in text
+    assert "/var/lib/flink/jobs/.departures.download" in text
+    assert "jm-0-jar-departures" not in found
