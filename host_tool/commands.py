@@ -170,8 +170,9 @@ def _logins(values: dict[str, Any], only_look: bool) -> None:
 def _job(values: dict[str, Any], only_look: bool) -> None:
     import json
 
-    from .declared_job import Job, folder
+    from .declared_job import Job
     from .java import Java
+    from .job_record import folder
     from .rest import JobManagers
     from .store import Store
     from .submit import Submitter

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 
-from .declared_job import innermost
+from .job_attempts import innermost
 from .output import Failure
 
 TYPE_CHECKING = False

@@ -18,7 +18,8 @@ _SOURCES = resources.folder("host_tool")
 _EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "output", "rest", "zookeeper")
 _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
-_WHERE_IT_LOGS_IN_FROM = ("cluster", "declared_job", "hosts", "java", "jobs", "logins", "rollout", "store", "submit")
+_WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "rollout")
+_WITH_JOBS = ("declared_job", "job_attempts", "job_record", "store", "submit")
 JAVA = (
     "Ensemble",
     "Flink",
@@ -41,7 +42,7 @@ def files(row: Row) -> list[File]:
     if row.daemon and row.daemon.script:
         modules += _WITH_FLINK_DAEMON
     if row.logs_in:
-        modules += _WHERE_IT_LOGS_IN_FROM
+        modules += [*_WHERE_IT_LOGS_IN_FROM, *_WITH_JOBS]
     found = [File(path=f"{FOLDER}/flink-host", mode="0755", text=module("flink_host"))]
     found += [File(path=f"{FOLDER}/host_tool/{name}.py", text=module(name)) for name in sorted(modules)]
     if row.logs_in:

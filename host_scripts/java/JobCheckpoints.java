@@ -28,7 +28,7 @@ final class JobCheckpoints {
   private static final Pattern FILE = Pattern.compile("(chk-[0-9]+|shared|taskowned)/.+");
   private static final String METADATA = "_metadata";
 
-  /** See host_tool/declared_job.py. */
+  /** See host_tool/job_record.py. */
   private static final String RECORD = "record.json";
 
   private static final List<String> RUNNING = List.of("jobs", "execution-plans", "jobgraphs");

@@ -1,0 +1,124 @@
+"""What is known of a declared job, on the storage: its record, and the jars, savepoints and checkpoints that it has
+left there (docs/decisions/0025-jobs.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .store import Store
+
+
+class Attempt:
+    """One submission: its number, what was submitted, and the state that it started from."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.number: int = values["number"]
+        self.spec: dict[str, Any] = values["spec"]
+        self.restored: str = values["from"]
+
+    def json(self) -> dict[str, Any]:
+        """For the record."""
+        return {"number": self.number, "spec": self.spec, "from": self.restored}
+
+
+class Record:
+    """What is known of the job.
+
+    `running` runs, or should; `before` ran before it and was stopped, until `starting` is stable; `stopping` is a stop
+    with a savepoint under way; `state` is where the next attempt continues.
+    """
+
+    def __init__(self, text: str | None) -> None:
+        found: dict[str, Any] = json.loads(text) if text else {}
+        self.attempts: int = found.get("attempts", 0)
+        self.running = _attempt(found.get("running"))
+        self.before = _attempt(found.get("before"))
+        self.starting = _attempt(found.get("starting"))
+        self.stopping: dict[str, Any] | None = found.get("stopping")
+        self.state: str = found.get("state", "")
+        self.nonce: str = found.get("nonce", "")
+        self.savepoints: list[dict[str, Any]] = found.get("savepoints", [])
+
+    def text(self, mark: str) -> str:
+        """For the storage, with the ids of the attempts: `ops gc` keeps the checkpoints of all jobs that it names."""
+        parts = {name: each.json() if each else None for name, each in self._attempts().items()}
+        ids = [f"{mark}{each.number:016x}" for each in self._attempts().values() if each]
+        rest = {"attempts": self.attempts, "stopping": self.stopping, "state": self.state, "nonce": self.nonce}
+        found = {"format": 1, **parts, "ids": ids, **rest, "savepoints": self.savepoints}
+        return json.dumps(found, indent=1) + "\n"
+
+    def _attempts(self) -> dict[str, Attempt | None]:
+        return {"running": self.running, "before": self.before, "starting": self.starting}
+
+    def jars(self) -> set[str]:
+        """The checksums of the jars that may be needed again."""
+        return {each.spec["jar"]["sha256"] for each in self._attempts().values() if each}
+
+
+def _attempt(found: dict[str, Any] | None) -> Attempt | None:
+    return Attempt(found) if found else None
+
+
+def folder(values: dict[str, Any]) -> str:
+    """Where a job's record and jars are on the storage; `values` as in `Job`."""
+    return f"{values['storage']}/jobs/{values['cluster']}/{values['name']}"
+
+
+def mark(values: dict[str, Any]) -> str:
+    """The first half of the ids of a job's attempts: the number of the attempt follows."""
+    return hashlib.sha256(f"{values['cluster']}\0{values['name']}".encode()).hexdigest()[:16]
+
+
+class Kept:
+    """A job's part of the storage; `values` as in `Job`. `read` comes first."""
+
+    def __init__(self, values: dict[str, Any], store: Store) -> None:
+        self._store = store
+        self._mark = mark(values)
+        self._folder = folder(values)
+        self._savepoints = f"{values['storage']}/savepoints/{values['cluster']}/{values['name']}"
+        self._checkpoints = f"{values['storage']}/checkpoints/{values['cluster']}"
+        self.record = Record(None)
+
+    def read(self) -> None:
+        """Read the record."""
+        self.record = Record(self._store.read(f"{self._folder}/record.json"))
+
+    def write(self) -> None:
+        """Write the record."""
+        self._store.write(f"{self._folder}/record.json", self.record.text(self._mark))
+
+    def savepoints(self, attempt: Attempt, name: str) -> str:
+        """The folder of one savepoint of an attempt."""
+        return f"{self._savepoints}/{attempt.number}-{name}"
+
+    def savepoint(self, directory: str) -> str | None:
+        """The complete savepoint in a folder that only one request for a savepoint writes to."""
+        for name in self._store.files(directory):
+            folder, _, file = name.rpartition("/")
+            if file == "_metadata":
+                return f"{directory}/{folder}"
+        return None
+
+    def newest(self, attempt: Attempt) -> str:
+        """The newest checkpoint that the attempt has left, or what it started from."""
+        directory = f"{self._checkpoints}/{self._mark}{attempt.number:016x}"
+        found = [
+            (int(parts[0][4:]), f"{directory}/{parts[0]}")
+            for name in self._store.files(directory)
+            if len(parts := name.split("/")) == 2 and parts[1] == "_metadata" and parts[0].startswith("chk-")
+        ]
+        return max(found)[1] if found else attempt.restored
+
+    def forget_jars(self, declared: str) -> None:
+        """Delete the jars that are not needed again; `declared` is the checksum of the declared one."""
+        needed = {f"{name}.jar" for name in {*self.record.jars(), declared}}
+        for name in self._store.files(f"{self._folder}/jars"):
+            if name not in needed:
+                self._store.delete(f"{self._folder}/jars/{name}")
