@@ -72,7 +72,8 @@ class Submitter:
         if spec["entryClass"]:
             words += ["-c", spec["entryClass"]]
         if restore:
-            words += ["-s", restore]
+            # It may be another cluster's, or what a failed change goes back to: Flink must never delete it
+            words += ["-s", restore, "--claimMode", "NO_CLAIM"]
             if spec["allowNonRestoredState"]:
                 words.append("-n")
         return [*words, _path(spec["jar"]), *spec["args"]]

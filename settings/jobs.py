@@ -15,6 +15,12 @@ from components.shapes import Shape, fields
 from settings.overrides import FLINK, overrides, suspicious
 
 RETENTION = "execution.checkpointing.externalized-checkpoint-retention"
+_STARTS = {
+    "execution.state-recovery.path": "initialSavepoint of the job",
+    "execution.state-recovery.ignore-unclaimed-state": "allowNonRestoredState of the job",
+    "execution.state-recovery.claim-mode": "none, because Flink must never delete what a job starts from",
+}
+"""Options that the submission of a job sets, and what to write instead."""
 _MANIFEST = "META-INF/MANIFEST.MF"
 _NO_RETENTION = ("NO_EXTERNALIZED_CHECKPOINTS", "DELETE_ON_CANCELLATION")
 
@@ -81,6 +87,9 @@ def _job(name: str, known: Mapping[str, Any], where: str, problems: Problems) ->
     suspicious(key, config, problems)
     if "parallelism.default" in config:
         problems.add(key, "has parallelism.default: expected parallelism of the job")
+    for option, expected in _STARTS.items():
+        if option in config:
+            problems.add(key, f"has {option}: expected {expected}")
     own = {field: known[str(shape.alias)] for field, shape in _Job.model_fields.items() if str(shape.alias) in known}
     return JobSettings(**{"jar": "", **own, "name": name, "flink_config": config})
 

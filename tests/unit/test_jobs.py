@@ -79,6 +79,14 @@ def test_everything_together(folder: Path, jar: str) -> None:
         ({"jar": "job.jar", "flinkConfig": {"my.password": "x"}}, "flinkConfig: my.password would be stored in plain"),
         ({"jar": "job.jar", "flinkConfig": {"rest.port": 1}}, "flinkConfig: rest.port is set by this program"),
         ({"jar": "job.jar", "flinkConfig": {"parallelism.default": 1}}, "expected parallelism of the job"),
+        (
+            {"jar": "job.jar", "flinkConfig": {"execution": {"state-recovery.claim-mode": "CLAIM"}}},
+            "claim-mode: expected none, because Flink must never delete what a job starts from",
+        ),
+        (
+            {"jar": "job.jar", "flinkConfig": {"execution.state-recovery.path": "s3://b/x"}},
+            "execution.state-recovery.path: expected initialSavepoint of the job",
+        ),
         ({"jar": "job.jar", "paralelism": 1}, "paralelism: is unknown: expected one of"),
         (
             {

@@ -89,3 +89,13 @@ def test_a_jar_that_is_nowhere_is_named(here: Path, tmp_path: Path) -> None:
         submitter(Store()).keep(jar(), str(tmp_path / "gone.jar"))
     spec = {"jar": jar()}
     assert "no longer on the storage" in submitter(Store())("id", spec, "", 1)
+
+
+def test_what_a_job_starts_from_is_never_deleted_by_it() -> None:
+    spec = {
+        **{"jar": jar(), "entryClass": "", "args": ["a"], "parallelism": 0, "flinkConfig": {}},
+        "allowNonRestoredState": False,
+    }
+    words = Submitter.argv("id", spec, "s3://b/sp")
+    assert words[words.index("-s") :][:4] == ["-s", "s3://b/sp", "--claimMode", "NO_CLAIM"]
+    assert "--claimMode" not in Submitter.argv("id", spec, "")
