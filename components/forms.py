@@ -128,6 +128,7 @@ SECRET = Form(
     "another key pair, without a blank, quote, backslash or character beyond ASCII",
 )
 """It may have anything that single quotes protect, in a shell as in systemd's environment files."""
+DURATION = Form("a duration", r"[1-9][0-9]{0,5} ?(?:s|min|h|d)", "a number and s, min, h or d, such as 6 h")
 SIZE = Form(
     "a size", r"\s{0,9}[0-9]{1,9}\s{0,9}[kmgtKMGT](?:i?[bB])?\s{0,9}", "a number and a unit, such as 1600m or 4g"
 )
@@ -154,6 +155,15 @@ ZOOKEEPER_VALUE = Form(
 SHELL_WORD = Form(
     "a word", r"[A-Za-z0-9._:/=,+@^-]*", "letters, digits and . _ : / = , + @ ^ -, since Flink's scripts read it"
 )
+
+
+_UNIT_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(duration: str) -> int:
+    """Seconds of a DURATION; 0 for no text."""
+    number = duration.rstrip("sminhd ")
+    return int(number) * _UNIT_SECONDS[duration.removeprefix(number).strip()] if duration else 0
 
 
 def one_line(text: str) -> bool:

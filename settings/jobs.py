@@ -9,7 +9,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from components import files, forms
-from components.jobs.settings import START_SECONDS, STATES, STOPS, UPGRADE_MODES, JobSettings
+from components.jobs.settings import (
+    START_SECONDS,
+    STATES,
+    STOPS,
+    UPGRADE_MODES,
+    JobSettings,
+    RestartSettings,
+    SavepointSettings,
+)
 from components.problems import Problems, shown
 from components.shapes import Shape, fields
 from settings.overrides import FLINK, overrides, suspicious
@@ -21,6 +29,7 @@ _STARTS = {
     "execution.state-recovery.claim-mode": "none, because Flink must never delete what a job starts from",
 }
 """Options that the submission of a job sets, and what to write instead."""
+MIN_EVERY_SECONDS = 10
 _MANIFEST = "META-INF/MANIFEST.MF"
 _NO_RETENTION = ("NO_EXTERNALIZED_CHECKPOINTS", "DELETE_ON_CANCELLATION")
 
@@ -55,6 +64,19 @@ class _Job(Shape):
     flink_config: dict[str, Any] = {}
     start_timeout_seconds: int = Field(START_SECONDS, ge=10, le=3600)
     on_delete: Annotated[str, _one_of(*STOPS)] = "savepoint"
+    savepoints: dict[str, Any] = {}
+    restarts: dict[str, Any] = {}
+
+
+class _Savepoints(Shape):
+    every: Annotated[str, AfterValidator(forms.DURATION)] = ""
+    keep: int = Field(10, ge=1, le=10_000)
+    max_age: Annotated[str, AfterValidator(forms.DURATION)] = ""
+
+
+class _Restarts(Shape):
+    attempts: int = Field(5, ge=0, le=100)
+    within: Annotated[str, AfterValidator(forms.DURATION)] = "1 h"
 
 
 def jobs(
@@ -91,7 +113,29 @@ def _job(name: str, known: Mapping[str, Any], where: str, problems: Problems) ->
         if option in config:
             problems.add(key, f"has {option}: expected {expected}")
     own = {field: known[str(shape.alias)] for field, shape in _Job.model_fields.items() if str(shape.alias) in known}
+    own |= {"savepoints": _savepoints(known, where, problems), "restarts": _restarts(known, where, problems)}
     return JobSettings(**{"jar": "", **own, "name": name, "flink_config": config})
+
+
+def _savepoints(known: Mapping[str, Any], where: str, problems: Problems) -> SavepointSettings | None:
+    if "savepoints" not in known:
+        return None
+    found = fields(_Savepoints, known["savepoints"], f"{where}.savepoints", problems)
+    every, age = (forms.seconds(found.get(key, "")) for key in ("every", "maxAge"))
+    if 0 < every < MIN_EVERY_SECONDS:
+        problems.add(f"{where}.savepoints every", f"{shown(found['every'])} is too short: expected 10 s or more")
+    if 0 < age < every:
+        problems.add(
+            f"{where}.savepoints maxAge", f"{shown(found['maxAge'])} is shorter than every: no savepoint stays"
+        )
+    return SavepointSettings(every=every, keep=found.get("keep", 10), max_age=age)
+
+
+def _restarts(known: Mapping[str, Any], where: str, problems: Problems) -> RestartSettings:
+    found = fields(_Restarts, known.get("restarts", {}), f"{where}.restarts", problems)
+    default = RestartSettings()
+    within = forms.seconds(found["within"]) if "within" in found else default.within
+    return RestartSettings(attempts=found.get("attempts", default.attempts), within=within)
 
 
 def _with_jar(job: JobSettings, where: str, root: Path, problems: Problems) -> JobSettings:

@@ -14,6 +14,28 @@ START_SECONDS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
+class SavepointSettings:
+    """Savepoints of a running job, and how many of them stay. What the job needs always stays, and the last one."""
+
+    every: int = 0
+    """Seconds between two savepoints; 0 takes none."""
+    keep: int = 10
+    """How many stay."""
+    max_age: int = 0
+    """Seconds after which a savepoint is deleted; 0 sets no limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestartSettings:
+    """How often a job that has failed for good, or is lost to the cluster, starts again without anybody's `up`."""
+
+    attempts: int = 5
+    """So many starts within `within`; 0 starts it never."""
+    within: int = 3600
+    """Seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobSettings:
     """One job. They are not validated here: `settings/jobs.py` validates the configuration of a stack."""
 
@@ -46,6 +68,9 @@ class JobSettings:
     """Within which it has to be stable, and its savepoint complete."""
     on_delete: str = "savepoint"
     """What becomes of the running job when it is no longer declared, one of STOPS."""
+    savepoints: SavepointSettings | None = None
+    """None takes none by itself, and deletes none."""
+    restarts: RestartSettings = field(default_factory=RestartSettings)
 
     @property
     def is_local(self) -> bool:

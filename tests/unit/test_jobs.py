@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.jobs.settings import JobSettings
+from components.jobs.settings import JobSettings, RestartSettings, SavepointSettings
 from tests.unit.program import Mocks, Recorded, configuration, entry, load, mocked, refused
 from toolbox.paths import REPO
 
@@ -39,6 +39,15 @@ def test_a_jar_is_enough(folder: Path, jar: str) -> None:
     found = loaded(folder, jar=jar)
     assert found.jar == jar and len(found.digest) == 64
     assert found.spec()["jar"] == {"name": "job.jar", "sha256": found.digest}
+
+
+def test_durations_are_seconds(folder: Path, jar: str) -> None:
+    found = loaded(
+        folder, jar=jar, savepoints={"every": "6 h", "keep": 7, "maxAge": "30d"}, restarts={"within": "5 min"}
+    )
+    assert found.savepoints == SavepointSettings(every=21_600, keep=7, max_age=2_592_000)
+    assert found.restarts == RestartSettings(attempts=5, within=300)
+    assert loaded(folder, jar=jar).savepoints is None and loaded(folder, jar=jar).restarts == RestartSettings()
 
 
 def test_everything_together(folder: Path, jar: str) -> None:
@@ -96,6 +105,16 @@ def test_everything_together(folder: Path, jar: str) -> None:
             },
             "last-state needs the checkpoints of a stopped job",
         ),
+        ({"jar": "job.jar", "savepoints": "6 h"}, "savepoints: '6 h' has the wrong type: expected dict"),
+        ({"jar": "job.jar", "savepoints": {"every": 6}}, "savepoints every: 6 has the wrong type: expected str"),
+        ({"jar": "job.jar", "savepoints": {"every": "6 hours"}}, "savepoints every: '6 hours' is not a duration"),
+        ({"jar": "job.jar", "savepoints": {"every": "1 s"}}, "savepoints every: '1 s' is too short"),
+        ({"jar": "job.jar", "savepoints": {"keep": 0}}, "savepoints keep: 0 is too small"),
+        ({"jar": "job.jar", "savepoints": {"every": "2 d", "maxAge": "1 d"}}, "savepoints maxAge: '1 d' is shorter"),
+        ({"jar": "job.jar", "savepoints": {"evry": "2 d"}}, "savepoints evry: is unknown: expected one of every"),
+        ({"jar": "job.jar", "restarts": {"attempts": -1}}, "restarts attempts: -1 is too small"),
+        ({"jar": "job.jar", "restarts": {"within": "0 h"}}, "restarts within: '0 h' is not a duration"),
+        ({"jar": "job.jar", "restarts": False}, "restarts: False has the wrong type: expected dict"),
         ([], "is not a mapping"),
     ],
 )
