@@ -99,7 +99,7 @@ class Job:
         record, running = self._record, self._record.running
         if running is None:
             state = "" if self._values["upgradeMode"] == "stateless" else record.state
-            self._start(state if record.attempts else self._values["initialSavepoint"])
+            self._start(self._values["initialSavepoint"] if record.origin is None else state)
             return
         status = self._attempts.status(running.number)
         same = running.spec == self._spec
@@ -160,7 +160,10 @@ class Job:
         """End an attempt that is not stable. What comes next continues from its newest state: no output twice."""
         self._attempts.end(attempt.number)
         self._say(f"attempt {attempt.number} did not become stable: {why}")
-        self._record.starting, self._record.state = None, self._kept.newest(attempt)
+        record, newest = self._record, self._kept.newest(attempt)
+        record.starting, record.state = None, newest
+        if record.origin is None and newest != attempt.restored:
+            record.origin = attempt.restored
         self._kept.write()
 
     # Start
@@ -210,6 +213,8 @@ class Job:
         status = self._attempts.stable(attempt.number)
         record = self._record
         record.running, record.starting, record.before, record.state = attempt, None, None, ""
+        if record.origin is None:
+            record.origin = attempt.restored
         self._kept.write()
         self._say(f"{status.lower()}, and stable")
 

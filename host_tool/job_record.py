@@ -31,7 +31,8 @@ class Record:
     """What is known of the job.
 
     `running` runs, or should; `before` ran before it and was stopped, until `starting` is stable; `stopping` is a stop
-    with a savepoint under way; `state` is where the next attempt continues.
+    with a savepoint under way; `state` is where the next attempt continues; `origin` is the initialSavepoint from which
+    the job's state has come, and None until an attempt has had state of its own.
     """
 
     def __init__(self, text: str | None) -> None:
@@ -42,6 +43,7 @@ class Record:
         self.starting = _attempt(found.get("starting"))
         self.stopping: dict[str, Any] | None = found.get("stopping")
         self.state: str = found.get("state", "")
+        self.origin: str | None = found.get("origin", "" if self.attempts else None)
         self.nonce: str = found.get("nonce", "")
         self.savepoints: list[dict[str, Any]] = found.get("savepoints", [])
 
@@ -50,6 +52,7 @@ class Record:
         parts = {name: each.json() if each else None for name, each in self._attempts().items()}
         ids = [f"{mark}{each.number:016x}" for each in self._attempts().values() if each]
         rest = {"attempts": self.attempts, "stopping": self.stopping, "state": self.state, "nonce": self.nonce}
+        rest["origin"] = self.origin
         found = {"format": 1, **parts, "ids": ids, **rest, "savepoints": self.savepoints}
         return json.dumps(found, indent=1) + "\n"
 

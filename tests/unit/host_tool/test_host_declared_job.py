@@ -218,6 +218,20 @@ def test_other_modes_of_upgrade(mode: str, from_: str) -> None:
     assert only(flink).restored == (f"{STORAGE}/checkpoints/c/{first}/{from_}" if from_ else "")
 
 
+def test_until_a_job_has_state_of_its_own_its_initial_savepoint_can_be_corrected() -> None:
+    flink = Flink(refused={"a.jar"})
+    flink.files["s3://other/sp/_metadata"] = ""
+    with pytest.raises(Failure, match="no main class"):
+        apply(flink, initialSavepoint="s3://other/typo")
+    flink.refused.clear()
+    apply(flink, initialSavepoint="s3://other/sp")
+    assert only(flink).restored == "s3://other/sp"
+    # And never again after that
+    apply(flink, state="suspended")
+    apply(flink, initialSavepoint="s3://other/typo")
+    assert only(flink).restored == savepoint(2)
+
+
 def test_a_job_that_is_not_running_is_upgraded_from_its_newest_checkpoint() -> None:
     flink = Flink()
     first = apply(flink)["id"]
