@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +14,7 @@ from ..forms import Form
 from ..host import Notices, Role
 from ..problems import Problems, shown
 from ..roles import ROLES
-from . import ci, disks, effects, names, placement, subnets, tags
+from . import ci, disks, effects, names, placement, readings, subnets, tags
 from .ci import HealingSettings
 from .disks import ORDINARY, Performance
 from .groups import GROUPS, GroupKeys
@@ -165,6 +165,8 @@ class AwsSettings:
     """Prefix in the bucket, without leading and trailing slashes."""
     kms_key: str
     """ARN. Empty: a key that S3 manages."""
+    reads: tuple[str, ...] = ()
+    """URIs of other stacks' snapshots, from which jobs start."""
     savepoint_days: int
     """0: savepoints are kept forever."""
     version_days: int = 0
@@ -205,10 +207,12 @@ def load(
     root: Path,
     problems: Problems,
     default_tags: str = "",
+    reads: Iterable[tuple[str, str]] = (),
 ) -> AwsSettings:
     """Settings from the configuration (keys: `Pulumi.yaml`). Invalid values are added to `problems`.
 
-    `given` are the keys with another value than their default; `default_tags` is the text of `aws:defaultTags`.
+    `given` are the keys with another value than their default; `default_tags` is the text of `aws:defaultTags`; `reads`
+    are pairs of a key and the URI of a snapshot that hosts have to read.
     """
     problems.catch("aws:region", lambda: names.partition(_REGION(region)), None)
     effects.check(values, given, problems)
@@ -249,6 +253,7 @@ def load(
         bucket_region=bucket_region,
         prefix=prefix,
         kms_key=values["kmsKey"],
+        reads=readings.load(reads, problems),
         savepoint_days=_number("savepointDays", values, 0, 36500, problems),
         version_days=_number("versionDays", values, 0, 3650, problems),
         snapshot_days=_number("zookeeperSnapshotDays", values, 0, 1000, problems),

@@ -14,7 +14,7 @@ from .. import naming
 from ..host import Role
 from ..naming import Labels
 from ..roles import ROLES
-from . import names
+from . import names, readings
 from .declaration import AwsSettings
 
 
@@ -46,20 +46,22 @@ def policy(settings: AwsSettings) -> dict[str, Any]:
     to the prefix, and nothing needs it: the bucket's lifecycle aborts interrupted uploads.
     """
     bucket = names.bucket_arn(settings.region, settings.bucket)
-    own = [settings.prefix, f"{settings.prefix}/*"]
+    below = [settings.prefix, f"{settings.prefix}/*"]
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
     uploads = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     statements = [
         # S3A, on which flink-s3-fs-hadoop is based, asks for the region of the bucket
         _allow("Bucket", ["s3:GetBucketLocation"], [bucket]),
-        _allow("List", ["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": own}}),
-        _allow("Objects", [*objects, *uploads], [f"{bucket}/{key}" for key in own]),
+        _allow("List", ["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": below}}),
+        _allow("Objects", [*objects, *uploads], [f"{bucket}/{key}" for key in below]),
     ]
     if settings.kms_key:
         # Only S3 uses the key, never a host. Multipart uploads need Decrypt too, because S3 assembles the parts
         s3 = f"s3.{settings.bucket_region}.{names.partition(settings.region).suffix}"
         by_s3 = {"StringEquals": {"kms:ViaService": s3}}
         statements.append(_allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [settings.kms_key], by_s3))
+    own = (settings.bucket, settings.prefix)
+    statements += readings.statements(settings.region, settings.bucket_region, own, settings.reads)
     return {"Version": "2012-10-17", "Statement": statements}
 
 

@@ -37,6 +37,9 @@ def load(request: Request) -> Loaded:
         root=request.root,
         problems=problems,
         default_tags=request.raw.get("aws:defaultTags", ""),
+        reads=[
+            (f"jobs.{it.name} initialSavepoint", it.initial_savepoint) for it in cluster.jobs if it.initial_savepoint
+        ],
     )
     composition.check({role: (keys.count, settings.groups[role].count) for role, keys in GROUPS.items()}, problems)
     return Loaded(settings=settings, cluster=replace(cluster, firewall=False, operator_cidrs=()))

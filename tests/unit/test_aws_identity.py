@@ -146,3 +146,49 @@ def test_role_names_fit_iam_and_differ_where_stacks_do() -> None:
     assert all(re.fullmatch(r"flink-[\w+=,.@-]{1,58}", name) for name in made)
     # the bucket's derived name and the documented policies rely on the prefix
     assert names.role("dev", "us-east-1") == "flink-dev-us-east-1"
+
+
+THEIRS = "arn:aws:s3:::flink-prod-123456789012"
+SAVEPOINT = "prod/savepoints/prod/counts/3-1/savepoint-66638a-0"
+
+
+@pytest.fixture
+def reading() -> dict[str, Any]:
+    """The policy of a stack whose job starts from the savepoint of another one."""
+    return identity.policy(aws_mocks.settings(reads=(f"s3://flink-prod-123456789012/{SAVEPOINT}",)))
+
+
+def test_a_savepoint_of_another_stack_can_be_read_and_nothing_beside_it(reading: dict[str, Any]) -> None:
+    for key in (SAVEPOINT, f"{SAVEPOINT}/_metadata"):
+        assert may(reading, "s3:GetObject", f"{THEIRS}/{key}", {})
+        for action in ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"):
+            assert not may(reading, action, f"{THEIRS}/{key}", {})
+    for prefix in (SAVEPOINT, f"{SAVEPOINT}/"):
+        assert may(reading, "s3:ListBucket", THEIRS, {"s3:prefix": prefix})
+    for key in (f"{SAVEPOINT}1/_metadata", "prod/savepoints/prod/counts/3-2/x", "prod/ha/x", "prod/jobs/prod/counts/x"):
+        assert not may(reading, "s3:GetObject", f"{THEIRS}/{key}", {})
+    assert not may(reading, "s3:ListBucket", THEIRS, {"s3:prefix": "prod/"})
+    assert may(reading, "s3:PutObject", f"{OWN}/dev/ha/x", {})
+
+
+def test_the_key_of_its_bucket_decrypts_it_and_nothing_else(reading: dict[str, Any]) -> None:
+    by_s3 = {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}
+    for arn, right in ((THEIRS, True), (f"{THEIRS}/{SAVEPOINT}/_metadata", True), (f"{THEIRS}/prod/ha/x", False)):
+        context = {**by_s3, "kms:EncryptionContext:aws:s3:arn": arn}
+        assert may(reading, "kms:Decrypt", aws_mocks.KEY, context) is right
+    assert not may(reading, "kms:Decrypt", aws_mocks.KEY, by_s3)
+    assert not may(reading, "kms:GenerateDataKey", aws_mocks.KEY, {**by_s3, "kms:EncryptionContext:aws:s3:arn": THEIRS})
+
+
+def test_a_checkpoint_shares_files_with_those_before_it() -> None:
+    of = aws_mocks.settings(reads=("s3a://theirs/prod/checkpoints/prod/0a/chk-7",))
+    shared = "arn:aws:s3:::theirs/prod/checkpoints/prod/0a/shared/1"
+    assert may(identity.policy(of), "s3:GetObject", shared, {})
+
+
+def test_what_is_below_the_own_prefix_needs_no_further_rights() -> None:
+    plain = identity.policy(aws_mocks.settings())
+    own = aws_mocks.settings(reads=("s3://flink-dev-123456789012/dev/savepoints/dev/counts/1-1/savepoint-1",))
+    assert identity.policy(own) == plain
+    other = aws_mocks.settings(reads=("s3://flink-dev-123456789012/dev2/savepoints/x",))
+    assert identity.policy(other) != plain
