@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # Not xdist's own groups (`--dist loadgroup`), which 3.8 keeps in ids that pytest 9.2 does not let it change
-class Scheduling(LoadScopeScheduling):
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Assigns one group at a time to a process."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -116,8 +116,12 @@ class SshServer:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
+
         # The session passes signals to its input stream, which nothing reads after the end of the input.
-        process.signal_received = lambda name: os.killpg(child.pid, getattr(signal, f"SIG{name}"))
+        def pass_on(name: str) -> None:
+            os.killpg(child.pid, getattr(signal, f"SIG{name}"))
+
+        setattr(process, "signal_received", pass_on)  # noqa: B010
         try:
             feeder = asyncio.create_task(_relay(process.stdin, child.stdin, eof=True))
             await asyncio.gather(_relay(child.stdout, process.stdout), _relay(child.stderr, process.stderr))
@@ -153,7 +157,7 @@ class _Server(asyncssh.SSHServer):
         self._owner.connections += 1
         self._owner._open.add(conn)
         # As sshd has it since 8.8: nothing is signed with SHA-1
-        conn._server_host_keys = {name: key for name, key in conn._server_host_keys.items() if name != b"ssh-rsa"}
+        conn._server_host_keys.pop(b"ssh-rsa", None)
         conn._server_host_key_algs = [*conn._server_host_keys]
         if self._owner.connections <= self._owner.refuse_first:
             conn.abort()

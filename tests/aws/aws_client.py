@@ -30,7 +30,7 @@ class Moto:
 
     def client(self, service: str, region: str = REGION) -> Any:
         """A client of the tests, besides the plugin's."""
-        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        keys: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, region_name=region, endpoint_url=self.url, **keys)
 
     def config(self) -> dict[str, str]:

@@ -138,7 +138,8 @@ def test_a_run_that_was_killed_at_any_moment_leaves_nothing_on_aws_that_the_stat
 ) -> None:
     seed = int(os.environ.get("KILL_SEED") or random.randrange(10**6))
     chance, log = random.Random(seed), [f"KILL_SEED={seed}"]
-    before, file, left = everything(endpoint, REGION), state_file(tmp_path), []
+    before, file = everything(endpoint, REGION), state_file(tmp_path)
+    left: list[Any] = []
 
     def until_completed(operation: Callable[[], Any], kills: int, writes: int) -> Any:
         for _ in range(kills):

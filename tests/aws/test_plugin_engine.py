@@ -193,8 +193,11 @@ def test_a_misspelt_nested_input_stops_the_run_before_anything_is_made(stack: En
             inputs = {"ami": "ami-1", "instanceType": "t3.small", "metadataOptions": {"httpToken": "required"}}
             super().__init__("aws:ec2/instance:Instance", "it", inputs)
 
+    def misspelt() -> None:
+        Misspelt()
+
     with pytest.raises(automation.CommandError, match=r"Unrecognized field 'httpToken'"):
-        stack.up(lambda: Misspelt() and None)
+        stack.up(misspelt)
     assert machines(cloud) == {}
 
 
@@ -202,5 +205,9 @@ def test_a_missing_region_stops_the_preview(stack: EngineStack, monkeypatch: pyt
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     stack.configure({"aws:region": None})
+
+    def network() -> None:
+        aws.ec2.Vpc("net", cidr_block="10.60.0.0/16")
+
     with pytest.raises(automation.CommandError, match="Invalid or missing region"):
-        stack.preview(lambda: aws.ec2.Vpc("net", cidr_block="10.60.0.0/16") and None)
+        stack.preview(network)

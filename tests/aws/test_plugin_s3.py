@@ -67,7 +67,7 @@ def test_a_bucket_lives(make: Make, cloud: Moto) -> None:
 
 def test_the_first_region_is_not_named(cloud: Moto) -> None:
     endpoints = {"s3": cloud.url}
-    keys = {"access_key": "test", "secret_key": "test"}
+    keys: dict[str, Any] = {"access_key": "test", "secret_key": "test"}
     first = Session(Access(region="us-east-1", endpoints=endpoints, path_style=True, **keys))
     name = unique("bucket")
     id, outputs = s3.Bucket().create("it", {"bucket": name}, first)

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import grpc
 import pytest
@@ -38,7 +38,7 @@ TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
-INLINE = {
+INLINE: Properties = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": "arn:aws:s3:::b/p/*"}],
 }
@@ -157,10 +157,10 @@ class Thing:
         """Create it where a step after the creation must fail; returns the error text."""
         with pytest.raises(grpc.RpcError) as error:
             self.create(inputs)
-        for key, value in error.value.trailing_metadata():
+        for key, value in cast(grpc.Call, error.value).trailing_metadata() or ():
             if key == "grpc-status-details-bin":
                 failed = provider_pb2.ErrorResourceInitFailed()
-                status = status_pb2.Status.FromString(value)
+                status = status_pb2.Status.FromString(cast(bytes, value))
                 assert status.details[0].Unpack(failed)
                 self.id, self.state = failed.id, from_struct(failed.properties)
         assert self.id

@@ -13,7 +13,6 @@ from typing import Any
 import boto3
 import jmespath
 from botocore import xform_name
-from botocore.model import Shape
 
 
 def main(words: list[str]) -> int:
@@ -55,7 +54,7 @@ def _parameters(client: Any, operation: str, options: dict[str, list[str]]) -> d
     return {names[name]: _value(members[names[name]], words) for name, words in options.items()}
 
 
-def _value(shape: Shape, words: list[str]) -> Any:
+def _value(shape: Any, words: list[str]) -> Any:
     """`file://PATH`, or the shorthand of https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-shorthand.html."""
     if shape.type_name == "list":
         return [_value(shape.member, [word]) for word in words]

@@ -55,7 +55,8 @@ _LINE = re.compile(r"^(?P<fence>```)(?P<info>.*)$|^#+ (?P<heading>.+)$")
 def read(page: str, text: str) -> list[Block]:
     """The blocks of a page whose language is `sh`."""
     found: list[Block] = []
-    heading, info, lines = "", None, []
+    heading, info = "", None
+    lines: list[str] = []
     for line in text.splitlines():
         match = _LINE.match(line)
         if info is not None:

@@ -83,7 +83,11 @@ def _with_program(words: list[str]) -> int:
     folder = str(Path.cwd())
     sys.path[0] = folder  # as `python __main__.py` would; until now it was the folder of this file
     server = grpc.server(ThreadPoolExecutor(max_workers=4), options=_GRPC_CHANNEL_OPTIONS)
-    program = LanguageServer(lambda: runpy.run_path(f"{folder}/__main__.py", run_name="__main__"))
+
+    def run() -> None:
+        runpy.run_path(f"{folder}/__main__.py", run_name="__main__")
+
+    program = LanguageServer(run)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(program, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

@@ -38,7 +38,8 @@ class ExistingHosts:
         self.ports: dict[str, int] = {}
         self._host_key = asyncssh.generate_private_key("ssh-ed25519")
         self._client_key = asyncssh.generate_private_key("ssh-ed25519")
-        self._count, self._at, self._do = 0, 0, lambda: None
+        self._count, self._at = 0, 0
+        self._do: Callable[[], object] = lambda: None
         self._servers: list[asyncssh.SSHAcceptor] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -54,7 +55,7 @@ class ExistingHosts:
         self._thread.join(BOUND)
         self._loop.close()
 
-    def on_command(self, number: int, do: Callable[[], None]) -> None:
+    def on_command(self, number: int, do: Callable[[], object]) -> None:
         """Call `do` during the command `number` from now on, once; never for 0."""
         self._count, self._at, self._do, self.happened = 0, number, do, False
 

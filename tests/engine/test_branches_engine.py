@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -317,7 +318,7 @@ def test_secrets_in_the_file_of_all_branches_reach_the_program_and_nobody_else(w
     world.pulumi("config", "set", "flink:storageSecretKey", SECRET, "--secret", "--stack", "elsewhere")
     content = yaml.safe_load((by_hand / "Pulumi.elsewhere.yaml").read_text())
     assert SECRET not in str(content)
-    seen = []
+    seen: list[Any] = []
 
     def program() -> None:
         pulumi.Config("flink").require_secret("storageSecretKey").apply(seen.append)

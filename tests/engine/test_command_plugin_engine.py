@@ -111,7 +111,10 @@ def test_triggers_run_the_old_delete_after_the_new_create(stack: EngineStack, ss
 
 def test_a_failed_update_keeps_the_old_state(stack: EngineStack, ssh: SshServer) -> None:
     def program(create: str) -> Program:
-        return lambda: command(ssh, create=create) and None
+        def run() -> None:
+            command(ssh, create=create)
+
+        return run
 
     stack.up(program("echo good"))
     with pytest.raises(automation.CommandError) as error:

@@ -101,7 +101,8 @@ def test_they_do_what_they_say(host: Installed, tmp_path: Path) -> None:
     options = ["-proc:none", "-Xlint:all,-classfile", "-Werror"]
     path = os.pathsep.join(map(str, [made, *host.jars, console]))
     for folder, sources, more in ((made, SCRIPTS / "java", ["--release", "11"]), (tests, TESTS, [])):
-        argv = [home / "bin/javac", *options, *more, "-classpath", path, "-d", folder, *sorted(sources.glob("*.java"))]
+        argv: list[str | Path] = [home / "bin/javac", *options, *more]
+        argv += ["-classpath", path, "-d", folder, *sorted(sources.glob("*.java"))]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     argv = [home / "bin/java", "-XX:TieredStopAtLevel=1", "-jar", console, "execute", f"--class-path={tests}:{path}"]

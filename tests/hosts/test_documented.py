@@ -166,7 +166,7 @@ def test_every_documented_command_for_existing_hosts_works_as_it_is_written(lab:
     assert "Starting" in on_its_host(OPERATIONS, "start-cluster.sh", 1)
     said = here(OPERATIONS, "Take it down")
     assert re.search(r"- \d+ deleted", said) and "NOT CLEANED" not in said
-    for host in lab.hosts:
-        assert lab.ssh(host, "systemctl is-system-running").stdout.strip() == "running"
+    for each in lab.hosts:
+        assert lab.ssh(each, "systemctl is-system-running").stdout.strip() == "running"
     assert clone.run("pulumi stack ls").count("onprem") == 0
     assert story.left() == []

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -349,7 +350,7 @@ MOMENTS: dict[str, Callable[[Lab], object]] = {
 )
 def test_an_interrupted_up_can_be_finished_and_removed(how: signal.Signals, moment: str) -> None:
     half = Lab("test-hosts-3")
-    counts = {"workers": 1, "jobmanagers": 0, "zookeepers": 0}
+    counts: dict[str, Any] = {"workers": 1, "jobmanagers": 0, "zookeepers": 0}
     script = f"from lab.lab import Lab; Lab({half.name!r}).up(**{counts})"
     try:
         for finish in (False, True):

@@ -1,6 +1,6 @@
 """One lab with a cluster for all tests of this folder: created by the commands in the README, and always removed."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -46,7 +46,7 @@ def stack_files() -> dict[str, bytes]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """If a test fails, show the daemons' logs."""
     report = yield
     if report.when == "call" and report.failed and "cluster" in getattr(item, "fixturenames", ()):

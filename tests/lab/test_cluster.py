@@ -68,6 +68,7 @@ def test_no_daemon_runs_with_anything_else_than_what_is_on_its_disk(cluster: Clu
     daemons = {role.value: ROLES[role].daemon for role in Role}
     for host in cluster.lab.hosts:
         daemon = daemons[host.role]
+        assert daemon
         expected = cluster.lab.ssh(host, ["sudo", "-n", "/usr/local/lib/flink/fingerprint", *daemon.inputs]).stdout
         running = cluster.lab.ssh(host, f"sudo -n cat /run/{daemon.unit}/fingerprint").stdout
         assert expected == running != "", host.name
@@ -185,7 +186,7 @@ def test_start_cluster_works_over_passwordless_ssh(cluster: Cluster) -> None:
             wait_for(
                 f"no daemon on {name}",
                 300,
-                lambda name=name: "java" not in cluster.lab.ssh(name, "ps -u flink -o comm= || true").stdout,
+                lambda: "java" not in cluster.lab.ssh(name, "ps -u flink -o comm= || true").stdout,  # noqa: B023
             )
     finally:
         for name, unit in everyone.items():

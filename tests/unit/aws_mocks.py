@@ -158,7 +158,7 @@ class Mocks(pulumi.runtime.Mocks):
             more |= self.answers[args.typ](args.name, dict(args.inputs))
         return f"{args.name}-id", {**args.inputs, **more}
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         assert args.token in self.calls, f"unexpected call of {args.token}"
         return self.calls[args.token](dict(args.args))
 

@@ -126,7 +126,7 @@ class Mocks(pulumi.runtime.Mocks):
             outputs["stdout"] = "ok"
         return f"{args.name}-id", outputs
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         """Functions are not called."""
         raise AssertionError(f"unexpected call of {args.token}")
 

@@ -88,7 +88,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> None:
             raise OSError("403 Forbidden")
         return io.BytesIO(files[url])
 
-    monkeypatch.setattr(fetch.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr("urllib.request.urlopen", urlopen)
 
 
 def test_the_projects_own_archive_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,8 @@ def test_the_jdks_version_is_read_from_its_release_file(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("keytool") is None, reason="no Java on this machine to read it back")
 def test_the_trust_store_is_one_that_java_reads(tmp_path: Path) -> None:
     key, pem, der, store = (tmp_path / name for name in ("key", "pem", "der", "cacerts"))
-    argv = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=test", "-keyout", key, "-out", pem]
+    argv: list[str | Path] = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=test"]
+    argv += ["-keyout", key, "-out", pem]
     subprocess.run(argv, check=True, capture_output=True)
     subprocess.run(["openssl", "x509", "-in", pem, "-outform", "der", "-out", der], check=True)
     store.write_bytes(jdk.trust_store([("one", der.read_bytes()), ("two", der.read_bytes())]))

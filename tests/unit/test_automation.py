@@ -18,7 +18,7 @@ from automation.workspace import Workspace
 from lab import stack
 from stand_ins.builds import programs
 
-Fake = Callable[[str], Path]
+Fake = Callable[..., Path]
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_an_engine_whose_driver_was_killed_is_ended_and_no_other_is(
     living = subprocess.Popen([pulumi], start_new_session=True)
     try:
         for process in (living, by_hand):
-            until(lambda pid=process.pid: Path(f"/proc/{pid}/comm").read_text() == "pulumi\n")
+            until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "pulumi\n")  # noqa: B023
             assert not stack._ended(process.pid)
         # As if it were another process's
         monkeypatch.setenv(stack._DRIVER, "1")

@@ -353,7 +353,8 @@ def test_a_change_to_spot_or_back_is_one_machine_after_the_other(is_spot: bool, 
 )
 def test_the_others_are_replaced_one_after_the_other_too(role: str, key: str, prefix: str) -> None:
     there = Aws(running={role: ["t3.xlarge"] * 3})
-    order = [f"{step.type.rpartition(':')[2]} {step.name}" for step in run("dev", there, **{key: "t3.large"}).values()]
+    other: dict[str, Any] = {key: "t3.large"}
+    order = [f"{step.type.rpartition(':')[2]} {step.name}" for step in run("dev", there, **other).values()]
     assert order.index(f"Command {prefix}-0-service") < order.index(f"Instance {prefix}-1")
 
 
@@ -460,7 +461,7 @@ def test_spot_taskmanagers_watch_for_notices_and_other_machines_do_not() -> None
 
 
 def test_with_session_manager_nothing_is_open_and_the_steps_go_through_a_local_tunnel() -> None:
-    prod = {"owner": "me", "access": "ssm", "operatorCidrs": [], "tunnelPort": 2200}
+    prod: dict[str, Any] = {"owner": "me", "access": "ssm", "operatorCidrs": [], "tunnelPort": 2200}
     found = run("prod", **prod)
     rules = of_type(found, ":SecurityGroupIngressRule")
     assert rules and not [name for name, entry in rules.items() if "cidrIpv4" in entry.inputs]
@@ -501,7 +502,7 @@ def test_the_stacks_let_in_who_deploys_them(monkeypatch: pytest.MonkeyPatch) -> 
     """With the files as they are, only credentials are needed."""
     for stack in ("dev", "prod"):
         assert yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]["flink:operatorCidrs"] == ["auto"]
-    monkeypatch.setattr(facts.urllib.request, "urlopen", lambda url, timeout: BytesIO(b"198.51.100.77\n"))
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: BytesIO(b"198.51.100.77\n"))
     found = run("dev", operatorCidrs=["auto", "203.0.113.0/24"])
     rules = of_type(found, ":SecurityGroupIngressRule").values()
     assert {rule.inputs["cidrIpv4"] for rule in rules if "cidrIpv4" in rule.inputs} == {
@@ -567,7 +568,7 @@ OWN_BUCKET: dict[str, Any] = {"storageUri": "s3://my-bucket/x", "savepointDays":
 OWN_VPC = {"vpcId": "vpc-0123456789abcdef0", "subnetIds": ["subnet-0123456789abcdef0"]}
 ALONE = {"jobManagers": 1, "zookeepers": 0}
 
-HEALING = {
+HEALING: dict[str, Any] = {
     "healingUrl": "https://api.github.com/repos/o/r/actions/workflows/heal.yml/dispatches",
     "healingToken": "github_pat_1",
 }

@@ -176,7 +176,7 @@ def test_each_role_has_a_group_of_its_own(preview: bool) -> None:
 def test_no_two_rules_say_the_same() -> None:
     """AWS refuses a rule that already exists."""
     for bastion in (True, False):
-        made = rules(Role, ("198.51.100.0/24", "198.51.100.0/24", "2001:DB8::/32", "2001:db8:0::/32"), bastion)
+        made = rules(list(Role), ("198.51.100.0/24", "198.51.100.0/24", "2001:DB8::/32", "2001:db8:0::/32"), bastion)
         said = [(rule.target, rule.number, rule.source) for rule in made]
         assert len(said) == len(set(said))
         assert len({rule.name for rule in made}) == len(made)
@@ -191,5 +191,5 @@ def test_an_operator_more_changes_no_other_rule() -> None:
 
 
 def test_names_have_nothing_that_a_urn_is_cut_at() -> None:
-    assert not [rule.name for rule in rules(Role, DIRECT.operator_cidrs, False) if re.search(r"[:/]", rule.name)]
-    assert "jobmanager-rest-2001-db8-7---48" in {rule.name for rule in rules(Role, DIRECT.operator_cidrs, False)}
+    assert not [rule.name for rule in rules(list(Role), DIRECT.operator_cidrs, False) if re.search(r"[:/]", rule.name)]
+    assert "jobmanager-rest-2001-db8-7---48" in {rule.name for rule in rules(list(Role), DIRECT.operator_cidrs, False)}

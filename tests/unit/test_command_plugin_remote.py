@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import subprocess
@@ -112,7 +113,7 @@ def test_a_command_need_not_read_its_stdin(client: PluginClient, ssh: SshServer)
 def _refuse_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in sshd for variables that AcceptEnv does not name."""
 
-    def refuse(self: asyncssh.SSHServerChannel, packet: asyncssh.packet.SSHPacket) -> bool:
+    def refuse(self: asyncssh.SSHServerChannel[bytes], packet: asyncssh.packet.SSHPacket) -> bool:
         packet.get_string()
         packet.get_string()
         return False
@@ -214,13 +215,13 @@ def test_waits_between_attempts_grow_to_five_seconds(
     client: PluginClient, ssh: SshServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    sleep = connection_module.asyncio.sleep
+    sleep = asyncio.sleep
 
     async def note(seconds: float) -> None:
         waits.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr(connection_module.asyncio, "sleep", note)
+    monkeypatch.setattr(asyncio, "sleep", note)
     ssh.refuse_first = 12
     client.create(REMOTE, {"connection": ssh.connection(dialErrorLimit=-1), "create": "true"})
     assert waits[:3] == pytest.approx([0.1, 0.15, 0.225])
@@ -237,7 +238,7 @@ def test_per_dial_timeout_bounds_an_attempt(
     client: PluginClient, ssh: SshServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def never(host: str, port: int) -> None:
-        await connection_module.asyncio.Event().wait()
+        await asyncio.Event().wait()
 
     monkeypatch.setattr(connection_module, "_tcp_connect", never)
     with pytest.raises(grpc.RpcError) as error:

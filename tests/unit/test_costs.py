@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import settings
 from docs import costs
 
 
@@ -33,10 +34,10 @@ def test_a_day_costs_a_thirtieth_except_of_the_zone() -> None:
 
 
 def test_only_performance_above_that_of_every_volume_is_billed(monkeypatch: pytest.MonkeyPatch) -> None:
-    schema = {key: dict(entry) for key, entry in costs.settings.schema().items()}
+    schema = {key: dict(entry) for key, entry in settings.schema().items()}
     schema["taskManagerDiskIops"]["default"] = 5000
     schema["zookeeperDataThroughput"]["default"] = 225
-    monkeypatch.setattr(costs.settings, "schema", lambda: schema)
+    monkeypatch.setattr(settings, "schema", lambda: schema)
     found = amounts("prod")
     assert found["6000 more IOPS"] == 30.00
     assert found["300 more MiB/s"] == 12.00
@@ -66,7 +67,7 @@ class Pricing:
             kind = entry["product"]["attributes"].get("instanceType")
             wished = [each["Value"] for each in asked["Filters"] if each["Field"] == "instanceType"]
             if entry["serviceCode"] == asked["ServiceCode"] and (not wished or kind == wished[0]):
-                reserved = {"Reserved": {"x": {"priceDimensions": {}}}}
+                reserved: dict[str, Any] = {"Reserved": {"x": {"priceDimensions": {}}}}
                 yield {"PriceList": [json.dumps({**entry, "terms": {**entry["terms"], **reserved}})]}
 
 

@@ -49,7 +49,8 @@ def probe(tmp_path_factory):
     """A function that runs the Probe: arguments and input to the lines of its output."""
     classes = tmp_path_factory.mktemp("classes")
     with contextlib.ExitStack() as stack:
-        javac, java = shutil.which("javac"), shutil.which("java")
+        javac: str | Path | None = shutil.which("javac")
+        java: str | Path | None = shutil.which("java")
         if not (javac and java):
             if "java" in archives.missing():  # `make check` builds no archives; `make test` has built them before this
                 pytest.skip("no JDK here, and none in the lab's cache yet: make test runs this")

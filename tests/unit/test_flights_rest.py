@@ -4,6 +4,7 @@ import json
 import socket
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -152,7 +153,7 @@ def test_a_failed_job_ends_the_wait_with_its_root_cause():
 
 
 def test_a_job_that_does_not_end_in_time_is_an_error_that_says_how_far_it_was():
-    history = {"exceptionHistory": {"entries": []}}
+    history: dict[str, Any] = {"exceptionHistory": {"entries": []}}
     answers = {**job("RUNNING"), ("GET", "/jobs/j/exceptions"): (200, history)}
     how_far = "not complete within 0 s: running, 7 flights read, 3 checkpoints"
     with jobmanager(answers) as server, pytest.raises(JobFailedError, match=how_far):

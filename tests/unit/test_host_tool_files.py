@@ -72,7 +72,7 @@ def test_hosts_of_every_role_can_run_it(role: Role, tmp_path: Path) -> None:
     assert first == "#!/usr/bin/env -S python3 -I -S -X utf8" and second.startswith("# Managed by Pulumi")
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":
-        argv = [sys.executable, "-I", "-S", "-X", "utf8", tool, *words]
+        argv: list[str | Path] = [sys.executable, "-I", "-S", "-X", "utf8", tool, *words]
         return subprocess.run(argv, capture_output=True, text=True, input='{"host": "h", "user": "u"}', check=False)
 
     assert run("--help").returncode == 0

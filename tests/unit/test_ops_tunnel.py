@@ -26,8 +26,10 @@ class Ec2:
 
 
 def test_it_waits_for_the_bastion_and_follows_it(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    ec2, calls, slept = Ec2("", "", "i-1", "i-1", "i-2"), [], []
-    monkeypatch.setattr(tunnel.boto3, "client", lambda service, region_name: ec2)
+    ec2 = Ec2("", "", "i-1", "i-1", "i-2")
+    calls: list[Any] = []
+    slept: list[Any] = []
+    monkeypatch.setattr("boto3.client", lambda service, region_name: ec2)
 
     def run(words: list[str]) -> int:
         calls.append(words)
@@ -47,7 +49,7 @@ def test_it_waits_for_the_bastion_and_follows_it(monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_the_cli_of_aws_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tunnel.boto3, "client", lambda service, region_name: Ec2("i-1"))
+    monkeypatch.setattr("boto3.client", lambda service, region_name: Ec2("i-1"))
 
     def missing(words: list[str]) -> int:
         raise FileNotFoundError(words[0])

@@ -35,6 +35,10 @@ def test_components_import_nothing_from_the_root_of_the_repository(path: Path) -
         assert not [name for name in names if name.partition(".")[0] in OUTSIDE], f"line {node.lineno}"
 
 
+def _name(requirement: str) -> str:
+    return re.split(r"[^a-z-]", requirement)[0]
+
+
 def test_public_names_are_there_and_say_what_they_are() -> None:
     for name in components.__all__:
         assert getattr(components, name).__doc__, name
@@ -72,9 +76,9 @@ def test_defaults_are_those_of_the_configuration() -> None:
 def test_the_wheel_needs_what_the_program_needs() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wheel = {*project["dependencies"], *project["optional-dependencies"]["aws"]}
-    names = {re.match(r"[a-z-]+", entry)[0] for entry in wheel}
+    names = {_name(entry) for entry in wheel}
     lines = [line.partition("#")[0].strip() for line in (ROOT / "requirements.in").read_text().splitlines()]
-    program = {re.match(r"[a-z-]+", line)[0]: line for line in lines if line}
+    program = {_name(line): line for line in lines if line}
     # `ops` and `branches`, which need it, are not in the wheel
     program.pop("boto")
     assert names == set(program)

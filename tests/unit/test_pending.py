@@ -56,7 +56,8 @@ def test_what_can_run_again_is_cleared_without_a_question_to_anybody() -> None:
 
 
 def test_without_pending_operations_there_is_nothing_to_say() -> None:
-    for it in ({}, {"resources": []}, deployment()):
+    empty: list[dict[str, Any]] = [{}, {"resources": []}, deployment()]
+    for it in empty:
         found = pending.plan(it)
         assert not found and found.lines() == []
 

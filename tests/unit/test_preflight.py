@@ -72,7 +72,7 @@ def test_registries_are_asked_side_by_side_and_those_that_do_not_answer_are_name
 ) -> None:
     monkeypatch.setattr(archives, "missing", lambda: ["flink", "zookeeper", "java"])
     monkeypatch.setattr(programs, "missing", lambda: ["pulumi"])
-    monkeypatch.setattr(preflight.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     meeting = threading.Barrier(4)
 
     def answers(*_: object) -> None:
@@ -112,7 +112,7 @@ def test_only_registries_that_are_needed_are_asked(
 ) -> None:
     monkeypatch.setattr(archives, "missing", lambda: absent)
     monkeypatch.setattr(programs, "missing", lambda: unbuilt)
-    monkeypatch.setattr(preflight.shutil, "which", lambda name: name if name == present else None)
+    monkeypatch.setattr("shutil.which", lambda name: name if name == present else None)
     assert [registry.name for registry in preflight.needed_registries()] == asked
 
 

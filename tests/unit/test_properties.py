@@ -282,12 +282,12 @@ def test_flink_reads_config_yaml(tmp_path: Path) -> None:
         if line.count("\t") == 2:
             folder, key, value = line.split("\t")
             found[folder][key] = base64.b64decode(value).decode()
-    for folder, options in expected.items():
+    for conf, options in expected.items():
         for key, value in options.items():
             if isinstance(value, str):
-                assert found[folder][key] == value, (folder, key)
+                assert found[conf][key] == value, (conf, key)
             elif isinstance(value, bool | int):
-                assert found[folder][key] == json.dumps(value), (folder, key)
+                assert found[conf][key] == json.dumps(value), (conf, key)
 
 
 def test_flinks_scripts_leave_jvm_options_as_they_are() -> None:

@@ -32,7 +32,11 @@ class GitLab(yaml.BaseLoader):
     """YAML as GitLab reads it: with references to other places in the file."""
 
 
-GitLab.add_constructor("!reference", lambda loader, node: ("reference", *loader.construct_sequence(node)))
+def _reference(loader: Any, node: Any) -> tuple[str, ...]:
+    return ("reference", *loader.construct_sequence(node))
+
+
+GitLab.add_constructor("!reference", _reference)
 
 
 def gitlab() -> Yaml:

@@ -48,7 +48,7 @@ class Host:
             def healthy(self) -> bool:
                 return host.healthy
 
-        monkeypatch.setitem(KINDS, "asked", Asked)  # type: ignore[arg-type]
+        monkeypatch.setitem(KINDS, "asked", Asked)
         facts = {"unit": "flink-x", "inputs": self.inputs, "health": "asked", "port": 1, "metricsPort": 2}
         self.daemon = Daemon(facts, self.clock, str(root))
 
@@ -133,7 +133,8 @@ def test_proves_waits_for_the_process_its_health_and_what_it_runs(host: Host) ->
     assert host.daemon.proves(5)
     host.point("expected", "two")
     assert not host.daemon.proves(5), "it does not run what is expected"
-    host.clock.after(3, lambda: (host.point("current", "two"), host.starts()))  # type: ignore[arg-type]
+    host.clock.after(3, lambda: host.point("current", "two"))
+    host.clock.after(3, host.starts)
     assert host.daemon.proves(5)
 
 
@@ -176,8 +177,8 @@ def test_commands_of_the_daemon_answer_by_their_status(host: Host, capfd: pytest
 
 
 def test_a_jobmanager_is_healthy_when_rest_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Server, "answers", lambda self, path: self.url(path) in up)
     up = {"http://localhost:8081/overview"}
+    monkeypatch.setattr(Server, "answers", lambda self, path: self.url(path) in up)
     rest = KINDS["rest"](8081, ["jm-1", "jm-2"])
     assert rest.healthy() and rest.serves() and rest.stoppable() and not rest.joins()
     up = {"http://jm-2:8081/overview"}

@@ -39,7 +39,7 @@ class FakeClock(Clock):
 
     def __init__(self) -> None:
         self.time = 1000.0
-        self._plans: list[tuple[float, Callable[[], None]]] = []
+        self._plans: list[tuple[float, Callable[[], object]]] = []
 
     def now(self) -> float:
         return self.time
@@ -50,7 +50,7 @@ class FakeClock(Clock):
             self._plans.remove(plan)
             plan[1]()
 
-    def after(self, seconds: float, happens: Callable[[], None]) -> None:
+    def after(self, seconds: float, happens: Callable[[], object]) -> None:
         """Plan an action."""
         self._plans.append((self.time + seconds, happens))
 
@@ -97,7 +97,7 @@ class World:
     """JobManagers that answer 503."""
     log: list[str] = field(default_factory=list)
     """The commands that hosts received, in order."""
-    happens: dict[str, Callable[[], None]] = field(default_factory=dict)
+    happens: dict[str, Callable[[], object]] = field(default_factory=dict)
     """Actions after one of the entries of the log."""
     raw: dict[str, bytes] = field(default_factory=dict)
     """Complete answers of all JobManagers by path, for what no HTTP server sends."""
