@@ -10,6 +10,7 @@ _UPGRADES = {
     "savepoint": "stops with a savepoint, and starts from it",
     "last-state": "is cancelled, and starts from its newest checkpoint",
     "stateless": "is cancelled, and starts without its state",
+    "blue-green": "starts beside what runs, from a savepoint of it, and takes over when it is stable",
 }
 LOST = "is cancelled: its state is not kept"
 _STOPS = {
@@ -43,6 +44,6 @@ def fate(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     if changed <= {*_WITHOUT_EFFECT, "savepointNonce"}:
         return "continues to run, and a savepoint is taken"
     upgrade = _UPGRADES.get(str(new.get("upgradeMode")), "")
-    if changed <= {*_WITHOUT_EFFECT, "parallelism"}:
+    if changed <= {*_WITHOUT_EFFECT, "parallelism"} and new.get("upgradeMode") != "blue-green":
         return f"is rescaled while it runs, if its scheduler is adaptive; otherwise it {upgrade}"
     return upgrade

@@ -96,6 +96,7 @@ class RecordsJob(Job):
     cluster: Cluster
     output: str
     records: int
+    hurry_file: str = HURRY
 
     @classmethod
     def start(
@@ -125,10 +126,14 @@ class RecordsJob(Job):
 
     def hurry(self) -> None:
         """Have it write the remaining records as fast as it can, on whichever hosts its tasks are."""
-        _on_workers(self.cluster, f"touch {HURRY}")
+        _on_workers(self.cluster, f"touch {self.hurry_file}")
 
     def count(self) -> Count:
         """Count the committed records; only after the job's end these are all."""
+        return count(self.lines(), self.records)
+
+    def lines(self) -> list[str]:
+        """The committed records."""
         client = self.cluster.s3.client()
         bucket, prefix = self.output.removeprefix("s3://").split("/", 1)
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
@@ -137,7 +142,7 @@ class RecordsJob(Job):
         parts = [key for key in keys if key.rpartition("/")[2].startswith("part-")]
         with ThreadPoolExecutor(4) as pool:
             texts = pool.map(lambda key: _text(client, bucket, key), parts)
-            return count((line for text in texts for line in text.splitlines()), self.records)
+            return [line for text in texts for line in text.splitlines()]
 
 
 def _on_workers(cluster: Cluster, command: str) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
             """Why it was not accepted; empty if it was."""
 
 
-_HOW = {"savepoint": "savepoint", "last-state": "last-state", "stateless": "cancel"}
+_HOW = {"savepoint": "savepoint", "blue-green": "savepoint", "last-state": "last-state", "stateless": "cancel"}
 """Upgrade mode → how the running job is stopped."""
 
 
@@ -39,7 +39,8 @@ class Job:
     `values`: host (this one's name), cluster (id), name, storage (URI), spec (jar: name and sha256, entryClass, args,
     parallelism, allowNonRestoredState, flinkConfig, restartNonce), upgradeMode, state (running or suspended),
     initialSavepoint, savepointNonce, stop (what becomes of it when it is no longer declared: savepoint, drain or
-    cancel), seconds (within which it has to be stable).
+    cancel), seconds (within which it has to be stable), stableSeconds (how long it has to stay so beside the one that
+    it replaces).
     """
 
     def __init__(self, values: dict[str, Any], rest: JobManagers, store: Store, clock: Clock, submit: Submit) -> None:
@@ -77,7 +78,7 @@ class Job:
         """Report how it differs from what is declared."""
         self._kept.read()
         record, what = self._record, f"job {self._values['name']}"
-        if record.starting or record.stopping:
+        if record.starting or record.stopping or record.leaving:
             differs(what, "a change of it was interrupted: run up again")
             return
         if self._values["state"] == "suspended":
@@ -114,10 +115,13 @@ class Job:
         elif same:
             self._say(f"it is {status.lower()} as declared")
             self._take_savepoint(running, status)
-        elif not self._rescales(running, status):
+        elif self._values["upgradeMode"] == "blue-green" or not self._rescales(running, status):
             self._upgrade(running, status)
 
     def _upgrade(self, running: Attempt, status: str) -> None:
+        if self._values["upgradeMode"] == "blue-green" and status == "RUNNING":
+            self._replace(running)
+            return
         self._stop(running, status, _HOW[self._values["upgradeMode"]])
         self._start(self._record.state)
 
@@ -141,6 +145,7 @@ class Job:
     def _continue(self) -> None:
         """Complete what an interrupted run has begun, as far as nobody can be mistaken about it."""
         record = self._record
+        self._end_leaving()
         if record.stopping:
             assert record.running is not None
             self._say("an earlier run was interrupted while it stopped the job; continuing it")
@@ -161,9 +166,11 @@ class Job:
         self._attempts.end(attempt.number)
         self._say(f"attempt {attempt.number} did not become stable: {why}")
         record, newest = self._record, self._kept.newest(attempt)
-        record.starting, record.state = None, newest
-        if record.origin is None and newest != attempt.restored:
-            record.origin = attempt.restored
+        record.starting = None
+        if record.running is None:
+            record.state = newest
+            if record.origin is None and newest != attempt.restored:
+                record.origin = attempt.restored
         self._kept.write()
 
     # Start
@@ -190,10 +197,15 @@ class Job:
                 f" {self._record.running.restored or 'no state'}"  # type: ignore[union-attr]
             ) from None
 
-    def _attempt(self, spec: dict[str, Any], state: str) -> None:
+    def _number(self) -> int:
+        """A new attempt's number."""
         record = self._record
         record.attempts = max(record.attempts, self._attempts.highest()) + 1
-        attempt = record.starting = Attempt({"number": record.attempts, "spec": spec, "from": state})
+        return record.attempts
+
+    def _attempt(self, spec: dict[str, Any], state: str, number: int = 0) -> None:
+        attempt = Attempt({"number": number or self._number(), "spec": spec, "from": state})
+        self._record.starting = attempt
         self._kept.write()
         job = self._attempts.id(attempt.number)
         self._say(f"starting {spec['jar']['name']} from {state or 'no state'}, with the id {job}")
@@ -212,11 +224,54 @@ class Job:
         """Wait until the attempt is stable: then it is what runs. Raises Unstable."""
         status = self._attempts.stable(attempt.number)
         record = self._record
+        if record.running:
+            self._attempts.holds(attempt.number, self._values["stableSeconds"])
+        record.leaving = record.running
         record.running, record.starting, record.before, record.state = attempt, None, None, ""
         if record.origin is None:
             record.origin = attempt.restored
         self._kept.write()
         self._say(f"{status.lower()}, and stable")
+        self._end_leaving()
+
+    # Beside
+
+    def _replace(self, running: Attempt) -> None:
+        """Start what is declared beside what runs, from a savepoint of it; what runs ends when the new one is stable.
+
+        While the record has `running` and `starting`, what runs is never ended.
+        """
+        name = f"job {self._values['name']}"
+        needed, free = self._attempts.slots(running.number, self._spec["parallelism"])
+        if free < needed:
+            raise Failure(
+                f"{name} needs {needed} free slots beside what runs, found {free}: nothing was changed."
+                " Add TaskManagers or slots, or use upgradeMode savepoint"
+            )
+        number = self._number()
+        self._kept.write()
+        state = self._savepoint(running, f"beside-{number}", "upgrade")
+        if not state:
+            raise Failure(f"{name}: no savepoint was taken (reasons above): nothing was changed, and it continues")
+        try:
+            self._attempt(self._spec, state, number)
+        except Unstable as why:
+            status = self._attempts.status(running.number)
+            now = "continues" if status in LIVE else f"is {status.lower()}"
+            jar = running.spec["jar"]
+            raise Failure(
+                f"{name} did not become stable: {why}. What ran before it {now}: {jar['name']},"
+                f" {jar['sha256'][:12]}; it was not interrupted"
+            ) from None
+
+    def _end_leaving(self) -> None:
+        """End what ran until another attempt took over."""
+        record = self._record
+        if record.leaving:
+            self._attempts.end(record.leaving.number)
+            self._say(f"attempt {record.leaving.number}, which it replaces, has ended")
+            record.leaving = None
+            self._kept.write()
 
     # Stop
 
@@ -268,15 +323,21 @@ class Job:
         nonce, record = self._values["savepointNonce"], self._record
         if nonce == record.nonce or status != "RUNNING":
             return
-        directory = self._kept.savepoints(running, hashlib.sha256(nonce.encode()).hexdigest()[:8])
-        self._attempts.take_savepoint(running.number, directory)
-        found = self._attempts.savepoint(running.number, directory) or self._kept.savepoint(directory)
+        found = self._savepoint(running, hashlib.sha256(nonce.encode()).hexdigest()[:8], f"savepointNonce {nonce}")
         if not found:
             raise Failure(f"job {self._values['name']}: the savepoint of savepointNonce {nonce} was not taken")
         record.nonce = nonce
-        record.savepoints.append({"path": found, "why": f"savepointNonce {nonce}"})
         self._kept.write()
         self._say(f"savepoint: {found}")
+
+    def _savepoint(self, running: Attempt, name: str, why: str) -> str | None:
+        """Take a savepoint while the job continues; None if it was not taken. The record has it when it is written."""
+        directory = self._kept.savepoints(running, name)
+        self._attempts.take_savepoint(running.number, directory)
+        found = self._attempts.savepoint(running.number, directory) or self._kept.savepoint(directory)
+        if found:
+            self._record.savepoints.append({"path": found, "why": why})
+        return found
 
     def _rescales(self, running: Attempt, status: str) -> bool:
         """Change the parallelism alone of a running job, if its scheduler can."""

@@ -99,6 +99,32 @@ class Attempts:
             raise Unstable(f"it fails again and again: {self._reason(job)}")
         return status
 
+    def holds(self, number: int, seconds: int) -> None:
+        """Wait while it stays stable for so long. Raises Unstable if it fails meanwhile."""
+        job = self.id(number)
+        before, began = self._failures(job), self._clock.now()
+
+        def over() -> bool:
+            nonlocal began
+            found = self._rest.json(f"/jobs/{job}")
+            if found and (found["state"] in ENDED or self._failures(job) > before):
+                return True
+            if not found or found["state"] != "RUNNING":
+                # A JobManager has failed, not the job
+                began = self._clock.now()
+            return self._clock.now() - began >= seconds
+
+        in_time = self._clock.until(seconds + self._seconds, over)
+        status = self.status(number)
+        if not in_time or status in ENDED[1:] or status == UNKNOWN or self._failures(job) > before:
+            raise Unstable(self._reason(job) or f"it is {status.lower()}")
+
+    def slots(self, number: int, parallelism: int) -> tuple[int, int]:
+        """How many slots another attempt needs beside this one, and how many are free."""
+        overview = self._rest.json("/overview") or {}
+        found = self._rest.json(f"/jobs/{self.id(number)}")
+        return parallelism or (_parallelism(found) if found else 1), int(overview.get("slots-available", 0))
+
     def end(self, number: int) -> None:
         """Cancel it, and wait until it has ended."""
         path, cancelled = f"/jobs/{self.id(number)}", False

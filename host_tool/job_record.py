@@ -32,7 +32,8 @@ class Record:
 
     `running` runs, or should; `before` ran before it and was stopped, until `starting` is stable; `stopping` is a stop
     with a savepoint under way; `state` is where the next attempt continues; `origin` is the initialSavepoint from which
-    the job's state has come, and None until an attempt has had state of its own.
+    the job's state has come, and None until an attempt has had state of its own. If `starting` starts beside `running`,
+    it becomes that when it is stable, and what ran until then is `leaving` until it has ended.
     """
 
     def __init__(self, text: str | None) -> None:
@@ -41,6 +42,7 @@ class Record:
         self.running = _attempt(found.get("running"))
         self.before = _attempt(found.get("before"))
         self.starting = _attempt(found.get("starting"))
+        self.leaving = _attempt(found.get("leaving"))
         self.stopping: dict[str, Any] | None = found.get("stopping")
         self.state: str = found.get("state", "")
         self.origin: str | None = found.get("origin", "" if self.attempts else None)
@@ -57,7 +59,12 @@ class Record:
         return json.dumps(found, indent=1) + "\n"
 
     def _attempts(self) -> dict[str, Attempt | None]:
-        return {"running": self.running, "before": self.before, "starting": self.starting}
+        return {
+            "running": self.running,
+            "before": self.before,
+            "starting": self.starting,
+            "leaving": self.leaving,
+        }
 
     def jars(self) -> set[str]:
         """The checksums of the jars that may be needed again."""

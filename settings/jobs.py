@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from components import files, forms
 from components.jobs.settings import (
+    STABLE_SECONDS,
     START_SECONDS,
     STATES,
     STOPS,
@@ -63,6 +64,7 @@ class _Job(Shape):
     savepoint_nonce: Annotated[str, AfterValidator(forms.NONCE)] = ""
     flink_config: dict[str, Any] = {}
     start_timeout_seconds: int = Field(START_SECONDS, ge=10, le=3600)
+    stable_seconds: int = Field(STABLE_SECONDS, ge=0, le=86_400)
     on_delete: Annotated[str, _one_of(*STOPS)] = "savepoint"
     savepoints: dict[str, Any] = {}
     restarts: dict[str, Any] = {}
@@ -90,8 +92,11 @@ def jobs(
             problems.add("jobs", f"{shown(name)} is not {forms.JOB_NAME.what}: expected {forms.JOB_NAME.expected}")
             continue
         before = len(problems.found)
-        job = _job(name, fields(_Job, entry, where, problems), where, problems)
+        known = fields(_Job, entry, where, problems)
+        job = _job(name, known, where, problems)
         job = _with_jar(job, where, root, problems)
+        if "stableSeconds" in known and job.upgrade_mode != "blue-green":
+            problems.add(f"{where} stableSeconds", "has no effect: expected upgradeMode blue-green with it")
         retention = str({**common, **job.flink_config}.get(RETENTION, ""))
         if job.upgrade_mode == "last-state" and retention in _NO_RETENTION:
             problems.add(

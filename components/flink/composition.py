@@ -51,3 +51,10 @@ def check_jobs(jobs: Sequence[JobSettings], slots: Sequence[int], problems: Prob
         problems.warn(
             "jobs", f"need {needed} slots together: without one TaskManager {left} are left, and jobs would wait"
         )
+    twice = max((job.parallelism for job in jobs if job.upgrade_mode == "blue-green"), default=0)
+    if needed <= total < needed + twice:
+        problems.warn(
+            "jobs",
+            f"need {needed + twice} slots while a change of the largest blue-green job runs beside it, and the"
+            f" TaskManagers have {total}",
+        )

@@ -100,6 +100,7 @@ def _values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, An
         "savepointNonce": settings.savepoint_nonce,
         "stop": settings.on_delete,
         "seconds": settings.start_timeout_seconds,
+        "stableSeconds": settings.stable_seconds,
         "jobmanagers": cluster.members.reached_as(Role.JOBMANAGER),
         "restPort": ports.number("rest"),
         "user": ROLES[Role.JOBMANAGER].user,
@@ -140,5 +141,5 @@ def _copied(
 
 
 def _seconds(settings: JobSettings) -> int:
-    """A stop, a start, and a second start of what ran before."""
-    return 4 * settings.start_timeout_seconds + 600
+    """A stop, a start, and a second start of what ran before; also of what an interrupted run has left."""
+    return 4 * settings.start_timeout_seconds + 2 * settings.stable_seconds + 600

@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-UPGRADE_MODES = ("savepoint", "last-state", "stateless")
+UPGRADE_MODES = ("savepoint", "last-state", "stateless", "blue-green")
 STATES = ("running", "suspended")
 STOPS = ("savepoint", "drain", "cancel")
 START_SECONDS = 300
+STABLE_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,8 @@ class JobSettings:
     """Options of Flink for this job."""
     start_timeout_seconds: int = START_SECONDS
     """Within which it has to be stable, and its savepoint complete."""
+    stable_seconds: int = STABLE_SECONDS
+    """How long a new one of a blue-green job has to run well before it takes over."""
     on_delete: str = "savepoint"
     """What becomes of the running job when it is no longer declared, one of STOPS."""
     savepoints: SavepointSettings | None = None

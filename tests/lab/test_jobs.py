@@ -1,9 +1,10 @@
 """Declared jobs on a real cluster: one job that counts its records lives through every change and fault, and in the end
-every record exists once.
+every record exists once. Tests that need another job declare it beside this one, and remove it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -22,21 +23,22 @@ RECORDS = 200 * 3600
 
 
 class Declared:
-    """The job of all tests of this module: `counts`, with what is declared of it."""
+    """A job that counts its records, with what is declared of it."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-        self.output = f"s3://{cluster.s3.bucket}/declared-counts"
+    def __init__(self, cluster: Cluster, name: str = "counts", parallelism: int = 2) -> None:
+        self.cluster, self.name = cluster, name
+        self.output = f"s3://{cluster.s3.bucket}/declared-{name}"
         self.settings: dict[str, Any] = {
             "jar": str(records.build_jar(cluster.archives)),
-            "parallelism": 2,
+            "parallelism": parallelism,
             "args": [
                 *("--output", self.output, "--records", str(RECORDS), "--records-per-second", "200"),
-                *("--checkpoint-seconds", "1", "--hurry-file", records.HURRY),
+                *("--checkpoint-seconds", "1", "--hurry-file", f"{records.HURRY}-{name}"),
             ],
             "startTimeoutSeconds": 120,
             "upgradeMode": "savepoint",
         }
+        flights.remove_result(cluster.s3, self.output)
 
     def up(self, **settings: Any) -> list[str]:
         """`up` with changed settings; what ran on hosts. The mode of an upgrade is for this time only."""
@@ -45,26 +47,29 @@ class Declared:
         return ran
 
     def up_with(self, settings: dict[str, Any] | None) -> list[str]:
-        self.cluster.overrides["flink:jobs"] = {"counts": settings} if settings else {}
+        declared = {**self.cluster.overrides.get("flink:jobs", {}), self.name: settings}
+        self.cluster.overrides["flink:jobs"] = {name: job for name, job in declared.items() if job}
         ran = self.cluster.stack.up().changed()
         self.settings = settings or self.settings
         return ran
 
     def record(self) -> dict[str, Any]:
         """What the program knows of the job, on the storage."""
-        key = f"{self.cluster.lab.name}/jobs/{self.cluster.lab.name}/counts/record.json"
+        key = f"{self.cluster.lab.name}/jobs/{self.cluster.lab.name}/{self.name}/record.json"
         body = self.cluster.s3.client().get_object(Bucket=self.cluster.s3.bucket, Key=key)["Body"].read()
         found: dict[str, Any] = json.loads(body)
         return found
 
     def running(self) -> list[dict[str, Any]]:
-        """The jobs that have not ended."""
-        return [job for job in self.cluster.rest.get("/jobs/overview")["jobs"] if job["state"] not in flights.ENDED]
+        """Its attempts that have not ended."""
+        mark = hashlib.sha256(f"{self.cluster.lab.name}\0{self.name}".encode()).hexdigest()[:16]
+        jobs = self.cluster.rest.get("/jobs/overview")["jobs"]
+        return [job for job in jobs if job["state"] not in flights.ENDED and job["jid"].startswith(mark)]
 
     def only(self) -> RecordsJob:
         """The one job that runs."""
         (found,) = self.running()
-        return RecordsJob(self.cluster, found["jid"], self.output, RECORDS)
+        return RecordsJob(self.cluster, found["jid"], self.output, RECORDS, f"{records.HURRY}-{self.name}")
 
     def during(self, when: Callable[[dict[str, Any]], object], act: Callable[[], object], **settings: Any) -> str:
         """`up`, with `act` at the moment when the record shows something; the error of `up`, or nothing."""
@@ -90,9 +95,8 @@ class Declared:
 @pytest.fixture(scope="module")
 def job(cluster: Cluster) -> Iterator[Declared]:
     made = Declared(cluster)
-    flights.remove_result(cluster.s3, made.output)
     for name in cluster.hosts("taskmanager"):
-        cluster.lab.ssh(name, f"sudo -n rm -f {records.HURRY}")
+        cluster.lab.ssh(name, f"sudo -n rm -f {records.HURRY}-{made.name}")
     made.up()
     yield made
     try:
@@ -204,3 +208,43 @@ def test_a_job_that_somebody_cancels_is_reported_and_repaired(job: Declared) -> 
         job.cluster.overrides["flink:repair"] = False
         job.cluster.stack.up()
     assert job.only().runs()
+
+
+@pytest.fixture(scope="module")
+def second(job: Declared) -> Iterator[Declared]:
+    """Another job beside the first one; it leaves slots for a third."""
+    made = Declared(job.cluster, "second", parallelism=1)
+    made.settings |= {"upgradeMode": "blue-green", "stableSeconds": 5}
+    made.up()
+    yield made
+    made.up_with(None)
+
+
+def test_blue_green_has_no_pause_and_what_both_wrote_is_the_same(second: Declared) -> None:
+    """Each key's counts are of one history, so for a sink that replaces by key the result is exact."""
+    before = second.only().job_id
+    third = {"restartNonce": "green", "upgradeMode": "blue-green"}
+    assert set(second.up(**third)) == {"jm-0-job-second"}
+    assert second.only().job_id != before
+    second.only().wait_for_checkpoints(5)
+    output = second.only()
+    second.up(state="suspended", upgradeMode="blue-green")
+    lines = [line.split(",") for line in output.lines()]
+    counts = {(int(number), int(count)) for number, count, _ in lines}
+    numbers = {number for number, _ in counts}
+    assert numbers == set(range(max(numbers) + 1)), "no gap"
+    assert len(counts) == len(numbers), "whoever wrote a record, it is the same"
+    assert len(lines) > len(counts), "both wrote"
+    assert records.gaps(sorted(int(time) / 1000 for _, _, time in lines)) == ()
+    second.up(state="running", upgradeMode="blue-green")
+
+
+def test_blue_green_that_fails_never_interrupts_what_runs(second: Declared) -> None:
+    before, good = second.only(), second.settings
+    with pytest.raises(LabError, match=r"No data for required key 'output'.* it was not interrupted"):
+        second.up(args=["--records", "9"], upgradeMode="blue-green")
+    assert second.only().job_id == before.job_id and before.runs()
+    with pytest.raises(LabError, match=r"needs 4 free slots beside what runs, found 1: nothing was changed"):
+        second.up_with({**good, "parallelism": 4})
+    second.up_with(good)
+    assert second.only().job_id == before.job_id and before.runs()

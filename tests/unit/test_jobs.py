@@ -81,6 +81,8 @@ def test_everything_together(folder: Path, jar: str) -> None:
             {"jar": "job.jar", "upgradeMode": "canary"},
             "upgradeMode: 'canary' is unknown: expected savepoint, last-state",
         ),
+        ({"jar": "job.jar", "stableSeconds": 9}, "stableSeconds: has no effect: expected upgradeMode blue-green"),
+        ({"jar": "job.jar", "upgradeMode": "blue-green", "stableSeconds": -1}, "stableSeconds: -1 is too small"),
         ({"jar": "job.jar", "state": "stopped"}, "state: 'stopped' is unknown: expected running, suspended"),
         ({"jar": "job.jar", "onDelete": "kill"}, "onDelete: 'kill' is unknown"),
         ({"jar": "job.jar", "initialSavepoint": "/tmp/x"}, "initialSavepoint: "),
@@ -156,6 +158,13 @@ def test_more_parallelism_than_slots_is_a_warning(folder: Path, jar: str, parall
     job = {"jar": jar, "parallelism": parallelism}
     warnings = load(folder, jobs={"one": job, "two": {**job, "state": "suspended"}}).warnings
     assert [told in warning for warning in warnings] == ([True] if told else []), warnings
+
+
+def test_a_blue_green_job_needs_its_slots_twice_while_it_changes(folder: Path, jar: str) -> None:
+    job = {"jar": jar, "parallelism": 2, "upgradeMode": "blue-green", "stableSeconds": 9}
+    assert not load(folder, jobs={"one": job}).warnings
+    (warning,) = load(folder, jobs={"one": job, "two": {"jar": jar, "parallelism": 1}}).warnings[-1:]
+    assert "need 5 slots while a change of the largest blue-green job runs beside it" in warning
 
 
 def test_a_jar_on_a_web_server_is_downloaded_like_a_release_through_the_proxy(folder: Path) -> None:

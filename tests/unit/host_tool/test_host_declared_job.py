@@ -48,7 +48,10 @@ class Flink:
     """Names of jars that never become stable."""
     refused: set[str] = field(default_factory=set)
     """Names of jars that the client does not submit."""
+    broken: set[str] = field(default_factory=set)
+    """Names of jars that fail once, after they were stable."""
     adaptive: bool = False
+    slots: int = 2
     number: int = 0
     kill: int = 0
     log: list[str] = field(default_factory=list)
@@ -83,10 +86,12 @@ class Flink:
         if spec["jar"]["name"] in self.refused:
             return "no main class"
         assert job not in self.jobs, "Flink refuses an id that it knows"
-        assert not self.running(), "two attempts at once"
+        assert not self.running() or "/1-beside-" in restore, "two attempts at once"
         assert not restore or f"{restore}/_metadata" in self.files
         bad = spec["jar"]["name"] in self.bad
-        self.jobs[job] = FakeJob(spec, restore, failures=9 if bad else 0, parallelism=spec["parallelism"])
+        it = self.jobs[job] = FakeJob(spec, restore, failures=9 if bad else 0, parallelism=spec["parallelism"])
+        if spec["jar"]["name"] in self.broken:
+            self.clock.after(20, lambda: setattr(it, "failures", it.failures + 1))
         if not bad:
             self.checkpoint(job)
         self._tick()
@@ -112,6 +117,8 @@ class Flink:
         return Answer(status, json.dumps(found).encode())
 
     def _answer(self, method: str, parts: list[str], body: Any) -> tuple[int, Any]:
+        if parts == ["overview"]:
+            return 200, {"slots-available": self.slots - sum(job.parallelism for job in self.running())}
         if parts == ["jobs", "overview"]:
             return 200, {"jobs": [{"jid": id} for id in self.jobs]}
         id, _, _query = parts[1].partition("?")
@@ -172,7 +179,8 @@ def values(jar: str = "a.jar", /, **changes: Any) -> dict[str, Any]:
     spec.update({key: changes.pop(key) for key in list(changes) if key in spec})
     return {
         "host": "jm-0", "cluster": "c", "name": "counts", "storage": STORAGE, "spec": spec, "upgradeMode": "savepoint",
-        "state": "running", "initialSavepoint": "", "savepointNonce": "", "stop": "savepoint", "seconds": 60, **changes,
+        "state": "running", "initialSavepoint": "", "savepointNonce": "", "stop": "savepoint", "seconds": 60,
+        "stableSeconds": 30, **changes,
     }  # fmt: skip
 
 
@@ -350,8 +358,59 @@ def test_a_lost_record_never_makes_a_second_job_of_the_same_id() -> None:
     assert apply(flink)["id"] != first
 
 
+def beside(attempt: int, number: int) -> str:
+    return f"{STORAGE}/savepoints/c/counts/{attempt}-beside-{number}/savepoint-1"
+
+
+def test_blue_green_starts_the_new_one_beside_the_old_one_which_ends_when_it_is_stable() -> None:
+    flink = Flink()
+    first = apply(flink)["id"]
+    began = flink.clock.now()
+    second = apply(flink, "b.jar", upgradeMode="blue-green")
+    assert flink.log[1:] == ["savepoints", f"start b.jar from {beside(1, 2)}", "cancel"]
+    assert flink.clock.now() - began >= 30
+    assert flink.jobs[first].state == "CANCELED" and flink.jobs[second["id"]].state == "RUNNING"
+    assert apply(flink, "b.jar", upgradeMode="blue-green") == second
+
+
+@pytest.mark.parametrize("why", ["bad", "refused", "broken"])
+def test_blue_green_never_interrupts_the_old_one_if_the_new_one_is_not_stable(why: str) -> None:
+    flink = Flink()
+    first = apply(flink)
+    getattr(flink, why).add("b.jar")
+    with pytest.raises(Failure, match=r"did not become stable: .*What ran before it continues: .* not interrupted"):
+        apply(flink, "b.jar", upgradeMode="blue-green")
+    assert [id for id, it in flink.jobs.items() if it.state == "RUNNING"] == [first["id"]]
+    assert apply(flink, upgradeMode="blue-green") == first and only(flink).restored == ""
+
+
+def test_blue_green_needs_slots_for_both() -> None:
+    flink = Flink(slots=3)
+    apply(flink, parallelism=2)
+    with pytest.raises(Failure, match="needs 2 free slots beside what runs, found 1: nothing was changed"):
+        apply(flink, "b.jar", upgradeMode="blue-green", parallelism=2)
+    assert flink.log == ["start a.jar from nothing"]
+
+
+def test_blue_green_of_a_job_that_does_not_run_starts_from_its_newest_state() -> None:
+    flink = Flink()
+    first = apply(flink, upgradeMode="blue-green")["id"]
+    flink.jobs[first].state = "FAILED"
+    apply(flink, "b.jar", upgradeMode="blue-green")
+    assert only(flink).restored.endswith(f"{first}/chk-1")
+
+
+def test_blue_green_also_changes_the_parallelism_without_a_pause() -> None:
+    flink = Flink(adaptive=True, slots=4)
+    apply(flink)
+    apply(flink, upgradeMode="blue-green", parallelism=2)
+    assert flink.log[1:] == ["savepoints", f"start a.jar from {beside(1, 2)}", "cancel"]
+
+
 def changes() -> list[Callable[[Flink], object]]:
     return [
+        lambda flink: apply(flink, "b.jar", upgradeMode="blue-green"),
+        lambda flink: apply(flink, "bad.jar", upgradeMode="blue-green"),
         lambda flink: apply(flink, "b.jar"),
         lambda flink: apply(flink, "b.jar", upgradeMode="last-state"),
         lambda flink: apply(flink, state="suspended"),
@@ -360,7 +419,10 @@ def changes() -> list[Callable[[Flink], object]]:
     ]
 
 
-@pytest.mark.parametrize("change", changes(), ids=["savepoint", "last-state", "suspend", "rollback", "remove"])
+CHANGES = ["blue-green", "blue-green-rollback", "savepoint", "last-state", "suspend", "rollback", "remove"]
+
+
+@pytest.mark.parametrize("change", changes(), ids=CHANGES)
 @pytest.mark.parametrize("new_leader", [False, True])
 def test_a_run_that_is_killed_at_any_moment_is_completed_by_the_next(
     change: Callable[[Flink], object], new_leader: bool
@@ -390,8 +452,8 @@ def test_a_run_that_is_killed_at_any_moment_is_completed_by_the_next(
         flink, was_killed = run(kill)
         now = [(it.spec["jar"]["name"], it.state) for it in flink.running()]
         assert now == [(it.spec["jar"]["name"], it.state) for it in ended.running()], kill
-        # What runs continues from state, never from nothing
-        assert all(it.restored for it in flink.running()), kill
+        # What runs continues from state, never from nothing, unless it was never interrupted
+        assert all(it.restored or id.endswith("0001") for id, it in flink.jobs.items() if it.state == "RUNNING"), kill
         if not flink.running():
             apply(flink)
             assert only(flink).restored, kill
