@@ -43,6 +43,8 @@ def fate(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         return "continues to run"
     if changed <= {*_WITHOUT_EFFECT, "savepointNonce"}:
         return "continues to run, and a savepoint is taken"
+    if changed <= {*_WITHOUT_EFFECT, "flink"}:
+        return "is handed over to the other release of Flink, or, if that refuses it, stops with a savepoint"
     upgrade = _UPGRADES.get(str(new.get("upgradeMode")), "")
     if changed <= {*_WITHOUT_EFFECT, "parallelism"} and new.get("upgradeMode") != "blue-green":
         return f"is rescaled while it runs, if its scheduler is adaptive; otherwise it {upgrade}"

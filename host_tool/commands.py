@@ -123,12 +123,29 @@ def _rollout(values: dict[str, Any], only_look: bool) -> None:
 
     hosts = Hosts(values["user"], values["seconds"] + GRACE_SECONDS)
 
-    def hand_over(*, check_only: bool) -> bool:
+    def hand_over(*, check_only: bool) -> list[str] | None:
         from .java import Java
 
-        return Java(values["user"]).run("HandOver", *(["check"] if check_only else []), to_stderr=True)
+        code, lines = Java(values["user"]).lines("HandOver", *(["check"] if check_only else []))
+        refused = [line.split("\t")[1] for line in lines if line.startswith("refused\t")]
+        return refused if code == 0 or refused else None
 
-    rollout = Rollout(values, hosts, Clock(), hand_over)
+    def stop_declared(jobs: Sequence[str], *, only_all: bool) -> list[str]:
+        from .java import Java
+        from .job_release import Declared, place
+        from .rest import JobManagers
+        from .store import Store
+
+        java = Java(values["user"])
+        store = Store(lambda: java.start("Store"))
+        told = dict(zip(("storage", "cluster"), place()), host=values["host"], seconds=values["seconds"])
+        rest = JobManagers(values["jobmanagers"], values["restPort"])
+        try:
+            return Declared(told, rest, store, Clock()).stop(jobs, only_all=only_all)
+        finally:
+            store.close()
+
+    rollout = Rollout(values, hosts, Clock(), hand_over, stop_declared)
     if only_look:
         rollout.check()
     else:

@@ -58,6 +58,20 @@ class Java:
         )
         return done.returncode == 0
 
+    def lines(self, main: str, *arguments: str) -> tuple[int, list[str]]:
+        """Run a main class, and show its stdout on stderr; returns its exit code and the lines. Raises as `run`."""
+        done = subprocess.run(
+            self._argv(main, arguments),
+            cwd="/",
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        sys.stderr.write(done.stdout)
+        return done.returncode, done.stdout.splitlines()
+
     def start(self, main: str) -> subprocess.Popen[str]:
         """Start a main class that answers on stdout what it reads on stdin. Raises Failure as `run`."""
         pipe = subprocess.PIPE

@@ -243,4 +243,4 @@ def innermost(trace: str) -> str:
     """The root cause in a Java stack trace, on a line: its last cause."""
     lines = [line.strip() for line in trace.replace("\\n", "\n").replace("\\t", " ").splitlines() if line.strip()]
     causes = [line[len("Caused by: ") :] for line in lines if line.startswith("Caused by: ")]
-    return (causes[-1] if causes else lines[0] if lines else "no reason given")[:500]
+    return (causes[-1] if causes else lines[0] if lines else "no reason given")[:500].rstrip(".")

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     class HandOver(Protocol):
         """Hands over jobs to another release of Flink (java.py)."""
 
-        def __call__(self, *, check_only: bool) -> bool:
-            """Whether they can be handed over, or were."""
+        def __call__(self, *, check_only: bool) -> list[str] | None:
+            """The ids of those that are refused: none if all can be handed over, or were. None if that is unknown."""
+
+    class StopDeclared(Protocol):
+        """Stops declared jobs with savepoints (job_release.py)."""
+
+        def __call__(self, jobs: Sequence[str], *, only_all: bool) -> list[str]:
+            """The ids of those that are not declared; with `only_all` none stops if there are such."""
 
 
 ANSWER_SECONDS = 10.0
@@ -48,7 +54,9 @@ class Rollout:
     which a daemon, and then the jobs, have to be healthy), user.
     """
 
-    def __init__(self, values: dict[str, Any], hosts: Hosts, clock: Clock, hand_over: HandOver) -> None:
+    def __init__(
+        self, values: dict[str, Any], hosts: Hosts, clock: Clock, hand_over: HandOver, stop_declared: StopDeclared
+    ) -> None:
         self._values = values
         self._pending: list[str] = values["pending"]
         self._jobmanagers: list[str] = values["jobmanagers"]
@@ -56,6 +64,7 @@ class Rollout:
         self._seconds: int = values["seconds"]
         self._rest = JobManagers(self._jobmanagers, values["restPort"])
         self._hosts, self._clock, self._hand_over_jobs = hosts, clock, hand_over
+        self._stop_declared = stop_declared
         self._states: dict[str, State] = {}
         self._held: list[str] = []
         self._left: list[str] = []
@@ -106,7 +115,8 @@ class Rollout:
     def _change_release(self, jobmanagers: Sequence[str]) -> None:
         """Two releases of Flink do not work together, and a new one cannot run the jobs that the old one stored. So the
         JobManagers stop, the new release converts the stored jobs, and all daemons start with it. If it cannot, the old
-        release continues; for the TaskManagers this is a failover.
+        release continues; for the TaskManagers this is a failover. Declared jobs that it refuses stop with savepoints
+        before: their own steps, after the rollout, start them again.
         """
         self._remember_jobs()
         state = self._states[jobmanagers[0]]
@@ -114,11 +124,7 @@ class Rollout:
             f"another release of Flink ({state.running}, expected {state.expected}): all daemons restart at once, and"
             f" {len(self._jobs)} jobs continue from their last checkpoint"
         )
-        if self._values["highAvailability"] and not self._hand_over_jobs(check_only=True):
-            raise Failure(
-                "rollout: the jobs cannot be handed over to the other release of Flink (reasons above); nothing was"
-                f" restarted. {STOP_FIRST}"
-            )
+        self._stop_refused()
         for name in jobmanagers:
             if self._hosts.does(name, "hold"):
                 self._held.append(name)
@@ -129,8 +135,33 @@ class Rollout:
         self._restart(self._left)
         self._say(f"restarted {self._restarted} daemons")
 
+    def _stop_refused(self) -> None:
+        """Stop the declared jobs that the other release refuses; all declared ones of a cluster that keeps no jobs.
+        Raises Failure if it refuses others.
+        """
+        lasting = self._values["highAvailability"]
+        refused = self._hand_over_jobs(check_only=True) if lasting else self._jobs
+        others = self._stop_declared(refused, only_all=lasting) if refused else []
+        if refused is None or (lasting and others):
+            raise Failure(
+                "rollout: the jobs cannot be handed over to the other release of Flink (reasons above); nothing was"
+                f" restarted. {STOP_FIRST}"
+            )
+        stopped = [job for job in refused if job not in others]
+        if not stopped:
+            return
+        self._jobs = [job for job in self._jobs if job not in stopped]
+        self._say(
+            f"{len(stopped)} declared jobs cannot be handed over: they were stopped with savepoints, and start again"
+            " from these after the rollout. If you go back to the earlier release before that, run `up` with repair:"
+            " true"
+        )
+        # A JobManager removes a stored job shortly after its end
+        if lasting and not self._clock.until(self._seconds, lambda: self._hand_over_jobs(check_only=True) == []):
+            raise Failure("rollout: stopped jobs are still stored; nothing was restarted. Run `up` again")
+
     def _hand_over(self) -> None:
-        if self._values["highAvailability"] and not self._hand_over_jobs(check_only=False):
+        if self._values["highAvailability"] and self._hand_over_jobs(check_only=False) != []:
             for name in self._held:
                 if self._hosts.does(name, "back"):
                     self._hosts.does(name, "go")

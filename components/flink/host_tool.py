@@ -19,7 +19,7 @@ _EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "output"
 _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
 _WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "rollout")
-_WITH_JOBS = ("declared_job", "job_attempts", "job_record", "store", "submit")
+_WITH_JOBS = ("declared_job", "job_attempts", "job_record", "job_release", "store", "submit")
 JAVA = (
     "Ensemble",
     "Flink",

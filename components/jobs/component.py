@@ -41,7 +41,7 @@ class Job(pulumi.ComponentResource):
         cluster, settings = args.cluster, args.settings
         hosts = list(cluster.members.of(Role.JOBMANAGER))
         first = hosts[0]
-        declared = pulumi.Stash(name, input=_declared(settings), opts=pulumi.ResourceOptions(parent=self))
+        declared = pulumi.Stash(name, input=_declared(cluster, settings), opts=pulumi.ResourceOptions(parent=self))
         after: list[pulumi.Resource] = [cluster.works, declared]
         told = _values(first, cluster, settings)
         leaving = leave(
@@ -71,7 +71,7 @@ class Job(pulumi.ComponentResource):
         self.register_outputs({"result": self.result})
 
 
-def _declared(settings: JobSettings) -> dict[str, Any]:
+def _declared(cluster: Cluster, settings: JobSettings) -> dict[str, Any]:
     """The job as a preview shows it."""
     spec = settings.spec()
     spec["jar"] = f"{settings.jar_name} sha256:{settings.digest[:12]}"
@@ -81,6 +81,7 @@ def _declared(settings: JobSettings) -> dict[str, Any]:
         "initialSavepoint": settings.initial_savepoint,
         "savepointNonce": settings.savepoint_nonce,
         "onDelete": settings.on_delete,
+        "flink": cluster.settings.flink.version,
     }
     return {key: value for key, value in {**spec, **rest}.items() if value not in ("", 0, False, [], {})}
 
@@ -103,6 +104,8 @@ def _values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, An
         "stableSeconds": settings.stable_seconds,
         "jobmanagers": cluster.members.reached_as(Role.JOBMANAGER),
         "restPort": ports.number("rest"),
+        # With another release the step runs again: the rollout may have stopped the job
+        "release": cluster.settings.flink.version,
         "user": ROLES[Role.JOBMANAGER].user,
         "jarFile": _jar_file(host, settings),
         "remove": False,

@@ -3,8 +3,11 @@
 The other rows: test_restarts.py.
 """
 
+import json
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +24,7 @@ from stand_ins.builds.archives import Archive, Archives
 def change_release(cluster: Cluster, flink: Archive, job: RecordsJob) -> set[str]:
     """`up` to another release; the job continues from its last checkpoint or a later one. Returns what restarted."""
     before, least = cluster.processes(), job.checkpoint() or 0
-    cluster.overrides = release(cluster.lab, "flink", flink)
+    cluster.overrides |= release(cluster.lab, "flink", flink)
     cluster.stack.up()
     cluster.wait_until_whole()
     after = cluster.processes()
@@ -44,7 +47,7 @@ def refuses_to_hand_over(cluster: Cluster, flink: Archive, inputs: Archives) -> 
     job = start(cluster, "choosy", inputs)
     try:
         before = cluster.processes()
-        cluster.overrides = release(cluster.lab, "flink", flink)
+        cluster.overrides |= release(cluster.lab, "flink", flink)
         with pytest.raises(LabError) as error:
             cluster.stack.up()
         said = " ".join(str(error.value).split())
@@ -55,12 +58,50 @@ def refuses_to_hand_over(cluster: Cluster, flink: Archive, inputs: Archives) -> 
         assert job.runs()
     finally:
         job.cancel()
+        cluster.overrides |= release(cluster.lab, "flink", inputs.flink)
+
+
+def declare_choosy(cluster: Cluster) -> None:
+    """The same job, declared; it runs."""
+    main_class = "choosy.ChoosyJob"
+    file = jar.build("choosy", Path(__file__).parent / "jobs" / "choosy" / "src", main_class, cluster.archives)
+    cluster.overrides["flink:jobs"] = {"choosy": {"jar": str(file), "parallelism": 1}}
+    cluster.stack.up()
+
+
+def choosy(cluster: Cluster) -> dict[str, Any]:
+    """What the program knows of it."""
+    key = f"{cluster.lab.name}/jobs/{cluster.lab.name}/choosy/record.json"
+    found: dict[str, Any] = json.loads(cluster.s3.client().get_object(Bucket=cluster.s3.bucket, Key=key)["Body"].read())
+    return found
+
+
+def is_killed_after_the_declared_job_has_stopped(cluster: Cluster, flink: Archive) -> None:
+    """`up` to another release, which ends there; the daemons have not been restarted, and no state is lost."""
+    cluster.overrides |= release(cluster.lab, "flink", flink)
+    said: list[LabError] = []
+
+    def change() -> None:
+        try:
+            cluster.stack.up()
+        except LabError as error:
+            said.append(error)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        wait_for("its savepoint", 300, lambda: choosy(cluster)["state"])
+        # The bracket, so that the pattern does not match its own command line
+        cluster.lab.ssh("jm-0", "sudo -n pkill -KILL -f '[f]link-host rollout' ; true")
+    finally:
+        thread.join()
+    assert said, "up was killed"
 
 
 def test_jobs_continue_with_another_release_of_flink_and_back(cluster: Cluster) -> None:
     earlier, present = archives.earlier_flink(), cluster.archives.flink
     daemons = {*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")}
-    jobs = [RecordsJob.start(cluster, "made-by-the-present")]
+    jobs = [RecordsJob.start(cluster, "made-by-the-present", parallelism=1)]
     try:
         assert change_release(cluster, earlier, jobs[0]) == daemons, "and no ZooKeeper server"
         there = cluster.lab.ssh("tm-0", "ls -d /opt/flink-*").stdout.split()
@@ -69,8 +110,14 @@ def test_jobs_continue_with_another_release_of_flink_and_back(cluster: Cluster) 
         refuses_to_hand_over(cluster, present, inputs)
         aligned = start(cluster, "aligned", inputs)
         jobs.append(RecordsJob.start(cluster, "made-by-the-earlier", parallelism=1, inputs=inputs))
+        declare_choosy(cluster)
+        is_killed_after_the_declared_job_has_stopped(cluster, present)
+        stopped = choosy(cluster)["state"]
         assert change_release(cluster, present, jobs[1]) == daemons
         wait_for("the other jobs, too", 300, lambda: jobs[0].runs() and aligned.runs())
+        started = choosy(cluster)["running"]
+        assert started["from"] == stopped and "/savepoints/" in stopped
+        assert Job(cluster, choosy(cluster)["ids"][0]).runs()
         aligned.cancel()
         jobs[0].hurry()
         for job in jobs:

@@ -8,15 +8,19 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drill import records
 from drill.records import RecordsJob
-from lab import flights
+from lab import flights, jar
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
+
+# Brackets, so that the pattern does not match its own command line
+KILL = "sudo -n pkill -KILL -f '[f]link-host job|[o]rg.apache.flink.client.cli' ; true"
 
 RECORDS = 200 * 3600
 """More than the tests take."""
@@ -138,6 +142,110 @@ def test_what_throws_goes_back_to_what_ran_before(job: Declared) -> None:
     assert job.only().runs()
 
 
+def choosy(cluster: Cluster) -> str:
+    """The jar of a job that has no state of the records job."""
+    return str(
+        jar.build("choosy", Path(__file__).parent / "jobs" / "choosy" / "src", "choosy.ChoosyJob", cluster.archives)
+    )
+
+
+def test_what_cannot_restore_goes_back_to_what_ran_before(job: Declared) -> None:
+    job.up()
+    good = job.settings
+    with pytest.raises(LabError, match=r"annot map .*state.* What ran before it runs again"):
+        job.up(jar=choosy(job.cluster), args=[])
+    assert job.only().runs()
+    job.up_with(good)
+
+
+@pytest.mark.exhaustive
+def test_what_hangs_goes_back_to_what_ran_before(job: Declared) -> None:
+    good = job.settings
+    with pytest.raises(LabError, match=r"after 20 s it is running, 0 checkpoints .* What ran before it runs again"):
+        job.up(args=hanging(job), startTimeoutSeconds=20)
+    assert job.only().runs()
+    job.up_with(good)
+
+
+def hanging(job: Declared) -> list[str]:
+    """Arguments with which no checkpoint completes in time."""
+    args = [*job.settings["args"]]
+    args[args.index("--checkpoint-seconds") + 1] = "3600"
+    return args
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("who", ["leader", "up"])
+def test_a_kill_during_a_rollback(job: Declared, who: str) -> None:
+    """While what ran before starts again, the leader dies, or `up`."""
+    good, before = job.settings, job.record()["attempts"]
+    leader = job.cluster.leader()
+    kill = {
+        "leader": lambda: job.cluster.lab.kill(leader, "flink-jobmanager"),
+        "up": lambda: job.cluster.lab.ssh("jm-0", KILL),
+    }[who]
+    said = job.during(
+        lambda record: record["starting"] and record["starting"]["number"] == before + 2,
+        kill,
+        args=hanging(job),
+        startTimeoutSeconds=20,
+    )
+    assert "jm-0-job-counts" in said
+    job.cluster.wait_until_whole()
+    job.up_with(good)
+    assert job.only().runs()
+
+
+@pytest.mark.exhaustive
+def test_a_suspended_job_continues_in_another_cluster_on_the_same_storage(job: Declared) -> None:
+    job.up(state="suspended")
+    state = job.record()["state"]
+    job.cluster.stack.destroy()
+    assert job.record()["state"] == state
+    job.up(state="suspended")
+    job.up(state="running")
+    assert job.record()["running"]["from"] == state and job.only().runs()
+
+
+@pytest.mark.exhaustive
+def test_the_parallelism_of_an_adaptive_scheduler_goes_down_and_up_while_the_job_runs(job: Declared) -> None:
+    key = "flink:flinkConfig"
+    before = job.cluster.overrides.get(key)
+    job.cluster.overrides[key] = {**(before or {}), "jobmanager": {"scheduler": "adaptive"}}
+    try:
+        job.up()
+        now = job.only()
+        for parallelism in (1, 2):
+            job.up(parallelism=parallelism)
+            assert job.only().job_id == now.job_id, "the same attempt"
+            vertices = job.cluster.rest.get(f"/jobs/{now.job_id}")["vertices"]
+            assert {vertex["parallelism"] for vertex in vertices} == {parallelism}
+    finally:
+        del job.cluster.overrides[key]
+        job.up()
+    assert job.only().runs()
+
+
+@pytest.mark.exhaustive
+def test_twenty_small_jobs_at_once(job: Declared) -> None:
+    """They start at once, a second `up` does nothing, and they stop at once."""
+    key = "flink:taskManagerSlots"
+    small = {"jar": choosy(job.cluster), "parallelism": 1}
+    before = job.cluster.overrides.get("flink:jobs", {})
+    try:
+        job.cluster.overrides |= {key: 12, "flink:jobs": {**before, **{f"small-{n}": small for n in range(20)}}}
+        job.cluster.stack.up()
+        jobs = job.cluster.rest.get("/jobs/overview")["jobs"]
+        assert len([each for each in jobs if each["state"] == "RUNNING"]) == 20 + len(before)
+        assert job.cluster.stack.up().changed() == []
+    finally:
+        job.cluster.overrides["flink:jobs"] = before
+        job.cluster.stack.up()
+        del job.cluster.overrides[key]
+        job.cluster.stack.up()
+    assert len(job.running()) == 1
+
+
 def test_suspended_and_resumed(job: Declared) -> None:
     job.up(state="suspended")
     assert job.running() == []
@@ -182,11 +290,9 @@ def test_the_leader_dies_while_the_job_starts(job: Declared) -> None:
 
 @pytest.mark.parametrize("moment", ["stopping", "starting"])
 def test_a_run_that_is_killed_is_completed_by_the_next(job: Declared, moment: str) -> None:
-    # Brackets, so that the pattern does not match its own command line
-    kill = "sudo -n pkill -KILL -f '[f]link-host job|[o]rg.apache.flink.client.cli' ; true"
     said = job.during(
         lambda record: record[moment],
-        lambda: job.cluster.lab.ssh("jm-0", kill),
+        lambda: job.cluster.lab.ssh("jm-0", KILL),
         restartNonce=f"killed-{moment}",
     )
     assert "jm-0-job-counts" in said
@@ -215,6 +321,7 @@ def second(job: Declared) -> Iterator[Declared]:
     """Another job beside the first one; it leaves slots for a third."""
     made = Declared(job.cluster, "second", parallelism=1)
     made.settings |= {"upgradeMode": "blue-green", "stableSeconds": 5}
+    made.settings["args"] += ["--at-least-once", "true"]
     made.up()
     yield made
     made.up_with(None)
@@ -223,8 +330,7 @@ def second(job: Declared) -> Iterator[Declared]:
 def test_blue_green_has_no_pause_and_what_both_wrote_is_the_same(second: Declared) -> None:
     """Each key's counts are of one history, so for a sink that replaces by key the result is exact."""
     before = second.only().job_id
-    third = {"restartNonce": "green", "upgradeMode": "blue-green"}
-    assert set(second.up(**third)) == {"jm-0-job-second"}
+    assert set(second.up(restartNonce="green", upgradeMode="blue-green")) == {"jm-0-job-second", "job-second-stop"}
     assert second.only().job_id != before
     second.only().wait_for_checkpoints(5)
     output = second.only()

@@ -226,6 +226,8 @@ JOB = {"jar": "a.jar sha256:1", "upgradeMode": "savepoint", "state": "running", 
         (JOB, {**JOB, "onDelete": "drain"}, "continues to run"),
         (JOB, {**JOB, "savepointNonce": "2"}, "continues to run, and a savepoint is taken"),
         (JOB, {**JOB, "parallelism": 4}, "is rescaled while it runs, if its scheduler is adaptive; otherwise it stops"),
+        (JOB, {**JOB, "flink": "2.3.0"}, "is handed over to the other release of Flink, or, if that refuses it, stops"),
+        (JOB, {**JOB, "flink": "2.3.0", "jar": "b"}, "stops with a savepoint, and starts from it"),
         (JOB, {}, "stops with a savepoint"),
     ],
 )

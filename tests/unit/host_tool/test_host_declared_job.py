@@ -8,11 +8,13 @@ import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from host_tool.declared_job import Job
+from host_tool.job_release import Declared, place
 from host_tool.output import Failure
 from host_tool.rest import Answer
 from tests.unit.host_tool.world import FakeClock
@@ -459,3 +461,24 @@ def test_a_run_that_is_killed_at_any_moment_is_completed_by_the_next(
             assert only(flink).restored, kill
         kill += 1
     assert kill > 5
+
+
+def test_another_release_stops_the_declared_jobs_that_it_refuses_and_their_steps_start_them_again() -> None:
+    flink = Flink()
+    first = apply(flink)["id"]
+    values = {"host": "jm-0", "storage": STORAGE, "cluster": "c", "seconds": 60}
+    declared = Declared(values, flink, Store(flink), flink.clock)  # type: ignore[arg-type]
+    assert declared.stop([first, "other"], only_all=True) == ["other"] and flink.running()
+    assert declared.stop([first, "other"], only_all=False) == ["other"] and not flink.running()
+    flink.jobs.clear()
+    apply(flink)
+    assert only(flink).restored == savepoint(1) and only(flink).spec["jar"]["name"] == "a.jar"
+
+
+def test_flinks_configuration_says_where_declared_jobs_are(tmp_path: Path) -> None:
+    golden = Path(__file__).parents[1] / "golden" / "jobmanager-config.yaml"
+    assert place(str(golden)) == ("s3://flink/dev", "dev")
+    other = tmp_path / "config.yaml"
+    other.write_text("a: b\n")
+    with pytest.raises(Failure, match="does not say where checkpoints are"):
+        place(str(other))

@@ -1,7 +1,7 @@
 """The rollout, with simulated hosts and JobManagers: the order of restarts, and when it ends."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield made
 
 
-def rollout(world: World, pending: list[str], *answers: bool, **more: Any) -> Rollout:
-    """A rollout; `answers`: whether jobs can be handed over, one for each call."""
+def rollout(
+    world: World, pending: list[str], *answers: bool | list[str], declared: Sequence[str] = (), **more: Any
+) -> Rollout:
+    """A rollout; `answers`: whether jobs can be handed over, or which cannot, one for each call."""
     values = {
         "host": "jm-0",
         "pending": pending,
@@ -40,11 +42,18 @@ def rollout(world: World, pending: list[str], *answers: bool, **more: Any) -> Ro
     }
     left = list(answers)
 
-    def hand_over(*, check_only: bool) -> bool:
+    def hand_over(*, check_only: bool) -> list[str] | None:
         world.log.append(f"hand over{' check' if check_only else ''}")
-        return left.pop(0)
+        answer = left.pop(0)
+        return answer if isinstance(answer, list) else [] if answer else None
 
-    return Rollout(values, Hosts("flink", SECONDS), world.clock, hand_over)
+    def stop_declared(jobs: Sequence[str], *, only_all: bool) -> list[str]:
+        others = [job for job in jobs if job not in declared]
+        if not (only_all and others):
+            world.log += [f"stop {job}" for job in jobs if job in declared]
+        return others
+
+    return Rollout(values, Hosts("flink", SECONDS), world.clock, hand_over, stop_declared)
 
 
 def done(world: World) -> list[str]:
@@ -288,6 +297,25 @@ def test_jobs_that_the_other_release_refuses_leave_everything_as_it_was(world: W
     assert done(world) == ["hand over check"]
 
 
+def test_declared_jobs_that_the_other_release_refuses_stop_before_it_starts(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.jobs = [job(1), job(2)]
+    ids = [each["jid"] for each in world.jobs]
+    # A stored job is not removed at once after its end
+    answers = (ids[:1], ids[:1], True, True)
+    rollout(world, other_release(world), *answers, declared=ids).apply()
+    acts = done(world)
+    assert acts[:5] == ["hand over check", f"stop {ids[0]}", "hand over check", "hand over check", "jm-1 hold"]
+    assert "1 declared jobs cannot be handed over" in capfd.readouterr().err
+
+
+def test_no_declared_job_stops_if_another_one_is_refused(world: World) -> None:
+    with pytest.raises(Failure, match=r"cannot be handed over .* nothing was restarted"):
+        rollout(world, other_release(world), ["a", "b"], declared=["a"]).apply()
+    assert done(world) == ["hand over check"]
+
+
 def test_a_handing_over_that_fails_leaves_the_old_release(world: World) -> None:
     with pytest.raises(Failure, match=r"cannot be handed over .* the old one\s+continues"):
         rollout(world, other_release(world), True, False).apply()
@@ -314,8 +342,11 @@ def test_without_high_availability_there_is_nothing_to_hand_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with standing(World(["jm-0"], ["tm-0"]), tmp_path, monkeypatch) as world:
-        rollout(world, other_release(world), highAvailability=False).apply()
-        assert done(world) == ["jm-0 hold", "jm-0 switch", "jm-0 go", "tm-0 switch"]
+        world.jobs = [job(1), job(2)]
+        declared = world.jobs[0]["jid"]
+        world.happens["jm-0 hold"] = lambda: world.jobs.clear()
+        rollout(world, other_release(world), highAvailability=False, declared=[declared]).apply()
+        assert done(world) == [f"stop {declared}", "jm-0 hold", "jm-0 switch", "jm-0 go", "tm-0 switch"]
 
 
 def test_check_reports_what_waits_and_changes_nothing(world: World, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import java.time.Duration;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.serialization.SimpleStringEncoder;
 import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.api.connector.source.lib.NumberSequenceSource;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.PipelineOptions;
@@ -33,6 +34,7 @@ public final class RecordsJob {
         double recordsPerSecond = options.getDouble("records-per-second");
         String hurryFile = options.getRequired("hurry-file");
         double checkpointSeconds = options.getDouble("checkpoint-seconds", 1);
+        boolean atLeastOnce = options.getBoolean("at-least-once", false);
         if (!options.getUnrequestedParameters().isEmpty()) {
             throw new IllegalArgumentException("unknown options " + options.getUnrequestedParameters());
         }
@@ -57,15 +59,19 @@ public final class RecordsJob {
                 .process(new CountByKey())
                 .name("count")
                 .uid("count")
-                .sinkTo(FileSink.forRowFormat(output, new SimpleStringEncoder<String>())
-                        .withBucketAssigner(new BasePathBucketAssigner<>())
-                        .withRollingPolicy(DefaultRollingPolicy.builder()
-                                .withRolloverInterval(ROLLOVER)
-                                .build())
-                        .withBucketCheckInterval(1000)
-                        .build())
+                .sinkTo(atLeastOnce ? new WholeFiles(output) : exactlyOnce(output))
                 .name("write")
                 .uid("write");
         env.execute(name);
+    }
+
+    private static Sink<String> exactlyOnce(Path output) {
+        return FileSink.forRowFormat(output, new SimpleStringEncoder<String>())
+                .withBucketAssigner(new BasePathBucketAssigner<>())
+                .withRollingPolicy(DefaultRollingPolicy.builder()
+                        .withRolloverInterval(ROLLOVER)
+                        .build())
+                .withBucketCheckInterval(1000)
+                .build();
     }
 }

@@ -1,0 +1,83 @@
+"""Declared jobs that another release of Flink cannot take over: they stop with savepoints before it starts, and the job
+steps of the same `up` start them again from there (docs/jobs.md).
+"""
+
+from __future__ import annotations
+
+import json
+
+from .declared_job import Job
+from .job_record import Record
+from .output import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from .clock import Clock
+    from .rest import JobManagers
+    from .store import Store
+
+CONFIG = "/etc/flink/config.yaml"
+_KEY = "execution.checkpointing.dir:"
+
+
+def place(path: str = CONFIG) -> tuple[str, str]:
+    """The storage and the cluster's id, from Flink's configuration: each of its lines is a key and a value."""
+    with open(path) as file:
+        found = [line[len(_KEY) :].strip().strip("'\"") for line in file if line.startswith(_KEY)]
+    storage, is_ours, cluster = "".join(found).rpartition("/checkpoints/")
+    if not is_ours:
+        raise Failure(f"{path} does not say where checkpoints are: expected {_KEY} …/checkpoints/CLUSTER")
+    return storage, cluster
+
+
+class Declared:
+    """The declared jobs of a cluster. `values`: host (this one's name), storage, cluster (id), seconds (within which a
+    savepoint has to be complete).
+    """
+
+    def __init__(self, values: dict[str, Any], rest: JobManagers, store: Store, clock: Clock) -> None:
+        self._values = values
+        self._rest, self._store, self._clock = rest, store, clock
+
+    def stop(self, jobs: Sequence[str], *, only_all: bool) -> list[str]:
+        """Stop those of `jobs` (ids) that are declared, with savepoints; returns the ids of the others. With `only_all`
+        it stops none if there are others. Raises Failure as `Job`.
+        """
+        known = self._names()
+        others = [job for job in jobs if job not in known]
+        if not (only_all and others):
+            for name, record in sorted({known[job] for job in jobs if job in known}):
+                self._stop(name, Record(record))
+        return others
+
+    def _names(self) -> dict[str, tuple[str, str]]:
+        """Ids of attempts → the job's name, and its record."""
+        found = {}
+        folder = f"{self._values['storage']}/jobs/{self._values['cluster']}"
+        for path in self._store.files(folder):
+            name, _, file = path.partition("/")
+            text = self._store.read(f"{folder}/{path}") if file == "record.json" else None
+            if text:
+                found.update(dict.fromkeys(json.loads(text)["ids"], (name, text)))
+        return found
+
+    def _stop(self, name: str, record: Record) -> None:
+        attempt = record.running or record.starting
+        if attempt is None:
+            return
+        values = {
+            **self._values,
+            "name": name,
+            "spec": attempt.spec,
+            "upgradeMode": "savepoint",
+            "stop": "savepoint",
+            "stableSeconds": 0,
+        }
+        Job(values, self._rest, self._store, self._clock, _never).remove()
+
+
+def _never(job: str, spec: dict[str, Any], restore: str, seconds: int) -> str:
+    raise AssertionError("a job that stops is not submitted")
