@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from automation.steps import Steps
-from bench import downtime, plain_ssh, starts
+from bench import downtime, jobs, plain_ssh, starts
 from bench.starts import Starts
 from lab import prepare
 from lab.cluster import Cluster, SlowJob
@@ -112,6 +112,19 @@ def failover(cluster: Cluster, number: int) -> float:
     return seconds
 
 
+def _jobs(lab: Lab, rounds: int, file: Path) -> int:
+    fresh(lab)
+    shutil.rmtree(lab.dir / "pulumi", ignore_errors=True)
+    cluster = Cluster(lab, archives.ensure())
+    cluster.stack.prepare()
+    cluster.stack.up()
+    before = os.getloadavg()[0]
+    found = jobs.measure(cluster, rounds)
+    jobs.write(found, file, [round(load, 1) for load in (before, os.getloadavg()[0])])
+    print("\n".join(jobs.lines(file)))
+    return 0
+
+
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
     """The ratio of the medians, and the ratio of each round."""
     by_round = " ".join(f"{one / other:.2f}" for one, other in zip(ours, theirs, strict=True))
@@ -159,6 +172,12 @@ def main() -> int:
         "--starts", type=int, default=3, metavar="N", help="starts of a daemon in each way (default: %(default)s)"
     )
     parser.add_argument(
+        "--jobs",
+        type=Path,
+        metavar="FILE",
+        help="measure only how long declared jobs stand still while they change, and write that to a file",
+    )
+    parser.add_argument(
         "--downtime",
         type=Path,
         metavar="FILE",
@@ -176,6 +195,8 @@ def main() -> int:
     lab = Lab(NAME)
     try:
         prepare.everything()
+        if chosen.jobs:
+            return _jobs(lab, max(1, chosen.rounds), chosen.jobs)
         show(measure(lab, max(1, chosen.rounds), chosen.failovers, chosen.starts))
     except ToolError as error:
         console.fail("bench", str(error))
