@@ -92,11 +92,8 @@ def jobs(
             problems.add("jobs", f"{shown(name)} is not {forms.JOB_NAME.what}: expected {forms.JOB_NAME.expected}")
             continue
         before = len(problems.found)
-        known = fields(_Job, entry, where, problems)
-        job = _job(name, known, where, problems)
+        job = _job(name, fields(_Job, entry, where, problems), where, problems)
         job = _with_jar(job, where, root, problems)
-        if "stableSeconds" in known and job.upgrade_mode != "blue-green":
-            problems.add(f"{where} stableSeconds", "has no effect: expected upgradeMode blue-green with it")
         retention = str({**common, **job.flink_config}.get(RETENTION, ""))
         if job.upgrade_mode == "last-state" and retention in _NO_RETENTION:
             problems.add(

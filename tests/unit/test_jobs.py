@@ -81,7 +81,6 @@ def test_everything_together(folder: Path, jar: str) -> None:
             {"jar": "job.jar", "upgradeMode": "canary"},
             "upgradeMode: 'canary' is unknown: expected savepoint, last-state",
         ),
-        ({"jar": "job.jar", "stableSeconds": 9}, "stableSeconds: has no effect: expected upgradeMode blue-green"),
         ({"jar": "job.jar", "upgradeMode": "blue-green", "stableSeconds": -1}, "stableSeconds: -1 is too small"),
         ({"jar": "job.jar", "state": "stopped"}, "state: 'stopped' is unknown: expected running, suspended"),
         ({"jar": "job.jar", "onDelete": "kill"}, "onDelete: 'kill' is unknown"),
