@@ -15,7 +15,7 @@ help: ## this list
 	@echo 'usage: make TARGET [ARGS="--name demo …"]'
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-up: .venv/ready ## create an HA Flink cluster on this machine with Pulumi, and run a job (root; about 15 min the first time)
+up: .venv/ready ## create an HA Flink cluster on this machine with Pulumi, and run jobs (root; about 15 min the first time)
 	@$(PYTHON) -m lab up $(ARGS)
 
 down: .venv/ready ## remove it: hosts, network, data, state

@@ -37,7 +37,7 @@ failed (doctor, gc); 130 interrupted; `ssh` exits with the command's code.
 
 def _up(args: argparse.Namespace) -> int:
     # Imported here: the other commands need neither the engine nor its SDK, which take a second to load.
-    from lab import flights, image, preflight, stack
+    from lab import departures, flights, image, preflight, stack
     from stand_ins.builds import archives, programs
 
     made = Lab(args.name)
@@ -58,11 +58,15 @@ def _up(args: argparse.Namespace) -> int:
             parallel.Task("pulumi", programs.pulumi),
             parallel.Task("archives", archives.ensure),
             parallel.Task("job", lambda: flights.build_jar(archives.ensure()), needs=("archives",)),
+            parallel.Task("departures", lambda: departures.build(archives.ensure()), needs=("archives",)),
         ]
     results = parallel.run(parts)
     if not args.hosts_only:
-        stack.LabStack(made, results["archives"], {"flink:workers": workers}).up()
+        declared = stack.jobs()
+        stack.LabStack(made, results["archives"], {"flink:workers": workers, **declared}).up()
         flights.run(made)
+        if departures.NAME in declared.get(stack.JOBS, {}):
+            departures.show(made)
     made.up(workers=workers)
     _print_ways_on(made, args.hosts_only)
     return 0

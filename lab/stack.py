@@ -47,6 +47,7 @@ PARALLEL = 4 * (os.cpu_count() or 2)
 
 SECRET_KEY = "flink:storageSecretKey"
 SECRET_OPTIONS = "flink:flinkSecrets"
+JOBS = "flink:jobs"
 
 _DRIVER = "FLINK_LAB_DRIVER"
 """Environment variable of an engine with the process that runs its program: its parent, while that exists."""
@@ -59,8 +60,10 @@ _END_SECONDS = 10.0
 
 
 def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Configuration without secrets: Pulumi.local.yaml, the lab's values, then `overrides` (`flink:key`)."""
-    base: dict[str, Any] = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
+    """Configuration without secrets: Pulumi.local.yaml, the lab's values, then `overrides` (`flink:key`). The jobs in
+    Pulumi.local.yaml are those of `make up`: other labs declare their own.
+    """
+    base = {key: value for key, value in _local().items() if key != JOBS}
     s3 = lab.s3
     known = {
         "flink:inventory": str(lab.dir / "inventory.yaml"),
@@ -86,7 +89,17 @@ def release(lab: "Lab", name: str, archive: "Archive") -> dict[str, str]:
 
 def workers() -> int:
     """The number of TaskManagers in Pulumi.local.yaml."""
-    return int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]["flink:workers"])
+    return int(_local()["flink:workers"])
+
+
+def jobs() -> dict[str, Any]:
+    """The jobs in Pulumi.local.yaml, as `overrides`."""
+    found = _local()
+    return {JOBS: found[JOBS]} if JOBS in found else {}
+
+
+def _local() -> dict[str, Any]:
+    return dict(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"])
 
 
 class Stack:

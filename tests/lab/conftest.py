@@ -1,10 +1,12 @@
 """One lab with a cluster for all tests of this folder: created by the commands in the README, and always removed."""
 
 from collections.abc import Generator, Iterator
+from itertools import accumulate
 
 import pytest
 
-from lab.cluster import UNITS, Cluster
+from lab import departures, stack
+from lab.cluster import UNITS, Cluster, wait_for
 from lab.lab import Lab
 from stand_ins.builds import archives
 from tests.lab.commands import lab_command
@@ -35,9 +37,25 @@ def cluster(printed: dict[str, str]) -> Iterator[Cluster]:
             printed["up"] = "".join(lines)
             assert made.wait(timeout=60) == 0, "python -m lab up failed"
         assert stack_files() == before, "the lab writes only below .lab"
-        yield Cluster(lab, archives.ensure())
+        check_streaming_job(lab, printed["up"])
+        found = Cluster(lab, archives.ensure())
+        # Tests have jobs of their own
+        ran = found.stack.up().changed()
+        assert set(ran) == {"jm-0-jar-departures", "jm-0-job-departures", "job-departures-stop"}, ran
+        yield found
     finally:
         lab.down()
+
+
+def check_streaming_job(lab: Lab, said: str) -> None:
+    """The job that `make up` declares runs on after it: a second one changes nothing, and results grow, each once."""
+    assert "job departures runs on, and adds lines to s3://flink/departures/" in said
+    assert Cluster(lab, archives.ensure(), stack.jobs()).stack.up().changed() == []
+    before = len(departures.rows(lab.s3))
+    wait_for("further results", 120, lambda: len(departures.rows(lab.s3)) > before)
+    for origin in ("EWR", "JFK", "LGA"):
+        rows = sorted(row for row in departures.rows(lab.s3) if row[1] == origin)
+        assert [int(row[4]) for row in rows] == [*accumulate(int(row[2]) for row in rows)]
 
 
 def stack_files() -> dict[str, bytes]:

@@ -1,0 +1,88 @@
+"""The streaming job of `make up`: built here from examples/departures, declared in Pulumi.local.yaml, and looked at."""
+
+import hashlib
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from lab import jar
+from lab.cluster import wait_for
+from lab.lab import Lab
+from lab.storage import S3
+from stand_ins.builds import debian_packages, fetch
+from toolbox import console, files
+from toolbox.parallel import command
+from toolbox.paths import REPO
+
+if TYPE_CHECKING:
+    from stand_ins.builds.archives import Archives
+
+NAME = "departures"
+FOLDER = REPO / "examples" / NAME
+JAR = FOLDER / "target" / "departures.jar"
+OUTPUT = f"{NAME}/"
+"""Of the keys in the lab's bucket, as in Pulumi.local.yaml."""
+
+FRESH = timedelta(seconds=60)
+"""A result is written every ten seconds."""
+RESULT_SECONDS = 120.0
+ROWS = 6
+COLUMNS = ("end of window", "origin", "departures", "mean delay", "in all")
+
+
+def build(inputs: "Archives") -> None:
+    """Build the jar with Maven, unless these sources are built already. Raises CommandError."""
+    digest, built = _sources(), FOLDER / "target" / "sources.sha256"
+    if JAR.exists() and built.exists() and built.read_text() == digest:
+        return
+    if shutil.which("mvn") is None:
+        with console.step("job", "installing Maven by apt-get") as step:
+            debian_packages.install(["maven"], step.tell)
+    argv = ["mvn", "-B", "-ntp", "-q", "-f", str(FOLDER / "pom.xml"), "package"]
+    # Two processes must not share Maven's local repository, nor this folder
+    with (
+        console.step("job", f"building {NAME} with Maven") as step,
+        jar.jdk(inputs.java) as home,
+        fetch.locked("maven"),
+    ):
+        command(argv, env={**os.environ, "JAVA_HOME": str(home)}, timeout=900, on_line=step.tell)
+    files.write(built, digest)
+
+
+def _sources() -> str:
+    digest = hashlib.sha256()
+    for path in [FOLDER / "pom.xml", *sorted((FOLDER / "src").rglob("*.java"))]:
+        digest.update(path.relative_to(FOLDER).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def show(lab: Lab) -> None:
+    """Print the newest results of the job. Raises LabError if it writes none."""
+    s3 = lab.s3
+    newest = wait_for(f"a new result of job {NAME}", RESULT_SECONDS, lambda: _newest(s3))
+    rows = [line.split(",") for line in newest.splitlines()[-ROWS:]]
+    widths = [max(len(row[column]) for row in [COLUMNS, *rows]) for column in range(len(COLUMNS))]
+    table = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in [COLUMNS, *rows]]
+    console.say("job", "\n".join(["", *(line.rstrip() for line in table), ""]))
+    console.say("job", f"job {NAME} runs on, and adds lines to s3://{s3.bucket}/{OUTPUT} every few seconds")
+    console.say("job", f"it is declared in Pulumi.local.yaml (docs/jobs.md), and built in {FOLDER.relative_to(REPO)}")
+
+
+def rows(s3: S3) -> list[list[str]]:
+    """The lines of the result, split, in no particular order."""
+    client = s3.client()
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=s3.bucket, Prefix=OUTPUT)
+    keys = [it["Key"] for page in pages for it in page.get("Contents", [])]
+    texts = [client.get_object(Bucket=s3.bucket, Key=key)["Body"].read().decode() for key in keys]
+    return [line.split(",") for text in texts for line in text.splitlines()]
+
+
+def _newest(s3: S3) -> str:
+    """The newest file of the result; empty if it is old."""
+    client = s3.client()
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=s3.bucket, Prefix=OUTPUT)
+    found = max(((it["LastModified"], it["Key"]) for page in pages for it in page.get("Contents", [])), default=None)
+    if found is None or datetime.now(UTC) - found[0] > FRESH:
+        return ""
+    return client.get_object(Bucket=s3.bucket, Key=found[1])["Body"].read().decode()

@@ -1,0 +1,60 @@
+"""The streaming job of `make up`: its declaration, its build and its documents say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from lab import departures, stack
+from lab.storage import BUCKET
+from settings import schema
+from toolbox.paths import REPO
+
+
+def test_the_declared_job_is_the_one_that_is_built_and_looked_at() -> None:
+    (job,) = stack.jobs()[stack.JOBS].values()
+    assert list(stack.jobs()[stack.JOBS]) == [departures.NAME]
+    assert REPO / job["jar"] == departures.JAR
+    assert job["args"] == ["--output", f"s3://{BUCKET}/{departures.OUTPUT}".rstrip("/")]
+
+
+def test_it_is_built_for_the_release_that_is_installed() -> None:
+    (found,) = re.findall("<flink.version>(.*)</flink.version>", (departures.FOLDER / "pom.xml").read_text())
+    assert found == schema()["flinkVersion"]["default"]
+
+
+def test_its_readme_declares_it_as_the_lab_does() -> None:
+    readme = (departures.FOLDER / "README.md").read_text()
+    (block,) = re.findall("```yaml\n(.*?)```", readme, re.DOTALL)
+    assert yaml.safe_load(block)["config"] == stack.jobs()
+    options = set(re.findall(r"`(--[a-z-]+)", readme))
+    source = (departures.FOLDER / "src/main/java/departures/DeparturesJob.java").read_text()
+    assert options == {f"--{name}" for name in re.findall(r'options\.get\w+\("([a-z-]+)"', source)}
+
+
+def test_it_is_built_once_for_the_same_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Any] = []
+    (tmp_path / "src").mkdir()
+    (tmp_path / "target").mkdir()
+    source = tmp_path / "src" / "A.java"
+    for path in (source, tmp_path / "pom.xml"):
+        path.write_text("1")
+    monkeypatch.setattr(departures, "FOLDER", tmp_path)
+    monkeypatch.setattr(departures, "JAR", tmp_path / "target" / "departures.jar")
+    monkeypatch.setattr(departures.shutil, "which", lambda name: name)
+    monkeypatch.setattr(departures.jar, "jdk", lambda java: pytest.MonkeyPatch.context())
+    monkeypatch.setattr(departures, "command", lambda argv, **_: (built.append(argv), departures.JAR.touch()))
+    inputs: Any = SimpleNamespace(java=None)
+    for _ in range(2):
+        departures.build(inputs)
+    assert len(built) == 1
+    source.write_text("2")
+    departures.build(inputs)
+    departures.JAR.unlink()
+    departures.build(inputs)
+    assert len(built) == 3
