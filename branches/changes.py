@@ -4,6 +4,7 @@ There is no other source of values, because the engine masks every secret in its
 """
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -12,6 +13,7 @@ from typing import Any
 from pulumi import automation as auto
 
 from branches import jobs
+from branches.jobs import Fate
 
 
 class Verdict(Enum):
@@ -133,7 +135,7 @@ class Changes:
     same: int = 0
     settings: list[Line] = field(default_factory=list)
     """Changed settings of the cluster, each once however many hosts use it."""
-    jobs: dict[str, str] = field(default_factory=dict)
+    jobs: dict[str, Fate] = field(default_factory=dict)
     """What becomes of declared jobs that change, by name."""
     warnings: list[str] = field(default_factory=list)
     """What would be lost, as sentences."""
@@ -164,7 +166,7 @@ class Changes:
             "restarts": self.restarts,
             "warnings": self.warnings,
             "settings": [{"setting": line.path, "old": line.old, "new": line.new} for line in self.settings],
-            "jobs": self.jobs,
+            "jobs": {name: fate.what for name, fate in self.jobs.items()},
             "resources": [one.json() for one in self.resources],
         }
 
@@ -279,7 +281,11 @@ def _shown(kind: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
     if kind == _DECLARED:
         declared = inputs.get("input")
-        return declared if isinstance(declared, Mapping) else {}
+        if not isinstance(declared, Mapping):
+            return {}
+        # An argument alone, such as 60, says nothing
+        arguments = declared.get("args")
+        return {**declared, "args": shlex.join(map(str, arguments))} if isinstance(arguments, list) else declared
     return {key: value for key, value in inputs.items() if not key.startswith("__")}
 
 
@@ -314,4 +320,4 @@ def _warnings(found: Changes) -> list[str]:
         for line in found.settings
         if line.path in LEFT_BEHIND and line.old is not None
     ]
-    return warnings + [f"job {name} {what}" for name, what in sorted(found.jobs.items()) if what == jobs.LOST]
+    return warnings + [f"job {name} {fate.what}" for name, fate in sorted(found.jobs.items()) if fate.lost]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
+from branches import jobs
 from branches import markdown as md
 from branches.changes import Changes, Kind, Line, Resource, Verdict, by_number
 
@@ -60,9 +61,16 @@ def _caution(changes: Changes) -> list[str]:
 
 
 def _jobs(changes: Changes) -> list[str]:
-    """What becomes of the jobs."""
-    rows = [f"- job {md.code(name)} {md.plain(what)}" for name, what in sorted(changes.jobs.items())]
-    return ["\n".join(rows)] if rows else []
+    """What becomes of the jobs and their state."""
+    if not changes.jobs:
+        return []
+    rows = ["| job | what becomes of it and its state | changed |", "|---|---|---|"]
+    for name, fate in sorted(changes.jobs.items()):
+        settings = ", ".join(md.plain(one) for one in fate.changed)
+        rows.append(f"| {md.code(name)} | {md.plain(fate.what)} | {settings} |")
+    kinds = {one.kind for one in changes.resources if one.name.startswith(jobs.PREFIX)}
+    notes = jobs.notes(changes.jobs, Kind.CREATE in kinds, Kind.DELETE in kinds)
+    return ["#### Jobs", "\n".join(rows), *notes]
 
 
 def _settings(lines: Sequence[Line]) -> list[str]:

@@ -205,6 +205,7 @@ def told(old: dict[str, Any], new: dict[str, Any]) -> Changes:
 
 
 JOB = {"jar": "a.jar sha256:1", "upgradeMode": "savepoint", "state": "running", "onDelete": "savepoint"}
+OLD = {**JOB, "flink": "2.2.0"}
 
 
 @pytest.mark.parametrize(
@@ -214,38 +215,79 @@ JOB = {"jar": "a.jar sha256:1", "upgradeMode": "savepoint", "state": "running", 
         ({}, {**JOB, "initialSavepoint": "s3://b/sp"}, "starts from s3://b/sp"),
         (JOB, {**JOB, "jar": "b.jar sha256:2"}, "stops with a savepoint, and starts from it"),
         (JOB, {**JOB, "jar": "b", "upgradeMode": "last-state"}, "is cancelled, and starts from its newest checkpoint"),
-        (JOB, {**JOB, "jar": "b", "upgradeMode": "stateless"}, "is cancelled, and starts without its state"),
+        (
+            {**JOB, "upgradeMode": "stateless"},
+            {**JOB, "jar": "b", "upgradeMode": "stateless"},
+            "is cancelled, and starts without its state",
+        ),
         (
             JOB,
             {**JOB, "parallelism": 4, "upgradeMode": "blue-green"},
             "starts beside what runs, from a savepoint of it",
         ),
-        (JOB, {**JOB, "state": "suspended"}, "stops with its state, and is suspended"),
+        (JOB, {**JOB, "state": "suspended"}, "stops with a savepoint, and is suspended"),
         ({**JOB, "state": "suspended"}, JOB, "starts from the state in which it was suspended"),
         ({**JOB, "state": "suspended"}, {**JOB, "state": "suspended", "jar": "b"}, "stays suspended"),
         (JOB, {**JOB, "onDelete": "drain"}, "continues to run"),
         (JOB, {**JOB, "savepointNonce": "2"}, "continues to run, and a savepoint is taken"),
         (JOB, {**JOB, "parallelism": 4}, "is rescaled while it runs, if its scheduler is adaptive; otherwise it stops"),
-        (JOB, {**JOB, "flink": "2.3.0"}, "is handed over to the other release of Flink, or, if that refuses it, stops"),
-        (JOB, {**JOB, "flink": "2.3.0", "jar": "b"}, "stops with a savepoint, and starts from it"),
-        (JOB, {}, "stops with a savepoint"),
+        (OLD, {**OLD, "flink": "2.3.0"}, "is handed over to the other release of Flink; if that refuses it, it stops"),
+        (OLD, {**OLD, "flink": "2.3.0", "jar": "b"}, "stops with a savepoint, and starts from it"),
+        # A stack of an earlier version does not say the release
+        (JOB, {**JOB, "flink": "2.3.0"}, "continues to run"),
+        (JOB, {}, "stops with a savepoint, which stays"),
+        (JOB, {**JOB, "jar": "b", "allowNonRestoredState": True}, "stops with a savepoint, and starts from it; state"),
+        ({**JOB, "state": "suspended", "onDelete": "cancel"}, {}, "is no longer declared; its state stays"),
+        (
+            {**JOB, "upgradeMode": "stateless"},
+            {**JOB, "upgradeMode": "stateless", "state": "suspended"},
+            "is cancelled without its state, and is suspended",
+        ),
+        ({}, {**JOB, "upgradeMode": "stateless", "initialSavepoint": "s3://b/sp"}, "starts from s3://b/sp"),
     ],
 )
 def test_a_reviewer_reads_what_becomes_of_a_job(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
     found = told(old, new)
-    assert found.jobs["counts"].startswith(what) and found.verdict is Verdict.CHANGES
-    assert f"- job `counts` {what}" in re.sub(r"\\|<!-- -->", "", summary.markdown(found, stack="dev"))
+    assert found.jobs["counts"].what.startswith(what) and found.verdict is Verdict.CHANGES
+    assert f"| `counts` | {what}" in re.sub(r"\\|<!-- -->", "", summary.markdown(found, stack="dev"))
 
 
 def test_a_job_whose_state_is_lost_is_dangerous() -> None:
     found = told({**JOB, "onDelete": "cancel"}, {})
     assert found.verdict is Verdict.DANGEROUS and found.warnings == ["job counts is cancelled: its state is not kept"]
+    # That its changes lose state from now on, and this one does
+    found = told(JOB, {**JOB, "jar": "b", "upgradeMode": "stateless"})
+    assert found.warnings == ["job counts is cancelled, and starts without its state"]
+    assert told(JOB, {**JOB, "upgradeMode": "stateless"}).verdict is Verdict.CHANGES
+
+
+def test_jobs_are_a_table_with_what_a_reviewer_has_to_know() -> None:
+    stash = "pulumi:index:Stash"
+    found = changes.read(
+        [
+            step("update", stash, "job-clicks", old={"input": JOB}, new={"input": {**JOB, "jar": "b.jar sha256:2"}}),
+            step("delete", stash, "job-departures", old={"input": JOB}),
+            step("create", stash, "job-flights", new={"input": JOB}),
+        ]
+    )
+    text = re.sub(r"\\|<!-- -->", "", summary.markdown(found, stack="prod"))
+    assert text[text.index("#### Jobs") : text.index("  job clicks")].startswith(
+        "#### Jobs\n\n"
+        "| job | what becomes of it and its state | changed |\n|---|---|---|\n"
+        "| `clicks` | stops with a savepoint, and starts from it | jar |\n"
+        "| `departures` | stops with a savepoint, which stays |  |\n"
+        "| `flights` | starts; if it ran here before, from the state in which it stopped |  |\n\n"
+        "A job that is failing is upgraded from its newest checkpoint."
+    )
+    assert "Under another name it is another job" in text
+    assert found.json()["jobs"]["clicks"] == "stops with a savepoint, and starts from it"
 
 
 def test_a_jobs_settings_are_shown_beside_the_clusters() -> None:
     cluster = step(
         "update", "pulumi:index:Stash", "dev-declared", old={"input": {"slots": 1}}, new={"input": {"slots": 2}}
     )
-    new = {"input": {**JOB, "args": ["--x"]}}
-    found = changes.read([cluster, step("update", "pulumi:index:Stash", "job-counts", old={"input": JOB}, new=new)])
+    old, new = ({"input": {**JOB, "args": ["--window", time, "--name", "a b"]}} for time in ("60", "90"))
+    found = changes.read([cluster, step("update", "pulumi:index:Stash", "job-counts", old=old, new=new)])
     assert [line.path for line in found.settings] == ["slots", "job counts / args"]
+    assert (found.settings[1].old, found.settings[1].new) == ("--window 60 --name 'a b'", "--window 90 --name 'a b'")
