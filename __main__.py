@@ -8,6 +8,7 @@ from components.flink.cluster import Cluster, ClusterArgs
 from components.flink.topology import Members
 from components.host import Role
 from components.jobs.component import Job, JobArgs
+from components.jobs.watch import JobWatch, JobWatchArgs
 
 
 async def main() -> None:
@@ -18,7 +19,10 @@ async def main() -> None:
     site = config.provider.declare(stack, config.site, config.storage, config.cluster)
     cluster = Cluster(stack, ClusterArgs(hosts=site.hosts, storage=site.storage, settings=config.cluster))
 
-    jobs = {it.name: Job(f"job-{it.name}", JobArgs(cluster=cluster, settings=it)) for it in config.cluster.jobs}
+    declared = config.cluster.jobs
+    watch = JobWatch(f"{stack}-jobs", JobWatchArgs(cluster=cluster, jobs=declared)) if declared else None
+    after = watch.ready if watch else []
+    jobs = {it.name: Job(f"job-{it.name}", JobArgs(cluster=cluster, settings=it, after=after)) for it in declared}
 
     members, cluster_id = Members(tuple(site.hosts)), config.cluster.cluster_id
     addresses = {role: {host.name: host.ssh.address for host in members.of(role)} for role in Role}

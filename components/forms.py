@@ -166,6 +166,12 @@ def seconds(duration: str) -> int:
     return int(number) * _UNIT_SECONDS[duration.removeprefix(number).strip()] if duration else 0
 
 
+def duration(seconds: int) -> str:
+    """A number of seconds as a DURATION, in the largest unit that it is a multiple of."""
+    unit = max((it for it in _UNIT_SECONDS if seconds % _UNIT_SECONDS[it] == 0), key=_UNIT_SECONDS.__getitem__)
+    return f"{seconds // _UNIT_SECONDS[unit]} {unit}"
+
+
 def one_line(text: str) -> bool:
     """Whether all of the text is printable: letters of any language and blanks, but nothing that ends a line."""
     return text.isprintable()

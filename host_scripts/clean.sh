@@ -10,11 +10,11 @@ remove() {
   others_ended
   stop_daemons
   no_firewall
-  rm -f /etc/systemd/system/flink-classes.service /etc/systemd/system/flink-alive.{service,timer}
+  rm -f /etc/systemd/system/flink-classes.service /etc/systemd/system/flink-{alive,jobs}.{service,timer}
   if [ -n "$unit" ]; then rm -rf "/etc/systemd/system/$unit.service" "/run/$unit"; fi
   systemctl daemon-reload
   # A unit that failed would otherwise be listed as failed without a file, and the system as degraded, until the next boot
-  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-alive flink-firewall 2>/dev/null || true
+  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-alive flink-jobs flink-firewall 2>/dev/null || true
   replace_block /etc/hosts ""
   local template
   for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
@@ -28,7 +28,7 @@ remove() {
   remove_tree "/etc/$user"
   remove_tree "/var/log/$user"
   remove_user
-  rm -rf /usr/local/lib/flink /run/flink-steps
+  rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-jobs
   # Last, so that a retry after a failure above still finds the mark
   rm -f /etc/flink-owner
   say "removed everything of $owner"
@@ -57,6 +57,7 @@ no_process() { ! pgrep -u "$user" >/dev/null; }
 # Gracefully: with SIGTERM a TaskManager releases its slots, and nothing has to wait for its heartbeat timeout.
 stop_daemons() {
   systemctl disable -q --now flink-alive.timer 2>/dev/null || true
+  systemctl disable -q --now flink-jobs.timer 2>/dev/null || true
   [ -z "$unit" ] || systemctl disable -q --now "$unit" 2>/dev/null || true
   systemctl stop -q flink-classes 2>/dev/null || true # it may still work; the daemon's start has started it
   id "$user" >/dev/null 2>&1 || return 0

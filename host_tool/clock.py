@@ -18,6 +18,10 @@ class Clock:
         """Seconds since some moment in the past."""
         return time.monotonic()
 
+    def wall(self) -> float:
+        """Seconds since 1970, for what is written down."""
+        return time.time()
+
     def pause(self, seconds: float) -> None:
         """Sleep."""
         time.sleep(seconds)

@@ -29,6 +29,12 @@ this host's Flink daemon (/etc/flink/daemon.json):
 the cluster's jobs, on a JobManager's host:
   jobs [ID...]             print the ids of those that run; or of these, that do not run and have not ended
 
+declared jobs, on a JobManager's host (/etc/flink/jobs.json):
+  watch                    on the leader's: start again what has failed for good, and take savepoints that are due
+  savepoints list [JOB]    as JSON
+  savepoints take JOB      and wait until it is complete
+  savepoints restore JOB PATH    start it from an earlier savepoint
+
 this host's daemon, by KIND (rest, registered or zookeeper), PORT and the other HOSTs that its health depends on:
   healthy|serves|stoppable|joins [--within SECONDS] KIND PORT [HOST...]
 
@@ -185,29 +191,34 @@ def _logins(values: dict[str, Any], only_look: bool) -> None:
 
 
 def _job(values: dict[str, Any], only_look: bool) -> None:
+    from .job_commands import apply, check
+
+    if only_look:
+        check(values)
+    else:
+        apply(values)
+
+
+def _watch(name: str, words: list[str]) -> int:
+    from .daemon import Daemon, facts
+    from .job_commands import watch
+
+    if words:
+        raise Usage(f"{name} takes no argument, found {' '.join(words)}")
+    # Only the leader's side acts
+    return _status(not Daemon(facts(), Clock()).leads() or watch())
+
+
+def _savepoints(name: str, words: list[str]) -> int:
     import json
 
-    from .declared_job import Job
-    from .java import Java
-    from .job_record import folder
-    from .rest import JobManagers
-    from .store import Store
-    from .submit import Submitter
+    from .job_commands import savepoints
 
-    java = Java(values["user"])
-    store = Store(lambda: java.start("Store"))
-    submitter = Submitter(values["user"], store, folder(values), java.environment())
-    job = Job(values, JobManagers(values["jobmanagers"], values["restPort"]), store, Clock(), submitter)
-    try:
-        if only_look:
-            job.check()
-        elif values["remove"]:
-            job.remove()
-        else:
-            submitter.keep(values["spec"]["jar"], values["jarFile"])
-            print(json.dumps(job.apply()))
-    finally:
-        store.close()
+    numbers = {"list": (1, 2), "take": (2,), "restore": (3,)}
+    if not words or len(words) not in numbers.get(words[0], ()):
+        raise Usage(f"{name}: expected list [JOB], take JOB, or restore JOB PATH, found {' '.join(words) or 'nothing'}")
+    print(json.dumps(savepoints(words[0], *words[1:])))
+    return 0
 
 
 def _leftovers(name: str, words: list[str]) -> int:
@@ -267,6 +278,8 @@ HOST_COMMANDS: dict[str, Callable[[str, list[str]], int]] = {
     **dict.fromkeys(("state", "switch", "hold", "go", "back", "proves", "leads", "tell"), _daemon),
     **dict.fromkeys(("healthy", "serves", "stoppable", "joins"), _health),
     "jobs": _jobs,
+    "watch": _watch,
+    "savepoints": _savepoints,
     "leftovers": _leftovers,
 }
 

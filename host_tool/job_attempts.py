@@ -91,12 +91,12 @@ class Attempts:
         in_time = self._clock.until(self._seconds, decided)
         status = self.status(number)
         if status in ENDED[1:] or status == UNKNOWN:
-            raise Unstable(self._reason(job) or f"it is {status.lower()}")
+            raise Unstable(self.reason(number) or f"it is {status.lower()}")
         if not in_time:
-            why = self._reason(job)
+            why = self.reason(number)
             raise Unstable(f"after {self._seconds} s it is {said}{f': {why}' if why else ''}")
         if self._failures(job) >= LOOP and status != "FINISHED" and not self._completed(job):
-            raise Unstable(f"it fails again and again: {self._reason(job)}")
+            raise Unstable(f"it fails again and again: {self.reason(number)}")
         return status
 
     def holds(self, number: int, seconds: int) -> None:
@@ -117,7 +117,7 @@ class Attempts:
         in_time = self._clock.until(seconds + self._seconds, over)
         status = self.status(number)
         if not in_time or status in ENDED[1:] or status == UNKNOWN or self._failures(job) > before:
-            raise Unstable(self._reason(job) or f"it is {status.lower()}")
+            raise Unstable(self.reason(number) or f"it is {status.lower()}")
 
     def slots(self, number: int, parallelism: int) -> tuple[int, int]:
         """How many slots another attempt needs beside this one, and how many are free."""
@@ -220,9 +220,9 @@ class Attempts:
         found = self._rest.json(f"/jobs/{job}/exceptions")
         return len(found["exceptionHistory"]["entries"]) if found else 0
 
-    def _reason(self, job: str) -> str:
-        """The root of the last exception."""
-        found = self._rest.json(f"/jobs/{job}/exceptions")
+    def reason(self, number: int) -> str:
+        """The root of its last exception."""
+        found = self._rest.json(f"/jobs/{self.id(number)}/exceptions")
         entries = found["exceptionHistory"]["entries"] if found else []
         return innermost(entries[0]["stacktrace"]) if entries else ""
 

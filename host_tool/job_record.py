@@ -66,9 +66,13 @@ class Record:
             "leaving": self.leaving,
         }
 
+    def attempted(self) -> list[Attempt]:
+        """The attempts that matter now."""
+        return [each for each in self._attempts().values() if each]
+
     def jars(self) -> set[str]:
         """The checksums of the jars that may be needed again."""
-        return {each.spec["jar"]["sha256"] for each in self._attempts().values() if each}
+        return {each.spec["jar"]["sha256"] for each in self.attempted()}
 
 
 def _attempt(found: dict[str, Any] | None) -> Attempt | None:
@@ -92,7 +96,7 @@ class Kept:
         self._store = store
         self._mark = mark(values)
         self._folder = folder(values)
-        self._savepoints = f"{values['storage']}/savepoints/{values['cluster']}/{values['name']}"
+        self._savepoints = f"{self._folder}/savepoints"
         self._checkpoints = f"{values['storage']}/checkpoints/{values['cluster']}"
         self.record = Record(None)
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 
 from .declared_job import Job
+from .job_lock import locked, waits
 from .job_record import Record
+from .job_watch import forget
 from .output import Failure
 
 TYPE_CHECKING = False
@@ -76,7 +78,9 @@ class Declared:
             "stop": "savepoint",
             "stableSeconds": 0,
         }
-        Job(values, self._rest, self._store, self._clock, _never).remove()
+        with locked(values, self._store, self._clock, "up", waits(values)):
+            forget(values, self._store)
+            Job(values, self._rest, self._store, self._clock, _never).remove()
 
 
 def _never(job: str, spec: dict[str, Any], restore: str, seconds: int) -> str:

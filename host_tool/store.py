@@ -47,6 +47,21 @@ class Store:
         """Delete a file, or a folder with all in it; nothing if there is none."""
         self._ask("delete", uri)
 
+    def size(self, uri: str) -> int:
+        """Bytes of all files below a folder."""
+        return int((self._ask("size", uri) or ["0"])[0])
+
+    def claim(self, what: str, who: str) -> str:
+        """Take the right to change something, of which the cluster grants one at a time (Claim.java); returns who has
+        it, in the words that they gave, or nothing if it is taken now. If it is lost later, methods that write fail.
+        """
+        found = self._ask("claim", what, who)
+        return found[0] if found else ""
+
+    def release(self) -> None:
+        """Give back what was claimed."""
+        self._ask("release")
+
     def close(self) -> None:
         """End the process."""
         if self._process is not None and self._process.stdin is not None:
@@ -68,5 +83,5 @@ class Store:
             return None
         if what != "ok":
             reason = fields[0] if fields else "the Java process has ended; its output is above"
-            raise Failure(f"the storage cannot {words[0]} {words[1]}: {reason}")
+            raise Failure(f"the storage cannot {' '.join(words[:2])}: {reason}")
         return fields

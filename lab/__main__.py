@@ -202,6 +202,12 @@ def _gc(args: argparse.Namespace) -> int:
     return ops.run_gc(_deployment(args.name, secrets=True), [_deployment(name, secrets=False) for name in others], args)
 
 
+def _savepoints(args: argparse.Namespace) -> int:
+    import ops.__main__ as ops
+
+    return ops.run_savepoints(args.name, _deployment(args.name, secrets=True), args)
+
+
 def _deployment(name: str, *, secrets: bool) -> dict[str, Any]:
     """The state of a lab's stack."""
     from lab import stack
@@ -264,6 +270,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor = add("doctor", _doctor, "report configuration drift; changes nothing")
     add_options(doctor, "doctor")
     add_options(add("reboot", _reboot, "reboot the hosts that wait for it one after the other"), "reboot")
+    listed = add("savepoints", _savepoints, "list the savepoints of declared jobs, take one, or start a job from one")
+    add_options(listed, "savepoints")
     collector = add("gc", _gc, "list and delete what dead clusters have left on S3 and in ZooKeeper")
     add_options(collector, "gc")
     add("list", _list, "list the labs on this machine, of this and other clones")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from automation.pending import operations, unread
-from ops import doctor, gc, reboot, state
+from ops import doctor, gc, reboot, savepoints, state
 from ops.errors import OpsError
 from ops.gc import Listing
 from ops.options import add_options
@@ -32,6 +32,9 @@ examples:
   python -m ops gc --stack prod --yes --cluster old    delete what the cluster old has left, even of another stack
   python -m ops reboot --stack prod --dry-run   list the hosts that wait for a reboot, in the order of their reboots
   python -m ops reboot --stack prod             the same, and reboot them one after the other; jobs continue
+  python -m ops savepoints --stack prod         the savepoints of declared jobs
+  python -m ops savepoints --stack prod take counts
+  python -m ops savepoints --stack prod restore counts s3://…/savepoint-…    start it from an earlier one
   python -m ops pending --stack prod            after an `up` was killed: clear its pending operations
   python -m ops tunnel --stack prod --region R  with `access: ssm`: a tunnel to the bastion, for `pulumi up`
   python -m ops orphans --stack prod            list AWS resources of the stack that are missing from its state
@@ -41,6 +44,7 @@ exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be
 
 exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or the search failed
 exit codes of reboot: 0 done, or nothing to do; 1 with --dry-run, there are hosts to reboot; 2 wrong usage, or failed
+exit codes of savepoints: 0 done; 2 wrong usage, or failed
 exit codes of pending: 0 there are none any more; 1 with --dry-run, there are; 2 wrong usage, or failed
 exit codes of orphans: 0 there are none; 1 there are; 2 wrong usage, or the search failed
 """
@@ -130,6 +134,42 @@ def _gc_jobs(hosts: Sequence[state.Host], cluster: state.HighAvailability, args:
     return 0
 
 
+def run_savepoints(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace) -> int:
+    """List savepoints of declared jobs, take one, or start a job from one; returns the exit code."""
+    needs = {"list": 0, "take": 1, "restore": 2}[args.action]
+    if bool(args.job) + bool(args.path) not in ((0, 1) if args.action == "list" else (needs,)):
+        raise OpsError("expected list [JOB], take JOB, or restore JOB PATH")
+    hosts = state.jobmanagers(deployment)
+    if args.action == "take":
+        taken = savepoints.take(hosts, args.job)
+        print(json.dumps(asdict(taken), indent=2) if args.json else taken.path)
+        return 0
+    if args.action == "restore":
+        return _restore(hosts, args)
+    found = savepoints.listed(hosts, args.job)
+    if args.json:
+        print(json.dumps([asdict(job) for job in found], indent=2))
+    else:
+        print("\n".join(line for job in found for line in job.lines()) or f"stack {stack} declares no jobs")
+    return 0
+
+
+def _restore(hosts: Sequence[state.Host], args: argparse.Namespace) -> int:
+    if not args.yes:
+        (job,) = savepoints.listed(hosts, args.job)
+        print(job.before_restore(args.path), flush=True)
+        _expect_terminal(args, "restored")
+        if not _confirmed("Restore?"):
+            return 0
+    found = savepoints.restore(hosts, args.job, args.path)
+    if args.json:
+        print(json.dumps(found, indent=2))
+    else:
+        start = "runs" if found["state"] == "running" else "is suspended, and will start"
+        print(f"job {args.job} {start} from {found['from'] or 'no state'}")
+    return 0
+
+
 def _chosen(found: Listing, args: argparse.Namespace) -> list[str]:
     """Ids of the clusters to delete. A cluster that is not known to be this stack's needs its complete id."""
     named = set(args.cluster or ())
@@ -175,6 +215,10 @@ def _gc(args: argparse.Namespace) -> int:
         [state.export(name, REPO, secrets=False) for name in others],
         args,
     )
+
+
+def _savepoints(args: argparse.Namespace) -> int:
+    return run_savepoints(args.stack, state.export(args.stack, REPO, secrets=True), args)
 
 
 def _pending(args: argparse.Namespace) -> int:
@@ -247,6 +291,7 @@ def _parser() -> argparse.ArgumentParser:
         ("doctor", _doctor, "report configuration drift of a stack's hosts"),
         ("reboot", _reboot, "reboot the hosts that wait for it one after the other, while jobs continue"),
         ("gc", _gc, "list and delete what dead clusters have left"),
+        ("savepoints", _savepoints, "list the savepoints of declared jobs, take one, or start a job from one"),
         ("pending", _pending, "clear what a killed run has left pending in a stack's state"),
         ("tunnel", _tunnel, "hold a tunnel to the bastion of a stack on AWS open, by Session Manager"),
         ("orphans", _orphans, "list AWS resources of a stack that are missing from its state"),

@@ -20,6 +20,11 @@ def add_options(command: argparse.ArgumentParser, kind: str) -> None:
         command.add_argument("--dry-run", action="store_true", help="reboot nothing")
         command.add_argument("--yes", action="store_true", help="without confirmation")
         return
+    elif kind == "savepoints":
+        command.add_argument("action", nargs="?", choices=("list", "take", "restore"), default="list")
+        command.add_argument("job", nargs="?", default="", metavar="JOB", help="of list: only this one")
+        command.add_argument("path", nargs="?", default="", metavar="PATH", help="of restore: the savepoint")
+        command.add_argument("--yes", action="store_true", help="restore without confirmation")
     elif kind == "tunnel":
         command.add_argument("--region", required=True, help="of AWS")
         command.add_argument("--port", type=int, default=2222, help="the stack's tunnelPort (default: %(default)s)")

@@ -19,8 +19,21 @@ _EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "output"
 _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
 _WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "rollout")
-_WITH_JOBS = ("declared_job", "job_attempts", "job_record", "job_release", "store", "submit")
+_WITH_JOBS = (
+    "declared_job",
+    "job_attempts",
+    "job_commands",
+    "job_lock",
+    "job_record",
+    "job_release",
+    "job_savepoint_commands",
+    "job_savepoints",
+    "job_watch",
+    "store",
+    "submit",
+)
 JAVA = (
+    "Claim",
     "Ensemble",
     "Flink",
     "Folder",

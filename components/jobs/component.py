@@ -3,20 +3,21 @@
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 from pulumi_command import remote
 
-from .. import naming, ports
+from .. import forms, naming, ports
 from ..flink import proxy
 from ..flink.cluster import Cluster
 from ..host import Host, Role
 from ..remote import connection, leave, script_text, step
 from ..roles import ROLES
 from ..storage import Storage
-from .settings import JobSettings
+from .settings import JobSettings, RestartSettings
 
 JARS = "/var/lib/flink/jobs"
 """Of all jobs, on JobManagers' hosts (host_tool/submit.py)."""
@@ -28,6 +29,8 @@ class JobArgs:
 
     cluster: Cluster
     settings: JobSettings
+    after: Sequence[pulumi.Resource] = ()
+    """What must exist before the job is changed (JobWatch)."""
 
 
 class Job(pulumi.ComponentResource):
@@ -42,8 +45,8 @@ class Job(pulumi.ComponentResource):
         hosts = list(cluster.members.of(Role.JOBMANAGER))
         first = hosts[0]
         declared = pulumi.Stash(name, input=_declared(cluster, settings), opts=pulumi.ResourceOptions(parent=self))
-        after: list[pulumi.Resource] = [cluster.works, declared]
-        told = _values(first, cluster, settings)
+        after: list[pulumi.Resource] = [cluster.works, *args.after, declared]
+        told = values(first, cluster, settings)
         leaving = leave(
             f"{name}-stop",
             hosts,
@@ -82,11 +85,28 @@ def _declared(cluster: Cluster, settings: JobSettings) -> dict[str, Any]:
         "savepointNonce": settings.savepoint_nonce,
         "onDelete": settings.on_delete,
         "flink": cluster.settings.flink.version,
+        "savepoints": _savepoints(settings),
+        "restarts": _restarts(settings),
     }
     return {key: value for key, value in {**spec, **rest}.items() if value not in ("", 0, False, [], {})}
 
 
-def _values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, Any]:
+def _savepoints(settings: JobSettings) -> dict[str, Any]:
+    found = settings.savepoints
+    if found is None:
+        return {}
+    times = {"every": found.every, "maxAge": found.max_age}
+    return {**{name: forms.duration(time) for name, time in times.items() if time}, "keep": found.keep}
+
+
+def _restarts(settings: JobSettings) -> dict[str, Any]:
+    found = settings.restarts
+    if found == RestartSettings():
+        return {}
+    return {"attempts": found.attempts, "within": forms.duration(found.within)}
+
+
+def values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, Any]:
     """For the host tool (host_tool/declared_job.py)."""
     storage: Storage = cluster.storage
     return {
@@ -144,5 +164,7 @@ def _copied(
 
 
 def _seconds(settings: JobSettings) -> int:
-    """A stop, a start, and a second start of what ran before; also of what an interrupted run has left."""
-    return 4 * settings.start_timeout_seconds + 2 * settings.stable_seconds + 600
+    """A stop, a start, and a second start of what ran before; also of what an interrupted run has left, or of the watch
+    that is starting it.
+    """
+    return 6 * settings.start_timeout_seconds + 2 * settings.stable_seconds + 720

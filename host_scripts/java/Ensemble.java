@@ -1,12 +1,15 @@
 package flinkhost;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.CreateMode;
 import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
 import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.Watcher.Event.KeeperState;
 import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.ZKUtil;
+import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.ZooDefs;
 import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.ZooKeeper;
 import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.data.Stat;
 
@@ -55,6 +58,46 @@ final class Ensemble implements AutoCloseable {
       }
     }
     return false;
+  }
+
+  /**
+   * Makes a node that ends with this connection, or with the life of this process; returns the text of the one that is
+   * there already.
+   */
+  String claim(String path, String text) throws KeeperException, InterruptedException {
+    for (int end = path.indexOf('/', 1); end > 0; end = path.indexOf('/', end + 1)) {
+      make(path.substring(0, end), "", CreateMode.PERSISTENT);
+    }
+    // Its own after an answer that was lost
+    while (!make(path, text, CreateMode.EPHEMERAL) && !holds(path)) {
+      try {
+        return new String(client.getData(path, false, null), StandardCharsets.UTF_8);
+      } catch (KeeperException.NoNodeException e) {
+        // It has ended just now
+      }
+    }
+    return "";
+  }
+
+  /** Whether a node that was claimed is still this connection's. */
+  boolean holds(String path) throws KeeperException, InterruptedException {
+    Stat stat = client.exists(path, false);
+    return stat != null && stat.getEphemeralOwner() == client.getSessionId();
+  }
+
+  void release(String path) throws KeeperException, InterruptedException {
+    if (holds(path)) {
+      client.delete(path, -1);
+    }
+  }
+
+  private boolean make(String path, String text, CreateMode mode) throws KeeperException, InterruptedException {
+    try {
+      client.create(path, text.getBytes(StandardCharsets.UTF_8), ZooDefs.Ids.OPEN_ACL_UNSAFE, mode);
+      return true;
+    } catch (KeeperException.NodeExistsException e) {
+      return false;
+    }
   }
 
   void remove(String path) throws KeeperException, InterruptedException {

@@ -123,7 +123,7 @@ final class JobCheckpoints {
         boolean describes =
             folder == ha
                 ? name.startsWith("completedCheckpoint")
-                : name.endsWith("/" + (folder == declared ? RECORD : METADATA));
+                : name.endsWith("/" + METADATA) || (folder == declared && name.endsWith("/" + RECORD));
         if (describes) {
           Matcher ids = JOB.matcher(new String(folder.read(name), StandardCharsets.ISO_8859_1));
           for (int at = 0; ids.find(at); at = ids.start() + 1) {

@@ -10,12 +10,15 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
 import java.util.Base64;
+import java.util.List;
 import java.util.Map;
+import org.apache.flink.configuration.Configuration;
 import org.apache.flink.core.fs.FSDataInputStream;
 import org.apache.flink.core.fs.FSDataOutputStream;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
 import org.apache.flink.core.fs.Path;
+import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
 
 /**
  * Files on the storage for a process that talks to this one: a request on each line of stdin, its answer on a line of
@@ -28,26 +31,36 @@ import org.apache.flink.core.fs.Path;
  * fetch URI FILE     ok, or none
  * list URI           ok NAME MILLISECONDS NAME MILLISECONDS …   files below it, by relative name, with their time
  * delete URI         ok        also a folder with all in it
+ * size URI           ok BYTES  of all files below it
+ * claim WHAT WHO     ok, or ok WHO if another process has it; then nothing is written that it has not allowed (Claim)
+ * release            ok
  * </pre>
  *
  * What fails is answered with `error MESSAGE`.
  */
 public final class Store {
-  private Store() {}
+  private final Claim claim;
+
+  private Store(Configuration configuration) {
+    claim = new Claim(configuration);
+  }
 
   public static void main(String[] args) throws Exception {
     PrintStream out = Flink.output();
-    Flink.start();
+    Store store = new Store(Flink.start());
     BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     for (String line = in.readLine(); line != null; line = in.readLine()) {
-      out.println(answer(line.split("\t", -1)));
+      out.println(store.answer(line.split("\t", -1)));
       out.flush();
     }
     System.exit(0); // does not wait for the S3 client's threads
   }
 
-  static String answer(String[] words) {
+  private String answer(String[] words) {
     try {
+      if (List.of("write", "put", "delete").contains(words[0])) {
+        claim.check();
+      }
       switch (words[0]) {
         case "read":
           return read(new Path(words[1]));
@@ -65,10 +78,21 @@ public final class Store {
         case "delete":
           new Path(words[1]).getFileSystem().delete(new Path(words[1]), true);
           return "ok";
+        case "size":
+          return "ok\t" + new Folder(new Path(words[1])).files().values().stream().mapToLong(FileStatus::getLen).sum();
+        case "claim":
+          String other = claim.take(words[1], words[2]);
+          return other.isEmpty() ? "ok" : "ok\t" + other;
+        case "release":
+          claim.release();
+          return "ok";
         default:
-          return "error\texpected read, write, put, fetch, list or delete, found " + words[0];
+          return "error\tunknown request " + words[0];
       }
-    } catch (IOException | RuntimeException e) {
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return "error\tinterrupted";
+    } catch (IOException | KeeperException | RuntimeException e) {
       return "error\t" + Flink.causes(e);
     }
   }

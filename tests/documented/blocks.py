@@ -25,6 +25,7 @@ UNTESTED = {
     "docs/drill.md": "takes an hour; tests/lab/test_drill_quick.py runs the quick part",
     "docs/operations.md": "needs a dead cluster (tests/lab/test_doctor_and_gc.py) or a run that was killed"
     " (tests/engine/test_killed_runs.py, tests/aws/test_killed_stack.py)",
+    "docs/jobs.md": "needs a declared job; tests/lab/test_jobs.py runs these commands on a lab",
     "docs/lab.md": "commands of the lab, whose tests are in tests/lab and tests/hosts",
 }
 """Why blocks of a page that are marked `untested` are not run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,24 @@ def test_a_job_is_a_readable_resource_and_its_jar_a_file(folder: Path, jar: str)
     assert "jm-0-jar-departures" in found and "job-departures-stop" in found
     told = found["jm-0-job-departures"].inputs
     assert "--window" in str(told["stdin"]) and "--window" not in str(told["create"])
+
+
+def test_the_watch_knows_all_jobs_on_each_jobmanagers_host(folder: Path, jar: str) -> None:
+    job = {"jar": jar, "savepoints": {"every": "6 h"}, "restarts": {"attempts": 3, "within": "90 min"}}
+    found = declared(folder, jobs={"one": job, "two": {"jar": jar, "initialSavepoint": "s3://b/sp"}})
+    for host in ("jm-0", "jm-1"):
+        text = str(found[f"{host}-jobs"].inputs["stdin"])
+        known = json.loads(text[text.index('{\n "jobs"') : text.index("\nEND_OF_FILE")])["jobs"]
+        assert [(it["host"], it["name"]) for it in known] == [(host, "one"), (host, "two")]
+        assert known[0]["savepoints"] == {"every": 21_600, "keep": 10, "maxAge": 0} and known[1]["savepoints"] is None
+        assert known[0]["restarts"] == {"attempts": 3, "within": 5400}
+        # What one job may start from no other deletes
+        assert known[0]["references"] == ["s3://b/sp"]
+        assert f"{host}-jobs-leave" in found
+    shown = found["pulumi:index:Stash/job-one"].inputs["input"]
+    assert shown["savepoints"] == {"every": "6 h", "keep": 10}
+    assert shown["restarts"] == {"attempts": 3, "within": "90 min"}
+    assert "restarts" not in found["pulumi:index:Stash/job-two"].inputs["input"]
 
 
 def test_without_jobs_nothing_of_them_is_declared(folder: Path) -> None:

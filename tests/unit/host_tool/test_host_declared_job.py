@@ -172,6 +172,12 @@ class Store:
     def __init__(self, flink: Flink) -> None:
         self.read, self.write, self.delete, self.files = flink.read, flink.write, flink.delete, flink.files_
 
+    def claim(self, what: str, who: str) -> str:
+        return ""
+
+    def release(self) -> None:
+        pass
+
 
 def values(jar: str = "a.jar", /, **changes: Any) -> dict[str, Any]:
     spec = {
@@ -195,7 +201,7 @@ def job(flink: Flink, told: dict[str, Any]) -> Job:
 
 
 def savepoint(attempt: int, number: int = 1) -> str:
-    return f"{STORAGE}/savepoints/c/counts/{attempt}-{number}/savepoint-1"
+    return f"{STORAGE}/jobs/c/counts/savepoints/{attempt}-{number}/savepoint-1"
 
 
 def only(flink: Flink) -> FakeJob:
@@ -361,7 +367,7 @@ def test_a_lost_record_never_makes_a_second_job_of_the_same_id() -> None:
 
 
 def beside(attempt: int, number: int) -> str:
-    return f"{STORAGE}/savepoints/c/counts/{attempt}-beside-{number}/savepoint-1"
+    return f"{STORAGE}/jobs/c/counts/savepoints/{attempt}-beside-{number}/savepoint-1"
 
 
 def test_blue_green_starts_the_new_one_beside_the_old_one_which_ends_when_it_is_stable() -> None:

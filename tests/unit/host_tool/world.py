@@ -44,6 +44,9 @@ class FakeClock(Clock):
     def now(self) -> float:
         return self.time
 
+    def wall(self) -> float:
+        return self.time
+
     def pause(self, seconds: float) -> None:
         self.time += seconds
         for plan in [plan for plan in self._plans if plan[0] <= self.time]:

@@ -1,0 +1,105 @@
+"""Declared jobs, for the tool's commands: what each needs of the storage, of Flink's client and of the others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
+from . import job_watch
+from .clock import Clock
+from .declared_job import Job
+from .java import Java
+from .job_lock import locked, waits
+from .job_record import folder
+from .job_savepoint_commands import Person
+from .output import Failure, say
+from .rest import JobManagers
+from .store import Store
+from .submit import Submitter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from .declared_job import Submit
+
+
+@contextlib.contextmanager
+def _tools(values: dict[str, Any]) -> Iterator[tuple[Store, Submitter]]:
+    """The storage, whose process ends with this, and Flink's client."""
+    java = Java(values["user"])
+    store = Store(lambda: java.start("Store"))
+    try:
+        yield store, Submitter(values["user"], store, folder(values), java.environment())
+    finally:
+        store.close()
+
+
+def _rest(values: dict[str, Any]) -> JobManagers:
+    return JobManagers(values["jobmanagers"], values["restPort"])
+
+
+def apply(values: dict[str, Any]) -> None:
+    """Bring a job to its declared state, or end it, and print what runs then; `values` as in `Job`."""
+    clock = Clock()
+    with _tools(values) as (store, submitter), locked(values, store, clock, "up", waits(values)):
+        job_watch.forget(values, store)
+        job = Job(values, _rest(values), store, clock, submitter)
+        if values["remove"]:
+            job.remove()
+        else:
+            submitter.keep(values["spec"]["jar"], values["jarFile"])
+            print(json.dumps(job.apply()))
+
+
+def check(values: dict[str, Any]) -> None:
+    """Report how a job differs from what is declared."""
+    with _tools(values) as (store, submitter):
+        Job(values, _rest(values), store, Clock(), submitter).check()
+        job_watch.check(values, store)
+
+
+def watch() -> bool:
+    """Look at all declared jobs of this host's cluster; whether that could be done."""
+    clock, one_by_one = Clock(), Lock()
+
+    @contextlib.contextmanager
+    def tools(values: dict[str, Any]) -> Iterator[tuple[Store, Submit]]:
+        with _tools(values) as (store, submitter):
+
+            def submit(job: str, spec: dict[str, Any], restore: str, seconds: int) -> str:
+                # Each is a JVM here, and two jobs may have the same jar
+                with one_by_one:
+                    return submitter(job, spec, restore, seconds)
+
+            yield store, submit
+
+    def look(values: dict[str, Any]) -> bool:
+        try:
+            job_watch.look(values, _rest(values), clock, lambda: tools(values), job_watch.Seen(values["name"]))
+        except (Failure, OSError) as error:
+            say(values["host"], f"job {values['name']}: {error}")
+            return False
+        return True
+
+    with ThreadPoolExecutor(job_watch.AT_ONCE) as pool:
+        return all([*pool.map(look, job_watch.declared())])
+
+
+def savepoints(what: str, job: str = "", path: str = "") -> list[dict[str, Any]]:
+    """List, take, or restore from; of all jobs without a name."""
+    known = {values["name"]: values for values in job_watch.declared()}
+    if job and job not in known:
+        raise Failure(f"no job {job} is declared: expected {', '.join(known) or 'none'}")
+    found = []
+    for values in [known[job]] if job else known.values():
+        with _tools(values) as (store, submitter):
+            person = Person(values, _rest(values), store, Clock(), submitter)
+            if what == "list":
+                found.append(person.listed())
+            else:
+                found.append(person.take() if what == "take" else person.restore(path))
+    return found
