@@ -18,6 +18,7 @@ from .output import Failure, say
 from .rest import JobManagers
 from .store import Store
 from .submit import Submitter
+from .turns import CLIENTS, TURNS, Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,9 +46,15 @@ def _rest(values: dict[str, Any]) -> JobManagers:
 def apply(values: dict[str, Any]) -> None:
     """Bring a job to its declared state, or end it, and print what runs then; `values` as in `Job`."""
     clock = Clock()
+    turns = Turns(TURNS, CLIENTS, clock)
     with _tools(values) as (store, submitter), locked(values, store, clock, "up", waits(values)):
+
+        def submit(job: str, spec: dict[str, Any], restore: str, seconds: int) -> str:
+            with turns.one(seconds):
+                return submitter(job, spec, restore, seconds)
+
         job_watch.forget(values, store)
-        job = Job(values, _rest(values), store, clock, submitter)
+        job = Job(values, _rest(values), store, clock, submit)
         if values["remove"]:
             job.remove()
         else:

@@ -31,6 +31,7 @@ _WITH_JOBS = (
     "job_watch",
     "store",
     "submit",
+    "turns",
 )
 JAVA = (
     "Claim",
