@@ -5,6 +5,7 @@ times is how long the job stood still.
 
 import hashlib
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 from drill import records
 from drill.records import RecordsJob
 from lab import flights
-from lab.cluster import Cluster, wait_for
+from lab.cluster import Cluster
 from toolbox import console
 
 RECORDS = 200 * 3600
@@ -54,47 +55,43 @@ class Downtime:
 class Measured:
     """A declared job whose output says when it stood still."""
 
-    def __init__(self, cluster: Cluster, name: str, **settings: Any) -> None:
-        self.cluster, self.name = cluster, name
-        self.output = f"s3://{cluster.s3.bucket}/bench-{name}"
+    def __init__(self, cluster: Cluster, name: str, more: Sequence[str] = (), **settings: Any) -> None:
+        self.cluster, self.name = cluster, f"bench-{name}"
+        self.output = f"s3://{cluster.s3.bucket}/{self.name}"
         self.jar = records.build_jar(cluster.archives)
         self.args = [
-            *("--output", self.output, "--records", str(RECORDS), "--records-per-second", "200"),
-            *("--checkpoint-seconds", "1", "--hurry-file", f"/run/bench-{name}"),
+            *("--output", self.output, "--name", self.name, "--records", str(RECORDS)),
+            *("--records-per-second", "200", "--checkpoint-seconds", "1", "--hurry-file", f"/run/{self.name}", *more),
         ]
         self.settings = {"jar": str(self.jar), "parallelism": 1, "args": self.args, **settings}
         self.windows: list[tuple[str, float, float]] = []
         flights.remove_result(cluster.s3, self.output)
 
     def up(self, **settings: Any) -> None:
-        """`up` with changed settings."""
+        """`up` with changed settings of this job."""
         self.settings |= settings
-        self.cluster.overrides["flink:jobs"] = {self.name: self.settings}
-        self.cluster.stack.up()
-
-    def remove(self) -> None:
-        """`up` without it."""
-        self.cluster.overrides["flink:jobs"] = {}
-        self.cluster.stack.up()
+        declare(self.cluster, {**self.cluster.overrides.get("flink:jobs", {}), self.name: self.settings})
 
     def job(self) -> RecordsJob:
-        """The one job that runs."""
+        """The one attempt that runs."""
         jobs = self.cluster.rest.get("/jobs/overview")["jobs"]
-        (found,) = [job for job in jobs if job["state"] not in flights.ENDED]
+        (found,) = [job for job in jobs if job["state"] not in flights.ENDED and job["name"] == self.name]
         return RecordsJob(self.cluster, found["jid"], self.output, RECORDS)
 
     def during(self, what: str, change: Callable[[], object]) -> None:
         """A change of the running job; measured later, when all records are committed."""
         self.job().wait_for_checkpoints(SETTLED_CHECKPOINTS)
         began = time.time()
-        with console.step("bench", what):
+        with console.step("bench", f"{what} (load {os.getloadavg()[0]:.1f})"):
             change()
-        wait_for("checkpoints afterwards", 300, lambda: (self.job().checkpoint() or 0) >= SETTLED_CHECKPOINTS)
+        least = (self.job().checkpoint() or 0) + SETTLED_CHECKPOINTS
+        self.job().wait_for_checkpoints(least)
         self.windows.append((what, began, time.time()))
 
     def downtimes(self) -> list[tuple[str, float]]:
         """The longest gap in each window, in seconds. The job must have ended."""
-        times = sorted(int(line.rpartition(",")[2]) / 1000 for line in _lines(self))
+        lines = RecordsJob(self.cluster, "", self.output, RECORDS).lines()
+        times = sorted(int(line.rpartition(",")[2]) / 1000 for line in lines)
         found = []
         for what, began, ended in self.windows:
             inside = [moment for moment in times if began <= moment <= ended]
@@ -112,55 +109,40 @@ class Measured:
         cluster.lab.ssh("jm-0", ["sudo", "-n", "bash", "-c", script], timeout=300)
 
 
-def _lines(measured: Measured) -> list[str]:
-    return RecordsJob(measured.cluster, "", measured.output, RECORDS).lines()
+def declare(cluster: Cluster, jobs: dict[str, Any]) -> None:
+    """`up` with these jobs."""
+    cluster.overrides["flink:jobs"] = jobs
+    cluster.stack.up()
 
 
 def measure(cluster: Cluster, rounds: int) -> Downtime:
-    """Measure each mode, alternating."""
-    found = Downtime()
-    for mode in ("savepoint", "last-state"):
-        job = Measured(cluster, mode, upgradeMode=mode)
-        job.up()
-        for number in range(rounds):
-            job.during(f"{mode} by up", partial(job.up, restartNonce=f"round-{number}"))
-        _rescaled(job, rounds if mode == "savepoint" else 0)
-        job.remove()
-        _add(found.ours, job)
-        hand = Measured(cluster, f"{mode}-by-hand")
-        hand.up()
-        for _ in range(rounds):
+    """Measure each change, alternating."""
+    ours, hand = Measured(cluster, "ours"), Measured(cluster, "hand")
+    green = Measured(cluster, "green", ["--at-least-once", "true"], upgradeMode="blue-green", stableSeconds=3)
+    declare(cluster, {job.name: job.settings for job in (ours, hand, green)})
+    for number in range(rounds):
+        for mode in ("savepoint", "last-state"):
+            nonce = f"{mode}-{number}"
+            ours.during(f"{mode} by up", partial(ours.up, upgradeMode=mode, restartNonce=nonce))
             hand.during(f"{mode} by hand", partial(hand.by_hand, mode))
-        hand.cluster.rest.cancel(hand.job().job_id)
-        hand.remove()
-        _add(found.hand, hand)
-    green = Measured(cluster, "blue-green", upgradeMode="blue-green", stableSeconds=3)
-    green.args += ["--at-least-once", "true"]
-    green.up()
-    for number in range(rounds):
         green.during("blue-green by up", partial(green.up, restartNonce=f"round-{number}"))
-    green.remove()
-    _add(found.ours, green)
-    key = "flink:flinkConfig"
-    cluster.overrides[key] = {"web.refresh-interval": "500 ms", "jobmanager.scheduler": "adaptive"}
+        for parallelism in (2, 1):
+            ours.during("rescale by up", partial(ours.up, upgradeMode="savepoint", parallelism=parallelism))
+    cluster.rest.cancel(hand.job().job_id)
+    # Another scheduler, for which all JobManagers restart
+    cluster.overrides["flink:flinkConfig"] = {"web.refresh-interval": "500 ms", "jobmanager.scheduler": "adaptive"}
     adaptive = Measured(cluster, "adaptive")
-    adaptive.up()
-    _rescaled(adaptive, rounds, "rescale, adaptive scheduler")
-    adaptive.remove()
-    _add(found.ours, adaptive)
+    declare(cluster, {adaptive.name: adaptive.settings})
+    for _ in range(rounds):
+        for parallelism in (2, 1):
+            adaptive.during("rescale, adaptive scheduler by up", partial(adaptive.up, parallelism=parallelism))
+    declare(cluster, {})
+    found = Downtime()
+    for job, of in ((ours, found.ours), (hand, found.hand), (green, found.ours), (adaptive, found.ours)):
+        for what, seconds in job.downtimes():
+            of.setdefault(what.rpartition(" by ")[0], []).append(round(seconds, 2))
+            console.say("bench", f"{what}: {seconds:.1f} s")
     return found
-
-
-def _rescaled(job: Measured, rounds: int, what: str = "rescale") -> None:
-    for number in range(rounds):
-        job.during(f"{what} by up", partial(job.up, parallelism=2 - number % 2))
-
-
-def _add(found: dict[str, list[float]], job: Measured) -> None:
-    for what, seconds in job.downtimes():
-        name = what.rpartition(" by ")[0]
-        found.setdefault(name, []).append(round(seconds, 2))
-        console.say("bench", f"{what}: {seconds:.1f} s")
 
 
 def write(found: Downtime, file: Path, load: Sequence[float]) -> None:
