@@ -18,7 +18,7 @@ from automation.pending import operations
 from automation.stack import Stack
 from automation.steps import Recorder
 from automation.words import some
-from automation.workspace import opened, program, recorded
+from automation.workspace import Workspace, opened, program, recorded
 from branches import changes, previews, stacks
 from branches.changes import Changes, Kind, Resource
 from branches.errors import BranchesError, LockedError
@@ -79,8 +79,7 @@ class Healer:
     def _heal(self, name: str, dry_run: bool) -> Healed:
         content = previews.content(name)
         with stacks.reported(name, "look at"), recorded(self.engine) as workspace:
-            listed = json.loads(workspace.pulumi("stack", "ls", "--json"))
-            state = workspace.export(name) if name in {entry["name"] for entry in listed} else {}
+            state = _state(workspace, name)
         there = machines(state)
         if not there:
             return Healed(name, why="the stack has no machines")
@@ -103,6 +102,16 @@ class Healer:
                 with stacks.reported(name, "update", recorder):
                     stack.up(recorder, refresh=True, message=f"{MESSAGE} {' '.join(lost)}")
         return Healed(name, lost)
+
+
+def _state(workspace: Workspace, name: str) -> dict[str, Any]:
+    """The deployment of a stack; empty if there is none. `stack ls` would read the state of all stacks, for which CI
+    has no right.
+    """
+    try:
+        return workspace.export(name)
+    except auto.StackNotFoundError:
+        return {}
 
 
 def machines(state: Mapping[str, Any]) -> set[str]:

@@ -95,8 +95,10 @@ def access_key(authorization: str) -> str:
     return found[1] if found else ""
 
 
-def policies_of(key: str, token: str) -> list[Mapping[str, Any]] | None:
-    """Policies of the role that these credentials belong to; None if moto did not issue them, or they have expired."""
+def policies_of(key: str, token: str) -> tuple[list[Mapping[str, Any]], Mapping[str, Any] | None] | None:
+    """Policies of the role that these credentials belong to, and its permissions boundary, if it has one; None if moto
+    did not issue them, or they have expired.
+    """
     from moto.core.models import DEFAULT_ACCOUNT_ID
     from moto.core.utils import utcnow
     from moto.iam.models import iam_backends
@@ -110,8 +112,15 @@ def policies_of(key: str, token: str) -> list[Mapping[str, Any]] | None:
                 iam, name = iam_backends[DEFAULT_ACCOUNT_ID][partition], role.role_arn.split("/")[-1]
                 texts = [iam.get_role_policy(name, each)[1] for each in iam.list_role_policies(name)]
                 texts += [_document(each) for each in iam.list_attached_role_policies(name)[0]]
-                return [json.loads(text) if isinstance(text, str) else text for text in texts]
+                found = iam.get_role(name).permissions_boundary_arn
+                boundary = _read(_document(iam.managed_policies[found])) if found else None
+                return [_read(text) for text in texts], boundary
     return None
+
+
+def _read(text: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(text) if isinstance(text, str) else text
+    return found
 
 
 def _document(policy: Any) -> Any:

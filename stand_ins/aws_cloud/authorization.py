@@ -55,9 +55,11 @@ OTHER_NAMES = {
     "s3:PutBucketLifecycle": "s3:PutLifecycleConfiguration",
     "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    "tagging:GetResources": "tag:GetResources",
 }
 """Operations whose action has another name:
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html. Some services sign with another
+name than that of their actions.
 """
 
 FREE = {"sts:GetCallerIdentity"}
@@ -72,6 +74,7 @@ EC2_TYPES = {
     "igw": "internet-gateway",
     "lt": "launch-template",
     "nat": "natgateway",
+    "pg": "placement-group",
     "pl": "prefix-list",
     "rtb": "route-table",
     "sg": "security-group",
@@ -115,6 +118,12 @@ class Inventory(Protocol):
 
     def key(self, region: str, name: str) -> str:
         """Id of a key of KMS, given by id, ARN or alias."""
+
+    def placement_group(self, region: str, name: str) -> str:
+        """Id of a placement group; empty if there is none of this name."""
+
+    def policy_tags(self, region: str, id: str) -> Mapping[str, str]:
+        """Tags of a policy of Data Lifecycle Manager."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +179,14 @@ def needed(request: Request, inventory: Inventory) -> list[Asked]:
             return _route53(action, request)
         case "ssm" | "kms":
             return _json(action, request, inventory)
+        case "events":
+            return _events(action, request, inventory)
+        case "dlm":
+            return _dlm(action, request, inventory)
+        case _ if set(resource_types(action)) == {""}:
+            return [Asked(action, "*")]
         case _:
-            return [Asked(action, "")]
+            raise Unknown(f"{action}: which resources it names")
 
 
 def resource_types(action: str) -> Mapping[str, Any]:
@@ -217,14 +232,15 @@ def _ec2(action: str, request: Request, inventory: Inventory) -> list[Asked]:
             context |= {f"aws:ResourceTag/{key}": value for key, value in inventory.tags(request.region, id).items()}
         if supports(action, type, "aws:RequestTag/x"):
             context |= {f"aws:RequestTag/{key}": value for key, value in new_tags.get(type, {}).items()}
-        asked.append(Asked(action, _ec2_arn(request.region, inventory.account, type, id), context))
+        name = parameters.get(_PLACEMENT.get(action, ""), id) if type == "placement-group" else id
+        asked.append(Asked(action, _ec2_arn(request.region, inventory.account, type, name), context))
     if action != "ec2:CreateTags":
         for type, tags in new_tags.items():
             context = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
             context["ec2:CreateAction"] = request.operation
             asked.append(Asked("ec2:CreateTags", _ec2_arn(request.region, inventory.account, type, "*"), context))
     profile = parameters.get("IamInstanceProfile.Name") or parameters.get("IamInstanceProfile.Arn")
-    return asked + (_pass_roles(inventory.roles(profile), inventory) if profile else [])
+    return asked + (_pass_roles(inventory.roles(profile), inventory, "ec2") if profile else [])
 
 
 def _ec2_resources(action: str, request: Request, inventory: Inventory) -> Iterator[tuple[str, str]]:
@@ -240,6 +256,17 @@ def _ec2_resources(action: str, request: Request, inventory: Inventory) -> Itera
             type = EC2_TYPES.get(each.partition("-")[0])
             if type in types:
                 yield str(type), each
+    # The one kind of resource that requests and ARNs name by its name
+    if group := inventory.placement_group(request.region, request.parameters.get(_PLACEMENT.get(action, ""), "")):
+        yield "placement-group", group
+
+
+_PLACEMENT = {
+    "ec2:CreatePlacementGroup": "GroupName",
+    "ec2:DeletePlacementGroup": "GroupName",
+    "ec2:RunInstances": "Placement.GroupName",
+}
+"""Where a request names a placement group."""
 
 
 def _creates(action: str, type: str, new_tags: Mapping[str, Any], named: set[str]) -> bool:
@@ -273,7 +300,8 @@ def _flat_tags(prefix: str, parameters: Mapping[str, str]) -> dict[str, str]:
 def _iam(action: str, request: Request, inventory: Inventory) -> list[Asked]:
     types, given = set(resource_types(action)), request.parameters
     role, profile = given.get("RoleName", ""), given.get("InstanceProfileName", "")
-    context = {f"aws:RequestTag/{key}": value for key, value in _flat_tags("Tags.member", given).items()}
+    tags = {f"aws:RequestTag/{key}": value for key, value in _flat_tags("Tags.member", given).items()}
+    context = dict(tags)
     if boundary := given.get("PermissionsBoundary") or (role and inventory.boundary(role)):
         context["iam:PermissionsBoundary"] = boundary
     if policy := given.get("PolicyArn"):
@@ -284,10 +312,14 @@ def _iam(action: str, request: Request, inventory: Inventory) -> list[Asked]:
     if service:
         return [Asked(action, f"arn:aws:iam::{inventory.account}:role/aws-service-role/{service}/*", context)]
     if "instance-profile" in types and profile:
-        asked = [Asked(action, f"arn:aws:iam::{inventory.account}:instance-profile/{profile}", context)]
-        return asked + (_pass_roles([role], inventory) if action == "iam:AddRoleToInstanceProfile" else [])
+        arn = f"arn:aws:iam::{inventory.account}:instance-profile/{profile}"
+        asked = [Asked(action, arn, context)]
+        asked += [Asked("iam:TagInstanceProfile", arn, tags)] if tags and action == "iam:CreateInstanceProfile" else []
+        return asked + (_pass_roles([role], inventory, "ec2") if action == "iam:AddRoleToInstanceProfile" else [])
     if "role" in types and role:
-        return [Asked(action, f"arn:aws:iam::{inventory.account}:role/{role}", context)]
+        arn = f"arn:aws:iam::{inventory.account}:role/{role}"
+        tagged = [Asked("iam:TagRole", arn, tags)] if tags and action == "iam:CreateRole" else []
+        return [Asked(action, arn, context), *tagged]
     if "user" in types and (user := given.get("UserName")):
         return [Asked(action, f"arn:aws:iam::{inventory.account}:user/{user}", context)]
     if "policy" in types and policy:
@@ -297,8 +329,8 @@ def _iam(action: str, request: Request, inventory: Inventory) -> list[Asked]:
     return [Asked(action, "*", context)]
 
 
-def _pass_roles(roles: Iterable[str], inventory: Inventory) -> list[Asked]:
-    context = {"iam:PassedToService": "ec2.amazonaws.com"}
+def _pass_roles(roles: Iterable[str], inventory: Inventory, service: str) -> list[Asked]:
+    context = {"iam:PassedToService": f"{service}.amazonaws.com"}
     return [Asked("iam:PassRole", f"arn:aws:iam::{inventory.account}:role/{role}", context) for role in roles]
 
 
@@ -359,6 +391,58 @@ def _json(action: str, request: Request, inventory: Inventory) -> list[Asked]:
     return [Asked(action, "")]
 
 
+# EventBridge, Data Lifecycle Manager
+
+
+def _events(action: str, request: Request, inventory: Inventory) -> list[Asked]:
+    given = json.loads(request.body or b"{}")
+    begin = f"arn:aws:events:{request.region}:{inventory.account}"
+    tags = {f"aws:RequestTag/{it['Key']}": it["Value"] for it in given.get("Tags", [])}
+    context = {key: value for key, value in tags.items() if supports(action, "", key)}
+    if "ResourceARN" in given:
+        return [Asked(action, given["ResourceARN"], context)]
+    if action.endswith(("Connection", "ApiDestination")):
+        type = "connection" if action.endswith("Connection") else "api-destination"
+        asked = [Asked(action, f"{begin}:{type}/{given['Name']}")]
+        asked += [Asked(action, given["ConnectionArn"])] if "ConnectionArn" in given else []
+        secret = (
+            f"arn:aws:secretsmanager:{request.region}:{inventory.account}:secret:events!connection/{given['Name']}/*"
+        )
+        return asked + [Asked(f"secretsmanager:{it}", secret) for it in _SECRETS.get(action, ())]
+    rule = f"{begin}:rule/{given.get('Rule') or given['Name']}"
+    roles = [it["RoleArn"].rpartition("/")[2] for it in given.get("Targets", []) if "RoleArn" in it]
+    asked = [Asked(action, rule, context), *_pass_roles(dict.fromkeys(roles), inventory, "events")]
+    return asked + ([Asked("events:TagResource", rule, tags)] if tags and action == "events:PutRule" else [])
+
+
+_SECRETS = {
+    "events:CreateConnection": ("CreateSecret", "GetSecretValue", "PutSecretValue"),
+    "events:UpdateConnection": ("GetSecretValue", "PutSecretValue", "UpdateSecret"),
+    "events:DeleteConnection": ("DeleteSecret", "DescribeSecret"),
+}
+"""What EventBridge does with the caller's rights, since the secret is the caller's:
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-target-connection.html.
+"""
+
+
+def _dlm(action: str, request: Request, inventory: Inventory) -> list[Asked]:
+    given = json.loads(request.body or b"{}")
+    context = {f"aws:RequestTag/{key}": value for key, value in given.get("Tags", {}).items()}
+    role = given.get("ExecutionRoleArn", "").rpartition("/")[2]
+    asked = _pass_roles([role], inventory, "dlm") if role else []
+    if action == "dlm:CreateLifecyclePolicy":
+        # No types of resources: only statements for all resources apply
+        tagged = [Asked("dlm:TagResource", _dlm_arn(request, inventory, "*"), context)] if context else []
+        return [Asked(action, "*", context), *tagged, *asked]
+    id = request.path.rpartition("/")[2]
+    own = {f"aws:ResourceTag/{key}": value for key, value in inventory.policy_tags(request.region, id).items()}
+    return [Asked(action, _dlm_arn(request, inventory, id), {**own, **context}), *asked]
+
+
+def _dlm_arn(request: Request, inventory: Inventory, id: str) -> str:
+    return f"arn:aws:dlm:{request.region}:{inventory.account}:policy/{id}"
+
+
 # Operations of REST
 
 
@@ -389,6 +473,8 @@ def _operations(service: str) -> list[tuple[str, str, re.Pattern[str], frozenset
         path, _, query = http["requestUri"].partition("?")
         members = {} if shape is None else {each: shape.members[each].serialization for each in shape.required_members}
         required = {it["name"] for it in members.values() if it.get("location") == "querystring"}
+        # An ARN has slashes, which are not escaped any more
+        path = re.sub(r"\{\w*Arn\}", ".+", path)
         pattern = re.sub(r"\{\w+\+\}", ".+", re.sub(r"\{\w+\}", "[^/]+", path)).rstrip("/") + "/?"
         expected = frozenset({*parse_qs(query, keep_blank_values=True), *required})
         found.append((name, http["method"], re.compile(pattern), expected))

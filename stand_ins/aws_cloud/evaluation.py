@@ -6,6 +6,7 @@ neither the resources of EC2 nor conditions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -63,13 +64,21 @@ def _applies(statement: Mapping[str, Any], asked: Asked) -> bool:
     context = {key.lower(): listed(value) for key, value in asked.context.items()}
     return (
         any(matches(asked.action.lower(), action.lower()) for action in listed(statement.get("Action")))
-        and any(matches(asked.resource, resource) for resource in listed(statement.get("Resource")))
+        and any(matches(asked.resource, _resolved(it, context)) for it in listed(statement.get("Resource")))
         and all(
             _holds(operator, listed(expected), context.get(key.lower()))
             for operator, keys in statement.get("Condition", {}).items()
             for key, expected in keys.items()
         )
     )
+
+
+def _resolved(pattern: str, context: Mapping[str, list[str]]) -> str:
+    """A pattern with the values of its variables, such as `${aws:userid}`; without a value it matches nothing.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    """
+    return re.sub(r"\$\{([\w:]+)\}", lambda found: (context.get(found[1].lower()) or [found[0]])[0], pattern)
 
 
 def _equals(value: str, expected: str) -> bool:

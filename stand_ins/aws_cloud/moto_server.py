@@ -262,19 +262,20 @@ class Application:
         key = access.access_key(authorization)
         if not _is_s3(environ) or not key:
             return _refuse(environ, start_response, "AccessDenied", "a host may use S3 only, and only signed")
-        policies = access.policies_of(key, token)
-        if policies is None:
+        found = access.policies_of(key, token)
+        if found is None:
             return _refuse(environ, start_response, "InvalidAccessKeyId", "not of this cloud, or expired")
+        policies, boundary = found
         try:
             headers = {"x-amz-copy-source": environ.get("HTTP_X_AMZ_COPY_SOURCE", "")}
             asked = access.asked_for(method, path, query, headers, _body(environ))
         except access.Unknown as unknown:
             return _refuse(environ, start_response, "AccessDenied", str(unknown))
         for each in asked:
-            if not evaluation.permitted(policies, each):
+            if not evaluation.permitted(policies, each, boundary):
                 return _refuse(environ, start_response, "AccessDenied", f"{each.action} of {each.resource}")
         missing = access.listing_of(path)
-        if missing is None or evaluation.permitted(policies, missing):
+        if missing is None or evaluation.permitted(policies, missing, boundary):
             return self._moto(environ, start_response)
         return self._hide_missing(environ, start_response, missing)
 
@@ -363,7 +364,7 @@ def _refuse(environ: Mapping[str, Any], start_response: Callable[..., Any], code
             error = f"<Response><Errors>{error}</Errors></Response>"
         case "iam" | "route53" | "sts":
             error = f"<ErrorResponse>{error}</ErrorResponse>"
-        case "ssm" | "kms":
+        case "dlm" | "events" | "freetier" | "kms" | "ssm" | "tagging":
             error = json.dumps({"__type": code, "message": why})
     return [error.encode()]
 

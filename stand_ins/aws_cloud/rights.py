@@ -106,6 +106,18 @@ class MotoInventory(Inventory):
 
         return str(kms_backends[DEFAULT_ACCOUNT_ID][region].any_id_to_key_id(name))
 
+    def placement_group(self, region: str, name: str) -> str:
+        """Id of a placement group; empty if there is none of this name."""
+        group = vars(_ec2(region)).get("placement_groups", {}).get(name)
+        return str(group.id) if group else ""
+
+    def policy_tags(self, region: str, id: str) -> Mapping[str, str]:
+        """Tags of a policy of Data Lifecycle Manager."""
+        from stand_ins.aws_cloud.dlm import dlm_backends
+
+        found = dlm_backends[DEFAULT_ACCOUNT_ID][region].policies.get(id)
+        return found["Tags"] if found else {}
+
 
 def _ec2(region: str) -> Any:
     from moto.ec2.models import ec2_backends

@@ -1,5 +1,5 @@
 """`branches heal` with the real engine and moto: what it creates again, and what it leaves to a person. Without
-machines: a plugin that does nothing runs the steps on hosts.
+machines: a plugin that does nothing runs the steps on hosts. The state is in S3, and CI has the rights of docs/ci.md.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 from pulumi import automation as auto
 
 from automation.engine import Engine
 from automation.stack import Stack
-from automation.workspace import opened
+from automation.workspace import opened, recorded
 from branches import heal, previews
 from branches.errors import BranchesError, LockedError
 from branches.heal import Healed, Healer
 from tests import tool_environment
-from tests.aws import stack
+from tests.aws import limits, stack
 from tests.aws.inventory import client, machines
 from tests.aws.scale import moto
 from tests.unit.test_summary import step
@@ -35,25 +37,46 @@ WAIT = timedelta(minutes=20)
 INSTANCE, COMMAND = "aws:ec2/instance:Instance", "command:remote:Command"
 
 
+HEALER = "ci-flink-heal"
+"""The identity of CI."""
+
+
 class World:
     """The stack `dev`, which heals by GitHub."""
 
     def __init__(self, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.endpoint = endpoint
+        self._patch = monkeypatch
+        limits.make_boundary(endpoint, "flink-boundary", "boundary-policy")
+        place = {"LocationConstraint": REGION}
+        client("s3", endpoint, REGION).create_bucket(Bucket="state", CreateBucketConfiguration=place)
+        keys = client("kms", endpoint, REGION)
+        key = keys.create_key()["KeyMetadata"]
+        keys.create_alias(AliasName=f"alias/pulumi-flink-{NAME}", TargetKeyId=key["KeyId"])
+        # The state is written at the end of each operation only: here no run is killed
+        for variable in ("PULUMI_EXPERIMENTAL", "PULUMI_SKIP_CHECKPOINTS"):
+            monkeypatch.setenv(variable, "true")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        monkeypatch.setenv("PULUMI_BACKEND_URL", f"s3://state?region={REGION}&s3ForcePathStyle=true")
+        places = {"BUCKET": "state", "STACK": NAME, "KEYARN": key["Arn"]}
+        names = ("read", *limits.DEPLOY, "heal", "state-heal")
+        limits.limit(endpoint, HEALER, [limits.document(f"{it}-policy", **places) for it in names])
         self.now = datetime.now(UTC)
         self.said: list[str] = []
         self.content: dict[str, Any] = {
+            "secretsprovider": f"awskms://alias/pulumi-flink-{NAME}?region={REGION}",
             "config": {
                 **stack.base(NAME),
                 **stack.at(endpoint),
                 "aws:region": REGION,
                 "flink:owner": "me",
                 "flink:operatorCidrs": ["198.51.100.0/24"],
+                "flink:permissionsBoundary": limits.policy_arn("flink-boundary"),
                 # Few resources are fast
                 "flink:jobManagers": 1,
                 "flink:zookeepers": 0,
                 "flink:healingUrl": "https://api.github.com/repos/o/r/actions/workflows/heal.yml/dispatches",
-            }
+            },
         }
         monkeypatch.setattr(previews, "content", lambda name: self.content)
 
@@ -72,7 +95,9 @@ class World:
 
     def heal(self, **more: Any) -> Healed:
         healer = Healer(engine=Engine(), say=self.said.append, now=lambda: self.now)
-        return healer.heal(NAME, wait=WAIT, **more)
+        with self._patch.context() as patch:
+            patch.setenv("AWS_ACCESS_KEY_ID", HEALER)
+            return healer.heal(NAME, wait=WAIT, **more)
 
     def lose(self, host: str) -> None:
         client("ec2", self.endpoint, REGION).terminate_instances(InstanceIds=[self.machines()[f"{NAME}-{host}"]])
@@ -98,8 +123,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def test_the_life_of_a_stack_that_heals(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with recorded(Engine()) as it:
+        it.pulumi("stack", "ls")  # the first use of a bucket writes a file of the backend's own
+    assert world.heal() == Healed(NAME, why="the stack has no machines")
     world.create()
     before = world.machines()
+    # Another stack's state, in the same backend
+    s3 = client("s3", world.endpoint, REGION)
+    copy = {"Bucket": "state", "CopySource": {"Bucket": "state", "Key": f".pulumi/stacks/flink/{NAME}.json"}}
+    s3.copy_object(**copy, Key=".pulumi/stacks/flink/prod.json")
 
     # The end of a machine is a request to GitHub, with the token and the inputs of the workflow
     world.lose("tm-1")
@@ -140,6 +172,10 @@ def test_the_life_of_a_stack_that_heals(world: World, monkeypatch: pytest.Monkey
         it.destroy()
     assert world.heal() == Healed(NAME, why="the stack has no machines")
     assert world.machines() == {} and len(world.calls()) == told
+    assert limits.report(world.endpoint, HEALER)[1] == []
+    own = boto3.Session(aws_access_key_id=HEALER, aws_secret_access_key="-", region_name=REGION)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        own.client("s3", endpoint_url=world.endpoint).get_object(Bucket="state", Key=".pulumi/stacks/flink/prod.json")
 
 
 def _destroy_partly(it: Stack) -> None:

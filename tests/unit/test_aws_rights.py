@@ -47,6 +47,7 @@ NOT_OPERATIONS = {
     "events:InvokeApiDestination": "asked for by a rule of EventBridge",
     "s3:ListAllMyBuckets": "ListBuckets",
     "iam:PassRole": "asked for by RunInstances",
+    "tag:GetResources": "of the Resource Groups Tagging API",
     "s3:ListBucket": "ListObjectsV2, HeadBucket",
     "s3:ListBucketMultipartUploads": "ListMultipartUploads",
     "s3:ListMultipartUploadParts": "ListParts",
@@ -176,6 +177,7 @@ def test_who_only_reads_changes_nothing() -> None:
         "s3:ListAllMyBuckets",
         "s3:ListBucketMultipartUploads",
         "s3:ListBucketVersions",
+        "tag:GetResources",
     }
 
 
@@ -265,6 +267,12 @@ class Account(Inventory):
 
     def key(self, region: str, name: str) -> str:
         return name
+
+    def placement_group(self, region: str, name: str) -> str:
+        return f"pg-{ANOTHER if 'prod' in name else OWN}" if name else ""
+
+    def policy_tags(self, region: str, id: str) -> Mapping[str, str]:
+        return self.tags(region, id)
 
 
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/flink-br-boundary"
