@@ -307,16 +307,32 @@ class Stacks:
         if error.code == INTERRUPTED:
             return error
         left: list[str] = []
+        others = ""
         with contextlib.suppress(auto.CommandError, ValueError):
-            left = _resources(workspace.export(name))
+            state = workspace.export(name)
+            left = _resources(state)
+            others = self._attached(name, state, str(error))
         said = BranchesError(
-            f"{error}\n{len(left)} resources of stack {name} are left: {some(left, SHOWN)}. The stack and its tags "
-            "stay: fix the cause and run the same command again, or leave it to `sweep`. For resources that no longer "
-            f"exist: `pulumi refresh --stack {name}`, or `pulumi state delete URN --stack {name}`, then the command "
-            "again"
+            f"{error}\n{others}{len(left)} resources of stack {name} are left: {some(left, SHOWN)}. The stack and its "
+            "tags stay: fix the cause and run the same command again, or leave it to `sweep`. For resources that no "
+            f"longer exist: `pulumi refresh --stack {name}`, or `pulumi state delete URN --stack {name}`, then the "
+            "command again"
         )
         said.code = error.code
         return said
+
+    def _attached(self, name: str, state: Mapping[str, Any], error: str) -> str:
+        """What of others keeps the stack's network, if an error says that something does."""
+        from ops.attachments import VIOLATION, attachments  # existing hosts do not need it
+        from ops.aws import Aws
+
+        if VIOLATION not in error or not on_aws(state):
+            return ""
+        try:
+            found = attachments(name, Aws(name, state), state)
+        except OpsError as unknown:
+            return f"what keeps its network is unknown: {unknown}\n"
+        return f"{found.text()}.\n" if found.found else ""
 
     # list
 

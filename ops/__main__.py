@@ -38,6 +38,7 @@ examples:
   python -m ops pending --stack prod            after an `up` was killed: clear its pending operations
   python -m ops tunnel --stack prod --region R  with `access: ssm`: a tunnel to the bastion, for `pulumi up`
   python -m ops orphans --stack prod            list AWS resources of the stack that are missing from its state
+  python -m ops attachments --stack prod        list what of others in its network keeps `destroy` from completing
 
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
   python -m ops gc --stack prod --jobs 30       the checkpoints of ended jobs that nothing needs, after 30 days
@@ -46,7 +47,7 @@ exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or the search failed
 exit codes of reboot: 0 done, or nothing to do; 1 with --dry-run, there are hosts to reboot; 2 wrong usage, or failed
 exit codes of savepoints: 0 done; 2 wrong usage, or failed
 exit codes of pending: 0 there are none any more; 1 with --dry-run, there are; 2 wrong usage, or failed
-exit codes of orphans: 0 there are none; 1 there are; 2 wrong usage, or the search failed
+exit codes of orphans, attachments: 0 there are none; 1 there are; 2 wrong usage, or the search failed
 """
 
 
@@ -279,6 +280,16 @@ def _orphans(args: argparse.Namespace) -> int:
     return int(bool(found.found))
 
 
+def _attachments(args: argparse.Namespace) -> int:
+    from ops.attachments import attachments
+    from ops.aws import Aws
+
+    deployment = state.export(args.stack, REPO, secrets=False)
+    found = attachments(args.stack, Aws(args.stack, deployment, region=args.region), deployment)
+    print(json.dumps(found.json(), indent=2) if args.json else found.text())
+    return int(bool(found.found))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ops",
@@ -295,6 +306,7 @@ def _parser() -> argparse.ArgumentParser:
         ("pending", _pending, "clear what a killed run has left pending in a stack's state"),
         ("tunnel", _tunnel, "hold a tunnel to the bastion of a stack on AWS open, by Session Manager"),
         ("orphans", _orphans, "list AWS resources of a stack that are missing from its state"),
+        ("attachments", _attachments, "list what others have put into the network of a stack on AWS"),
     ):
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.add_argument("--stack", required=True, help="the stack, in the backend that you are logged in to")

@@ -336,6 +336,13 @@ class Aws:
             self._check_account()
             return Orphans(self._stack, self.region, self._unknown(deployment))
 
+    @contextlib.contextmanager
+    def asked(self) -> Iterator[Any]:
+        """A client for EC2, whose errors in this block are OpsErrors."""
+        with _reported():
+            self._check_account()
+            yield self._client("ec2")
+
     def _unknown(self, deployment: Mapping[str, Any] | None = None) -> list[Resource]:
         resources = (self._deployment if deployment is None else deployment).get("resources") or []
         known = {(it["type"], it.get("id")) for it in resources}

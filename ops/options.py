@@ -29,7 +29,7 @@ def add_options(command: argparse.ArgumentParser, kind: str) -> None:
         command.add_argument("--region", required=True, help="of AWS")
         command.add_argument("--port", type=int, default=2222, help="the stack's tunnelPort (default: %(default)s)")
         return
-    elif kind == "orphans":
+    elif kind in ("attachments", "orphans"):
         command.add_argument("--region", default="", help="of AWS; expected if the state is empty")
     elif kind == "pending":
         command.add_argument("--account", default="", help="of AWS; expected if neither state nor AWS shows it")

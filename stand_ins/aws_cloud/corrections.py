@@ -326,11 +326,14 @@ def _states() -> None:
 
 
 def _networks_in_use() -> None:
-    """Subnets with network interfaces, and VPCs with somebody's security group, cannot be deleted."""
+    """Subnets and security groups with network interfaces, groups that rules of others name, and VPCs with somebody's
+    security group or endpoint cannot be deleted.
+    """
     from moto.ec2.exceptions import DependencyViolationError
     from moto.ec2.models import EC2Backend
 
     delete_subnet, delete_vpc = EC2Backend.delete_subnet, EC2Backend.delete_vpc
+    delete_group = EC2Backend._delete_security_group
 
     def subnet_deleted(self: Any, subnet_id: str) -> Any:
         if any(interface.subnet.id == subnet_id for interface in self.enis.values()):
@@ -339,10 +342,20 @@ def _networks_in_use() -> None:
 
     def vpc_deleted(self: Any, vpc_id: str) -> Any:
         groups: Mapping[str, Any] = self.groups.get(vpc_id, {})
-        if any(group.name != "default" for group in groups.values()):
+        endpoints = [it for it in self.vpc_end_points.values() if it.vpc_id == vpc_id and it.state != "deleted"]
+        if endpoints or any(group.name != "default" for group in groups.values()):
             raise DependencyViolationError(f"The vpc '{vpc_id}' has dependencies and cannot be deleted.")
         return delete_vpc(self, vpc_id)
 
+    def group_deleted(self: Any, vpc_id: str, group_id: str) -> Any:
+        used = any(group.id == group_id for interface in self.enis.values() for group in interface.group_set)
+        others = [group for group in self.groups.get(vpc_id, {}).values() if group.id != group_id]
+        sources = {rule.source_group.get("GroupId") for group in others for rule in group.ingress_rules}
+        if used or group_id in sources:
+            raise DependencyViolationError(f"resource {group_id} has a dependent object")
+        return delete_group(self, vpc_id, group_id)
+
+    replace(EC2Backend, "_delete_security_group", group_deleted)
     replace(EC2Backend, "delete_subnet", subnet_deleted)
     replace(EC2Backend, "delete_vpc", vpc_deleted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from stand_ins.aws_plugin.resource import Aws, HalfMade, Refused, Resource, is_u
 from stand_ins.plugin.schema import Failure
 from stand_ins.plugin.values import Object, Value
 
-IN_USE_SECONDS = 120
+IN_USE_SECONDS = float(os.environ.get("STAND_IN_IN_USE_SECONDS", "120"))
 """Seconds to wait until nothing uses an object that is being deleted; the official plugin waits longer."""
 
 

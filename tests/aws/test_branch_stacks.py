@@ -20,6 +20,7 @@ from automation.engine import Engine
 from automation.steps import Recorder
 from automation.workspace import opened
 from branches import changes, names, stack_tags, summary
+from branches.errors import BranchesError
 from branches.stacks import FILE, Stacks, Up
 from tests import tool_environment
 from tests.aws import stack
@@ -35,7 +36,8 @@ FIRST, SECOND = "feature/login", "feature/Login"
 
 @pytest.fixture
 def stacks(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stacks:
-    variables = {**stack.VARIABLES, **tool_environment.made(tmp_path, "test")}
+    # What others have in a network stays: it need not be waited for
+    variables = {**stack.VARIABLES, **tool_environment.made(tmp_path, "test"), "STAND_IN_IN_USE_SECONDS": "10"}
     for plugin in stack.WITHOUT_HOSTS:
         plugin.install(tmp_path / "plugins")
     for key, value in variables.items():
@@ -89,6 +91,7 @@ def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, e
     swept = stacks.sweep(now=NOW + timedelta(minutes=1))
     assert [it.stack for it in swept.removed] == [names.stack(SECOND)] and not swept.failed
     assert everything(endpoint, REGION) - before == first
+    _check_attachments(stacks, endpoint)
     assert stacks.down(FIRST)
     assert everything(endpoint, REGION) == before and stacks.list() == []
 
@@ -117,6 +120,42 @@ def _check_nothing_of_others(endpoint: str) -> None:
     iam.delete_role(RoleName="flink-prod-eu-central-1")
     owner.delete_security_group(GroupId=group)
     owner.delete_vpc(VpcId=vpc)
+
+
+def _check_attachments(stacks: Stacks, endpoint: str) -> None:
+    """`down` names what of others keeps the network, as GuardDuty's endpoint and group do, and whoever deletes that."""
+    name, ec2 = names.stack(FIRST), client("ec2", endpoint, REGION)
+    mine = [{"Name": "tag:stack", "Values": [name]}]
+    (subnet,) = ec2.describe_subnets(Filters=mine)["Subnets"]
+    own = next(it["GroupId"] for it in ec2.describe_security_groups(Filters=mine)["SecurityGroups"])
+    vpc = subnet["VpcId"]
+    called = f"GuardDutyManagedSecurityGroup-{vpc}"
+    group = ec2.create_security_group(GroupName=called, Description="-", VpcId=vpc)["GroupId"]
+    there = ec2.create_vpc_endpoint(
+        VpcId=vpc,
+        ServiceName=f"com.amazonaws.{REGION}.guardduty-data",
+        VpcEndpointType="Interface",
+        SubnetIds=[subnet["SubnetId"]],
+        SecurityGroupIds=[group],
+        TagSpecifications=[{"ResourceType": "vpc-endpoint", "Tags": [{"Key": "GuardDutyManaged", "Value": "true"}]}],
+    )["VpcEndpoint"]["VpcEndpointId"]
+    given = {"SubnetId": subnet["SubnetId"], "Groups": [own], "Description": "of a function"}
+    interface = ec2.create_network_interface(**given)["NetworkInterface"]["NetworkInterfaceId"]
+    with pytest.raises(BranchesError) as refused:
+        stacks.down(FIRST)
+    said = str(refused.value)
+    assert "DependencyViolation" in said
+    places = [
+        said.index(f"endpoint {there}  com.amazonaws.{REGION}.guardduty-data GuardDutyManaged=true"),
+        said.index(f"ec2 delete-vpc-endpoints --vpc-endpoint-ids {there}"),
+        said.index(f"network interface {interface}  of a function"),
+        said.index(f"security group {group}  {called}"),
+        said.index(f"ec2 delete-security-group --group-id {group}"),
+    ]
+    assert places == sorted(places) and said.count("network interface eni-") == 1
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[there])
+    ec2.delete_network_interface(NetworkInterfaceId=interface)
+    ec2.delete_security_group(GroupId=group)
 
 
 def session(key: str, endpoint: str) -> Callable[[str], Any]:
