@@ -10,6 +10,7 @@ import grpc
 from pulumi.runtime.proto import provider_pb2
 
 from stand_ins.aws_plugin import (
+    administration,
     config,
     dlm,
     ec2_instances,
@@ -32,6 +33,7 @@ from stand_ins.plugin.values import from_struct
 VERSION = "7.51.1"
 """The version of the installed SDK: the engine requests it."""
 MODULES = (
+    administration,
     ec2_network,
     ec2_routes,
     ec2_security,

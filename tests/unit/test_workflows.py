@@ -2,14 +2,12 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from automation.workspace import PROJECT
 from branches import names
@@ -341,7 +339,12 @@ def test_every_variable_and_secret_is_explained() -> None:
     for kind, command in (("vars", "variable"), ("secrets", "secret")):
         used = set(re.findall(rf"\b{kind}\.(\w+)", text))
         assert used
-        assert set(re.findall(rf"gh {command} set (\w+)", told)) == used
+        explained = set(re.findall(rf"gh {command} set (\w+)", told))
+        if kind == "vars":
+            # The outputs of the administrator's program, which the guide sets
+            program = (ROOT / "examples/aws-administrator/__main__.py").read_text()
+            explained |= set(re.findall(r'pulumi\.export\(\s*"([A-Z_0-9]+)"', program))
+        assert explained == used
 
 
 IAM = sorted((ROOT / "docs/iam").glob("*.json"))
@@ -377,50 +380,6 @@ def test_the_writing_role_is_for_the_environment_that_the_job_names_and_for_the_
     trust = (ROOT / "docs/iam/github-deploy-trust.json").read_text()
     assert f'"SUBJECT:environment:{JOBS["ephemeral.yml", "cluster"]["environment"]}"' in trust
     assert '"SUBJECT:pull_request"' not in trust
-
-
-def test_the_guide_makes_the_roles_of_the_documents(tmp_path: Path) -> None:
-    runner = workflows.Runner(tmp_path)
-    runner.program(
-        "aws",
-        f'printf "%s\\n" "$*" >> {tmp_path}/aws; [[ $1 == kms ]] && echo arn:aws:kms:r:1:key/2\n'
-        '[[ $2 == create-policy ]] && echo "arn:policy/$4"; true',
-    )
-    runner.program("pulumi", "true")
-    guide = GUIDE.read_text()
-    (functions,) = re.findall(r"```sh[^\n]*\n(work=.*?)```", guide, re.DOTALL)
-    (calls,) = re.findall(r"```sh[^\n]*\n(key dev\n.*?)```", guide, re.DOTALL)
-    (branches,) = re.findall(r"```sh[^\n]*\n(key branches\n.*?)```", guide, re.DOTALL)
-    variables = {"ACCOUNT": "123456789012", "REGION": "r", "BUCKET": "state", "SUBJECT": "repo:a@1/b@2"}
-    shutil.copytree(ROOT / "docs/iam", tmp_path / "docs/iam")
-    (tmp_path / "Pulumi.ephemeral.yaml").write_text("config:\n  flink:workers: 1\n")
-    prelude = f"cd {tmp_path}\n"
-    done = runner.bash(prelude + functions + calls + branches + 'cp "$work"/*.json "$HOME"', variables)
-    assert done.code == 0, done.said
-    for path in [*tmp_path.glob("github-*.json"), *tmp_path.glob("state-*.json"), *tmp_path.glob("*boundary*.json")]:
-        assert not re.search("|".join(PLACEHOLDERS), path.read_text()), path
-        json.loads(path.read_text())
-    made = (tmp_path / "aws").read_text().splitlines()
-    attached: dict[str, list[str]] = {}
-    for line in made:
-        if line.startswith("iam attach-role-policy"):
-            role, policy = line.split()[3::2]
-            attached.setdefault(role, []).append(policy.removeprefix(f"arn:policy/{role}-"))
-    assert attached == {
-        "ci-flink-preview": ["preview-policy", "state-preview-policy-dev"],
-        "ci-flink-drift": ["read-policy", "state-preview-policy-dev"],
-        "ci-flink-branches": [
-            "branches-read-policy",
-            "branches-policy",
-            "branches-identity-policy",
-            "branches-storage-policy",
-            "state-branches-policy",
-        ],
-    }
-    assert any("create-policy --policy-name flink-br-boundary" in line for line in made)
-    content = yaml.safe_load((tmp_path / "Pulumi.ephemeral.yaml").read_text())
-    assert content["config"]["flink:permissionsBoundary"] == "arn:aws:iam::123456789012:policy/flink-br-boundary"
-    assert content["secretsprovider"] == "awskms://alias/pulumi-flink-branches?region=r"
 
 
 def limited(name: str) -> dict[str, Yaml]:
