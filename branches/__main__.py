@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from automation.engine import Engine, EngineError
-from branches import comment, markdown, stack_tags, stacks
+from branches import comment, markdown, stack_tags, stacks, starts
 from branches.errors import INTERRUPTED, UNSWEPT, BranchesError
 from branches.stacks import Entry, Stacks
 
@@ -18,6 +18,8 @@ examples:
   python -m branches preview --stack prod --summary summary.md   what merging this checkout would change
   python -m branches up feature/login --ttl 3d                   a cluster for the branch, from this checkout's code
   python -m branches up --set workers=2 -- -odd-branch           after --, names that begin with a dash
+  python -m branches up feature/login --from-stack prod --job departures
+                                                                 its job starts from a savepoint of prod's
   python -m branches list
   python -m branches down feature/login
   python -m branches sweep --dry-run                             lists expired stacks
@@ -113,7 +115,14 @@ def _heal(args: argparse.Namespace) -> int:
 def _up(args: argparse.Namespace) -> int:
     commit = stacks.head() if args.commit is None else args.commit
     with _told(args.comment, f"The cluster for branch {markdown.code(args.branch)} could not be created or updated"):
-        done = _stacks().up(args.branch, ttl=stack_tags.ttl(args.ttl), commit=commit, changes=args.set, now=_now())
+        done = _stacks().up(
+            args.branch,
+            ttl=stack_tags.ttl(args.ttl),
+            commit=commit,
+            changes=args.set,
+            now=_now(),
+            start=starts.From(args.from_savepoint, args.from_stack, args.job),
+        )
     text = comment.markdown(args.branch, done.stack, done.mark, done.outputs, _now())
     if args.comment:
         _write(args.comment, text)
@@ -241,6 +250,28 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KEY=VALUE",
         help="a key of the configuration, such as workers=2; may be repeated; not for secrets",
+    )
+    state = up.add_mutually_exclusive_group()
+    state.add_argument(
+        "--from-savepoint",
+        action="append",
+        default=[],
+        metavar="[JOB=]URI",
+        help="the first start of a job takes its state from this savepoint, which stays as it is; JOB= if the branch "
+        "declares several jobs; may be repeated",
+    )
+    state.add_argument(
+        "--from-stack",
+        default="",
+        metavar="S",
+        help="take savepoints of this stack's running jobs, which continue, and start the branch's jobs from them",
+    )
+    up.add_argument(
+        "--job",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --from-stack: only this job; may be repeated (default: all jobs that the branch declares)",
     )
     up.add_argument(
         "--comment", metavar="FILE", help="write the Markdown, or the reason of a failure, here instead of stdout"

@@ -34,6 +34,10 @@ def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], no
     if isinstance(hosts, Mapping):
         counts = [f"{len(of)} {md.plain(str(role))}" for role, of in hosts.items() if isinstance(of, Mapping) and of]
         rows.insert(1, ("hosts", _listed(counts, ", ")))
+    jobs = outputs.get("jobs") or {}
+    if isinstance(jobs, Mapping) and jobs:
+        shown = [_job(str(name), it) for name, it in sorted(jobs.items()) if isinstance(it, Mapping)]
+        rows.insert(-1, ("jobs", _listed(shown, "; ")))
     table = "\n".join(f"| {name} | {value} |" for name, value in [("", ""), ("---", "---"), *rows])
     return md.fit(
         "\n\n".join(
@@ -47,6 +51,13 @@ def markdown(branch: str, stack: str, mark: Mark, outputs: Mapping[str, Any], no
         )
         + "\n"
     )
+
+
+def _job(name: str, found: Mapping[str, Any]) -> str:
+    """What runs, and the state that it has started from."""
+    start = str(found.get("from") or "")
+    said = f"{md.code(name)} {md.plain(str(found.get('state', 'unknown')))}"
+    return f"{said}, started from {md.code(start)}" if start else said
 
 
 def _commands(branch: str, stack: str, outputs: Mapping[str, Any]) -> list[str]:

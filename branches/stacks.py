@@ -23,8 +23,8 @@ from automation.stack import Stack
 from automation.steps import Recorder, Step
 from automation.words import some
 from automation.workspace import PROJECT, REPO, Workspace, opened, program, recorded
-from branches import configuration, names, stack_tags
-from branches.errors import INTERRUPTED, BranchesError, LockedError
+from branches import configuration, names, stack_tags, starts
+from branches.errors import INTERRUPTED, BranchesError, LockedError, UsageError
 from branches.stack_tags import Mark
 from ops import pending
 from ops.errors import BusyError, OpsError
@@ -131,8 +131,18 @@ class Stacks:
 
     # up
 
-    def up(self, branch: str, *, ttl: timedelta, commit: str, changes: Sequence[str], now: datetime) -> Up:
-        """Create or update the branch's stack, to expire `ttl` after `now`. `changes` are `KEY=VALUE`.
+    def up(
+        self,
+        branch: str,
+        *,
+        ttl: timedelta,
+        commit: str,
+        changes: Sequence[str],
+        now: datetime,
+        start: starts.From = starts.NOTHING,
+    ) -> Up:
+        """Create or update the branch's stack, to expire `ttl` after `now`. `changes` are `KEY=VALUE`; `start` is where
+        its jobs start from.
 
         Raises UsageError, LockedError, BranchesError; what was created until then stays, and has its tags.
         """
@@ -144,6 +154,7 @@ class Stacks:
             )
         mark = Mark(names.label(branch), commit, now + ttl)
         content = self._configuration(name, mark, changes)
+        asked = start.asked(starts.declared(content))
         with reported(name, "look at"), recorded(self._engine) as workspace:
             found = self._find(workspace, name)
             state = workspace.export(name) if found else {}
@@ -151,6 +162,11 @@ class Stacks:
         if found:
             _check_owner(name, mark.branch, tags, state)
             content = configuration.without_encryption(content) if state.get("resources") else content
+        kept = starts.started(state)
+        new = starts.unstarted(asked, kept, self._say)
+        if start.stack:
+            new = self._taken(start.stack, name, new)
+        content = starts.configured(content, {**kept, **new})
         recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
         self._say(
             f"{name}: {'updating' if found else 'creating'} the stack, expires {stack_tags.written(mark.expires)}"
@@ -159,6 +175,7 @@ class Stacks:
             reported(name, "update" if found else "create", recorder),
             opened(name, content, create=not found, engine=self._engine, run=self._run) as stack,
         ):
+            self._look_up(stack, content, new, created=not found)
             # Before the first resource is created, so that the stack can be found however its `up` ends
             _set_tags(stack, mark, tags)
             self._settle(stack)
@@ -176,6 +193,30 @@ class Stacks:
             changes=changes,
             schema=schema,
         )
+
+    def _taken(self, source: str, name: str, jobs: Mapping[str, str]) -> dict[str, str]:
+        """A savepoint of each of the jobs of the stack `source`, which continue."""
+        from branches import savepoints  # only this asks hosts
+
+        if source == name:
+            raise UsageError(f"--from-stack {source}: that is the branch's own stack: expected another one")
+        with reported(source, "look at"), recorded(self._engine) as workspace:
+            state = workspace.export(source, secrets=True)
+        return savepoints.taken(source, state, jobs, self._say)
+
+    @staticmethod
+    def _look_up(stack: Stack, content: Mapping[str, Any], states: Mapping[str, str], *, created: bool) -> None:
+        """Look up what the jobs shall start from; otherwise the stack that was created for this is removed again."""
+        if not states:
+            return
+        from branches import snapshots  # only this needs boto3
+
+        try:
+            snapshots.check(stack, content["config"], states)
+        except BaseException:
+            if created:
+                stack.pulumi("stack", "rm", "--yes", "--remove-backups")
+            raise
 
     def _settle(self, stack: Stack) -> None:
         """Continue without what a killed run has left pending."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,8 +14,9 @@ import pytest
 import yaml
 
 from automation.engine import Engine
-from branches import names, stack_tags
+from branches import names, stack_tags, starts
 from branches.stacks import FILE, Stacks, Up
+from lab.flights import ENDED
 from lab.lab import Lab
 from lab.processes import MARK
 from lab.rest import Rest
@@ -92,10 +94,15 @@ class BranchCluster:
         self._branches = branches
         self._cidr = cidr
 
-    def up(self, *changes: str, ttl: str = stack_tags.TTL) -> Up:
+    def up(self, *changes: str, ttl: str = stack_tags.TTL, start: starts.From = starts.NOTHING) -> Up:
         """`up`, as after a push."""
         done = self._branches.stacks.up(
-            self.branch, ttl=stack_tags.ttl(ttl), commit="", changes=[f"vpcCidr={self._cidr}", *changes], now=NOW
+            self.branch,
+            ttl=stack_tags.ttl(ttl),
+            commit="",
+            changes=[f"vpcCidr={self._cidr}", *changes],
+            now=NOW,
+            start=start,
         )
         self.outputs = done.outputs
         self.logins = _logins(self._branches.export(self.name))
@@ -116,6 +123,10 @@ class BranchCluster:
         """Its REST API."""
         return Rest(self.urls, ask_seconds=2)
 
+    def running(self) -> list[str]:
+        """Ids of the jobs that have not ended."""
+        return [str(it["jid"]) for it in self.rest.get("/jobs/overview")["jobs"] if it["state"] not in ENDED]
+
     @property
     def s3(self) -> S3:
         """Its bucket, with the deploying identity's rights."""
@@ -127,6 +138,25 @@ class BranchCluster:
     def prefix(self) -> str:
         """The prefix below which its hosts may read and write."""
         return str(self.outputs["savepoints"]).split("/", 3)[3].partition("savepoints")[0]
+
+    def objects(self, uri: str) -> dict[str, str]:
+        """Key → ETag of the objects below a URI, with the deploying identity's rights."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        pages = self.s3.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/")
+        return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
+
+    def asks_s3(self, method: str, uri: str) -> str:
+        """S3's answer to a request of a TaskManager's host, with the rights of its role."""
+        metadata, cloud = "http://169.254.169.254/latest", self._branches.cloud
+        token = self.ssh("tm-0", f"curl -s -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' {metadata}/api/token")
+        at = f"{metadata}/meta-data/iam/security-credentials/"
+        header = f"-H 'X-aws-ec2-metadata-token: {token.strip()}'"
+        keys = json.loads(self.ssh("tm-0", f"curl -s {header} {at}$(curl -s {header} {at})"))
+        sign = f"--aws-sigv4 aws:amz:{cloud.region}:s3 --user {keys['AccessKeyId']}:{keys['SecretAccessKey']}"
+        sign += f" -H 'x-amz-security-token: {keys['Token']}'"
+        body = "-H 'content-type: text/plain' --data-binary x" if method == "PUT" else ""
+        url = f"{cloud.endpoint}/{uri.removeprefix('s3://')}"
+        return self.ssh("tm-0", f"curl -s -o /dev/null -w '%{{http_code}}' -X {method} {body} {sign} {url}").strip()
 
     @property
     def instances(self) -> dict[str, str]:

@@ -8,7 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from lab.cluster import SlowJob
+from branches.errors import BranchesError
+from branches.starts import From
+from drill import records
+from lab.cluster import SlowJob, wait_for
 from tests.aws.branch_cluster import NOW, BranchCluster, Branches, rehearsed
 from tests.aws.inventory import client, everything
 
@@ -45,6 +48,12 @@ def two(both: Two) -> Two:
     return both
 
 
+@pytest.fixture(scope="module")
+def savepoint() -> dict[str, str]:
+    """The savepoint from which a branch has started: its `uri`, and key → ETag of its objects."""
+    return {}
+
+
 def own(branches: Branches, cluster: BranchCluster) -> set[str]:
     """Names of a stack's resources that must be unique in AWS."""
 
@@ -73,7 +82,7 @@ def test_each_has_its_own_cluster_names_and_storage(branches: Branches, two: Two
     assert {entry.mark.branch for entry in listed.values() if entry.mark} == {first.branch, second.branch}
 
 
-def test_neither_sees_the_others_hosts_or_storage(branches: Branches, two: Two) -> None:
+def test_neither_sees_the_others_hosts_or_storage(two: Two) -> None:
     for cluster, other in (two, two[::-1]):
         address = other.logins["jm-0"].address
         for port in (22, 8081, 6123):
@@ -82,22 +91,10 @@ def test_neither_sees_the_others_hosts_or_storage(branches: Branches, two: Two) 
                 "tm-0", f"timeout 3 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo open || echo shut"
             )
             assert said.strip() == "shut", (cluster.name, port)
-        metadata = "http://169.254.169.254/latest"
-        token = cluster.ssh(
-            "tm-0", f"curl -s -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' {metadata}/api/token"
-        )
-        at = f"{metadata}/meta-data/iam/security-credentials/"
-        header = f"-H 'X-aws-ec2-metadata-token: {token.strip()}'"
-        keys = json.loads(cluster.ssh("tm-0", f"curl -s {header} {at}$(curl -s {header} {at})"))
-        sign = f"--aws-sigv4 aws:amz:{branches.cloud.region}:s3 --user {keys['AccessKeyId']}:{keys['SecretAccessKey']}"
-        sign += f" -H 'x-amz-security-token: {keys['Token']}'"
-        codes = {}
-        for whose in (cluster, other):
-            url = f"{branches.cloud.endpoint}/{whose.outputs['bucket']}/{whose.prefix}probe"
-            put = (
-                f"curl -s -o /dev/null -w '%{{http_code}}' -X PUT -H 'content-type: text/plain' --data-binary x {sign}"
-            )
-            codes[whose.name] = cluster.ssh("tm-0", f"{put} {url}").strip()
+        codes = {
+            whose.name: cluster.asks_s3("PUT", f"s3://{whose.outputs['bucket']}/{whose.prefix}probe")
+            for whose in (cluster, other)
+        }
         assert codes == {cluster.name: "200", other.name: "403"}
 
 
@@ -113,8 +110,72 @@ def test_a_push_to_one_leaves_the_other_and_its_job_alone(two: Two) -> None:
     assert not [it for it in first.rest.get("/jobs")["jobs"] if it["id"] == jobs[1].job_id]
 
 
+def counting(cluster: BranchCluster) -> tuple[str, str]:
+    """The setting of a job that counts its records, and its output."""
+    output = f"s3://{cluster.outputs['bucket']}/{cluster.prefix}declared-counts"
+    args = ["--output", output, "--records", "1000000", "--records-per-second", "200", "--hurry-file", records.HURRY]
+    # The open files of production's output belong to production
+    args += ["--sink-uid", f"write-{cluster.name}"]
+    jar = str(records.build_jar(cluster.archives))
+    job = {"jar": jar, "parallelism": 1, "args": args, "allowNonRestoredState": True}
+    return f"jobs={json.dumps({'counts': job})}", output
+
+
+def lines(cluster: BranchCluster, output: str) -> list[tuple[int, int]]:
+    """Number and count of the job's records that are published."""
+    bucket, found = str(cluster.outputs["bucket"]), []
+    # Others are beginnings of files, which come and go
+    for key in (it for it in cluster.objects(output) if "/part-" in it):
+        text = cluster.s3.client().get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+        found += [(int(number), int(count)) for number, count, _ in (line.split(",") for line in text.splitlines())]
+    return sorted(found)
+
+
+def test_a_branch_continues_from_the_state_of_another_stacks_job_and_only_reads_it(
+    two: Two, savepoint: dict[str, str]
+) -> None:
+    branch, production = two
+    setting, theirs = counting(production)
+    production.up(setting)
+    (running,) = production.rest.get("/jobs/overview")["jobs"][:1]
+    setting, output = counting(branch)
+    wait_for("the first records", 300, lambda: len(lines(production, theirs)) > 1500)
+
+    before = branch.processes()
+    for start, told in (
+        (From(stack="nowhere"), "nowhere"),
+        (From(stack=production.name, jobs=["other"]), "the branch declares no job 'other'"),
+        (From([f"s3://{production.outputs['bucket']}/nothing"]), "has no complete savepoint or checkpoint at"),
+    ):
+        with pytest.raises(BranchesError, match=told):
+            branch.up(setting, start=start)
+    assert branch.processes() == before and not branch.running()
+
+    branch.up(setting, start=From(stack=production.name))
+    (job,) = branch.running()
+    uri = branch.rest.get(f"/jobs/{job}/checkpoints")["latest"]["restored"]["external_path"]
+    assert f"/{production.name}/" in uri
+    savepoint |= {"uri": uri, **production.objects(uri)}
+    assert len(savepoint) > 1
+    # It continues the counts, and production continues
+    found = wait_for("records of the branch", 300, lambda: lines(branch, output))
+    assert found[0][0] > 1500
+    assert all(count == number // records.KEYS + 1 for number, count in found)
+    assert production.running() == [running["jid"]]
+    # Reading is the only right
+    codes = [branch.asks_s3(method, f"{uri}/_metadata") for method in ("GET", "PUT", "DELETE")]
+    codes.append(branch.asks_s3("GET", f"s3://{production.outputs['bucket']}/{next(iter(production.objects(theirs)))}"))
+    assert codes == ["200", "403", "403", "403"]
+    # Another `up` changes nothing of it, with or without the option
+    assert branch.up(setting, start=From(stack=production.name)).changes == {}
+    assert branch.up(setting).changes == {}
+    assert branch.running() == [job]
+    with pytest.raises(BranchesError, match="has already started, from s3://"):
+        branch.up(setting, start=From([f"s3://{production.outputs['bucket']}/other"]))
+
+
 def test_sweep_removes_the_one_whose_minute_is_over_and_nothing_else(
-    branches: Branches, two: Two, empty: set[str]
+    branches: Branches, two: Two, empty: set[str], savepoint: dict[str, str]
 ) -> None:
     first, second = two
     before, kept = second.processes(), own(branches, second)
@@ -131,6 +192,8 @@ def test_sweep_removes_the_one_whose_minute_is_over_and_nothing_else(
     assert not [it for it in left if first.name in it]
     assert second.processes() == before and own(branches, second) == kept
     assert second.rest.get("/overview")["taskmanagers"] == 1
+    if savepoint:
+        assert {"uri": savepoint["uri"], **second.objects(savepoint["uri"])} == savepoint, "it is still whole"
 
 
 def test_down_leaves_nothing(branches: Branches, both: Two, empty: set[str]) -> None:

@@ -19,6 +19,7 @@ from pulumi_command import local
 from automation import workspace
 from branches import __main__, comment
 from branches.errors import INTERRUPTED, BranchesError, LockedError, UsageError
+from branches.starts import From
 from ops import __main__ as ops
 from tests.aws import scale
 from tests.aws.aws_client import REGION
@@ -356,6 +357,53 @@ def test_what_is_refused_is_refused_before_anything_is_made(world: World) -> Non
     with pytest.raises(BranchesError, match="'workers' must be of type 'integer'"):
         world.up(BRANCH, content={"config": {**CONTENT["config"], "flink:workers": "two"}})
     assert world.stacks().down(BRANCH) == STACK  # it was created, and tagged; the engine has refused the rest
+
+
+def test_jobs_start_from_a_snapshot_only_if_it_is_there(world: World) -> None:
+    seen: list[dict[str, object]] = []
+
+    def program() -> None:
+        seen.append(pulumi.Config("flink").require_object("jobs"))
+        one()
+
+    with scale.moto() as endpoint:
+        s3 = client("s3", endpoint, REGION)
+        s3.create_bucket(Bucket="prod", CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_object(Bucket="prod", Key="x/savepoint-1/_metadata", Body=b"")
+        # As docs/branches.md says: the secret is encrypted in the file
+        world.pulumi("stack", "init", "ephemeral")
+        world.pulumi("config", "set", "--secret", "flink:storageSecretKey", SECRET, "--stack", "ephemeral")
+        content = yaml.safe_load((world.folder / "by-hand" / "Pulumi.ephemeral.yaml").read_text())
+        world.pulumi("stack", "rm", "--yes", "--remove-backups", "--stack", "ephemeral")
+        content["config"] |= {
+            **CONTENT["config"],
+            "flink:jobs": {"counts": {"jar": "a.jar"}, "plain": {"jar": "b.jar"}},
+            "flink:storageEndpoint": endpoint,
+            "flink:storageRegion": REGION,
+            "flink:storagePathStyle": True,
+            "flink:storageAccessKey": "test",
+        }
+
+        def up(*savepoints: str, **more: str) -> None:
+            world.up(BRANCH, program, content=content, start=From(savepoints, **more))
+
+        before = world.files
+        with pytest.raises(BranchesError, match="has no complete savepoint or checkpoint at s3://prod/x/savepoint-2"):
+            up("counts=s3://prod/x/savepoint-2")
+        with pytest.raises(BranchesError, match="stack nowhere: this backend has none"):
+            up(stack="nowhere")
+        with pytest.raises(UsageError, match=f"--from-stack {STACK}: that is the branch's own stack"):
+            up(stack=STACK)
+        assert world.files == before and seen == [], "nothing was created"
+        up("counts=s3://prod/x/savepoint-1")
+        assert seen == [
+            {"counts": {"jar": "a.jar", "initialSavepoint": "s3://prod/x/savepoint-1"}, "plain": {"jar": "b.jar"}}
+        ]
+        with pytest.raises(BranchesError, match="has no complete savepoint"):
+            up("counts=s3://prod/x/savepoint-2")
+        assert [entry.stack for entry in world.stacks().list()] == [STACK], "an existing stack stays"
+        assert SECRET not in "".join(world.said)
+        assert world.stacks().down(BRANCH) == STACK
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ import settings
 from automation import workspace
 from automation.deployment import AWS_PROVIDER
 from automation.engine import Engine
-from branches import __main__, comment, configuration, markdown, names, stack_tags, stacks
+from branches import __main__, comment, configuration, markdown, names, stack_tags, stacks, starts
 from branches.errors import BranchesError, LockedError, UsageError
 from branches.stack_tags import Mark
 from branches.stacks import Entry, Sweep, Up
@@ -336,6 +336,9 @@ HOSTILE_OUTPUTS: list[tuple[str, Any]] = [
     ("hosts", {"jobmanager": 3, "taskmanager": None, "zookeeper": "x"}),
     ("hosts", {f"role{number}": {"a": "b"} for number in range(100_000)}),
     ("hosts", "none"),
+    ("jobs", {"| <b>@x": {"state": "| <b>@everyone www.evil.example", "from": "x | `<script>"}, "n": None, "m": {}}),
+    ("jobs", {f"job{number}": {"state": "x" * 1000, "from": "y" * 1000} for number in range(10_000)}),
+    ("jobs", [1]),
     *((key, value) for key in ("login", "ssh", "tunnel") for value in (
         "x\n```\n<script>alert(1)</script>", "x" * 100_000, {"a": "b"}, None, "a\u202eb", "x\n" * 50_000
     )),
@@ -352,6 +355,12 @@ def test_an_output_is_neither_markdown_nor_too_long_in_a_comment(key: str, value
     table = [line.replace(r"\|", "") for line in outside.splitlines() if line.startswith("|")]
     assert all(re.fullmatch(r"\|[^|]*\|[^|]*\|", line) for line in table), table
     assert "python -m branches down -- feature/x\n```\n" in text
+
+
+def test_a_comment_says_from_which_state_jobs_have_started() -> None:
+    jobs = {"counts": {"state": "running", "id": "0a", "from": "s3://prod/x"}, "new": {"state": "running", "from": ""}}
+    text = comment.markdown("feature/x", "br-feature--x", MARK, {**OUTPUTS, "jobs": jobs}, NOW)
+    assert "| jobs | `counts` running, started from `s3://prod/x`; `new` running |" in text
 
 
 def test_a_command_that_is_too_long_is_named_and_not_cut() -> None:
@@ -487,7 +496,13 @@ def test_up_prints_the_comment_or_writes_it_or_prints_json(
     found = json.loads(capsys.readouterr().out)
     assert (found["stack"], found["expires"]) == ("br-feature--x", "2030-01-31T20:00:00Z")
     first = fake.asked[0][1]
-    assert first == {"ttl": timedelta(days=3), "commit": "beef", "changes": ["workers=2"], "now": NOW}
+    expected = {"ttl": timedelta(days=3), "commit": "beef", "changes": ["workers=2"], "now": NOW}
+    assert first == {**expected, "start": starts.From([], "", [])}
+    uri = "s3://prod/savepoint-1"
+    assert __main__.main(["up", "x", "--from-savepoint", f"a={uri}", "--from-savepoint", f"b={uri}"]) == 0
+    assert fake.asked[-1][1]["start"] == starts.From([f"a={uri}", f"b={uri}"], "", [])
+    assert __main__.main(["up", "x", "--from-stack", "prod", "--job", "a"]) == 0
+    assert fake.asked[-1][1]["start"] == starts.From([], "prod", ["a"])
     assert fake.asked[1][0] == "--x" and fake.asked[1][1]["ttl"] == timedelta(hours=8)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import departures, stack
+from lab import departures, jar, stack
 from lab.storage import BUCKET
 from settings import schema
 from toolbox.paths import REPO
@@ -46,9 +48,14 @@ def test_it_is_built_once_for_the_same_sources(tmp_path: Path, monkeypatch: pyte
         path.write_text("1")
     monkeypatch.setattr(departures, "FOLDER", tmp_path)
     monkeypatch.setattr(departures, "JAR", tmp_path / "target" / "departures.jar")
-    monkeypatch.setattr(departures.shutil, "which", lambda name: name)
-    monkeypatch.setattr(departures.jar, "jdk", lambda java: pytest.MonkeyPatch.context())
-    monkeypatch.setattr(departures, "command", lambda argv, **_: (built.append(argv), departures.JAR.touch()))
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(jar, "jdk", lambda java: nullcontext(tmp_path))
+
+    def build(argv: list[str], **_: Any) -> None:
+        built.append(argv)
+        departures.JAR.touch()
+
+    monkeypatch.setattr(departures, "command", build)
     inputs: Any = SimpleNamespace(java=None)
     for _ in range(2):
         departures.build(inputs)

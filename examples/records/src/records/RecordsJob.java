@@ -33,6 +33,7 @@ public final class RecordsJob {
         long records = options.getLong("records");
         double recordsPerSecond = options.getDouble("records-per-second");
         String hurryFile = options.getRequired("hurry-file");
+        String sink = options.get("sink-uid", "write");
         double checkpointSeconds = options.getDouble("checkpoint-seconds", 1);
         boolean atLeastOnce = options.getBoolean("at-least-once", false);
         if (!options.getUnrequestedParameters().isEmpty()) {
@@ -61,7 +62,7 @@ public final class RecordsJob {
                 .uid("count")
                 .sinkTo(atLeastOnce ? new WholeFiles(output) : exactlyOnce(output))
                 .name("write")
-                .uid("write");
+                .uid(sink);
         env.execute(name);
     }
 

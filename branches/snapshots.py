@@ -1,0 +1,101 @@
+"""Whether a branch's hosts will find the snapshots from which its jobs start, looked up before anything is created."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from automation.stack import Stack
+from branches.errors import BranchesError
+
+_NONE = ("404", "NoSuchKey", "NoSuchBucket", "NotFound")
+_SECONDS = 15
+_SECRET = "flink:storageSecretKey"
+
+
+def check(stack: Stack, config: Mapping[str, Any], states: Mapping[str, str]) -> None:
+    """Look up what the jobs of a stack shall start from: job → URI. Raises BranchesError for what is not there,
+    or cannot be read, or would have no effect.
+    """
+    storage = Storage(config, stack.pulumi("config", "get", _SECRET).strip() if _SECRET in config else "")
+    place, cluster = str(config.get("flink:storageUri") or "").rstrip("/"), config.get("flink:clusterId") or stack.name
+    for job, uri in states.items():
+        storage.check(job, uri)
+        if place:
+            storage.check_record(job, uri, f"{place}/jobs/{cluster}/{job}/record.json")
+
+
+class Storage:
+    """The storage of a branch's stack. `config` is the stack's configuration, `secret` its storageSecretKey, if any.
+
+    With keys in the configuration it is asked with them, as the hosts do. On AWS it is asked with the rights of whoever
+    runs `up`; the branch's hosts get theirs from the program.
+    """
+
+    def __init__(self, config: Mapping[str, Any], secret: str) -> None:
+        self._region = str(config.get("flink:storageRegion") or config.get("aws:region") or "us-east-1")
+        self._endpoint = str(config.get("flink:storageEndpoint") or "")
+        path_style = str(config.get("flink:storagePathStyle")).lower() == "true"
+        access = str(config.get("flink:storageAccessKey") or "")
+        self._client = boto3.client(
+            "s3",
+            region_name=self._region,
+            endpoint_url=self._endpoint or None,
+            config=Config(
+                connect_timeout=_SECONDS,
+                read_timeout=_SECONDS,
+                retries={"total_max_attempts": 2},
+                s3={"addressing_style": "path" if path_style else "auto"},
+            ),
+            aws_access_key_id=access or None,
+            aws_secret_access_key=secret if access else None,
+        )
+
+    def check(self, job: str, uri: str) -> None:
+        """Raise BranchesError unless the branch's storage has a complete snapshot there."""
+        parts = urlsplit(uri)
+        if parts.scheme not in ("s3", "s3a"):
+            raise BranchesError(f"job {job}: {uri} is not on S3, which is what the branch's hosts can read")
+        key = parts.path.strip("/")
+        folder = key.removesuffix("/_metadata")
+        try:
+            self._client.head_object(Bucket=parts.netloc, Key=f"{folder}/_metadata")
+        except (BotoCoreError, ClientError) as error:
+            raise BranchesError(f"job {job}: {self._why(uri, error)}. Nothing was created") from None
+
+    def check_record(self, job: str, uri: str, record: str) -> None:
+        """Raise BranchesError if the job would not start from `uri`: at `record` an earlier cluster of the branch has
+        left a job with state of its own.
+        """
+        parts = urlsplit(record)
+        try:
+            text = self._client.get_object(Bucket=parts.netloc, Key=parts.path.strip("/"))["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _NONE:
+                return
+            raise BranchesError(f"job {job}: {self._why(record, error)}. Nothing was created") from None
+        found = json.loads(text)
+        if found.get("origin", "") not in (None, uri):
+            raise BranchesError(
+                f"job {job}: an earlier cluster of this branch has left {record}, so the job would continue from its "
+                f"own state instead of {uri}. Nothing was created: delete that file (with `keepState: false`, `down` "
+                "does), or leave out the option"
+            )
+
+    def _why(self, uri: str, error: BotoCoreError | ClientError) -> str:
+        where = self._endpoint or f"S3 in {self._region}"
+        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+        if code in _NONE:
+            return (
+                f"{where} has no complete savepoint or checkpoint at {uri}: expected a file _metadata there. "
+                "`python -m ops savepoints --stack STACK list JOB` lists those of a stack's job"
+            )
+        if code in ("403", "AccessDenied", "Forbidden"):
+            return (
+                f"{where} refuses to read {uri}: expected rights to read it, for the branch's hosts as for this command"
+            )
+        return f"{where} cannot be asked for {uri}: {error}"
