@@ -71,18 +71,24 @@ def show(lab: Lab) -> None:
 
 def rows(s3: S3) -> list[list[str]]:
     """The lines of the result, split, in no particular order."""
-    client = s3.client()
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=s3.bucket, Prefix=OUTPUT)
-    keys = [it["Key"] for page in pages for it in page.get("Contents", [])]
-    texts = [client.get_object(Bucket=s3.bucket, Key=key)["Body"].read().decode() for key in keys]
+    texts = [_text(s3, key) for _, key in _files(s3)]
     return [line.split(",") for text in texts for line in text.splitlines()]
 
 
 def _newest(s3: S3) -> str:
     """The newest file of the result; empty if it is old."""
-    client = s3.client()
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=s3.bucket, Prefix=OUTPUT)
-    found = max(((it["LastModified"], it["Key"]) for page in pages for it in page.get("Contents", [])), default=None)
-    if found is None or datetime.now(UTC) - found[0] > FRESH:
-        return ""
-    return client.get_object(Bucket=s3.bucket, Key=found[1])["Body"].read().decode()
+    written, key = max(_files(s3), default=(None, ""))
+    return _text(s3, key) if written and datetime.now(UTC) - written < FRESH else ""
+
+
+def _files(s3: S3) -> list[tuple[datetime, str]]:
+    """When each file of the result was written, and its key."""
+    pages = s3.client().get_paginator("list_objects_v2").paginate(Bucket=s3.bucket, Prefix=OUTPUT)
+    # Others are beginnings of files, which come and go
+    return [
+        (it["LastModified"], it["Key"]) for page in pages for it in page.get("Contents", []) if "/part-" in it["Key"]
+    ]
+
+
+def _text(s3: S3, key: str) -> str:
+    return s3.client().get_object(Bucket=s3.bucket, Key=key)["Body"].read().decode()
