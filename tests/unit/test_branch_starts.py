@@ -10,10 +10,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from branches import __main__, starts
+from branches import __main__, savepoints, starts
 from branches.errors import BranchesError, UsageError
 from branches.snapshots import Storage
 from branches.starts import From
+from ops.errors import OpsError
+from ops.savepoints import Job, Savepoint
 
 URI = "s3://prod/x/savepoint-1"
 TWO = ("clicks", "departures")
@@ -121,6 +123,62 @@ def test_both_options_together_are_refused(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit) as error:
         __main__.main(["up", "x", "--from-savepoint", URI, "--from-stack", "prod"])
     assert error.value.code == 2 and "not allowed with" in capsys.readouterr().err
+
+
+class OtherStack:
+    """The other stack's host tool: what runs there, and which savepoints were taken."""
+
+    def __init__(self, **statuses: str) -> None:
+        self.statuses, self.taken = statuses, list[str]()
+
+    def listed(self, hosts: object, job: str) -> list[Job]:
+        if job not in self.statuses:
+            raise OpsError("jm-0: connection refused")
+        return [Job(job, self.statuses[job], "", ())]
+
+    def take(self, hosts: object, job: str) -> Savepoint:
+        self.taken.append(job)
+        return Savepoint(f"s3://prod/{job}/savepoint-1", 0, "hand", 1, True)
+
+
+STATE = {"resources": [*resources("clicks", started=True), *resources("departures", started=True)]}
+
+
+def test_savepoints_are_taken_of_jobs_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = OtherStack(clicks="RUNNING", departures="RUNNING")
+    monkeypatch.setattr(savepoints, "savepoints", other)
+    said: list[str] = []
+    assert savepoints.taken("prod", STATE, TWO, said.append) == {job: f"s3://prod/{job}/savepoint-1" for job in TWO}
+    assert "prod: taking a savepoint of job clicks, which continues" in said
+    assert savepoints.taken("prod", {}, [], said.append) == {}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state", "told"),
+    [
+        ({"clicks": "RUNNING"}, {}, "--from-stack prod: the stack has no job clicks: it has none"),
+        (
+            {"clicks": "RUNNING"},
+            {"resources": resources("clicks", started=True)},
+            "the stack has no job departures: it has clicks",
+        ),
+        (
+            {"clicks": "RUNNING", "departures": "SUSPENDED"},
+            STATE,
+            "departures is suspended: expected it running, to take a savepoint of it; or give the path of one",
+        ),
+        ({"clicks": "RUNNING"}, STATE, "--from-stack prod: jm-0: connection refused"),
+    ],
+)
+def test_none_is_taken_unless_all_of_them_run(
+    monkeypatch: pytest.MonkeyPatch, statuses: dict[str, str], state: dict[str, Any], told: str
+) -> None:
+    other = OtherStack(**statuses)
+    monkeypatch.setattr(savepoints, "savepoints", other)
+    with pytest.raises(BranchesError) as error:
+        savepoints.taken("prod", state, TWO, print)
+    assert told in str(error.value)
+    assert other.taken == []
 
 
 @pytest.fixture
