@@ -25,7 +25,8 @@ class Person(Job):
     """A declared job, for a person at the command line; `values` as in `Watch`."""
 
     def __init__(self, values: dict[str, Any], rest: JobManagers, store: Store, clock: Clock, submit: Submit) -> None:
-        super().__init__(values, rest, store, clock, submit)
+        # What it starts is what ran, by the record
+        super().__init__({"spec": {}, **values}, rest, store, clock, submit)
         self._store, self._clock = store, clock
         self._savepoints = Savepoints(values, rest, store, clock, self._kept, self._attempts)
 
@@ -74,8 +75,8 @@ class Person(Job):
         return running
 
     def restore(self, state: str) -> dict[str, Any]:
-        """Start it from an earlier savepoint by its declared settings; what runs then. It stops with a savepoint first,
-        from which it continues if it cannot start from the earlier one.
+        """Start it from an earlier savepoint, with the settings that ran last; what runs then. It stops with a
+        savepoint first, from which it continues if it cannot start from the earlier one.
         """
         with self._locked("a restore"):
             self._kept.read()
@@ -84,6 +85,9 @@ class Person(Job):
                 raise Failure(f"job {name}: a change of it was interrupted: run up again first")
             if "_metadata" not in self._store.files(state):
                 raise Failure(f"{state} is no complete savepoint: expected a path with a file _metadata in it")
+            last = record.running or record.before
+            if last is None:
+                raise Failure(f"job {name} has not run here yet: expected initialSavepoint of its settings instead")
             forget(self._values, self._store)
             running = record.running
             if running is not None:
@@ -95,7 +99,7 @@ class Person(Job):
                 return self._told()
             self._say(f"its newest state is {newest or 'none'}")
             try:
-                self._attempt(self._spec, state)
+                self._attempt(last.spec, state)
             except Unstable as why:
                 raise Failure(f"job {name} did not become stable: {why}. {self._back(running, newest)}") from None
             return self._told()

@@ -102,7 +102,8 @@ class Watch(Job):
     def __init__(
         self, values: dict[str, Any], rest: JobManagers, store: Store, clock: Clock, submit: Submit, missing: int = 0
     ) -> None:
-        super().__init__(values, rest, store, clock, submit)
+        # What it starts again is what ran, by the record
+        super().__init__({"spec": {}, **values}, rest, store, clock, submit)
         self._clock, self._store = clock, store
         self._savepoints = Savepoints(values, rest, store, clock, self._kept, self._attempts)
         self._known = Known(None)

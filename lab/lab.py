@@ -39,7 +39,7 @@ DEFAULT_COUNTS = {"jobmanager": 2, "zookeeper": 3, "taskmanager": 2}
 _SERVER_SECONDS = 30.0
 _PROBE = r"""
 systemctl list-units --all --plain --no-legend 'zookeeper*.service' 'flink-*.service' |
-    awk '$1 != "flink-alive.service" || $3 == "failed" {print "unit", $1, $3}'
+    awk '$1 !~ /^flink-(alive|jobs)\.service$/ || $3 == "failed" {print "unit", $1, $3}'
 run=$(systemctl show --property=InvocationID --value flink-jobmanager.service)
 if [ -n "$run" ]; then
     sudo -n timeout 5 journalctl --output=cat _SYSTEMD_INVOCATION_ID="$run" \

@@ -63,8 +63,8 @@ class Job:
             lines.append("It stops, with a savepoint if it can take one, which stays.")
         start = "It will start" if self.status == "SUSPENDED" else "It starts"
         lines.append(
-            f"{start} from {path}{known}, with its declared settings: what it has processed since then is processed"
-            " again, and sinks get these results a second time."
+            f"{start} from {path}{known}, with the settings that ran last: what it has processed since then is"
+            " processed again, and sinks get these results a second time."
         )
         return "\n".join(lines)
 

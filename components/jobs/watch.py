@@ -19,6 +19,7 @@ from .settings import JobSettings
 
 UNIT = "flink-jobs"
 FACTS = "/etc/flink/jobs.json"
+KNOWN = ("host", "cluster", "name", "storage", "state", "seconds", "jobmanagers", "restPort", "user")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +51,7 @@ class JobWatch(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.cluster.works, deleted_with=host.ready),
         )
         files = [
-            # It may have what only the daemons' user and root may read
-            File(path=FACTS, text=facts(host, args.cluster, args.jobs), mode="0600"),
+            File(path=FACTS, text=facts(host, args.cluster, args.jobs)),
             *(
                 File(path=f"/etc/systemd/system/{UNIT}.{kind}", text=render(f"jobmanager/{UNIT}.{kind}"))
                 for kind in ("service", "timer")
@@ -64,8 +64,16 @@ class JobWatch(pulumi.ComponentResource):
 def facts(host: Host, cluster: Cluster, jobs: Sequence[JobSettings]) -> str:
     """What the watch on a host has to know."""
     references = [it.initial_savepoint for it in jobs if it.initial_savepoint]
-    found = [{**values(host, cluster, it), **_kept(it), "references": references} for it in jobs]
+    found = [{**_values(host, cluster, it), **_kept(it), "references": references} for it in jobs]
     return json.dumps({"jobs": found}, indent=1) + "\n"
+
+
+def _values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, Any]:
+    """What identifies the job. What runs, and starts again, is in its record on the storage: a change of the job is no
+    change of the watch.
+    """
+    known = values(host, cluster, settings)
+    return {name: known[name] for name in KNOWN}
 
 
 def _kept(settings: JobSettings) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def test_nothing_runs_without_a_change(job: Declared) -> None:
 def test_a_change_continues_from_the_jobs_state(job: Declared, mode: str) -> None:
     before = job.only().job_id
     ran = job.up(upgradeMode=mode, restartNonce=f"change-{mode}")
-    assert set(ran) == {"jm-0-job-counts", "job-counts-stop"}
+    assert set(ran) == {"jm-0-job-counts", "job-counts-stop"}, "nothing of the watch"
     now = job.only()
     assert now.job_id != before
     restored = job.cluster.rest.get(f"/jobs/{now.job_id}/checkpoints")["latest"]["restored"]
@@ -314,6 +314,72 @@ def test_a_job_that_somebody_cancels_is_reported_and_repaired(job: Declared) -> 
         job.cluster.overrides["flink:repair"] = False
         job.cluster.stack.up()
     assert job.only().runs()
+
+
+def taken(job: Declared) -> list[dict[str, Any]]:
+    """The savepoints that the storage knows of."""
+    key = f"{job.cluster.lab.name}/jobs/{job.cluster.lab.name}/counts/savepoints.json"
+    body = job.cluster.s3.client().get_object(Bucket=job.cluster.s3.bucket, Key=key)["Body"].read()
+    found: list[dict[str, Any]] = json.loads(body)["taken"]
+    return found
+
+
+def journal(job: Declared, host: str, since: str) -> str:
+    """What the watch on a host has said."""
+    return job.cluster.lab.ssh(host, f"sudo -n journalctl -q -u flink-jobs -o cat --since=@{since}").stdout
+
+
+def test_the_leaders_side_takes_savepoints_and_the_last_ones_stay(job: Declared) -> None:
+    leader = job.cluster.leader()
+    (standby,) = {*job.cluster.hosts("jobmanager")} - {leader}
+    began = job.cluster.lab.ssh(standby, "date +%s").stdout.strip()
+    job.up(savepoints={"every": "10 s", "keep": 2})
+
+    def periodic() -> list[str]:
+        return [it["path"] for it in taken(job) if it["kind"] == "periodic"]
+
+    first = wait_for("a savepoint", 120, periodic)[0]
+    wait_for("others instead of the first one", 180, lambda: first not in periodic() and len(periodic()) == 2)
+    prefix = first.removeprefix(f"s3://{job.cluster.s3.bucket}/")
+
+    def files() -> int:
+        found = job.cluster.s3.client().list_objects_v2(Bucket=job.cluster.s3.bucket, Prefix=prefix)
+        return int(found["KeyCount"])
+
+    wait_for("the first one to be deleted", 60, lambda: files() == 0)
+    assert f"deletes the savepoint {first}" in journal(job, leader, began)
+    assert journal(job, standby, began) == ""
+
+
+def test_a_person_takes_a_savepoint_and_one_that_cannot_be_restored_changes_nothing(job: Declared) -> None:
+    from tests.lab.commands import finish
+
+    name = job.cluster.lab.name
+    job.up(savepoints={"keep": 2})
+    code, found = finish(300, "savepoints", "--name", name, "take", "counts")
+    path = found.split()[-1]
+    assert code == 0 and path.startswith(f"s3://{job.cluster.s3.bucket}/")
+    code, found = finish(300, "savepoints", "--name", name)
+    assert code == 0 and "bytes  hand" in found and path in found
+    # Flink's FileSink has completed files since then that this savepoint expects unfinished
+    job.only().wait_for_checkpoints(5)
+    code, found = finish(600, "savepoints", "--name", name, "restore", "counts", path, "--yes")
+    assert code == 2 and "What ran before it runs again, from s3://" in found
+    assert job.only().runs()
+    assert path in {it["path"] for it in taken(job)}
+
+
+def test_a_job_that_fails_for_good_starts_again_by_itself(job: Declared) -> None:
+    job.up(flinkConfig={"restart-strategy.type": "none"})
+    before = job.only().job_id
+    for host in job.cluster.hosts("taskmanager"):
+        job.cluster.lab.kill(host, "flink-taskmanager")
+    wait_for("another attempt", 300, lambda: [it for it in job.running() if it["jid"] != before])
+    wait_for("that it is stable", 300, lambda: job.record()["running"] and job.only().job_id != before)
+    assert f"/checkpoints/{job.cluster.lab.name}/{before}/chk-" in job.record()["running"]["from"]
+    assert job.only().runs()
+    job.cluster.wait_until_whole()
+    job.up(flinkConfig={})
 
 
 @pytest.fixture(scope="module")

@@ -155,6 +155,8 @@ def test_the_watch_knows_all_jobs_on_each_jobmanagers_host(folder: Path, jar: st
         assert [(it["host"], it["name"]) for it in known] == [(host, "one"), (host, "two")]
         assert known[0]["savepoints"] == {"every": 21_600, "keep": 10, "maxAge": 0} and known[1]["savepoints"] is None
         assert known[0]["restarts"] == {"attempts": 3, "within": 5400}
+        # A change of the job itself is none of the watch, whose steps need not run
+        assert "spec" not in known[0]
         # What one job may start from no other deletes
         assert known[0]["references"] == ["s3://b/sp"]
         assert f"{host}-jobs-leave" in found

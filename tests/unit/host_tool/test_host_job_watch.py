@@ -13,7 +13,7 @@ import pytest
 from host_tool import job_watch
 from host_tool.job_watch import Seen
 from host_tool.output import Failure
-from tests.unit.host_tool.test_host_declared_job import FakeJob, Killed, apply, job
+from tests.unit.host_tool.test_host_declared_job import FakeJob, Killed, apply, job, values
 from tests.unit.host_tool.test_host_job_savepoints import FOLDER, HOUR, Slow, Storage, cluster, look, told
 
 LIMIT = {"restarts": {"attempts": 3, "within": HOUR}, "savepoints": None}
@@ -202,7 +202,7 @@ def test_removed_while_it_is_down(flink: Slow) -> None:
     flink.bad.add("a.jar")
     look(flink, **LIMIT)
     job_watch.forget(told(), Storage(flink))  # type: ignore[arg-type]
-    job(flink, told()).remove()
+    job(flink, values()).remove()
     flink.bad.clear()
     flink.clock.time += HOUR
     look(flink, **LIMIT)
