@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab import stack
 from lab.cluster import Cluster, SlowJob
 from lab.lab import Lab
 from stand_ins.builds import archives
@@ -51,11 +52,11 @@ def booted() -> Lab:
 
 
 def made() -> Cluster:
-    """The cluster, created by `up` if it does not exist."""
+    """The cluster with its streaming job, created by `up` if it does not exist."""
     booted()
     code, output = finish(900, *UP)
     assert code == 0, output
-    cluster = Cluster(Lab(NAME), archives.ensure())
+    cluster = Cluster(Lab(NAME), archives.ensure(), stack.jobs())
     cluster.wait_until_whole()
     return cluster
 
@@ -120,6 +121,9 @@ def test_destroy_leaves_state_and_hosts_as_they_were_and_no_dead_host_blocks_it(
     as before the first `up`, except for what `snapshot.STAYS` lists.
     """
     cluster = made()
+    # A job that stops with a savepoint would need a TaskManager that a test takes away
+    cluster.overrides.clear()
+    cluster.stack.up()
     SlowJob.start(cluster, "destroyed", 600)
     assert objects(cluster, "ha")
     # A unit that has failed is listed as such for ever, unless somebody resets it
