@@ -365,6 +365,20 @@ def test_if_nothing_starts_the_newest_state_is_kept(flink: Slow) -> None:
     assert "/1-1/" in running(flink).restored
 
 
+def test_a_job_that_is_down_keeps_its_newest_state_too(flink: Slow) -> None:
+    hours(flink, 1)
+    earlier = flink.savepoints()[0]
+    flink.bad.add("a.jar")
+    running(flink).state = "FAILED"
+    look(flink)
+    flink.unrestorable.add(earlier)
+    with pytest.raises(Failure, match=r"Nothing of it runs; it would continue from .*/chk-1"):
+        person(flink).restore(earlier)
+    flink.bad.clear()
+    apply(flink)
+    assert running(flink).restored.endswith("/chk-1")
+
+
 def test_a_suspended_job_will_start_from_it(flink: Slow) -> None:
     hours(flink, 1)
     earlier = flink.savepoints()[0]
