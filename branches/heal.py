@@ -70,10 +70,10 @@ class Healer:
         while True:
             try:
                 return self._heal(name, dry_run)
-            except LockedError:
+            except LockedError as error:
                 if self.now() >= end:
                     raise
-                self.say(f"{name}: another run has the stack locked: waiting")
+                self.say(f"waiting: {error}")
                 self.sleep(PAUSE_SECONDS)
 
     def _heal(self, name: str, dry_run: bool) -> Healed:
@@ -98,9 +98,17 @@ class Healer:
             check_nothing_else(name, found, lost)
             check_loop(name, history, lost, self.now())
             if not dry_run:
-                recorder = Recorder(on_step=lambda step: self.say(f"{step.past} {step.name}"), on_warning=self.say)
+                from branches import capacity  # see stacks.py
+
+                refused = capacity.Refused()
+                recorder = Recorder(
+                    on_step=lambda step: self.say(f"{step.past} {step.name}"),
+                    on_warning=self.say,
+                    on_event=refused.event,
+                )
                 with stacks.reported(name, "update", recorder):
-                    stack.up(recorder, refresh=True, message=f"{MESSAGE} {' '.join(lost)}")
+                    message = f"{MESSAGE} {' '.join(lost)}"
+                    capacity.up(stack, content, refused, self.say, recorder, refresh=True, message=message)
         return Healed(name, lost)
 
 

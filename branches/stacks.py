@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 FILE = REPO / configuration.FILE
 
+SHUTTING_DOWN = "Shutting down: "
+"""In the program's refusal while AWS still shows a machine that is lost."""
+
 Say = Callable[[str], object]
 
 AT_ONCE = 4
@@ -167,7 +170,11 @@ class Stacks:
         if start.stack:
             new = self._taken(start.stack, name, new)
         content = starts.configured(content, {**kept, **new})
-        recorder = Recorder(on_step=self._step, on_warning=self._say, known=_KNOWN)
+        # Here, so that a stack can be removed where the program cannot even be imported
+        from branches import capacity
+
+        refused = capacity.Refused()
+        recorder = Recorder(on_step=self._step, on_warning=self._say, on_event=refused.event, known=_KNOWN)
         self._say(
             f"{name}: {'updating' if found else 'creating'} the stack, expires {stack_tags.written(mark.expires)}"
         )
@@ -179,7 +186,7 @@ class Stacks:
             # Before the first resource is created, so that the stack can be found however its `up` ends
             _set_tags(stack, mark, tags)
             self._settle(stack)
-            stack.up(recorder)
+            capacity.up(stack, content, refused, self._say, recorder)
             outputs = stack.outputs()
         done = [step.kind for step in recorder.found.done if step.kind not in ("same", "read")]
         return Up(name, mark, not found, {kind: done.count(kind) for kind in sorted(set(done))}, outputs)
@@ -424,6 +431,8 @@ def explained(name: str, what: str, error: auto.CommandError, errors: Sequence[s
             f"stack once with `pulumi stack init {name}`, that of a branch with `up`"
         )
     said = "\n".join(errors) or printed or str(error)
+    if SHUTTING_DOWN in said:
+        return LockedError(f"stack {name} cannot be worked on at the moment:\n{said}")
     target = f"stack {name}" if name else "the stacks"
     return BranchesError(f"pulumi cannot {what} {target}:\n{said}")
 

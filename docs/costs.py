@@ -112,7 +112,7 @@ def parts(stack: str) -> list[Line]:
             continue
         machines += count
         spot = " (spot: this is the price on demand)" if keys.spot and values[keys.spot] else ""
-        name = values[keys.instance_type]
+        name = [*(values[keys.types] if keys.types else []), values[keys.instance_type]][0]
         lines.append(Line(f"{role}: {count} x {name}{spot}", count, instance(name)))
         gib += count * values[keys.disk]
         iops += count * _more(values, keys.iops, disks.IOPS)

@@ -14,7 +14,8 @@ from ..forms import Form
 from ..host import Notices, Role
 from ..problems import Problems, shown
 from ..roles import ROLES
-from . import ci, disks, effects, names, placement, readings, subnets, tags
+from . import capacity, ci, disks, effects, names, placement, readings, subnets, tags
+from .capacity import ON_DEMAND, SPOT, Lack
 from .ci import HealingSettings
 from .disks import ORDINARY, Performance
 from .groups import GROUPS, GroupKeys
@@ -47,13 +48,13 @@ KEYS = (
     *("versionDays", "zookeeperSnapshotDays"),
     *("adminKeyFile", "tags", "permissionsBoundary", "instanceProfile"),
     *("healingUrl", "healingRef", HEALING_TOKEN),
-    *("access", "tunnelPort", "ssmAgentVersion", "ssmAgentChecksum"),
+    *("access", "tunnelPort", "ssmAgentVersion", "ssmAgentChecksum", "noCapacity"),
 )
 """Keys of the configuration that apply to AWS only."""
 
 # All of these match the whole text, and only ASCII digits
 _REGION = Form("a region", r"[a-z]{2}(-[a-z]+)+-[0-9]", "one such as eu-central-1")
-_INSTANCE_TYPE = Form("an instance type", r"[a-z0-9-]+\.[a-z0-9-]+", "one such as m6i.large")
+_INSTANCE_TYPE = Form("an instance type", capacity.TYPE, "one such as m6i.large")
 _VPC = Form("a VPC id", r"vpc-[0-9a-f]{8,17}", "one such as vpc-0123456789abcdef0")
 _SUBNET = Form("a subnet id", r"subnet-[0-9a-f]{8,17}", "one such as subnet-0123456789abcdef0")
 _SECURITY_GROUP = Form("a security group's id", r"sg-[0-9a-f]{8,17}", "one such as sg-0123456789abcdef0")
@@ -96,7 +97,11 @@ class GroupSettings:
     """Size of the root volume."""
     zones: int
     """The machines are spread over this many of the network's zones, counted from the first."""
+    other_types: tuple[str, ...] = ()
+    """As good as `instance_type`: machines of these types stay, and AWS may have them when it lacks the first."""
     spot: bool = False
+    spot_fallback: bool = False
+    """On-demand instances are as good."""
     policies: tuple[str, ...] = ()
     """ARNs of managed policies: what they may do besides using the storage."""
     security_groups: tuple[str, ...] = ()
@@ -109,6 +114,16 @@ class GroupSettings:
     """Strategy of the placement group; empty: none."""
     notices: Notices = Notices.NONE
     """The notices that drain a spot instance."""
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Instance types in the order of preference."""
+        return (self.instance_type, *self.other_types)
+
+    @property
+    def markets(self) -> tuple[str, ...]:
+        """Likewise."""
+        return (SPOT,) * self.spot + (ON_DEMAND,) * (self.spot_fallback or not self.spot)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +207,8 @@ class AwsSettings:
     """Name of an existing instance profile. Empty: roles and profiles are created."""
     session: SessionSettings | None = None
     """None: operators connect to the bastion's port 22, or to the hosts."""
+    no_capacity: tuple[Lack, ...] = ()
+    """What AWS does not have at the moment."""
     healing: HealingSettings | None = None
     """None: a person runs `up --refresh` after the loss of a machine."""
 
@@ -268,6 +285,7 @@ def load(
         permissions_boundary=_policy("permissionsBoundary", values["permissionsBoundary"], region, problems),
         instance_profile=_profile(values["instanceProfile"], problems),
         session=_session(values, problems),
+        no_capacity=_no_capacity(values, problems),
         healing=_healing(values, problems),
     )
 
@@ -417,13 +435,16 @@ def _group(keys: GroupKeys, values: Mapping[str, Any], zones: int, region: str, 
     count = _number(keys.count, values, keys.least, keys.most, problems)
     spread = _spread(keys.zones, values, zones, problems)
     strategy = values[keys.placement] if keys.placement else ""
+    first, *others = _types(keys, values, problems)
     placement.check(keys.placement, strategy, count, spread, keys.zones or "zones", problems)
     return GroupSettings(
         count=count,
-        instance_type=_type(keys.instance_type, values, problems),
+        instance_type=first,
+        other_types=tuple(others),
         disk_gib=disk_gib,
         zones=spread,
         spot=bool(keys.spot and values[keys.spot]),
+        spot_fallback=bool(keys.spot_fallback and values[keys.spot_fallback]),
         disk_performance=disks.load(keys.iops, keys.throughput, disk_gib, values, problems),
         instance_store=bool(keys.instance_store and values[keys.instance_store]),
         placement=strategy,
@@ -435,12 +456,29 @@ def _group(keys: GroupKeys, values: Mapping[str, Any], zones: int, region: str, 
     )
 
 
+def _types(keys: GroupKeys, values: Mapping[str, Any], problems: Problems) -> list[str]:
+    """The instance types in the order of preference."""
+    found = _several(keys.types, values, problems)
+    if not found:
+        return [_type(keys.instance_type, values, problems)]
+    if len(found) == 1:
+        problems.add(keys.types, f"has one type: expected several, or {keys.instance_type}")
+    for name in found:
+        problems.catch(keys.types, partial(_INSTANCE_TYPE, name), "")
+    return list(map(str, found))
+
+
+def _no_capacity(values: Mapping[str, Any], problems: Problems) -> tuple[Lack, ...]:
+    entries = (problems.catch("noCapacity", partial(capacity.lack, str(text)), None) for text in values["noCapacity"])
+    return tuple(filter(None, entries))
+
+
 def _several(key: str, values: Mapping[str, Any], problems: Problems) -> list[Any]:
     """The entries of a list, none of which may occur twice. `key` is empty if the role has no such key."""
     found = list(values[key]) if key else []
     if len(set(map(str, found))) < len(found):
         problems.add(key, "contains an entry twice: expected distinct ones")
-    if "" in found:
+    if not all(found):
         problems.add(key, "contains an empty entry: expected none")
     return found
 

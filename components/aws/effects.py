@@ -34,7 +34,9 @@ def _without_effect(values: Mapping[str, Any]) -> dict[str, str]:
         found["bastionType"] = "without bastion"
     for keys in GROUPS.values():
         if keys.spot and not values[keys.spot]:
-            found[keys.rebalance] = f"without {keys.spot}"
+            found |= dict.fromkeys((keys.rebalance, keys.spot_fallback), f"without {keys.spot}")
+        if keys.types and values[keys.types]:
+            found[keys.instance_type] = f"with {keys.types}"
         if not values[keys.count]:
             found |= dict.fromkeys(keys.all[1:], f"without {keys.count}")
     if values["instanceProfile"]:

@@ -7,8 +7,9 @@ fulfil is refused here, in the preview, with the key.
 import ipaddress
 import re
 import urllib.request
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -20,10 +21,12 @@ from ..naming import Labels
 from ..problems import Problems
 from ..roles import ROLES
 from ..storage import StorageSettings
-from . import foreign, placement, plan
+from . import capacity, foreign, placement, plan
+from .capacity import ON_DEMAND, SPOT, Offer
 from .declaration import OWN_ADDRESS, AwsSettings, GroupSettings
 from .groups import GROUPS, GroupKeys
 from .network import Subnet
+from .security import BASTION
 
 T = TypeVar("T")
 
@@ -42,6 +45,12 @@ _NO_BUCKET = re.compile(r"(?i)couldn't find resource|not ?found|NoSuchBucket|emp
 
 RUNNING = ("pending", "running", "stopping", "stopped")
 """States of an existing instance."""
+
+ENDING = ("shutting-down",)
+"""States of an instance that is lost, though the plugin still finds it."""
+
+MOST_VALUES = 200
+"""Values of a filter: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,15 +75,14 @@ class Size:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
-    """What `up` will do to the existing machines of a role."""
+class Launch:
+    """A host's machine. `offer` is what it is, or what a new one will be; an existing machine stays in its zone."""
 
-    replaced: bool
-    """Their instance type, market (spot, on-demand) or placement group differs from the desired state: they are
-    replaced one by one.
+    offer: Offer
+    replaced: bool = False
+    """It exists, and its instance type, market (spot, on-demand) or placement group differs from the desired state: it
+    is replaced, one after the other.
     """
-    architecture: bool = False
-    """The new machines have another architecture, and therefore need another image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +96,22 @@ class Facts:
     """Ids of the newest Debian images by architecture."""
     sizes: Mapping[str, Size]
     """By instance type."""
-    changes: Mapping[Role, Change]
+    launches: Mapping[Role, Sequence[Launch]]
+    """The machines of each role, by the number of the host."""
     subnets: tuple[Subnet, ...]
     """Subnets of an existing VPC."""
     operator_cidrs: tuple[str, ...]
     """Operator networks, in which OWN_ADDRESS is replaced by the public address of this machine."""
+    fresh_bastion: bool = False
+    """The bastion exists, and is replaced because it has another instance type."""
+    new: Mapping[Offer, Sequence[str]] = field(default_factory=dict)
+    """The machines that `up` launches → their hosts."""
+    ending: Sequence[str] = ()
+    """The machines that are shutting down."""
+
+    def replaced(self, role: Role) -> bool:
+        """Whether existing machines of a role are replaced."""
+        return any(launch.replaced for launch in self.launches[role])
 
 
 class AwsError(Exception):
@@ -115,20 +134,30 @@ def look_up(
         account = aws.get_caller_identity().account_id
     except Exception as error:  # the SDK raises nothing more special
         raise AwsError(_words(error)) from error
-    types = {
-        settings.groups[role].instance_type: keys.instance_type
+    preferred = {
+        settings.groups[role].instance_type: _type_key(keys, settings.groups[role])
         for role, keys in GROUPS.items()
         if settings.groups[role].count
     }
     if settings.bastion:
-        types.setdefault(settings.bastion_type, "bastionType")
+        preferred.setdefault(settings.bastion_type, "bastionType")
+    others = {
+        name: keys.types
+        for role, keys in GROUPS.items()
+        for name in settings.groups[role].other_types
+        if settings.groups[role].count
+    }
+    types = {**others, **preferred}
     sizes = {name: size for name, key in types.items() if (size := _size(name, key, problems))}
     _check_sizes(settings, sizes, needed_mib, problems)
     _check_java(settings, sizes, problems)
     _check_plan(settings, account, sizes, needed_mib, problems)
-    zones, subnets = _places(settings, {name: key for name, key in types.items() if name in sizes}, problems)
+    offered = _zones_by_type(sorted(sizes), problems)
+    # Not by the other types: one more of them must not move an existing network to other zones
+    zones, subnets = _places(settings, {name: offered[name] for name in preferred if name in sizes}, types, problems)
     images = {arch: _image(arch, problems) for arch in sorted({size.architecture for size in sizes.values()})}
-    changes = {role: _change(role, settings, labels, sizes) for role in Role}
+    new: dict[Offer, list[str]] = defaultdict(list)
+    launches = {role: _launches(role, settings, labels, offered, zones, new, problems) for role in Role}
     _check_ensemble(settings, labels, zones, problems)
     foreign.check(settings, labels, problems)
     # AWS does not know the buckets of another S3 server
@@ -139,10 +168,17 @@ def look_up(
         zones=zones,
         images=images,
         sizes=sizes,
-        changes=changes,
+        launches=launches,
         subnets=subnets,
         operator_cidrs=_operators(settings, problems),
+        fresh_bastion=settings.bastion and _is_other_bastion(settings, labels),
+        new=new,
+        ending=_ending(settings, labels),
     )
+
+
+def _type_key(keys: GroupKeys, group: GroupSettings) -> str:
+    return keys.types if group.other_types else keys.instance_type
 
 
 def _operators(settings: AwsSettings, problems: Problems) -> tuple[str, ...]:
@@ -207,35 +243,38 @@ def _check_sizes(
     settings: AwsSettings, sizes: Mapping[str, Size], needed_mib: Mapping[Role, int], problems: Problems
 ) -> None:
     for role, keys in GROUPS.items():
-        key = keys.instance_type
-        size, needed = sizes.get(settings.groups[role].instance_type), needed_mib[role]
-        if size is None or not settings.groups[role].count:
-            continue
-        if ROLES[role].data_directory and not size.nitro:
-            problems.add(
-                key, f"{size.name} is not a Nitro type, which the data volume requires: expected one such as t3.small"
-            )
-        if (strategy := settings.groups[role].placement) and strategy not in size.placement:
-            problems.add(
-                keys.placement,
-                f"{size.name} cannot be in a placement group with {strategy}: expected "
-                f"{', '.join(size.placement) or 'none'}, or another {key}",
-            )
-        if keys.instance_store:
-            _check_instance_store(settings.groups[role].instance_store, size, keys, problems)
-        if size.memory_mib < needed:
-            would_do = _larger(size, needed)
-            problems.add(
-                key,
-                f"{size.name} has {size.memory_mib} MiB, but the system and a {role} need {needed}: "
-                + (f"expected {would_do} or larger" if would_do else "expected a larger type"),
-            )
+        group = settings.groups[role]
+        for size in (sizes[name] for name in group.types if group.count and name in sizes):
+            _check_size(role, keys, group, size, needed_mib[role], problems)
+
+
+def _check_size(role: Role, keys: GroupKeys, group: GroupSettings, size: Size, needed: int, problems: Problems) -> None:
+    key = _type_key(keys, group)
+    if ROLES[role].data_directory and not size.nitro:
+        problems.add(
+            key, f"{size.name} is not a Nitro type, which the data volume requires: expected one such as t3.small"
+        )
+    if (strategy := group.placement) and strategy not in size.placement:
+        problems.add(
+            keys.placement,
+            f"{size.name} cannot be in a placement group with {strategy}: expected "
+            f"{', '.join(size.placement) or 'none'}, or another {key}",
+        )
+    if keys.instance_store:
+        _check_instance_store(group.instance_store, size, keys, key, problems)
+    if size.memory_mib < needed:
+        would_do = _larger(size, needed)
+        problems.add(
+            key,
+            f"{size.name} has {size.memory_mib} MiB, but the system and a {role} need {needed}: "
+            + (f"expected {would_do} or larger" if would_do else "expected a larger type"),
+        )
 
 
 def _check_java(settings: AwsSettings, sizes: Mapping[str, Size], problems: Problems) -> None:
     """Machines of several architectures need several JDKs. The bastion has none."""
-    groups = [group for group in settings.groups.values() if group.count and group.instance_type in sizes]
-    types = {sizes[group.instance_type].architecture: group.instance_type for group in groups}
+    names = (name for group in settings.groups.values() if group.count for name in reversed(group.types))
+    types = {sizes[name].architecture: name for name in names if name in sizes}
     if len(types) < 2:
         return
     found = ", ".join(f"{architecture}: {name}" for architecture, name in sorted(types.items()))
@@ -253,11 +292,11 @@ def _check_java(settings: AwsSettings, sizes: Mapping[str, Size], problems: Prob
         )
 
 
-def _check_instance_store(used: bool, size: Size, keys: GroupKeys, problems: Problems) -> None:
+def _check_instance_store(used: bool, size: Size, keys: GroupKeys, key: str, problems: Problems) -> None:
     if used and not size.instance_disks:
         problems.add(
             keys.instance_store,
-            f"{size.name} has no NVMe instance store: expected a {keys.instance_type} with one, such as m6id.large, "
+            f"{size.name} has no NVMe instance store: expected a {key} with one, such as m6id.large, "
             "i4i.large or r6gd.large, or false",
         )
     elif size.instance_disks and not used:
@@ -276,19 +315,17 @@ def _check_plan(
     problems: Problems,
 ) -> None:
     """An account on the free plan launches a few types only: AWS refuses others when network and bucket exist."""
-    used = {keys.instance_type: (settings.groups[role].instance_type, role) for role, keys in GROUPS.items()}
-    expected: dict[str, tuple[str, Role | None]] = {
-        key: found for key, found in used.items() if settings.groups[found[1]].count
-    }
+    groups = [(role, keys, settings.groups[role]) for role, keys in GROUPS.items() if settings.groups[role].count]
+    expected: list[tuple[str, str, Role | None]] = [
+        (_type_key(keys, group), name, role) for role, keys, group in groups for name in group.types
+    ]
     if settings.bastion:
-        expected["bastionType"] = (settings.bastion_type, None)
-    others = {
-        key: found for key, found in expected.items() if found[0] in sizes and not sizes[found[0]].free_tier_eligible
-    }
+        expected.append(("bastionType", settings.bastion_type, None))
+    others = [each for each in expected if each[1] in sizes and not sizes[each[1]].free_tier_eligible]
     if not others or not plan.is_free(account, settings.region):
         return
     eligible = _eligible(problems)
-    for key, (name, role) in others.items():
+    for key, name, role in others:
         needed = needed_mib[role] if role else 0
         nitro = role is not None and bool(ROLES[role].data_directory)
         would_do = [size.name for size in eligible if size.memory_mib >= needed and (size.nitro or not nitro)]
@@ -326,30 +363,32 @@ def _larger(size: Size, needed: int) -> str | None:
 
 
 def _places(
-    settings: AwsSettings, types: Mapping[str, str], problems: Problems
+    settings: AwsSettings, offered: Mapping[str, set[str]], keys: Mapping[str, str], problems: Problems
 ) -> tuple[tuple[str, ...], tuple[Subnet, ...]]:
-    """The zones, and the existing subnets in them, if any. `types`: instance types in use → their keys."""
+    """The zones, and the existing subnets in them, if any. `offered`: instance types in use → the zones that offer
+    them; `keys`: types → their keys.
+    """
     if settings.vpc_id:
         subnets = tuple(filter(None, (_subnet(name, settings, problems) for name in settings.subnet_ids)))
         zones = [subnet.zone for subnet in subnets]
         _check_names(settings.vpc_id, problems)
         if len(set(zones)) < len(zones):
             problems.add("subnetIds", f"are in {', '.join(zones)}: expected each subnet in a zone of its own")
-        for name, offered in _zones_by_type(list(types), problems).items():
-            if lacking := sorted(set(zones) - offered):
+        for name, places in offered.items():
+            if lacking := sorted(set(zones) - places):
                 problems.add(
-                    types[name],
+                    keys[name],
                     f"{name} is not available in {', '.join(lacking)}: expected another type, or other zones",
                 )
         return tuple(zones), subnets
-    if not types:
+    if not offered:
         return (), ()  # no type is known, which is already reported
-    found = sorted(set.intersection(*_zones_by_type(sorted(types), problems).values()))
+    found = sorted(set.intersection(*offered.values()))
     if len(found) < settings.zones:
         have = ", ".join(found) or "none"
         problems.add(
             "zones",
-            f"{settings.zones} exceeds the zones of {settings.region} that offer {', '.join(sorted(types))}: {have}",
+            f"{settings.zones} exceeds the zones of {settings.region} that offer {', '.join(sorted(offered))}: {have}",
         )
     return tuple(found[: settings.zones]), ()
 
@@ -404,47 +443,117 @@ def _image(architecture: str, problems: Problems) -> str:
     return found or ""
 
 
-def _there(labels: Labels, role: Role, **more: Sequence[str]) -> list[str]:
-    """Ids of the stack's instances of a role. `more`: additional filters of DescribeInstances, with `_` for `-`."""
+def _there(
+    labels: Labels, role: str, filters: Mapping[str, Iterable[str]] | None = None, states: Sequence[str] = RUNNING
+) -> list[str]:
+    """Ids of the stack's instances of a role, or of all if it is empty. `filters`: more of DescribeInstances."""
     expected: dict[str, Iterable[str]] = {
         "tag:project": [labels.project],
         "tag:stack": [labels.stack],
-        "tag:role": [role.value],
-        **{name.replace("_", "-"): values for name, values in more.items()},
+        **({"tag:role": [role]} if role else {}),
+        **(filters or {}),
     }
-    filters = [aws.ec2.GetInstancesFilterArgs(name=name, values=list(values)) for name, values in expected.items()]
-    return list(aws.ec2.get_instances(instance_state_names=list(RUNNING), filters=filters).ids)
+    asked = [aws.ec2.GetInstancesFilterArgs(name=name, values=list(values)) for name, values in expected.items()]
+    return list(aws.ec2.get_instances(instance_state_names=list(states), filters=asked).ids)
 
 
-def _change(role: Role, settings: AwsSettings, labels: Labels, sizes: Mapping[str, Size]) -> Change:
-    group = settings.groups[role]
-    if not group.count:
-        return Change(replaced=False)
-    there = len(_there(labels, role))
-    if not there or group.instance_type not in sizes:
-        return Change(replaced=False)
-    spot = len(_there(labels, role, instance_lifecycle=["spot"]))
-    same_market = spot == (there if group.spot else 0)
-    if (
-        same_market
-        and _is_placed(there, role, group, labels)
-        and len(_there(labels, role, instance_type=[group.instance_type])) == there
-    ):
-        return Change(replaced=False)
-    architecture = sizes[group.instance_type].architecture
-    fitting = _there(labels, role, architecture=[{"amd64": "x86_64"}.get(architecture, architecture)])
-    return Change(replaced=True, architecture=len(fitting) < there)
+def _launches(
+    role: Role,
+    settings: AwsSettings,
+    labels: Labels,
+    offered: Mapping[str, set[str]],
+    zones: Sequence[str],
+    new: dict[Offer, list[str]],
+    problems: Problems,
+) -> tuple[Launch, ...]:
+    """The machines of a role. Those that exist stay if they are of any type and market that is allowed; the others are
+    the first that AWS does not lack, and are added to `new`.
+    """
+    group, prefix, found = settings.groups[role], ROLES[role].prefix, []
+    spread = zones[: group.zones]
+    if not group.count or not spread or not set(group.types) <= set(offered):
+        return ()  # reported already
+    there = _existing(role, group, labels)
+    for index in range(group.count):
+        home = spread[index % len(spread)]
+        if kind := there.get(index):
+            found.append(Launch(offer=Offer(market=kind[0], type=kind[1], zone=home)))
+            continue
+        # A data volume cannot follow its machine to another zone
+        reach, first = ([home], 0) if ROLES[role].data_directory else (spread, index)
+        known = capacity.offers(group.markets, group.types, reach, first)
+        possible = [offer for offer in known if offer.zone in offered[offer.type]]
+        left = [offer for offer in possible if not any(lack.covers(offer) for lack in settings.no_capacity)]
+        if possible and not left:
+            problems.add(
+                "noCapacity",
+                f"leaves no machine for {prefix}-{index}, which may be {', or '.join(map(str, possible))}: expected "
+                f"another type ({_type_key(GROUPS[role], group)}), or fewer entries",
+            )
+        if left:
+            new[left[0]].append(f"{prefix}-{index}")
+            found.append(Launch(offer=left[0], replaced=index in there))
+    return tuple(found)
 
 
-def _is_placed(there: int, role: Role, group: GroupSettings, labels: Labels) -> bool:
-    """Whether all existing machines of a role, `there` of them, are in the desired placement group, or in none."""
-    prefix = ROLES[role].prefix
-    for strategy in placement.STRATEGIES:
-        name = placement.name(labels.stack, prefix, strategy)
-        inside = len(_there(labels, role, placement_group_name=[name])) if GROUPS[role].placement else 0
-        if inside != (there if strategy == group.placement else 0):
-            return False
-    return True
+def _existing(role: Role, group: GroupSettings, labels: Labels) -> dict[int, tuple[str, str] | None]:
+    """Number of a host → market and type of its machine; None for a machine that has to be replaced."""
+    ids = _there(labels, role)
+    if not ids:
+        return {}
+    spot = set(_there(labels, role, {"instance-lifecycle": ["spot"]}))
+    types = {id: name for name in group.types for id in _there(labels, role, {"instance-type": [name]})}
+    placed = _placed(ids, role, group, labels)
+    kinds: dict[str, tuple[str, str] | None] = {}
+    for id in ids:
+        market = SPOT if id in spot else ON_DEMAND
+        fits = id in types and market in group.markets and id in placed
+        kinds[id] = (market, types[id]) if fits else None
+    if len(ids) == group.count and len(set(kinds.values())) == 1:
+        return dict.fromkeys(range(group.count), kinds[ids[0]])
+    return {number: kinds[id] for id, number in _numbers(role, group.count, labels).items() if id in kinds}
+
+
+def _numbers(role: Role, count: int, labels: Labels, states: Sequence[str] = RUNNING) -> dict[str, int]:
+    """Id of an instance → the number of its host. The plugin reports ids without names, so each query finds one bit of
+    all numbers.
+    """
+    found: Counter[str] = Counter()
+    for bit in range(count.bit_length()):
+        # Plus 1, because a machine of none of these names has no bit
+        names = [f"{labels.stack}-{ROLES[role].prefix}-{index}" for index in range(count) if (index + 1) >> bit & 1]
+        for start in range(0, len(names), MOST_VALUES):
+            some = {"tag:Name": names[start:][:MOST_VALUES]}
+            found.update(dict.fromkeys(_there(labels, role, some, states), 1 << bit))
+    return {id: number - 1 for id, number in found.items()}
+
+
+def _placed(ids: Sequence[str], role: Role, group: GroupSettings, labels: Labels) -> set[str]:
+    """Those of the machines that are in the desired placement group, or in none."""
+    placed = set(ids)
+    for strategy in placement.STRATEGIES if GROUPS[role].placement else ():
+        name = placement.name(labels.stack, ROLES[role].prefix, strategy)
+        inside = set(_there(labels, role, {"placement-group-name": [name]}))
+        placed = placed & inside if strategy == group.placement else placed - inside
+    return placed
+
+
+def _ending(settings: AwsSettings, labels: Labels) -> list[str]:
+    """The machines that are shutting down: host and id, or the id only."""
+    ids = _there(labels, "", states=ENDING)
+    if not ids:
+        return []
+    hosts = {
+        id: f"{ROLES[role].prefix}-{number}"
+        for role in Role
+        for id, number in _numbers(role, settings.groups[role].count, labels, ENDING).items()
+    }
+    return sorted(f"{hosts[id]} ({id})" if id in hosts else id for id in ids)
+
+
+def _is_other_bastion(settings: AwsSettings, labels: Labels) -> bool:
+    there = _there(labels, BASTION)
+    return bool(there) and not _there(labels, BASTION, {"instance-type": [settings.bastion_type]})
 
 
 def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str], problems: Problems) -> None:
@@ -502,6 +611,15 @@ def _volumes(labels: Labels, zone: str = "") -> list[str]:
 def _volume_ids(expected: Mapping[str, str]) -> list[str]:
     filters = [aws.ebs.GetEbsVolumesFilterArgs(name=name, values=[value]) for name, value in expected.items()]
     return list(aws.ebs.get_ebs_volumes(filters=filters).ids)
+
+
+def wait_for(machines: Sequence[str]) -> str:
+    """What to do about machines that are shutting down."""
+    return (
+        f"Shutting down: {', '.join(machines)}. Pulumi's plugin takes such a machine for an existing one, so that `up` "
+        "would neither replace it nor reach it; nothing was changed. Expected: `terminated`, usually after a minute "
+        "(`aws ec2 wait instance-terminated --instance-ids ID`). Then run `pulumi up --refresh`"
+    )
 
 
 def say(error: AwsError) -> str:

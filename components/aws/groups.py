@@ -20,8 +20,12 @@ class GroupKeys:
     """Maximum of `count`."""
     zones: str = ""
     """Number of zones over which they are spread. Without such a key: all zones."""
+    types: str = ""
+    """Instance types of equal rank, in the order of preference. Without such a key: the one of `instance_type`."""
     spot: str = ""
     """Whether they are spot instances. Without such a key: on-demand."""
+    spot_fallback: str = ""
+    """Whether on-demand instances are as good where AWS has no spot instance."""
     policies: str = ""
     """ARNs of managed policies: what they may do besides using the storage. Without such a key: nothing."""
     security_groups: str = ""
@@ -41,7 +45,7 @@ class GroupKeys:
     @property
     def all(self) -> tuple[str, ...]:
         """All keys, with the count first."""
-        names = (self.count, self.instance_type, self.disk, self.zones, self.spot)
+        names = (self.count, self.instance_type, self.types, self.disk, self.zones, self.spot, self.spot_fallback)
         own = (self.iops, self.throughput, self.instance_store, self.placement, self.rebalance)
         return tuple(filter(None, (*names, *own, self.policies, self.security_groups)))
 
@@ -60,11 +64,13 @@ GROUPS: Mapping[Role, GroupKeys] = {
     Role.TASKMANAGER: GroupKeys(
         count="workers",
         instance_type="taskManagerType",
+        types="taskManagerTypes",
         disk="taskManagerDiskGiB",
         least=1,
         most=1000,
         zones="taskManagerZones",
         spot="taskManagerSpot",
+        spot_fallback="taskManagerSpotFallback",
         policies="taskPolicyArns",
         security_groups="taskSecurityGroups",
         iops="taskManagerDiskIops",

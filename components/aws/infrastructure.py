@@ -13,7 +13,7 @@ from ..host import Role, Site, Ssh
 from ..naming import PROJECT, Labels
 from ..problems import Problems
 from ..storage import Storage, StorageSettings
-from . import facts
+from . import capacity, facts
 from .declaration import AwsSettings
 from .entrance import Entrance, EntranceArgs
 from .facts import AwsError, Facts
@@ -111,8 +111,12 @@ def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_
         raise ConfigError(facts.say(error)) from error
     if problems.found:
         raise refused(stack, problems)
-    for role, change in known.changes.items():
-        if change.replaced:
+    if known.ending:
+        raise ConfigError(facts.wait_for(known.ending))
+    for offer, hosts in known.new.items():
+        pulumi.log.info(capacity.announcement(hosts, offer))
+    for role in Role:
+        if known.replaced(role):
             pulumi.log.info(f"the machines of the {role}s differ from the desired state and are replaced one by one")
     settings = replace(settings, operator_cidrs=known.operator_cidrs)
     if not settings.bucket:

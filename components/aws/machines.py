@@ -8,10 +8,11 @@ import pulumi_tls as tls
 from pulumi_aws import ebs, ec2, route53
 
 from .. import naming
-from ..host import Host, Role, Service, Ssh
+from ..host import Host, Notices, Role, Service, Ssh
 from ..naming import Labels
 from ..roles import ROLES, Replacement
 from . import placement, snapshots, user_data
+from .capacity import SPOT
 from .declaration import AwsSettings, GroupSettings
 from .disks import ORDINARY, Performance
 from .entrance import LOCAL, Agent, install
@@ -89,6 +90,7 @@ class Machines(pulumi.ComponentResource):
             role=BASTION,
             profile=self._args.entrance,
             entrance=True,
+            fresh=self._args.facts.fresh_bastion,
         )
         self.bastion_id = machine.id
         session = self._args.settings.session
@@ -109,7 +111,7 @@ class Machines(pulumi.ComponentResource):
         hosts: list[Host] = []
         place = self._placement(role, group) if group.placement and group.count else None
         for index in range(group.count):
-            waits = self._args.facts.changes[role].replaced and index >= at_once
+            waits = self._args.facts.replaced(role) and index >= at_once
             before = hosts[index - at_once].service if waits else None
             hosts.append(self._host(role, group, index, before, place))
         return hosts
@@ -138,12 +140,14 @@ class Machines(pulumi.ComponentResource):
     ) -> Host:
         args, row = self._args, ROLES[role]
         name = f"{row.prefix}-{index}"
-        subnet = args.network.subnets[index % group.zones]
+        launch = args.facts.launches[role][index]
+        subnet = next(it for it in args.network.subnets if it.zone == launch.offer.zone)
+        is_spot = launch.offer.market == SPOT
         key = self._key(name)
         machine = self._instance(
             name,
             key,
-            instance_type=group.instance_type,
+            instance_type=launch.offer.type,
             subnet_id=subnet.id,
             public=subnet.public,
             groups=[args.security.groups[role], *group.security_groups],
@@ -151,14 +155,15 @@ class Machines(pulumi.ComponentResource):
             disk_gib=group.disk_gib,
             performance=group.disk_performance,
             profile=args.profiles.get(role),
-            spot=group.spot,
+            spot=is_spot,
             place=place,
-            other_image=args.facts.changes[role].architecture,
+            fresh=launch.replaced,
+            movable=not row.data_directory,
             before=before,
         )
         record = self._record(name, machine)
         device = self._volume(name, role, subnet.zone, machine) if row.data_directory else None
-        size = args.facts.sizes[group.instance_type]
+        size = args.facts.sizes[launch.offer.type]
         address = machine.public_ip if subnet.public else machine.private_ip
         return Host(
             name=name,
@@ -174,7 +179,7 @@ class Machines(pulumi.ComponentResource):
             machine=machine.id,
             data_device=device,
             waits=before is not None,
-            notices=group.notices,
+            notices=group.notices if is_spot else Notices.NONE,
             service=Service(),
             ready=machine,
         )
@@ -194,7 +199,8 @@ class Machines(pulumi.ComponentResource):
         profile: pulumi.Input[str] | None = None,
         spot: bool = False,
         place: pulumi.Input[str] | None = None,
-        other_image: bool = False,
+        fresh: bool = False,
+        movable: bool = True,
         entrance: bool = False,
         before: Service | None = None,
     ) -> ec2.Instance:
@@ -205,8 +211,11 @@ class Machines(pulumi.ComponentResource):
                 name, self._args.network.domain, keys[0], keys[1], keys[2], entrance=entrance, run=run
             )
         )
-        # A newer image or another version of this program never replaces a running machine
-        kept = ["userData", "subnetId", *([] if other_image else ["ami"]), *_ROOT_TAGS]
+        # A newer image or another version of this program never replaces a running machine. One that is replaced anyway
+        # gets all of it: its own image may no longer exist, and its zone have no such machine
+        kept = ["ami", "userData", *_ROOT_TAGS] if not fresh else []
+        if not (fresh and movable):
+            kept.append("subnetId")
         machine = ec2.Instance(
             name,
             ami=facts.images[facts.sizes[instance_type].architecture],

@@ -4,10 +4,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pulumi
+
 from .. import roles
 from ..flink import composition
 from ..flink.settings import ClusterSettings
 from ..host import Role, Site
+from ..problems import Problems
 from ..providers import Loaded, Request
 from ..storage import StorageSettings
 from . import declaration
@@ -50,4 +53,16 @@ def declare(stack: str, settings: AwsSettings, storage: StorageSettings, cluster
     # Imported on use: the SDK for AWS is large
     from .infrastructure import declare
 
-    return declare(stack, settings, storage, {role: roles.needed_mib(role, cluster) for role in Role})
+    site = declare(stack, settings, storage, {role: roles.needed_mib(role, cluster) for role in Role})
+    for warning in check_slots(cluster, site):
+        pulumi.log.warn(warning)
+    return site
+
+
+def check_slots(cluster: ClusterSettings, site: Site) -> list[str]:
+    """Warnings about jobs that need more slots than there are. Only AWS reports the processors of an instance type."""
+    problems = Problems()
+    slots = [cluster.taskmanager_slots or host.cpus or 0 for host in site.hosts if host.role is Role.TASKMANAGER]
+    composition.check_parallelism(cluster, sum(slots), problems)
+    composition.check_jobs(cluster.jobs, slots, problems)
+    return problems.warnings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -30,7 +29,6 @@ def apply() -> None:
     placement.apply(replace)
     _snapshot_policies()
     _account_rules()
-    _ends()
     _calls()
     _capacity()
     _states()
@@ -181,35 +179,25 @@ def _account_rules() -> None:
     replace(EC2Backend, "run_instances", run_instances)
 
 
-def _ends() -> None:
+def _report_end(instance: Any) -> None:
     """EC2 reports the end of an instance to EventBridge."""
-    from moto.ec2.models.instances import Instance
     from moto.events.models import events_backends
 
-    terminate = Instance.terminate
-
-    def terminated(self: Any, *args: Any, **more: Any) -> Any:
-        lived = self._state.name != "terminated"
-        done = terminate(self, *args, **more)
-        if lived:
-            account, region = self.ec2_backend.account_id, self.ec2_backend.region_name
-            event: Any = {
-                "version": "0",
-                "id": str(uuid.uuid4()),
-                "detail-type": "EC2 Instance State-change Notification",
-                "source": "aws.ec2",
-                "account": account,
-                "time": time.time(),
-                "region": region,
-                "resources": [f"arn:aws:ec2:{region}:{account}:instance/{self.id}"],
-                "detail": {"instance-id": self.id, "state": "terminated"},
-            }
-            for bus in events_backends[account][region].event_buses.values():
-                for rule in bus.rules.values():
-                    rule.send_to_targets(event)
-        return done
-
-    replace(Instance, "terminate", terminated)
+    account, region = instance.ec2_backend.account_id, instance.ec2_backend.region_name
+    event: Any = {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "EC2 Instance State-change Notification",
+        "source": "aws.ec2",
+        "account": account,
+        "time": time.time(),
+        "region": region,
+        "resources": [f"arn:aws:ec2:{region}:{account}:instance/{instance.id}"],
+        "detail": {"instance-id": instance.id, "state": "terminated"},
+    }
+    for bus in events_backends[account][region].event_buses.values():
+        for rule in bus.rules.values():
+            rule.send_to_targets(event)
 
 
 CALLS: list[dict[str, Any]] = []
@@ -310,15 +298,17 @@ def _states() -> None:
         if self.state in ENDED:
             return self._state
         before = terminate(self)
-        if seconds := LIMITS.ending_seconds:
-            self._state.name, self._state.code = "shutting-down", 32
+        if not LIMITS.ending_seconds:
+            _report_end(self)
+            return before
+        self._state.name, self._state.code = "shutting-down", 32
 
-            def end() -> None:
+        def end() -> None:
+            if self._state.name != "terminated":
                 self._state.name, self._state.code = "terminated", 48
+                _report_end(self)
 
-            timer = threading.Timer(seconds, end)
-            timer.daemon = True
-            timer.start()
+        LIMITS.later(end)
         return before
 
     replace(InstanceBackend, "stop_instances", stop_instances)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,13 @@ MESSAGES = {
         "system will be working on provisioning additional capacity."
     ),
     "MaxSpotInstanceCountExceeded": "Max spot instance count exceeded",
+    "SpotMaxPriceTooLow": (
+        "Your Spot request price of 0.01 is lower than the minimum required Spot request fulfillment price of 0.02."
+    ),
+    "Unsupported": (
+        "Your requested instance type ({type}) is not supported in your requested Availability Zone ({zone}). Please "
+        "retry your request by not specifying an Availability Zone or choosing another one."
+    ),
     "VcpuLimitExceeded": (
         "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket that "
         "the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request "
@@ -56,19 +63,32 @@ class Limits:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._ends: list[Callable[[], object]] = []
         self.set({})
 
     def set(self, given: Mapping[str, Any]) -> None:
         """`machines`: refusals; `route53PerSecond`: requests to Route 53, 0 for no limit; `endingSeconds`: for how long
-        a machine that was terminated is shown as `shutting-down`.
+        a machine that was terminated is shown as `shutting-down`, at most until other limits are set; `newestImage`:
+        the image that Debian's parameter for amd64 names, instead of the only one at first.
         """
+        ends, self._ends = self._ends, []
+        for end in ends:
+            end()
         with self._lock:
             self.machines = tuple(Refusal(**each) for each in given.get("machines", ()))
             self.ending_seconds = float(given.get("endingSeconds", 0))
+            self.newest_image = str(given.get("newestImage", ""))
             self._rate = float(given.get("route53PerSecond", 0))
             self._tokens, self._at = self._rate, time.monotonic()
             self.throttled = 0
             self.answered = 0
+
+    def later(self, end: Callable[[], object]) -> None:
+        """Call `end`, which may be called twice, after `endingSeconds`, and before other limits are set."""
+        self._ends.append(end)
+        timer = threading.Timer(self.ending_seconds, end)
+        timer.daemon = True
+        timer.start()
 
     def refusal(self, type: str, zone: str, market: str) -> tuple[str, str] | None:
         """The error's code and message for a new machine, if it is refused."""

@@ -141,12 +141,15 @@ def _publish_parameters() -> None:
     def check(self: Any, key: str) -> None:
         load(self, key)
         for architecture, image in IMAGES.items():
-            name = PARAMETER.format(architecture=architecture)
-            if dict.get(self, name) is None:
+            name, newest = PARAMETER.format(architecture=architecture), str(image["ami_id"])
+            if architecture == "amd64" and LIMITS.newest_image:
+                newest = LIMITS.newest_image
+            there = dict.get(self, name)
+            if there is None or there[-1].value != newest:
                 value = Parameter(  # type: ignore[abstract]  # moto makes them, too
                     account_id=self.account_id,
                     name=name,
-                    value=str(image["ami_id"]),
+                    value=newest,
                     parameter_type="String",
                     description=None,
                     allowed_pattern=None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +78,13 @@ def stack(
     """The stack `name` on the moto server at `endpoint`."""
     configuration = {**base(name), **at(endpoint), **changes}
     return Stack(name, folder, configuration, secrets=secrets, plugins=PLUGINS, variables=variables, parallel=parallel)
+
+
+def set_limits(endpoint: str, **limits: Any) -> None:
+    """What AWS refuses from now on (stand_ins/aws_cloud/limits.py)."""
+    request = urllib.request.Request(f"{endpoint}/lab/limits", json.dumps(limits).encode(), method="PUT")
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    direct.open(request, timeout=30).close()
 
 
 def without_hosts(folder: Path, endpoint: str, changes: Mapping[str, Any] | None = None) -> Stack:

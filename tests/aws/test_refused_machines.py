@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.errors import LabError
+from lab.stack import Stack
 from tests.aws import stack as aws_stack
 from tests.aws.inventory import client, everything, machines
-from tests.aws.stack import REGION, without_hosts
+from tests.aws.stack import REGION, set_limits, without_hosts
+
+INSTANCE = "aws:ec2/instance:Instance"
 
 
-def limit(endpoint: str, **limits: Any) -> None:
-    """What AWS refuses from now on (stand_ins/aws_cloud/limits.py)."""
-    request = urllib.request.Request(f"{endpoint}/lab/limits", json.dumps(limits).encode(), method="PUT")
-    urllib.request.urlopen(request, timeout=30).close()
+def stack(folder: Path, endpoint: str, types: list[str], lacks: list[str] | None = None) -> Stack:
+    """The stack with TaskManagers of these types, where AWS lacks some."""
+    own = {"flink:taskManagerTypes": types, "flink:noCapacity": lacks or []}
+    return without_hosts(folder, endpoint, {"aws:maxRetries": 2, **own})
+
+
+def _described(endpoint: str) -> dict[str, Any]:
+    found = client("ec2", endpoint, REGION).describe_instances(
+        InstanceIds=[id for name, id in machines(endpoint, REGION).items() if "-tm-" in name]
+    )
+    return {
+        next(tag["Value"] for tag in it["Tags"] if tag["Key"] == "Name"): it
+        for reservation in found["Reservations"]
+        for it in reservation["Instances"]
+    }
+
+
+def types(endpoint: str) -> dict[str, str]:
+    """TaskManager → instance type."""
+    return {name: it["InstanceType"] for name, it in _described(endpoint).items()}
+
+
+def image(endpoint: str, name: str) -> str:
+    """The image of a machine."""
+    return str(_described(endpoint)[name]["ImageId"])
+
+
+def another_image(endpoint: str) -> str:
+    """Debian publishes an image, and removes the one of the existing machines."""
+    ec2 = client("ec2", endpoint, REGION)
+    old = image(endpoint, "dev-tm-0")
+    new = ec2.copy_image(Name="debian-12-amd64-20261128-1", SourceImageId=old, SourceRegion=REGION)
+    ec2.deregister_image(ImageId=old)
+    return str(new["ImageId"])
 
 
 def attach_foreign_policy(endpoint: str) -> str:
@@ -34,17 +66,41 @@ def attach_foreign_policy(endpoint: str) -> str:
 def test_a_lack_of_machines_is_reported_and_what_others_do_prevents_no_destroy(endpoint: str, tmp_path: Path) -> None:
     before = everything(endpoint, REGION)
     it = without_hosts(tmp_path, endpoint, {"aws:maxRetries": 2})
-    limit(endpoint, machines=[{"code": "InsufficientInstanceCapacity", "type": "m6i.large", "zone": f"{REGION}a"}])
+    set_limits(endpoint, machines=[{"code": "InsufficientInstanceCapacity", "type": "m6i.large", "zone": f"{REGION}a"}])
     with pytest.raises(LabError, match=rf"InsufficientInstanceCapacity: .* m6i.large capacity .* \({REGION}a\)"):
         it.up()
     assert [name for name in machines(endpoint, REGION) if "-tm-" in name] == []
-    limit(endpoint, machines=[{"code": "VcpuLimitExceeded", "market": "on-demand"}])
+    set_limits(endpoint, machines=[{"code": "VcpuLimitExceeded", "market": "on-demand"}])
     with pytest.raises(LabError, match=r"VcpuLimitExceeded: .* limit"):
         it.up()
-    limit(endpoint)
-    it.up()
 
-    client("ec2", endpoint, REGION).terminate_instances(InstanceIds=[machines(endpoint, REGION)["dev-zk-1"]])
+    # Another type takes the place of the one that AWS lacks, and stays when AWS has both again
+    set_limits(endpoint, machines=[{"code": "InsufficientInstanceCapacity", "type": "m6i.large", "zone": f"{REGION}a"}])
+    stack(tmp_path, endpoint, ["m6i.large", "m7i.large"], [f"m6i.large {REGION}a"]).up()
+    assert types(endpoint) == {"dev-tm-0": "m7i.large", "dev-tm-1": "m7i.large"}
+    it = stack(tmp_path, endpoint, ["m6i.large", "m7i.large"])
+    assert it.up(refresh=True).changes() == {}
+
+    # A lost machine: not while it is shutting down, when the plugin still finds it; then as the first type
+    set_limits(endpoint, endingSeconds=3600)
+    lost = machines(endpoint, REGION)["dev-tm-1"]
+    ec2 = client("ec2", endpoint, REGION)
+    ec2.terminate_instances(InstanceIds=[lost])
+    with pytest.raises(LabError, match=rf"Shutting down: tm-1 \({lost}\)\. .*--refresh"):
+        it.up(refresh=True)
+    set_limits(endpoint)
+    assert it.up(refresh=True).changes()[(INSTANCE, "tm-1")] == "create"
+    assert types(endpoint) == {"dev-tm-0": "m7i.large", "dev-tm-1": "m6i.large"}
+
+    # Another type, when the image of the machines no longer exists
+    newest = another_image(endpoint)
+    set_limits(endpoint, newestImage=newest)
+    assert it.preview(refresh=True).changes() == {}
+    stack(tmp_path, endpoint, ["m6i.xlarge", "m7i.large"]).up()
+    assert types(endpoint) == {"dev-tm-0": "m7i.large", "dev-tm-1": "m6i.xlarge"}
+    assert image(endpoint, "dev-tm-1") == newest != image(endpoint, "dev-tm-0")
+
+    ec2.terminate_instances(InstanceIds=[machines(endpoint, REGION)["dev-zk-1"]])
     foreign = attach_foreign_policy(endpoint)
     it.destroy()
     client("iam", endpoint, REGION).delete_policy(PolicyArn=foreign)

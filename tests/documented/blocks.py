@@ -17,7 +17,8 @@ KINDS = ("own-hosts", "aws", "untested")
 UNTESTED = {
     "README.md": "`make up` and the others are how the tests themselves are run, or make labs",
     "docs/aws-first-run.md": "is for a person with a real account; docs/aws.md has the commands that tests run",
-    "docs/aws.md": "needs an account of a person: single sign-on, and quotas, of which moto knows none for EC2",
+    "docs/aws.md": "needs an account of a person: single sign-on, and quotas, of which moto knows none for EC2;"
+    " tests/aws/test_refused_machines.py sets noCapacity",
     "docs/bench.md": "takes an hour; tests/unit/test_drill.py tests the options",
     "docs/branches.md": "tests/aws/test_branch_stacks.py and tests/engine/test_branches_engine.py run these commands",
     "docs/ci.md": "needs GitHub or GitLab, and an account; tests/unit/test_workflow_steps.py runs the workflows",

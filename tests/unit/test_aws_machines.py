@@ -5,8 +5,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.aws.capacity import Offer
 from components.aws.declaration import AdminKey, AwsSettings, GroupSettings
-from components.aws.facts import Change, Facts, Size
+from components.aws.facts import Facts, Launch, Size
 from components.aws.machines import Machines, MachinesArgs
 from components.aws.network import Network, NetworkArgs
 from components.aws.security import Security, SecurityArgs
@@ -24,7 +25,7 @@ KEYS: Any = {
 }
 
 
-def run(of: AwsSettings, *, preview: bool = False, architecture: bool = False) -> dict[str, Registered]:
+def run(of: AwsSettings, *, preview: bool = False, replaced: bool = False) -> dict[str, Registered]:
     """What is registered, in a network as `of` describes it."""
 
     def program() -> None:
@@ -38,7 +39,16 @@ def run(of: AwsSettings, *, preview: bool = False, architecture: bool = False) -
                 name: Size(name=name, cpus=2, memory_mib=7680, architecture="amd64", nitro=True)
                 for name in ("m6i.large", "t3.micro")
             },
-            changes={role: Change(replaced=False, architecture=architecture) for role in Role},
+            launches={
+                role: [
+                    Launch(
+                        offer=Offer(market="on-demand", type="m6i.large", zone=ZONES[index % of.zones]),
+                        replaced=replaced,
+                    )
+                    for index in range(group.count)
+                ]
+                for role, group in of.groups.items()
+            },
             subnets=(),
             operator_cidrs=of.operator_cidrs,
         )
@@ -82,9 +92,10 @@ def test_nothing_that_can_change_by_itself_replaces_a_machine(of: AwsSettings, p
         assert one.inputs["rootBlockDevice"]["encrypted"] is True
 
 
-def test_another_architecture_takes_another_image() -> None:
-    found = of_type(run(aws_mocks.settings(), architecture=True), "ec2/instance:Instance")
-    assert all("ami" not in one.ignores for one in found.values())
+def test_a_machine_that_is_replaced_has_the_newest_image_and_stays_with_its_volume() -> None:
+    found = of_type(run(aws_mocks.settings(), replaced=True), "ec2/instance:Instance")
+    assert {name for name, one in found.items() if one.ignores} == {"zk-0", "zk-1"}
+    assert all(one.ignores <= {"subnetId"} for one in found.values())
 
 
 @BOTH

@@ -22,7 +22,9 @@ from components.aws import effects, entrance, facts, healing, user_data
 from components.aws.facts import IMAGE_PARAMETER
 from components.aws.infrastructure import bucket_name
 from components.aws.machines import device_path
+from components.host import Role
 from components.problems import Problems
+from components.roles import ROLES
 from tests.golden import same
 from tests.unit.program import Mocks, Recorded, entry, mocked
 
@@ -39,6 +41,8 @@ SIZES = {
     "t3.large": (2, 8192),
     "t3.xlarge": (4, 16384),
     "m6i.large": (2, 8192),
+    "m7i.large": (2, 8192),
+    "t3a.medium": (2, 4096),
     "m6i.xlarge": (4, 16384),
     "m6i.2xlarge": (8, 32768),
     "m7g.large": (2, 8192),
@@ -76,7 +80,9 @@ class Refused(grpc.RpcError):
 
 @dataclass
 class Aws(Mocks):
-    """AWS, as far as the program queries it. `running` has the instance types of each role's machines."""
+    """AWS, as far as the program queries it. `running` has the instance types of each role's machines, with `spot ` in
+    front of a spot instance, and empty where a host has none.
+    """
 
     zones: tuple[str, ...] = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
     running: Mapping[str, list[str]] = field(default_factory=dict)
@@ -89,6 +95,8 @@ class Aws(Mocks):
     """Zones by instance type; the others are in all."""
     bucket_region: str = "eu-central-1"
     """Of buckets that exist."""
+    ending: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Role → numbers of the hosts whose machines are shutting down."""
     placed: str = ""
     """The placement group that all machines are in."""
     volumes: tuple[str, ...] = ()
@@ -157,16 +165,26 @@ class Aws(Mocks):
 
     def _instances(self, asked: dict[str, Any]) -> dict[str, Any]:
         filters = {entry["name"]: entry["values"] for entry in asked["filters"]}
-        found = self.running.get(filters["tag:role"][0], [])
-        for kind in filters.get("instance-type", []):
-            found = [name for name in found if name == kind]
-        if "instance-lifecycle" in filters:
-            found = [name for name in found if self.spot]
-        if "placement-group-name" in filters:
-            found = [name for name in found if self.placed in filters["placement-group-name"]]
-        for architecture in filters.get("architecture", []):
-            found = [name for name in found if is_arm(name) == (architecture == "arm64")]
-        return {"ids": [f"i-{index}" for index, _ in enumerate(found)]}
+        roles = filters.get("tag:role", [role.value for role in Role])
+        if asked["instanceStateNames"] == ["shutting-down"]:
+            found = {f"i-{role}-{index}": "" for role in roles for index in self.ending.get(role, ())}
+        else:
+            there = ((role, index, name) for role in roles for index, name in enumerate(self.running.get(role, [])))
+            found = {f"i-{role}-{index}": name for role, index, name in there if name}
+        checks: dict[str, Callable[[str, str, str], bool]] = {
+            "instance-type": lambda id, name, value: name.removeprefix("spot ") == value,
+            "instance-lifecycle": lambda id, name, value: self.spot or name.startswith("spot "),
+            "placement-group-name": lambda id, name, value: self.placed == value,
+            "tag:Name": lambda id, name, value: value.endswith(
+                f"{ROLES[Role(id.split('-')[1])].prefix}-{id.split('-')[2]}"
+            ),
+        }
+        for key, check in checks.items():
+            if key in filters:
+                found = {
+                    id: name for id, name in found.items() if any(check(id, name, value) for value in filters[key])
+                }
+        return {"ids": list(found)}
 
     def _volumes(self, asked: dict[str, Any]) -> dict[str, Any]:
         filters = {entry["name"]: entry["values"][0] for entry in asked["filters"]}

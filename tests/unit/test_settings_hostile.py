@@ -12,7 +12,9 @@ import yaml
 
 import settings
 from components import forms, openssh
+from components.aws import provider as aws
 from tests.unit.program import HOST_KEY, SEVEN, configuration, host, load, refused, write_inventory
+from tests.unit.test_aws_program import configuration as aws_configuration
 from toolbox.paths import REPO
 
 ED25519 = HOST_KEY.split()[1]
@@ -549,3 +551,25 @@ def test_yaml_is_read_by_flink_as_it_was_meant() -> None:
     for line in text.splitlines():
         name, _, value = line.partition(": ")
         assert value.startswith("'") is isinstance(values[name], str), line
+
+
+# --- Keys of AWS, all of them by their type: whoever adds one adds its hostile values here by that
+
+AWS_KEYS = {key: settings.schema()[key]["type"] for key in aws.KEYS}
+HOSTILE: dict[str, list[Any]] = {
+    "string": ["\n", "a\n", "a\0b", "\u2028", "\ud800", "$(touch f)\n", "x" * 100_000, ["a"], {"a": "b"}],
+    "integer": [-(10**400), 10**400, "1e5", "NaN", "\u0661", 1.5, True, [1]],
+    "boolean": ["yes", "on", "", "\n", 1, [True]],
+    "array": [[None], [[]], [["a"]], [{"a": "b"}], ["a\n"], ["a\0"], ["\ud800"], [""], ["a", "a"], "a", {"a": "b"}],
+    "object": [{"a": None}, {"a": ["b"]}, {"a": {"b": "c"}}, {"a\n": "b"}, {"": "b"}, {"a": "b\0"}, ["a"], "a"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", AWS_KEYS)
+def test_any_value_of_a_key_of_aws_is_a_config_error(key: str) -> None:
+    for value in HOSTILE[AWS_KEYS[key]]:
+        with pytest.raises(settings.ConfigError) as error:
+            settings.load(aws_configuration("dev", **{key: value}), stack="dev")
+        text = str(error.value)
+        assert re.search(rf"^  - {key}\b", text, re.MULTILINE), (value, text)
+        assert len(text) < 5000 and all(line.isprintable() for line in text.splitlines()), (value, text[:500])
