@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -55,6 +56,8 @@ class Created:
     changed: list[str]
     """Its changes; expected none."""
     connections_of_second: int
+    names: dict[str, int]
+    """Requests to Route 53 that were `answered`, and those that were `throttled`, in the first `up`."""
 
 
 @dataclass
@@ -94,8 +97,20 @@ def curve(endpoint: str, sizes: Sequence[int]) -> list[Point]:
     return points
 
 
+ROUTE53_PER_SECOND = 5
+"""https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html: of an account."""
+
+
+def limits(endpoint: str, given: dict[str, float] | None = None) -> dict[str, int]:
+    """Set what AWS refuses (stand_ins/aws_cloud/limits.py), if given; and how Route 53 has answered since then."""
+    body = None if given is None else json.dumps(given).encode()
+    request = urllib.request.Request(f"{endpoint}/lab/limits", body, method="GET" if body is None else "PUT")
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+        return dict(json.loads(answer.read()))
+
+
 def create(endpoint: str, workers: int) -> Created:
-    """Create a stack, check that a second `up` changes nothing, and destroy it."""
+    """Create a stack, check that a second `up` changes nothing, and destroy it. Route 53 throttles, as AWS does."""
     ec2 = client("ec2", endpoint, operation.REGION)
 
     def user_data(address: str) -> str | None:
@@ -104,10 +119,14 @@ def create(endpoint: str, workers: int) -> Created:
     with tempfile.TemporaryDirectory() as scratch, fake_hosts.serving(user_data) as hosts:
         folder = Path(scratch)
         operation.the_stack(folder, endpoint, workers).prepare()
+        limits(endpoint, {"route53PerSecond": ROUTE53_PER_SECOND})
         first, _ = measure(folder, endpoint, workers, "up")
+        names = limits(endpoint)
         connections, steps = hosts.connections, sum(hosts.steps.values())
         second, changed = measure(folder, endpoint, workers, "up")
-        created = Created(workers, first.seconds, steps, connections, second, changed, hosts.connections - connections)
+        created = Created(
+            workers, first.seconds, steps, connections, second, changed, hosts.connections - connections, names
+        )
         with console.step("scale", f"destroy of {workers} TaskManagers"):
             operation.the_stack(folder, endpoint, workers).destroy()
     return created
@@ -124,6 +143,7 @@ def show(found: Found) -> str:
         )
     if it := found.created:
         lines.append(f"up of {it.workers}: {it.seconds:.1f} s, {it.steps} steps over {it.connections} connections")
+        lines.append(f"Route 53: {it.names['answered']} requests answered, {it.names['throttled']} throttled")
         lines.append(
             f"up with no change: {it.second.seconds:.1f} s, {it.second.usage.peak_mib:.0f} MiB,"
             f" {it.connections_of_second} connections, {len(it.changed)} changes"
