@@ -42,6 +42,8 @@ def configuration(workers: int) -> dict[str, Any]:
         # It must be destroyed later
         "flink:ephemeral": True,
         "flink:operatorCidrs": ["198.51.100.0/24"],
+        # Route 53 throttles: docs/aws.md, "Many hosts"
+        "aws:maxRetries": 25,
     }
 
 
