@@ -168,9 +168,9 @@ def test_what_hangs_goes_back_to_what_ran_before(job: Declared) -> None:
 
 
 def hanging(job: Declared) -> list[str]:
-    """Arguments with which no checkpoint completes in time."""
+    """Arguments with which a task waits for hours, and no checkpoint completes."""
     args = [*job.settings["args"]]
-    args[args.index("--checkpoint-seconds") + 1] = "3600"
+    args[args.index("--records-per-second") + 1] = "0.0001"
     return args
 
 
