@@ -29,6 +29,8 @@ if TYPE_CHECKING:
             """Why it was not accepted; empty if it was."""
 
 
+RESULT_SECONDS = 10
+"""Time for a JobManager to remove the stored result of a job that has ended, where it does."""
 _HOW = {"savepoint": "savepoint", "blue-green": "savepoint", "last-state": "last-state", "stateless": "cancel"}
 """Upgrade mode → how the running job is stopped."""
 
@@ -46,7 +48,7 @@ class Job:
     def __init__(self, values: dict[str, Any], rest: JobManagers, store: Store, clock: Clock, submit: Submit) -> None:
         self._values = values
         self._spec: dict[str, Any] = values["spec"]
-        self._submit = submit
+        self._submit, self._clock = submit, clock
         self._attempts = Attempts(values, rest, clock)
         self._kept = Kept(values, store)
 
@@ -151,7 +153,11 @@ class Job:
             self._say("an earlier run was interrupted while it stopped the job; continuing it")
             self._stop(record.running, self._attempts.status(record.running.number), record.stopping["how"])
         if record.starting:
-            starting, status = record.starting, self._attempts.status(record.starting.number)
+            starting = record.starting
+            if self._kept.has_incomplete_result(starting):
+                # With it there is no leader that could be asked
+                self._forget_result(starting)
+            status = self._attempts.status(starting.number)
             self._say(f"an earlier run was interrupted while it started the job, which is {status.lower()}")
             if status in LIVE or status == "FINISHED":
                 try:
@@ -164,6 +170,7 @@ class Job:
     def _give_up(self, attempt: Attempt, why: str) -> None:
         """End an attempt that is not stable. What comes next continues from its newest state: no output twice."""
         self._attempts.end(attempt.number)
+        self._forget_result(attempt)
         self._say(f"attempt {attempt.number} did not become stable: {why}")
         record, newest = self._record, self._kept.newest(attempt)
         record.starting = None
@@ -172,6 +179,12 @@ class Job:
             if record.origin is None and newest != attempt.restored:
                 record.origin = attempt.restored
         self._kept.write()
+
+    def _forget_result(self, attempt: Attempt) -> None:
+        """Delete a stored result of an ended attempt with which no JobManager would start, if Flink does not."""
+        if not self._clock.until(RESULT_SECONDS, lambda: not self._kept.has_incomplete_result(attempt)):
+            self._kept.forget_result(attempt)
+            self._say(f"attempt {attempt.number}: removed its stored result, which Flink could not recover")
 
     # Start
 

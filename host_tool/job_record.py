@@ -98,6 +98,7 @@ class Kept:
         self._folder = folder(values)
         self._savepoints = f"{self._folder}/savepoints"
         self._checkpoints = f"{values['storage']}/checkpoints/{values['cluster']}"
+        self._results = f"{values['storage']}/ha/job-result-store/{values['cluster']}"
         self.record = Record(None)
 
     def read(self) -> None:
@@ -129,6 +130,23 @@ class Kept:
             if len(parts := name.split("/")) == 2 and parts[1] == "_metadata" and parts[0].startswith("chk-")
         ]
         return max(found)[1] if found else attempt.restored
+
+    def has_incomplete_result(self, attempt: Attempt) -> bool:
+        """Whether Flink has stored a result of the attempt with which it cannot start again.
+
+        Flink 2.3 stores that of a job that fails before its JobMaster starts, for instance because its state does not
+        fit, without an application id, and never removes it. At the next election each JobManager that leads then exits
+        with "Application ID is missing in the recovered job result" (measured).
+        """
+        text = self._store.read(self._result(attempt))
+        return text is not None and '"application-id"' not in text
+
+    def forget_result(self, attempt: Attempt) -> None:
+        """Delete the stored result of an attempt that has ended."""
+        self._store.delete(self._result(attempt))
+
+    def _result(self, attempt: Attempt) -> str:
+        return f"{self._results}/{self._mark}{attempt.number:016x}_DIRTY.json"
 
     def forget_jars(self, declared: str) -> None:
         """Delete the jars that are not needed again; `declared` is the checksum of the declared one."""

@@ -50,10 +50,13 @@ class Flink:
     """Names of jars that never become stable."""
     refused: set[str] = field(default_factory=set)
     """Names of jars that the client does not submit."""
+    unfit: set[str] = field(default_factory=set)
+    """Names of jars that the state does not fit: the job fails before it starts, and its result stays."""
     broken: set[str] = field(default_factory=set)
     """Names of jars that fail once, after they were stable."""
     adaptive: bool = False
     slots: int = 2
+    leaderless: bool = False
     number: int = 0
     kill: int = 0
     log: list[str] = field(default_factory=list)
@@ -87,6 +90,11 @@ class Flink:
         self._tick(f"start {spec['jar']['name']} from {restore or 'nothing'}")
         if spec["jar"]["name"] in self.refused:
             return "no main class"
+        if spec["jar"]["name"] in self.unfit:
+            self.jobs[job] = FakeJob(spec, restore, state="FAILED", failures=1)
+            self.files[f"{STORAGE}/ha/job-result-store/c/{job}_DIRTY.json"] = '{"result": {}}'
+            self._tick()
+            return "Cannot map state"
         assert job not in self.jobs, "Flink refuses an id that it knows"
         assert not self.running() or "/1-beside-" in restore, "two attempts at once"
         assert not restore or f"{restore}/_metadata" in self.files
@@ -115,6 +123,9 @@ class Flink:
 
     def request(self, method: str, path: str, body: Any = None, seconds: float = 0) -> Answer:
         self._tick()
+        self.leaderless = self.leaderless and any("_DIRTY" in name for name in self.files)
+        if self.leaderless:
+            return Answer(503, b"{}")
         status, found = self._answer(method, path.split("/")[1:], body)
         return Answer(status, json.dumps(found).encode())
 
@@ -161,7 +172,8 @@ class Flink:
         raise AssertionError(parts)
 
     def forget(self) -> None:
-        """A new leader: it does not know what has ended, nor any trigger."""
+        """A new leader: it does not know what has ended, nor any trigger. With an incomplete result none starts."""
+        self.leaderless = any("_DIRTY" in name for name in self.files)
         self.jobs = {id: job for id, job in self.jobs.items() if job.state == "RUNNING"}
         self.triggers.clear()
 
@@ -271,6 +283,16 @@ def test_what_does_not_become_stable_goes_back(why: str) -> None:
     flink.refused.clear()
     apply(flink, "c.jar")
     assert only(flink).spec["jar"]["name"] == "c.jar"
+
+
+def test_a_result_with_which_no_jobmanager_would_start_is_removed() -> None:
+    flink = Flink(unfit={"b.jar"})
+    apply(flink)
+    with pytest.raises(Failure, match=r"runs again \(a.jar"):
+        apply(flink, "b.jar")
+    assert not any("_DIRTY" in name for name in flink.files)
+    flink.forget()
+    assert only(flink).spec["jar"]["name"] == "a.jar" and apply(flink)["state"] == "running"
 
 
 def test_a_first_start_that_fails_leaves_nothing_running() -> None:
@@ -423,11 +445,12 @@ def changes() -> list[Callable[[Flink], object]]:
         lambda flink: apply(flink, "b.jar", upgradeMode="last-state"),
         lambda flink: apply(flink, state="suspended"),
         lambda flink: apply(flink, "bad.jar"),
+        lambda flink: apply(flink, "unfit.jar"),
         lambda flink: job(flink, values()).remove(),
     ]
 
 
-CHANGES = ["blue-green", "blue-green-rollback", "savepoint", "last-state", "suspend", "rollback", "remove"]
+CHANGES = ["blue-green", "blue-green-rollback", "savepoint", "last-state", "suspend", "rollback", "unfit", "remove"]
 
 
 @pytest.mark.parametrize("change", changes(), ids=CHANGES)
@@ -436,7 +459,7 @@ def test_a_run_that_is_killed_at_any_moment_is_completed_by_the_next(
     change: Callable[[Flink], object], new_leader: bool
 ) -> None:
     def run(kill: int) -> tuple[Flink, bool]:
-        flink = Flink(bad={"bad.jar"})
+        flink = Flink(bad={"bad.jar"}, unfit={"unfit.jar"})
         apply(flink)
         flink.kill = flink.number + kill
         was_killed = False
