@@ -412,7 +412,7 @@ def test_blue_green_has_no_pause_and_what_both_wrote_is_the_same(second: Declare
 
 
 def test_blue_green_that_fails_never_interrupts_what_runs(second: Declared) -> None:
-    before, good = second.only(), second.settings
+    before, good = second.only(), {**second.settings, "upgradeMode": "blue-green"}
     with pytest.raises(LabError, match=r"No data for required key 'output'.* it was not interrupted"):
         second.up(args=["--records", "9"], upgradeMode="blue-green")
     assert second.only().job_id == before.job_id and before.runs()
