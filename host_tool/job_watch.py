@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 FACTS = "/etc/flink/jobs.json"
 SEEN = "/run/flink-jobs"
-"""What was seen of each job the last time: as long as that stays, and nothing is due, nobody asks the storage."""
+"""What was seen of each job the last time: as long as that and its settings stay, and nothing is due, nobody asks the
+storage.
+"""
 AFTER_FAILURE_SECONDS = 60.0
 AT_ONCE = 2
 """So many jobs are started, or looked for on the storage, at the same time: each is a JVM or two here."""
@@ -203,12 +205,13 @@ class Seen:
         self.jobs: list[list[str]] = found.get("jobs", [])
         self.next: float = found.get("next", 0.0)
         self.missing: int = found.get("missing", 0)
+        self.values: dict[str, Any] = found.get("values", {})
 
-    def write(self, jobs: list[list[str]], later: float, missing: int) -> None:
+    def write(self, jobs: list[list[str]], values: dict[str, Any], later: float, missing: int) -> None:
         """Remember it."""
         os.makedirs(os.path.dirname(self._path), exist_ok=True)
         with open(f"{self._path}.new", "w") as file:
-            json.dump({"jobs": jobs, "next": later, "missing": missing}, file)
+            json.dump({"jobs": jobs, "values": values, "next": later, "missing": missing}, file)
         os.rename(f"{self._path}.new", self._path)
 
 
@@ -229,7 +232,7 @@ def look(
         for job in overview["jobs"]
         if job["jid"].startswith(own)
     )
-    if jobs == seen.jobs and clock.wall() < seen.next:
+    if jobs == seen.jobs and values == seen.values and clock.wall() < seen.next:
         return
     with tools() as (store, submit):
         watch = Watch(values, rest, store, clock, submit, seen.missing)
@@ -241,4 +244,4 @@ def look(
         except Failure as error:
             say(values["host"], str(error))
             later = clock.wall() + AFTER_FAILURE_SECONDS
-    seen.write(jobs, later, watch.missing)
+    seen.write(jobs, values, later, watch.missing)

@@ -243,11 +243,11 @@ def test_a_watch_that_is_killed_at_any_moment_is_continued_by_the_next(new_leade
 # When it looks
 
 
-def looks(flink: Slow, **changes: Any) -> Callable[[], None]:
+def looks(flink: Slow) -> Callable[..., None]:
     """The timer of a host, whose watch knows what it saw the last time."""
-    state: dict[str, Any] = {"jobs": [], "next": 0.0, "missing": 0}
+    state: dict[str, Any] = {"jobs": [], "values": {}, "next": 0.0, "missing": 0}
 
-    def run() -> None:
+    def run(**changes: Any) -> None:
         @contextlib.contextmanager
         def tools() -> Iterator[Any]:
             flink.log.append("jvm")
@@ -264,9 +264,18 @@ class Remembered:
     def __init__(self, state: dict[str, Any]) -> None:
         self._state = state
         self.jobs, self.next, self.missing = state["jobs"], state["next"], state["missing"]
+        self.values = state["values"]
 
-    def write(self, jobs: list[list[str]], later: float, missing: int) -> None:
-        self._state.update(jobs=jobs, next=later, missing=missing)
+    def write(self, jobs: list[list[str]], values: dict[str, Any], later: float, missing: int) -> None:
+        self._state.update(jobs=jobs, values=values, next=later, missing=missing)
+
+
+def test_other_settings_of_a_running_job_have_their_effect_at_once(flink: Slow) -> None:
+    run = looks(flink)
+    run()
+    flink.clock.time += 15
+    run(savepoints={"every": 10, "keep": 2, "maxAge": 0})
+    assert [kind for kind in map(str, flink.log) if kind == "jvm"] == ["jvm", "jvm"]
 
 
 def test_while_nothing_happens_the_storage_is_not_asked(flink: Slow) -> None:
@@ -295,8 +304,9 @@ def test_it_does_nothing_while_another_run_has_the_job(flink: Slow) -> None:
 
 
 def test_what_was_seen_survives_the_process_and_a_broken_file_does_no_harm(tmp_path: Path) -> None:
-    Seen("counts", str(tmp_path)).write([["a", "LIVE"]], 7.0, 3)
+    Seen("counts", str(tmp_path)).write([["a", "LIVE"]], {"restarts": {"attempts": 3}}, 7.0, 3)
     found = Seen("counts", str(tmp_path))
     assert (found.jobs, found.next, found.missing) == ([["a", "LIVE"]], 7.0, 3)
+    assert found.values == {"restarts": {"attempts": 3}}
     (tmp_path / "counts.json").write_text("{")
     assert Seen("counts", str(tmp_path)).next == 0
