@@ -319,7 +319,11 @@ def test_a_job_that_somebody_cancels_is_reported_and_repaired(job: Declared) -> 
 def taken(job: Declared) -> list[dict[str, Any]]:
     """The savepoints that the storage knows of."""
     key = f"{job.cluster.lab.name}/jobs/{job.cluster.lab.name}/counts/savepoints.json"
-    body = job.cluster.s3.client().get_object(Bucket=job.cluster.s3.bucket, Key=key)["Body"].read()
+    client = job.cluster.s3.client()
+    try:
+        body = client.get_object(Bucket=job.cluster.s3.bucket, Key=key)["Body"].read()
+    except client.exceptions.NoSuchKey:
+        return []  # none was taken yet
     found: list[dict[str, Any]] = json.loads(body)["taken"]
     return found
 
