@@ -198,8 +198,18 @@ def _reboot(args: argparse.Namespace) -> int:
 def _gc(args: argparse.Namespace) -> int:
     import ops.__main__ as ops
 
-    others = [name for name in lab.names() if name != args.name and (lab.Lab(name).dir / "pulumi" / "project").exists()]
-    return ops.run_gc(_deployment(args.name, secrets=True), [_deployment(name, secrets=False) for name in others], args)
+    others = [found for name in lab.names() if name != args.name and (found := _other(name)) is not None]
+    return ops.run_gc(_deployment(args.name, secrets=True), others, args)
+
+
+def _other(name: str) -> dict[str, Any] | None:
+    """The state of another lab's stack; None if it has none, or has been removed meanwhile."""
+    try:
+        return _deployment(name, secrets=False) if _has_stack(name) else None
+    except OpsError:
+        if _has_stack(name):
+            raise
+        return None
 
 
 def _savepoints(args: argparse.Namespace) -> int:
@@ -212,13 +222,16 @@ def _deployment(name: str, *, secrets: bool) -> dict[str, Any]:
     """The state of a lab's stack."""
     from lab import stack
 
-    folder = Lab(name).dir / "pulumi"
-    if not (folder / "project").exists():
+    if not _has_stack(name):
         raise OpsError(f"lab {name!r} has no cluster: `python -m lab up` creates one")
     try:
-        return stack.Stack(name, folder, {}).exported(secrets=secrets)
+        return stack.Stack(name, Lab(name).dir / "pulumi", {}).exported(secrets=secrets)
     except ToolError as error:
         raise OpsError(str(error)) from None
+
+
+def _has_stack(name: str) -> bool:
+    return (Lab(name).dir / "pulumi" / "project").exists()
 
 
 def _preflight(args: argparse.Namespace) -> int:
