@@ -137,19 +137,9 @@ def _rollout(values: dict[str, Any], only_look: bool) -> None:
         return refused if code == 0 or refused else None
 
     def stop_declared(jobs: Sequence[str], *, only_all: bool) -> list[str]:
-        from .java import Java
-        from .job_release import Declared, place
-        from .rest import JobManagers
-        from .store import Store
+        from .job_commands import stop_declared
 
-        java = Java(values["user"])
-        store = Store(lambda: java.start("Store"))
-        told = dict(zip(("storage", "cluster"), place()), host=values["host"], seconds=values["seconds"])
-        rest = JobManagers(values["jobmanagers"], values["restPort"])
-        try:
-            return Declared(told, rest, store, Clock()).stop(jobs, only_all=only_all)
-        finally:
-            store.close()
+        return stop_declared(values, jobs, only_all=only_all)
 
     rollout = Rollout(values, hosts, Clock(), hand_over, stop_declared)
     if only_look:

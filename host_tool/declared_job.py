@@ -48,7 +48,7 @@ class Job:
     def __init__(self, values: dict[str, Any], rest: JobManagers, store: Store, clock: Clock, submit: Submit) -> None:
         self._values = values
         self._spec: dict[str, Any] = values["spec"]
-        self._submit, self._clock = submit, clock
+        self._store, self._submit, self._clock = store, submit, clock
         self._attempts = Attempts(values, rest, clock)
         self._kept = Kept(values, store)
 
@@ -300,9 +300,6 @@ class Job:
             self._say("it cannot take a savepoint now: its newest checkpoint is used")
             self._attempts.end(running.number)
             state = self._kept.newest(running)
-            if not state:
-                # Of a job without any checkpoint nothing is lost by a start from the state that it had started from
-                state = running.restored
         record.before, record.running, record.stopping, record.state = running, None, None, state
         self._kept.write()
 
@@ -312,9 +309,11 @@ class Job:
         under_way = record.stopping
         if under_way:
             found = self._attempts.savepoint(running.number, under_way["directory"])
-            if found or self._attempts.status(running.number) not in LIVE:
-                return found or self._kept.savepoint(under_way["directory"])
+            if found:
+                return found
             status = self._attempts.status(running.number)
+            if status not in LIVE:
+                return self._kept.savepoint(under_way["directory"])
         if status != "RUNNING":
             return None
         number = (under_way["try"] if under_way else 0) + 1

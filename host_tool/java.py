@@ -46,31 +46,26 @@ class Java:
         self._credentials = f"{root}{CREDENTIALS}"
         self._launch = f"{root}{LAUNCH}"
 
-    def run(self, main: str, *arguments: str, to_stderr: bool = False) -> bool:
+    def run(self, main: str, *arguments: str) -> bool:
         """Run a main class with our stdout; returns whether it succeeded. Raises Failure if it cannot be compiled."""
-        done = subprocess.run(
-            self._argv(main, arguments),
-            cwd="/",
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr if to_stderr else None,
-            check=False,
-        )
-        return done.returncode == 0
+        return self._run(main, arguments, None).returncode == 0
 
     def lines(self, main: str, *arguments: str) -> tuple[int, list[str]]:
         """Run a main class, and show its stdout on stderr; returns its exit code and the lines. Raises as `run`."""
-        done = subprocess.run(
+        done = self._run(main, arguments, subprocess.PIPE)
+        sys.stderr.write(done.stdout)
+        return done.returncode, done.stdout.splitlines()
+
+    def _run(self, main: str, arguments: Sequence[str], stdout: int | None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             self._argv(main, arguments),
             cwd="/",
             env=self.environment(),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             text=True,
             check=False,
         )
-        sys.stderr.write(done.stdout)
-        return done.returncode, done.stdout.splitlines()
 
     def start(self, main: str) -> subprocess.Popen[str]:
         """Start a main class that answers on stdout what it reads on stdin. Raises Failure as `run`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from .job_record import mark
+from .job_record import attempt_id, mark
 from .jobs import ENDED, OVERVIEW
 from .output import Failure, say
 from .rest import NOT_FOUND, OK
@@ -42,7 +42,7 @@ class Attempts:
 
     def id(self, number: int) -> str:
         """Its id in Flink."""
-        return f"{self._mark}{number:016x}"
+        return attempt_id(self._mark, number)
 
     def highest(self) -> int:
         """The highest number of an attempt that the cluster knows: without its record, too, no id is used twice."""
@@ -146,17 +146,29 @@ class Attempts:
 
     def stop(self, number: int, directory: str, *, drain: bool) -> None:
         """Trigger a stop with a savepoint in a folder that nothing else writes to."""
-        body = {"targetDirectory": directory, "drain": drain, "triggerId": trigger(directory)}
-        answer = self._rest.request("POST", f"/jobs/{self.id(number)}/stop", body, REQUEST_SECONDS)
-        if answer is not None and answer.status >= 400:
-            self._say(f"it refuses: {innermost(answer.text)}")
+        self._ask(number, "stop", directory, {"targetDirectory": directory, "drain": drain})
 
     def take_savepoint(self, number: int, directory: str) -> None:
         """Trigger a savepoint in a folder that nothing else writes to; the job continues."""
-        body = {"target-directory": directory, "cancel-job": False, "triggerId": trigger(directory)}
-        answer = self._rest.request("POST", f"/jobs/{self.id(number)}/savepoints", body, REQUEST_SECONDS)
+        self._ask(number, "savepoints", directory, {"target-directory": directory, "cancel-job": False})
+
+    def _ask(self, number: int, what: str, directory: str, body: dict[str, Any]) -> None:
+        body["triggerId"] = _trigger(directory)
+        answer = self._rest.request("POST", f"/jobs/{self.id(number)}/{what}", body, REQUEST_SECONDS)
         if answer is not None and answer.status >= 400:
             self._say(f"it refuses: {innermost(answer.text)}")
+
+    def savepoint_is_over(self, number: int, directory: str) -> bool:
+        """Whether a savepoint that was triggered has ended. A new leader does not know what an earlier one has
+        triggered: that has ended, too.
+        """
+        answer = self._rest.request("GET", self._triggered(number, directory))
+        if answer is None or answer.status not in (OK, NOT_FOUND):
+            return False
+        return answer.status == NOT_FOUND or json.loads(answer.text)["status"]["id"] == "COMPLETED"
+
+    def _triggered(self, number: int, directory: str) -> str:
+        return f"/jobs/{self.id(number)}/savepoints/{_trigger(directory)}"
 
     def savepoint(self, number: int, directory: str) -> str | None:
         """Wait for a savepoint that was triggered: its path; None if it failed, or nobody knows of it any more."""
@@ -165,7 +177,7 @@ class Attempts:
 
         def completed() -> bool:
             nonlocal answer, unknown
-            found = self._rest.request("GET", f"/jobs/{self.id(number)}/savepoints/{trigger(directory)}")
+            found = self._rest.request("GET", self._triggered(number, directory))
             if found is None:
                 return False
             if found.status == NOT_FOUND:
@@ -234,7 +246,7 @@ def _parallelism(found: dict[str, Any]) -> int:
     return max(int(vertex["parallelism"]) for vertex in found["vertices"])
 
 
-def trigger(directory: str) -> str:
+def _trigger(directory: str) -> str:
     """The id of a savepoint's trigger: that of each folder is another one, and the same after an interruption."""
     return hashlib.sha256(directory.encode()).hexdigest()[:32]
 

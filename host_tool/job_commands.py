@@ -13,6 +13,7 @@ from .declared_job import Job
 from .java import Java
 from .job_lock import locked, waits
 from .job_record import folder
+from .job_release import Declared, place
 from .job_savepoint_commands import Person
 from .output import Failure, say
 from .rest import JobManagers
@@ -22,7 +23,7 @@ from .turns import CLIENTS, TURNS, Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from .declared_job import Submit
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
 def _tools(values: dict[str, Any]) -> Iterator[tuple[Store, Submitter]]:
     """The storage, whose process ends with this, and Flink's client."""
     java = Java(values["user"])
-    store = Store(lambda: java.start("Store"))
-    try:
+    with _store(java) as store:
         yield store, Submitter(values["user"], store, folder(values), java.environment())
-    finally:
-        store.close()
+
+
+def _store(java: Java) -> contextlib.closing[Store]:
+    return contextlib.closing(Store(lambda: java.start("Store")))
 
 
 def _rest(values: dict[str, Any]) -> JobManagers:
@@ -67,6 +69,14 @@ def check(values: dict[str, Any]) -> None:
     with _tools(values) as (store, submitter):
         Job(values, _rest(values), store, Clock(), submitter).check()
         job_watch.check(values, store)
+
+
+def stop_declared(values: dict[str, Any], jobs: Sequence[str], *, only_all: bool) -> list[str]:
+    """Stop declared jobs for another release of Flink, as `Declared.stop`; `values` as in `Rollout`."""
+    storage, cluster = place()
+    told = {"storage": storage, "cluster": cluster, "host": values["host"], "seconds": values["seconds"]}
+    with _store(Java(values["user"])) as store:
+        return Declared(told, _rest(values), store, Clock()).stop(jobs, only_all=only_all)
 
 
 def watch() -> bool:

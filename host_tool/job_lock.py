@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 
-from .job_record import folder
 from .output import Failure
 
 TYPE_CHECKING = False
@@ -49,8 +48,3 @@ class Busy(Failure):
 def waits(values: dict[str, Any]) -> float:
     """Seconds that `up` and people wait: the watch may be starting the job."""
     return float(2 * values["seconds"] + 120)
-
-
-def path(values: dict[str, Any], name: str) -> str:
-    """A file beside the job's record."""
-    return f"{folder(values)}/{name}"

@@ -52,7 +52,7 @@ class Record:
     def text(self, mark: str) -> str:
         """For the storage, with the ids of the attempts: `ops gc` keeps the checkpoints of all jobs that it names."""
         parts = {name: each.json() if each else None for name, each in self._attempts().items()}
-        ids = [f"{mark}{each.number:016x}" for each in self._attempts().values() if each]
+        ids = [attempt_id(mark, each.number) for each in self.attempted()]
         rest = {"attempts": self.attempts, "stopping": self.stopping, "state": self.state, "nonce": self.nonce}
         rest["origin"] = self.origin
         found = {"format": 1, **parts, "ids": ids, **rest, "savepoints": self.savepoints}
@@ -81,12 +81,27 @@ def _attempt(found: dict[str, Any] | None) -> Attempt | None:
 
 def folder(values: dict[str, Any]) -> str:
     """Where a job's record and jars are on the storage; `values` as in `Job`."""
-    return f"{values['storage']}/jobs/{values['cluster']}/{values['name']}"
+    return f"{all_folders(values)}/{values['name']}"
+
+
+def all_folders(values: dict[str, Any]) -> str:
+    """Where those of all jobs of a cluster are: a folder for each name."""
+    return f"{values['storage']}/jobs/{values['cluster']}"
+
+
+def path(values: dict[str, Any], name: str) -> str:
+    """A file beside a job's record."""
+    return f"{folder(values)}/{name}"
 
 
 def mark(values: dict[str, Any]) -> str:
     """The first half of the ids of a job's attempts: the number of the attempt follows."""
     return hashlib.sha256(f"{values['cluster']}\0{values['name']}".encode()).hexdigest()[:16]
+
+
+def attempt_id(mark: str, number: int) -> str:
+    """The id in Flink of an attempt of the job with this mark."""
+    return f"{mark}{number:016x}"
 
 
 class Kept:
@@ -123,7 +138,7 @@ class Kept:
 
     def newest(self, attempt: Attempt) -> str:
         """The newest checkpoint that the attempt has left, or what it started from."""
-        directory = f"{self._checkpoints}/{self._mark}{attempt.number:016x}"
+        directory = f"{self._checkpoints}/{attempt_id(self._mark, attempt.number)}"
         found = [
             (int(parts[0][4:]), f"{directory}/{parts[0]}")
             for name in self._store.files(directory)
@@ -146,7 +161,7 @@ class Kept:
         self._store.delete(self._result(attempt))
 
     def _result(self, attempt: Attempt) -> str:
-        return f"{self._results}/{self._mark}{attempt.number:016x}_DIRTY.json"
+        return f"{self._results}/{attempt_id(self._mark, attempt.number)}_DIRTY.json"
 
     def forget_jars(self, declared: str) -> None:
         """Delete the jars that are not needed again; `declared` is the checksum of the declared one."""

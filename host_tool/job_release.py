@@ -8,7 +8,7 @@ import json
 
 from .declared_job import Job
 from .job_lock import locked, waits
-from .job_record import Record
+from .job_record import Record, all_folders
 from .job_watch import forget
 from .output import Failure
 
@@ -58,7 +58,7 @@ class Declared:
     def _names(self) -> dict[str, tuple[str, str]]:
         """Ids of attempts → the job's name, and its record."""
         found = {}
-        folder = f"{self._values['storage']}/jobs/{self._values['cluster']}"
+        folder = all_folders(self._values)
         for path in self._store.files(folder):
             name, _, file = path.partition("/")
             text = self._store.read(f"{folder}/{path}") if file == "record.json" else None

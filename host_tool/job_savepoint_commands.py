@@ -27,8 +27,7 @@ class Person(Job):
     def __init__(self, values: dict[str, Any], rest: JobManagers, store: Store, clock: Clock, submit: Submit) -> None:
         # What it starts is what ran, by the record
         super().__init__({"spec": {}, **values}, rest, store, clock, submit)
-        self._store, self._clock = store, clock
-        self._savepoints = Savepoints(values, rest, store, clock, self._kept, self._attempts)
+        self._savepoints = Savepoints(values, store, clock, self._kept, self._attempts)
 
     def _locked(self, what: str) -> Any:
         return locked(self._values, self._store, self._clock, what, waits(self._values))
@@ -80,6 +79,7 @@ class Person(Job):
         """
         with self._locked("a restore"):
             self._kept.read()
+            self._end_leaving()
             record, name = self._record, self._values["name"]
             if record.starting or record.stopping:
                 raise Failure(f"job {name}: a change of it was interrupted: run up again first")
@@ -113,7 +113,5 @@ class Person(Job):
         try:
             self._attempt(running.spec, newest)
         except Unstable as again:
-            self._record.state = newest
-            self._kept.write()
             return f"What ran before it cannot be started either ({again}): it would continue from {self._from()}"
         return f"What ran before it runs again, from {newest or 'no state'}"

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 
-from .job_attempts import LIVE, trigger
-from .job_lock import path
+from .job_attempts import LIVE
+from .job_record import path
 from .output import Failure, say
-from .rest import NOT_FOUND, OK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .job_attempts import Attempts
     from .job_record import Attempt, Kept
-    from .rest import JobManagers
     from .store import Store
 
 FAR_SECONDS = 3600.0
@@ -39,10 +37,8 @@ class Savepoints:
     and `references` (paths that the configuration names). `kept` has read the record.
     """
 
-    def __init__(
-        self, values: dict[str, Any], rest: JobManagers, store: Store, clock: Clock, kept: Kept, attempts: Attempts
-    ) -> None:
-        self._values, self._rest, self._store, self._clock = values, rest, store, clock
+    def __init__(self, values: dict[str, Any], store: Store, clock: Clock, kept: Kept, attempts: Attempts) -> None:
+        self._values, self._store, self._clock = values, store, clock
         self._kept, self._attempts = kept, attempts
         self._settings: dict[str, int] | None = values.get("savepoints")
         self._file = path(values, "savepoints.json")
@@ -90,15 +86,7 @@ class Savepoints:
     def settle(self) -> None:
         """Note what became of the savepoint that is under way, if that is known."""
         pending = self.pending
-        if pending is None:
-            return
-        answer = self._rest.request(
-            "GET", f"/jobs/{self._attempts.id(pending['number'])}/savepoints/{trigger(pending['directory'])}"
-        )
-        if answer is None or answer.status not in (OK, NOT_FOUND):
-            return
-        # A new leader does not know what an earlier one has triggered
-        if answer.status == OK and json.loads(answer.text)["status"]["id"] != "COMPLETED":
+        if pending is None or not self._attempts.savepoint_is_over(pending["number"], pending["directory"]):
             return
         found = self._kept.savepoint(pending["directory"])
         self.pending = None
@@ -119,7 +107,7 @@ class Savepoints:
         """
         record = self._kept.record
         folders = self._folders()
-        noted = {_folder(it["path"]): it["why"] for it in record.savepoints}
+        noted = {_folder(it["path"]): it for it in record.savepoints}
         known = [_folder(it["path"]) for it in self.taken] + [it["directory"] for it in self._garbage]
         known += [it["directory"] for it in (self.pending, record.stopping) if it]
         now, changed = self._clock.wall(), bool(noted)
@@ -127,7 +115,7 @@ class Savepoints:
             if directory in known:
                 continue
             if found:
-                why = noted.get(directory, "")
+                why = noted[directory]["why"] if directory in noted else ""
                 self.taken.append(self._entry(found, at, HAND if why.startswith("savepointNonce") else STOP, why))
             elif now - at > LATE_SECONDS:
                 self._garbage.append({"directory": directory, "at": now})
@@ -136,10 +124,10 @@ class Savepoints:
             changed = True
         for directory in noted.keys() - folders.keys() - {*known}:
             # An earlier version had them in another place: they are listed, and nothing deletes them
-            (found,) = (it["path"] for it in record.savepoints if _folder(it["path"]) == directory)
-            millis = self._store.files(found).get("_metadata")
+            it = noted[directory]
+            millis = self._store.files(it["path"]).get("_metadata")
             if millis is not None:
-                self.taken.append(self._entry(found, millis / 1000, HAND, noted[directory]))
+                self.taken.append(self._entry(it["path"], millis / 1000, HAND, it["why"]))
         if not self._writes:
             return
         if changed:

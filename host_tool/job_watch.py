@@ -12,8 +12,8 @@ import os
 
 from .declared_job import Job
 from .job_attempts import LIVE, UNKNOWN, Unstable
-from .job_lock import Busy, locked, path
-from .job_record import Attempt, mark
+from .job_lock import Busy, locked
+from .job_record import Attempt, mark, path
 from .job_savepoints import FAR_SECONDS, Savepoints
 from .jobs import OVERVIEW
 from .output import Failure, differs, say
@@ -106,8 +106,7 @@ class Watch(Job):
     ) -> None:
         # What it starts again is what ran, by the record
         super().__init__({"spec": {}, **values}, rest, store, clock, submit)
-        self._clock, self._store = clock, store
-        self._savepoints = Savepoints(values, rest, store, clock, self._kept, self._attempts)
+        self._savepoints = Savepoints(values, store, clock, self._kept, self._attempts)
         self._known = Known(None)
         self.missing = missing
 

@@ -30,6 +30,7 @@ installed have no mark.
 
 
 WRONG_USAGE = 2
+OTHER_TOOL = "the hosts of this stack have the host tool of another version: run `pulumi up` first"
 """Exit status of the host tool (host_tool/commands.py)."""
 
 
@@ -177,7 +178,7 @@ def _run(hosts: Sequence[Host], arguments: list[str]) -> str:
             return done.stdout
         said.append(f"{host.name}: {done.stderr.strip() or f'exited with {done.returncode}'}")
         if done.returncode == WRONG_USAGE:
-            said.append("the hosts of this stack have the host tool of another version: run `pulumi up` first")
+            said.append(OTHER_TOOL)
         if done.returncode != ssh.UNREACHED:
             break
     raise OpsError("\n".join(said) or "the stack has no JobManager")

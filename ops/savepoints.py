@@ -11,7 +11,7 @@ from typing import Any
 
 from ops import ssh
 from ops.errors import OpsError
-from ops.gc import WRONG_USAGE
+from ops.gc import OTHER_TOOL, WRONG_USAGE
 from ops.state import Host
 
 TOOL = "/usr/local/lib/flink/flink-host"
@@ -105,8 +105,7 @@ def _run(hosts: Sequence[Host], *words: str) -> Any:
         raise OpsError("\n".join(said) or "the stack has no JobManager")
     done = ssh.run(host.name, host.login, f"sudo -n {TOOL} savepoints {shlex.join(words)}", "", SECONDS)
     if done.returncode == WRONG_USAGE:
-        other = "the hosts of this stack have the host tool of another version: run `pulumi up` first"
-        raise OpsError(f"{done.stderr.strip()}\n{other}")
+        raise OpsError(f"{done.stderr.strip()}\n{OTHER_TOOL}")
     if done.returncode:
         raise OpsError(done.stderr.strip() or f"{host.name}: exited with {done.returncode}")
     return json.loads(done.stdout)

@@ -72,13 +72,13 @@ class _Job(Shape):
 
 class _Savepoints(Shape):
     every: Annotated[str, AfterValidator(forms.DURATION)] = ""
-    keep: int = Field(10, ge=1, le=10_000)
+    keep: int = Field(SavepointSettings.keep, ge=1, le=10_000)
     max_age: Annotated[str, AfterValidator(forms.DURATION)] = ""
 
 
 class _Restarts(Shape):
-    attempts: int = Field(5, ge=0, le=100)
-    within: Annotated[str, AfterValidator(forms.DURATION)] = "1 h"
+    attempts: int = Field(RestartSettings.attempts, ge=0, le=100)
+    within: Annotated[str, AfterValidator(forms.DURATION)] = forms.duration(RestartSettings.within)
 
 
 def jobs(
@@ -130,7 +130,7 @@ def _savepoints(known: Mapping[str, Any], where: str, problems: Problems) -> Sav
         problems.add(
             f"{where}.savepoints maxAge", f"{shown(found['maxAge'])} is shorter than every: no savepoint stays"
         )
-    return SavepointSettings(every=every, keep=found.get("keep", 10), max_age=age)
+    return SavepointSettings(every=every, keep=found.get("keep", SavepointSettings.keep), max_age=age)
 
 
 def _restarts(known: Mapping[str, Any], where: str, problems: Problems) -> RestartSettings:

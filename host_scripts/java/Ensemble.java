@@ -65,11 +65,8 @@ final class Ensemble implements AutoCloseable {
    * there already.
    */
   String claim(String path, String text) throws KeeperException, InterruptedException {
-    for (int end = path.indexOf('/', 1); end > 0; end = path.indexOf('/', end + 1)) {
-      make(path.substring(0, end), "", CreateMode.PERSISTENT);
-    }
     // Its own after an answer that was lost
-    while (!make(path, text, CreateMode.EPHEMERAL) && !holds(path)) {
+    while (!makeEphemeral(path, text) && !holds(path)) {
       try {
         return new String(client.getData(path, false, null), StandardCharsets.UTF_8);
       } catch (KeeperException.NoNodeException e) {
@@ -77,6 +74,19 @@ final class Ensemble implements AutoCloseable {
       }
     }
     return "";
+  }
+
+  /** Its parents stay, so almost always they are there: who waits for a node asks often. */
+  private boolean makeEphemeral(String path, String text)
+      throws KeeperException, InterruptedException {
+    try {
+      return make(path, text, CreateMode.EPHEMERAL);
+    } catch (KeeperException.NoNodeException e) {
+      for (int end = path.indexOf('/', 1); end > 0; end = path.indexOf('/', end + 1)) {
+        make(path.substring(0, end), "", CreateMode.PERSISTENT);
+      }
+      return make(path, text, CreateMode.EPHEMERAL);
+    }
   }
 
   /** Whether a node that was claimed is still this connection's. */

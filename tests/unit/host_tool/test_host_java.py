@@ -32,7 +32,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_they_run_with_flinks_plugins_and_the_storages_keys(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     java = Java("flink", str(root))
-    assert not java.run("HandOver", "check", to_stderr=True), "the status is the program's"
+    assert java.lines("HandOver", "check")[0], "the status is the program's"
     out, said = capfd.readouterr()
     assert out == ""
     lines = said.splitlines()
@@ -62,7 +62,7 @@ def test_they_have_the_system_properties_of_the_daemon(root: Path, capfd: pytest
 
 def test_no_credentials_are_needed(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (root / "etc/flink/credentials.env").unlink()
-    Java("flink", str(root)).run("HandOver", to_stderr=True)
+    Java("flink", str(root)).lines("HandOver")
     assert f"{root}/opt/flink/plugins \n" in capfd.readouterr().err
 
 

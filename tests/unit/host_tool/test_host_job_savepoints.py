@@ -401,3 +401,45 @@ def test_what_is_no_savepoint_is_refused(flink: Slow) -> None:
     with pytest.raises(Failure, match="s3://bucket/x/none is no complete savepoint"):
         person(flink).restore("s3://bucket/x/none")
     assert running(flink) is before
+
+
+def test_a_restore_ends_what_an_interrupted_takeover_has_left_running(flink: Slow) -> None:
+    hours(flink, 1)
+    earlier, before = flink.savepoints()[0], running(flink)
+    apply(flink, "b.jar", upgradeMode="blue-green")
+    before.state = "RUNNING"
+    record = json.loads(flink.files[f"{FOLDER}/record.json"])
+    record["leaving"] = {"number": 1, "spec": before.spec, "from": before.restored}
+    flink.files[f"{FOLDER}/record.json"] = json.dumps(record)
+    person(flink).restore(earlier)
+    assert before.state == "CANCELED"
+    assert running(flink).restored == earlier
+
+
+def test_checkpoints_of_what_could_not_be_started_again_are_the_newest_state(
+    flink: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours(flink, 1)
+    earlier = flink.savepoints()[0]
+    flink.bad.add("a.jar")
+    submit = flink.submit
+
+    def with_a_checkpoint(job: str, spec: dict[str, Any], restore: str, seconds: int) -> str:
+        why = submit(job, spec, restore, seconds)
+        if restore != earlier:
+            flink.put(f"{STORAGE}/checkpoints/c/{job}/chk-1/_metadata")
+        return why
+
+    monkeypatch.setattr(flink, "submit", with_a_checkpoint)
+    with pytest.raises(Failure, match=r"cannot be started either .*: it would continue from .*/chk-\d+"):
+        person(flink).restore(earlier)
+
+
+def test_the_same_savepoint_noted_twice_is_adopted_once(flink: Slow) -> None:
+    old = f"{STORAGE}/savepoints/c/counts/1-abc/savepoint-1"
+    flink.put(f"{old}/_metadata")
+    record = json.loads(flink.files[f"{FOLDER}/record.json"])
+    record["savepoints"] = [{"path": old, "why": "savepointNonce a"}] * 2
+    flink.files[f"{FOLDER}/record.json"] = json.dumps(record)
+    look(flink)
+    assert [it["path"] for it in known(flink)["taken"]] == [old]
