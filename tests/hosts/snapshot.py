@@ -22,7 +22,7 @@ MOVES = (
     r"file .* /var/cache/",
     r"file .* /(run|tmp)/systemd",
     r"file .* /var/tmp/systemd-private-",
-    r"file .* /run/(log|lock|user|udev|sudo|utmp|credentials|cloud-init|initctl|host|dbus)\b",
+    r"file .* /run/(log|lock(?!/flink)|user|udev|sudo|utmp|credentials|cloud-init|initctl|host|dbus)\b",
     r"unit (session-|user@|user-runtime-dir@|user-\d|run-user-|run-r|ssh@|sshd@)",
     r"unit systemd-(tmpfiles-clean|hostnamed|timedated|localed|journal-flush)",
     r"process (root|admin) +(bash|sh|sed|sort|ps|cat|sudo|sshd|systemctl|systemd|\(sd-pam\))$",
