@@ -79,7 +79,7 @@ MACHINE = "aws:ec2/instance:Instance"
 STEP = "command:remote:Command"
 _LOCAL_STEP = "command:local:Command"
 """A host's only local step is `clean`, which removes what the other steps installed when the host leaves."""
-_DECLARED = "pulumi:index:Stash"
+DECLARED = "pulumi:index:Stash"
 """See components/flink/desired_state.py: its input is the cluster's desired state, without secrets."""
 
 
@@ -200,7 +200,7 @@ def _step(found: Changes, steps: dict[str, Resource], event: auto.StepEventMetad
         found.same += event.urn not in steps
         return
     resource = _resource(event, kind)
-    if event.type == _DECLARED:
+    if event.type == DECLARED:
         _declared(found, event, resource)
     before = steps.get(event.urn)
     if before is None or resource.kind.rank < before.kind.rank:
@@ -279,7 +279,7 @@ def _shown(kind: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     """The inputs that are informative. Those of steps are scripts, whose settings are shown once elsewhere."""
     if kind.startswith("command:"):
         return {}
-    if kind == _DECLARED:
+    if kind == DECLARED:
         declared = inputs.get("input")
         if not isinstance(declared, Mapping):
             return {}

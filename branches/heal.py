@@ -19,7 +19,7 @@ from automation.stack import Stack
 from automation.steps import Recorder
 from automation.words import some
 from automation.workspace import Workspace, opened, program, recorded
-from branches import changes, previews, stacks
+from branches import capacity, changes, previews, stacks
 from branches.changes import Changes, Kind, Resource
 from branches.errors import BranchesError, LockedError
 
@@ -98,8 +98,6 @@ class Healer:
             check_nothing_else(name, found, lost)
             check_loop(name, history, lost, self.now())
             if not dry_run:
-                from branches import capacity  # see stacks.py
-
                 refused = capacity.Refused()
                 recorder = Recorder(
                     on_step=lambda step: self.say(f"{step.past} {step.name}"),

@@ -23,7 +23,7 @@ def taken(
     known, hosts = starts.started(deployment), state.jobmanagers(deployment)
     for job in jobs:
         if job not in known:
-            raise UsageError(f"--from-stack {stack}: the stack has no job {job}: it has {_listed(known)}")
+            raise UsageError(f"--from-stack {stack}: the stack has no job {job}: it has {starts.listed(known)}")
     try:
         statuses = {job: savepoints.listed(hosts, job)[0].status for job in jobs}
         if resting := [f"{job} is {status.lower()}" for job, status in statuses.items() if status != RUNNING]:
@@ -39,7 +39,3 @@ def taken(
     except OpsError as error:
         raise BranchesError(f"--from-stack {stack}: {error}\nNothing was created") from None
     return found
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(sorted(names)) or "none"

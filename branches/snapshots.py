@@ -74,11 +74,15 @@ class Storage:
         parts = urlsplit(record)
         try:
             text = self._client.get_object(Bucket=parts.netloc, Key=parts.path.strip("/"))["Body"].read()
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _NONE:
+            found = json.loads(text)
+        except (BotoCoreError, ClientError) as error:
+            if _code(error) in _NONE:
                 return
             raise BranchesError(f"job {job}: {self._why(record, error)}. Nothing was created") from None
-        found = json.loads(text)
+        except ValueError:
+            raise BranchesError(
+                f"job {job}: {record} is not JSON: expected a job's record. Nothing was created"
+            ) from None
         if found.get("origin", "") not in (None, uri):
             raise BranchesError(
                 f"job {job}: an earlier cluster of this branch has left {record}, so the job would continue from its "
@@ -88,7 +92,7 @@ class Storage:
 
     def _why(self, uri: str, error: BotoCoreError | ClientError) -> str:
         where = self._endpoint or f"S3 in {self._region}"
-        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+        code = _code(error)
         if code in _NONE:
             return (
                 f"{where} has no complete savepoint or checkpoint at {uri}: expected a file _metadata there. "
@@ -99,3 +103,8 @@ class Storage:
                 f"{where} refuses to read {uri}: expected rights to read it, for the branch's hosts as for this command"
             )
         return f"{where} cannot be asked for {uri}: {error}"
+
+
+def _code(error: BotoCoreError | ClientError) -> str:
+    """Empty if there was no answer."""
+    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else ""

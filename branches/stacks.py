@@ -207,6 +207,8 @@ class Stacks:
 
         if source == name:
             raise UsageError(f"--from-stack {source}: that is the branch's own stack: expected another one")
+        if not jobs:
+            return {}
         with reported(source, "look at"), recorded(self._engine) as workspace:
             state = workspace.export(source, secrets=True)
         return savepoints.taken(source, state, jobs, self._say)
@@ -371,10 +373,12 @@ class Stacks:
 
     def _attached(self, name: str, state: Mapping[str, Any], error: str) -> str:
         """What of others keeps the stack's network, if an error says that something does."""
+        if not on_aws(state):
+            return ""
         from ops.attachments import VIOLATION, attachments  # existing hosts do not need it
         from ops.aws import Aws
 
-        if VIOLATION not in error or not on_aws(state):
+        if VIOLATION not in error:
             return ""
         try:
             found = attachments(name, Aws(name, state), state)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from branches.changes import DECLARED, STEP
 from branches.errors import BranchesError, UsageError
 from branches.jobs import PREFIX
 
 JOBS = "flink:jobs"
 INITIAL = "initialSavepoint"
-_STEP, _DECLARED = "command:remote:Command", "pulumi:index:Stash"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class From:
         found: dict[str, str] = {}
         for option, job, uri in self._pairs(declared):
             if job not in declared:
-                raise UsageError(f"{option}: the branch declares no job {job!r}: expected {_listed(declared)}")
+                raise UsageError(f"{option}: the branch declares no job {job!r}: expected {listed(declared)}")
             if job in found:
                 raise UsageError(f"{option}: a second state for job {job}: expected one")
             found[job] = uri
@@ -62,7 +62,7 @@ class From:
                 )
             if not job and len(declared) > 1:
                 raise UsageError(
-                    f"--from-savepoint {text!r}: the branch declares the jobs {_listed(declared)}: expected JOB=URI"
+                    f"--from-savepoint {text!r}: the branch declares the jobs {listed(declared)}: expected JOB=URI"
                 )
             pairs.append(("--from-savepoint", job or next(iter(declared)), uri.rstrip("/")))
         return pairs
@@ -80,11 +80,11 @@ def declared(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def started(state: Mapping[str, Any]) -> dict[str, str]:
     """The jobs that a deployment has started → what they were to start from; empty if from nothing."""
     resources = [it for it in state.get("resources") or [] if not it.get("delete")]
-    steps = {(it.get("parent"), _name(it)) for it in resources if it["type"] == _STEP}
+    steps = {(it.get("parent"), _name(it)) for it in resources if it["type"] == STEP}
     found = {}
     for it in resources:
         name = _name(it)
-        if it["type"] != _DECLARED or not name.startswith(PREFIX):
+        if it["type"] != DECLARED or not name.startswith(PREFIX):
             continue
         # HOST-job-NAME, once the job has become stable
         if any(parent == it.get("parent") and step.endswith(f"-{name}") for parent, step in steps):
@@ -124,5 +124,6 @@ def _name(resource: Mapping[str, Any]) -> str:
     return str(resource["urn"]).rpartition("::")[2]
 
 
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(sorted(names))
+def listed(names: Collection[str]) -> str:
+    """The names, for a message."""
+    return ", ".join(sorted(names)) or "none"

@@ -137,8 +137,8 @@ def _gc_jobs(hosts: Sequence[state.Host], cluster: state.HighAvailability, args:
 
 def run_savepoints(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace) -> int:
     """List savepoints of declared jobs, take one, or start a job from one; returns the exit code."""
-    needs = {"list": 0, "take": 1, "restore": 2}[args.action]
-    if bool(args.job) + bool(args.path) not in ((0, 1) if args.action == "list" else (needs,)):
+    counts = {"list": (0, 1), "take": (1,), "restore": (2,)}[args.action]
+    if bool(args.job) + bool(args.path) not in counts:
         raise OpsError("expected list [JOB], take JOB, or restore JOB PATH")
     hosts = state.jobmanagers(deployment)
     if args.action == "take":

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from textwrap import indent
 from typing import Any
 
-from ops.aws import ENDED, Aws
+from ops.aws import Aws, exists, items
 
 VPC, GROUP = "aws:ec2/vpc:Vpc", "aws:ec2/securityGroup:SecurityGroup"
 VIOLATION = "DependencyViolation"
@@ -73,13 +73,12 @@ def _found(ec2: Any, region: str, own: set[str], places: Mapping[str, Sequence[s
         for name, values in by.items():
             if values:
                 filters = [{"Name": name.replace("_", "-"), "Values": list(values)}]
-                for page in ec2.get_paginator(call).paginate(Filters=filters):
-                    yield from page[key]
+                yield from items(ec2, call, key, Filters=filters)
 
     vpcs, groups = places[VPC], places[GROUP]
     parts: set[str] = set()  # interfaces of what is listed already
     for it in inside("describe_vpc_endpoints", "VpcEndpoints", vpc_id=vpcs):
-        if it["VpcEndpointId"] not in own and it["State"].lower() not in ENDED:
+        if it["VpcEndpointId"] not in own and exists(it):
             parts |= set(it.get("NetworkInterfaceIds") or [])
             delete = command("delete-vpc-endpoints --vpc-endpoint-ids", it["VpcEndpointId"])
             yield Attachment("endpoint", it["VpcEndpointId"], _words(it["ServiceName"], it), delete)

@@ -287,7 +287,7 @@ class Aws:
     def _untagged_zone(self, inputs: Mapping[str, Any]) -> Iterator[str]:
         route53, name = self._client("route53"), str(inputs.get("name")).rstrip(".")
         vpcs = {it.get("vpcId") for it in inputs.get("vpcs") or []}
-        for zone in _items(route53, "list_hosted_zones", "HostedZones"):
+        for zone in items(route53, "list_hosted_zones", "HostedZones"):
             if zone["Name"].rstrip(".") != name or zone.get("ResourceRecordSetCount", 0) > len(_APEX):
                 continue
             id = zone["Id"].removeprefix("/hostedzone/")
@@ -366,11 +366,11 @@ class Aws:
     def _in_ec2(self, kind: Kind, parts: set[str]) -> Iterator[Resource]:
         """`parts` are the ids of volumes that are deleted together with their machines; machines add to it."""
         filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in self._tags.items()]
-        for item in _items(self._client("ec2"), kind.call, kind.key, Filters=filters):
+        for item in items(self._client("ec2"), kind.call, kind.key, Filters=filters):
             for each in item["Instances"] if kind.key == "Reservations" else [item]:
                 mappings = (it.get("Ebs") or {} for it in each.get("BlockDeviceMappings") or [])
                 parts |= {it["VolumeId"] for it in mappings if it.get("DeleteOnTermination")}
-                if each.get(kind.id, "") not in {"", *parts} and _exists(each) and not _part(each) and _is(kind, each):
+                if each.get(kind.id, "") not in {"", *parts} and exists(each) and not _part(each) and _is(kind, each):
                     id, command = each[kind.id], kind.delete.format(**each)
                     attached = [it["VpcId"] for it in each.get("Attachments") or [] if "VpcId" in it]
                     before = [
@@ -380,7 +380,7 @@ class Aws:
 
     def _zones(self) -> Iterator[Resource]:
         route53 = self._client("route53")
-        for zone in _items(route53, "list_hosted_zones", "HostedZones"):
+        for zone in items(route53, "list_hosted_zones", "HostedZones"):
             if zone["Name"].rstrip(".") != names.domain(self._stack):
                 continue
             id = zone["Id"].removeprefix("/hostedzone/")
@@ -391,7 +391,7 @@ class Aws:
                 yield self._resource("route53/zone:Zone", id, tags, *commands)
 
     def _record_deletions(self, zone: str) -> Iterator[str]:
-        for record in _items(
+        for record in items(
             self._client("route53"), "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=zone
         ):
             if record["Type"] not in _APEX:
@@ -419,11 +419,11 @@ class Aws:
 
     def _policy_deletions(self, role: str) -> Iterator[str]:
         iam = self._client("iam")
-        for name in _items(iam, "list_role_policies", "PolicyNames", RoleName=role):
+        for name in items(iam, "list_role_policies", "PolicyNames", RoleName=role):
             yield f"iam delete-role-policy --role-name {role} --policy-name {name}"
-        for attached in _items(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=role):
+        for attached in items(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=role):
             yield f"iam detach-role-policy --role-name {role} --policy-arn {attached['PolicyArn']}"
-        for policy in _items(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=role):
+        for policy in items(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=role):
             yield f"iam detach-role-policy --role-name {role} --policy-arn {policy['PolicyArn']}"
 
     def _buckets(self, known: set[str]) -> Iterator[Resource]:
@@ -539,7 +539,8 @@ def _role_removals(profile: Mapping[str, Any]) -> Iterator[str]:
         yield f"iam remove-role-from-instance-profile --instance-profile-name {name} --role-name {role['RoleName']}"
 
 
-def _items(client: Any, call: str, key: str, **arguments: Any) -> Iterator[Any]:
+def items(client: Any, call: str, key: str, **arguments: Any) -> Iterator[Any]:
+    """What a request lists below `key`, on all pages."""
     if not client.can_paginate(call):
         yield from getattr(client, call)(**arguments)[key]
         return
@@ -547,7 +548,8 @@ def _items(client: Any, call: str, key: str, **arguments: Any) -> Iterator[Any]:
         yield from page[key]
 
 
-def _exists(item: Mapping[str, Any]) -> bool:
+def exists(item: Mapping[str, Any]) -> bool:
+    """Whether it is not just being deleted."""
     state = item.get("State", "")
     return str(state["Name"] if isinstance(state, dict) else state).lower() not in ENDED
 

@@ -16,6 +16,7 @@ from ..naming import Labels
 from ..roles import ROLES
 from . import names, readings
 from .declaration import AwsSettings
+from .readings import allow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,25 +52,18 @@ def policy(settings: AwsSettings) -> dict[str, Any]:
     uploads = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     statements = [
         # S3A, on which flink-s3-fs-hadoop is based, asks for the region of the bucket
-        _allow("Bucket", ["s3:GetBucketLocation"], [bucket]),
-        _allow("List", ["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": below}}),
-        _allow("Objects", [*objects, *uploads], [f"{bucket}/{key}" for key in below]),
+        allow("Bucket", ["s3:GetBucketLocation"], [bucket]),
+        allow("List", ["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": below}}),
+        allow("Objects", [*objects, *uploads], [f"{bucket}/{key}" for key in below]),
     ]
     if settings.kms_key:
         # Only S3 uses the key, never a host. Multipart uploads need Decrypt too, because S3 assembles the parts
         s3 = f"s3.{settings.bucket_region}.{names.partition(settings.region).suffix}"
         by_s3 = {"StringEquals": {"kms:ViaService": s3}}
-        statements.append(_allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [settings.kms_key], by_s3))
+        statements.append(allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [settings.kms_key], by_s3))
     own = (settings.bucket, settings.prefix)
     statements += readings.statements(settings.region, settings.bucket_region, own, settings.reads)
     return {"Version": "2012-10-17", "Statement": statements}
-
-
-def _allow(
-    sid: str, actions: list[str], resources: list[str], condition: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
-    return statement if condition is None else {**statement, "Condition": condition}
 
 
 class Identity(pulumi.ComponentResource):

@@ -54,13 +54,10 @@ def statements(region: str, storage_region: str, own: tuple[str, str], uris: Seq
             "StringLike": {"kms:EncryptionContext:aws:s3:arn": [arn, *objects]},
         }
         found += [
-            _allow(f"StartBucket{number}", ["s3:GetBucketLocation"], [arn]),
-            {**_allow(f"StartList{number}", ["s3:ListBucket"], [arn]), "Condition": listed},
-            _allow(f"StartObjects{number}", ["s3:GetObject"], objects),
-            {
-                **_allow(f"StartKey{number}", ["kms:Decrypt"], [f"arn:{partition.name}:kms:{storage_region}:*:key/*"]),
-                "Condition": by_s3,
-            },
+            allow(f"StartBucket{number}", ["s3:GetBucketLocation"], [arn]),
+            allow(f"StartList{number}", ["s3:ListBucket"], [arn], listed),
+            allow(f"StartObjects{number}", ["s3:GetObject"], objects),
+            allow(f"StartKey{number}", ["kms:Decrypt"], [f"arn:{partition.name}:kms:{storage_region}:*:key/*"], by_s3),
         ]
     return found
 
@@ -71,5 +68,9 @@ def _whole(key: str) -> str:
     return folder if folder and re.fullmatch(r"chk-[0-9]+", last) else key
 
 
-def _allow(sid: str, actions: list[str], resources: list[str]) -> dict[str, Any]:
-    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+def allow(
+    sid: str, actions: list[str], resources: list[str], condition: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """A statement of a policy."""
+    statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+    return statement if condition is None else {**statement, "Condition": condition}

@@ -231,12 +231,12 @@ def _ec2(action: str, request: Request, inventory: Inventory) -> list[Asked]:
         if id != "*" and supports(action, type, "aws:ResourceTag/x"):
             context |= {f"aws:ResourceTag/{key}": value for key, value in inventory.tags(request.region, id).items()}
         if supports(action, type, "aws:RequestTag/x"):
-            context |= {f"aws:RequestTag/{key}": value for key, value in new_tags.get(type, {}).items()}
+            context |= _request_tags(new_tags.get(type, {}))
         name = parameters.get(_PLACEMENT.get(action, ""), id) if type == "placement-group" else id
         asked.append(Asked(action, _ec2_arn(request.region, inventory.account, type, name), context))
     if action != "ec2:CreateTags":
         for type, tags in new_tags.items():
-            context = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
+            context = _request_tags(tags)
             context["ec2:CreateAction"] = request.operation
             asked.append(Asked("ec2:CreateTags", _ec2_arn(request.region, inventory.account, type, "*"), context))
     profile = parameters.get("IamInstanceProfile.Name") or parameters.get("IamInstanceProfile.Arn")
@@ -297,10 +297,15 @@ def _flat_tags(prefix: str, parameters: Mapping[str, str]) -> dict[str, str]:
 # IAM
 
 
+def _request_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The condition keys of tags that a request gives."""
+    return {f"aws:RequestTag/{key}": value for key, value in tags.items()}
+
+
 def _iam(action: str, request: Request, inventory: Inventory) -> list[Asked]:
     types, given = set(resource_types(action)), request.parameters
     role, profile = given.get("RoleName", ""), given.get("InstanceProfileName", "")
-    tags = {f"aws:RequestTag/{key}": value for key, value in _flat_tags("Tags.member", given).items()}
+    tags = _request_tags(_flat_tags("Tags.member", given))
     context = dict(tags)
     if boundary := given.get("PermissionsBoundary") or (role and inventory.boundary(role)):
         context["iam:PermissionsBoundary"] = boundary
@@ -397,7 +402,7 @@ def _json(action: str, request: Request, inventory: Inventory) -> list[Asked]:
 def _events(action: str, request: Request, inventory: Inventory) -> list[Asked]:
     given = json.loads(request.body or b"{}")
     begin = f"arn:aws:events:{request.region}:{inventory.account}"
-    tags = {f"aws:RequestTag/{it['Key']}": it["Value"] for it in given.get("Tags", [])}
+    tags = _request_tags({it["Key"]: it["Value"] for it in given.get("Tags", [])})
     context = {key: value for key, value in tags.items() if supports(action, "", key)}
     if "ResourceARN" in given:
         return [Asked(action, given["ResourceARN"], context)]
@@ -427,7 +432,7 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-target-connection.ht
 
 def _dlm(action: str, request: Request, inventory: Inventory) -> list[Asked]:
     given = json.loads(request.body or b"{}")
-    context = {f"aws:RequestTag/{key}": value for key, value in given.get("Tags", {}).items()}
+    context = _request_tags(given.get("Tags", {}))
     role = given.get("ExecutionRoleArn", "").rpartition("/")[2]
     asked = _pass_roles([role], inventory, "dlm") if role else []
     if action == "dlm:CreateLifecyclePolicy":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 
 from stand_ins.aws_plugin import policy, tags
@@ -58,7 +57,7 @@ class Policy(Resource):
             "name": found["PolicyName"],
             "path": found["Path"],
             "description": found.get("Description", ""),
-            "policy": policy.kept(state.get("policy"), now if isinstance(now, str) else json.dumps(now)),
+            "policy": policy.kept(state.get("policy"), now),
             "tags": tags.as_object(found.get("Tags", [])),
             "arn": id,
             "policyId": found["PolicyId"],

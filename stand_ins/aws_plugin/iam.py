@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from datetime import datetime
@@ -82,7 +81,7 @@ class Role(Resource):
             "description": role.get("Description", ""),
             "maxSessionDuration": role["MaxSessionDuration"],
             "permissionsBoundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""),
-            "assumeRolePolicy": _kept(state.get("assumeRolePolicy"), role["AssumeRolePolicyDocument"]),
+            "assumeRolePolicy": policy.kept(state.get("assumeRolePolicy"), role["AssumeRolePolicyDocument"]),
             "forceDetachPolicies": state.get("forceDetachPolicies", False),
             "managedPolicyArns": sorted(item["PolicyArn"] for item in attached),
             "tags": tags.as_object(role.get("Tags", [])),
@@ -164,7 +163,7 @@ class RolePolicy(Resource):
         role, _, name = id.partition(":")
         client = aws.client("iam")
         now = client.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-        return {"role": role, "name": name, "policy": _kept(state.get("policy"), now)}
+        return {"role": role, "name": name, "policy": policy.kept(state.get("policy"), now)}
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
         """Put it in place of the old one."""
@@ -292,10 +291,6 @@ RESOURCES: dict[str, Resource] = {
 def _refuse(problem: str | None) -> None:
     if problem is not None:
         raise Refused(problem)
-
-
-def _kept(old: Value, now: Value) -> Value:
-    return policy.kept(old, now if isinstance(now, str) else json.dumps(now))
 
 
 def _date(value: datetime) -> str:

@@ -59,9 +59,9 @@ def same(old: Value, new: Value) -> bool:
         return bool(old == new)
 
 
-def kept(old: Value, now: str) -> Value:
+def kept(old: Value, now: Value) -> Value:
     """The document as output for `now` in AWS: its old form as long as that has the same meaning."""
-    return old if old is not None and same(old, now) else now
+    return old if old is not None and same(old, now) else text(now)
 
 
 def length(document: Value) -> int:

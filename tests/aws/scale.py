@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ from pathlib import Path
 from lab.cluster import wait_for
 from tests.aws import fake_hosts, operation
 from tests.aws.inventory import client
+from tests.aws.stack import limits
 from tests.aws.usage import Usage, measured
 from toolbox import console
 from toolbox.paths import REPO
@@ -99,14 +99,6 @@ def curve(endpoint: str, sizes: Sequence[int]) -> list[Point]:
 
 ROUTE53_PER_SECOND = 5
 """https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html: of an account."""
-
-
-def limits(endpoint: str, given: dict[str, float] | None = None) -> dict[str, int]:
-    """Set what AWS refuses (stand_ins/aws_cloud/limits.py), if given; and how Route 53 has answered since then."""
-    body = None if given is None else json.dumps(given).encode()
-    request = urllib.request.Request(f"{endpoint}/lab/limits", body, method="GET" if body is None else "PUT")
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
-        return dict(json.loads(answer.read()))
 
 
 def create(endpoint: str, workers: int) -> Created:

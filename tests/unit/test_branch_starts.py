@@ -8,9 +8,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 from moto import mock_aws
 
-from branches import __main__, savepoints, starts
+from branches import __main__, savepoints, stacks, starts
 from branches.errors import BranchesError, UsageError
 from branches.snapshots import Storage
 from branches.starts import From
@@ -220,3 +221,27 @@ def test_a_job_that_an_earlier_cluster_of_the_branch_has_left_would_not_start_fr
     with pytest.raises(BranchesError, match="would continue from its own state instead of s3://prod/y") as error:
         storage.check_record("clicks", "s3://prod/y", record)
     assert record in str(error.value)
+
+
+def test_a_record_that_cannot_be_read_is_an_error_and_no_traceback(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = "s3://prod/jobs/c/broken/record.json"
+    boto3.client("s3", region_name="us-east-1").put_object(Bucket="prod", Key="jobs/c/broken/record.json", Body=b"{")
+    with pytest.raises(BranchesError, match=f"{record} is not JSON"):
+        storage.check_record("broken", URI, record)
+
+    def unreachable(**_: Any) -> None:
+        raise ConnectTimeoutError(endpoint_url="https://s3.example")
+
+    monkeypatch.setattr(storage._client, "get_object", unreachable)
+    with pytest.raises(BranchesError, match=r"cannot be asked for .*Nothing was created"):
+        storage.check_record("clicks", URI, record)
+
+
+def test_the_other_stack_is_not_asked_if_all_jobs_have_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(engine: Any) -> None:
+        raise AssertionError("the other stack's state was read")
+
+    monkeypatch.setattr(stacks, "recorded", unreadable)
+    assert stacks.Stacks(None, print)._taken("prod", "br-x", {}) == {}  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import pytest
 from host_tool.job_savepoint_commands import Person
 from host_tool.job_watch import Watch
 from host_tool.output import Failure
-from tests.unit.host_tool.test_host_declared_job import STORAGE, FakeJob, Flink, Killed, apply, values
+from tests.unit.host_tool.test_host_declared_job import STORAGE, Flink, Killed, apply, only, values
 
 HOUR = 3600
 FOLDER = f"{STORAGE}/jobs/c/counts"
@@ -332,26 +332,21 @@ def test_only_one_run_at_a_time_changes_a_job(flink: Slow) -> None:
 # Restore
 
 
-def running(flink: Slow) -> FakeJob:
-    (found,) = flink.running()
-    return found
-
-
 def test_an_earlier_savepoint_is_restored_and_the_newer_state_stays(flink: Slow) -> None:
     hours(flink, 2)
     earlier = flink.savepoints()[0]
     person(flink).restore(earlier)
-    assert running(flink).restored == earlier
+    assert only(flink).restored == earlier
     assert [it["why"] for it in person(flink).listed()["savepoints"]][-1] == "stop"
 
 
 def test_what_cannot_start_from_it_continues_from_its_newest_state(flink: Slow) -> None:
     hours(flink, 1)
-    earlier, now = flink.savepoints()[0], running(flink)
+    earlier, now = flink.savepoints()[0], only(flink)
     flink.unrestorable.add(earlier)
     with pytest.raises(Failure, match=r"did not become stable: No such file.* What ran before it runs again, .*/1-1/"):
         person(flink).restore(earlier)
-    assert running(flink).spec == now.spec and "/1-1/" in running(flink).restored
+    assert only(flink).spec == now.spec and "/1-1/" in only(flink).restored
 
 
 def test_if_nothing_starts_the_newest_state_is_kept(flink: Slow) -> None:
@@ -362,21 +357,21 @@ def test_if_nothing_starts_the_newest_state_is_kept(flink: Slow) -> None:
         person(flink).restore(earlier)
     flink.bad.clear()
     apply(flink)
-    assert "/1-1/" in running(flink).restored
+    assert "/1-1/" in only(flink).restored
 
 
 def test_a_job_that_is_down_keeps_its_newest_state_too(flink: Slow) -> None:
     hours(flink, 1)
     earlier = flink.savepoints()[0]
     flink.bad.add("a.jar")
-    running(flink).state = "FAILED"
+    only(flink).state = "FAILED"
     look(flink)
     flink.unrestorable.add(earlier)
     with pytest.raises(Failure, match=r"Nothing of it runs; it would continue from .*/chk-1"):
         person(flink).restore(earlier)
     flink.bad.clear()
     apply(flink)
-    assert running(flink).restored.endswith("/chk-1")
+    assert only(flink).restored.endswith("/chk-1")
 
 
 def test_a_suspended_job_will_start_from_it(flink: Slow) -> None:
@@ -386,7 +381,7 @@ def test_a_suspended_job_will_start_from_it(flink: Slow) -> None:
     person(flink, state="suspended").restore(earlier)
     assert not flink.running()
     apply(flink)
-    assert running(flink).restored == earlier
+    assert only(flink).restored == earlier
 
 
 def test_one_that_never_ran_has_no_settings_to_start_with() -> None:
@@ -397,15 +392,15 @@ def test_one_that_never_ran_has_no_settings_to_start_with() -> None:
 
 
 def test_what_is_no_savepoint_is_refused(flink: Slow) -> None:
-    before = running(flink)
+    before = only(flink)
     with pytest.raises(Failure, match="s3://bucket/x/none is no complete savepoint"):
         person(flink).restore("s3://bucket/x/none")
-    assert running(flink) is before
+    assert only(flink) is before
 
 
 def test_a_restore_ends_what_an_interrupted_takeover_has_left_running(flink: Slow) -> None:
     hours(flink, 1)
-    earlier, before = flink.savepoints()[0], running(flink)
+    earlier, before = flink.savepoints()[0], only(flink)
     apply(flink, "b.jar", upgradeMode="blue-green")
     before.state = "RUNNING"
     record = json.loads(flink.files[f"{FOLDER}/record.json"])
@@ -413,7 +408,7 @@ def test_a_restore_ends_what_an_interrupted_takeover_has_left_running(flink: Slo
     flink.files[f"{FOLDER}/record.json"] = json.dumps(record)
     person(flink).restore(earlier)
     assert before.state == "CANCELED"
-    assert running(flink).restored == earlier
+    assert only(flink).restored == earlier
 
 
 def test_checkpoints_of_what_could_not_be_started_again_are_the_newest_state(

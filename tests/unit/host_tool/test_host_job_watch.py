@@ -13,7 +13,7 @@ import pytest
 from host_tool import job_watch
 from host_tool.job_watch import Seen
 from host_tool.output import Failure
-from tests.unit.host_tool.test_host_declared_job import FakeJob, Killed, apply, job, values
+from tests.unit.host_tool.test_host_declared_job import FakeJob, Killed, apply, job, only, values
 from tests.unit.host_tool.test_host_job_savepoints import FOLDER, HOUR, Slow, Storage, cluster, look, told
 
 LIMIT = {"restarts": {"attempts": 3, "within": HOUR}, "savepoints": None}
@@ -24,11 +24,6 @@ def flink() -> Slow:
     made = cluster()
     apply(made)
     return made
-
-
-def only(flink: Slow) -> FakeJob:
-    (found,) = flink.running()
-    return found
 
 
 def newest(flink: Slow) -> FakeJob:
