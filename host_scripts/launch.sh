@@ -26,7 +26,9 @@ remember_files() {
   before=$(mktemp -d)
   # shellcheck disable=SC2064  # the path of now
   trap "rm -rf '$before'" EXIT
-  [ ! -e /etc/flink/config.yaml ] || find /etc/flink -maxdepth 1 -type f ! -name credentials.env -exec cp -a -t "$before" {} +
+  # Other steps write here at the same time: not their files that are not complete yet (put_file)
+  [ ! -e /etc/flink/config.yaml ] ||
+    find /etc/flink -maxdepth 1 -type f ! -name credentials.env ! -name '*.??????' -exec cp -a -t "$before" {} +
 }
 
 take_back() {
