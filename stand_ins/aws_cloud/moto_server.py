@@ -108,7 +108,6 @@ def prepare(public: str, directory: Path) -> None:
         "MOTO_AMIS_PATH": str(images),
         "MOTO_ENABLE_AMI_VALIDATION": "true",
         "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "true",
-        "MOTO_RECORDER_FILEPATH": str(directory / "requests"),
         "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true",
     }
     _give_addresses(Addresses(public))

@@ -28,12 +28,14 @@ from lab.storage import S3
 from ops.aws import Aws
 from stand_ins.aws_cloud import Cloud
 from stand_ins.builds import archives
-from tests.aws import actions, stack
+from tests.aws import limits, stack
 from tests.aws.inventory import client, machines
 from toolbox import console
 
 NAME = "test-aws"
 STACK = "dev"
+BOUNDARY = "flink-boundary"
+"""The policy that an administrator creates once."""
 
 SIZES = {
     "flink:jobManagerType": "t3.small",
@@ -92,6 +94,13 @@ class Rehearsal:
         self.took: dict[str, float] = {}
         """Measured seconds."""
         self._logins: dict[str, Login] = {}
+        limits.make_boundary(cloud.endpoint, BOUNDARY, "boundary-policy")
+        self.limit(stack.VARIABLES["AWS_ACCESS_KEY_ID"])
+
+    def limit(self, key: str) -> None:
+        """From now on the identity has the rights that docs/iam gives to whoever deploys, and AWS refuses the rest."""
+        names = ("read", *limits.DEPLOY, "options")
+        limits.limit(self.cloud.endpoint, key, [limits.document(f"{name}-policy") for name in names])
 
     # The stack
 
@@ -104,6 +113,7 @@ class Rehearsal:
             # For machines of any architecture, with the digest in a file next to it
             "flink:javaUrl": f"{self.lab.mirror_url}/{{arch}}/{self.archives.java.path.name}",
             "flink:javaChecksum": "",
+            "flink:permissionsBoundary": limits.policy_arn(BOUNDARY),
             "flink:vpcCidr": self.cloud.vpc_cidr,
             "flink:operatorCidrs": [f"{self.lab.gateway}/32"],
             "flink:storageEndpoint": self.cloud.endpoint,
@@ -136,8 +146,7 @@ class Rehearsal:
 
     def preview(self) -> Steps:
         """`pulumi preview`."""
-        with actions.recorded(self.cloud.endpoint):
-            return self.timed("preview", self.stack.preview)
+        return self.timed("preview", self.stack.preview)
 
     @contextlib.contextmanager
     def rule(self, name: str, value: str, afterwards: str) -> Iterator[None]:
@@ -154,8 +163,7 @@ class Rehearsal:
 
     def up(self, what: str, *, refresh: bool = False) -> Steps:
         """`pulumi up`; `what` is printed."""
-        with actions.recorded(self.cloud.endpoint):
-            steps = self.timed(f"up: {what}", lambda: self.stack.up(refresh=refresh))
+        steps = self.timed(f"up: {what}", lambda: self.stack.up(refresh=refresh))
         self.look()
         return steps
 
@@ -165,8 +173,7 @@ class Rehearsal:
 
     def destroy(self) -> Steps:
         """`pulumi destroy`."""
-        with actions.recorded(self.cloud.endpoint):
-            steps = self.timed("destroy", self.stack.destroy)
+        steps = self.timed("destroy", self.stack.destroy)
         self.forget()
         return steps
 
@@ -181,8 +188,7 @@ class Rehearsal:
 
     def orphans(self) -> list[str]:
         """What AWS has with the stack's tags, and the state does not know."""
-        with actions.recorded(self.cloud.endpoint):
-            found = Aws(STACK, self.exported(), variables=stack.VARIABLES).orphans().found
+        found = Aws(STACK, self.exported(), variables=stack.VARIABLES).orphans().found
         return [f"{it.type} {it.id}" for it in found]
 
     def forget(self) -> None:
@@ -212,10 +218,9 @@ class Rehearsal:
 
     @property
     def s3(self) -> S3:
-        """The stack's bucket, with the deploying identity's rights."""
+        """The stack's bucket, for a person with the right to read and write data; who deploys has none."""
         uri = str(self.stack.outputs()["savepoints"])
-        keys = (stack.VARIABLES["AWS_ACCESS_KEY_ID"], stack.VARIABLES["AWS_SECRET_ACCESS_KEY"])
-        return S3(self.cloud.endpoint, self.cloud.region, uri.split("/")[2], *keys)
+        return S3(self.cloud.endpoint, self.cloud.region, uri.split("/")[2], "analyst", "analyst")
 
     @property
     def prefix(self) -> str:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import boto3
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 
 from automation.steps import Steps
 from lab import flights
@@ -25,9 +27,9 @@ from lab.flights import Options
 from lab.rest import Rest, RestError
 from stand_ins.builds import fetch
 from tests import engines
-from tests.aws import actions, limits, stack
+from tests.aws import limits, stack
 from tests.aws.inventory import client, everything
-from tests.aws.rehearsal import OTHER_TYPE, STACK, Rehearsal
+from tests.aws.rehearsal import BOUNDARY, OTHER_TYPE, STACK, Rehearsal
 from tests.documented.blocks import Block, Story
 from tests.documented.clone import Clone
 from tests.measured import Measured
@@ -36,6 +38,8 @@ from tests.polling import polled
 pytestmark = pytest.mark.root
 
 WORKERS = 2
+PERSON = "person"
+"""Who runs the documented commands."""
 BOUND = 300
 """Seconds for slow operations: the machine may be busy."""
 
@@ -71,7 +75,7 @@ def clone(rehearsal: Rehearsal, tmp_path_factory: pytest.TempPathFactory) -> Clo
     backend = {name: environment[name] for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE")}
     aws = {
         **stack.VARIABLES,
-        "AWS_ACCESS_KEY_ID": "person",  # who deploys is asked what rights that takes
+        "AWS_ACCESS_KEY_ID": PERSON,
         "AWS_ENDPOINT_URL": rehearsal.cloud.endpoint,
         "AWS_DEFAULT_REGION": rehearsal.cloud.region,
     }
@@ -163,17 +167,18 @@ def test_the_documented_commands_make_a_running_cluster_and_replace_machines(not
     assert "Arn" in here(AWS, "1. Tools, credentials, quota", 1)
     iam = client("iam", rehearsal.cloud.endpoint, rehearsal.cloud.region)
     iam.create_role(RoleName="person", AssumeRolePolicyDocument="{}")
+    iam.delete_policy(PolicyArn=limits.policy_arn(BOUNDARY))  # the documented commands create it
     here(AWS, "Rights")
     attached = iam.list_attached_role_policies(RoleName="person")["AttachedPolicies"]
     assert {it["PolicyName"] for it in attached} == {f"flink-{name}" for name in ("read", *limits.DEPLOY)}
     for policy in attached:
         iam.detach_role_policy(RoleName="person", PolicyArn=policy["PolicyArn"])
         iam.delete_policy(PolicyArn=policy["PolicyArn"])
-    iam.delete_policy(PolicyArn=limits.policy_arn("flink-boundary"))
     iam.delete_role(RoleName="person")
+    rehearsal.limit(PERSON)
     # An organization may require tags of what is launched, in the request that launches it
     required = rehearsal.rule("required-tags", "project,owner", "")
-    with required, actions.recorded(rehearsal.cloud.endpoint):
+    with required:
         said = rehearsal.timed("up: everything, as documented", lambda: here(AWS, "2. The stack"))
     # `up` shows a preview, too
     assert set(re.findall(r"\+ (\d+) to create", said)) == set(re.findall(r"\+ (\d+) created", said))
@@ -189,13 +194,12 @@ def test_the_documented_commands_make_a_running_cluster_and_replace_machines(not
     assert job in rehearsal.ssh("jm-0", listing)
     rehearsal.rest.cancel(job)
     assert "nothing changes" in here("docs/previews.md", "Previews")
-    with actions.recorded(rehearsal.cloud.endpoint):
-        assert "created" not in here(AWS, "Another machine", 0)
-        machines = rehearsal.instances()
-        rehearsal.timed("up: another machine, as documented", lambda: here(AWS, "Another machine", 1))
-        urn, replace = story.take(AWS, "Another machine", 2).text.splitlines()
-        urn = clone.run(urn).strip()
-        rehearsal.timed("up: the same by --replace", lambda: clone.run(replace.replace("URN", urn)))
+    assert "created" not in here(AWS, "Another machine", 0)
+    machines = rehearsal.instances()
+    rehearsal.timed("up: another machine, as documented", lambda: here(AWS, "Another machine", 1))
+    urn, replace = story.take(AWS, "Another machine", 2).text.splitlines()
+    urn = clone.run(urn).strip()
+    rehearsal.timed("up: the same by --replace", lambda: clone.run(replace.replace("URN", urn)))
     rehearsal.look()
     rehearsal.wait_until_whole(WORKERS)
     now = rehearsal.instances()
@@ -464,8 +468,7 @@ def test_destroy_leaves_nothing(cluster: Rehearsal, clone: Clone, before: set[st
     story = Story("aws", {})
     file = clone.folder / f"Pulumi.{STACK}.yaml"
     file.write_text(rehearsal.stack.file.read_text())
-    with actions.recorded(rehearsal.cloud.endpoint):
-        rehearsal.timed("destroy, as documented", lambda: clone.run(story.take(AWS, *TEARDOWN[0])))
+    rehearsal.timed("destroy, as documented", lambda: clone.run(story.take(AWS, *TEARDOWN[0])))
     rehearsal.forget()
     assert file.exists()
     # As AWS may, moto lists terminated instances for a while
@@ -483,18 +486,59 @@ def test_destroy_leaves_nothing(cluster: Rehearsal, clone: Clone, before: set[st
     )
 
 
-def test_the_deploying_identity_needs_no_other_rights_than_those_documented(rehearsal: Rehearsal) -> None:
-    names = ("read", *limits.DEPLOY, "options")
-    documents = [limits.document(f"{name}-policy") for name in names]
-    policy = {"Statement": [statement for document in documents for statement in document["Statement"]]}
-    asked = actions.asked(rehearsal.cloud.endpoint, stack.VARIABLES["AWS_ACCESS_KEY_ID"])
-    says(f"{len(asked)} actions: {' '.join(sorted(asked))}")
-    if not {"ec2:RunInstances", "s3:CreateBucket"} <= asked:
+def test_who_deploys_needs_no_other_rights_than_those_documented_and_has_no_others(rehearsal: Rehearsal) -> None:
+    """Everything above was done with these rights: AWS would have refused the rest, and here it does."""
+    endpoint, deployer = rehearsal.cloud.endpoint, stack.VARIABLES["AWS_ACCESS_KEY_ID"]
+    if not rehearsal.took:
         rehearsal.up("what a test needs")
-        asked = actions.asked(rehearsal.cloud.endpoint, stack.VARIABLES["AWS_ACCESS_KEY_ID"])
-    assert {"ec2:RunInstances", "s3:CreateBucket"} <= asked
-    # No separate call: an instance profile is passed with RunInstances
-    assert actions.refused({*asked, "iam:PassRole"}, policy) == set()
+    found = {key: limits.report(endpoint, key) for key in (deployer, PERSON)}
+    asked = [it for key in found for it in found[key][0]]
+    assert {"ec2:RunInstances", "iam:PassRole", "s3:CreateBucket"} <= {it.action for it in asked}
+    assert not [it for it in asked if not it.resource], "compared by the name of the action only"
+    says(f"{len({it.action for it in asked})} actions on {len({it.resource for it in asked})} resources")
+    assert {key: refused for key, (_, refused) in found.items() if refused} == {}
+    check_others(rehearsal, deployer)
+
+
+def check_others(rehearsal: Rehearsal, key: str) -> None:
+    """The same calls are refused for what is not the project's, or gives more rights than the boundary."""
+    owner, endpoint, region = client, rehearsal.cloud.endpoint, rehearsal.cloud.region
+    own = boto3.Session(aws_access_key_id=key, aws_secret_access_key=key, region_name=region)
+    ec2, iam, s3 = (own.client(it, endpoint_url=endpoint) for it in ("ec2", "iam", "s3"))
+    theirs, roles, buckets = (owner(it, endpoint, region) for it in ("ec2", "iam", "s3"))
+    vpc = theirs.create_vpc(CidrBlock="10.99.0.0/24")["Vpc"]["VpcId"]
+    subnet = theirs.create_subnet(VpcId=vpc, CidrBlock="10.99.0.0/25")["Subnet"]["SubnetId"]
+    group = theirs.create_security_group(GroupName="shop", Description="-", VpcId=vpc)["GroupId"]
+    theirs.create_tags(Resources=[vpc, subnet, group], Tags=[{"Key": "project", "Value": "shop"}])
+    roles.create_role(RoleName="shop", AssumeRolePolicyDocument="{}")
+    buckets.create_bucket(Bucket="pulumi-state", CreateBucketConfiguration={"LocationConstraint": region})
+    rule = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    trust = {"RoleName": "flink-unlimited", "AssumeRolePolicyDocument": "{}"}
+    tried: dict[str, Callable[[], object]] = {
+        "AuthorizeSecurityGroupIngress": lambda: ec2.authorize_security_group_ingress(
+            GroupId=group, IpPermissions=rule
+        ),
+        "CreateTags": lambda: ec2.create_tags(Resources=[group], Tags=[{"Key": "project", "Value": "flink"}]),
+        "DeleteSubnet": lambda: ec2.delete_subnet(SubnetId=subnet),
+        "CreateSecurityGroup": lambda: ec2.create_security_group(GroupName="flink-x", Description="-", VpcId=vpc),
+        "CreateRole": lambda: iam.create_role(**trust),
+        "DeleteRole": lambda: iam.delete_role(RoleName="shop"),
+        "PutRolePolicy": lambda: iam.put_role_policy(RoleName="shop", PolicyName="p", PolicyDocument="{}"),
+        "CreatePolicy": lambda: iam.create_policy(PolicyName="p", PolicyDocument="{}"),
+        "PassRole": lambda: iam.add_role_to_instance_profile(InstanceProfileName="flink-x", RoleName="shop"),
+        "ListBucket": lambda: s3.list_objects_v2(Bucket="pulumi-state"),
+        "PutObject": lambda: s3.put_object(Bucket="pulumi-state", Key=".pulumi/stacks/flink/prod.json", Body=b""),
+    }
+    try:
+        for action, call in tried.items():
+            with pytest.raises(ClientError, match=rf"UnauthorizedOperation.*{action}|AccessDenied.*{action}"):
+                call()
+    finally:
+        roles.delete_role(RoleName="shop")
+        buckets.delete_bucket(Bucket="pulumi-state")
+        theirs.delete_security_group(GroupId=group)
+        theirs.delete_subnet(SubnetId=subnet)
+        theirs.delete_vpc(VpcId=vpc)
 
 
 def _full_name(machines: dict[str, str], host: str) -> str:
