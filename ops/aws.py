@@ -12,7 +12,7 @@ import re
 import shlex
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from textwrap import indent
@@ -42,6 +42,27 @@ COSTLY = (
 
 PAUSE, ANSWERS = 4.0, 6
 """Seconds between two answers; maximum number of answers."""
+
+_HEALING = (
+    "cloudwatch/eventRule:EventRule",
+    "cloudwatch/eventApiDestination:EventApiDestination",
+    "cloudwatch/eventConnection:EventConnection",
+)
+"""Types in EventBridge, in an order in which they can be deleted."""
+
+_SNAPSHOTS = "dlm/lifecyclePolicy:LifecyclePolicy"
+
+_ELSEWHERE = ("route53/zone:Zone", "iam/instanceProfile:InstanceProfile", "iam/role:Role", "s3/bucket:Bucket")
+"""Types in other services."""
+
+_OF_BUCKETS = (
+    "LifecycleConfiguration",
+    "OwnershipControls",
+    "Policy",
+    "PublicAccessBlock",
+    "ServerSideEncryptionConfiguration",
+    "Versioning",
+)
 
 _APEX = ("NS", "SOA")
 """Types of the records that a zone always has."""
@@ -218,10 +239,11 @@ class Aws:
 
     def find(self, operations: Sequence[Operation]) -> dict[str, list[str]]:
         """Ids of what may be the result of these pending creations, by URN."""
-        if foreign := [str(it) for it in operations if not it.type.startswith("aws:")]:
+        if foreign := [str(it) for it in operations if it.type not in KNOWN]:
             raise OpsError(
                 f"what became of {', '.join(foreign)} only you can find out, since it is neither a step on a host nor "
-                f"on AWS: `pulumi refresh --stack {self._stack}` in a terminal asks for each"
+                f"of a type that is looked for on AWS: `pulumi refresh --stack {self._stack}` in a terminal asks for "
+                "each"
             )
         with _reported():
             known = self._check_account(operations)
@@ -238,7 +260,7 @@ class Aws:
         return found
 
     def _answer(self, operations: Sequence[Operation]) -> dict[str, list[str]]:
-        unknown = self._unknown()
+        unknown = self._unknown(types={it.type for it in operations})
         return {it.urn: sorted(self._results(it, unknown)) for it in operations}
 
     def _same_twice(self, operations: Sequence[Operation], found: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -261,7 +283,7 @@ class Aws:
                 if _is_gone(error):  # the table, volume or zone in which it would be
                     return []
                 raise
-        name = (inputs.get("tags") or {}).get("Name")
+        name = (inputs.get("tags") or {}).get("Name") or inputs.get("name")
         found = [it.id for it in unknown if it.type == operation.type and it.name == name]
         if not found and (untagged := _UNTAGGED.get(operation.type)):
             known = {it.get("id") for it in self._deployment.get("resources") or []}
@@ -325,6 +347,12 @@ class Aws:
         there = any(it["Name"].rstrip(".") == name.rstrip(".") and it["Type"] == kind for it in found)
         return f"{zone}_{name}_{kind}" if there else None
 
+    def _target(self, inputs: Mapping[str, Any]) -> str | None:
+        rule, target = inputs["rule"], inputs["targetId"]
+        found = items(self._client("events"), "list_targets_by_rule", "Targets", Rule=rule)
+        # The plugin's own id, targetCreateResourceID
+        return f"{rule}-{target}" if any(it["Id"] == target for it in found) else None
+
     def _tables(self, ids: list[str]) -> list[Any]:
         return list(self._client("ec2").describe_route_tables(RouteTableIds=ids)["RouteTables"])
 
@@ -343,10 +371,12 @@ class Aws:
             self._check_account()
             yield self._client("ec2")
 
-    def _unknown(self, deployment: Mapping[str, Any] | None = None) -> list[Resource]:
+    def _unknown(self, deployment: Mapping[str, Any] | None = None, types: Collection[str] = ()) -> list[Resource]:
+        """`types` are the only ones of interest; without them all are."""
         resources = (self._deployment if deployment is None else deployment).get("resources") or []
         known = {(it["type"], it.get("id")) for it in resources}
-        found = [it for it in self._tagged({id for _, id in known if id}) if (it.type, it.id) not in known]
+        tagged = self._tagged({id for _, id in known if id}, types)
+        found = [it for it in tagged if (it.type, it.id) not in known]
         for type, waiter in _WAITERS.items():
             if ids := [it.id for it in found if it.type == type]:
                 last = max(place for place, it in enumerate(found) if it.type == type)
@@ -354,14 +384,48 @@ class Aws:
                 found[last] = replace(found[last], delete=f"{found[last].delete}\n{wait}")
         return found
 
-    def _tagged(self, known: set[str]) -> Iterator[Resource]:
+    def _tagged(self, known: set[str], types: Collection[str]) -> Iterator[Resource]:
         """Everything with the stack's tags; of what has an id in `known` perhaps not everything."""
         parts: set[str] = set()
+
+        def of(*made: str) -> bool:
+            return not types or not {f"aws:{it}" for it in made}.isdisjoint(types)
+
+        # Before the machines, whose end would be reported
+        if of(*_HEALING):
+            yield from self._healing()
         for kind in EC2:
             yield from self._in_ec2(kind, parts)
+        if of(_SNAPSHOTS):
+            yield from self._snapshots()
         yield from self._zones()
         yield from self._roles()
         yield from self._buckets(known)
+
+    def _healing(self) -> Iterator[Resource]:
+        events, whole = self._client("events"), names.healing(self._stack)
+        rule, destination, connection = _HEALING
+        for it in items(events, "list_rules", "Rules", NamePrefix=f"{whole}-"):
+            tags = _tags(events.list_tags_for_resource(ResourceARN=it["Arn"])["Tags"])
+            if self._ours(tags):
+                targets = [each["Id"] for each in items(events, "list_targets_by_rule", "Targets", Rule=it["Name"])]
+                before = [f"events remove-targets --rule {it['Name']} --ids {' '.join(targets)}"] if targets else []
+                yield self._resource(rule, it["Name"], tags, *before, f"events delete-rule --name {it['Name']}")
+        # These have no tags, and a name that is the stack's
+        for type, call, key, word in (
+            (destination, "list_api_destinations", "ApiDestinations", "api-destination"),
+            (connection, "list_connections", "Connections", "connection"),
+        ):
+            for it in items(events, call, key, NamePrefix=whole):
+                if it["Name"] == whole:
+                    yield self._resource(type, whole, {"Name": whole}, f"events delete-{word} --name {whole}")
+
+    def _snapshots(self) -> Iterator[Resource]:
+        for it in self._client("dlm").get_lifecycle_policies()["Policies"]:
+            tags = it.get("Tags") or {}
+            if self._ours(tags):
+                id = it["PolicyId"]
+                yield self._resource(_SNAPSHOTS, id, tags, f"dlm delete-lifecycle-policy --policy-id {id}")
 
     def _in_ec2(self, kind: Kind, parts: set[str]) -> Iterator[Resource]:
         """`parts` are the ids of volumes that are deleted together with their machines; machines add to it."""
@@ -423,8 +487,6 @@ class Aws:
             yield f"iam delete-role-policy --role-name {role} --policy-name {name}"
         for attached in items(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=role):
             yield f"iam detach-role-policy --role-name {role} --policy-arn {attached['PolicyArn']}"
-        for policy in items(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=role):
-            yield f"iam detach-role-policy --role-name {role} --policy-arn {policy['PolicyArn']}"
 
     def _buckets(self, known: set[str]) -> Iterator[Resource]:
         s3 = self._client("s3")
@@ -502,9 +564,26 @@ _COMPUTED: dict[str, Callable[[Aws, Mapping[str, Any]], str | None]] = {
     "aws:ec2/routeTableAssociation:RouteTableAssociation": Aws._association,
     "aws:ec2/volumeAttachment:VolumeAttachment": Aws._attachment,
     "aws:route53/record:Record": Aws._record,
+    # It would be written again, but its rule cannot be deleted while it is there
+    "aws:cloudwatch/eventTarget:EventTarget": Aws._target,
 }
-"""Types without tags that cannot be created twice. Their ids follow from their inputs. The other types without tags are
-settings of buckets and roles, which are written again."""
+"""Types without tags that cannot be created twice. Their ids follow from their inputs."""
+
+SETTINGS = (
+    *(f"aws:s3/bucket{it}:Bucket{it}" for it in _OF_BUCKETS),
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+)
+"""Types that are parts of a bucket or a role: they are written again, and deleted together with it."""
+
+KNOWN = frozenset(
+    [
+        *(f"aws:{it}" for it in (*(kind.type for kind in EC2), *_HEALING, _SNAPSHOTS, *_ELSEWHERE)),
+        *_COMPUTED,
+        *SETTINGS,
+    ]
+)
+"""Types of which a killed creation is found, or leaves nothing. A test compares them with those of the program."""
 
 _UNTAGGED: dict[str, Callable[[Aws, Mapping[str, Any]], Iterator[str]]] = {
     "aws:s3/bucket:Bucket": Aws._untagged_bucket,
@@ -515,7 +594,7 @@ _UNTAGGED: dict[str, Callable[[Aws, Mapping[str, Any]], Iterator[str]]] = {
 
 def _is_gone(error: ClientError) -> bool:
     code = str(error.response["Error"]["Code"])
-    return code.endswith(".NotFound") or code == "NoSuchHostedZone"
+    return code.endswith(".NotFound") or code in ("NoSuchHostedZone", "ResourceNotFoundException")
 
 
 def provider(deployment: Mapping[str, Any]) -> dict[str, Any]:

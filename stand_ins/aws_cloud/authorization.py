@@ -404,6 +404,8 @@ def _events(action: str, request: Request, inventory: Inventory) -> list[Asked]:
     begin = f"arn:aws:events:{request.region}:{inventory.account}"
     tags = _request_tags({it["Key"]: it["Value"] for it in given.get("Tags", [])})
     context = {key: value for key, value in tags.items() if supports(action, "", key)}
+    if not set(resource_types(action)) - {""}:
+        return [Asked(action, "*", context)]
     if "ResourceARN" in given:
         return [Asked(action, given["ResourceARN"], context)]
     if action.endswith(("Connection", "ApiDestination")):
@@ -435,6 +437,8 @@ def _dlm(action: str, request: Request, inventory: Inventory) -> list[Asked]:
     context = _request_tags(given.get("Tags", {}))
     role = given.get("ExecutionRoleArn", "").rpartition("/")[2]
     asked = _pass_roles([role], inventory, "dlm") if role else []
+    if action == "dlm:GetLifecyclePolicies":
+        return [Asked(action, "*")]
     if action == "dlm:CreateLifecyclePolicy":
         # No types of resources: only statements for all resources apply
         tagged = [Asked("dlm:TagResource", _dlm_arn(request, inventory, "*"), context)] if context else []

@@ -49,6 +49,7 @@ class Connection(Resource):
             "authorizationType": found["AuthorizationType"],
             "arn": found["ConnectionArn"],
             "secretArn": found.get("SecretArn", ""),
+            "region": aws.region,
         }
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
@@ -95,6 +96,7 @@ class Destination(Resource):
             "invocationEndpoint": found["InvocationEndpoint"],
             "invocationRateLimitPerSecond": found["InvocationRateLimitPerSecond"],
             "arn": found["ApiDestinationArn"],
+            "region": aws.region,
         }
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
@@ -152,6 +154,7 @@ class Rule(Resource):
             "eventPattern": found["EventPattern"],
             "tags": tags.as_object(listed),
             "arn": found["Arn"],
+            "region": aws.region,
         }
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
@@ -220,6 +223,7 @@ class Target(Resource):
                 "inputPaths": transformer["InputPathsMap"],
                 "inputTemplate": transformer["InputTemplate"],
             },
+            "region": aws.region,
         }
 
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:

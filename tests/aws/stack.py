@@ -93,10 +93,16 @@ def set_limits(endpoint: str, **given: Any) -> None:
     limits(endpoint, given)
 
 
-def without_hosts(folder: Path, endpoint: str, changes: Mapping[str, Any] | None = None) -> Stack:
+def without_hosts(
+    folder: Path,
+    endpoint: str,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    secrets: Mapping[str, str] | None = None,
+) -> Stack:
     """The stack `dev` on the moto server at `endpoint`, in `folder`, with steps on hosts that do nothing."""
     for plugin in WITHOUT_HOSTS:
         plugin.install(folder / "plugins")
     known = {"aws:region": REGION, "flink:operatorCidrs": ["198.51.100.0/24"], "flink:owner": "tests"}
     configuration = {**base("dev"), **at(endpoint), **known, **(changes or {})}
-    return Stack("dev", folder, configuration, plugins=WITHOUT_HOSTS, variables=VARIABLES)
+    return Stack("dev", folder, configuration, secrets=secrets, plugins=WITHOUT_HOSTS, variables=VARIABLES)

@@ -51,12 +51,23 @@ def test_everything_that_aws_has_created_is_adopted(
     next run before it could refresh what it had adopted.
     """
     limits.make_boundary(endpoint, "flink-boundary", "boundary-policy")
-    changes = {"flink:workers": 2, "flink:privateSubnets": True, "flink:natGateways": "one", "flink:bastion": True}
-    it = without_hosts(
-        tmp_path, endpoint, {**changes, "flink:permissionsBoundary": limits.policy_arn("flink-boundary")}
-    )
+    # With the options that create resources of other types
+    changes = {
+        "flink:workers": 2,
+        "flink:privateSubnets": True,
+        "flink:natGateways": "one",
+        "flink:bastion": True,
+        "flink:access": "ssm",
+        "flink:operatorCidrs": [],
+        "flink:taskManagerPlacement": "spread",
+        "flink:versionDays": 7,
+        "flink:zookeeperSnapshotDays": 7,
+        "flink:healingUrl": "https://api.github.com/repos/o/r/actions/workflows/heal.yml/dispatches",
+        "flink:permissionsBoundary": limits.policy_arn("flink-boundary"),
+    }
+    it = without_hosts(tmp_path, endpoint, changes, secrets={"healingToken": "a-token"})
     # Noted, not refused: one run shows all that is missing
-    documents = [limits.document(f"{name}-policy") for name in ("read", *limits.DEPLOY)]
+    documents = [limits.document(f"{name}-policy") for name in ("read", *limits.DEPLOY, "options", "heal")]
     limits.limit(endpoint, KEY, documents, enforced=False)
     it.up()
     assert orphans(it, endpoint) == []

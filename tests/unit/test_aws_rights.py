@@ -172,7 +172,11 @@ def test_who_only_reads_changes_nothing() -> None:
     reading = {it for it in actions(DEPLOY[1:]) if re.match(r"\w+:(Describe|Get|List)", it)}
     # Emptying an ephemeral bucket and the search for orphans
     assert reading == {
+        "dlm:GetLifecyclePolicies",
         "ec2:DescribeKeyPairs",
+        "events:ListApiDestinations",
+        "events:ListConnections",
+        "events:ListRules",
         "route53:ListHostedZones",
         "s3:ListAllMyBuckets",
         "s3:ListBucketMultipartUploads",
