@@ -19,12 +19,12 @@ from pulumi import automation as auto
 from automation.engine import Engine
 from automation.steps import Recorder
 from automation.workspace import opened
-from branches import changes, names, stack_tags, summary
+from branches import capacity, changes, names, stack_tags, summary
 from branches.errors import BranchesError
 from branches.stacks import FILE, Stacks, Up
 from tests import tool_environment
 from tests.aws import stack
-from tests.aws.inventory import client, everything
+from tests.aws.inventory import client, everything, machines
 from tests.aws.limits import BRANCHES, document, limit, make_boundary, policy_arn
 from tests.golden import same
 
@@ -54,7 +54,9 @@ def stacks(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     return Stacks(Engine(), print, content=content)
 
 
-def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, endpoint: str) -> None:
+def test_two_branches_have_nothing_in_common_and_leave_nothing(
+    stacks: Stacks, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = everything(endpoint, REGION)
     limit(endpoint, KEY, [document(f"{name}-policy") for name in BRANCHES])
 
@@ -72,6 +74,13 @@ def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, e
     # A longer lifetime changes only tags: nothing is replaced
     assert set(up(FIRST, "8h").changes) == {"update"}
     assert everything(endpoint, REGION) - before == first
+    # AWS is just ending a machine: `up` waits, and creates it again
+    with monkeypatch.context() as patch:
+        lost = _lose(endpoint, f"{names.stack(FIRST)}-tm-0")
+        patch.setattr(capacity, "sleep", lambda _: stack.set_limits(endpoint))  # which ends it
+        assert up(FIRST, "8h").changes["create"] > 0
+    first = everything(endpoint, REGION) - before
+    assert f"instance {lost}" not in first
     # AWS lacks the spot machine that is preferred: the same `up` takes the next one
     no_spot = {"code": "InsufficientInstanceCapacity", "type": "t3.medium", "market": "spot"}
     stack.set_limits(endpoint, machines=[no_spot])
@@ -100,6 +109,14 @@ def test_two_branches_have_nothing_in_common_and_leave_nothing(stacks: Stacks, e
     _check_attachments(stacks, endpoint)
     assert stacks.down(FIRST)
     assert everything(endpoint, REGION) == before and stacks.list() == []
+
+
+def _lose(endpoint: str, name: str) -> str:
+    """Terminate a machine, which is shutting down until other limits are set. Returns its id."""
+    stack.set_limits(endpoint, endingSeconds=3600)
+    id = machines(endpoint, REGION)[name]
+    client("ec2", endpoint, REGION).terminate_instances(InstanceIds=[id])
+    return id
 
 
 def _check_nothing_of_others(endpoint: str) -> None:

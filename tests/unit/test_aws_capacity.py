@@ -246,6 +246,43 @@ def test_a_lack_that_stays_is_the_end() -> None:
     assert len(engine.attempts) == 2
 
 
+class Ending(Engine):
+    """A stack of which AWS still shows a lost machine for some attempts."""
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__()
+        self._left = attempts
+        self.refreshed: list[bool] = []
+
+    def up(self, recorder: Recorder, **options: Any) -> None:
+        """Refuse it, as the program does."""
+        self.refreshed.append(options.get("refresh", False))
+        if self._left:
+            self._left -= 1
+            recorder.event(said(facts.wait_for(["tm-1 (i-1)"])))
+            raise auto.CommandError(CommandResult(stdout="", stderr="update failed", code=255))
+
+
+def test_the_tool_waits_for_the_end_of_a_lost_machine_and_then_reads_the_actual_state(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(branches.capacity, "sleep", waits.append)
+    engine = Ending(2)
+    recorder = attempt(engine)
+    assert engine.refreshed == [False, True, True] and len(waits) == 2
+    assert "waiting for AWS to end tm-1 (i-1)" in capsys.readouterr().out
+    assert recorder.found.errors == [], "a later error would be taken for this one"
+
+
+def test_the_wait_for_the_end_of_a_lost_machine_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(branches.capacity, "sleep", waits.append)
+    with pytest.raises(auto.CommandError):
+        attempt(Ending(10**6))
+    assert sum(waits) == branches.capacity.WAIT_SECONDS
+
+
 def test_the_refusal_of_a_machine_that_is_shutting_down_is_waited_for() -> None:
     text = facts.wait_for(["tm-1 (i-1)"])
     failed = auto.CommandError(CommandResult(stdout="", stderr="", code=255))
