@@ -97,6 +97,8 @@ class Row:
     """The daemons' user has an SSH key for the hosts that accept logins: start-cluster.sh and rollouts run here."""
     accepts_logins: bool
     """Hosts of roles with `logs_in` may log in here as the daemons' user."""
+    identity: bool
+    """With TLS its daemon has a key, and a certificate of the cluster's authority (flink/encryption.py)."""
     data_directory: str = ""
     """Data that must outlive the machine, on a separate volume if the provider supports volumes. Empty: none."""
     replacement: Replacement
@@ -157,6 +159,7 @@ ROLES: Mapping[Role, Row] = {
         uses_storage=True,
         logs_in=True,
         accepts_logins=True,
+        identity=True,
         replacement=Replacement.ONE,
         teardown=Teardown.AFTER_STORAGE,
     ),
@@ -176,6 +179,7 @@ ROLES: Mapping[Role, Row] = {
         uses_storage=True,
         logs_in=False,
         accepts_logins=True,
+        identity=True,
         replacement=Replacement.MAX_UNAVAILABLE,
         teardown=Teardown.BEFORE_STORAGE,
     ),
@@ -205,6 +209,7 @@ ROLES: Mapping[Role, Row] = {
         uses_storage=False,
         logs_in=False,
         accepts_logins=False,
+        identity=False,
         data_directory="/var/lib/zookeeper/data",
         replacement=Replacement.ONE,
         teardown=Teardown.LAST,
@@ -228,6 +233,7 @@ ROLES: Mapping[Role, Row] = {
         uses_storage=False,
         logs_in=False,
         accepts_logins=False,
+        identity=False,
         replacement=Replacement.ALL,
         teardown=Teardown.BEFORE_STORAGE,
     ),

@@ -4,7 +4,8 @@
 # once here instead of at every start. The link `expected` points at the launch; service.sh and rollout.sh decide what runs.
 # Values: user, script (bin/NAME.sh), arguments (of the script), entrypoint (the daemon's class), home (of Flink's
 # release), java (the JDK), plugin, keep (how many launches are kept, so that a rollout can go back).
-# Files: config.yaml and the rest of /etc/flink. With secret options also: secrets (true).
+# Files: config.yaml and the rest of /etc/flink. With secret options also: secrets (true). With TLS also: tls_options (a
+# file with options that contain its passwords).
 
 launches=/var/lib/flink/launch
 recipe=3 # increase it when this script creates something else from the same configuration
@@ -46,6 +47,7 @@ take_back() {
 digest() {
   {
     [ -z "${secrets:-}" ] || echo secrets
+    [ -z "${tls_options:-}" ] || echo "$tls_options"
     printf '%s\n' "$recipe" "$home" "$java" "$plugin" "$script" "${arguments[@]}"
     cat /etc/flink/config.yaml /etc/flink/log4j-console.properties
   } | sha256sum | cut -c1-12
@@ -77,7 +79,8 @@ make_launch() {
     die "Flink's own $script cannot derive the command line from the new /etc/flink/config.yaml, which was not kept; its output is above"
   fi
   with_java "$java" >"$launch/conf/config.yaml"
-  basename "$home" >"$launch/release"
+  # What daemons must have in common to work together: only the rollout changes it, for all at once
+  echo "$(basename "$home")${tls_options:++tls}" >"$launch/release"
   echo "$java" >"$launch/java"
   echo "$(basename "$java")-$(basename "$home")-${script%.sh}" >"$launch/classes"
   cp "$work/argv" "$launch/argv"
@@ -88,7 +91,7 @@ make_launch() {
   rm -rf "$work"
   # Last: a launch with this file is complete
   mv "$launch/.start" "$launch/start"
-  say "flink: created the launch ${launch##*/} of $(cat "$launch/release")"
+  say "flink: created the launch ${launch##*/} of ${home##*/}"
 }
 
 # The configuration with another JDK: the scripts must run the recorder, and a daemon's launch names its JDK's version.
@@ -135,29 +138,34 @@ start_script() {
   local launch=$1 word archive
   archive=/var/lib/flink/cds/$(cat "$launch/classes").jsa
   echo '#!/bin/bash'
-  echo "# What $(cat "$launch/release")/bin/$script makes of conf/config.yaml beside this. Managed by Pulumi: another configuration is another launch."
+  echo "# What ${home##*/}/bin/$script makes of conf/config.yaml beside this. Managed by Pulumi: another configuration is another launch."
   sed 's/^/export /' "$launch/environment"
   # shellcheck disable=SC2016  # expanded when the daemon starts
   echo 'echo $$ >"$RUNTIME_DIRECTORY/pid"'
   echo 'for ((i = 0; i < 3000; i++)); do [ -e /var/lib/flink/launch/hold ] || break; sleep 0.2; done # rollout.sh'
   printf 'classes=(); [ ! -r %q ] || classes=(-XX:SharedArchiveFile=%q)\n' "$archive" "$archive"
   # shellcheck disable=SC2016
-  [ -z "${secrets:-}" ] || secret_configuration "$launch"
+  ! own_configuration || secret_configuration "$launch"
   # shellcheck disable=SC2016
   printf 'exec %q "${classes[@]}"' "$java/bin/java"
   while IFS= read -r -d '' word; do
     # shellcheck disable=SC2016
-    if [ -n "${secrets:-}" ] && [ "$word" = "$launch/conf" ]; then printf ' \\\n  "$FLINK_CONF_DIR"'; else printf ' \\\n  %q' "$word"; fi
+    if own_configuration && [ "$word" = "$launch/conf" ]; then printf ' \\\n  "$FLINK_CONF_DIR"'; else printf ' \\\n  %q' "$word"; fi
   done <"$launch/argv"
   echo
 }
 
-# The daemon reads its configuration from a folder in memory that only its user can read: that of the launch, and the
-# secret options, which its unit has from /etc/flink/credentials.env.
+own_configuration() { [ -n "${secrets:-}${tls_options:-}" ]; }
+
+# The daemon reads its configuration from a folder in memory that only its user can read: that of the launch, the secret
+# options, which its unit has from /etc/flink/credentials.env, and those of TLS.
 secret_configuration() {
+  local more=""
+  [ -z "${secrets:-}" ] || more+=' && base64 -d <<<"$FLINK_SECRET_CONFIG" >>"$FLINK_CONF_DIR/config.yaml"'
+  [ -z "${tls_options:-}" ] || more+=" && cat $tls_options >>\"\$FLINK_CONF_DIR/config.yaml\""
   cat <<SCRIPT
 export FLINK_CONF_DIR="\$RUNTIME_DIRECTORY/conf"
-(umask 077 && mkdir -p "\$FLINK_CONF_DIR" && cp $1/conf/* "\$FLINK_CONF_DIR/" && base64 -d <<<"\$FLINK_SECRET_CONFIG" >>"\$FLINK_CONF_DIR/config.yaml") || exit
+(umask 077 && mkdir -p "\$FLINK_CONF_DIR" && cp $1/conf/* "\$FLINK_CONF_DIR/"$more) || exit
 unset FLINK_SECRET_CONFIG
 SCRIPT
 }

@@ -121,7 +121,7 @@ class Rollout:
         self._remember_jobs()
         state = self._states[jobmanagers[0]]
         self._say(
-            f"another release of Flink ({state.running}, expected {state.expected}): all daemons restart at once, and"
+            f"{_what_differs(state)} ({state.running}, expected {state.expected}): all daemons restart at once, and"
             f" {len(self._jobs)} jobs continue from their last checkpoint"
         )
         self._stop_refused()
@@ -259,3 +259,9 @@ class Rollout:
 
     def _say(self, text: str) -> None:
         say(self._values["host"], f"rollout: {text}")
+
+
+def _what_differs(state: State) -> str:
+    """Daemons of different releases, or with and without TLS (`RELEASE+tls`), do not work together."""
+    same = state.running.partition("+")[0] == state.expected.partition("+")[0]
+    return "TLS is switched on or off" if same else "another release of Flink"

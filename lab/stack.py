@@ -31,7 +31,7 @@ from lab.errors import LabError
 from ops import pending
 from ops.errors import OpsError
 from stand_ins.builds import programs
-from stand_ins.plugins import COMMAND, Plugin
+from stand_ins.plugins import COMMAND, TLS, Plugin
 from toolbox import console
 from toolbox.paths import REPO, cache_dir
 
@@ -116,7 +116,7 @@ class Stack:
         configuration: Mapping[str, Any],
         *,
         secrets: Mapping[str, str | Mapping[str, str]] | None = None,
-        plugins: Sequence[Plugin] = (COMMAND,),
+        plugins: Sequence[Plugin] = (COMMAND, TLS),
         variables: Mapping[str, str] | None = None,
         parallel: int = PARALLEL,
     ) -> None:
@@ -351,7 +351,7 @@ class LabStack(Stack):
             lab.dir / "pulumi",
             known,
             secrets=secrets,
-            plugins=(plugin,),
+            plugins=(plugin, TLS),
         )
         self.lab = lab
 

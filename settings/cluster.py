@@ -51,6 +51,10 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
             "archiveCopies",
             "needs hosts with an instance profile, and there are access keys: expected no storageAccessKey, or false",
         )
+    if not 1 <= values["certificateDays"] <= 825:
+        problems.add("certificateDays", f"{shown(values['certificateDays'])} is out of range: expected 1 to 825")
+    if not 1 <= values["tlsAuthority"] <= 10_000:
+        problems.add("tlsAuthority", f"{shown(values['tlsAuthority'])} is out of range: expected 1 to 10000")
     problems.catch("javaOptions", lambda: java_options(values["javaOptions"]), None)
     _warn_of_heap("javaOptions", "", values["javaOptions"], problems)
 
@@ -105,6 +109,9 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         zookeeper_config=zookeeper,
         ready_timeout_seconds=values["readyTimeoutSeconds"],
         jobs=jobs(values, owned["flinkConfig"], root, problems),
+        tls=values["tls"],
+        certificate_days=values["certificateDays"],
+        tls_authority=values["tlsAuthority"],
         keep_state=values["keepState"],
     )
 

@@ -16,6 +16,7 @@ from ..roles import ROLES
 from ..storage import Storage
 from . import credentials, daemon, desired_state, discovery, node, start_cluster, teardown
 from .context import Context, Running, declare_of
+from .encryption import Encryption
 from .node import Node, NodeArgs
 from .rollout import RolloutArgs, rollout
 from .settings import ClusterSettings
@@ -72,7 +73,9 @@ class Cluster(pulumi.ComponentResource):
         directory = discovery.Directory(args.settings, self.members, keys)
         joined = {host.name: self._join(host, directory) for host in args.hosts}
         accepting = self.members.accepting_logins
-        trusted = [start_cluster.trust(host, directory.jobmanagers, self._on(host)) for host in accepting]
+        trusted = [
+            start_cluster.trust(host, self.settings, directory.jobmanagers, self._on(host)) for host in accepting
+        ]
         logins = self._logins(joined, trusted)
         running = self._running(name, joined, logins, child)
         services = {host: step for role in running for host, step in role.services.items()}
@@ -150,6 +153,7 @@ class Cluster(pulumi.ComponentResource):
             joined=joined,
             machines={host.name: node.machine(host, self._probes[host.name]) for host in hosts},
             probes={host.name: self._looked_at(host) for host in hosts},
+            encryption=Encryption(name, self.settings, child) if self.settings.tls else None,
             logins=logins,
         )
         return [declare_of(role)(context, found, child) for role in Role if (found := self.members.of(role))]

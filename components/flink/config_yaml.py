@@ -10,7 +10,7 @@ from ..host import Role
 from ..roles import ROLES
 from ..storage import Storage
 from ..templates import render
-from . import local_disks, proxy
+from . import encryption, local_disks, proxy
 from .settings import ClusterSettings
 from .topology import Members
 
@@ -68,6 +68,8 @@ def flink_config(
             local_disks=local_disks.directories(disks),
         )
     )
+    if settings.tls and ROLES[role].identity:
+        base |= encryption.CONFIG
     own = ROLES[role].own_config(settings)
     base |= proxy.storage_options(settings, storage)
     return {key: _value(value) for key, value in {**base, **settings.common_config, **own}.items()}

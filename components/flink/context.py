@@ -13,6 +13,7 @@ from pulumi_command import remote
 
 from ..host import Host, Role
 from ..storage import Storage
+from .encryption import Encryption
 from .node import Machine, Node
 from .settings import ClusterSettings
 from .topology import Members
@@ -33,6 +34,8 @@ class Context:
     machines: Mapping[str, pulumi.Output[Machine]]
     probes: Mapping[str, list[pulumi.Resource]]
     """What must have succeeded before a host is changed."""
+    encryption: Encryption | None
+    """None: without TLS."""
     logins: Sequence[pulumi.Resource] = ()
     """What must have succeeded before any daemon starts: the proof that JobManagers can log in for rollouts."""
 

@@ -48,6 +48,7 @@ def run(
     unit: pulumi.Input[str],
     expected: pulumi.Input[str],
     *,
+    inputs: Sequence[str] = (),
     others: Sequence[str],
     seconds: int,
     opts: pulumi.ResourceOptions,
@@ -56,9 +57,9 @@ def run(
     """Start the daemon with its `unit` (the text), or make sure that it runs what is `expected` (from `wants`).
 
     The step `service` does not restart a healthy daemon. If that runs something other than expected, the stdout of the
-    step is `pending`, and the step `restart` restarts it. `others` are the hosts that matter for its health
-    (host_tool/health.py). It must be healthy within `seconds` after a restart, and after a first start if it joins a
-    running cluster.
+    step is `pending`, and the step `restart` restarts it. `inputs` are the files whose changes restart it, if not those
+    of its role. `others` are the hosts that matter for its health (host_tool/health.py). It must be healthy within
+    `seconds` after a restart, and after a first start if it joins a running cluster.
     """
     told = pulumi.Output.all(expected, unit)
     stdin = told.apply(
@@ -68,7 +69,7 @@ def run(
             {
                 "unit": daemon.unit,
                 "wants": known[0],
-                "inputs": daemon.inputs,
+                "inputs": inputs or daemon.inputs,
                 "launch": "true" if daemon.script else "false",
                 "restart": "later" if what == "service" else "now",
                 "health": health(daemon, others),

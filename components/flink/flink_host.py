@@ -11,7 +11,7 @@ from ..host import Host
 from ..remote import File, script_text, step
 from ..roles import ROLES, daemon_of, unit_path
 from ..templates import render
-from . import daemon, unit
+from . import daemon, encryption, unit
 from .context import Context
 from .credentials import credentials
 from .node import install
@@ -61,8 +61,10 @@ class FlinkHost(pulumi.ComponentResource):
         release = install_flink(self._context, args.host, self)
         prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)
         keys = credentials(args.host, self._context.storage, self._context.settings, prepared)
+        encryption = self._context.encryption
+        identity = encryption.identity(args.host, node, self) if encryption else None
         launch = self._launch(arguments, others, [node.prepared, node.java, release])
-        self.service = self._service(others, keys, launch)
+        self.service = self._service(others, keys, identity, launch)
         self.register_outputs({})
 
     def _launch(
@@ -82,40 +84,53 @@ class FlinkHost(pulumi.ComponentResource):
         }
         if settings.secret_config is not None:
             values["secrets"] = "true"
+        if settings.tls:
+            values["tls_options"] = encryption.OPTIONS
 
         def text(process: Process) -> str:
             files = [
                 *configuration(process.config_yaml),
                 File(path=unit_path("flink-classes"), text=render("flink-classes.service")),
-                File(path="/etc/flink/daemon.json", text=unit.daemon_json(host.role, others)),
+                File(path="/etc/flink/daemon.json", text=unit.daemon_json(host.role, settings, others)),
             ]
             return script_text(host, "launch.sh", values, files)
 
         opts = pulumi.ResourceOptions(parent=self, depends_on=list(after))
         return step(host, "config", self._args.process.apply(text), opts=opts)
 
-    def _service(self, others: Sequence[str], keys: remote.Command | None, launch: remote.Command) -> remote.Command:
+    def _service(
+        self,
+        others: Sequence[str],
+        keys: remote.Command | None,
+        identity: encryption.Identity | None,
+        launch: remote.Command,
+    ) -> remote.Command:
         settings, storage = self._context.settings, self._context.storage
         role, disks = self._host.role, self._host.local_disks
-        expected = pulumi.Output.all(self._args.process, keys.stdout if keys else "none").apply(
+        installed = [identity.installed] if identity else []
+        expected = pulumi.Output.all(
+            self._args.process, keys.stdout if keys else "none", *[step.stdout for step in installed]
+        ).apply(
             lambda known: daemon.wants(
                 flink=settings.flink.version,
                 java=settings.java.version,
                 plugin=storage.plugin,
                 config=known[0].config_yaml,
                 credentials=known[1],
+                **({"tls": known[2]} if installed else {}),
             )
         )
         text = self._args.process.apply(
-            lambda process: unit.flink_unit(role, memory_mib=process.memory_mib, disks=disks)
+            lambda process: unit.flink_unit(role, settings, memory_mib=process.memory_mib, disks=disks)
         )
         joined, logins = self._context.joined[self._host.name], self._context.logins
-        needed = [joined, *logins, launch, *([keys] if keys else []), *storage.ready]
+        needed = [joined, *logins, launch, *([keys] if keys else []), *installed, *storage.ready]
         return daemon.run(
             self._host,
             self._daemon,
             text,
             expected,
+            inputs=unit.inputs(role, settings),
             others=others,
             seconds=settings.ready_timeout_seconds,
             opts=pulumi.ResourceOptions(parent=self, depends_on=needed),

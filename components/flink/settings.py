@@ -74,5 +74,11 @@ class ClusterSettings:
     """Time limit for a daemon to become healthy, and for the cluster to become complete."""
     jobs: Sequence[JobSettings] = ()
     """Jobs that run on the cluster."""
+    tls: bool = False
+    """Whether Flink's daemons encrypt what they send to each other, and prove who they are."""
+    certificate_days: int = 90
+    """Days for which the daemons' certificates are valid."""
+    tls_authority: int = 1
+    """Number of the authority that signs them; the next number is another one."""
     keep_state: bool = True
     """Whether checkpoints and savepoints outlive the cluster."""

@@ -15,10 +15,19 @@ from ..host import Host, Role
 from ..remote import File, script_text, step
 from ..roles import ROLES
 from ..templates import render
-from . import daemon
+from . import daemon, encryption
+from .settings import ClusterSettings
 from .topology import Members
 
 PROFILE = "set -a\n[ ! -r /etc/flink/credentials.env ] || . /etc/flink/credentials.env\nset +a\n"
+TLS_PROFILE = f"""\
+# For Flink's own scripts: the configuration with the passwords of TLS, which only this user can read
+if [ -r {encryption.OPTIONS} ]; then
+  (umask 077 && mkdir -p ~/conf && cp /etc/flink/*.yaml /etc/flink/*.properties ~/conf/ &&
+    {{ cp /etc/flink/masters /etc/flink/workers ~/conf/ 2>/dev/null || true; }} &&
+    cat {encryption.OPTIONS} >>~/conf/config.yaml) && export FLINK_CONF_DIR=~/conf
+fi
+"""
 SSH_CONFIG = "Host *\n  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 10\n"
 _SSH_PORT = 22
 """ssh's default port, also in known_hosts."""
@@ -64,7 +73,7 @@ def _known_as(host: Host) -> str:
     return host.reached_as if host.sshd_port == _SSH_PORT else f"[{host.reached_as}]:{host.sshd_port}"
 
 
-def trust_text(host: Host, addresses: Sequence[str], public_keys: Sequence[str]) -> str:
+def trust_text(host: Host, settings: ClusterSettings, addresses: Sequence[str], public_keys: Sequence[str]) -> str:
     """The text of the step that allows SSH logins from JobManagers only, for start-cluster.sh and rollouts.
 
     `addresses`: the source addresses of the JobManagers, unless a firewall of the provider restricts connections.
@@ -79,16 +88,19 @@ def trust_text(host: Host, addresses: Sequence[str], public_keys: Sequence[str])
     trusted = [
         File(path=f"{home}/.ssh/authorized_keys", mode="0600", owner=owner, text=keys),
         # start-cluster.sh starts the daemons from a login shell, which provides the keys of the storage
-        File(path=f"{home}/.profile", owner=owner, text=PROFILE),
+        File(path=f"{home}/.profile", owner=owner, text=PROFILE + (TLS_PROFILE if settings.tls else "")),
     ]
     return script_text(host, "trust.sh", {"user": account}, trusted)
 
 
 def trust(
-    host: Host, jobmanagers: pulumi.Output[Sequence[Sequence[str]]], opts: pulumi.ResourceOptions
+    host: Host,
+    settings: ClusterSettings,
+    jobmanagers: pulumi.Output[Sequence[Sequence[str]]],
+    opts: pulumi.ResourceOptions,
 ) -> remote.Command:
     """Allow logins of the JobManagers, by their addresses and public keys, on a host."""
-    stdin = jobmanagers.apply(lambda known: trust_text(host, known[0], known[1]))
+    stdin = jobmanagers.apply(lambda known: trust_text(host, settings, known[0], known[1]))
     return step(host, "trust", stdin, opts=opts)
 
 

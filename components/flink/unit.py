@@ -7,14 +7,22 @@ from .. import ports
 from ..host import Role
 from ..roles import LAUNCHES, ROLES, daemon_of
 from ..templates import render
-from . import daemon, local_disks
+from . import daemon, encryption, local_disks
+from .settings import ClusterSettings
 
 
-def flink_unit(role: Role, *, memory_mib: int, disks: int = 0) -> str:
+def inputs(role: Role, settings: ClusterSettings) -> Sequence[str]:
+    """The files whose changes restart the daemon of a role."""
+    more = encryption.INPUTS if settings.tls and ROLES[role].identity else ()
+    return [*daemon_of(role).inputs, *more]
+
+
+def flink_unit(role: Role, settings: ClusterSettings, *, memory_mib: int, disks: int = 0) -> str:
     """The unit of a Flink daemon whose process has `memory_mib`, on a machine with so many local disks."""
     return render(
         "flink.service.j2",
         row=ROLES[role],
+        inputs=inputs(role, settings),
         launches=LAUNCHES,
         limit_mib=memory_limit_mib(memory_mib),
         local_disks=[local_disks.TOOL, ROLES[role].user, *local_disks.directories(disks)] if disks else [],
@@ -29,14 +37,14 @@ def memory_limit_mib(process_mib: int) -> int:
     return process_mib + max(256, process_mib // 8)
 
 
-def daemon_json(role: Role, others: Sequence[str]) -> str:
+def daemon_json(role: Role, settings: ClusterSettings, others: Sequence[str]) -> str:
     """The host tool's description of the daemon on a host; `others` as in `daemon.run`."""
     process = daemon_of(role)
     kind, port = daemon.health(process)
     facts = {
         "unit": process.unit,
         "user": ROLES[role].user,
-        "inputs": process.inputs,
+        "inputs": inputs(role, settings),
         "health": kind,
         "port": int(port),
         "others": list(others),

@@ -9,8 +9,9 @@ import yaml
 from components.host import Role
 from components.roles import ROLES
 from lab import flights, flights_data
-from lab.cluster import Cluster, wait_for
+from lab.cluster import Cluster
 from lab.rest import Rest
+from tests.lab import start_cluster
 
 CLASSES = {
     "jobmanager": "StandaloneSessionClusterEntrypoint",
@@ -169,29 +170,7 @@ def test_no_secret_is_in_argv_or_readable_by_others_on_a_host(cluster: Cluster) 
 
 
 def test_start_cluster_works_over_passwordless_ssh(cluster: Cluster) -> None:
-    everyone = {
-        **dict.fromkeys(cluster.hosts("jobmanager"), "flink-jobmanager"),
-        **dict.fromkeys(cluster.hosts("taskmanager"), "flink-taskmanager"),
-    }
-    as_flink = "sudo -n runuser -u flink -- env HOME=/var/lib/flink /opt/flink/bin/{}"
-    try:
-        for name, unit in everyone.items():
-            cluster.lab.ssh(name, f"sudo -n systemctl stop {unit}")
-        cluster.lab.ssh("jm-0", as_flink.format("start-cluster.sh"), timeout=300)
-        cluster.wait_until_whole()
-        for name in everyone:
-            assert "java" in cluster.lab.ssh(name, "ps -u flink -o comm=").stdout, name
-        cluster.lab.ssh("jm-0", as_flink.format("stop-cluster.sh"), timeout=300)
-        for name in everyone:
-            wait_for(
-                f"no daemon on {name}",
-                300,
-                lambda: "java" not in cluster.lab.ssh(name, "ps -u flink -o comm= || true").stdout,  # noqa: B023
-            )
-    finally:
-        for name, unit in everyone.items():
-            cluster.lab.ssh(name, f"sudo -n pkill -KILL -u flink java; sudo -n systemctl start {unit}")
-    cluster.wait_until_whole()
+    start_cluster.works(cluster)
 
 
 def test_the_web_ui_is_served(cluster: Cluster) -> None:

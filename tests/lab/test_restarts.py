@@ -24,7 +24,7 @@ from lab.errors import LabError
 from lab.rest import Rest
 from lab.stack import release
 from stand_ins.builds import archives
-from tests.lab import private_ca
+from tests.lab import private_ca, start_cluster, strangers
 from tests.lab.commands import finish
 from tests.measured import Measured
 
@@ -411,6 +411,49 @@ def test_secret_options_reach_the_daemons_alone(cluster: Cluster, job: RecordsJo
     left = "sudo -n grep -c SECRET_CONFIG /etc/flink/credentials.env; sudo -n ls /run/flink-taskmanager"
     count, *files = lab.ssh("tm-0", left, check=False).stdout.split()
     assert count == "0" and "conf" not in files
+
+
+def test_tls_is_switched_on_and_off_and_another_authority_signs_while_the_job_continues(
+    cluster: Cluster, job: RecordsJob
+) -> None:
+    daemons, lab = JOBMANAGERS | TASKMANAGERS, cluster.lab
+    before = cluster.processes()
+    try:
+        change(cluster, tls=True)
+        assert restarted(before, cluster.processes()) == daemons
+        assert job.runs()
+        found = strangers.answers(lab, "jm-0", [("jm-1", 6123), ("jm-1", 6124), ("tm-0", 6122), ("tm-0", 6125)])
+        found |= strangers.answers(lab, "tm-0", [("tm-1", 6121)])
+        assert len(found) == 20 and all(said.startswith(("closed", "refused")) for said in found.values()), found
+        start_cluster.works(cluster)
+        # Each host's key is its own, and neither keys nor passwords leave it
+        passwords = set()
+        for unit in daemons:
+            options = lab.ssh(unit.split()[0], "sudo -n cat /etc/flink/tls/options.yaml").stdout
+            passwords.add(yaml.safe_load(options)["security.ssl.internal.key-password"])
+            readable = "sudo -n -u nobody cat /etc/flink/tls/options.yaml /etc/flink/tls/keystore.p12"
+            assert lab.ssh(unit.split()[0], readable, check=False).stdout == ""
+        assert len(passwords) == len(daemons)
+        state = json.dumps(cluster.stack.exported(secrets=False))
+        assert "PRIVATE KEY" not in state and not any(password in state for password in passwords)
+
+        before, leader = cluster.processes(), cluster.leader()
+        ran = change(cluster, tlsAuthority=2)
+        assert set(ran) == LOOKED | steps(daemons, "tls-request", "tls", "service")
+        assert restarted(before, cluster.processes()) == daemons
+        (standby,) = {"jm-0", "jm-1"} - {leader}
+        assert cluster.leader() == standby, "a rollout: the leader changed once"
+        assert job.runs()
+        assert change(cluster) == []
+        code, drift = finish(300, "doctor", "--name", lab.name)
+        assert code == 0, drift
+    finally:
+        for key in ("tls", "tlsAuthority"):
+            cluster.overrides.pop(f"flink:{key}", None)
+        before = cluster.processes()
+        change(cluster)
+    assert restarted(before, cluster.processes()) == daemons
+    assert job.runs()
 
 
 def test_another_java_restarts_everything_in_order_and_leaves_flinks_files_alone(cluster: Cluster) -> None:

@@ -61,8 +61,8 @@ def test_golden_texts(every_role) -> None:
     golden("client-config.yaml", config_yaml(flink_config(Role.CLIENT, settings, STORAGE, cluster)))
     golden("workers", start_cluster.workers(cluster))
     golden("zoo.cfg", zoo_cfg(settings, cluster))
-    golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, memory_mib=1600))
-    golden("flink-taskmanager.service", flink_unit(Role.TASKMANAGER, memory_mib=2048))
+    golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, settings, memory_mib=1600))
+    golden("flink-taskmanager.service", flink_unit(Role.TASKMANAGER, settings, memory_mib=2048))
     golden("zookeeper.service", zookeeper_unit(settings, data_disk=False))
     for role in Role:
         golden(f"{role.value}-firewall.nft", firewall.rules(role, by_role, settings.operator_cidrs))
@@ -185,13 +185,13 @@ def test_names_in_dns_leave_nothing_to_tell_but_a_hosts_own(every_role) -> None:
         assert f"10.0.0.5 {host.name}.x.internal {host.name}'" in text
         assert ("tm-1" in text) is ROLES[role].logs_in, role
     host = named.of(Role.TASKMANAGER)[0]
-    assert "from=" not in start_cluster.trust_text(host, [], ["ssh-ed25519 AAAA x"])
+    assert "from=" not in start_cluster.trust_text(host, settings, [], ["ssh-ed25519 AAAA x"])
     assert 'from="10.0.0.5",restrict,pty ssh-ed25519 AAAA x' in start_cluster.trust_text(
-        host, ["10.0.0.5"], ["ssh-ed25519 AAAA x"]
+        host, settings, ["10.0.0.5"], ["ssh-ed25519 AAAA x"]
     )
     # Debian gives a host's own name to its loopback
     assert 'from="10.0.0.5,127.0.0.1,::1",restrict,pty ssh-ed25519 AAAA x' in start_cluster.trust_text(
-        named.of(Role.JOBMANAGER)[0], ["10.0.0.5"], ["ssh-ed25519 AAAA x"]
+        named.of(Role.JOBMANAGER)[0], settings, ["10.0.0.5"], ["ssh-ed25519 AAAA x"]
     )
     assert "RequiresMountsFor=/var/lib/zookeeper/data" in zookeeper_unit(settings, data_disk=True)
     assert "server.1=zk-0.x.internal:2888:3888" in zoo_cfg(settings, named)

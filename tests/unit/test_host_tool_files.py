@@ -9,10 +9,12 @@ import pytest
 
 from components.flink import host_tool, unit
 from components.flink.host_tool import without_comments
+from components.flink.settings import ClusterSettings
 from components.host import Role
 from components.remote import SCRIPTS
 from components.roles import ROLES
 
+SETTINGS = ClusterSettings(cluster_id="dev", operator_cidrs=("198.51.100.0/24",))
 SOURCES = sorted((Path(__file__).resolve().parents[2] / "host_tool").glob("*.py"))
 
 
@@ -83,7 +85,7 @@ def test_hosts_of_every_role_can_run_it(role: Role, tmp_path: Path) -> None:
 
 
 def test_the_facts_of_a_daemon_are_what_the_tool_reads() -> None:
-    assert unit.daemon_json(Role.TASKMANAGER, ["jm-0"]) == (
+    assert unit.daemon_json(Role.TASKMANAGER, SETTINGS, ["jm-0"]) == (
         '{\n  "unit": "flink-taskmanager",\n  "user": "flink",\n  "inputs": [\n    "/etc/flink/credentials.env",\n'
         '    "/etc/systemd/system/flink-taskmanager.service",\n    "/var/lib/flink/launch/current"\n  ],\n'
         '  "health": "registered",\n  "port": 6123,\n  "others": [\n    "jm-0"\n  ],\n  "metricsPort": 9249\n}\n'

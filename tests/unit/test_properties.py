@@ -328,7 +328,10 @@ def test_systemd_reads_units(tmp_path: Path) -> None:
     files = []
     for number, one in enumerate(accepted()):
         cluster = one.loaded.cluster
-        units = {"zk": zookeeper_unit(cluster, data_disk=True), "jm": flink_unit(Role.JOBMANAGER, memory_mib=1600)}
+        units = {
+            "zk": zookeeper_unit(cluster, data_disk=True),
+            "jm": flink_unit(Role.JOBMANAGER, cluster, memory_mib=1600),
+        }
         for name, text in units.items():
             files.append(tmp_path / f"{name}-{number}.service")
             files[-1].write_text(text)

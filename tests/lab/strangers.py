@@ -1,0 +1,87 @@
+"""What somebody who is not part of a cluster gets at a port with TLS."""
+
+import json
+import shlex
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from lab.lab import Lab
+
+# The server's alert comes with the first read, because in TLS 1.3 it verifies the client after the handshake
+_PROGRAM = """
+import json, socket, ssl, sys, tempfile
+asked = json.load(sys.stdin)
+
+def plain(host, port):
+    return socket.create_connection((host, port), 20)
+
+def context(versions, own):
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = False
+    made.load_verify_locations(asked["authorities"])
+    made.maximum_version = versions
+    if own:
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+            file.write(own)
+            file.flush()
+            made.load_cert_chain(file.name)
+    return made
+
+def tls(versions=ssl.TLSVersion.TLSv1_3, own=""):
+    return lambda host, port: context(versions, own).wrap_socket(plain(host, port))
+
+ways = {
+    "plain text": plain,
+    "no certificate": tls(),
+    "another authority": tls(own=asked["stranger"]),
+    "TLS 1.2": tls(ssl.TLSVersion.TLSv1_2),
+}
+found = {}
+for host, port in asked["ports"]:
+    for name, connect in ways.items():
+        try:
+            connection = connect(host, port)
+            connection.settimeout(20)
+            connection.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n" * 8)
+            answer = connection.recv(1000)
+            # An alert of TLS, in plain text, is no answer of the daemon
+            said = "closed" if not answer or answer[0] == 21 else "answered " + repr(answer)
+        except ssl.SSLError as error:
+            said = "refused " + (error.reason or str(error))
+        except OSError as error:
+            said = "closed" if isinstance(error, ConnectionError) else repr(error)
+        found[f"{host}:{port} {name}"] = said
+print(json.dumps(found))
+"""
+
+
+def answers(lab: Lab, host: str, ports: list[tuple[str, int]]) -> dict[str, str]:
+    """What each way to connect to the ports gets, from a host of the cluster, which its firewall admits."""
+    asked = {"authorities": "/etc/flink/tls/authorities.pem", "stranger": _stranger(), "ports": ports}
+    program = f"sudo -n python3 -c {shlex.quote(_PROGRAM)} <<<{shlex.quote(json.dumps(asked))}"
+    found: dict[str, str] = json.loads(lab.ssh(host, program, timeout=300).stdout)
+    return found
+
+
+def _stranger() -> str:
+    """A key and its own certificate, which no authority of the cluster has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jm-0")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return (private + certificate.public_bytes(Encoding.PEM)).decode()
