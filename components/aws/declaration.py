@@ -48,7 +48,7 @@ KEYS = (
     *("versionDays", "zookeeperSnapshotDays"),
     *("adminKeyFile", "tags", "permissionsBoundary", "instanceProfile"),
     *("healingUrl", "healingRef", HEALING_TOKEN),
-    *("access", "tunnelPort", "ssmAgentVersion", "ssmAgentChecksum", "noCapacity"),
+    *("access", "tunnelPort", "ssmAgentVersion", "ssmAgentChecksum", "noCapacity", "newestImage"),
 )
 """Keys of the configuration that apply to AWS only."""
 
@@ -208,6 +208,8 @@ class AwsSettings:
     session: SessionSettings | None = None
     """None: operators connect to the bastion's port 22, or to the hosts."""
     no_capacity: tuple[Lack, ...] = ()
+    newest_image: frozenset[str] = frozenset()
+    """Hosts whose machines are replaced unless they have the newest image."""
     """What AWS does not have at the moment."""
     healing: HealingSettings | None = None
     """None: a person runs `up --refresh` after the loss of a machine."""
@@ -286,6 +288,7 @@ def load(
         instance_profile=_profile(values["instanceProfile"], problems),
         session=_session(values, problems),
         no_capacity=_no_capacity(values, problems),
+        newest_image=_newest_image(values, groups, problems),
         healing=_healing(values, problems),
     )
 
@@ -466,6 +469,19 @@ def _types(keys: GroupKeys, values: Mapping[str, Any], problems: Problems) -> li
     for name in found:
         problems.catch(keys.types, partial(_INSTANCE_TYPE, name), "")
     return list(map(str, found))
+
+
+def _newest_image(
+    values: Mapping[str, Any], groups: Mapping[Role, GroupSettings], problems: Problems
+) -> frozenset[str]:
+    """The hosts; `all` are all of them."""
+    hosts = [f"{ROLES[role].prefix}-{index}" for role, group in groups.items() for index in range(group.count)]
+    entries = set(map(str, _several("newestImage", values, problems)))
+    for entry in sorted(entries - {"all", *hosts}):
+        problems.add(
+            "newestImage", f"{shown(entry)} is no host of the stack: expected all, or names such as {hosts[0]}"
+        )
+    return frozenset(hosts if "all" in entries else entries & set(hosts))
 
 
 def _no_capacity(values: Mapping[str, Any], problems: Problems) -> tuple[Lack, ...]:

@@ -84,8 +84,9 @@ class Entrance(pulumi.ComponentResource):
             description=f"Flink cluster {labels.stack}: sessions on the bastion",
             assume_role_policy=json.dumps(identity.trust(args.region)),
             permissions_boundary=args.permissions_boundary or None,
+            force_detach_policies=True,
             tags=labels.tags(full),
-            opts=child,
+            opts=identity.role_options(self),
         )
         rights = iam.RolePolicy("entrance", name="sessions", role=role.name, policy=json.dumps(policy()), opts=child)
         after = pulumi.ResourceOptions(parent=self, depends_on=[rights])

@@ -8,7 +8,7 @@ import ipaddress
 import re
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -80,8 +80,8 @@ class Launch:
 
     offer: Offer
     replaced: bool = False
-    """It exists, and its instance type, market (spot, on-demand) or placement group differs from the desired state: it
-    is replaced, one after the other.
+    """It exists, and its instance type, market (spot, on-demand), placement group or image differs from the desired
+    state: it is replaced, one after the other.
     """
 
 
@@ -157,7 +157,7 @@ def look_up(
     zones, subnets = _places(settings, {name: offered[name] for name in preferred if name in sizes}, types, problems)
     images = {arch: _image(arch, problems) for arch in sorted({size.architecture for size in sizes.values()})}
     new: dict[Offer, list[str]] = defaultdict(list)
-    launches = {role: _launches(role, settings, labels, offered, zones, new, problems) for role in Role}
+    launches = {role: _launches(role, settings, labels, offered, zones, images, new, problems) for role in Role}
     _check_ensemble(settings, labels, zones, problems)
     foreign.check(settings, labels, problems)
     # AWS does not know the buckets of another S3 server
@@ -463,6 +463,7 @@ def _launches(
     labels: Labels,
     offered: Mapping[str, set[str]],
     zones: Sequence[str],
+    images: Mapping[str, str],
     new: dict[Offer, list[str]],
     problems: Problems,
 ) -> tuple[Launch, ...]:
@@ -473,7 +474,8 @@ def _launches(
     spread = zones[: group.zones]
     if not group.count or not spread or not set(group.types) <= set(offered):
         return ()  # reported already
-    there = _existing(role, group, labels)
+    renewed = {index for index in range(group.count) if f"{prefix}-{index}" in settings.newest_image}
+    there = _existing(role, group, labels, renewed, images)
     for index in range(group.count):
         home = spread[index % len(spread)]
         if kind := there.get(index):
@@ -496,8 +498,12 @@ def _launches(
     return tuple(found)
 
 
-def _existing(role: Role, group: GroupSettings, labels: Labels) -> dict[int, tuple[str, str] | None]:
-    """Number of a host → market and type of its machine; None for a machine that has to be replaced."""
+def _existing(
+    role: Role, group: GroupSettings, labels: Labels, renewed: Collection[int], images: Mapping[str, str]
+) -> dict[int, tuple[str, str] | None]:
+    """Number of a host → market and type of its machine; None for a machine that has to be replaced. The `renewed` have
+    to have one of `images`.
+    """
     ids = _there(labels, role)
     if not ids:
         return {}
@@ -509,9 +515,14 @@ def _existing(role: Role, group: GroupSettings, labels: Labels) -> dict[int, tup
         market = SPOT if id in spot else ON_DEMAND
         fits = id in types and market in group.markets and id in placed
         kinds[id] = (market, types[id]) if fits else None
-    if len(ids) == group.count and len(set(kinds.values())) == 1:
+    newest = set(_there(labels, role, {"image-id": sorted(images.values())})) if renewed else set(ids)
+    if newest.issuperset(ids) and len(ids) == group.count and len(set(kinds.values())) == 1:
         return dict.fromkeys(range(group.count), kinds[ids[0]])
-    return {number: kinds[id] for id, number in _numbers(role, group.count, labels).items() if id in kinds}
+    return {
+        number: kinds[id] if id in newest or number not in renewed else None
+        for id, number in _numbers(role, group.count, labels).items()
+        if id in kinds
+    }
 
 
 def _numbers(role: Role, count: int, labels: Labels, states: Sequence[str] = RUNNING) -> dict[str, int]:

@@ -105,8 +105,9 @@ class Healing(pulumi.ComponentResource):
             description=f"Flink cluster {labels.stack}: EventBridge calls the CI system",
             assume_role_policy=json.dumps(identity.trust_in("events.amazonaws.com")),
             permissions_boundary=self._args.permissions_boundary or None,
+            force_detach_policies=True,
             tags=labels.tags(full),
-            opts=self._child,
+            opts=identity.role_options(self),
         )
         text = destination.arn.apply(
             lambda arn: json.dumps(

@@ -66,6 +66,13 @@ def policy(settings: AwsSettings) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
+def role_options(parent: pulumi.Resource) -> pulumi.ResourceOptions:
+    """For roles with `force_detach_policies`. Others attach policies to them, such as Quick Setup of Systems Manager to
+    those of all machines. Roles of stacks that were created without it need no update.
+    """
+    return pulumi.ResourceOptions(parent=parent, ignore_changes=["forceDetachPolicies"])
+
+
 class Identity(pulumi.ComponentResource):
     """The instance profiles of the hosts that use the storage. Other machines have none.
 
@@ -101,11 +108,9 @@ class Identity(pulumi.ComponentResource):
             description=f"Flink cluster {labels.stack}: its part of the bucket {settings.bucket}",
             assume_role_policy=json.dumps(trust(settings.region)),
             permissions_boundary=settings.permissions_boundary or None,
-            # Others attach policies to the roles of all machines, such as Quick Setup of Systems Manager
             force_detach_policies=True,
             tags=labels.tags(full),
-            # Roles of stacks that were created without it need no update
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["forceDetachPolicies"]),
+            opts=role_options(self),
         )
         rights: list[pulumi.Resource] = [
             iam.RolePolicy(

@@ -67,8 +67,9 @@ class Snapshots(pulumi.ComponentResource):
             description=f"Snapshots of the volumes of ZooKeeper in {labels.stack}",
             assume_role_policy=json.dumps(identity.trust_in("dlm.amazonaws.com")),
             permissions_boundary=settings.permissions_boundary or None,
+            force_detach_policies=True,
             tags=labels.tags(full),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=identity.role_options(self),
         )
         rights = iam.RolePolicy(
             "snapshots",

@@ -23,6 +23,7 @@ from tests.aws import limits
 from tests.aws import stack as aws_stack
 from tests.aws.inventory import client, everything, machines
 from tests.aws.stack import REGION, without_hosts
+from tests.aws.test_refused_machines import attach_foreign_policy
 
 KEY = aws_stack.VARIABLES["AWS_ACCESS_KEY_ID"]
 CREATE, CHANGE, DESTROY = 4, 3, 3
@@ -96,7 +97,9 @@ def test_everything_that_aws_has_created_is_adopted(
     }
     assert orphans(it, endpoint) == []
     assert it.up().changes() == {}
+    foreign = attach_foreign_policy(endpoint)
     it.destroy()
+    client("iam", endpoint, REGION).delete_policy(PolicyArn=foreign)
     assert orphans(it, endpoint) == []
     asked, refused = limits.report(endpoint, KEY)
     # The interface of a NAT gateway: AWS deletes it with the gateway, the stand-in does so for moto

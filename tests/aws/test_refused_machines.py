@@ -17,9 +17,11 @@ from tests.aws.stack import REGION, set_limits, without_hosts
 INSTANCE = "aws:ec2/instance:Instance"
 
 
-def stack(folder: Path, endpoint: str, types: list[str], lacks: list[str] | None = None) -> Stack:
-    """The stack with TaskManagers of these types, where AWS lacks some."""
-    own = {"flink:taskManagerTypes": types, "flink:noCapacity": lacks or []}
+def stack(
+    folder: Path, endpoint: str, types: list[str], lacks: list[str] | None = None, renewed: list[str] | None = None
+) -> Stack:
+    """The stack with TaskManagers of these types, where AWS lacks some; `renewed` have the newest image."""
+    own = {"flink:taskManagerTypes": types, "flink:noCapacity": lacks or [], "flink:newestImage": renewed or []}
     return without_hosts(folder, endpoint, {"aws:maxRetries": 2, **own})
 
 
@@ -58,8 +60,9 @@ def attach_foreign_policy(endpoint: str) -> str:
     iam = client("iam", endpoint, REGION)
     document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ssm:*", "Resource": "*"}]}
     policy = iam.create_policy(PolicyName="QuickSetup", PolicyDocument=json.dumps(document))["Policy"]
-    [role] = [it["RoleName"] for it in iam.list_roles()["Roles"] if it["RoleName"].startswith("flink-dev")]
-    iam.attach_role_policy(RoleName=role, PolicyArn=policy["Arn"])
+    for role in iam.list_roles()["Roles"]:
+        if role["RoleName"].startswith("flink-dev"):
+            iam.attach_role_policy(RoleName=role["RoleName"], PolicyArn=policy["Arn"])
     return str(policy["Arn"])
 
 
@@ -99,6 +102,15 @@ def test_a_lack_of_machines_is_reported_and_what_others_do_prevents_no_destroy(e
     stack(tmp_path, endpoint, ["m6i.xlarge", "m7i.large"]).up()
     assert types(endpoint) == {"dev-tm-0": "m7i.large", "dev-tm-1": "m6i.xlarge"}
     assert image(endpoint, "dev-tm-1") == newest != image(endpoint, "dev-tm-0")
+
+    # Another image only: `--replace` would delete the machine, and then ask for the image that no longer exists
+    there = machines(endpoint, REGION)
+    it = stack(tmp_path, endpoint, ["m6i.xlarge", "m7i.large"], renewed=["tm-0", "tm-1"])
+    assert it.up().changes()[(INSTANCE, "tm-0")] == "replace"
+    assert image(endpoint, "dev-tm-0") == newest
+    now = machines(endpoint, REGION)
+    assert {name for name, id in there.items() if now[name] != id} == {"dev-tm-0"}
+    assert it.up().changes() == {}
 
     ec2.terminate_instances(InstanceIds=[machines(endpoint, REGION)["dev-zk-1"]])
     foreign = attach_foreign_policy(endpoint)

@@ -160,6 +160,36 @@ def test_slots_and_memory_are_those_of_the_own_machine() -> None:
     )
 
 
+def test_only_the_named_machines_without_the_newest_image_are_replaced_one_after_the_other() -> None:
+    there: dict[str, Any] = {"running": {"taskmanager": ["m6i.large"] * 4, "jobmanager": ["t3.medium"] * 2}}
+    there["newest"] = ("i-taskmanager-1", "i-jobmanager-0")
+
+    def replaced(hosts: list[str]) -> tuple[set[str], list[str]]:
+        mocks, known = Aws(**there), []
+
+        def look_up(*args: Any) -> facts.Facts:
+            known.append(ask(*args))
+            return known[-1]
+
+        with pytest.MonkeyPatch.context() as patch:
+            ask = facts.look_up
+            patch.setattr(facts, "look_up", look_up)
+            found = declared(mocks, "dev", workers=4, newestImage=hosts)
+        order = [it.name for it in found.values() if it.type.endswith((":Service", ":Instance"))]
+        launches = {
+            f"{roles.ROLES[role].prefix}-{index}": it
+            for role, all_of_it in known[0].launches.items()
+            for index, it in enumerate(all_of_it)
+        }
+        return {name for name, it in launches.items() if it.replaced}, order
+
+    assert replaced([])[0] == set()
+    assert replaced(["tm-0", "tm-1", "jm-0"])[0] == {"tm-0"}
+    names, order = replaced(["all"])
+    assert names == {"tm-0", "tm-2", "tm-3", "jm-1"}
+    assert order.index("tm-1-service") < order.index("tm-2") and order.index("tm-2-service") < order.index("tm-3")
+
+
 def test_a_machine_that_is_shutting_down_is_waited_for() -> None:
     """The plugin still finds it: `up --refresh` would change nothing."""
     there = Aws(running={"taskmanager": ["m6i.large", ""]}, ending={"taskmanager": [1]})
@@ -303,6 +333,10 @@ WORDS = "does not name machines: expected a market (spot or on-demand), an insta
         ({"noCapacity": [None]}, f"noCapacity: 'None' {WORDS}"),
         ({"noCapacity": [["a"]]}, f"noCapacity: \"['a']\" {WORDS}"),
         ({"noCapacity": "spot"}, "noCapacity: "),
+        *(({"newestImage": [text]}, f"newestImage: {text!r} is no host of the stack: expected all, or names such as")
+          for text in ("", "tm", "tm-2", "tm-0 ", "All", "tm-\u0661", "bastion", "tm-$(id)")),
+        ({"newestImage": [["tm-0"]]}, "newestImage: \"['tm-0']\" is no host"),
+        ({"newestImage": ["tm-0", "tm-0"]}, "newestImage: contains an entry twice"),
         ({"taskManagerTypes": ["m6i.large"]}, "taskManagerTypes: has one type: expected several, or taskManagerType"),
         ({"taskManagerTypes": ["m6i.large", "m6i.large"]}, "taskManagerTypes: contains an entry twice"),
         ({"taskManagerTypes": ["m6i.large", ""]}, "taskManagerTypes: contains an empty entry"),

@@ -99,6 +99,8 @@ class Aws(Mocks):
     """Role → numbers of the hosts whose machines are shutting down."""
     placed: str = ""
     """The placement group that all machines are in."""
+    newest: tuple[str, ...] = ()
+    """Ids of the machines that have the newest image."""
     volumes: tuple[str, ...] = ()
     """Zones of the volumes with ZooKeeper's data."""
     root_volumes: tuple[str, ...] = ()
@@ -174,6 +176,7 @@ class Aws(Mocks):
         checks: dict[str, Callable[[str, str, str], bool]] = {
             "instance-type": lambda id, name, value: name.removeprefix("spot ") == value,
             "instance-lifecycle": lambda id, name, value: self.spot or name.startswith("spot "),
+            "image-id": lambda id, name, value: id in self.newest,
             "placement-group-name": lambda id, name, value: self.placed == value,
             "tag:Name": lambda id, name, value: value.endswith(
                 f"{ROLES[Role(id.split('-')[1])].prefix}-{id.split('-')[2]}"
