@@ -26,6 +26,14 @@ from tests.aws.stack import REGION, without_hosts
 from tests.aws.test_refused_machines import attach_foreign_policy
 
 KEY = aws_stack.VARIABLES["AWS_ACCESS_KEY_ID"]
+OPTIONS = {
+    "flink:taskManagerPlacement": "spread",
+    "flink:versionDays": 7,
+    "flink:zookeeperSnapshotDays": 7,
+    "flink:healingUrl": "https://api.github.com/repos/o/r/actions/workflows/heal.yml/dispatches",
+}
+"""Keys that create resources of further types."""
+SECRETS = {"healingToken": "a-token"}
 CREATE, CHANGE, DESTROY = 4, 3, 3
 """How often each operation is killed."""
 
@@ -60,13 +68,10 @@ def test_everything_that_aws_has_created_is_adopted(
         "flink:bastion": True,
         "flink:access": "ssm",
         "flink:operatorCidrs": [],
-        "flink:taskManagerPlacement": "spread",
-        "flink:versionDays": 7,
-        "flink:zookeeperSnapshotDays": 7,
-        "flink:healingUrl": "https://api.github.com/repos/o/r/actions/workflows/heal.yml/dispatches",
+        **OPTIONS,
         "flink:permissionsBoundary": limits.policy_arn("flink-boundary"),
     }
-    it = without_hosts(tmp_path, endpoint, changes, secrets={"healingToken": "a-token"})
+    it = without_hosts(tmp_path, endpoint, changes, secrets=SECRETS)
     # Noted, not refused: one run shows all that is missing
     documents = [limits.document(f"{name}-policy") for name in ("read", *limits.DEPLOY, "options", "heal")]
     limits.limit(endpoint, KEY, documents, enforced=False)
@@ -172,13 +177,14 @@ def test_a_run_that_was_killed_at_any_moment_leaves_nothing_on_aws_that_the_stat
         return steps
 
     try:
-        it = without_hosts(tmp_path, endpoint)
+        it = without_hosts(tmp_path, endpoint, OPTIONS, secrets=SECRETS)
         until_completed(it.up, CREATE, 60)
         assert len(machines(endpoint, REGION)) == _instances(endpoint) == len(_hosts(it))
         assert orphans(it, endpoint) == []
         assert it.up(refresh=True).changes() == {}
 
-        it = without_hosts(tmp_path, endpoint, {"flink:workers": 3, "flink:taskManagerType": "t3a.large"})
+        more = {"flink:workers": 3, "flink:taskManagerType": "t3a.large"}
+        it = without_hosts(tmp_path, endpoint, {**OPTIONS, **more}, secrets=SECRETS)
         until_completed(it.up, CHANGE, 40)
         assert len(machines(endpoint, REGION)) == _instances(endpoint) == len(_hosts(it))
         assert orphans(it, endpoint) == []
