@@ -90,6 +90,7 @@ JOB_NAME = Form("a job's name", r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?", "a-z, 0
 JAVA_CLASS = Form(
     "a class", r"[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)*", "a name such as org.example.Departures"
 )
+SECRET_NAME = Form("a secret's name", r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62})", "letters, digits, . _ and -, up to 63")
 NONCE = Form("a nonce", r"[A-Za-z0-9._:+-]{0,64}", "letters, digits and . _ : + -, up to 64")
 PLACE_URI = Form(
     "a path on a storage", r"[a-z][a-z0-9]{1,9}://[A-Za-z0-9!_.*'()=/-]{1,900}", "one such as s3://bucket/path"

@@ -1,19 +1,20 @@
 # shellcheck shell=bash disable=SC2154
 # Brings a declared job to its declared state, with the host tool (host_tool/declared_job.py), and prints what runs then, as JSON.
-# Values: values (JSON for the tool). With a jar on a web server also: url, copy (where it is downloaded to), kept (where the
-# host has it afterwards), and those of proxy.sh.
+# Values: values (JSON for the tool). With files on a web server also: urls, copies (where they are downloaded to), kept
+# (where the host has them afterwards), and those of proxy.sh.
 
 apply() {
-  [ -z "${url:-}" ] || [ -e "$kept" ] || download_jar
+  local i
+  for i in "${!urls[@]}"; do [ -e "${kept[$i]}" ] || download "${urls[$i]}" "${copies[$i]}"; done
   flink_host job <<<"$values"
 }
 
-# If it fails, the storage may have the jar: the host tool decides.
-download_jar() {
-  mkdir -p "${copy%/*}"
-  fetch -fsSL --retry 3 --connect-timeout 20 --speed-limit 10000 --speed-time 60 -o "$copy" "$url" && return 0
-  rm -f "$copy"
-  say "cannot fetch $url"
+# download URL FILE. If it fails, the storage may have the file: the host tool decides.
+download() {
+  mkdir -p "${2%/*}"
+  fetch -fsSL --retry 3 --connect-timeout 20 --speed-limit 10000 --speed-time 60 -o "$2" "$1" && return 0
+  rm -f "$2"
+  say "cannot fetch $1"
 }
 
 check() { flink_host job --check <<<"$values"; }

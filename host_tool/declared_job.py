@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 
+from . import artifacts
 from .job_attempts import LIVE, UNKNOWN, Attempts, Unstable
 from .job_record import Attempt, Kept, Record
 from .output import Failure, differs, say
@@ -66,7 +67,7 @@ class Job:
             self._suspend()
         else:
             self._run()
-        self._kept.forget_jars(self._spec["jar"]["sha256"])
+        self._kept.forget_artifacts(self._spec)
         return self._told()
 
     def remove(self) -> None:
@@ -74,7 +75,7 @@ class Job:
         self._kept.read()
         self._continue()
         self._suspend(self._values["stop"])
-        self._kept.forget_jars(self._spec["jar"]["sha256"])
+        self._kept.forget_artifacts(self._spec)
 
     def check(self) -> None:
         """Report how it differs from what is declared."""
@@ -204,9 +205,9 @@ class Job:
                     f"{failed}. What ran before it cannot be started either ({again}): nothing of it runs. It would"
                     f" continue from {self._from()}"
                 ) from None
-            jar = before.spec["jar"]
+            program = artifacts.program(before.spec)
             raise Failure(
-                f"{failed}. What ran before it runs again ({jar['name']}, {jar['sha256'][:12]}), from"
+                f"{failed}. What ran before it runs again ({program['name']}, {program['sha256'][:12]}), from"
                 f" {self._record.running.restored or 'no state'}"  # type: ignore[union-attr]
             ) from None
 
@@ -221,7 +222,7 @@ class Job:
         self._record.starting = attempt
         self._kept.write()
         job = self._attempts.id(attempt.number)
-        self._say(f"starting {spec['jar']['name']} from {state or 'no state'}, with the id {job}")
+        self._say(f"starting {artifacts.program(spec)['name']} from {state or 'no state'}, with the id {job}")
         why = self._submit(job, spec, state, self._values["seconds"])
         # Its answer may be lost although the job was accepted
         if why and self._attempts.status(attempt.number) == UNKNOWN:
@@ -271,10 +272,10 @@ class Job:
         except Unstable as why:
             status = self._attempts.status(running.number)
             now = "continues" if status in LIVE else f"is {status.lower()}"
-            jar = running.spec["jar"]
+            program = artifacts.program(running.spec)
             raise Failure(
-                f"{name} did not become stable: {why}. What ran before it {now}: {jar['name']},"
-                f" {jar['sha256'][:12]}; it was not interrupted"
+                f"{name} did not become stable: {why}. What ran before it {now}: {program['name']},"
+                f" {program['sha256'][:12]}; it was not interrupted"
             ) from None
 
     def _end_leaving(self) -> None:

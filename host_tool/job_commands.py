@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
 from . import job_watch
+from .artifacts import Artifacts
 from .clock import Clock
 from .declared_job import Job
 from .java import Java
@@ -34,11 +35,15 @@ def _tools(values: dict[str, Any]) -> Iterator[tuple[Store, Submitter]]:
     """The storage, whose process ends with this, and Flink's client."""
     java = Java(values["user"])
     with _store(java) as store:
-        yield store, Submitter(values["user"], store, folder(values), java.environment())
+        yield store, Submitter(values["user"], _kept(values, store), java.environment(), java.classes)
 
 
 def _store(java: Java) -> contextlib.closing[Store]:
     return contextlib.closing(Store(lambda: java.start("Store")))
+
+
+def _kept(values: dict[str, Any], store: Store) -> Artifacts:
+    return Artifacts(values["user"], store, folder(values))
 
 
 def _rest(values: dict[str, Any]) -> JobManagers:
@@ -60,7 +65,7 @@ def apply(values: dict[str, Any]) -> None:
         if values["remove"]:
             job.remove()
         else:
-            submitter.keep(values["spec"]["jar"], values["jarFile"])
+            _kept(values, store).keep(values["spec"], values["files"])
             print(json.dumps(job.apply()))
 
 

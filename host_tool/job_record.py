@@ -1,11 +1,13 @@
-"""What is known of a declared job, on the storage: its record, and the jars, savepoints and checkpoints that it has
-left there (docs/decisions/0025-jobs.md).
+"""What is known of a declared job, on the storage: its record, and the artifacts, savepoints and checkpoints that it
+has left there (docs/decisions/0025-jobs.md).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+
+from . import artifacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,9 +72,9 @@ class Record:
         """The attempts that matter now."""
         return [each for each in self._attempts().values() if each]
 
-    def jars(self) -> set[str]:
-        """The checksums of the jars that may be needed again."""
-        return {each.spec["jar"]["sha256"] for each in self.attempted()}
+    def artifacts(self) -> set[str]:
+        """The names of the artifacts that may be needed again."""
+        return {name for each in self.attempted() for name in artifacts.of(each.spec)}
 
 
 def _attempt(found: dict[str, Any] | None) -> Attempt | None:
@@ -80,7 +82,7 @@ def _attempt(found: dict[str, Any] | None) -> Attempt | None:
 
 
 def folder(values: dict[str, Any]) -> str:
-    """Where a job's record and jars are on the storage; `values` as in `Job`."""
+    """Where a job's record and artifacts are on the storage; `values` as in `Job`."""
     return f"{all_folders(values)}/{values['name']}"
 
 
@@ -163,9 +165,9 @@ class Kept:
     def _result(self, attempt: Attempt) -> str:
         return f"{self._results}/{attempt_id(self._mark, attempt.number)}_DIRTY.json"
 
-    def forget_jars(self, declared: str) -> None:
-        """Delete the jars that are not needed again; `declared` is the checksum of the declared one."""
-        needed = {f"{name}.jar" for name in {*self.record.jars(), declared}}
+    def forget_artifacts(self, declared: dict[str, Any]) -> None:
+        """Delete the artifacts that are not needed again; `declared` is what is declared of the job (its spec)."""
+        needed = {*self.record.artifacts(), *artifacts.of(declared)}
         for name in self._store.files(f"{self._folder}/jars"):
             if name not in needed:
                 self._store.delete(f"{self._folder}/jars/{name}")

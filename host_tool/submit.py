@@ -1,57 +1,50 @@
-"""Submits jobs with Flink's own client on this host, and keeps their jars on the storage."""
+"""Submits jobs with Flink's own client on this host."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
+import zipfile
 
+from . import artifacts
 from .job_attempts import innermost
 from .output import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-    from .store import Store
+    from .artifacts import Artifacts
 
-FLINK = "/opt/flink/bin/flink"
-JARS = "/var/lib/flink/jobs"
+FLINK = "/opt/flink"
+SQL_CLASSES = "flinkhost/Sql"
+"""What the names of the classes that run SQL scripts begin with (SqlJob.java)."""
+_UNCHANGING = (1980, 1, 1, 0, 0, 0)
 
 
 class Submitter:
-    """Submits as the daemons' user `user`. `folder` is the job's on the storage, `environment` the one for Flink."""
+    """Submits as the daemons' user `user`. `environment` is the one for Flink, `classes` the folder of our Java classes
+    (java.py).
+    """
 
-    def __init__(self, user: str, store: Store, folder: str, environment: dict[str, str]) -> None:
+    def __init__(self, user: str, kept: Artifacts, environment: dict[str, str], classes: Callable[[], str]) -> None:
         self._user = user
-        self._store = store
-        self._folder = folder
+        self._kept = kept
         self._environment = environment
-
-    def keep(self, jar: dict[str, Any], file: str) -> None:
-        """Keep a jar that was copied to `file` on the storage: a later run may need it on another host. Raises Failure
-        if it is not the declared one.
-        """
-        path = self._here(jar, lambda new: self._get(file, new) or self._store.fetch(self._kept(jar), new))
-        if path is None:
-            raise Failure(f"{jar['name']} is neither at {file} nor on the storage: run up with repair: true")
-        if os.path.basename(path) not in self._store.files(f"{self._folder}/jars"):
-            self._store.put(path, self._kept(jar))
-        if "://" not in file:
-            # From now on it is here and on the storage
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.expanduser(file))
+        self._classes = classes
 
     def __call__(self, job: str, spec: dict[str, Any], restore: str, seconds: int) -> str:
         """Submit; returns why it was not accepted."""
-        jar = spec["jar"]
-        if self._here(jar, lambda new: self._store.fetch(self._kept(jar), new)) is None:
-            return f"its jar {jar['name']} ({jar['sha256'][:12]}) is no longer on the storage"
+        try:
+            files = self._kept.bring(spec)
+            jar = self._jar(spec, files)
+        except Failure as error:
+            return str(error)
         done = subprocess.run(
-            ["runuser", "-u", self._user, "--", "timeout", str(seconds), *self.argv(job, spec, restore)],
+            ["runuser", "-u", self._user, "--", "timeout", str(seconds), *self.argv(job, spec, restore, files[0], jar)],
             cwd="/",
             env={**self._environment, "FLINK_CONF_DIR": "/etc/flink"},
             stdin=subprocess.DEVNULL,
@@ -63,62 +56,56 @@ class Submitter:
         return innermost(done.stdout) if done.returncode else ""
 
     @staticmethod
-    def argv(job: str, spec: dict[str, Any], restore: str) -> list[str]:
-        """The command line of Flink's client."""
-        words = [FLINK, "run", "-d", "-t", "remote", f"-D$internal.pipeline.job-id={job}"]
+    def argv(job: str, spec: dict[str, Any], restore: str, program: str, jar: str) -> list[str]:
+        """The command line of Flink's client. `program` is the job's program on this host, `jar` the one with
+        everything of it that is Java.
+        """
+        words = [f"{FLINK}/bin/flink", "run", "-d", "-t", "remote", f"-D$internal.pipeline.job-id={job}"]
         words += [f"-D{key}={value}" for key, value in spec["flinkConfig"].items()]
         if spec["parallelism"]:
             words += ["-p", str(spec["parallelism"])]
-        if spec["entryClass"]:
-            words += ["-c", spec["entryClass"]]
         if restore:
             # It may be another cluster's, or what a failed change goes back to: Flink must never delete it
             words += ["-s", restore, "--claimMode", "NO_CLAIM"]
             if spec["allowNonRestoredState"]:
                 words.append("-n")
-        return [*words, _path(spec["jar"]), *spec["args"]]
+        if artifacts.kind(spec) == "sql":
+            return [*words, "-c", "flinkhost.SqlJob", jar, program]
+        return [*words, *(["-c", spec["entryClass"]] if spec["entryClass"] else []), jar, *spec["args"]]
 
-    def _here(self, jar: dict[str, Any], get: Callable[[str], bool]) -> str | None:
-        """The jar's path on this host; `get` copies it to a path if it is not here yet, and says whether it could."""
-        path = _path(jar)
-        if os.path.exists(path):
-            return path
-        os.umask(0o022)
-        os.makedirs(JARS, exist_ok=True)
-        # Flink's file systems run as this user
-        shutil.chown(JARS, self._user, self._user)
-        # Another job may have the same jar, and comes here at the same time
-        new = f"{JARS}/.{os.getpid()}-{os.path.basename(path)}"
-        if not get(new):
-            return None
-        _check(jar, new)
-        os.rename(new, path)
-        return path
+    def _jar(self, spec: dict[str, Any], files: Sequence[str]) -> str:
+        """The path of one jar with all that is Java in it: Flink's client adds the jars in a jar's folder `lib` to the
+        job's classpath, here and on TaskManagers. It overwrites the option `pipeline.jars`, and takes only one jar.
+        """
+        jars = files[1:]
+        if artifacts.kind(spec) == "sql":
+            classes = self._classes()
+            return self._joined([classes, *jars], lambda new: _pack(classes, new), jars)
+        return self._joined(files, lambda new: shutil.copyfile(files[0], new), jars) if jars else files[0]
 
-    def _kept(self, jar: dict[str, Any]) -> str:
-        """Where the storage has it."""
-        return f"{self._folder}/jars/{os.path.basename(_path(jar))}"
+    def _joined(self, parts: Sequence[str], start: Callable[[str], object], jars: Sequence[str]) -> str:
+        """A jar that `start` begins, with `jars` in its folder `lib`; it is always the same for the same `parts`."""
 
-    def _get(self, file: str, new: str) -> bool:
-        """Copy the declared jar from where it is; whether it is there."""
-        if "://" in file:
-            return self._store.fetch(file, new)
-        path = os.path.expanduser(file)
-        if not os.path.exists(path):
-            return False
-        shutil.copyfile(path, new)
-        return True
+        def write(new: str) -> None:
+            start(new)
+            with zipfile.ZipFile(new, "a") as whole:
+                for path in jars:
+                    with open(path, "rb") as file, whole.open(_entry(f"lib/{os.path.basename(path)}"), "w") as entry:
+                        shutil.copyfileobj(file, entry)
+
+        digest = hashlib.sha256("\0".join(os.path.basename(part) for part in parts).encode()).hexdigest()
+        return self._kept.make(f"{digest}.jar", write)
 
 
-def _path(jar: dict[str, Any]) -> str:
-    return f"{JARS}/{jar['sha256']}.jar"
+def _entry(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(name, _UNCHANGING)
 
 
-def _check(jar: dict[str, Any], path: str) -> None:
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    if found.hexdigest() != jar["sha256"]:
-        os.unlink(path)
-        raise Failure(f"{jar['name']}: its sha256 is {found.hexdigest()}, expected {jar['sha256']}")
+def _pack(classes: str, jar: str) -> None:
+    """A jar with our classes that run SQL scripts."""
+    with zipfile.ZipFile(jar, "w") as archive:
+        archive.writestr(_entry("META-INF/MANIFEST.MF"), "Manifest-Version: 1.0\n\n")
+        for name in sorted(os.listdir(f"{classes}/flinkhost")):
+            if f"flinkhost/{name}".startswith(SQL_CLASSES):
+                with open(f"{classes}/flinkhost/{name}", "rb") as file:
+                    archive.writestr(_entry(f"flinkhost/{name}"), file.read())

@@ -48,6 +48,7 @@ PARALLEL = 4 * (os.cpu_count() or 2)
 SECRET_KEY = "flink:storageSecretKey"
 SECRET_OPTIONS = "flink:flinkSecrets"
 JOBS = "flink:jobs"
+JOB_SECRETS = "flink:jobSecrets"
 
 _DRIVER = "FLINK_LAB_DRIVER"
 """Environment variable of an engine with the process that runs its program: its parent, while that exists."""
@@ -344,8 +345,7 @@ class LabStack(Stack):
         known = configuration(lab, archives, overrides)
         # A test may leave out both keys
         secrets: dict[str, Any] = {SECRET_KEY: lab.s3.secret_key} if known["flink:storageAccessKey"] else {}
-        if SECRET_OPTIONS in known:
-            secrets[SECRET_OPTIONS] = known.pop(SECRET_OPTIONS)
+        secrets |= {key: known.pop(key) for key in (SECRET_OPTIONS, JOB_SECRETS) if key in known}
         super().__init__(
             lab.name,
             lab.dir / "pulumi",

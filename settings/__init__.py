@@ -20,12 +20,14 @@ from components.problems import Problems, shown
 from components.providers import PROVIDERS, Provider, Request, provider
 from components.storage import StorageSettings
 from settings.cluster import SECRET_OPTIONS, cluster_settings
+from settings.jobs import JOB_SECRETS
 from settings.schema import ROOT, schema, values
 from settings.storage import SECRET_KEY, storage_settings
 
 SECRETS = {
     SECRET_KEY: SECRET_KEY,
     HEALING_TOKEN: HEALING_TOKEN,
+    JOB_SECRETS: f"--path '{JOB_SECRETS}[\"NAME\"]'",
     SECRET_OPTIONS: f"--path '{SECRET_OPTIONS}[\"OPTION\"]'",
 }
 """The keys that must be secrets, and no others may be, as `pulumi config set` takes them."""

@@ -12,7 +12,7 @@ from components.flink import failover, releases, sizing
 from components.flink.releases import Archive
 from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings
 from components.problems import Problems, shown
-from settings.jobs import jobs
+from settings.jobs import job_secrets, jobs
 from settings.operators import operator_cidrs
 from settings.overrides import (
     FLINK,
@@ -77,6 +77,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
                 _warn_of_heap(key, f"{name}: ", value, problems)
     zookeeper = overrides("zookeeperConfig", values, ZOOKEEPER, problems)
     suspicious_zookeeper("zookeeperConfig", zookeeper, problems)
+    declared = jobs(values, owned["flinkConfig"], root, problems)
     return ClusterSettings(
         cluster_id=cluster_id,
         operator_cidrs=operator_cidrs(values, problems),
@@ -108,7 +109,8 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         secret_config=pulumi.Output.secret(yaml_text.write(secrets)) if secrets else None,
         zookeeper_config=zookeeper,
         ready_timeout_seconds=values["readyTimeoutSeconds"],
-        jobs=jobs(values, owned["flinkConfig"], root, problems),
+        job_secrets=job_secrets(values, declared, problems),
+        jobs=declared,
         tls=values["tls"],
         certificate_days=values["certificateDays"],
         tls_authority=values["tlsAuthority"],

@@ -1,26 +1,32 @@
 """The declared jobs of a stack."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import pulumi
 from pydantic import AfterValidator, Field
 
 from components import files, forms
 from components.jobs.settings import (
+    KINDS,
     STABLE_SECONDS,
     START_SECONDS,
     STATES,
     STOPS,
     UPGRADE_MODES,
+    Artifact,
     JobSettings,
     RestartSettings,
     SavepointSettings,
 )
 from components.problems import Problems, shown
+from components.remote import END_OF_FILE
 from components.shapes import Shape, fields
+from settings import sql_script
 from settings.overrides import FLINK, overrides, suspicious
 
 RETENTION = "execution.checkpointing.externalized-checkpoint-retention"
@@ -30,6 +36,8 @@ _STARTS = {
     "execution.state-recovery.claim-mode": "none, because Flink must never delete what a job starts from",
 }
 """Options that the submission of a job sets, and what to write instead."""
+JOB_SECRETS = "jobSecrets"
+_ONLY_FOR = {"entryClass": "jar", "args": "jar"}
 MIN_EVERY_SECONDS = 10
 _MANIFEST = "META-INF/MANIFEST.MF"
 _NO_RETENTION = ("NO_EXTERNALIZED_CHECKPOINTS", "DELETE_ON_CANCELLATION")
@@ -51,8 +59,10 @@ def _argument(text: str) -> str:
 
 
 class _Job(Shape):
-    jar: str = Field(description="a path on this machine, or a URI with sha256")
+    jar: str = ""
+    sql: str = ""
     sha256: Annotated[str, AfterValidator(forms.SHA256)] = ""
+    dependencies: list[Any] = []
     entry_class: Annotated[str, AfterValidator(forms.JAVA_CLASS)] = ""
     args: list[Annotated[str, AfterValidator(_argument)]] = []
     parallelism: int = Field(0, ge=1, le=32_768)
@@ -65,9 +75,15 @@ class _Job(Shape):
     flink_config: dict[str, Any] = {}
     start_timeout_seconds: int = Field(START_SECONDS, ge=10, le=3600)
     stable_seconds: int = Field(STABLE_SECONDS, ge=0, le=86_400)
+    secrets: list[Annotated[str, AfterValidator(forms.SECRET_NAME)]] = []
     on_delete: Annotated[str, _one_of(*STOPS)] = "savepoint"
     savepoints: dict[str, Any] = {}
     restarts: dict[str, Any] = {}
+
+
+class _Dependency(Shape):
+    jar: str = Field(description="a path on this machine, or a URI with sha256")
+    sha256: Annotated[str, AfterValidator(forms.SHA256)] = ""
 
 
 class _Savepoints(Shape):
@@ -93,7 +109,10 @@ def jobs(
             continue
         before = len(problems.found)
         job = _job(name, fields(_Job, entry, where, problems), where, problems)
-        job = _with_jar(job, where, root, problems)
+        job = replace(job, dependencies=_dependencies(job.dependencies, where, root, problems))
+        for secret in sorted(set(job.secrets) - set(values[JOB_SECRETS])):
+            problems.add(f"{where} secrets", f"{shown(secret)} is not a secret in {JOB_SECRETS}")
+        job = _with_program(job, entry, where, root, problems)
         retention = str({**common, **job.flink_config}.get(RETENTION, ""))
         if job.upgrade_mode == "last-state" and retention in _NO_RETENTION:
             problems.add(
@@ -103,6 +122,28 @@ def jobs(
         if len(problems.found) == before:
             found.append(job)
     return tuple(found)
+
+
+def job_secrets(
+    values: Mapping[str, Any], declared: Sequence[JobSettings], problems: Problems
+) -> pulumi.Output[Mapping[str, str]] | None:
+    """The secrets that jobs read, by name; those that none reads stay away from hosts."""
+    secrets = {}
+    read = {name for job in declared for name in job.secrets}
+    for name, value in sorted(values[JOB_SECRETS].items()):
+        if not forms.SECRET_NAME.fits(name):
+            problems.add(
+                JOB_SECRETS, f"{shown(name)} is not {forms.SECRET_NAME.what}: expected {forms.SECRET_NAME.expected}"
+            )
+        elif not isinstance(value, str) or not value:
+            problems.add(JOB_SECRETS, f"{name} has no text: expected one")
+        elif END_OF_FILE in value.splitlines():
+            problems.add(JOB_SECRETS, f"{name} has a line {END_OF_FILE}: expected none")
+        elif name in read:
+            secrets[name] = value
+        else:
+            problems.warn(JOB_SECRETS, f"no job reads {name}: it is not written to hosts")
+    return pulumi.Output.secret(secrets) if secrets else None
 
 
 def _job(name: str, known: Mapping[str, Any], where: str, problems: Problems) -> JobSettings:
@@ -116,7 +157,7 @@ def _job(name: str, known: Mapping[str, Any], where: str, problems: Problems) ->
             problems.add(key, f"has {option}: expected {expected}")
     own = {field: known[str(shape.alias)] for field, shape in _Job.model_fields.items() if str(shape.alias) in known}
     own |= {"savepoints": _savepoints(known, where, problems), "restarts": _restarts(known, where, problems)}
-    return JobSettings(**{"jar": "", **own, "name": name, "flink_config": config})
+    return JobSettings(**{**own, "name": name, "flink_config": config})
 
 
 def _savepoints(known: Mapping[str, Any], where: str, problems: Problems) -> SavepointSettings | None:
@@ -140,35 +181,80 @@ def _restarts(known: Mapping[str, Any], where: str, problems: Problems) -> Resta
     return RestartSettings(attempts=found.get("attempts", default.attempts), within=within)
 
 
-def _with_jar(job: JobSettings, where: str, root: Path, problems: Problems) -> JobSettings:
-    """The job with the jar's path on this machine; the jar has to have the class that starts the job."""
-    if not job.jar:
-        return job  # already reported
-    if not job.is_local:
-        if not job.sha256:
-            problems.add(f"{where} sha256", f"is missing: expected the SHA-256 of {shown(job.jar)}")
-        form = forms.DOWNLOAD_URL if job.is_on_the_web else forms.PLACE_URI
-        problems.catch(f"{where} jar", lambda: form(job.jar), "")
+def _with_program(job: JobSettings, entry: Any, where: str, root: Path, problems: Problems) -> JobSettings:
+    """The job with the paths of its files on this machine, which have been looked at."""
+    kinds = [kind for kind in KINDS if kind in entry] if isinstance(entry, Mapping) else KINDS[:1]
+    if len(kinds) != 1:
+        problems.add(where, f"has {' and '.join(kinds) or 'no program'}: expected one of {', '.join(KINDS)}")
         return job
-    if job.sha256:
-        problems.add(f"{where} sha256", "has no effect with a jar on this machine: remove it")
-    path = problems.catch(f"{where} jar", lambda: files.located(job.jar, root), None)
+    for key, kind in _ONLY_FOR.items():
+        if key in entry and kind != kinds[0]:
+            problems.add(f"{where} {key}", f"has no effect with {kinds[0]}: remove it")
+    if not job.program.place:
+        return job  # already reported
+    path = _located(job.program, f"{where}", job.kind, root, problems)
     if path is None:
         return job
-    problems.catch(f"{where} jar", lambda: _check_jar(path, job.entry_class), None)
-    return replace(job, jar=str(path))
+    if job.kind == "sql":
+        script = problems.catch(f"{where} sql", lambda: files.text(path), None)
+        if script is not None:
+            for found in sql_script.problems(script):
+                problems.add(f"{where} sql", f"{path.name} {found}")
+            for secret in sorted(sql_script.secrets(script) - set(job.secrets)):
+                problems.add(f"{where} sql", f"{path.name} reads the secret {shown(secret)}: expected it in secrets")
+    else:
+        problems.catch(f"{where} jar", lambda: _check_jar(path, job.entry_class), None)
+    here = {job.kind: str(path)}
+    return replace(job, **here)  # type: ignore[arg-type]
 
 
-def _check_jar(path: Path, entry_class: str) -> None:
-    """Raises ValueError unless the file is a jar with the class, or whose manifest names one."""
+def _located(artifact: Artifact, where: str, key: str, root: Path, problems: Problems) -> Path | None:
+    """The path of an artifact on this machine; None if it is elsewhere, or wrong."""
+    if not artifact.is_local:
+        if not artifact.sha256:
+            problems.add(f"{where} sha256", f"is missing: expected the SHA-256 of {shown(artifact.place)}")
+        form = forms.DOWNLOAD_URL if artifact.is_on_the_web else forms.PLACE_URI
+        problems.catch(f"{where} {key}", lambda: form(artifact.place), "")
+        return None
+    if artifact.sha256:
+        problems.add(f"{where} sha256", f"has no effect with a {key} on this machine: remove it")
+    return problems.catch(f"{where} {key}", lambda: files.located(artifact.place, root), None)
+
+
+def _dependencies(entries: Any, where: str, root: Path, problems: Problems) -> tuple[Artifact, ...]:
+    """Further jars: each a path, or a mapping with `jar` and `sha256`."""
+    found: list[Artifact] = []
+    for number, entry in enumerate(entries):
+        key = f"{where}.dependencies[{number}]"
+        known = fields(_Dependency, {"jar": entry} if isinstance(entry, str) else entry, key, problems)
+        if "jar" not in known:
+            continue
+        artifact = Artifact(place=known["jar"], sha256=known.get("sha256", ""))
+        path = _located(artifact, key, "jar", root, problems)
+        if path is not None:
+            problems.catch(f"{key} jar", partial(_names_in, path), None)
+            artifact = Artifact(place=str(path))
+        if artifact.name in [other.name for other in found]:
+            problems.add(key, f"{artifact.name} is there twice: expected each jar once")
+        found.append(artifact)
+    return tuple(found)
+
+
+def _names_in(path: Path) -> tuple[set[str], str]:
+    """The names of the files in a jar, and its manifest. Raises ValueError if it is none."""
     if not path.is_file():
         raise ValueError(f"{path} is not a file: expected a jar")
     try:
         with zipfile.ZipFile(path) as jar:
             names = set(jar.namelist())
-            manifest = jar.read(_MANIFEST).decode(errors="replace") if _MANIFEST in names else ""
+            return names, jar.read(_MANIFEST).decode(errors="replace") if _MANIFEST in names else ""
     except (zipfile.BadZipFile, OSError) as error:
         raise ValueError(f"{path} is not a jar ({error})") from None
+
+
+def _check_jar(path: Path, entry_class: str) -> None:
+    """Raises ValueError unless the file is a jar with the class, or whose manifest names one."""
+    names, manifest = _names_in(path)
     if entry_class:
         if f"{entry_class.replace('.', '/')}.class" not in names:
             raise ValueError(f"{path} has no class {entry_class}: expected entryClass to name one of it")

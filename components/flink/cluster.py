@@ -105,6 +105,8 @@ class Cluster(pulumi.ComponentResource):
 
     def _node(self, host: Host, opts: pulumi.ResourceOptions) -> Node:
         absent = [] if credentials.declared(host, self.storage, self.settings) else ["credentials"]
+        if self.settings.job_secrets is None:
+            absent.append("job_secrets")
         args = NodeArgs(
             host=host,
             settings=self.settings,

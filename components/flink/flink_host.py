@@ -14,6 +14,7 @@ from ..templates import render
 from . import daemon, encryption, unit
 from .context import Context
 from .credentials import credentials
+from .job_secrets import job_secrets
 from .node import install
 
 LAUNCHES_KEPT = 4
@@ -61,10 +62,11 @@ class FlinkHost(pulumi.ComponentResource):
         release = install_flink(self._context, args.host, self)
         prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)
         keys = credentials(args.host, self._context.storage, self._context.settings, prepared)
-        encryption = self._context.encryption
-        identity = encryption.identity(args.host, node, self) if encryption else None
+        signing = self._context.encryption
+        identity = signing.identity(args.host, node, self) if signing else None
+        secrets = job_secrets(args.host, self._context.settings, prepared)
         launch = self._launch(arguments, others, [node.prepared, node.java, release])
-        self.service = self._service(others, keys, identity, launch)
+        self.service = self._service(others, keys, identity, launch, [secrets] if secrets else [])
         self.register_outputs({})
 
     def _launch(
@@ -104,6 +106,7 @@ class FlinkHost(pulumi.ComponentResource):
         keys: remote.Command | None,
         identity: encryption.Identity | None,
         launch: remote.Command,
+        of_jobs: Sequence[pulumi.Resource],
     ) -> remote.Command:
         settings, storage = self._context.settings, self._context.storage
         role, disks = self._host.role, self._host.local_disks
@@ -124,7 +127,7 @@ class FlinkHost(pulumi.ComponentResource):
             lambda process: unit.flink_unit(role, settings, memory_mib=process.memory_mib, disks=disks)
         )
         joined, logins = self._context.joined[self._host.name], self._context.logins
-        needed = [joined, *logins, launch, *([keys] if keys else []), *installed, *storage.ready]
+        needed = [joined, *logins, launch, *of_jobs, *([keys] if keys else []), *installed, *storage.ready]
         return daemon.run(
             self._host,
             self._daemon,

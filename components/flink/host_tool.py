@@ -20,6 +20,7 @@ _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
 _WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "rollout")
 _WITH_JOBS = (
+    "artifacts",
     "declared_job",
     "job_attempts",
     "job_commands",
@@ -44,6 +45,8 @@ JAVA = (
     "JobPlan",
     "Leftovers",
     "Remains",
+    "SqlJob",
+    "SqlScript",
     "Store",
 )
 

@@ -72,6 +72,8 @@ class ClusterSettings:
     """Additional settings of zoo.cfg."""
     ready_timeout_seconds: int = 300
     """Time limit for a daemon to become healthy, and for the cluster to become complete."""
+    job_secrets: pulumi.Output[Mapping[str, str]] | None = None
+    """The secrets that jobs read, by name: a secret."""
     jobs: Sequence[JobSettings] = ()
     """Jobs that run on the cluster."""
     tls: bool = False

@@ -19,8 +19,8 @@ from ..roles import ROLES
 from ..storage import Storage
 from .settings import JobSettings, RestartSettings
 
-JARS = "/var/lib/flink/jobs"
-"""Of all jobs, on JobManagers' hosts (host_tool/submit.py)."""
+FOLDER = "/var/lib/flink/jobs"
+"""Files of all jobs, on JobManagers' hosts (host_tool/artifacts.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +56,21 @@ class Job(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
         after.append(leaving)
-        if settings.is_local:
-            after.append(_copied(first, settings, self, after))
+        ready = list(after)
+        after += [
+            _copied(first, settings, name, self, ready)
+            for name, artifact in settings.artifacts.items()
+            if artifact.is_local
+        ]
+        web = _downloads(settings)
         submitted = step(
             first,
             f"job-{settings.name}",
             script_text(
                 first,
                 "job.sh",
-                {"values": json.dumps(told), **(_download(cluster, settings) if settings.is_on_the_web else {})},
-                uses=("proxy.sh",) if settings.is_on_the_web else (),
+                {"values": json.dumps(told), **({**web, **proxy.values(cluster.settings)} if web else {})},
+                uses=("proxy.sh",) if web else (),
             ),
             seconds=_seconds(settings),
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
@@ -77,8 +82,10 @@ class Job(pulumi.ComponentResource):
 def _declared(cluster: Cluster, settings: JobSettings) -> dict[str, Any]:
     """The job as a preview shows it."""
     spec = settings.spec()
-    spec["jar"] = f"{settings.jar_name} sha256:{settings.digest[:12]}"
+    spec[settings.kind] = settings.program.shown()
     rest = {
+        "dependencies": [each.shown() for each in settings.dependencies],
+        "secrets": list(settings.secrets),
         "upgradeMode": settings.upgrade_mode,
         "state": settings.state,
         "initialSavepoint": settings.initial_savepoint,
@@ -127,39 +134,55 @@ def values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, Any
         # With another release the step runs again: the rollout may have stopped the job
         "release": cluster.settings.flink.version,
         "user": ROLES[Role.JOBMANAGER].user,
-        "jarFile": _jar_file(host, settings),
+        "files": {name: _place(host, settings, name) for name in settings.artifacts},
         "remove": False,
     }
 
 
-def _jar_file(host: Host, settings: JobSettings) -> str:
-    """Where the host tool finds the jar."""
-    if settings.is_local:
-        return f"~{host.ssh.user}/{_file(settings)}"
-    return f"{JARS}/.{settings.name}.download" if settings.is_on_the_web else settings.jar
+def _place(host: Host, settings: JobSettings, name: str) -> str:
+    """Where the host tool finds an artifact."""
+    artifact = settings.artifacts[name]
+    if artifact.is_local:
+        return f"~{host.ssh.user}/{_file(settings, name)}"
+    return _downloaded(settings, name) if artifact.is_on_the_web else artifact.place
 
 
-def _download(cluster: Cluster, settings: JobSettings) -> dict[str, str]:
-    """Values of job.sh for a jar on a web server, which is downloaded like a release."""
-    place = {"copy": f"{JARS}/.{settings.name}.download", "kept": f"{JARS}/{settings.digest}.jar"}
-    return {"url": settings.jar, **place, **proxy.values(cluster.settings)}
+def _downloads(settings: JobSettings) -> dict[str, list[str]]:
+    """Values of job.sh for what is on web servers, which is downloaded like a release."""
+    web = [name for name, artifact in settings.artifacts.items() if artifact.is_on_the_web]
+    if not web:
+        return {}
+    return {
+        "urls": [settings.artifacts[name].place for name in web],
+        "copies": [_downloaded(settings, name) for name in web],
+        "kept": [f"{FOLDER}/{name}" for name in web],
+    }
 
 
-def _file(settings: JobSettings) -> str:
-    return f".flink-job-{settings.name}-{settings.digest[:16]}.jar"
+def _downloaded(settings: JobSettings, name: str) -> str:
+    return f"{FOLDER}/.{settings.name}.download.{name[:16]}"
+
+
+def _file(settings: JobSettings, name: str) -> str:
+    digest, _, suffix = name.partition(".")
+    return f".flink-job-{settings.name}-{digest[:16]}.{suffix}"
 
 
 def _copied(
-    host: Host, settings: JobSettings, parent: pulumi.Resource, after: list[pulumi.Resource]
+    host: Host, settings: JobSettings, name: str, parent: pulumi.Resource, after: list[pulumi.Resource]
 ) -> pulumi.Resource:
-    """The jar in the home directory of the user who logs in."""
+    """An artifact in the home directory of the user who logs in."""
+    artifact = settings.artifacts[name]
+    what = f"{settings.kind}-{settings.name}"
+    if artifact is not settings.program:
+        what = f"dependency-{settings.name}-{artifact.digest[:12]}"
     return remote.CopyToRemote(
-        naming.step(host, f"jar-{settings.name}"),
+        naming.step(host, what),
         connection=connection(host.ssh),
-        source=pulumi.FileAsset(settings.jar),
-        remote_path=_file(settings),
+        source=pulumi.FileAsset(artifact.place),
+        remote_path=_file(settings, name),
         triggers=[host.machine] if host.machine else [],
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=list(after), deleted_with=host.ready),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=after, deleted_with=host.ready),
     )
 
 

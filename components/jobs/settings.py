@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 UPGRADE_MODES = ("savepoint", "last-state", "stateless", "blue-green")
+KINDS = ("jar", "sql")
 STATES = ("running", "suspended")
 STOPS = ("savepoint", "drain", "cancel")
 START_SECONDS = 300
@@ -37,15 +38,62 @@ class RestartSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A file that a job is made of."""
+
+    place: str
+    """A path on the machine that runs Pulumi, or a URI of the cluster's storage or an https URL, with `sha256`."""
+    sha256: str = ""
+    """Of a file that is not on this machine: 64 hex digits."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on the machine that runs Pulumi."""
+        return "://" not in self.place
+
+    @property
+    def is_on_the_web(self) -> bool:
+        """Whether hosts download it from a web server."""
+        return self.place.startswith(("http://", "https://"))
+
+    @property
+    def name(self) -> str:
+        """Its file name, for people."""
+        return self.place.rpartition("/")[2]
+
+    @cached_property
+    def digest(self) -> str:
+        """Its SHA-256. Raises OSError if it is a file here that cannot be read."""
+        if not self.is_local:
+            return self.sha256
+        with Path(self.place).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def spec(self) -> dict[str, str]:
+        """For the host tool."""
+        return {"name": self.name, "sha256": self.digest}
+
+    def shown(self) -> str:
+        """For a preview."""
+        return f"{self.name} sha256:{self.digest[:12]}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobSettings:
-    """One job. They are not validated here: `settings/jobs.py` validates the configuration of a stack."""
+    """One job: its program is one of `jar` and `sql`. The settings are not validated here: `settings/jobs.py`
+    validates the configuration of a stack.
+    """
 
     name: str
     """Identifies the job in its cluster: under another name it is another job, without the state of this one."""
-    jar: str
-    """A path on the machine that runs Pulumi, or a URI of the cluster's storage or an https URL, with `sha256`."""
+    jar: str = ""
+    """A program in Java: a place as in `Artifact`."""
+    sql: str = ""
+    """A script whose last statement is an INSERT or a statement set: a place as in `Artifact`."""
     sha256: str = ""
-    """Of a jar that is not on this machine: 64 hex digits."""
+    """Of a program that is not on this machine: 64 hex digits."""
+    dependencies: Sequence[Artifact] = ()
+    """Further jars on the job's class path."""
     entry_class: str = ""
     """Default: the class that the jar's manifest names."""
     args: Sequence[str] = ()
@@ -69,45 +117,48 @@ class JobSettings:
     """Within which it has to be stable, and its savepoint complete."""
     stable_seconds: int = STABLE_SECONDS
     """How long a new one of a blue-green job has to run well before it takes over."""
+    secrets: Sequence[str] = ()
+    """Names of secrets of the cluster that the job reads (`ClusterSettings.job_secrets`)."""
     on_delete: str = "savepoint"
     """What becomes of the running job when it is no longer declared, one of STOPS."""
     savepoints: SavepointSettings | None = None
     """None takes none by itself, and deletes none."""
     restarts: RestartSettings = field(default_factory=RestartSettings)
 
-    @property
-    def is_local(self) -> bool:
-        """Whether the jar is on the machine that runs Pulumi."""
-        return "://" not in self.jar
-
-    @property
-    def is_on_the_web(self) -> bool:
-        """Whether hosts download the jar from a web server."""
-        return self.jar.startswith(("http://", "https://"))
+    @cached_property
+    def kind(self) -> str:
+        """What the program is, one of KINDS."""
+        return next((kind for kind in KINDS if getattr(self, kind)), KINDS[0])
 
     @cached_property
-    def digest(self) -> str:
-        """The jar's SHA-256. Raises OSError if it is a file here that cannot be read."""
-        if not self.is_local:
-            return self.sha256
-        with Path(self.jar).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    def program(self) -> Artifact:
+        """The job's program."""
+        return Artifact(place=getattr(self, self.kind), sha256=self.sha256)
 
-    @property
-    def jar_name(self) -> str:
-        """The jar's file name, for people."""
-        return self.jar.rpartition("/")[2]
+    @cached_property
+    def artifacts(self) -> Mapping[str, Artifact]:
+        """All files that the job is made of, by their names on hosts and on the storage."""
+        jars = {f"{each.digest}.jar": each for each in self.dependencies}
+        return {f"{self.program.digest}.{self.kind}": self.program, **jars}
 
     def spec(self) -> dict[str, Any]:
-        """What is submitted: a change of it is an upgrade of the job."""
+        """What is submitted: a change of it is an upgrade of the job. A job that does not use a setting does not change
+        because the setting was invented: most are there only if they are set.
+        """
+        options = {"pipeline.name": self.name} if self.kind == "sql" else {}
+        rest = {
+            "dependencies": [each.spec() for each in self.dependencies],
+            "secrets": list(self.secrets),
+        }
         return {
-            "jar": {"name": self.jar_name, "sha256": self.digest},
+            self.kind: self.program.spec(),
             "entryClass": self.entry_class,
             "args": list(self.args),
             "parallelism": self.parallelism,
             "allowNonRestoredState": self.allow_non_restored_state,
-            "flinkConfig": {key: _text(value) for key, value in self.flink_config.items()},
+            "flinkConfig": {key: _text(value) for key, value in {**options, **self.flink_config}.items()},
             "restartNonce": self.restart_nonce,
+            **{key: value for key, value in rest.items() if value},
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pulumi
 import pytest
 
+import settings
 from components.jobs.settings import JobSettings, RestartSettings, SavepointSettings
 from tests.unit.program import Mocks, Recorded, configuration, entry, load, mocked, refused
 from toolbox.paths import REPO
@@ -38,8 +40,9 @@ def loaded(folder: Path, **job: Any) -> JobSettings:
 
 def test_a_jar_is_enough(folder: Path, jar: str) -> None:
     found = loaded(folder, jar=jar)
-    assert found.jar == jar and len(found.digest) == 64
-    assert found.spec()["jar"] == {"name": "job.jar", "sha256": found.digest}
+    assert found.jar == jar and len(found.program.digest) == 64
+    assert found.spec()["jar"] == {"name": "job.jar", "sha256": found.program.digest}
+    assert "dependencies" not in found.spec(), "what is not used is no change of jobs that run"
 
 
 def test_durations_are_seconds(folder: Path, jar: str) -> None:
@@ -64,7 +67,7 @@ def test_everything_together(folder: Path, jar: str) -> None:
 @pytest.mark.parametrize(
     ("job", "told"),
     [
-        ({}, "jobs.departures jar: is missing"),
+        ({}, "jobs.departures: has no program: expected one of jar, sql"),
         ({"jar": "none.jar"}, "none.jar is not a file: expected a jar"),
         ({"jar": "inventory.yaml"}, "is not a jar"),
         ({"jar": "job.jar", "entryClass": "org.example.Other"}, "has no class org.example.Other"),
@@ -117,6 +120,19 @@ def test_everything_together(folder: Path, jar: str) -> None:
         ({"jar": "job.jar", "restarts": {"attempts": -1}}, "restarts attempts: -1 is too small"),
         ({"jar": "job.jar", "restarts": {"within": "0 h"}}, "restarts within: '0 h' is not a duration"),
         ({"jar": "job.jar", "restarts": False}, "restarts: False has the wrong type: expected dict"),
+        ({"jar": "job.jar", "sql": "job.sql"}, "jobs.departures: has jar and sql: expected one of jar, sql"),
+        ({"jar": "job.jar", "dependencies": "x.jar"}, "dependencies: "),
+        ({"jar": "job.jar", "dependencies": ["none.jar"]}, "dependencies[0] jar: "),
+        ({"jar": "job.jar", "dependencies": [{}]}, "dependencies[0] jar: is missing: expected a path on this machine"),
+        (
+            {"jar": "job.jar", "dependencies": [{"jar": "https://x.example/a.jar"}]},
+            "dependencies[0] sha256: is missing",
+        ),
+        ({"jar": "job.jar", "dependencies": [{"jar": "s3://b/a b", "sha256": "0" * 64}]}, "is not a path on a storage"),
+        ({"jar": "job.jar", "secrets": ["nobody"]}, "secrets: 'nobody' is not a secret in jobSecrets"),
+        ({"jar": "job.jar", "secrets": ["../x"]}, "secrets: '../x' is not a secret's name"),
+        ({"sql": "none.sql"}, "none.sql cannot be read"),
+        ({"sql": "https://x.example/a.sql"}, "sha256: is missing: expected the SHA-256"),
         ([], "is not a mapping"),
     ],
 )
@@ -191,6 +207,127 @@ def test_a_jar_on_a_web_server_is_downloaded_like_a_release_through_the_proxy(fo
     job = {"jar": "https://x.example/a.jar", "sha256": "0" * 64}
     found = declared(folder, jobs={"departures": job}, httpProxy="http://10.0.0.2:3128")
     text = str(found["jm-0-job-departures"].inputs["stdin"])
-    assert "url=https://x.example/a.jar" in text and "proxy=http://10.0.0.2:3128" in text and "own_proxy" in text
-    assert "/var/lib/flink/jobs/.departures.download" in text
+    assert "urls=(https://x.example/a.jar)" in text and "proxy=http://10.0.0.2:3128" in text and "own_proxy" in text
+    assert f"/var/lib/flink/jobs/.departures.download.{'0' * 16}" in text
     assert "jm-0-jar-departures" not in found
+
+
+SCRIPT = """
+-- a comment; INSERT INTO x SELECT 1
+SET 'pipeline.name' = 'it''s; INSERT';
+CREATE TABLE `a;b` (n INT) WITH ('connector' = 'blackhole'); /* ; */
+"""
+STATEMENT_SET = "EXECUTE STATEMENT SET BEGIN INSERT INTO a SELECT 1; INSERT INTO b SELECT 2; END;"
+
+
+def script(folder: Path, text: str) -> dict[str, Any]:
+    (folder / "job.sql").write_text(text)
+    return {"sql": str(folder / "job.sql")}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "INSERT INTO x SELECT 1",
+        "INSERT INTO x SELECT 1 /*+ OPTIONS('a'='b') */;",
+        STATEMENT_SET,
+        "BEGIN STATEMENT SET; INSERT INTO a SELECT 1; INSERT INTO b SELECT 'END'; END;",
+        "CREATE TABLE c WITH ('connector' = 'blackhole') AS SELECT 1;",
+    ],
+)
+def test_a_script_with_one_insert_or_statement_set_is_a_job(folder: Path, end: str) -> None:
+    found = loaded(folder, **script(folder, SCRIPT + end), parallelism=2)
+    assert found.spec()["sql"]["name"] == "job.sql" and found.spec()["flinkConfig"] == {"pipeline.name": "departures"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "job.sql makes no job: expected one INSERT or one statement set"),
+        (SCRIPT, "job.sql makes no job"),
+        (
+            "INSERT INTO a SELECT 1; INSERT INTO b SELECT 2;",
+            "makes 2 jobs, by the statements 1, 2: expected one INSERT",
+        ),
+        (f"{STATEMENT_SET}{STATEMENT_SET}", "makes 2 jobs"),
+        ("INSERT INTO a SELECT 1; DROP TABLE a;", "has statements after the one that makes the job, number 1"),
+        ("SELECT 1; INSERT INTO a SELECT 1", "statement 1 ('SELECT 1') is a query, whose result goes nowhere"),
+        ("SET a = b; INSERT INTO a SELECT 1", "statement 1 ('SET a = b') is no SET 'option' = 'value'"),
+        ("SET 'parallelism.default' = '2'; INSERT INTO a SELECT 1", "expected parallelism of the job"),
+        ("SET '$internal.pipeline.job-id' = '2'; INSERT INTO a SELECT 1", "which the program sets"),
+        ("RESET 'x'; INSERT INTO a SELECT 1", "is not supported"),
+        ("INSERT INTO a SELECT '${secret:pw}'", "job.sql reads the secret 'pw': expected it in secrets"),
+    ],
+)
+def test_a_script_that_is_not_one_job_is_refused(folder: Path, text: str, told: str) -> None:
+    assert told in refused(folder, jobs={"departures": script(folder, text)})
+
+
+def test_arguments_of_a_script_are_refused(folder: Path) -> None:
+    job = {**script(folder, "INSERT INTO a SELECT 1"), "args": ["x"]}
+    assert "args: has no effect with sql" in refused(folder, jobs={"departures": job})
+
+
+def test_dependencies_are_copied_to_the_host_and_shown_by_digest(folder: Path, jar: str) -> None:
+    other = folder / "other.jar"
+    other.write_bytes(Path(jar).read_bytes() + b"PK")
+    job = {"jar": jar, "dependencies": [str(other), {"jar": "https://x.example/b.jar", "sha256": "0" * 64}]}
+    found = declared(folder, jobs={"departures": job})
+    shown = found["pulumi:index:Stash/job-departures"].inputs["input"]["dependencies"]
+    assert [each.split(":")[0] for each in shown] == ["other.jar sha256", "b.jar sha256"]
+    assert [name for name in found if name.startswith("jm-0-dependency-departures-")] == [
+        f"jm-0-dependency-departures-{shown[0].rpartition(':')[2]}"
+    ]
+    assert "https://x.example/b.jar" in str(found["jm-0-job-departures"].inputs["stdin"])
+
+
+def test_a_dependency_that_is_there_twice_is_refused(folder: Path, jar: str) -> None:
+    assert "job.jar is there twice" in refused(folder, jobs={"a": {"jar": jar, "dependencies": [jar, jar]}})
+
+
+def secretly(folder: Path, secrets: Any, **job: Any) -> settings.Settings:
+    return settings.load(
+        configuration(folder, jobSecrets=secrets, jobs={"departures": job}), stack="dev", secrets={"jobSecrets"}
+    )
+
+
+def test_secrets_of_jobs_are_files_of_the_daemons_user(folder: Path, jar: str) -> None:
+    mocks = Mocks()
+    job = {"departures": {"jar": jar, "secrets": ["db"]}}
+    values = configuration(folder, jobs=job, jobSecrets={"db": "hush"})
+    pulumi.runtime.set_all_config(values, ["flink:jobSecrets"])
+    mocked(lambda: entry(REPO / "__main__.py"), mocks, stack="dev", preview=False)
+    having = sorted(name for name in mocks.found if name.endswith("-job-secrets"))
+    assert having == ["jm-0-job-secrets", "jm-1-job-secrets", "tm-0-job-secrets", "tm-1-job-secrets"]
+    text = str(mocks.found["tm-0-job-secrets"].inputs["stdin"])
+    assert "/etc/flink/job-secrets/db 0600 flink:flink" in text and "hush" in text
+    for name, resource in mocks.found.items():
+        assert "hush" not in str(resource.inputs) or name.endswith("-job-secrets"), name
+
+
+def test_a_secret_that_no_job_reads_stays_away_from_hosts(folder: Path, jar: str) -> None:
+    found = secretly(folder, {"db": "hush"}, jar=jar)
+    assert found.cluster.job_secrets is None
+    assert any("no job reads db" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "told"),
+    [
+        ({"../x": "hush"}, "jobSecrets: '../x' is not a secret's name"),
+        ({"x": ""}, "jobSecrets: x has no text"),
+        ({"x": ["hush"]}, "jobSecrets: x has no text"),
+        ({"x": "hush\nEND_OF_FILE\nrm"}, "jobSecrets: x has a line END_OF_FILE"),
+        ("hush", "jobSecrets: a secret has the wrong type"),
+    ],
+)
+def test_secrets_that_cannot_be_files_are_refused_without_their_text(
+    folder: Path, jar: str, secrets: Any, told: str
+) -> None:
+    with pytest.raises(settings.ConfigError, match=re.escape(told)) as error:
+        secretly(folder, secrets, jar=jar)
+    assert "hush" not in str(error.value)
+
+
+def test_secrets_of_jobs_in_plain_text_are_refused(folder: Path, jar: str) -> None:
+    assert "jobSecrets: is in plain text" in refused(folder, jobs={"a": {"jar": jar}}, jobSecrets={"db": "hush"})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from host_tool import submit
+from host_tool import artifacts
+from host_tool.artifacts import Artifacts
 from host_tool.output import Failure
 from host_tool.submit import Submitter
 
@@ -38,7 +41,7 @@ class Store:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of jars, which belongs to whoever runs the tests."""
-    monkeypatch.setattr(submit, "JARS", str(tmp_path / "jars"))
+    monkeypatch.setattr(artifacts, "FOLDER", str(tmp_path / "jars"))
     monkeypatch.setattr(shutil, "chown", lambda *_: None)
     return tmp_path / "jars"
 
@@ -47,32 +50,43 @@ def jar(content: bytes = CONTENT) -> dict[str, Any]:
     return {"name": "a.jar", "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def submitter(store: Store) -> Submitter:
-    return Submitter("flink", store, FOLDER, {})  # type: ignore[arg-type]
+def spec(**more: Any) -> dict[str, Any]:
+    common = {"entryClass": "", "args": ["a"], "parallelism": 0, "flinkConfig": {}, "allowNonRestoredState": False}
+    return {**common, **({"jar": jar()} if "sql" not in more else {}), **more}
+
+
+def kept(store: Store) -> Artifacts:
+    return Artifacts("flink", store, FOLDER)  # type: ignore[arg-type]
+
+
+def keep(store: Store, file: object) -> None:
+    kept(store).keep(spec(), {NAME: str(file)})
+
+
+NAME = f"{hashlib.sha256(CONTENT).hexdigest()}.jar"
 
 
 def test_a_copied_jar_is_kept_and_its_copy_removed(here: Path, tmp_path: Path) -> None:
     store, copy = Store(), tmp_path / "copy.jar"
     for _ in range(2):  # the second time another job brings the same
         copy.write_bytes(CONTENT)
-        submitter(store).keep(jar(), str(copy))
+        keep(store, copy)
         assert not copy.exists()
-    name = f"{jar()['sha256']}.jar"
-    assert [path.name for path in here.iterdir()] == [name]
-    assert store.kept == {f"{FOLDER}/jars/{name}": CONTENT}
+    assert [path.name for path in here.iterdir()] == [NAME]
+    assert store.kept == {f"{FOLDER}/jars/{NAME}": CONTENT}
 
 
 def test_a_host_without_it_has_it_from_the_storage(here: Path, tmp_path: Path) -> None:
     store = Store()
-    store.kept[f"{FOLDER}/jars/{jar()['sha256']}.jar"] = CONTENT
-    submitter(store).keep(jar(), str(tmp_path / "gone.jar"))
+    store.kept[f"{FOLDER}/jars/{NAME}"] = CONTENT
+    keep(store, tmp_path / "gone.jar")
     assert [path.read_bytes() for path in here.iterdir()] == [CONTENT]
 
 
 def test_a_jar_on_the_storage_is_copied_from_there(here: Path) -> None:
     store = Store()
     store.kept["s3://other/a.jar"] = CONTENT
-    submitter(store).keep(jar(), "s3://other/a.jar")
+    keep(store, "s3://other/a.jar")
     assert len(store.kept) == 2 and len(list(here.iterdir())) == 1
 
 
@@ -80,22 +94,50 @@ def test_another_jar_is_refused_and_leaves_nothing(here: Path, tmp_path: Path) -
     store, copy = Store(), tmp_path / "copy.jar"
     copy.write_bytes(b"another")
     with pytest.raises(Failure, match=r"a\.jar: its sha256 is .*, expected"):
-        submitter(store).keep(jar(), str(copy))
+        keep(store, copy)
     assert list(here.iterdir()) == [] and store.kept == {}
 
 
 def test_a_jar_that_is_nowhere_is_named(here: Path, tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"a\.jar is neither at .* nor on the storage"):
-        submitter(Store()).keep(jar(), str(tmp_path / "gone.jar"))
-    spec = {"jar": jar()}
-    assert "no longer on the storage" in submitter(Store())("id", spec, "", 1)
+        keep(Store(), tmp_path / "gone.jar")
+    submitter = Submitter("flink", kept(Store()), {}, str)
+    assert "no longer on the storage" in submitter("id", spec(), "", 1)
 
 
 def test_what_a_job_starts_from_is_never_deleted_by_it() -> None:
-    spec = {
-        **{"jar": jar(), "entryClass": "", "args": ["a"], "parallelism": 0, "flinkConfig": {}},
-        "allowNonRestoredState": False,
-    }
-    words = Submitter.argv("id", spec, "s3://b/sp")
+    words = Submitter.argv("id", spec(), "s3://b/sp", "a.jar", "a.jar")
     assert words[words.index("-s") :][:4] == ["-s", "s3://b/sp", "--claimMode", "NO_CLAIM"]
-    assert "--claimMode" not in Submitter.argv("id", spec, "")
+    assert "--claimMode" not in Submitter.argv("id", spec(), "", "a.jar", "a.jar")
+
+
+def test_dependencies_are_in_the_folder_lib_of_one_jar_that_is_always_the_same(here: Path, tmp_path: Path) -> None:
+    classes = tmp_path / "classes"
+    (classes / "flinkhost").mkdir(parents=True)
+    (classes / "flinkhost" / "SqlJob.class").write_bytes(b"x")
+    (classes / "flinkhost" / "Store.class").write_bytes(b"x")
+    store = Store()
+    programs: dict[str, Any] = {
+        "jar": {},
+        "sql": {"sql": {"name": "a.sql", "sha256": hashlib.sha256(b"select").hexdigest()}},
+    }
+    program = io.BytesIO()
+    with zipfile.ZipFile(program, "w") as archive:
+        archive.writestr("Main.class", "x")
+    whole = program.getvalue()
+    for name, content in (("jar", whole), ("jar", CONTENT), ("sql", b"select")):
+        store.kept[f"{FOLDER}/jars/{hashlib.sha256(content).hexdigest()}.{name}"] = content
+    expected = {"jar": {"Main.class"}, "sql": {"META-INF/MANIFEST.MF", "flinkhost/SqlJob.class"}}
+    for kind, more in programs.items():
+        job = spec(dependencies=[jar()], **(more or {"jar": jar(whole)}))
+        made = []
+        for _ in range(2):
+            files = kept(store).bring(job)
+            made.append(Path(Submitter("flink", kept(store), {}, lambda: str(classes))._jar(job, files)))
+            content = made[-1].read_bytes()
+            with zipfile.ZipFile(made[-1]) as archive:
+                names = set(archive.namelist())
+            made[-1].unlink()
+            made[-1] = made[-1].with_name(hashlib.sha256(content).hexdigest())
+        assert names == {*expected[kind], f"lib/{NAME}"}
+        assert made[0] == made[1], kind

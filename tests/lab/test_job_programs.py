@@ -1,0 +1,150 @@
+"""What a declared job can be made of, on a real cluster: Flink's own example, SQL with a further jar and a secret."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from lab import flights, jar
+from lab.cluster import Cluster, wait_for
+from lab.errors import LabError
+from stand_ins.builds import flink_examples
+from toolbox.paths import REPO
+
+EXAMPLE = REPO / "examples/sql-files/late-flights.sql"
+TWICE = """package org.example;
+
+/** A function of SQL, which is in a jar of its own. */
+public class Twice extends org.apache.flink.table.functions.ScalarFunction {
+  private static final long serialVersionUID = 1L;
+
+  public Integer eval(Integer number) {
+    return number == null ? null : Integer.valueOf(2 * number);
+  }
+}
+"""
+SECRET = "it's a secret"
+
+
+class Programs:
+    """The jobs of this module."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.cluster, self.folder = cluster, folder
+        # The job continues from the state of an earlier run, which knows the files that it has read
+        self.prefix = f"sql-files-{uuid4().hex[:8]}/"
+        (folder / "org").mkdir()
+        (folder / "org" / "Twice.java").write_text(TWICE)
+        self.jobs: dict[str, Any] = {
+            "machine": {
+                "jar": str(flink_examples.streaming()),
+                "entryClass": "org.apache.flink.streaming.examples.statemachine.StateMachineExample",
+                "args": ["--error-rate", "0.0"],
+                "flinkConfig": {"execution.checkpointing.interval": "1 s"},
+                "parallelism": 1,
+            },
+            "late": {**self.script(), "dependencies": [str(jar.build("twice", folder / "org", "x", cluster.archives))]},
+        }
+
+    def script(self, **changes: str) -> dict[str, Any]:
+        """The example with the lab's bucket, shorter intervals, a function from a jar, and a secret in each line."""
+        text = EXAMPLE.read_text().replace("BUCKET", self.cluster.s3.bucket).replace("'5 s'", "'1 s'")
+        text = text.replace("sql-files/", self.prefix)
+        function = "CREATE TEMPORARY FUNCTION twice AS 'org.example.Twice';\n\nINSERT"
+        text = re.sub(r"^INSERT", function, text, flags=re.MULTILINE)
+        parts = {
+            "SELECT carrier": "SELECT carrier || ' ${secret:word}'",
+            ", minutes_late FROM": ", twice(minutes_late) FROM",
+        }
+        for old, new in parts.items():
+            assert old in text
+            text = text.replace(old, changes.get(old, new))
+        path = self.folder / "late.sql"
+        path.write_text(text)
+        return {"sql": str(path), "parallelism": 1, "secrets": ["word"], "startTimeoutSeconds": 120}
+
+    def up(self, **jobs: Any) -> list[str]:
+        self.jobs = {**self.jobs, **jobs}
+        self.cluster.overrides["flink:jobs"] = self.jobs
+        self.cluster.overrides["flink:jobSecrets"] = {"word": SECRET}
+        return self.cluster.stack.up().changed()
+
+    def status(self) -> dict[str, str]:
+        """State of each job that has not ended, by its name in Flink."""
+        jobs = self.cluster.rest.get("/jobs/overview")["jobs"]
+        return {job["name"]: job["state"] for job in jobs if job["state"] not in flights.ENDED}
+
+    def bring(self, name: str, *lines: str) -> None:
+        """A file for the script."""
+        body = "".join(f"{line}\n" for line in lines).encode()
+        self.cluster.s3.client().put_object(
+            Bucket=self.cluster.s3.bucket, Key=f"{self.prefix}flights/{name}.csv", Body=body
+        )
+
+    def late(self) -> list[tuple[str, int]]:
+        """What the script has written: carrier and number."""
+        s3, bucket = self.cluster.s3.client(), self.cluster.s3.bucket
+        found = []
+        for entry in s3.list_objects_v2(Bucket=bucket, Prefix=f"{self.prefix}late/").get("Contents", []):
+            text = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read().decode()
+            found += [(row["carrier"], row["minutes_late"]) for row in map(json.loads, text.splitlines())]
+        return sorted(found)
+
+
+@pytest.fixture(scope="module")
+def programs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    made = Programs(cluster, tmp_path_factory.mktemp("programs"))
+    made.bring("first", "UA,1,EWR,SFO,61", "UA,2,EWR,SFO,60")
+    try:
+        made.up()
+        yield made
+    finally:
+        cluster.overrides = {}
+        cluster.stack.up()
+
+
+def test_flinks_own_example_and_a_script_run(programs: Programs) -> None:
+    assert programs.status() == {"State machine job": "RUNNING", "late": "RUNNING"}
+    wait_for("the first result", 60, lambda: programs.late() == [(f"UA {SECRET}", 122)])
+    assert programs.up() == []
+
+
+def test_a_script_continues_from_its_state_when_it_changes(programs: Programs) -> None:
+    programs.up(late={**programs.jobs["late"], "restartNonce": "1"})
+    programs.bring("second", "AA,3,JFK,LAX,100")
+    wait_for("the second result", 60, lambda: programs.late() == [(f"AA {SECRET}", 200), (f"UA {SECRET}", 122)])
+
+
+def test_a_script_that_flink_refuses_goes_back_and_shows_no_secret(programs: Programs) -> None:
+    good = programs.jobs
+    bad = programs.script(**{", minutes_late FROM": ", nothing(minutes_late, '${secret:word}') FROM"})
+    with pytest.raises(
+        LabError, match=r"statement 5 \(INSERT INTO late SELECT .*What ran before it runs again"
+    ) as error:
+        programs.up(late={**programs.jobs["late"], **bad})
+    assert SECRET not in str(error.value) and SECRET.replace("'", "''") not in str(error.value)
+    assert programs.status()["late"] == "RUNNING"
+    programs.script()
+    programs.up(**good)
+
+
+def test_secrets_are_files_of_the_daemons_user_and_nowhere_else(programs: Programs) -> None:
+    lab = programs.cluster.lab
+    for host in [*programs.cluster.hosts("jobmanager"), *programs.cluster.hosts("taskmanager")]:
+        path = "/etc/flink/job-secrets/word"
+        shown = lab.ssh(host, f"sudo -n stat -c '%a %U' {path}; sudo -n cat {path}").stdout
+        assert shown == f"600 flink\n{SECRET}\n"
+        assert lab.ssh(host, f"test ! -r {path} && echo closed").stdout == "closed\n"
+    before = programs.cluster.processes()
+    del programs.jobs["late"]
+    ran = programs.up()
+    assert "tm-0-system" in ran, "the host forgets the secret, which no job reads"
+    for host in [*programs.cluster.hosts("jobmanager"), *programs.cluster.hosts("taskmanager")]:
+        assert lab.ssh(host, "sudo -n find /etc/flink/job-secrets -type f").stdout == ""
+    assert programs.cluster.processes() == before, "no daemon restarts"
