@@ -15,6 +15,7 @@ from lab import flights, jar
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
 from stand_ins.builds import flink_examples
+from tests.lab.commands import finish
 from toolbox.paths import REPO
 
 EXAMPLE = REPO / "examples/sql-files/late-flights.sql"
@@ -132,6 +133,21 @@ def test_a_script_that_flink_refuses_goes_back_and_shows_no_secret(programs: Pro
     assert programs.status()["late"] == "RUNNING"
     programs.script()
     programs.up(**good)
+
+
+def test_a_savepoint_is_restored(programs: Programs) -> None:
+    """Of a job that writes nothing: files of a FileSink would contradict earlier state."""
+    name, bucket = programs.cluster.lab.name, programs.cluster.s3.bucket
+    code, found = finish(300, "savepoints", "--name", name, "take", "machine")
+    path = found.split()[-1]
+    assert code == 0 and path.startswith(f"s3://{bucket}/")
+    code, found = finish(600, "savepoints", "--name", name, "restore", "machine", path, "--yes")
+    assert code == 0, found
+    key = f"{name}/jobs/{name}/machine/record.json"
+    record = json.loads(programs.cluster.s3.client().get_object(Bucket=bucket, Key=key)["Body"].read())
+    assert record["running"]["from"] == path
+    assert programs.status()["State machine job"] == "RUNNING"
+    assert programs.up() == []
 
 
 def test_secrets_are_files_of_the_daemons_user_and_nowhere_else(programs: Programs) -> None:
