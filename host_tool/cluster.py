@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .hosts import Hosts
+    from .results import Results
 
 LOG_SECONDS = 15
 LOGS_SHOWN = 5
@@ -26,11 +27,11 @@ class Cluster:
     `values`: host (this one's name), jobmanagers, taskmanagers, restPort, slots, version (Flink's), seconds.
     """
 
-    def __init__(self, values: dict[str, Any], hosts: Hosts, clock: Clock) -> None:
+    def __init__(self, values: dict[str, Any], hosts: Hosts, clock: Clock, results: Results) -> None:
         self._values = values
         self._here = Server("localhost", values["restPort"])
         self._jobmanagers = [Server(name, values["restPort"]) for name in values["jobmanagers"]]
-        self._hosts, self._clock = hosts, clock
+        self._hosts, self._clock, self._results = hosts, clock, results
         self._overview: str | None = None
         self._found: dict[str, Any] = {}
         self._registered: set[str] = set()
@@ -38,6 +39,8 @@ class Cluster:
     def apply(self) -> str:
         """Wait until the cluster is complete, and return Flink's /overview. Raises Failure if it is not in time."""
         values = self._values
+        if not self._complete() and "flink-version" not in self._found:
+            self._results.forget()
         if not self._clock.until(values["seconds"], self._complete):
             self._explain()
             raise Failure(
@@ -50,9 +53,10 @@ class Cluster:
         return self._overview or ""
 
     def check(self) -> None:
-        """Report drift if it is not complete."""
+        """Report drift if it is not complete, or if its JobManagers will not start again."""
         if not self._complete():
             differs("cluster", f"{self._expected()}; found {self._summary()}")
+        self._results.check()
 
     def _complete(self) -> bool:
         self._overview = self._here.text("/overview")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .daemon import Daemon
+    from .results import Results
 
 USAGE = """\
 usage: flink-host COMMAND
@@ -53,6 +54,7 @@ what clusters have left on the storage and in ZooKeeper, on a JobManager's host:
   leftovers delete STORAGE QUORUM ROOT QUIET_SECONDS IDS
   leftovers jobs STORAGE QUORUM ROOT QUIET_SECONDS IDS    list checkpoints of ended jobs; delete those of IDS
   leftovers mark           renew the mark that this cluster is alive, at which `list` and `delete` look
+  leftovers results [remove]    list, or remove, results of ended jobs with which no JobManager of this cluster starts
 
 exit status: 0 yes, or done; 1 no, or failed; 2 wrong usage
 """
@@ -141,7 +143,7 @@ def _rollout(values: dict[str, Any], only_look: bool) -> None:
 
         return stop_declared(values, jobs, only_all=only_all)
 
-    rollout = Rollout(values, hosts, Clock(), hand_over, stop_declared)
+    rollout = Rollout(values, hosts, Clock(), hand_over, stop_declared, _results(values).forget)
     if only_look:
         rollout.check()
     else:
@@ -152,11 +154,18 @@ def _cluster(values: dict[str, Any], only_look: bool) -> None:
     from .cluster import LOG_SECONDS, Cluster
     from .hosts import Hosts
 
-    cluster = Cluster(values, Hosts(values["user"], LOG_SECONDS), Clock())
+    cluster = Cluster(values, Hosts(values["user"], LOG_SECONDS), Clock(), _results(values))
     if only_look:
         cluster.check()
     else:
         print(cluster.apply())
+
+
+def _results(values: dict[str, Any]) -> Results:
+    from .java import Java
+    from .results import Results
+
+    return Results(values["host"], Java(values["user"]).lines)
 
 
 def _ensemble(values: dict[str, Any], only_look: bool) -> None:
@@ -217,8 +226,11 @@ def _leftovers(name: str, words: list[str]) -> int:
 
     numbers = {"purge": len(words) > 1, "list": len(words) == 6, "delete": len(words) == 6, "mark": len(words) == 1}
     numbers["jobs"] = len(words) == 6
+    numbers["results"] = words[1:] in ([], ["remove"])
     if not words or not numbers.get(words[0]):
-        raise Usage(f"{name}: expected purge URI..., mark, or list, delete or jobs with five arguments")
+        raise Usage(
+            f"{name}: expected purge URI..., mark, results [remove], or list, delete or jobs with five arguments"
+        )
     if words[0] in ("list", "delete", "jobs"):
         _seconds(words[4:5])
     return _status(Java(facts()["user"]).run("Leftovers", *words))

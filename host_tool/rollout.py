@@ -12,7 +12,7 @@ from .rest import JobManagers, short, taskmanager_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, Protocol
 
     from .clock import Clock
@@ -51,11 +51,18 @@ class Rollout:
 
     `values`: host (this one's name), pending (hosts whose daemons may have to be restarted), jobmanagers, taskmanagers
     (all of the cluster's), restPort, strategy (rolling or parallel), maxUnavailable, highAvailability, seconds (within
-    which a daemon, and then the jobs, have to be healthy), user.
+    which a daemon, and then the jobs, have to be healthy), user. `forget_results` removes stored results of jobs with
+    which no JobManager would start (results.py).
     """
 
     def __init__(
-        self, values: dict[str, Any], hosts: Hosts, clock: Clock, hand_over: HandOver, stop_declared: StopDeclared
+        self,
+        values: dict[str, Any],
+        hosts: Hosts,
+        clock: Clock,
+        hand_over: HandOver,
+        stop_declared: StopDeclared,
+        forget_results: Callable[[], None],
     ) -> None:
         self._values = values
         self._pending: list[str] = values["pending"]
@@ -64,7 +71,7 @@ class Rollout:
         self._seconds: int = values["seconds"]
         self._rest = JobManagers(self._jobmanagers, values["restPort"])
         self._hosts, self._clock, self._hand_over_jobs = hosts, clock, hand_over
-        self._stop_declared = stop_declared
+        self._stop_declared, self._forget_results = stop_declared, forget_results
         self._states: dict[str, State] = {}
         self._held: list[str] = []
         self._left: list[str] = []
@@ -77,6 +84,8 @@ class Rollout:
             self._say("nothing to restart")
             return
         self._look()
+        if self._values["highAvailability"]:
+            self._forget_results()
         self._held = [name for name in self._pending if self._states[name].held]
         if self._held:
             self._say("an earlier rollout was interrupted while it changed the release of Flink; continuing it")

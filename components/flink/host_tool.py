@@ -18,7 +18,7 @@ _SOURCES = resources.folder("host_tool")
 _EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "output", "rest", "zookeeper")
 _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
-_WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "rollout")
+_WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "results", "rollout")
 _WITH_JOBS = (
     "artifacts",
     "declared_job",
@@ -45,6 +45,7 @@ JAVA = (
     "JobPlan",
     "Leftovers",
     "Remains",
+    "Results",
     "SqlJob",
     "SqlScript",
     "Store",

@@ -24,6 +24,7 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
  * delete HA QUORUM ROOT QUIET IDS    removes what `list` lists of these clusters
  * jobs HA QUORUM ROOT QUIET IDS      lists the checkpoints of jobs that nothing needs, and removes those of jobs IDS
  * mark                               renews the mark that the cluster of /etc/flink is alive
+ * results [remove]                   lists, or removes, results with which no JobManager of this cluster starts (Results)
  * </pre>
  *
  * A cluster whose last object was written less than QUIET seconds ago may be alive, with its own ensemble.
@@ -34,6 +35,9 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
  */
 public final class Leftovers {
   private static final int ANSWER_SECONDS = 90;
+
+  /** `up` removes those of declared jobs by itself sooner. */
+  private static final int RESULT_SECONDS = 60;
 
   private final PrintStream out;
 
@@ -54,6 +58,8 @@ public final class Leftovers {
         jobs(out, args, configuration);
       } else if (args[0].equals("mark")) {
         mark(configuration);
+      } else if (args[0].equals("results")) {
+        results(out, args.length > 1, configuration);
       } else {
         new Leftovers(out, args[0].equals("purge") ? 0 : Long.parseLong(args[4])).run(args);
       }
@@ -85,12 +91,26 @@ public final class Leftovers {
         }
         break;
       default:
-        throw new IllegalArgumentException("expected purge, list, delete, jobs or mark, found " + args[0]);
+        throw new IllegalArgumentException("expected purge, list, delete, jobs, mark or results, found " + args[0]);
     }
   }
 
   static void mark(Configuration configuration) throws IOException {
     Remains.mark(new Path(configuration.get(HighAvailabilityOptions.HA_STORAGE_PATH)), cluster(configuration));
+  }
+
+  private static void results(PrintStream out, boolean remove, Configuration configuration)
+      throws IOException, KeeperException, InterruptedException {
+    if (!configuration.get(HighAvailabilityOptions.HA_MODE).equalsIgnoreCase("zookeeper") || !Results.areRead()) {
+      return;
+    }
+    Path ha = new Path(configuration.get(HighAvailabilityOptions.HA_STORAGE_PATH));
+    Folder.answers(ha, ANSWER_SECONDS);
+    String id = cluster(configuration);
+    try (Ensemble ensemble = new Ensemble(configuration.get(HighAvailabilityOptions.HA_ZOOKEEPER_QUORUM))) {
+      String node = configuration.get(HighAvailabilityOptions.HA_ZOOKEEPER_ROOT) + "/" + id;
+      new Results(out, RESULT_SECONDS, ensemble, node, ha, id).handle(remove);
+    }
   }
 
   /** The id of this host's cluster; the option has it as a path. */

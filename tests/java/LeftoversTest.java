@@ -285,4 +285,37 @@ class LeftoversTest {
         assertThrows(IOException.class, () -> Folder.answers(new org.apache.flink.core.fs.Path("s9://bucket/ha"), 30));
     assertTrue(Flink.causes(error).contains("no access to s9://bucket/ha: "), Flink.causes(error));
   }
+
+  private List<String> results(boolean remove, int quiet) throws Exception {
+    said.reset();
+    new Results(new PrintStream(said, true), quiet, ensemble, "/flink/c", flink(ha), "c").handle(remove);
+    return lines();
+  }
+
+  @Test
+  void aResultWithoutApplicationIsReportedAndRemoved() throws Exception {
+    String other = JOB.replace('0', 'f');
+    Path incomplete = ha.resolve("job-result-store/c/" + JOB + "_DIRTY.json");
+    write("job-result-store/c/" + JOB + "_DIRTY.json");
+    Files.writeString(incomplete, "{\"result\":{\"id\":\"x\"},\"version\":1}");
+    write("job-result-store/c/" + other + "_DIRTY.json");
+    Files.writeString(
+        ha.resolve("job-result-store/c/" + other + "_DIRTY.json"), "{\"result\":{\"application-id\":\"y\"}}");
+    write("job-result-store/c/" + other + ".json", "job-result-store/d/" + JOB + "_DIRTY.json");
+    int before = left().size();
+    assertEquals(List.of(), results(true, 3600), "it was just written: somebody may be about to remove it");
+    List<String> found = results(false, 0);
+    assertEquals(1, found.size(), found.toString());
+    assertTrue(found.get(0).matches("incomplete\tfile:.*/job-result-store/c/" + JOB + "_DIRTY.json"), found.toString());
+    assertEquals(before, left().size());
+
+    server.make("/flink/c/execution-plans/" + JOB);
+    assertTrue(results(true, 0).get(0).startsWith("stored\t"), "the job would start again");
+    assertTrue(Files.exists(incomplete));
+    ensemble.remove("/flink/c/execution-plans");
+    assertTrue(results(true, 0).get(0).matches("removed\tfile:.*\t1"));
+    assertFalse(Files.exists(incomplete));
+    assertEquals(before - 1, left().size());
+    assertEquals(List.of(), results(true, 0));
+  }
 }

@@ -126,6 +126,25 @@ def age(cluster: Cluster, keys: set[str], days: float) -> None:
         os.utime(cluster.lab.dir / "s3" / "data" / cluster.s3.bucket / key, (then, then))
 
 
+def test_doctor_reports_a_result_with_which_no_jobmanager_would_start(cluster: Cluster) -> None:
+    """As a job that Flink 2.3 cannot restore leaves it."""
+    client, bucket, id = cluster.s3.client(), cluster.s3.bucket, cluster.lab.name
+    key = f"{id}/ha/job-result-store/{id}/{'0a' * 16}_DIRTY.json"
+    client.put_object(Bucket=bucket, Key=key, Body=b'{"result":{"id":"0a"},"version":1}')
+    try:
+        age(cluster, {key}, days=1)
+        found = diagnose(cluster)
+        assert set(found) == {"jm-0"}
+        assert ["at the next election every JobManager" in text for text in found["jm-0"].values()] == [True]
+        (told,) = found["jm-0"].values()
+        command = told[told.index("sudo ") :]
+        assert key in cluster.lab.ssh("jm-0", command, timeout=120).stdout
+        assert keys(cluster, key) == set()
+        assert diagnose(cluster) == {}
+    finally:
+        client.delete_object(Bucket=bucket, Key=key)
+
+
 def test_gc_removes_what_a_dead_cluster_left_and_nothing_else(cluster: Cluster) -> None:
     client, bucket = cluster.s3.client(), cluster.s3.bucket
     ha = f"{cluster.lab.name}/ha"

@@ -11,6 +11,7 @@ from host_tool.cluster import Cluster
 from host_tool.ensemble import Ensemble
 from host_tool.hosts import Hosts
 from host_tool.output import Failure
+from host_tool.results import Results
 from tests.unit.host_tool.world import FakeClock, World, standing
 
 
@@ -23,7 +24,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield made
 
 
-def cluster(world: World, **more: Any) -> Cluster:
+RESULT = "s3://bucket/ha/job-result-store/c/0a_DIRTY.json"
+
+
+def cluster(world: World, *found: str, code: int = 0, **more: Any) -> Cluster:
+    """A cluster; `found`: what our Java class says of stored results, each time."""
     values = {
         "host": "jm-0",
         "jobmanagers": world.jobmanagers,
@@ -34,7 +39,14 @@ def cluster(world: World, **more: Any) -> Cluster:
         "seconds": 30,
         **more,
     }
-    return Cluster(values, Hosts("flink", 15), world.clock)
+
+    def lines(*words: str) -> tuple[int, list[str]]:
+        world.log.append(" ".join(words))
+        if words[-1] == "remove" and not code:
+            world.leader = "jm-0"
+        return code, [*found]
+
+    return Cluster(values, Hosts("flink", 15), world.clock, Results("jm-0", lines))
 
 
 def test_a_complete_cluster_says_what_flink_says(world: World, capfd: pytest.CaptureFixture[str]) -> None:
@@ -122,3 +134,35 @@ def test_an_ensemble_that_is_not_complete_in_time_is_a_failure(monkeypatch: pyte
     waiting = ensemble(monkeypatch, {"zk-0": "follower", "zk-1": "follower"}, FakeClock())
     with pytest.raises(Failure, match=r"not complete after 30 s: .* found zk-0 follower, zk-1 follower"):
         waiting.apply()
+
+
+def test_results_that_flink_cannot_recover_are_reported_and_nothing_is_removed(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cluster(world, f"incomplete\t{RESULT}").check()
+    said = capfd.readouterr().out
+    assert said.startswith(f"! {RESULT}\tthe result of a job that failed before it started")
+    assert "at the next election every JobManager that leads exits" in said
+    assert said.endswith("sudo /usr/local/lib/flink/flink-host leftovers results remove\n")
+    cluster(world, f"stored\t{RESULT}").check()
+    assert "cancel or restore that job first" in capfd.readouterr().out
+    assert "remove" not in " ".join(world.log)
+
+
+def test_a_storage_that_does_not_answer_is_said(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster(world, code=1).check()
+    assert capfd.readouterr() == (
+        "",
+        "jm-0: the storage or ZooKeeper does not say whether there are results that Flink cannot recover\n",
+    )
+
+
+def test_without_a_leader_they_are_removed_and_a_jobmanager_can_lead(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.leader = None
+    cluster(world, f"removed\t{RESULT}\t1").apply()
+    assert f"jm-0: removed {RESULT}, the result of a job" in capfd.readouterr().err
+    world.log.clear()
+    cluster(world, f"removed\t{RESULT}\t1").apply()
+    assert "remove" not in " ".join(world.log), "with a leader nobody asks"
