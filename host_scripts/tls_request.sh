@@ -21,7 +21,8 @@ request() {
   install -d -m 0700 "$work"
   # Also in options.yaml: with a letter first no number in YAML
   (umask 077 && echo "p$(od -An -v -tx1 -N24 /dev/urandom | tr -d ' \n')" >"$work/password")
-  key -genkeypair -keyalg EC -groupname secp256r1 -dname "CN=$host,O=Flink" -storetype PKCS12
+  # -groupname, which newer ones prefer, is unknown to Java 11
+  key -genkeypair -keyalg EC -keysize 256 -dname "CN=$host,O=Flink" -storetype PKCS12
   key -certreq -ext "san=$names" -file "$work/request.pem"
   mv -f "$work/password" "$folder/next.password"
   mv -f "$work/key.p12" "$folder/next.p12"
