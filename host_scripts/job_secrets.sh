@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Writes the secrets that jobs read, each as a file that only the daemons' user reads. No daemon restarts.
 
 apply() {

@@ -161,6 +161,7 @@ own_configuration() { [ -n "${secrets:-}${tls_options:-}" ]; }
 # options, which its unit has from /etc/flink/credentials.env, and those of TLS.
 secret_configuration() {
   local more=""
+  # shellcheck disable=SC2016  # expanded when the daemon starts
   [ -z "${secrets:-}" ] || more+=' && base64 -d <<<"$FLINK_SECRET_CONFIG" >>"$FLINK_CONF_DIR/config.yaml"'
   [ -z "${tls_options:-}" ] || more+=" && cat $tls_options >>\"\$FLINK_CONF_DIR/config.yaml\""
   cat <<SCRIPT
