@@ -90,6 +90,18 @@ JOB_NAME = Form("a job's name", r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?", "a-z, 0
 JAVA_CLASS = Form(
     "a class", r"[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)*", "a name such as org.example.Departures"
 )
+PYTHON_MODULE = Form(
+    "a module",
+    r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*",
+    "a name such as departures",
+)
+PYTHON_PACKAGE = Form(
+    "a package of one version with its digests",
+    r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?(?:\[[A-Za-z0-9,._-]{1,100}\])?==[A-Za-z0-9.!+_-]{1,60}"
+    r"(?: ?; ?[A-Za-z0-9_ .'\"<>=!()-]{1,300}?)?(?: --hash=sha256:[0-9a-f]{64})+",
+    "NAME==VERSION --hash=sha256:DIGEST, as `uv pip compile --generate-hashes` and pip-compile write them",
+)
+PYTHON_VERSION = Form("a version of Python", r"3\.(?:9|1[0-9])", 'one such as "3.11", in quotes')
 SECRET_NAME = Form("a secret's name", r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62})", "letters, digits, . _ and -, up to 63")
 NONCE = Form("a nonce", r"[A-Za-z0-9._:+-]{0,64}", "letters, digits and . _ : + -, up to 64")
 PLACE_URI = Form(

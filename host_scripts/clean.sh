@@ -24,6 +24,9 @@ remove() {
   restore_kernel
   local release
   for release in "${releases[@]}"; do remove_releases "$release"; done
+  local environment
+  for environment in /opt/pyflink-*; do [ ! -e "$environment/pyvenv.cfg" ] || rm -rf "$environment"; done
+  rm -rf /var/cache/flink-python
   unmount_local_disks
   remove_tree "/etc/$user"
   remove_tree "/var/log/$user"

@@ -3,7 +3,7 @@
 # answered.
 # Values: role, needed_mib, declared_mib (0: unknown), address (empty: not from an inventory), firewall, user, releases (names below /opt), homes (their
 # directories with the versions), executed (directories that programs run from), storage (its URL; empty: the role
-# does not use it), jump (true: reached through a jump host). Prints {"cpus": N, "memoryMiB": N}.
+# does not use it), jump (true: reached through a jump host). With jobs in Python also jobs_python (its version). Prints {"cpus": N, "memoryMiB": N}.
 
 # What the host tool imports, and the version
 python_facts='import fcntl, hashlib, json, socket, subprocess, sys, tempfile; print("%d.%d" % sys.version_info[:2])'
@@ -17,6 +17,7 @@ was_ours() { [ -e /etc/flink-owner ] || compgen -G "/opt/*/.installed-by-pulumi"
 systemd=/run/systemd/system
 
 problems=()
+jobs_python=${jobs_python:-}
 
 apply() {
   local python memory cpus command home startups
@@ -37,6 +38,7 @@ apply() {
     /*) problems+=("python3 ($python) has no standard library: install it (Debian: apt-get install python3)") ;;
     *) problems+=("python3 is $python: install 3.9 or newer") ;;
   esac
+  find_python
   if [ "$firewall" = true ] && ! command -v nft >/dev/null; then
     problems+=("nft is missing: install nftables, or set firewall to false")
   fi
@@ -67,6 +69,19 @@ apply() {
   find_clock
   [ ${#problems[@]} -eq 0 ] || die "cannot be a $role ($PRETTY_NAME): $(printf '%s; ' "${problems[@]}")"
   printf '{"cpus": %d, "memoryMiB": %d}\n' "$cpus" "$memory"
+}
+
+# The interpreter of jobs in Python, with venv (python.sh).
+find_python() {
+  local name
+  [ -n "$jobs_python" ] || return 0
+  for name in "python$jobs_python" python3; do
+    [ "$("$name" -I -S -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$jobs_python" ] || continue
+    "$name" -I -c 'import ensurepip, venv' 2>/dev/null ||
+      problems+=("$name has no venv, which jobs in Python need: install it (Debian: apt-get install $name-venv)")
+    return 0
+  done
+  problems+=("Python $jobs_python is missing, which jobs in Python need: expected python$jobs_python, or another version (python)")
 }
 
 # Others cannot reach a host without IPv4 at an IPv4 address. Which one it has is not compared: it may be behind NAT.
@@ -115,6 +130,7 @@ find_space() {
   local home mount
   local -A needs=() names=() frees=()
   for home in "${homes[@]}"; do [ -d "/opt/$home" ] || needs_space /opt 1024; done
+  [ -z "$jobs_python" ] || compgen -G "/opt/pyflink-*" >/dev/null || needs_space /opt 1024
   [ -d "/var/lib/$user" ] || needs_space /var/lib 1024
   for mount in "${!needs[@]}"; do
     [ "${frees[$mount]}" -ge "${needs[$mount]}" ] ||

@@ -2,9 +2,12 @@
 # Requests to servers outside of the cluster. Values: proxy (URL; empty: the host's own), direct (names that are reached
 # without it). Inside of the cluster nothing uses a proxy: the host tool opens connections itself.
 
-# fetch ARGUMENTS...: curl, through the proxy of the stack (httpProxy), else through that of /etc/environment, which sudo may
-# have dropped.
-fetch() {
+# fetch ARGUMENTS...: curl, through the proxy.
+fetch() { through_proxy curl "$@"; }
+
+# through_proxy COMMAND...: with the proxy of the stack (httpProxy), else with that of /etc/environment, which sudo may have
+# dropped.
+through_proxy() {
   (
     if [ -n "$proxy" ]; then
       export http_proxy=$proxy https_proxy=$proxy no_proxy=$direct
@@ -12,7 +15,7 @@ fetch() {
     else
       own_proxy
     fi
-    exec curl "$@"
+    exec "$@"
   )
 }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 FOLDER = "/var/lib/flink/jobs"
-KINDS = ("jar", "sql")
+KINDS = ("jar", "sql", "python")
 """Of programs: also the suffixes of their names."""
 
 

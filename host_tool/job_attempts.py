@@ -8,6 +8,7 @@ import json
 from .job_record import attempt_id, mark
 from .jobs import ENDED, OVERVIEW
 from .output import Failure, say
+from .python_trace import root
 from .rest import NOT_FOUND, OK
 
 TYPE_CHECKING = False
@@ -252,7 +253,10 @@ def _trigger(directory: str) -> str:
 
 
 def innermost(trace: str) -> str:
-    """The root cause in a Java stack trace, on a line: its last cause."""
+    """The root cause in a stack trace of Java, Python or both, on a line: the last cause."""
+    python = root(trace.replace("\\n", "\n").replace("\\t", "\t"))
+    if python:
+        return python[:500].rstrip(".")
     lines = [line.strip() for line in trace.replace("\\n", "\n").replace("\\t", " ").splitlines() if line.strip()]
     causes = [line[len("Caused by: ") :] for line in lines if line.startswith("Caused by: ")]
     return (causes[-1] if causes else lines[0] if lines else "no reason given")[:500].rstrip(".")

@@ -41,10 +41,11 @@ class Submitter:
         try:
             files = self._kept.bring(spec)
             jar = self._jar(spec, files)
+            program = self._archive(spec, files[0]) if artifacts.kind(spec) == "python" else files[0]
         except Failure as error:
             return str(error)
         done = subprocess.run(
-            ["runuser", "-u", self._user, "--", "timeout", str(seconds), *self.argv(job, spec, restore, files[0], jar)],
+            ["runuser", "-u", self._user, "--", "timeout", str(seconds), *self.argv(job, spec, restore, program, jar)],
             cwd="/",
             env={**self._environment, "FLINK_CONF_DIR": "/etc/flink"},
             stdin=subprocess.DEVNULL,
@@ -53,7 +54,11 @@ class Submitter:
             text=True,
             check=False,
         )
-        return innermost(done.stdout) if done.returncode else ""
+        if done.returncode:
+            return innermost(done.stdout)
+        if artifacts.kind(spec) == "python" and job not in done.stdout:
+            return "the program has ended without a job: expected execute() or execute_sql() with an INSERT in it"
+        return ""
 
     @staticmethod
     def argv(job: str, spec: dict[str, Any], restore: str, program: str, jar: str) -> list[str]:
@@ -69,6 +74,11 @@ class Submitter:
             words += ["-s", restore, "--claimMode", "NO_CLAIM"]
             if spec["allowNonRestoredState"]:
                 words.append("-n")
+        if artifacts.kind(spec) == "python":
+            python = f"{spec['environment']}/bin/python"
+            words += [f"-Dpython.executable={python}", f"-Dpython.client.executable={python}"]
+            words += ["-pyfs", program, "-pym", spec["entryModule"], *(["-j", jar] if jar else [])]
+            return [*words, "--", *spec["args"]]
         if artifacts.kind(spec) == "sql":
             return [*words, "-c", "flinkhost.SqlJob", jar, program]
         return [*words, *(["-c", spec["entryClass"]] if spec["entryClass"] else []), jar, *spec["args"]]
@@ -78,10 +88,29 @@ class Submitter:
         job's classpath, here and on TaskManagers. It overwrites the option `pipeline.jars`, and takes only one jar.
         """
         jars = files[1:]
+        if artifacts.kind(spec) == "python":
+            return self._joined(jars, _begin, jars) if jars else ""
         if artifacts.kind(spec) == "sql":
             classes = self._classes()
             return self._joined([classes, *jars], lambda new: _pack(classes, new), jars)
         return self._joined(files, lambda new: shutil.copyfile(files[0], new), jars) if jars else files[0]
+
+    def _archive(self, spec: dict[str, Any], path: str) -> str:
+        """The path of an archive with the program's modules: Flink's client brings it to TaskManagers, and its name
+        ends as Python expects it.
+        """
+        name = artifacts.program(spec)["name"]
+        if not os.path.exists(f"{spec['environment']}/bin/python"):
+            raise Failure(f"{spec['environment']} is missing on this host: run up with repair: true")
+
+        def write(new: str) -> None:
+            if name.endswith(".py"):
+                with zipfile.ZipFile(new, "w") as archive, open(path, "rb") as file:
+                    archive.writestr(_entry(name), file.read())
+            else:
+                shutil.copyfile(path, new)
+
+        return self._kept.make(f"{os.path.basename(path)}.zip", write)
 
     def _joined(self, parts: Sequence[str], start: Callable[[str], object], jars: Sequence[str]) -> str:
         """A jar that `start` begins, with `jars` in its folder `lib`; it is always the same for the same `parts`."""
@@ -101,10 +130,16 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(name, _UNCHANGING)
 
 
-def _pack(classes: str, jar: str) -> None:
-    """A jar with our classes that run SQL scripts."""
+def _begin(jar: str) -> None:
+    """A jar without classes."""
     with zipfile.ZipFile(jar, "w") as archive:
         archive.writestr(_entry("META-INF/MANIFEST.MF"), "Manifest-Version: 1.0\n\n")
+
+
+def _pack(classes: str, jar: str) -> None:
+    """A jar with our classes that run SQL scripts."""
+    _begin(jar)
+    with zipfile.ZipFile(jar, "a") as archive:
         for name in sorted(os.listdir(f"{classes}/flinkhost")):
             if f"flinkhost/{name}".startswith(SQL_CLASSES):
                 with open(f"{classes}/flinkhost/{name}", "rb") as file:

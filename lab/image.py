@@ -34,6 +34,7 @@ PACKAGES = [
     "netbase",
     "cloud-init",
     "python3",
+    "python3-venv",
 ]
 _LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
 _MAKE_SECONDS = 600

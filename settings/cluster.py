@@ -24,6 +24,7 @@ from settings.overrides import (
     suspicious_zookeeper,
 )
 from settings.proxy import proxy_settings
+from settings.python import python_settings
 
 SECRET_OPTIONS = "flinkSecrets"
 
@@ -110,6 +111,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         zookeeper_config=zookeeper,
         ready_timeout_seconds=values["readyTimeoutSeconds"],
         job_secrets=job_secrets(values, declared, problems),
+        python=python_settings(values, root, problems),
         jobs=declared,
         tls=values["tls"],
         certificate_days=values["certificateDays"],

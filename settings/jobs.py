@@ -26,7 +26,7 @@ from components.jobs.settings import (
 from components.problems import Problems, shown
 from components.remote import END_OF_FILE
 from components.shapes import Shape, fields
-from settings import sql_script
+from settings import python_files, sql_script
 from settings.overrides import FLINK, overrides, suspicious
 
 RETENTION = "execution.checkpointing.externalized-checkpoint-retention"
@@ -37,7 +37,15 @@ _STARTS = {
 }
 """Options that the submission of a job sets, and what to write instead."""
 JOB_SECRETS = "jobSecrets"
-_ONLY_FOR = {"entryClass": "jar", "args": "jar"}
+_ONLY_FOR = {"entryClass": ("jar",), "args": ("jar", "python"), "entryModule": ("python",)}
+PYTHON = "python"
+_ENVIRONMENT = {
+    "python.executable": "python of the stack",
+    "python.client.executable": "python of the stack",
+    "python.pyflink.path": "python of the stack",
+    "python.requirements": "the packages in the requirements of python",
+    "python.files": "a folder as the job's program",
+}
 MIN_EVERY_SECONDS = 10
 _MANIFEST = "META-INF/MANIFEST.MF"
 _NO_RETENTION = ("NO_EXTERNALIZED_CHECKPOINTS", "DELETE_ON_CANCELLATION")
@@ -61,9 +69,11 @@ def _argument(text: str) -> str:
 class _Job(Shape):
     jar: str = ""
     sql: str = ""
+    python: str = ""
     sha256: Annotated[str, AfterValidator(forms.SHA256)] = ""
     dependencies: list[Any] = []
     entry_class: Annotated[str, AfterValidator(forms.JAVA_CLASS)] = ""
+    entry_module: Annotated[str, AfterValidator(forms.PYTHON_MODULE)] = ""
     args: list[Annotated[str, AfterValidator(_argument)]] = []
     parallelism: int = Field(0, ge=1, le=32_768)
     upgrade_mode: Annotated[str, _one_of(*UPGRADE_MODES)] = "savepoint"
@@ -112,7 +122,7 @@ def jobs(
         job = replace(job, dependencies=_dependencies(job.dependencies, where, root, problems))
         for secret in sorted(set(job.secrets) - set(values[JOB_SECRETS])):
             problems.add(f"{where} secrets", f"{shown(secret)} is not a secret in {JOB_SECRETS}")
-        job = _with_program(job, entry, where, root, problems)
+        job = _with_program(job, entry, where, values, root, problems)
         retention = str({**common, **job.flink_config}.get(RETENTION, ""))
         if job.upgrade_mode == "last-state" and retention in _NO_RETENTION:
             problems.add(
@@ -181,31 +191,55 @@ def _restarts(known: Mapping[str, Any], where: str, problems: Problems) -> Resta
     return RestartSettings(attempts=found.get("attempts", default.attempts), within=within)
 
 
-def _with_program(job: JobSettings, entry: Any, where: str, root: Path, problems: Problems) -> JobSettings:
+def _with_program(
+    job: JobSettings, entry: Any, where: str, values: Mapping[str, Any], root: Path, problems: Problems
+) -> JobSettings:
     """The job with the paths of its files on this machine, which have been looked at."""
     kinds = [kind for kind in KINDS if kind in entry] if isinstance(entry, Mapping) else KINDS[:1]
     if len(kinds) != 1:
         problems.add(where, f"has {' and '.join(kinds) or 'no program'}: expected one of {', '.join(KINDS)}")
         return job
-    for key, kind in _ONLY_FOR.items():
-        if key in entry and kind != kinds[0]:
+    for key, allowed in _ONLY_FOR.items():
+        if key in entry and kinds[0] not in allowed:
             problems.add(f"{where} {key}", f"has no effect with {kinds[0]}: remove it")
     if not job.program.place:
         return job  # already reported
+    if job.kind == PYTHON:
+        _check_python(job, where, values, problems)
     path = _located(job.program, f"{where}", job.kind, root, problems)
     if path is None:
         return job
     if job.kind == "sql":
-        script = problems.catch(f"{where} sql", lambda: files.text(path), None)
+        script = problems.catch(f"{where} sql", partial(files.text, path), None)
         if script is not None:
             for found in sql_script.problems(script):
                 problems.add(f"{where} sql", f"{path.name} {found}")
             for secret in sorted(sql_script.secrets(script) - set(job.secrets)):
                 problems.add(f"{where} sql", f"{path.name} reads the secret {shown(secret)}: expected it in secrets")
+    elif job.kind == PYTHON:
+        path = problems.catch(f"{where} python", partial(python_files.program, path, job.entry_module), path)
     else:
         problems.catch(f"{where} jar", lambda: _check_jar(path, job.entry_class), None)
     here = {job.kind: str(path)}
     return replace(job, **here)  # type: ignore[arg-type]
+
+
+def _check_python(job: JobSettings, where: str, values: Mapping[str, Any], problems: Problems) -> None:
+    if not values[PYTHON]:
+        problems.add(
+            where,
+            f"is in Python, and hosts have no environment for it: expected {PYTHON} with version and "
+            "requirements beside jobs",
+        )
+    for option in _ENVIRONMENT:
+        if option in job.flink_config:
+            problems.add(f"{where}.flinkConfig", f"has {option}: expected {_ENVIRONMENT[option]}")
+    if job.program.is_local:
+        return
+    if not job.program.name.endswith((".py", ".zip")):
+        problems.add(f"{where} python", f"{shown(job.program.name)} is no program: expected NAME.py or NAME.zip")
+    elif job.program.is_module and not forms.PYTHON_MODULE.fits(job.program.name.removesuffix(".py")):
+        problems.add(f"{where} python", f"{shown(job.program.name)} is not the file of a module: expected NAME.py")
 
 
 def _located(artifact: Artifact, where: str, key: str, root: Path, problems: Problems) -> Path | None:

@@ -10,6 +10,7 @@ from .. import naming
 from ..flink.config_yaml import config_yaml, flink_config
 from ..flink.context import Context, Running, keep
 from ..flink.flink_host import configuration, install_flink
+from ..flink.python import python_environment
 from ..host import Host, Role
 from ..remote import script_text, step
 
@@ -23,7 +24,9 @@ class Client(pulumi.ComponentResource):
         super().__init__(naming.type_token("flink", "Client"), name, None, opts)
         node = context.nodes[name]
         release = install_flink(context, host, self)
-        after = [node.prepared, node.java, release, context.joined[name]]
+        prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)
+        python = python_environment(host, context.settings, prepared)
+        after = [node.prepared, node.java, release, context.joined[name], *([python] if python else [])]
         self.ready = step(
             host,
             "config",

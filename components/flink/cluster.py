@@ -107,6 +107,8 @@ class Cluster(pulumi.ComponentResource):
         absent = [] if credentials.declared(host, self.storage, self.settings) else ["credentials"]
         if self.settings.job_secrets is None:
             absent.append("job_secrets")
+        if self.settings.python is None:
+            absent.append("python")
         args = NodeArgs(
             host=host,
             settings=self.settings,

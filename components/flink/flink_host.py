@@ -16,6 +16,7 @@ from .context import Context
 from .credentials import credentials
 from .job_secrets import job_secrets
 from .node import install
+from .python import python_environment
 
 LAUNCHES_KEPT = 4
 """How many launches a host keeps, for a fast return to an earlier one."""
@@ -64,9 +65,12 @@ class FlinkHost(pulumi.ComponentResource):
         keys = credentials(args.host, self._context.storage, self._context.settings, prepared)
         signing = self._context.encryption
         identity = signing.identity(args.host, node, self) if signing else None
-        secrets = job_secrets(args.host, self._context.settings, prepared)
+        of_jobs = [
+            job_secrets(args.host, self._context.settings, prepared),
+            python_environment(args.host, self._context.settings, prepared),
+        ]
         launch = self._launch(arguments, others, [node.prepared, node.java, release])
-        self.service = self._service(others, keys, identity, launch, [secrets] if secrets else [])
+        self.service = self._service(others, keys, identity, launch, [each for each in of_jobs if each])
         self.register_outputs({})
 
     def _launch(

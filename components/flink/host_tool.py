@@ -30,6 +30,7 @@ _WITH_JOBS = (
     "job_savepoint_commands",
     "job_savepoints",
     "job_watch",
+    "python_trace",
     "store",
     "submit",
     "turns",

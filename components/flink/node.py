@@ -44,6 +44,7 @@ def probe(host: Host, settings: ClusterSettings, storage: Storage, opts: pulumi.
             "executed": ["/opt", "/usr/local/lib", *(["/var/lib"] if row.daemon and row.daemon.script else [])],
             "storage": storage.url if row.uses_storage else "",
             **proxy.values(settings),
+            **({"jobs_python": settings.python.version} if settings.python and "flink" in row.releases else {}),
             "jump": "true" if host.ssh.jump else "false",
         },
         uses=("proxy.sh",),

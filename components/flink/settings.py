@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-from ..jobs.settings import JobSettings
+from ..jobs.settings import JobSettings, PythonSettings
 from . import failover, releases
 from .releases import Archive
 
@@ -74,6 +74,8 @@ class ClusterSettings:
     """Time limit for a daemon to become healthy, and for the cluster to become complete."""
     job_secrets: pulumi.Output[Mapping[str, str]] | None = None
     """The secrets that jobs read, by name: a secret."""
+    python: PythonSettings | None = None
+    """The environment of jobs in Python, on all hosts with Flink."""
     jobs: Sequence[JobSettings] = ()
     """Jobs that run on the cluster."""
     tls: bool = False

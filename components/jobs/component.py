@@ -81,7 +81,7 @@ class Job(pulumi.ComponentResource):
 
 def _declared(cluster: Cluster, settings: JobSettings) -> dict[str, Any]:
     """The job as a preview shows it."""
-    spec = settings.spec()
+    spec = _spec(cluster, settings)
     spec[settings.kind] = settings.program.shown()
     rest = {
         "dependencies": [each.shown() for each in settings.dependencies],
@@ -96,6 +96,11 @@ def _declared(cluster: Cluster, settings: JobSettings) -> dict[str, Any]:
         "restarts": _restarts(settings),
     }
     return {key: value for key, value in {**spec, **rest}.items() if value not in ("", 0, False, [], {})}
+
+
+def _spec(cluster: Cluster, settings: JobSettings) -> dict[str, Any]:
+    python = cluster.settings.python if settings.kind == "python" else None
+    return {**settings.spec(), **({"environment": python.home} if python else {})}
 
 
 def _savepoints(settings: JobSettings) -> dict[str, Any]:
@@ -121,7 +126,7 @@ def values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, Any
         "cluster": cluster.settings.cluster_id,
         "name": settings.name,
         "storage": storage.uri,
-        "spec": settings.spec(),
+        "spec": _spec(cluster, settings),
         "upgradeMode": settings.upgrade_mode,
         "state": settings.state,
         "initialSavepoint": settings.initial_savepoint,

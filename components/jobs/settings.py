@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 UPGRADE_MODES = ("savepoint", "last-state", "stateless", "blue-green")
-KINDS = ("jar", "sql")
+KINDS = ("jar", "sql", "python")
 STATES = ("running", "suspended")
 STOPS = ("savepoint", "drain", "cancel")
 START_SECONDS = 300
@@ -61,6 +61,11 @@ class Artifact:
         """Its file name, for people."""
         return self.place.rpartition("/")[2]
 
+    @property
+    def is_module(self) -> bool:
+        """Whether it is a module in Python."""
+        return self.name.endswith(".py")
+
     @cached_property
     def digest(self) -> str:
         """Its SHA-256. Raises OSError if it is a file here that cannot be read."""
@@ -79,8 +84,26 @@ class Artifact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PythonSettings:
+    """The environment. It is not validated here: `settings/python.py` validates the configuration of a stack."""
+
+    version: str
+    """Of the interpreter, such as 3.11: hosts have it as `python3.11` or `python3`."""
+    requirements: Sequence[str]
+    """All packages as `NAME==VERSION --hash=sha256:DIGEST …`."""
+    index: str = ""
+    """The URL of a package index. Empty: that of the hosts' own configuration of pip."""
+
+    @cached_property
+    def home(self) -> str:
+        """The folder on hosts: another one for each version and each set of packages."""
+        text = "\n".join([self.version, *sorted(self.requirements)])
+        return f"/opt/pyflink-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobSettings:
-    """One job: its program is one of `jar` and `sql`. The settings are not validated here: `settings/jobs.py`
+    """One job: its program is one of `jar`, `sql` and `python`. The settings are not validated here: `settings/jobs.py`
     validates the configuration of a stack.
     """
 
@@ -90,12 +113,16 @@ class JobSettings:
     """A program in Java: a place as in `Artifact`."""
     sql: str = ""
     """A script whose last statement is an INSERT or a statement set: a place as in `Artifact`."""
+    python: str = ""
+    """A module NAME.py, or a zip archive with modules: a place as in `Artifact`."""
     sha256: str = ""
     """Of a program that is not on this machine: 64 hex digits."""
     dependencies: Sequence[Artifact] = ()
     """Further jars on the job's class path."""
     entry_class: str = ""
     """Default: the class that the jar's manifest names."""
+    entry_module: str = ""
+    """The module of a program in Python that is run. Default: of NAME.py it is NAME, of an archive `main`."""
     args: Sequence[str] = ()
     parallelism: int = 0
     """0: `parallelism.default` of Flink's configuration."""
@@ -145,8 +172,10 @@ class JobSettings:
         """What is submitted: a change of it is an upgrade of the job. A job that does not use a setting does not change
         because the setting was invented: most are there only if they are set.
         """
-        options = {"pipeline.name": self.name} if self.kind == "sql" else {}
+        options = {} if self.kind == "jar" else {"pipeline.name": self.name}
+        module = self.entry_module or (self.program.name.removesuffix(".py") if self.program.is_module else "main")
         rest = {
+            "entryModule": module if self.kind == "python" else "",
             "dependencies": [each.spec() for each in self.dependencies],
             "secrets": list(self.secrets),
         }

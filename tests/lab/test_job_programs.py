@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import pytest
 from lab import flights, jar
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
-from stand_ins.builds import flink_examples
+from settings.python import packages
+from stand_ins.builds import flink_examples, python_index
 from tests.lab.commands import finish
 from toolbox.paths import REPO
 
 EXAMPLE = REPO / "examples/sql-files/late-flights.sql"
+PYTHON = REPO / "examples/pyflink"
 TWICE = """package org.example;
 
 /** A function of SQL, which is in a jar of its own. */
@@ -40,6 +43,8 @@ class Programs:
         self.cluster, self.folder = cluster, folder
         # The job continues from the state of an earlier run, which knows the files that it has read
         self.prefix = f"sql-files-{uuid4().hex[:8]}/"
+        self.python = folder / "late_flights"
+        shutil.copytree(PYTHON / "late_flights", self.python)
         (folder / "org").mkdir()
         (folder / "org" / "Twice.java").write_text(TWICE)
         self.jobs: dict[str, Any] = {
@@ -51,6 +56,13 @@ class Programs:
                 "parallelism": 1,
             },
             "late": {**self.script(), "dependencies": [str(jar.build("twice", folder / "org", "x", cluster.archives))]},
+            "python": {
+                "python": str(self.python),
+                "args": [f"s3://{cluster.s3.bucket}/{self.prefix}python"],
+                "parallelism": 1,
+                "flinkConfig": {"execution.checkpointing.interval": "1 s"},
+                "startTimeoutSeconds": 120,
+            },
         }
 
     def script(self, **changes: str) -> dict[str, Any]:
@@ -74,6 +86,12 @@ class Programs:
         self.jobs = {**self.jobs, **jobs}
         self.cluster.overrides["flink:jobs"] = self.jobs
         self.cluster.overrides["flink:jobSecrets"] = {"word": SECRET}
+        requirements = PYTHON / "requirements.txt"
+        self.cluster.overrides["flink:python"] = {
+            "version": "3.11",
+            "requirements": str(requirements),
+            "index": f"{self.cluster.lab.mirror_url}/{python_index.ensure(packages(requirements.read_text())).name}",
+        }
         return self.cluster.stack.up().changed()
 
     def status(self) -> dict[str, str]:
@@ -81,38 +99,74 @@ class Programs:
         jobs = self.cluster.rest.get("/jobs/overview")["jobs"]
         return {job["name"]: job["state"] for job in jobs if job["state"] not in flights.ENDED}
 
-    def bring(self, name: str, *lines: str) -> None:
-        """A file for the script."""
+    def bring(self, name: str, *lines: str, to: str = "flights") -> None:
+        """A file for the script, or for another job."""
         body = "".join(f"{line}\n" for line in lines).encode()
         self.cluster.s3.client().put_object(
-            Bucket=self.cluster.s3.bucket, Key=f"{self.prefix}flights/{name}.csv", Body=body
+            Bucket=self.cluster.s3.bucket, Key=f"{self.prefix}{to}/{name}.csv", Body=body
         )
+
+    def delays(self) -> list[tuple[int, str]]:
+        """What the program in Python has written: flight and delay."""
+        return sorted((row["flight"], row["delay"]) for row in self.rows("python/delays"))
 
     def late(self) -> list[tuple[str, int]]:
         """What the script has written: carrier and number."""
+        return sorted((row["carrier"], row["minutes_late"]) for row in self.rows("late"))
+
+    def rows(self, folder: str) -> list[dict[str, Any]]:
+        """The lines of JSON files that are complete."""
         s3, bucket = self.cluster.s3.client(), self.cluster.s3.bucket
         found = []
-        for entry in s3.list_objects_v2(Bucket=bucket, Prefix=f"{self.prefix}late/").get("Contents", []):
+        for entry in s3.list_objects_v2(Bucket=bucket, Prefix=f"{self.prefix}{folder}/").get("Contents", []):
             text = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read().decode()
-            found += [(row["carrier"], row["minutes_late"]) for row in map(json.loads, text.splitlines())]
-        return sorted(found)
+            found += [json.loads(line) for line in text.splitlines()]
+        return found
 
 
 @pytest.fixture(scope="module")
 def programs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
     made = Programs(cluster, tmp_path_factory.mktemp("programs"))
     made.bring("first", "UA,1,EWR,SFO,61", "UA,2,EWR,SFO,60")
+    made.bring("first", "UA,1,61", "UA,2,0", to="python/flights")
     try:
         made.up()
         yield made
     finally:
         cluster.overrides = {}
         cluster.stack.up()
+        for host in [*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")]:
+            left = cluster.lab.ssh(host, "ls -d /opt/pyflink-* /var/cache/flink-python", check=False).stdout
+            assert left == "", "the environment goes with its declaration"
 
 
 def test_flinks_own_example_and_a_script_run(programs: Programs) -> None:
-    assert programs.status() == {"State machine job": "RUNNING", "late": "RUNNING"}
+    assert programs.status() == {"State machine job": "RUNNING", "late": "RUNNING", "python": "RUNNING"}
     wait_for("the first result", 60, lambda: programs.late() == [(f"UA {SECRET}", 122)])
+    assert programs.up() == []
+
+
+def test_a_program_in_python_continues_from_its_state_when_its_code_changes(programs: Programs) -> None:
+    first = [(1, "1:01 h late"), (2, "on time")]
+    wait_for("the first result", 60, lambda: programs.delays() == first)
+    module = programs.python / "delays.py"
+    module.write_text(module.read_text().replace("on time", "early"))
+    assert "jm-0-python" not in programs.up(), "the environment stays"
+    programs.bring("second", "AA,3,-5", to="python/flights")
+    wait_for("the second result", 60, lambda: programs.delays() == [*first, (3, "early")])
+
+
+def test_a_program_in_python_that_fails_goes_back_and_says_where(programs: Programs) -> None:
+    module = programs.python / "delays.py"
+    good = module.read_text()
+    module.write_text(f"import nowhere\n{good}")
+    with pytest.raises(LabError, match=r"delays.py line 1: ModuleNotFoundError: No module named 'nowhere'") as error:
+        programs.up()
+    assert "What ran before it runs again" in str(error.value)
+    module.write_text(good)
+    programs.up()
+    programs.bring("third", "AA,4,-5", to="python/flights")
+    wait_for("the third result", 60, lambda: programs.delays()[-2:] == [(3, "early"), (4, "early")])
     assert programs.up() == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -331,3 +332,119 @@ def test_secrets_that_cannot_be_files_are_refused_without_their_text(
 
 def test_secrets_of_jobs_in_plain_text_are_refused(folder: Path, jar: str) -> None:
     assert "jobSecrets: is in plain text" in refused(folder, jobs={"a": {"jar": jar}}, jobSecrets={"db": "hush"})
+
+
+# --- Python
+
+
+LOCK = f"apache-flink==2.3.0 --hash=sha256:{'a' * 64}\nnumpy==2.1.3 \\\n    --hash=sha256:{'b' * 64}  # via x\n"
+
+
+def python(folder: Path, **changes: Any) -> dict[str, Any]:
+    """The environment, as `python` of a configuration."""
+    (folder / "lock.txt").write_text(changes.pop("lock", LOCK))
+    return {"version": "3.11", "requirements": str(folder / "lock.txt"), **changes}
+
+
+def program(folder: Path, **files: str) -> str:
+    """A folder with these modules."""
+    path = folder / "sessions"
+    path.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (path / f"{name}.py").write_text(text)
+    return str(path)
+
+
+def test_a_module_in_python_is_a_job(folder: Path) -> None:
+    (folder / "late.py").write_text("x = 1\n")
+    values = {"python": python(folder), "jobs": {"late": {"python": str(folder / "late.py"), "args": ["-p", "9"]}}}
+    (found,) = load(folder, **values).cluster.jobs
+    spec = found.spec()
+    assert spec["python"]["name"] == "late.py" and spec["entryModule"] == "late" and spec["args"] == ["-p", "9"]
+    assert spec["flinkConfig"] == {"pipeline.name": "late"}
+
+
+def test_a_folder_is_an_archive_that_changes_with_its_files_only(folder: Path) -> None:
+    values: dict[str, Any] = {"python": python(folder), "jobs": {"s": {"python": program(folder, main="1", other="2")}}}
+    (first,) = load(folder, **values).cluster.jobs
+    (folder / "sessions/__pycache__").mkdir()
+    (folder / "sessions/__pycache__/main.pyc").write_text("x")
+    os.utime(folder / "sessions/main.py", (1, 1))
+    (second,) = load(folder, **values).cluster.jobs
+    assert first.program.name == "sessions.zip" and first.spec() == second.spec()
+    with zipfile.ZipFile(second.python) as archive:
+        assert archive.namelist() == ["main.py", "other.py"]
+    program(folder, other="3")
+    (third,) = load(folder, **values).cluster.jobs
+    assert third.spec() != first.spec() and third.spec()["entryModule"] == "main"
+
+
+def test_the_environment_is_on_all_hosts_with_flink_and_a_change_of_it_is_one_of_the_job(folder: Path) -> None:
+    jobs = {"late": {"python": program(folder, main="")}}
+    found = declared(folder, jobs=jobs, python=python(folder, index="http://mirror.example:8080/simple"))
+    having = sorted(name for name in found if name.endswith("-python"))
+    assert having == ["jm-0-python", "jm-1-python", "tm-0-python", "tm-1-python"]
+    text = str(found["tm-0-python"].inputs["stdin"])
+    assert "version=3.11\n" in text and f"numpy==2.1.3 --hash=sha256:{'b' * 64}" in text and "--hash" in text
+    environment = found["pulumi:index:Stash/job-late"].inputs["input"]["environment"]
+    assert re.fullmatch("/opt/pyflink-[0-9a-f]{12}", environment) and f"home={environment}\n" in text
+    other = declared(folder, jobs=jobs, python=python(folder, lock=LOCK.replace("2.1.3", "2.1.4")))
+    assert other["pulumi:index:Stash/job-late"].inputs["input"]["environment"] != environment
+
+
+def test_without_python_nothing_of_it_is_declared(folder: Path, jar: str) -> None:
+    found = declared(folder, jobs={"a": {"jar": jar}})
+    assert not [name for name in found if name.endswith("-python")]
+    assert "jobs_python=3" not in str(found["tm-0-probe"].inputs["stdin"])
+    assert "environment" not in found["pulumi:index:Stash/job-a"].inputs["input"]
+
+
+def test_what_is_wrong_with_python_is_said_at_once(folder: Path, jar: str) -> None:
+    (folder / "a-b.py").write_text("")
+    said = refused(
+        folder,
+        python={"version": "3.8", "requirements": "nowhere.txt", "index": "http://user:pw@x/", "venv": "x"},
+        jobs={
+            "both": {"jar": jar, "python": "x.py"},
+            "missing": {"python": "nowhere.py"},
+            "odd": {"python": str(folder / "a-b.py")},
+            "no-main": {"python": program(folder, other=""), "entryModule": "start"},
+            "class": {"python": program(folder, main=""), "entryClass": "a.B"},
+            "far": {"python": "s3://b/x.tar", "sha256": "0" * 64},
+            "option": {"python": program(folder, main=""), "flinkConfig": {"python.executable": "/x"}},
+            "module": {"jar": jar, "entryModule": "x"},
+        },
+    )
+    for told in (
+        "python version: '3.8' is not a version of Python",
+        "nowhere.txt cannot be read",
+        "python index: ",
+        "python venv: is unknown",
+        "jobs.both: has jar and python: expected one of jar, sql, python",
+        "jobs.missing python: ",
+        "a-b.py is not the file of a module",
+        "jobs.no-main python: sessions.zip has no start.py",
+        "jobs.class entryClass: has no effect with python",
+        "jobs.far python: 'x.tar' is no program: expected NAME.py or NAME.zip",
+        "jobs.option.flinkConfig: has python.executable: expected python of the stack",
+        "jobs.module entryModule: has no effect with jar",
+    ):
+        assert told in said, told
+
+
+def test_a_job_in_python_needs_the_environment(folder: Path) -> None:
+    said = refused(folder, jobs={"late": {"python": program(folder, main="")}})
+    assert "jobs.late: is in Python, and hosts have no environment for it: expected python with version" in said
+
+
+@pytest.mark.parametrize(
+    ("lock", "told"),
+    [
+        ("", "has no apache-flink: expected apache-flink==2.3.0, as flinkVersion"),
+        (LOCK.replace("2.3.0", "2.2.0"), "has apache-flink==2.2.0: expected apache-flink==2.3.0, as flinkVersion"),
+        (LOCK + "pandas==2.2.3\n", "'pandas==2.2.3' is not a package of one version with its digests"),
+        (LOCK + "x\n" * 7, "2 more lines are not packages either"),
+    ],
+)
+def test_requirements_are_complete_and_fit_the_release(folder: Path, lock: str, told: str) -> None:
+    assert told in refused(folder, python=python(folder, lock=lock))

@@ -43,12 +43,14 @@ def probe(
     systemd: str = "/",
     opt: str = "/opt",
     address: str = "10.0.0.5",
+    python: str = "",
 ) -> str:
     """What the probe says of a host; empty if it is suitable."""
     for name, text in {**SUITABLE, **fakes}.items():
         (folder / name).write_text(f"#!/bin/bash\n{text}\n")
         (folder / name).chmod(0o755)
     text = HEAD + f"firewall={firewall} storage={storage} address={address}\n"
+    text += f"jobs_python={python}\n" if python else ""
     # lib.sh puts root's own paths before PATH in main, which is not called here
     text += "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "proxy.sh", "probe.sh"))
     text = text.replace("needs_space /opt", f"needs_space {opt}") + f"\nsystemd={systemd}\napply\n"
@@ -161,3 +163,27 @@ def test_a_storage_that_does_not_answer_is_not_for_the_probe_to_judge(tmp_path: 
     with storage_at(600) as url:
         pass
     assert probe(tmp_path, {}, storage=url) == ""
+
+
+@pytest.mark.parametrize(
+    ("fakes", "told"),
+    [
+        ({"python3.7": "case $* in *version_info*) echo 3.7 ;; esac"}, ""),
+        ({"python3.7": "exit 127", "python3": "case $* in *version_info*) echo 3.7 ;; esac"}, ""),
+        (
+            {"python3.7": "exit 127"},
+            "Python 3.7 is missing, which jobs in Python need: expected python3.7, or another version (python)",
+        ),
+        (
+            {"python3.7": "case $* in *venv*) exit 1 ;; *) echo 3.7 ;; esac"},
+            "python3.7 has no venv, which jobs in Python need: install it (Debian: apt-get install python3.7-venv)",
+        ),
+    ],
+)
+def test_jobs_in_python_need_their_interpreter(tmp_path: Path, fakes: dict[str, str], told: str) -> None:
+    # What the host tool needs, 3.9, is asked of python3 in another way
+    ours = {"python3": "case $* in *fcntl*) echo 3.11 ;; *) echo 3.11 ;; esac"}
+    if "python3" in fakes:
+        fakes = {**fakes, "python3": f"case $* in *fcntl*) echo 3.11; exit ;; esac; {fakes['python3']}"}
+    said = probe(tmp_path, {**ours, **fakes}, python="3.7")
+    assert told in said if told else said == ""

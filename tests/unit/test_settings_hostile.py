@@ -573,3 +573,55 @@ def test_any_value_of_a_key_of_aws_is_a_config_error(key: str) -> None:
         text = str(error.value)
         assert re.search(rf"^  - {key}\b", text, re.MULTILINE), (value, text)
         assert len(text) < 5000 and all(line.isprintable() for line in text.splitlines()), (value, text[:500])
+
+
+# --- Python packages: what pip would read as something else than a package
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--index-url https://x.example/simple",
+        "-e .",
+        "-r other.txt",
+        "--find-links /tmp",
+        "x @ https://x.example/x.whl",
+        "./x.whl --hash=sha256:" + "a" * 64,
+        "x==1",
+        "x>=1 --hash=sha256:" + "a" * 64,
+        "x==1 --hash=md5:" + "a" * 32,
+        "x==1 --config-settings=a=b --hash=sha256:" + "a" * 64,
+        "x==1; sys_platform == 'a' `touch f` --hash=sha256:" + "a" * 64,
+        "x==$(touch f) --hash=sha256:" + "a" * 64,
+        "x==${HOME} --hash=sha256:" + "a" * 64,
+        "x==1 --hash=sha256:" + "a" * 64 + " --pre",
+        "END_OF_FILE",
+        "x==1\u2028 --hash=sha256:" + "a" * 64,
+    ],
+)
+def test_a_line_of_requirements_is_a_package_with_digests(folder: Path, line: str) -> None:
+    good = f"apache-flink==2.3.0 --hash=sha256:{'a' * 64}"
+    (folder / "lock.txt").write_text(f"{good}\n{line}\n")
+    said = refused(folder, python={"version": "3.11", "requirements": str(folder / "lock.txt")})
+    assert "python requirements: " in said and "is not a package of one version with its digests" in said
+
+
+@pytest.mark.parametrize(
+    "version", ["3", "3.8", "3.11.2", "2.7", "3.11\n", "3.1\u0661", 3.11, "$(id)", "/usr/bin/python3"]
+)
+def test_a_version_of_python_is_two_numbers(folder: Path, version: Any) -> None:
+    (folder / "lock.txt").write_text(f"apache-flink==2.3.0 --hash=sha256:{'a' * 64}\n")
+    said = refused(folder, python={"version": version, "requirements": str(folder / "lock.txt")})
+    assert "python version: " in said
+
+
+@pytest.mark.parametrize("index", ["x", "file:///x", "https://u:p@x.example/", "https://x.example/ --pre", "--pre"])
+def test_an_index_of_python_packages_is_a_url_without_a_password(folder: Path, index: str) -> None:
+    (folder / "lock.txt").write_text(f"apache-flink==2.3.0 --hash=sha256:{'a' * 64}\n")
+    python = {"version": "3.11", "requirements": str(folder / "lock.txt"), "index": index}
+    assert "python index: " in refused(folder, python=python)
+
+
+@pytest.mark.parametrize("module", ["-c", "a b", "a-b", "a..b", ".a", "a.", "1a", "a;b", "a/b", "\u00e4"])
+def test_a_module_to_run_is_a_name(folder: Path, module: str) -> None:
+    assert "jobs.a entryModule: " in refused(folder, jobs={"a": {"python": "x", "entryModule": module}})

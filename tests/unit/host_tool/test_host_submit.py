@@ -141,3 +141,60 @@ def test_dependencies_are_in_the_folder_lib_of_one_jar_that_is_always_the_same(h
             made[-1] = made[-1].with_name(hashlib.sha256(content).hexdigest())
         assert names == {*expected[kind], f"lib/{NAME}"}
         assert made[0] == made[1], kind
+
+
+def in_python(tmp_path: Path, name: str, content: bytes, **more: Any) -> dict[str, Any]:
+    """A job in Python, with its environment on this host."""
+    (tmp_path / "env/bin").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "env/bin/python").touch()
+    found = spec(
+        sql=None,
+        python={"name": name, "sha256": hashlib.sha256(content).hexdigest()},
+        entryModule="main",
+        environment=str(tmp_path / "env"),
+        **more,
+    )
+    del found["sql"]
+    return found
+
+
+def test_a_module_in_python_is_submitted_as_an_archive_with_its_name(here: Path, tmp_path: Path) -> None:
+    store, job = Store(), in_python(tmp_path, "main.py", b"x = 1\n")
+    (tmp_path / "copy").write_bytes(b"x = 1\n")
+    (name,) = artifacts.of(job)
+    kept(store).keep(job, {name: str(tmp_path / "copy")})
+    submit = Submitter("flink", kept(store), {}, lambda: "")
+    (path,) = kept(store).bring(job)
+    archive = submit._archive(job, path)
+    with zipfile.ZipFile(archive) as found:
+        assert {each: found.read(each) for each in found.namelist()} == {"main.py": b"x = 1\n"}
+    words = submit.argv("0" * 32, {**job, "args": ["-p", "9"]}, "s3://b/sp", archive, "")
+    python = f"{tmp_path}/env/bin/python"
+    assert words[-9:] == [
+        f"-Dpython.executable={python}",
+        f"-Dpython.client.executable={python}",
+        "-pyfs",
+        archive,
+        "-pym",
+        "main",
+        "--",
+        "-p",
+        "9",
+    ], "arguments of the program are not the client's"
+    assert "-s" in words and "NO_CLAIM" in words
+
+
+def test_further_jars_of_a_program_in_python_are_one(here: Path, tmp_path: Path) -> None:
+    job = in_python(tmp_path, "a.zip", b"zip", dependencies=[jar()])
+    (tmp_path / f"{jar()['sha256']}.jar").write_bytes(CONTENT)
+    made = Submitter("flink", kept(Store()), {}, lambda: "")._jar(job, ["x", str(tmp_path / NAME)])
+    with zipfile.ZipFile(made) as found:
+        assert found.read(f"lib/{NAME}") == CONTENT
+
+
+def test_a_host_without_the_environment_says_so(here: Path, tmp_path: Path) -> None:
+    job = {**in_python(tmp_path, "a.zip", b"zip"), "environment": "/nowhere"}
+    (here).mkdir()
+    (here / next(iter(artifacts.of(job)))).write_bytes(b"zip")
+    submit = Submitter("flink", kept(Store()), {}, lambda: "")
+    assert submit("0" * 32, job, "", 10) == "/nowhere is missing on this host: run up with repair: true"
