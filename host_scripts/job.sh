@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Brings a declared job to its declared state, with the host tool (host_tool/declared_job.py), and prints what runs then, as JSON.
-# Values: values (JSON for the tool). With files on a web server also: urls, copies (where they are downloaded to), kept
-# (where the host has them afterwards), and those of proxy.sh.
+# Values: name (of the job), values (JSON for the tool). With files on a web server also: urls, copies (where they are
+# downloaded to), kept (where the host has them afterwards), and those of proxy.sh.
 
 apply() {
   local i

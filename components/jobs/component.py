@@ -47,10 +47,11 @@ class Job(pulumi.ComponentResource):
         declared = pulumi.Stash(name, input=_declared(cluster, settings), opts=pulumi.ResourceOptions(parent=self))
         after: list[pulumi.Resource] = [cluster.works, *args.after, declared]
         told = values(first, cluster, settings)
+        own = {"name": settings.name}  # on a host only steps of the same job wait for each other
         leaving = leave(
             f"{name}-stop",
             hosts,
-            script_text(first, "job.sh", {"values": json.dumps({**told, "remove": True})}),
+            script_text(first, "job.sh", {**own, "values": json.dumps({**told, "remove": True})}),
             left=f"job {settings.name}, which is not stopped",
             seconds=_seconds(settings),
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
@@ -69,7 +70,7 @@ class Job(pulumi.ComponentResource):
             script_text(
                 first,
                 "job.sh",
-                {"values": json.dumps(told), **({**web, **proxy.values(cluster.settings)} if web else {})},
+                {**own, "values": json.dumps(told), **({**web, **proxy.values(cluster.settings)} if web else {})},
                 uses=("proxy.sh",) if web else (),
             ),
             seconds=_seconds(settings),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,20 @@ def test_a_job_is_a_readable_resource_and_its_jar_a_file(folder: Path, jar: str)
     assert "jm-0-jar-departures" in found and "job-departures-stop" in found
     told = found["jm-0-job-departures"].inputs
     assert "--window" in str(told["stdin"]) and "--window" not in str(told["create"])
+
+
+@pytest.mark.parametrize("resource", ["jm-0-job-{}", "job-{}-stop"])
+def test_steps_of_two_jobs_do_not_wait_for_each_other_on_their_host(folder: Path, jar: str, resource: str) -> None:
+    """One that starts slowly would make the other's step fail: it waits a minute for an earlier run of itself."""
+    found = declared(folder, jobs={"one": {"jar": jar}, "two": {"jar": jar}})
+    locks = []
+    for job in ("one", "two"):
+        inputs = found[resource.format(job)].inputs
+        texts = [inputs.get("stdin"), *inputs.get("environment", {}).values()]
+        (text,) = [str(text) for text in texts if "flink-steps" in str(text)]
+        said = text.rpartition("\nmain ")[0] + '\necho "$record"\n'
+        locks.append(subprocess.run(["bash"], input=said, capture_output=True, text=True, check=True).stdout)
+    assert locks == ["job-one\n", "job-two\n"]
 
 
 def test_the_watch_knows_all_jobs_on_each_jobmanagers_host(folder: Path, jar: str) -> None:
