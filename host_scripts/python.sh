@@ -9,6 +9,8 @@ kept=3
 
 apply() {
   local python
+  # First: what a run leaves that is interrupted, or fails, must not stay when other packages are declared
+  declares tree "$home"
   if [ "$(list_environment)" != "$(cat "$home/.complete" 2>/dev/null || echo none)" ]; then
     python=$(find_python "$version") || die "Python $version is missing: expected python$version or python3 of this version"
     # An earlier run may have been interrupted, or somebody has changed files
@@ -46,7 +48,7 @@ install_packages() {
     case $index in http:*) arguments+=(--trusted-host "$(sed -E 's,^http://([^/]*).*,\1,' <<<"$index")") ;; esac
   fi
   said=$(through_proxy "$home/bin/python" -m pip install "${arguments[@]}" -r <(printf '%s\n' "$@") 2>&1) ||
-    die "pip: $(grep -m 3 '^ *ERROR' <<<"$said" || tail -n 3 <<<"$said")"
+    die "pip: $(grep -m 1 -A 4 '^ *ERROR' <<<"$said" || tail -n 3 <<<"$said")"
 }
 
 # What packages need that is not among them.
