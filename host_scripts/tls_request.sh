@@ -24,6 +24,8 @@ request() {
   # -groupname, which newer ones prefer, is unknown to Java 11
   key -genkeypair -keyalg EC -keysize 256 -dname "CN=$host,O=Flink" -storetype PKCS12
   key -certreq -ext "san=$names" -file "$work/request.pem"
+  # keytool's older name in front, which Pulumi's provider refuses (RFC 7468, section 7)
+  sed -i 's/ NEW CERTIFICATE REQUEST/ CERTIFICATE REQUEST/' "$work/request.pem"
   mv -f "$work/password" "$folder/next.password"
   mv -f "$work/key.p12" "$folder/next.p12"
   mv -f "$work/request.pem" "$folder/request.pem"

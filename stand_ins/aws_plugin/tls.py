@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -195,8 +196,16 @@ class LocallySignedCert(Certificate):
 
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
         """Sign it, with the names in the request."""
+        text = str(inputs["certRequestPem"])
+        kind = re.search("-----BEGIN (.+)-----", text)
+        # The library also takes the older name NEW CERTIFICATE REQUEST
+        if kind and kind[1] != "CERTIFICATE REQUEST":
+            raise Refused(
+                "Failed to parse certificate request PEM: invalid PEM type - expected"
+                f' "CERTIFICATE REQUEST", got "{kind[1]}"'
+            )
         try:
-            request = x509.load_pem_x509_csr(str(inputs["certRequestPem"]).encode())
+            request = x509.load_pem_x509_csr(text.encode())
         except ValueError as error:
             raise Refused(f"Failed to parse PEM: certRequestPem: {error}") from None
         if not request.is_signature_valid:

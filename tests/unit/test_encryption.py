@@ -143,5 +143,7 @@ def test_what_the_plugin_refuses_is_refused() -> None:
         sign(other, authority(signer), request()[1])
     with pytest.raises(Refused, match="certRequestPem"):
         sign(signer, authority(signer), "ok")
+    with pytest.raises(Refused, match='expected "CERTIFICATE REQUEST", got "NEW CERTIFICATE REQUEST"'):
+        sign(signer, authority(signer), request()[1].replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"))
     assert tls.SelfSignedCert().check({"allowedUses": ["flying"], "validityPeriodHours": -1.0})
     assert not tls.SelfSignedCert().check({"allowedUses": ["cert_signing"], "validityPeriodHours": 0.0})
