@@ -192,16 +192,22 @@ def test_a_script_that_flink_refuses_goes_back_and_shows_no_secret(programs: Pro
 def test_a_savepoint_is_restored(programs: Programs) -> None:
     """Of a job that writes nothing: files of a FileSink would contradict earlier state."""
     name, bucket = programs.cluster.lab.name, programs.cluster.s3.bucket
-    code, found = finish(300, "savepoints", "--name", name, "take", "machine")
-    path = found.split()[-1]
-    assert code == 0 and path.startswith(f"s3://{bucket}/")
-    code, found = finish(600, "savepoints", "--name", name, "restore", "machine", path, "--yes")
-    assert code == 0, found
-    key = f"{name}/jobs/{name}/machine/record.json"
-    record = json.loads(programs.cluster.s3.client().get_object(Bucket=bucket, Key=key)["Body"].read())
-    assert record["running"]["from"] == path
-    assert programs.status()["State machine job"] == "RUNNING"
-    assert programs.up() == []
+    speed = "org.apache.flink.streaming.examples.windowing.TopSpeedWindowing"
+    programs.up(speed={**programs.jobs["machine"], "entryClass": speed, "args": []})
+    try:
+        code, found = finish(300, "savepoints", "--name", name, "take", "speed")
+        assert code == 0, found
+        path = found.split()[-1]
+        assert path.startswith(f"s3://{bucket}/")
+        code, found = finish(600, "savepoints", "--name", name, "restore", "speed", path, "--yes")
+        assert code == 0, found
+        key = f"{name}/jobs/{name}/speed/record.json"
+        record = json.loads(programs.cluster.s3.client().get_object(Bucket=bucket, Key=key)["Body"].read())
+        assert record["running"]["from"] == path
+        assert programs.up() == []
+    finally:
+        del programs.jobs["speed"]
+        programs.up()
 
 
 def test_secrets_are_files_of_the_daemons_user_and_nowhere_else(programs: Programs) -> None:
