@@ -15,7 +15,7 @@ apply() {
     python=$(find_python "$version") || die "Python $version is missing: expected python$version or python3 of this version"
     # An earlier run may have been interrupted, or somebody has changed files
     rm -rf "$home"
-    "$python" -m venv "$home" >&2 || die "$python cannot create environments: install venv (Debian: apt-get install python3-venv)"
+    "$python" -m venv "$home" >&2 || die "$python cannot create environments: install venv (Debian: the package python3-venv)"
     [ ${#builder[@]} -eq 0 ] || install_packages "${builder[@]}"
     install_packages "${packages[@]}"
     find_missing
