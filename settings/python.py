@@ -50,7 +50,7 @@ def _checked(text: str, flink: str, problems: Problems) -> list[str]:
     wrong: list[str] = []
     form = forms.PYTHON_PACKAGE
     for line in packages(text):
-        (found if forms.PYTHON_PACKAGE.fits(line) else wrong).append(line)
+        (found if form.fits(line) else wrong).append(line)
     for line in wrong[:_MAX_PROBLEMS]:
         problems.add(key, f"{shown(line[:60])} is not {form.what}: expected {form.expected}")
     if len(wrong) > _MAX_PROBLEMS:

@@ -208,9 +208,9 @@ class AwsSettings:
     session: SessionSettings | None = None
     """None: operators connect to the bastion's port 22, or to the hosts."""
     no_capacity: tuple[Lack, ...] = ()
+    """What AWS does not have at the moment."""
     newest_image: frozenset[str] = frozenset()
     """Hosts whose machines are replaced unless they have the newest image."""
-    """What AWS does not have at the moment."""
     healing: HealingSettings | None = None
     """None: a person runs `up --refresh` after the loss of a machine."""
 

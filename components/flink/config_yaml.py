@@ -68,7 +68,7 @@ def flink_config(
             local_disks=local_disks.directories(disks),
         )
     )
-    if settings.tls and ROLES[role].identity:
+    if encryption.applies(role, settings):
         base |= encryption.CONFIG
     own = ROLES[role].own_config(settings)
     base |= proxy.storage_options(settings, storage)

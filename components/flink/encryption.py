@@ -18,7 +18,7 @@ import pulumi_tls as tls
 from pulumi_command import remote
 
 from .. import naming
-from ..host import Host
+from ..host import Host, Role
 from ..remote import File, script_text, step
 from ..roles import ROLES
 from .node import Node
@@ -43,6 +43,11 @@ CONFIG = {
 AUTHORITY_YEARS = 10
 
 
+def applies(role: Role, settings: ClusterSettings) -> bool:
+    """Whether the daemon of a role has an identity."""
+    return settings.tls and ROLES[role].identity
+
+
 def period(begun: str, days: int, now: datetime) -> str:
     """The current period of certificates that are valid for `days`: two thirds of their life. `begun` is the time of
     the first `up` with TLS, in ISO format.
@@ -57,14 +62,6 @@ class Authority:
 
     key: tls.PrivateKey
     certificate: tls.SelfSignedCert
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A host's key and certificate."""
-
-    installed: remote.Command
-    """The step that has installed them; its stdout is a hash of what is public of them."""
 
 
 class Encryption(pulumi.ComponentResource):
@@ -108,8 +105,10 @@ class Encryption(pulumi.ComponentResource):
         )
         return Authority(key, certificate)
 
-    def identity(self, host: Host, node: Node, parent: pulumi.Resource) -> Identity:
-        """The steps that give a host its key, and a certificate of the current authority."""
+    def identity(self, host: Host, node: Node, parent: pulumi.Resource) -> remote.Command:
+        """The steps that give a host its key, and a certificate of the current authority. The stdout of the last one,
+        which is returned, is a hash of what is public of them.
+        """
         requested = self._request(host, node, parent)
         authority = self._authorities[self._settings.tls_authority]
         certificate = tls.LocallySignedCert(
@@ -122,7 +121,7 @@ class Encryption(pulumi.ComponentResource):
             validity_period_hours=self._settings.certificate_days * 24,
             opts=pulumi.ResourceOptions(parent=parent),
         )
-        return Identity(self._install(host, certificate, parent))
+        return self._install(host, certificate, parent)
 
     def _request(self, host: Host, node: Node, parent: pulumi.Resource) -> remote.Command:
         def text(known: list[str]) -> str:

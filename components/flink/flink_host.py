@@ -108,13 +108,13 @@ class FlinkHost(pulumi.ComponentResource):
         self,
         others: Sequence[str],
         keys: remote.Command | None,
-        identity: encryption.Identity | None,
+        identity: remote.Command | None,
         launch: remote.Command,
         of_jobs: Sequence[pulumi.Resource],
     ) -> remote.Command:
         settings, storage = self._context.settings, self._context.storage
         role, disks = self._host.role, self._host.local_disks
-        installed = [identity.installed] if identity else []
+        installed = [identity] if identity else []
         expected = pulumi.Output.all(
             self._args.process, keys.stdout if keys else "none", *[step.stdout for step in installed]
         ).apply(

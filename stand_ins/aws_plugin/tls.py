@@ -38,7 +38,22 @@ _SMALLEST = 1024
 """Bits of the smallest RSA key that Go's library creates (and Python's)."""
 
 
-class PrivateKey(Resource):
+class StateOnly(Resource):
+    """What exists in the state only: every change replaces."""
+
+    def read(self, id: str, state: Object, aws: Aws) -> Object | None:
+        """Only the state exists."""
+        return dict(state)
+
+    def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
+        """Every change replaces."""
+        raise AssertionError(f"{self.kind}: is never updated")
+
+    def delete(self, id: str, state: Object, aws: Aws) -> None:
+        """The state forgets it."""
+
+
+class PrivateKey(StateOnly):
     """A private key that is created once and exists only in the state: its id is the SHA-1 of its public key."""
 
     token = "tls:index/privateKey:PrivateKey"
@@ -73,17 +88,6 @@ class PrivateKey(Resource):
         der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return hashlib.sha1(der, usedforsecurity=False).hexdigest(), {**settings, **_forms(key)}
 
-    def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """Only the state exists."""
-        return dict(state)
-
-    def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """Every change replaces."""
-        raise AssertionError("a private key is never updated")
-
-    def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """The state forgets it."""
-
 
 _USAGES = {
     "digital_signature": "digital_signature",
@@ -103,8 +107,8 @@ _EXTENDED = {
 }
 
 
-class Certificate(Resource):
-    """What the types of certificates have in common: every change replaces, and only the state has them.
+class Certificate(StateOnly):
+    """What the types of certificates have in common.
 
     Like the official plugin, it does not renew by itself: in a preview of the program the engine compares inputs, and
     `readyForRenewal` is none (pulumi-tls issue 39).
@@ -129,17 +133,6 @@ class Certificate(Resource):
         """The defaults."""
         defaults: Object = {"earlyRenewalHours": 0, "isCaCertificate": False, "setSubjectKeyId": False}
         return {key: inputs.get(key, value) for key, value in defaults.items()}
-
-    def read(self, id: str, state: Object, aws: Aws) -> Object | None:
-        """Only the state exists."""
-        return dict(state)
-
-    def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
-        """Every change replaces."""
-        raise AssertionError("a certificate is never updated")
-
-    def delete(self, id: str, state: Object, aws: Aws) -> None:
-        """The state forgets it."""
 
 
 class SelfSignedCert(Certificate):

@@ -59,27 +59,22 @@ py4j.protocol.Py4JJavaError: An error occurred while calling o8.executeSql.
 """
     + CLIENT
 )
+HARNESS = f"""\
+Error received from SDK harness for \
+instruction 1: Traceback (most recent call last):
+  File "/opt/pyflink-0/lib/python3.11/site-packages/apache_beam/runners/worker/sdk_worker.py", line 311, in _execute
+    response = task()
+  File "{PLACE}/delays.py", line 8, in said
+    raise KeyError("boo")
+KeyError: 'boo'
+"""
 FUNCTION = f"""org.apache.flink.runtime.JobException: Recovery is suppressed by NoRestartBackoffTimeStrategy
 \tat org.apache.flink.runtime.executiongraph.failover.ExecutionFailureHandler.handleFailure(X.java:219)
 Caused by: java.lang.RuntimeException: Failed to close remote bundle
 \tat org.apache.flink.streaming.api.runners.python.beam.BeamPythonFunctionRunner.finishBundle(B.java:423)
-Caused by: java.util.concurrent.ExecutionException: java.lang.RuntimeException: Error received from SDK harness for \
-instruction 1: Traceback (most recent call last):
-  File "/opt/pyflink-0/lib/python3.11/site-packages/apache_beam/runners/worker/sdk_worker.py", line 311, in _execute
-    response = task()
-  File "{PLACE}/delays.py", line 8, in said
-    raise KeyError("boo")
-KeyError: 'boo'
-
+Caused by: java.util.concurrent.ExecutionException: java.lang.RuntimeException: {HARNESS}
 \tat java.base/java.util.concurrent.CompletableFuture.reportGet(CompletableFuture.java:396)
-Caused by: java.lang.RuntimeException: Error received from SDK harness for \
-instruction 1: Traceback (most recent call last):
-  File "/opt/pyflink-0/lib/python3.11/site-packages/apache_beam/runners/worker/sdk_worker.py", line 311, in _execute
-    response = task()
-  File "{PLACE}/delays.py", line 8, in said
-    raise KeyError("boo")
-KeyError: 'boo'
-
+Caused by: java.lang.RuntimeException: {HARNESS}
 \tat org.apache.beam.runners.fnexecution.control.FnApiControlClient$ResponseStreamObserver.onNext(F.java:180)
 \t... 7 more
 """
