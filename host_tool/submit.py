@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 FLINK = "/opt/flink"
 SQL_CLASSES = "flinkhost/Sql"
 """What the names of the classes that run SQL scripts begin with (SqlJob.java)."""
+NOT_STARTED = "Failed to start Python process"
+"""Flink's client says so of a program that ends before the client looks, which happens on a busy host, and does not show
+what the program has said (PythonEnvUtils.startPythonProcess).
+"""
+STARTS = 6
 _UNCHANGING = (1980, 1, 1, 0, 0, 0)
 
 
@@ -44,8 +49,28 @@ class Submitter:
             program = self._archive(spec, files[0]) if artifacts.kind(spec) == "python" else files[0]
         except Failure as error:
             return str(error)
-        done = subprocess.run(
-            ["runuser", "-u", self._user, "--", "timeout", str(seconds), *self.argv(job, spec, restore, program, jar)],
+        argv = [
+            "runuser",
+            "-u",
+            self._user,
+            "--",
+            "timeout",
+            str(seconds),
+            *self.argv(job, spec, restore, program, jar),
+        ]
+        for _ in range(STARTS):
+            done = self._run(argv)
+            if NOT_STARTED not in done.stdout:
+                break
+        if done.returncode:
+            return innermost(done.stdout)
+        if artifacts.kind(spec) == "python" and job not in done.stdout:
+            return "the program has ended without a job: expected execute() or execute_sql() with an INSERT in it"
+        return ""
+
+    def _run(self, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            argv,
             cwd="/",
             env={**self._environment, "FLINK_CONF_DIR": "/etc/flink"},
             stdin=subprocess.DEVNULL,
@@ -54,11 +79,6 @@ class Submitter:
             text=True,
             check=False,
         )
-        if done.returncode:
-            return innermost(done.stdout)
-        if artifacts.kind(spec) == "python" and job not in done.stdout:
-            return "the program has ended without a job: expected execute() or execute_sql() with an INSERT in it"
-        return ""
 
     @staticmethod
     def argv(job: str, spec: dict[str, Any], restore: str, program: str, jar: str) -> list[str]:

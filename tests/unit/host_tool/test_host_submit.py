@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from host_tool import artifacts
 from host_tool.artifacts import Artifacts
 from host_tool.output import Failure
+from host_tool.python_trace import TRACEBACK
 from host_tool.submit import Submitter
 
 CONTENT = b"a jar"
@@ -198,3 +200,22 @@ def test_a_host_without_the_environment_says_so(here: Path, tmp_path: Path) -> N
     (here / next(iter(artifacts.of(job)))).write_bytes(b"zip")
     submit = Submitter("flink", kept(Store()), {}, lambda: "")
     assert submit("0" * 32, job, "", 10) == "/nowhere is missing on this host: run up with repair: true"
+
+
+def test_a_program_that_ends_before_flink_looks_is_started_again(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [
+        "RuntimeException: Failed to start Python process. ",
+        f"{TRACEBACK}\nModuleNotFoundError: No module named 'x'",
+    ]
+    job = in_python(tmp_path, "a.zip", b"zip")
+    here.mkdir()
+    (here / next(iter(artifacts.of(job)))).write_bytes(b"zip")
+
+    def run(*_words: object, **_options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess([], 1, said.pop(0))
+
+    monkeypatch.setattr("host_tool.submit.subprocess.run", run)
+    submit = Submitter("flink", kept(Store()), {}, lambda: "")
+    assert submit("0" * 32, job, "", 10) == "ModuleNotFoundError: No module named 'x'"
