@@ -23,8 +23,8 @@ FLINK = "/opt/flink"
 SQL_CLASSES = "flinkhost/Sql"
 """What the names of the classes that run SQL scripts begin with (SqlJob.java)."""
 NOT_STARTED = "Failed to start Python process"
-"""Flink's client says so of a program that ends before the client looks, which happens on a busy host, and does not show
-what the program has said (PythonEnvUtils.startPythonProcess).
+"""Flink's client says so of a program that ends before the client looks, which happens on a busy host, and does not
+show what the program has said (PythonEnvUtils.startPythonProcess).
 """
 STARTS = 6
 _UNCHANGING = (1980, 1, 1, 0, 0, 0)
