@@ -1,5 +1,7 @@
 """The Pulumi program. It wires settings, hosts, storage, cluster and outputs together, and does nothing else."""
 
+from functools import partial
+
 import pulumi
 
 import settings
@@ -26,7 +28,8 @@ async def main() -> None:
 
     members, cluster_id = Members(tuple(site.hosts)), config.cluster.cluster_id
     addresses = {role: {host.name: host.ssh.address for host in members.of(role)} for role in Role}
-    rest = [pulumi.Output.from_input(address).apply(ports.url) for address in addresses[Role.JOBMANAGER].values()]
+    url = partial(ports.url, tls=config.cluster.tls)
+    rest = [pulumi.Output.from_input(address).apply(url) for address in addresses[Role.JOBMANAGER].values()]
     pulumi.export("webUi", rest)
     pulumi.export("hosts", {role.value: found for role, found in addresses.items()})
     pulumi.export("clusterId", cluster_id)

@@ -58,9 +58,10 @@ def numbers() -> dict[str, int]:
     return {port.name: port.number for port in TABLE}
 
 
-def url(address: str) -> str:
+def url(address: str, *, tls: bool = False) -> str:
     """URL of the web UI and REST API of a JobManager at `address`, with IPv6 in brackets."""
-    return f"http://[{address}]:{number('rest')}" if ":" in address else f"http://{address}:{number('rest')}"
+    host = f"[{address}]" if ":" in address else address
+    return f"{'https' if tls else 'http'}://{host}:{number('rest')}"
 
 
 def listening(role: Role) -> list[Port]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from .circles import Circle
 from .flink import sizing
 from .host import Role
 
@@ -97,8 +98,8 @@ class Row:
     """The daemons' user has an SSH key for the hosts that accept logins: start-cluster.sh and rollouts run here."""
     accepts_logins: bool
     """Hosts of roles with `logs_in` may log in here as the daemons' user."""
-    identity: bool
-    """With TLS its daemon has a key, and a certificate of the cluster's authority (flink/encryption.py)."""
+    circles: tuple[Circle, ...]
+    """With TLS its hosts have an identity in these circles (flink/encryption.py)."""
     data_directory: str = ""
     """Data that must outlive the machine, on a separate volume if the provider supports volumes. Empty: none."""
     replacement: Replacement
@@ -159,7 +160,7 @@ ROLES: Mapping[Role, Row] = {
         uses_storage=True,
         logs_in=True,
         accepts_logins=True,
-        identity=True,
+        circles=(Circle.INTERNAL, Circle.REST),
         replacement=Replacement.ONE,
         teardown=Teardown.AFTER_STORAGE,
     ),
@@ -179,7 +180,7 @@ ROLES: Mapping[Role, Row] = {
         uses_storage=True,
         logs_in=False,
         accepts_logins=True,
-        identity=True,
+        circles=(Circle.INTERNAL,),
         replacement=Replacement.MAX_UNAVAILABLE,
         teardown=Teardown.BEFORE_STORAGE,
     ),
@@ -209,7 +210,7 @@ ROLES: Mapping[Role, Row] = {
         uses_storage=False,
         logs_in=False,
         accepts_logins=False,
-        identity=False,
+        circles=(),
         data_directory="/var/lib/zookeeper/data",
         replacement=Replacement.ONE,
         teardown=Teardown.LAST,
@@ -233,7 +234,7 @@ ROLES: Mapping[Role, Row] = {
         uses_storage=False,
         logs_in=False,
         accepts_logins=False,
-        identity=False,
+        circles=(Circle.REST,),
         replacement=Replacement.ALL,
         teardown=Teardown.BEFORE_STORAGE,
     ),

@@ -6,7 +6,7 @@ leaving may still be registered: Pulumi removes it later.
 from __future__ import annotations
 
 from .output import Failure, differs, say, show_log
-from .rest import Server, short, taskmanager_ids
+from .rest import JobManager, short, taskmanager_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class Cluster:
 
     def __init__(self, values: dict[str, Any], hosts: Hosts, clock: Clock, results: Results) -> None:
         self._values = values
-        self._here = Server("localhost", values["restPort"])
-        self._jobmanagers = [Server(name, values["restPort"]) for name in values["jobmanagers"]]
+        self._here = JobManager("localhost", values["restPort"])
+        self._jobmanagers = [JobManager(name, values["restPort"]) for name in values["jobmanagers"]]
         self._hosts, self._clock, self._results = hosts, clock, results
         self._overview: str | None = None
         self._found: dict[str, Any] = {}

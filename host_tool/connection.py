@@ -7,6 +7,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    import ssl
     from typing import Any
 
 
@@ -28,13 +29,13 @@ def opens(host: str, port: int, seconds: float) -> bool:
     return True
 
 
-def ask(host: str, port: int, question: bytes, seconds: float) -> bytes:
-    """Send the question; return everything received until the peer closes the connection.
+def ask(host: str, port: int, question: bytes, seconds: float, tls: ssl.SSLContext | None = None) -> bytes:
+    """Send the question, with TLS if `tls` is given; return everything received until the peer closes the connection.
 
-    Raises OSError if that takes longer than the given seconds.
+    Raises OSError if that takes longer than the given seconds, or if the peer is not the one that `tls` trusts.
     """
     end = time.monotonic() + seconds
-    with connect(host, port, seconds) as connection:
+    with connect(host, port, seconds) as plain, _secured(plain, host, tls) as connection:
         connection.sendall(question)
         answer = bytearray()
         while True:
@@ -46,3 +47,7 @@ def ask(host: str, port: int, question: bytes, seconds: float) -> bytes:
             if not part:
                 return bytes(answer)
             answer += part
+
+
+def _secured(plain: socket.socket, host: str, tls: ssl.SSLContext | None) -> socket.socket:
+    return tls.wrap_socket(plain, server_hostname=host) if tls else plain

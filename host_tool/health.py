@@ -11,7 +11,7 @@ Each answers four questions about this host's daemon, given its port and the oth
 from __future__ import annotations
 
 from . import connection, zookeeper
-from .rest import Server
+from .rest import JobManager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ class Rest(Health):
 
     def healthy(self) -> bool:
         """Whether it answers, itself or for the leader."""
-        return Server(HERE, self.port).answers("/overview")
+        return JobManager(HERE, self.port).answers("/overview")
 
     def joins(self) -> bool:
         """Whether another JobManager answers."""
-        return any(Server(other, self.port).answers("/overview") for other in self.others)
+        return any(JobManager(other, self.port).answers("/overview") for other in self.others)
 
 
 class Registered(Health):

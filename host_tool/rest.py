@@ -6,14 +6,14 @@ applies to each packet only. HTTP/1.0 is enough for a GET whose response ends wi
 
 from __future__ import annotations
 
-from . import connection
+from . import connection, identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Sequence
     from typing import Any
 
-SCHEME = "http"
 ANSWER_SECONDS = 5.0
 OK = 200
 NOT_FOUND = 404
@@ -43,7 +43,13 @@ class Server:
     def url(self, path: str) -> str:
         """URL of a path, such as /overview."""
         address = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{SCHEME}://{address}:{self.port}{path}"
+        return f"{self._scheme()}://{address}:{self.port}{path}"
+
+    def _scheme(self) -> str:
+        return "http"
+
+    def _tls(self) -> ssl.SSLContext | None:
+        return None
 
     def get(self, path: str) -> Answer:
         """Its response, within `ANSWER_SECONDS`. Raises OSError if there is none, or an incomplete one."""
@@ -58,7 +64,7 @@ class Server:
 
             content = json.dumps(body).encode()
             head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
-        raw = connection.ask(self.host, self.port, f"{head}\r\n".encode() + content, seconds)
+        raw = connection.ask(self.host, self.port, f"{head}\r\n".encode() + content, seconds, self._tls())
         return _parse(raw, self.url(path))
 
     def text(self, path: str) -> str | None:
@@ -78,11 +84,21 @@ class Server:
         return _decoded(self.text(path))
 
 
+class JobManager(Server):
+    """The REST API of a JobManager, with TLS if the daemon of this host runs with it."""
+
+    def _scheme(self) -> str:
+        return "https" if identity.runs_with_tls() else "http"
+
+    def _tls(self) -> ssl.SSLContext | None:
+        return identity.context("rest") if identity.runs_with_tls() else None
+
+
 class JobManagers:
     """All JobManagers of a cluster: each answers for the leader, if it has one."""
 
     def __init__(self, names: Sequence[str], port: int) -> None:
-        self.servers = [Server(name, port) for name in names]
+        self.servers = [JobManager(name, port) for name in names]
 
     def json(self, path: str) -> Any:
         """The response of the first one that answers; None if none does."""

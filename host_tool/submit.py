@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import zipfile
 
-from . import artifacts
+from . import artifacts, configuration
 from .job_attempts import innermost
 from .output import Failure
 
@@ -58,21 +58,22 @@ class Submitter:
             str(seconds),
             *self.argv(job, spec, restore, program, jar),
         ]
-        for _ in range(STARTS):
-            done = self._run(argv)
-            if NOT_STARTED not in done.stdout:
-                break
+        with configuration.complete(self._user) as folder:
+            for _ in range(STARTS):
+                done = self._run(argv, folder)
+                if NOT_STARTED not in done.stdout:
+                    break
         if done.returncode:
             return innermost(done.stdout)
         if artifacts.kind(spec) == "python" and job not in done.stdout:
             return "the program has ended without a job: expected execute() or execute_sql() with an INSERT in it"
         return ""
 
-    def _run(self, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def _run(self, argv: Sequence[str], folder: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             argv,
             cwd="/",
-            env={**self._environment, "FLINK_CONF_DIR": "/etc/flink"},
+            env={**self._environment, "FLINK_CONF_DIR": folder},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -59,7 +59,7 @@ class Cluster:
         return ""
 
     @property
-    def urls(self) -> list[str]:
+    def urls(self) -> Sequence[str]:
         """Where its REST API is."""
         return flights.jobmanager_urls(self.lab)
 
@@ -119,7 +119,7 @@ class Runs(Protocol):
         """What it runs."""
 
     @property
-    def urls(self) -> list[str]:
+    def urls(self) -> Sequence[str]:
         """Where its REST API is."""
 
     @property

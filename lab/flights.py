@@ -21,8 +21,9 @@ from components import ports
 from lab import jar
 from lab.errors import LabError
 from lab.flights_data import COLUMNS, FLIGHTS, Row, check, input_csv, order, reference_rows, table
+from lab.hosts import LabHost
 from lab.lab import Lab
-from lab.rest import Rest, RestError, innermost
+from lab.rest import Rest, RestError, Url, innermost
 from lab.storage import S3
 from stand_ins.builds import archives
 from toolbox import console, files
@@ -224,9 +225,17 @@ def _keys(client: "S3Client", uri: str) -> list[str]:
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
-def jobmanager_urls(lab: Lab) -> list[str]:
+def jobmanager_urls(lab: Lab) -> list[Url]:
     """The REST API on each of the lab's JobManagers."""
-    return [ports.url(host.address) for host in lab.hosts if host.role == "jobmanager"]
+    return [_rest_url(lab, host) for host in lab.hosts if host.role == "jobmanager"]
+
+
+def _rest_url(lab: Lab, host: LabHost) -> Url:
+    machine = lab.machine(host)
+    release = machine.written("var/lib/flink/launch/current/release")
+    if release.exists() and release.read_text().strip().endswith("+tls"):
+        return Url.of(ports.url(host.address, tls=True), machine.written("etc/flink/tls/rest"))
+    return Url(ports.url(host.address))
 
 
 def run(lab: Lab) -> Report:

@@ -131,6 +131,15 @@ class Machine:
         """Its public host key, as `ssh-ed25519 AAAA…`."""
         return " ".join(self._host_key.with_name(f"{self._host_key.name}.pub").read_text().split()[:2])
 
+    def written(self, path: str) -> Path:
+        """Where a file that the host itself has written is on this machine; links on the way are followed as there."""
+        found = layer = self.directory / "upper"
+        for part in path.strip("/").split("/"):
+            found /= part
+            if found.is_symlink():
+                found = layer / str(found.readlink()).lstrip("/")
+        return found
+
     def _put(self, path: str, text: str, mode: int = 0o644, owner: int = 0) -> None:
         """Write a file of the host's layer, and its directories; below /home all have the same owner."""
         target = self.directory / "upper" / path

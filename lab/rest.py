@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,21 @@ ASK_SECONDS = 10.0
 
 UPLOAD_SECONDS = 60.0
 """The same for the upload of a jar, and for its start, which plans the job before it answers."""
+
+
+class Url(str):
+    """Base URL of a JobManager's REST API. With https, `identity` is the folder with identity.pem and authorities.pem:
+    who asks needs a certificate.
+    """
+
+    identity: Path | None = None
+
+    @classmethod
+    def of(cls, text: str, identity: Path) -> "Url":
+        """The URL of a JobManager with TLS."""
+        made = cls(text)
+        made.identity = identity
+        return made
 
 
 class RestError(LabError):
@@ -40,9 +56,7 @@ class Rest:
         if not urls:
             raise ValueError("no REST URL: at least one JobManager is needed")
         self.ask_seconds = ask_seconds
-        self.urls = [url.rstrip("/") for url in urls]
-        # The cluster's hosts are never behind the proxy in the environment.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self.urls = [url if isinstance(url, Url) else Url(url.rstrip("/")) for url in urls]
 
     def get(self, path: str) -> Any:
         """The decoded answer to GET `path`. Raises RestError."""
@@ -104,12 +118,22 @@ class Rest:
             return False
         return True
 
+    @staticmethod
+    def _open(url: Url, request: urllib.request.Request, timeout: float) -> Any:
+        # The cluster's hosts are never behind the proxy in the environment.
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if url.identity:
+            context = ssl.create_default_context(cafile=str(url.identity / "authorities.pem"))
+            context.load_cert_chain(url.identity / "identity.pem")
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        return urllib.request.build_opener(*handlers).open(request, timeout=timeout)
+
     def _ask(self, request: Callable[[str], urllib.request.Request], timeout: float) -> Any:
         """Try one JobManager after the other; the one that answers is tried first from then on."""
         silent = []
         for url in list(self.urls):
             try:
-                with self._opener.open(request(url), timeout=timeout) as answer:
+                with self._open(url, request(url), timeout) as answer:
                     text = answer.read()
             except urllib.error.HTTPError as error:
                 problem = f"{url}: HTTP {error.code}: {innermost(_errors(error.read()))}"

@@ -3,16 +3,20 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pulumi
+from pulumi_command import remote
 
 from .. import naming
+from ..flink import encryption
 from ..flink.config_yaml import config_yaml, flink_config
 from ..flink.context import Context, Running, keep
 from ..flink.flink_host import configuration, install_flink
 from ..flink.python import python_environment
 from ..host import Host, Role
 from ..remote import script_text, step
+from ..roles import ROLES
 
 
 class Client(pulumi.ComponentResource):
@@ -27,13 +31,27 @@ class Client(pulumi.ComponentResource):
         prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)
         python = python_environment(host, context.settings, prepared)
         after = [node.prepared, node.java, release, context.joined[name], *([python] if python else [])]
+        identity = context.encryption.identity(host, node, self) if context.encryption else None
         self.ready = step(
             host,
             "config",
-            script_text(host, "files.sh", {"what": "configuration"}, configuration(text)),
+            self._with_passwords(host, text, identity) if identity else _plain(host, text),
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
         self.register_outputs({})
+
+    @staticmethod
+    def _with_passwords(host: Host, text: str, identity: remote.Command) -> pulumi.Output[str]:
+        declared, *others = configuration(text)
+        files = [replace(declared, path=f"{declared.path}.declared"), *others]
+        values = {"group": ROLES[host.role].user, "options": encryption.OPTIONS}
+        return identity.stdout.apply(
+            lambda known: script_text(host, "client/config.sh", {**values, "tls": known.strip()}, files)
+        )
+
+
+def _plain(host: Host, text: str) -> str:
+    return script_text(host, "files.sh", {"what": "configuration"}, configuration(text))
 
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:

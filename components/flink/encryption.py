@@ -1,8 +1,8 @@
-"""TLS between the daemons of a cluster: the authority that signs their certificates, and each host's identity.
+"""TLS between the hosts of a cluster: the authorities that sign their certificates, and each host's identities.
 
-A host creates its key, which never leaves it, and a request; an authority in the stack's state signs it. Flink accepts
-every certificate of a trusted authority (https://nightlies.apache.org/flink/flink-docs-stable/docs/deployment/security/security-ssl/,
-Internal Connectivity), so this authority signs nothing else.
+A host creates its keys, which never leave it, and requests; authorities in the stack's state sign them. Flink accepts
+every certificate of a trusted authority (https://nightlies.apache.org/flink/flink-docs-stable/docs/deployment/security/security-ssl/),
+so each circle has authorities of its own, which sign nothing else.
 
 Renewal is part of `up`: the provider's own `early_renewal_hours` does not renew (pulumi-tls issue 39). The number of
 the current period, counted from the first `up` with TLS, is in every request; in a new period hosts create new keys,
@@ -10,42 +10,71 @@ get new certificates, and the rollout restarts their daemons.
 """
 
 import ipaddress
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pulumi
 import pulumi_tls as tls
 from pulumi_command import remote
 
 from .. import naming
+from ..circles import Circle
 from ..host import Host, Role
-from ..remote import File, script_text, step
+from ..remote import File, host_script, script_text, step
 from ..roles import ROLES
 from .node import Node
 from .settings import ClusterSettings
 
-FOLDER = "/etc/flink/tls"
-KEYSTORE, TRUSTSTORE, OPTIONS = f"{FOLDER}/keystore.p12", f"{FOLDER}/truststore.p12", f"{FOLDER}/options.yaml"
-INPUTS = (OPTIONS, KEYSTORE, TRUSTSTORE)
-"""The files that a daemon reads: if they change, it restarts. OPTIONS are lines of config.yaml with the passwords."""
+OPTIONS = "/etc/flink/tls/options.yaml"
+"""On hosts with Flink: lines of config.yaml with the passwords of its stores."""
 
-CONFIG = {
-    "security.ssl.internal.enabled": True,
-    "security.ssl.internal.keystore": KEYSTORE,
-    "security.ssl.internal.truststore": TRUSTSTORE,
-    "security.ssl.internal.keystore-type": "PKCS12",
-    "security.ssl.internal.truststore-type": "PKCS12",
-    "security.ssl.protocol": "TLSv1.3",
-    "security.ssl.algorithms": "TLS_AES_256_GCM_SHA384,TLS_AES_128_GCM_SHA256",
-}
-"""Keys of config.yaml, without passwords."""
+_OF_FLINK = {Circle.INTERNAL: "security.ssl.internal", Circle.REST: "security.ssl.rest"}
+"""Prefixes of Flink's keys for circles."""
+_PASSWORDS = ("keystore-password", "key-password", "truststore-password")
+_PROGRAM = "/usr/local/lib/flink/IdentityStores.java"
+_PEM = re.compile(r"-----BEGIN CERTIFICATE REQUEST-----.*?-----END CERTIFICATE REQUEST-----\n?", re.DOTALL)
 
-AUTHORITY_YEARS = 10
+
+def folder(role: Role) -> str:
+    """Where a host of a role has its identities: a folder for each circle."""
+    return f"{ROLES[role].configuration}/tls"
 
 
 def applies(role: Role, settings: ClusterSettings) -> bool:
-    """Whether the daemon of a role has an identity."""
-    return settings.tls and ROLES[role].identity
+    """Whether hosts of a role have identities."""
+    return settings.tls and bool(ROLES[role].circles)
+
+
+def inputs(role: Role) -> Sequence[str]:
+    """The files that the daemon of a role reads: if they change, it restarts."""
+    stores = [f"{folder(role)}/{circle.value}" for circle in ROLES[role].circles]
+    return [
+        *([OPTIONS] if ROLES[role].runs_flink else []),
+        *(f"{store}/{name}.p12" for store in stores for name in ("keystore", "truststore")),
+    ]
+
+
+def config(role: Role) -> Mapping[str, Any]:
+    """Keys of config.yaml for a role, without passwords."""
+    found: dict[str, Any] = {
+        "security.ssl.protocol": "TLSv1.3",
+        "security.ssl.algorithms": "TLS_AES_256_GCM_SHA384,TLS_AES_128_GCM_SHA256",
+    }
+    for circle in ROLES[role].circles:
+        key, stores = _OF_FLINK[circle], f"{folder(role)}/{circle.value}"
+        found[f"{key}.enabled"] = True
+        for name in ("keystore", "truststore"):
+            found |= {f"{key}.{name}": f"{stores}/{name}.p12", f"{key}.{name}-type": "PKCS12"}
+        if circle is Circle.REST:
+            # Clients need a certificate, too
+            found[f"{key}.authentication-enabled"] = True
+    return found
+
+
+AUTHORITY_YEARS = 10
 
 
 def period(begun: str, days: int, now: datetime) -> str:
@@ -67,9 +96,9 @@ class Authority:
 class Encryption(pulumi.ComponentResource):
     """What signs and is trusted in a cluster.
 
-    All daemons trust the authority that signs, the one before it and the next one. So when the next one signs, because
-    `tlsAuthority` was increased, each daemon can restart on its own: all others already trust its new certificate, and
-    it still trusts theirs.
+    All hosts of a circle trust the authority that signs, the one before it and the next one. So when the next one
+    signs, because `tlsAuthority` was increased, each daemon can restart on its own: all others already trust its new
+    certificate, and it still trusts theirs.
     """
 
     def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -83,22 +112,26 @@ class Encryption(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["input"]),
         )
         self._period = begun.output.apply(lambda text: period(text, settings.certificate_days, _now()))
+        trusted = range(max(1, current - 1), current + 2)
         self._authorities = {
-            number: self._authority(name, number) for number in range(max(1, current - 1), current + 2)
+            circle: {number: self._authority(name, circle, number) for number in trusted} for circle in Circle
         }
         self.register_outputs({})
 
-    def _authority(self, name: str, number: int) -> Authority:
+    def _authority(self, name: str, circle: Circle, number: int) -> Authority:
         child = pulumi.ResourceOptions(parent=self)
-        key = tls.PrivateKey(f"{name}-authority-{number}", algorithm="ECDSA", ecdsa_curve="P256", opts=child)
+        name = f"{name}-{circle.value}-authority-{number}"
+        key = tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=child)
         certificate = tls.SelfSignedCert(
-            f"{name}-authority-{number}",
+            name,
             private_key_pem=key.private_key_pem,
             is_ca_certificate=True,
             set_subject_key_id=True,
             allowed_uses=["cert_signing", "crl_signing"],
             subject=tls.SelfSignedCertSubjectArgs(
-                common_name=f"{self._settings.cluster_id} authority {number}"[:64], organization="Flink"
+                # 64 characters at most (RFC 5280, ub-common-name)
+                common_name=f"{self._settings.cluster_id[:40]} {circle.value} authority {number}",
+                organization="Flink",
             ),
             validity_period_hours=AUTHORITY_YEARS * 366 * 24,
             opts=child,
@@ -106,14 +139,41 @@ class Encryption(pulumi.ComponentResource):
         return Authority(key, certificate)
 
     def identity(self, host: Host, node: Node, parent: pulumi.Resource) -> remote.Command:
-        """The steps that give a host its key, and a certificate of the current authority. The stdout of the last one,
+        """The steps that give a host its keys, and certificates of the current authorities. The stdout of the last one,
         which is returned, is a hash of what is public of them.
         """
-        requested = self._request(host, node, parent)
-        authority = self._authorities[self._settings.tls_authority]
-        certificate = tls.LocallySignedCert(
-            naming.step(host, "certificate"),
-            cert_request_pem=requested.stdout,
+        requested = self._request(host, node, parent).stdout.apply(_PEM.findall)
+        certificates = [
+            self._certificate(host, circle, requested[index], parent)
+            for index, circle in enumerate(ROLES[host.role].circles)
+        ]
+        return self._install(host, certificates, parent)
+
+    def _request(self, host: Host, node: Node, parent: pulumi.Resource) -> remote.Command:
+        row = ROLES[host.role]
+
+        def text(known: list[str]) -> str:
+            names = [host.name, host.reached_as, known[1], "localhost"]
+            values: dict[str, str | Sequence[str]] = {
+                "group": row.user,
+                "folder": folder(host.role),
+                "circles": [circle.value for circle in row.circles],
+                "names": ",".join(_name(name) for name in dict.fromkeys(names)),
+                "period": f"{known[0]} of authority {self._settings.tls_authority}",
+            }
+            return script_text(host, "tls/request.sh", values)
+
+        stdin = pulumi.Output.all(self._period, host.address).apply(text)
+        opts = pulumi.ResourceOptions(parent=parent, depends_on=[node.prepared, node.java])
+        return step(host, "tls-request", stdin, opts=opts)
+
+    def _certificate(
+        self, host: Host, circle: Circle, request: pulumi.Output[str], parent: pulumi.Resource
+    ) -> tls.LocallySignedCert:
+        authority = self._authorities[circle][self._settings.tls_authority]
+        return tls.LocallySignedCert(
+            naming.step(host, f"{circle.value}-certificate"),
+            cert_request_pem=request,
             ca_private_key_pem=authority.key.private_key_pem,
             ca_cert_pem=authority.certificate.cert_pem,
             allowed_uses=["digital_signature", "server_auth", "client_auth"],
@@ -121,42 +181,50 @@ class Encryption(pulumi.ComponentResource):
             validity_period_hours=self._settings.certificate_days * 24,
             opts=pulumi.ResourceOptions(parent=parent),
         )
-        return self._install(host, certificate, parent)
 
-    def _request(self, host: Host, node: Node, parent: pulumi.Resource) -> remote.Command:
-        def text(known: list[str]) -> str:
-            values = {
-                "user": ROLES[host.role].user,
-                "folder": FOLDER,
-                "names": ",".join(_name(name) for name in dict.fromkeys([host.name, host.reached_as, known[1]])),
-                "period": f"{known[0]} of authority {self._settings.tls_authority}",
-            }
-            return script_text(host, "tls_request.sh", values)
+    def _install(
+        self, host: Host, certificates: Sequence[tls.LocallySignedCert], parent: pulumi.Resource
+    ) -> remote.Command:
+        row = ROLES[host.role]
 
-        stdin = pulumi.Output.all(self._period, host.address).apply(text)
-        opts = pulumi.ResourceOptions(parent=parent, depends_on=[node.prepared, node.java])
-        return step(host, "tls-request", stdin, opts=opts)
-
-    def _install(self, host: Host, certificate: tls.LocallySignedCert, parent: pulumi.Resource) -> remote.Command:
-        trusted = [authority.certificate.cert_pem for authority in self._authorities.values()]
-
-        def text(known: list[str]) -> str:
-            own, signer, ends, *authorities = known
-            values = {
-                "user": ROLES[host.role].user,
-                "folder": FOLDER,
-                "ends": ends,
+        def text(known: Sequence[Any]) -> str:
+            ends, *of_circles = known
+            values: dict[str, str | int | Sequence[str]] = {
+                "folder": folder(host.role),
+                "circles": [circle.value for circle in row.circles],
+                # People of the daemons' group run commands on hosts without a daemon
+                "owned_by": f"{row.user}:{row.user}" if row.daemon else f"root:{row.user}",
+                "mode": "0600" if row.daemon else "0640",
+                "options": [f"{_OF_FLINK[circle]}.{key}" for circle in row.circles for key in _PASSWORDS],
+                "ends": min(ends),
                 # Not before `up` would renew it
-                "warn_days": str(min(30, self._settings.certificate_days // 3)),
+                "warn_days": min(30, self._settings.certificate_days // 3),
+                "program": _PROGRAM,
             }
-            files = [
-                File(path=f"{FOLDER}/certificate.pem", text=own.rstrip() + "\n" + signer),
-                File(path=f"{FOLDER}/authorities.pem", text="".join(pem.rstrip() + "\n" for pem in authorities)),
-            ]
-            return script_text(host, "tls.sh", values, files)
+            files = [File(path=_PROGRAM, text=host_script("tls/IdentityStores.java"))]
+            for circle, (own, signer, *authorities) in zip(row.circles, of_circles, strict=True):
+                place = f"{folder(host.role)}/declared/{circle.value}"
+                files += [
+                    File(path=f"{place}/certificate.pem", text=_joined([own, signer])),
+                    File(path=f"{place}/authorities.pem", text=_joined(authorities)),
+                ]
+            return script_text(host, "tls/identity.sh", values, files)
 
-        told = pulumi.Output.all(certificate.cert_pem, certificate.ca_cert_pem, certificate.validity_end_time, *trusted)
-        return step(host, "tls", told.apply(text), opts=pulumi.ResourceOptions(parent=parent))
+        of_circles = [
+            pulumi.Output.all(
+                made.cert_pem,
+                made.ca_cert_pem,
+                *[authority.certificate.cert_pem for authority in self._authorities[circle].values()],
+            )
+            for circle, made in zip(row.circles, certificates, strict=True)
+        ]
+        ends = pulumi.Output.all(*[made.validity_end_time for made in certificates])
+        opts = pulumi.ResourceOptions(parent=parent)
+        return step(host, "tls", pulumi.Output.all(ends, *of_circles).apply(text), opts=opts)
+
+
+def _joined(pems: Sequence[str]) -> str:
+    return "".join(pem.rstrip() + "\n" for pem in pems)
 
 
 def _name(name: str) -> str:

@@ -15,12 +15,13 @@ FOLDER = "/usr/local/lib/flink"
 HEADER = "# Managed by Pulumi.\n"
 
 _SOURCES = resources.folder("host_tool")
-_EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "output", "rest", "zookeeper")
+_EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "identity", "output", "rest", "zookeeper")
 _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
 _WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "results", "rollout")
 _WITH_JOBS = (
     "artifacts",
+    "configuration",
     "declared_job",
     "job_attempts",
     "job_commands",

@@ -13,7 +13,7 @@ from .settings import ClusterSettings
 
 def inputs(role: Role, settings: ClusterSettings) -> Sequence[str]:
     """The files whose changes restart the daemon of a role."""
-    more = encryption.INPUTS if encryption.applies(role, settings) else ()
+    more = encryption.inputs(role) if encryption.applies(role, settings) else ()
     return [*daemon_of(role).inputs, *more]
 
 

@@ -23,7 +23,7 @@ def plain(host, port):
 def context(versions, own):
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
-    made.load_verify_locations(asked["authorities"])
+    made.load_verify_locations(asked["folder"] + "/authorities.pem")
     made.maximum_version = versions
     if own:
         with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
@@ -35,11 +35,16 @@ def context(versions, own):
 def tls(versions=ssl.TLSVersion.TLSv1_3, own=""):
     return lambda host, port: context(versions, own).wrap_socket(plain(host, port))
 
+def read(path):
+    with open(path) as file:
+        return file.read()
+
 ways = {
     "plain text": plain,
     "no certificate": tls(),
     "another authority": tls(own=asked["stranger"]),
-    "TLS 1.2": tls(ssl.TLSVersion.TLSv1_2),
+    "TLS 1.2": tls(ssl.TLSVersion.TLSv1_2, read(asked["folder"] + "/identity.pem")),
+    **{"of " + path: tls(own=read(path)) for path in asked["others"]},
 }
 found = {}
 for host, port in asked["ports"]:
@@ -60,9 +65,16 @@ print(json.dumps(found))
 """
 
 
-def answers(lab: Lab, host: str, ports: list[tuple[str, int]]) -> dict[str, str]:
-    """What each way to connect to the ports gets, from a host of the cluster, which its firewall admits."""
-    asked = {"authorities": "/etc/flink/tls/authorities.pem", "stranger": _stranger(), "ports": ports}
+def answers(lab: Lab, host: str, ports: list[tuple[str, int]], circle: str, *others: str) -> dict[str, str]:
+    """What each way to connect to the ports of a circle gets, from a host of the cluster, which its firewall admits.
+    `others`: circles whose certificates of this host are tried, too.
+    """
+    asked = {
+        "folder": f"/etc/flink/tls/{circle}",
+        "others": [f"/etc/flink/tls/{other}/identity.pem" for other in others],
+        "stranger": _stranger(),
+        "ports": ports,
+    }
     program = f"sudo -n python3 -c {shlex.quote(_PROGRAM)} <<<{shlex.quote(json.dumps(asked))}"
     found: dict[str, str] = json.loads(lab.ssh(host, program, timeout=300).stdout)
     return found

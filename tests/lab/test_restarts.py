@@ -422,17 +422,20 @@ def test_tls_is_switched_on_and_off_and_another_authority_signs_while_the_job_co
         change(cluster, tls=True)
         assert restarted(before, cluster.processes()) == daemons
         assert job.runs()
-        found = strangers.answers(lab, "jm-0", [("jm-1", 6123), ("jm-1", 6124), ("tm-0", 6122), ("tm-0", 6125)])
-        found |= strangers.answers(lab, "tm-0", [("tm-1", 6121)])
-        assert len(found) == 20 and all(said.startswith(("closed", "refused")) for said in found.values()), found
+        ports = [("jm-1", 6123), ("jm-1", 6124), ("tm-0", 6122), ("tm-0", 6125)]
+        found = strangers.answers(lab, "jm-0", ports, "internal", "rest")
+        found |= strangers.answers(lab, "jm-0", [("jm-1", 8081)], "rest", "internal")
+        found |= strangers.answers(lab, "tm-0", [("tm-1", 6121)], "internal")
+        assert len(found) == 29 and all(said.startswith(("closed", "refused")) for said in found.values()), found
         start_cluster.works(cluster)
         # Each host's key is its own, and neither keys nor passwords leave it
         passwords = set()
         for unit in daemons:
             options = lab.ssh(unit.split()[0], "sudo -n cat /etc/flink/tls/options.yaml").stdout
             passwords.add(yaml.safe_load(options)["security.ssl.internal.key-password"])
-            readable = "sudo -n -u nobody cat /etc/flink/tls/options.yaml /etc/flink/tls/keystore.p12"
-            assert lab.ssh(unit.split()[0], readable, check=False).stdout == ""
+            private = "sudo -n grep -rlE 'PRIVATE KEY|password' /etc/flink/tls | xargs -r sudo -n stat -c %a"
+            readable = f"sudo -n -u nobody ls /etc/flink/tls; {private}"
+            assert {*lab.ssh(unit.split()[0], readable, check=False).stdout.split()} == {"600"}
         assert len(passwords) == len(daemons)
         state = json.dumps(cluster.stack.exported(secrets=False))
         assert "PRIVATE KEY" not in state and not any(password in state for password in passwords)

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import settings
+from components.circles import Circle
 
 PRIVATE_KEY = """\
 -----BEGIN OPENSSH PRIVATE KEY-----
@@ -123,6 +124,9 @@ class Mocks(pulumi.runtime.Mocks):
             outputs["stdout"] = '{"cpus": 8, "memoryMiB": 16384}'
         elif args.name.endswith("-system"):
             outputs["stdout"] = f"ssh-ed25519 AAAA{args.name} flink"
+        elif args.name.endswith("-tls-request"):
+            request = "-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----\n"
+            outputs["stdout"] = request * len(Circle)
         elif args.name.endswith("-cluster"):
             outputs["stdout"] = '{"taskmanagers": 2}'
         elif "-job-" in args.name:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from components.circles import Circle
 from components.existing.hosts import _host
 from components.flink import encryption
 from components.flink.config_yaml import flink_config
@@ -44,11 +45,13 @@ def test_only_daemons_of_flink_have_keys_and_no_password_is_in_config_yaml(folde
         if not ROLES[role].runs_flink:
             continue
         keys = flink_config(role, cluster, STORAGE, members)
-        assert ("security.ssl.internal.enabled" in keys) is ROLES[role].identity, role
+        for circle in (Circle.INTERNAL, Circle.REST):
+            found = f"security.ssl.{circle.value}.enabled" in keys
+            assert found is (circle in ROLES[role].circles), (role, circle)
         assert not [key for key in keys if "password" in key]
     for role in (Role.JOBMANAGER, Role.TASKMANAGER):
-        assert {*encryption.INPUTS} < {*inputs(role, cluster)}
-        assert " ".join(encryption.INPUTS) in flink_unit(role, cluster, memory_mib=1600)
+        assert {*encryption.inputs(role)} < {*inputs(role, cluster)}
+        assert " ".join(encryption.inputs(role)) in flink_unit(role, cluster, memory_mib=1600)
 
 
 def test_without_tls_there_is_none_of_it(folder: Path) -> None:
@@ -63,12 +66,14 @@ def test_the_authority_before_and_the_next_one_are_trusted_as_well(
 ) -> None:
     found = run(folder, tls=True, tlsAuthority=number)
     made = [name for name, one in found.items() if one.type == "tls:index/selfSignedCert:SelfSignedCert"]
-    assert sorted(name.rpartition("/")[2] for name in made) == [f"dev-authority-{each}" for each in trusted]
+    assert sorted(name.rpartition("/")[2] for name in made) == sorted(
+        f"dev-{circle.value}-authority-{each}" for circle in Circle for each in trusted
+    )
     hosts = {"jm-0", "jm-1", "tm-0", "tm-1"}
     for what in ("tls-request", "tls"):
         assert {name.removesuffix(f"-{what}") for name in found if name.endswith(f"-{what}")} == hosts
     assert f"of authority {number}" in stdin(found, "tm-0-tls-request")
-    assert "dns:tm-0,ip:10.9.9.100" in stdin(found, "tm-0-tls-request")
+    assert "dns:tm-0,ip:10.9.9.100,dns:localhost" in stdin(found, "tm-0-tls-request")
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,8 @@ def test_a_program_that_ends_before_flink_looks_is_started_again(
     def run(*_words: object, **_options: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess([], 1, said.pop(0))
 
+    (tmp_path / "config.yaml").touch()
+    monkeypatch.setattr("host_tool.configuration.FOLDER", str(tmp_path))
     monkeypatch.setattr("host_tool.submit.subprocess.run", run)
     submit = Submitter("flink", kept(Store()), {}, lambda: "")
     assert submit("0" * 32, job, "", 10) == "ModuleNotFoundError: No module named 'x'"

@@ -1,0 +1,16 @@
+"""Circles of TLS: groups of hosts that trust each other for one kind of connection. Each has authorities of its own,
+because Flink accepts every certificate of an authority that it trusts: who may speak to one kind of server must not be
+accepted by another. `ROLES` says which circles a role is in; components/flink/encryption.py gives its hosts their
+identities.
+"""
+
+from enum import Enum
+
+
+class Circle(Enum):
+    """A circle. The values are names of folders and of resources."""
+
+    INTERNAL = "internal"
+    """Between Flink's daemons: RPC, jars, records, internal metrics."""
+    REST = "rest"
+    """Flink's REST API: its servers, and those who may send requests to them."""
