@@ -27,8 +27,9 @@ this host's Flink daemon (/etc/flink/daemon.json):
   leads                    succeed if it is the leading JobManager
   tell                     print the end of its log
 
-the cluster's jobs, on a JobManager's host:
+the cluster, on a JobManager's host:
   jobs [ID...]             print the ids of those that run; or of these, that do not run and have not ended
+  rest PATH                print the answer of Flink's REST API to GET PATH, such as /overview
 
 declared jobs, on a JobManager's host (/etc/flink/jobs.json):
   watch                    on the leader's: start again what has failed for good, and take savepoints that are due
@@ -253,6 +254,22 @@ def _jobs(name: str, words: list[str]) -> int:
     return 0
 
 
+def _rest(name: str, words: list[str]) -> int:
+    from .daemon import facts
+    from .rest import OK, JobManagers
+
+    known = facts()
+    if known["health"] != "rest":
+        raise Usage(f"{name} works on a JobManager's host only")
+    if len(words) != 1 or not words[0].startswith("/"):
+        raise Usage(f"{name}: expected a path such as /overview, found {' '.join(words) or 'nothing'}")
+    answer = JobManagers(["localhost", *known.get("others", ())], known["port"]).request("GET", words[0])
+    if answer is None:
+        raise Failure("no JobManager answers for a leader")
+    print(answer.text)
+    return _status(answer.status == OK)
+
+
 def _values(name: str, words: list[str]) -> dict[str, Any]:
     """The values from stdin."""
     import json
@@ -280,6 +297,7 @@ HOST_COMMANDS: dict[str, Callable[[str, list[str]], int]] = {
     **dict.fromkeys(("state", "switch", "hold", "go", "back", "proves", "leads", "tell"), _daemon),
     **dict.fromkeys(("healthy", "serves", "stoppable", "joins"), _health),
     "jobs": _jobs,
+    "rest": _rest,
     "watch": _watch,
     "savepoints": _savepoints,
     "leftovers": _leftovers,
