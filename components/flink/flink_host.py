@@ -96,7 +96,7 @@ class FlinkHost(pulumi.ComponentResource):
         def text(process: Process) -> str:
             files = [
                 *configuration(process.config_yaml),
-                File(path=unit_path("flink-classes"), text=render("flink-classes.service")),
+                File(path=unit_path("flink-classes"), text=render("flink-classes.service", devices=False)),
                 File(path="/etc/flink/daemon.json", text=unit.daemon_json(host.role, settings, others)),
             ]
             return script_text(host, "launch.sh", values, files)

@@ -26,7 +26,15 @@ def flink_unit(role: Role, settings: ClusterSettings, *, memory_mib: int, disks:
         launches=LAUNCHES,
         limit_mib=memory_limit_mib(memory_mib),
         local_disks=[local_disks.TOOL, ROLES[role].user, *local_disks.directories(disks)] if disks else [],
+        devices=disks > 0 or _uses_devices(role, settings),
     )
+
+
+def _uses_devices(role: Role, settings: ClusterSettings) -> bool:
+    """Whether jobs use devices of the machine, such as GPUs
+    (https://nightlies.apache.org/flink/flink-docs-stable/docs/deployment/advanced/external_resources/).
+    """
+    return any("external-resources" in config for config in (settings.common_config, ROLES[role].own_config(settings)))
 
 
 def memory_limit_mib(process_mib: int) -> int:

@@ -49,5 +49,6 @@ def zookeeper_unit(settings: ClusterSettings, *, data_disk: bool) -> str:
         # A JVM needs about twice its heap, and a fixed part besides
         limit_mib=settings.zookeeper_heap_mib * 2 + 256,
         data_disk=data_disk,
+        devices=False,
         java_options=settings.java_options,
     )

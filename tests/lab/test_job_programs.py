@@ -24,12 +24,16 @@ EXAMPLE = REPO / "examples/sql-files/late-flights.sql"
 PYTHON = REPO / "examples/pyflink"
 TWICE = """package org.example;
 
-/** A function of SQL, which is in a jar of its own. */
+/** A function of SQL, which is in a jar of its own. Programs of the host, in a pipe and with files, do the work. */
 public class Twice extends org.apache.flink.table.functions.ScalarFunction {
   private static final long serialVersionUID = 1L;
 
-  public Integer eval(Integer number) {
-    return number == null ? null : Integer.valueOf(2 * number);
+  public Integer eval(Integer number) throws Exception {
+    String script = "set -e; cd \\"$(mktemp -d)\\"; echo $((2 * $1)) >one; cp -p one two; tar -czf two.tgz two; rm two;"
+        + " nice -n 5 tar -xzf two.tgz; cat two | tee three >/dev/null; cat three";
+    Process made = new ProcessBuilder("bash", "-c", script, "twice", String.valueOf(number))
+        .redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    return Integer.valueOf(new String(made.getInputStream().readAllBytes()).trim());
   }
 }
 """
@@ -52,7 +56,12 @@ class Programs:
                 "jar": str(flink_examples.streaming()),
                 "entryClass": "org.apache.flink.streaming.examples.statemachine.StateMachineExample",
                 "args": ["--error-rate", "0.0"],
-                "flinkConfig": {"execution.checkpointing.interval": "1 s"},
+                # RocksDB and Snappy are native libraries
+                "flinkConfig": {
+                    "execution.checkpointing.interval": "1 s",
+                    "state.backend.type": "rocksdb",
+                    "execution.checkpointing.snapshot-compression": True,
+                },
                 "parallelism": 1,
             },
             "late": {**self.script(), "dependencies": [str(jar.build("twice", folder / "org", "x", cluster.archives))]},

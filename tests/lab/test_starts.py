@@ -29,6 +29,21 @@ def test_systemd_never_gives_up_and_bounds_what_a_daemon_may_take(cluster: Clust
 
 
 @pytest.mark.parametrize(("host", "unit"), UNITS.items())
+def test_a_daemon_can_do_little_on_its_host(cluster: Cluster, host: str, unit: str) -> None:
+    """2.5 of 10; tests/unit/test_hardening.py has the units of other configurations."""
+    analyzed = cluster.lab.ssh(host, f"systemd-analyze security --no-pager --threshold=25 {unit}", check=False)
+    assert analyzed.returncode == 0, analyzed.stdout
+    pid = shown(cluster, host, unit)["MainPID"]
+    # systemd only warns about a restriction that it cannot set up
+    status = cluster.lab.ssh(host, f"cat /proc/{pid}/status").stdout
+    assert "\nSeccomp:\t2\n" in status and "\nCapBnd:\t0000000000000000\n" in status
+    inside = f"sudo -n nsenter --target={pid} --mount"
+    devices = cluster.lab.ssh(host, f"{inside} ls /dev").stdout.split()
+    assert "null" in devices and "console" not in devices
+    assert "hidepid=invisible" in cluster.lab.ssh(host, f"{inside} findmnt -no OPTIONS /proc").stdout
+
+
+@pytest.mark.parametrize(("host", "unit"), UNITS.items())
 def test_no_output_grows_in_a_file_without_a_bound(cluster: Cluster, host: str, unit: str) -> None:
     found = shown(cluster, host, unit)
     assert (found["StandardOutput"], found["StandardError"]) == ("journal", "inherit")

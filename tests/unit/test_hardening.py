@@ -1,0 +1,70 @@
+"""How much of a host each unit of ours could harm: `systemd-analyze security` of the texts that are installed."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from components.flink.unit import flink_unit
+from components.host import Role
+from components.templates import render
+from components.zookeeper.zoo_cfg import zookeeper_unit
+from tests.unit.program import SEVEN, host, load, write_inventory
+
+DAEMON = 2.5
+"""From 0 (isolated) to 10. That of a unit without any restriction is 9.6."""
+ROOT = 5.0
+"""Of what runs as root, because it stops units."""
+
+
+def analyzed(name: str, text: str, folder: Path) -> tuple[float, str]:
+    """The exposure of a unit, and the table that explains it."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("this machine has no systemd-analyze")
+    path = folder / f"{name}.service"
+    path.write_text(text)
+    words = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    found = re.search(rf"exposure level for {name}.service: ([0-9.]+)", done.stdout)
+    if found is None:
+        pytest.skip(f"this machine's systemd-analyze cannot read a file: {done.stderr.strip()}")
+    return float(found[1]), done.stdout
+
+
+@pytest.mark.parametrize("disks", [0, 2])
+@pytest.mark.parametrize("role", [Role.JOBMANAGER, Role.TASKMANAGER])
+def test_exposure_of_flinks_daemons(role: Role, disks: int, tmp_path: Path) -> None:
+    write_inventory(tmp_path, *map(host, SEVEN))
+    text = flink_unit(role, load(tmp_path).cluster, memory_mib=2048, disks=disks)
+    exposure, table = analyzed("flink", text, tmp_path)
+    assert exposure <= DAEMON, table
+
+
+def test_exposure_of_zookeeper(tmp_path: Path) -> None:
+    write_inventory(tmp_path, *map(host, SEVEN))
+    exposure, table = analyzed("zookeeper", zookeeper_unit(load(tmp_path).cluster, data_disk=True), tmp_path)
+    assert exposure <= DAEMON, table
+
+
+def test_exposure_of_what_runs_beside_them(tmp_path: Path) -> None:
+    exposure, table = analyzed("flink-classes", render("flink-classes.service", devices=False), tmp_path)
+    assert exposure <= DAEMON, table
+    exposure, table = analyzed("flink-spot", render("taskmanager/flink-spot.service"), tmp_path)
+    assert exposure <= ROOT, table
+
+
+def test_a_job_that_uses_devices_of_the_machine_sees_them(tmp_path: Path) -> None:
+    write_inventory(tmp_path, *map(host, SEVEN))
+    private = "PrivateDevices=yes"
+    for config, role, expected in (
+        ({}, Role.TASKMANAGER, True),
+        ({"taskManagerConfig": {"external-resources": "gpu"}}, Role.TASKMANAGER, False),
+        ({"taskManagerConfig": {"external-resources": "gpu"}}, Role.JOBMANAGER, True),
+        ({"flinkConfig": {"external-resources": "gpu"}}, Role.TASKMANAGER, False),
+    ):
+        text = flink_unit(role, load(tmp_path, **config).cluster, memory_mib=2048)
+        assert (private in text.splitlines()) == expected, (config, role)
+    # Before the daemon starts, the unit itself formats and mounts the machine's disks
+    assert private not in flink_unit(Role.TASKMANAGER, load(tmp_path).cluster, memory_mib=2048, disks=1)
