@@ -34,8 +34,7 @@ GONE = re.compile(r"flink:aws:Security\$.*::zookeeper(-.*)?$")
 DROPPED = {"/etc/flink/config.yaml": ["rest.bind-port: 8081"]}
 """Lines that an upgrade may remove, although the daemon restarts once: sql-client.sh would use them."""
 
-HARDENED = set(
-    """
+_HARDENED = """\
 PrivateMounts=yes
 PrivateDevices=yes
 # Other users' processes are not in its /proc
@@ -45,12 +44,12 @@ RemoveIPC=yes
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged
 SystemCallErrorNumber=EPERM
-""".split("\n")[1:-1]
-)
+"""
 """Lines that an upgrade adds to units, although the daemons restart once: a job can do less on its host."""
 
 RUN_WITH = re.compile(
-    r"/etc/systemd/system/(?!flink-(classes|spot)\.).*|/etc/flink/(config\.yaml|credentials\.env|log4j-console\.properties)"
+    r"/etc/systemd/system/(?!flink-(alive|classes|jobs|spot)\.).*"
+    r"|/etc/flink/(config\.yaml|credentials\.env|log4j-console\.properties)"
     r"|/etc/zookeeper/.*|/var/lib/zookeeper/.*"
 )
 """Files that daemons run with; other files in /etc/flink are for commands, other units run beside them."""
@@ -148,7 +147,7 @@ class Earlier:
                 kept = [line for line in old.files[path].splitlines() if line not in DROPPED.get(path, [])]
                 found = new.files.get(path, "").splitlines()
                 if path.endswith(".service"):
-                    found = [line for line in found if line not in HARDENED]
+                    found = [line for line in found if line not in _HARDENED.splitlines()]
                 assert found == kept, f"{name}: {path}"
             assert new.values == old.values, name
             if FINGERPRINT in old.files:

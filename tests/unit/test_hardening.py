@@ -15,8 +15,8 @@ from tests.unit.program import SEVEN, host, load, write_inventory
 
 DAEMON = 2.5
 """From 0 (isolated) to 10. That of a unit without any restriction is 9.6."""
-ROOT = 5.0
-"""Of what runs as root, because it stops units."""
+ROOT = 3.5
+"""Of what runs as root, because it stops a unit or becomes the daemons' user."""
 
 
 def analyzed(name: str, text: str, folder: Path) -> tuple[float, str]:
@@ -51,8 +51,9 @@ def test_exposure_of_zookeeper(tmp_path: Path) -> None:
 def test_exposure_of_what_runs_beside_them(tmp_path: Path) -> None:
     exposure, table = analyzed("flink-classes", render("flink-classes.service", devices=False), tmp_path)
     assert exposure <= DAEMON, table
-    exposure, table = analyzed("flink-spot", render("taskmanager/flink-spot.service"), tmp_path)
-    assert exposure <= ROOT, table
+    for name in ("taskmanager/flink-spot", "jobmanager/flink-alive", "jobmanager/flink-jobs"):
+        exposure, table = analyzed(name.partition("/")[2], render(f"{name}.service"), tmp_path)
+        assert exposure <= ROOT, table
 
 
 def test_a_job_that_uses_devices_of_the_machine_sees_them(tmp_path: Path) -> None:
