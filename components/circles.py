@@ -14,3 +14,5 @@ class Circle(Enum):
     """Between Flink's daemons: RPC, jars, records, internal metrics."""
     REST = "rest"
     """Flink's REST API: its servers, and those who may send requests to them."""
+    ZOOKEEPER = "zookeeper"
+    """ZooKeeper's servers and their clients, which all may read and write everything in it."""

@@ -40,6 +40,9 @@ declared jobs, on a JobManager's host (/etc/flink/jobs.json):
 this host's daemon, by KIND (rest, registered or zookeeper), PORT and the other HOSTs that its health depends on:
   healthy|serves|stoppable|joins [--within SECONDS] KIND PORT [HOST...]
 
+this host's ZooKeeper server:
+  mode PORT                print leader, follower or observer; fail if it does not serve
+
 the whole cluster, on the first host of a role; values as JSON on stdin (host_tool/rollout.py, cluster.py, ensemble.py,
 logins.py):
   rollout [--check]        restart the Flink daemons that do not run what is expected
@@ -124,6 +127,18 @@ def _health(question: str, words: list[str]) -> int:
         raise Usage(f"{question}: expected {', '.join(KINDS)} and a port, found {' '.join(words) or 'nothing'}")
     health = KINDS[words[0]](int(words[1]), words[2:])
     return _status(Clock().until(seconds, getattr(health, question)))
+
+
+def _mode(name: str, words: list[str]) -> int:
+    from . import zookeeper
+    from .health import HERE
+
+    if len(words) != 1 or not words[0].isdigit():
+        raise Usage(f"{name}: expected a port, found {' '.join(words) or 'nothing'}")
+    found = zookeeper.mode(HERE, int(words[0]))
+    if found:
+        print(found)
+    return _status(bool(found))
 
 
 def _rollout(values: dict[str, Any], only_look: bool) -> None:
@@ -296,6 +311,7 @@ def _status(holds: bool) -> int:
 HOST_COMMANDS: dict[str, Callable[[str, list[str]], int]] = {
     **dict.fromkeys(("state", "switch", "hold", "go", "back", "proves", "leads", "tell"), _daemon),
     **dict.fromkeys(("healthy", "serves", "stoppable", "joins"), _health),
+    "mode": _mode,
     "jobs": _jobs,
     "rest": _rest,
     "watch": _watch,

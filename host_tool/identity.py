@@ -29,11 +29,13 @@ def runs_with_tls() -> bool:
     return False
 
 
-def context(circle: str) -> ssl.SSLContext:
+def context(circle: str, folder: str = "") -> ssl.SSLContext:
     """What connects to the servers of a circle: it proves this host's identity and verifies theirs, with the name.
-    Raises OSError without an identity that this user can read.
+    `folder` is that of the identities, if it is not the one of Flink hosts. Raises OSError without an identity that
+    this user can read.
     """
-    identity, authorities = f"{FOLDER}/{circle}/identity.pem", f"{FOLDER}/{circle}/authorities.pem"
+    place = f"{folder or FOLDER}/{circle}"
+    identity, authorities = f"{place}/identity.pem", f"{place}/authorities.pem"
     written = tuple(os.stat(path).st_mtime_ns for path in (identity, authorities))
     known = _contexts.get(circle)
     if known and known[0] == written:

@@ -1,24 +1,37 @@
 """ZooKeeper's servers, by the four-letter words that each answers on its client port (ZooKeeper administrator's guide,
-"The Four Letter Words").
+"The Four Letter Words"). With TLS it answers them over TLS only, and only to hosts of the cluster: then this host's own
+identity proves that it is one.
 """
 
 from __future__ import annotations
 
-from . import connection
+from . import connection, identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ANSWER_SECONDS = 2.0
+CONFIGURATION = "/etc/zookeeper/zoo.cfg"
+IDENTITIES = "/etc/zookeeper/tls"
 
 
 def ask(server: str, port: int, word: str) -> str:
     """A server's answer; empty if there is none within `ANSWER_SECONDS`."""
     try:
-        return connection.ask(server, port, word.encode(), ANSWER_SECONDS).decode(errors="replace")
+        secured = identity.context("zookeeper", IDENTITIES) if is_secure() else None
+        return connection.ask(server, port, word.encode(), ANSWER_SECONDS, secured).decode(errors="replace")
     except OSError:
         return ""
+
+
+def is_secure() -> bool:
+    """Whether the servers are to answer over TLS only."""
+    try:
+        with open(CONFIGURATION) as file:
+            return any(line.startswith("secureClientPort=") for line in file)
+    except FileNotFoundError:
+        return False
 
 
 def mode(server: str, port: int) -> str:

@@ -1,6 +1,5 @@
 """The cluster of a lab for tests and benchmarks: over REST, over SSH, and through the engine."""
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -93,12 +92,11 @@ class Cluster:
 
     def zookeeper_modes(self) -> dict[str, str]:
         """Mode of each ZooKeeper server, `leader` or `follower`; without those that do not serve."""
-        ask = ["timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/localhost/2181; printf srvr >&3; cat <&3"]
+        ask = ["sudo", "-n", "timeout", "5", "/usr/local/lib/flink/flink-host", "mode", "2181"]
         names = self.hosts("zookeeper")
         with ThreadPoolExecutor(len(names)) as pool:
-            shown = list(pool.map(lambda name: self.lab.ssh(name, ask, check=False).stdout, names))
-        found = {name: re.search("^Mode: (.*)$", text, re.MULTILINE) for name, text in zip(names, shown, strict=True)}
-        return {name: match[1] for name, match in found.items() if match}
+            shown = list(pool.map(lambda name: self.lab.ssh(name, ask, check=False).stdout.strip(), names))
+        return {name: mode for name, mode in zip(names, shown, strict=True) if mode}
 
     def is_whole(self) -> bool:
         """Whether all TaskManagers are registered with all slots, and every JobManager answers."""

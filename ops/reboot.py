@@ -38,8 +38,7 @@ if leads; then echo leads; fi
 
 _LEADS = {
     Health.REST: "leads() { /usr/local/lib/flink/flink-host leads 2>/dev/null; }",
-    Health.ENSEMBLE: "leads() { timeout 5 bash -c 'exec 3<>/dev/tcp/localhost/PORT; printf srvr >&3; cat <&3'"
-    " 2>/dev/null | grep -q '^Mode: leader'; }",
+    Health.ENSEMBLE: 'leads() { [ "$(timeout 5 /usr/local/lib/flink/flink-host mode PORT 2>/dev/null)" = leader ]; }',
 }
 _NOBODY = "leads() { false; }"
 

@@ -10,7 +10,7 @@ from ..host import Role
 from ..roles import ROLES
 from ..storage import Storage
 from ..templates import render
-from . import encryption, local_disks, proxy
+from . import encryption, ensemble_tls, local_disks, proxy
 from .settings import ClusterSettings
 from .topology import Members
 
@@ -56,7 +56,7 @@ def flink_config(
         render(
             "config.yaml.j2",
             role=role.value,
-            java_flags=java_flags(settings.java_options),
+            java_flags=java_flags(_java_options(role, settings, members)),
             quorum=",".join(f"{name}:{zookeeper}" for name in members.reached_as(Role.ZOOKEEPER)),
             cluster_id=settings.cluster_id,
             jobmanagers=members.reached_as(Role.JOBMANAGER),
@@ -73,6 +73,12 @@ def flink_config(
     own = ROLES[role].own_config(settings)
     base |= proxy.storage_options(settings, storage)
     return {key: _value(value) for key, value in {**base, **settings.common_config, **own}.items()}
+
+
+def _java_options(role: Role, settings: ClusterSettings, members: Members) -> str:
+    """The stack's options of the JVM, and those of ZooKeeper's client."""
+    secure = settings.tls and members.high_availability
+    return " ".join([settings.java_options, *([ensemble_tls.client_options(role)] if secure else [])]).strip()
 
 
 def config_yaml(keys: Mapping[str, Any]) -> str:

@@ -63,7 +63,7 @@ def config(role: Role) -> Mapping[str, Any]:
         "security.ssl.protocol": "TLSv1.3",
         "security.ssl.algorithms": "TLS_AES_256_GCM_SHA384,TLS_AES_128_GCM_SHA256",
     }
-    for circle in ROLES[role].circles:
+    for circle in _of_flink(role):
         key, stores = _OF_FLINK[circle], f"{folder(role)}/{circle.value}"
         found[f"{key}.enabled"] = True
         for name in ("keystore", "truststore"):
@@ -72,6 +72,11 @@ def config(role: Role) -> Mapping[str, Any]:
             # Clients need a certificate, too
             found[f"{key}.authentication-enabled"] = True
     return found
+
+
+def _of_flink(role: Role) -> Sequence[Circle]:
+    """The circles of a role whose stores Flink's own options name."""
+    return [circle for circle in ROLES[role].circles if circle in _OF_FLINK]
 
 
 AUTHORITY_YEARS = 10
@@ -195,7 +200,7 @@ class Encryption(pulumi.ComponentResource):
                 # People of the daemons' group run commands on hosts without a daemon
                 "owned_by": f"{row.user}:{row.user}" if row.daemon else f"root:{row.user}",
                 "mode": "0600" if row.daemon else "0640",
-                "options": [f"{_OF_FLINK[circle]}.{key}" for circle in row.circles for key in _PASSWORDS],
+                "options": [f"{_OF_FLINK[circle]}.{key}" for circle in _of_flink(host.role) for key in _PASSWORDS],
                 "ends": min(ends),
                 # Not before `up` would renew it
                 "warn_days": min(30, self._settings.certificate_days // 3),

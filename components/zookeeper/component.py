@@ -14,7 +14,7 @@ from ..host import Host
 from ..remote import File, script_text, step
 from ..roles import ROLES, daemon_of
 from ..templates import render
-from .zoo_cfg import zoo_cfg, zookeeper_unit
+from .zoo_cfg import inputs, zoo_cfg, zookeeper_unit
 
 
 class ZooKeeper(pulumi.ComponentResource):
@@ -26,6 +26,10 @@ class ZooKeeper(pulumi.ComponentResource):
         super().__init__(naming.type_token("flink", "ZooKeeper"), name, None, opts)
         self._context, self._servers = context, servers
         self._zoo_cfg = zoo_cfg(context.settings, context.members)
+        signing = context.encryption
+        self._identities = {
+            host.name: signing.identity(host, context.nodes[host.name], self) if signing else None for host in servers
+        }
         running = {host.name: self._run(host, "service", self._installed(host)) for host in servers}
         for host in servers:
             keep(host, running[host.name])
@@ -45,7 +49,7 @@ class ZooKeeper(pulumi.ComponentResource):
         release = install(host, settings, context.storage, settings.zookeeper, "lib", after_probes)
         files = [
             File(path="/etc/zookeeper/zoo.cfg", text=self._zoo_cfg),
-            File(path="/etc/zookeeper/logback.xml", text=render("zookeeper/logback.xml")),
+            File(path="/etc/zookeeper/logback.xml", text=render("zookeeper/logback.xml", tls=settings.tls)),
             File(path=f"{ROLES[host.role].data_directory}/myid", text=f"{naming.server_id(host.name)}\n"),
         ]
         written = step(
@@ -54,16 +58,26 @@ class ZooKeeper(pulumi.ComponentResource):
             script_text(host, "files.sh", {"what": "configuration"}, files),
             opts=pulumi.ResourceOptions(parent=self, depends_on=node.prepared),
         )
-        return [node.java, context.joined[host.name], *context.logins, release, written]
+        identity = self._identities[host.name]
+        return [
+            node.java,
+            context.joined[host.name],
+            *context.logins,
+            release,
+            written,
+            *([identity] if identity else []),
+        ]
 
     def _run(self, host: Host, what: str, after: Sequence[pulumi.Resource]) -> remote.Command:
         """The step `service`, which starts a server that does not serve, or the step `restart` (daemon.run)."""
-        settings = self._context.settings
+        settings, identity = self._context.settings, self._identities[host.name]
+        parts = {"zookeeper": settings.zookeeper.version, "java": settings.java.version, "config": self._zoo_cfg}
         return daemon.run(
             host,
             daemon_of(host.role),
             zookeeper_unit(settings, data_disk=host.data_device is not None),
-            daemon.wants(zookeeper=settings.zookeeper.version, java=settings.java.version, config=self._zoo_cfg),
+            identity.stdout.apply(lambda tls: daemon.wants(**parts, tls=tls)) if identity else daemon.wants(**parts),
+            inputs=inputs(settings),
             others=[other.reached_as for other in self._servers if other is not host],
             seconds=settings.ready_timeout_seconds,
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),

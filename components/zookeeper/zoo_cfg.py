@@ -1,8 +1,10 @@
 """ZooKeeper's configuration and unit as text. Pure functions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import naming, ports
+from ..flink import encryption, ensemble_tls
 from ..flink.settings import ClusterSettings
 from ..flink.topology import Members
 from ..host import Role
@@ -13,12 +15,13 @@ from ..templates import render
 def zookeeper_config(settings: ClusterSettings, members: Members) -> dict[str, Any]:
     """The settings in zoo.cfg, the same on all servers."""
     timings, extra = settings.timings, dict(settings.zookeeper_config)
+    port = ports.number("zk-client")
     base: dict[str, Any] = {
         "tickTime": timings.tick_time,
         "initLimit": timings.init_limit,
         "syncLimit": timings.sync_limit,
         "dataDir": ROLES[Role.ZOOKEEPER].data_directory,
-        "clientPort": ports.number("zk-client"),
+        **(ensemble_tls.server(port) if settings.tls else {"clientPort": port}),
         # A host may resolve its own name to 127.0.1.1 (Debian's default)
         "quorumListenOnAllIPs": "true",
         "maxClientCnxns": 0,
@@ -40,11 +43,17 @@ def zoo_cfg(settings: ClusterSettings, members: Members) -> str:
     return render("zookeeper/zoo.cfg.j2", settings=list(zookeeper_config(settings, members).items()))
 
 
+def inputs(settings: ClusterSettings) -> Sequence[str]:
+    """The files whose changes restart a server."""
+    role = Role.ZOOKEEPER
+    return [*daemon_of(role).inputs, *(encryption.inputs(role) if encryption.applies(role, settings) else ())]
+
+
 def zookeeper_unit(settings: ClusterSettings, *, data_disk: bool) -> str:
     """ZooKeeper's unit. With a `data_disk` it starts only while that is mounted."""
     return render(
         "zookeeper/zookeeper.service.j2",
-        inputs=daemon_of(Role.ZOOKEEPER).inputs,
+        inputs=inputs(settings),
         heap_mib=settings.zookeeper_heap_mib,
         # A JVM needs about twice its heap, and a fixed part besides
         limit_mib=settings.zookeeper_heap_mib * 2 + 256,

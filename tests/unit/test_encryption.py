@@ -69,7 +69,7 @@ def test_the_authority_before_and_the_next_one_are_trusted_as_well(
     assert sorted(name.rpartition("/")[2] for name in made) == sorted(
         f"dev-{circle.value}-authority-{each}" for circle in Circle for each in trusted
     )
-    hosts = {"jm-0", "jm-1", "tm-0", "tm-1"}
+    hosts = {"jm-0", "jm-1", "tm-0", "tm-1", "zk-0", "zk-1", "zk-2"}
     for what in ("tls-request", "tls"):
         assert {name.removesuffix(f"-{what}") for name in found if name.endswith(f"-{what}")} == hosts
     assert f"of authority {number}" in stdin(found, "tm-0-tls-request")
