@@ -20,6 +20,7 @@ from settings.overrides import (
     ZOOKEEPER,
     java_options,
     overrides,
+    refuse_zookeeper_tls,
     suspicious,
     suspicious_zookeeper,
 )
@@ -78,6 +79,8 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
                 _warn_of_heap(key, f"{name}: ", value, problems)
     zookeeper = overrides("zookeeperConfig", values, ZOOKEEPER, problems)
     suspicious_zookeeper("zookeeperConfig", zookeeper, problems)
+    if values["tls"]:
+        refuse_zookeeper_tls("zookeeperConfig", zookeeper, problems)
     declared = jobs(values, owned["flinkConfig"], root, problems)
     return ClusterSettings(
         cluster_id=cluster_id,

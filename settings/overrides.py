@@ -269,6 +269,19 @@ def _zookeeper_value(name: str, value: Any) -> None:
 ZOOKEEPER = Kind(forms.ZOOKEEPER_KEY, _OWNED_ZOOKEEPER_KEYS, _sounds_secret, _zookeeper_value, lambda name: "")
 
 
+_ZOOKEEPER_TLS = re.compile(
+    r"ssl\..*|sslQuorum.*|(client\.)?portUnification|client\.certReload|serverCnxnFactory|fips-mode"
+    r"|authProvider\..*|X509AuthenticationProvider\..*|enforce\.auth\..*|sessionRequireClientSASLAuth|skipACL"
+)
+
+
+def refuse_zookeeper_tls(key: str, settings: Mapping[str, Any], problems: Problems) -> None:
+    """Refuse settings of zoo.cfg that would weaken what `tls: true` sets."""
+    for name in settings:
+        if _ZOOKEEPER_TLS.fullmatch(name):
+            problems.add(key, f"{name} is set by this program with tls: true: remove it")
+
+
 def suspicious_zookeeper(key: str, settings: Mapping[str, Any], problems: Problems) -> None:
     """Warn of settings of zoo.cfg whose names are near to known ones: ZooKeeper ignores unknown names."""
     for name in settings:

@@ -85,7 +85,8 @@ class Cluster(pulumi.ComponentResource):
         after = [*services.values(), *trusted, *ready]
         rolled = rollout(flink, pulumi.ResourceOptions(parent=self, depends_on=after))
         slots = pulumi.Output.all(*[role.slots for role in running if role.slots is not None])
-        self.works = self._works(slots, [*services.values(), rolled])
+        finished = [step for role in running if role.finish for step in role.finish([rolled])]
+        self.works = self._works(slots, [*services.values(), rolled, *finished])
         self.overview = self.works.stdout
 
     def _gate(self, name: str) -> pulumi.Resource:

@@ -50,6 +50,8 @@ class Running:
     """Number of slots of all hosts together, when they are registered with the leader. None: no slots."""
     ready: Sequence[pulumi.Resource] = ()
     """Other resources before the rollout, without which the cluster is not complete."""
+    finish: Callable[[Sequence[pulumi.Resource]], Sequence[remote.Command]] | None = None
+    """Declares steps after these resources, the rollout among them, and returns them."""
 
 
 Declare = Callable[[Context, Sequence[Host], pulumi.ResourceOptions], Running]

@@ -20,17 +20,16 @@ def _stores(role: Role) -> dict[str, str]:
     return {"keyStore.location": f"{folder}/identity.pem", "trustStore.location": f"{folder}/authorities.pem"}
 
 
-def server(port: int) -> Mapping[str, str | int]:
-    """Settings of zoo.cfg, instead of `clientPort`."""
+def server(port: int, *, plain_text: bool = False) -> Mapping[str, str | int]:
+    """Settings of zoo.cfg, instead of `clientPort`. With `plain_text` clients may also connect without TLS."""
     side = {**_stores(Role.ZOOKEEPER), **_PROTOCOL, "enabledProtocols": _PROTOCOL["protocol"], "clientAuth": "need"}
     return {
-        "secureClientPort": port,
+        **({"clientPort": port, "client.portUnification": "true"} if plain_text else {"secureClientPort": port}),
         "serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory",
         "sslQuorum": "true",
         "fips-mode": "true",
-        # No session without a certificate, even if a port accepted plain text
-        "enforce.auth.enabled": "true",
-        "enforce.auth.schemes": "x509",
+        # No session without a certificate
+        **({} if plain_text else {"enforce.auth.enabled": "true", "enforce.auth.schemes": "x509"}),
         **{f"{prefix}.{key}": value for prefix in ("ssl", "ssl.quorum") for key, value in side.items()},
     }
 

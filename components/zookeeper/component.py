@@ -55,7 +55,7 @@ class ZooKeeper(pulumi.ComponentResource):
         written = step(
             host,
             "config",
-            script_text(host, "files.sh", {"what": "configuration"}, files),
+            self._written(host, files),
             opts=pulumi.ResourceOptions(parent=self, depends_on=node.prepared),
         )
         identity = self._identities[host.name]
@@ -67,6 +67,35 @@ class ZooKeeper(pulumi.ComponentResource):
             written,
             *([identity] if identity else []),
         ]
+
+    def _written(self, host: Host, files: list[File]) -> str:
+        settings, members = self._context.settings, self._context.members
+        if not settings.tls:
+            return script_text(host, "files.sh", {"what": "configuration"}, files)
+        both = File(path="/etc/zookeeper/both.cfg", text=zoo_cfg(settings, members, plain_text=True))
+        return script_text(host, "zookeeper/config.sh", {"unit": daemon_of(host.role).unit}, [*files, both])
+
+    def refuse_plain_text(self, after: Sequence[pulumi.Resource]) -> list[remote.Command]:
+        """The steps after which the servers accept TLS only, one server after the other. Before them, after TLS was
+        switched on, they accept both, so that Flink's daemons keep their ensemble until they use TLS, too.
+        """
+        settings = self._context.settings
+        done: list[remote.Command] = []
+        for host in self._servers if settings.tls else ():
+            others = [other.reached_as for other in self._servers if other is not host]
+            process = daemon_of(host.role)
+            values: dict[str, str | int | Sequence[str]] = {
+                "unit": process.unit,
+                "inputs": inputs(settings),
+                "health": daemon.health(process, others),
+                "seconds": settings.ready_timeout_seconds,
+            }
+            opts = pulumi.ResourceOptions(parent=self, depends_on=[*after, *done[-1:]])
+            seconds = 2 * settings.ready_timeout_seconds + 60
+            done.append(
+                step(host, "only-tls", script_text(host, "zookeeper/only_tls.sh", values), seconds=seconds, opts=opts)
+            )
+        return done
 
     def _run(self, host: Host, what: str, after: Sequence[pulumi.Resource]) -> remote.Command:
         """The step `service`, which starts a server that does not serve, or the step `restart` (daemon.run)."""
@@ -104,4 +133,5 @@ class ZooKeeper(pulumi.ComponentResource):
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
     """One ensemble on all `hosts`."""
-    return Running(ready=[ZooKeeper(context.name, context, hosts, opts).ready])
+    ensemble = ZooKeeper(context.name, context, hosts, opts)
+    return Running(ready=[ensemble.ready], finish=ensemble.refuse_plain_text)

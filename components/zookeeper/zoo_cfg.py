@@ -11,9 +11,12 @@ from ..host import Role
 from ..roles import ROLES, daemon_of
 from ..templates import render
 
+SERVING = "/etc/zookeeper/serving.cfg"
+"""With TLS: a link to the file with which a server starts, zoo.cfg or both.cfg (host_scripts/zookeeper/config.sh)."""
 
-def zookeeper_config(settings: ClusterSettings, members: Members) -> dict[str, Any]:
-    """The settings in zoo.cfg, the same on all servers."""
+
+def zookeeper_config(settings: ClusterSettings, members: Members, *, plain_text: bool = False) -> dict[str, Any]:
+    """The settings in zoo.cfg, the same on all servers; with TLS and `plain_text` those in both.cfg."""
     timings, extra = settings.timings, dict(settings.zookeeper_config)
     port = ports.number("zk-client")
     base: dict[str, Any] = {
@@ -21,7 +24,7 @@ def zookeeper_config(settings: ClusterSettings, members: Members) -> dict[str, A
         "initLimit": timings.init_limit,
         "syncLimit": timings.sync_limit,
         "dataDir": ROLES[Role.ZOOKEEPER].data_directory,
-        **(ensemble_tls.server(port) if settings.tls else {"clientPort": port}),
+        **(ensemble_tls.server(port, plain_text=plain_text) if settings.tls else {"clientPort": port}),
         # A host may resolve its own name to 127.0.1.1 (Debian's default)
         "quorumListenOnAllIPs": "true",
         "maxClientCnxns": 0,
@@ -38,15 +41,16 @@ def zookeeper_config(settings: ClusterSettings, members: Members) -> dict[str, A
     return {**base, **extra, **servers}
 
 
-def zoo_cfg(settings: ClusterSettings, members: Members) -> str:
-    """zoo.cfg as text."""
-    return render("zookeeper/zoo.cfg.j2", settings=list(zookeeper_config(settings, members).items()))
+def zoo_cfg(settings: ClusterSettings, members: Members, *, plain_text: bool = False) -> str:
+    """zoo.cfg as text, or both.cfg."""
+    found = zookeeper_config(settings, members, plain_text=plain_text)
+    return render("zookeeper/zoo.cfg.j2", settings=list(found.items()))
 
 
 def inputs(settings: ClusterSettings) -> Sequence[str]:
     """The files whose changes restart a server."""
     role = Role.ZOOKEEPER
-    return [*daemon_of(role).inputs, *(encryption.inputs(role) if encryption.applies(role, settings) else ())]
+    return [*daemon_of(role).inputs, *([SERVING, *encryption.inputs(role)] if settings.tls else [])]
 
 
 def zookeeper_unit(settings: ClusterSettings, *, data_disk: bool) -> str:
@@ -60,4 +64,5 @@ def zookeeper_unit(settings: ClusterSettings, *, data_disk: bool) -> str:
         data_disk=data_disk,
         devices=False,
         java_options=settings.java_options,
+        configuration=SERVING if settings.tls else "/etc/zookeeper/zoo.cfg",
     )

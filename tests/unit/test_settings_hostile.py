@@ -87,6 +87,11 @@ def test_ordinary_jvm_options_are_taken(folder: Path, options: str) -> None:
         ({"zookeeperConfig": {"a\ndataDir": "/x"}}, "zookeeperConfig: .* is not a setting of zoo.cfg"),
         ({"zookeeperConfig": {"a=dataDir": "/x"}}, "zookeeperConfig: .* is not a setting of zoo.cfg"),
         ({"zookeeperConfig": {"x": ["a", "b"]}}, "zookeeperConfig: x is \\['a', 'b'\\]: expected a value that fits"),
+        *(
+            ({"tls": True, "zookeeperConfig": {name: "x"}}, f"{re.escape(name)} is set by this program with tls: true")
+            for name in ("ssl.clientAuth", "ssl.quorum.hostnameVerification", "client.portUnification", "skipACL",
+                         "portUnification", "enforce.auth.enabled", "X509AuthenticationProvider.superUser")
+        ),
         ({"zookeeperConfig": {"peerType": "observer"}}, "zookeeperConfig: peerType is set by this program"),
         ({"zookeeperConfig": {"dynamicConfigFile": "/x"}}, "dynamicConfigFile is set by this program"),
         ({"zookeeperConfig": {"minSessionTimeout": 1}}, "minSessionTimeout is set by this program"),

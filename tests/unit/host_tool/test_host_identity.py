@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from host_tool import identity
+from host_tool import identity, zookeeper
 from host_tool.rest import JobManager, JobManagers
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -126,6 +126,23 @@ def test_expired_certificates_are_refused(here: Path, tmp_path: Path) -> None:
     authority.host(here, "jm-0")
     with serving(authority.host(tmp_path / "server", "localhost", days=-1)) as port:
         assert "certificate has expired" in answer(port)
+
+
+def test_zookeeper_is_asked_with_the_identity_of_its_host_if_it_is_to_use_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("host_tool.zookeeper.CONFIGURATION", str(tmp_path / "zoo.cfg"))
+    monkeypatch.setattr("host_tool.zookeeper.IDENTITIES", str(tmp_path / "own"))
+    authority = Authority()
+    with serving(authority.host(tmp_path / "server", "localhost")) as port:
+        assert zookeeper.ask("localhost", port, "srvr") == "", "in plain text"
+        (tmp_path / "zoo.cfg").write_text("tickTime=1250\nsecureClientPort=2181\n")
+        assert zookeeper.ask("localhost", port, "srvr") == "", "it has no identity"
+        authority.host(tmp_path / "own", "zk-0")
+        (tmp_path / "own" / "rest").rename(tmp_path / "own" / "zookeeper")
+        assert zookeeper.ask("localhost", port, "srvr") == ANSWER.decode()
+        (tmp_path / "zoo.cfg").write_text("clientPort=2181\n")
+        assert zookeeper.ask("localhost", port, "srvr") == ""
 
 
 def test_what_runs_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
