@@ -52,7 +52,7 @@ for host, port in asked["ports"]:
         try:
             connection = connect(host, port)
             connection.settimeout(20)
-            connection.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n" * 8)
+            connection.sendall(asked["says"].encode())
             answer = connection.recv(1000)
             # An alert of TLS, in plain text, is no answer of the daemon
             said = "closed" if not answer or answer[0] == 21 else "answered " + repr(answer)
@@ -65,13 +65,22 @@ print(json.dumps(found))
 """
 
 
-def answers(lab: Lab, host: str, ports: list[tuple[str, int]], circle: str, *others: str) -> dict[str, str]:
+def answers(
+    lab: Lab,
+    host: str,
+    ports: list[tuple[str, int]],
+    circle: str,
+    *others: str,
+    folder: str = "/etc/flink/tls",
+    says: str = "GET / HTTP/1.0\r\n\r\n" * 8,
+) -> dict[str, str]:
     """What each way to connect to the ports of a circle gets, from a host of the cluster, which its firewall admits.
-    `others`: circles whose certificates of this host are tried, too.
+    `others`: circles whose certificates of this host are tried, too. `says`: what the server would answer.
     """
     asked = {
-        "folder": f"/etc/flink/tls/{circle}",
-        "others": [f"/etc/flink/tls/{other}/identity.pem" for other in others],
+        "says": says,
+        "folder": f"{folder}/{circle}",
+        "others": [f"{folder}/{other}/identity.pem" for other in others],
         "stranger": _stranger(),
         "ports": ports,
     }

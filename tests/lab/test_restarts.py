@@ -420,13 +420,20 @@ def test_tls_is_switched_on_and_off_and_another_authority_signs_while_the_job_co
     before = cluster.processes()
     try:
         change(cluster, tls=True)
-        assert restarted(before, cluster.processes()) == daemons
+        assert restarted(before, cluster.processes()) == daemons | ZOOKEEPERS
         assert job.runs()
         ports = [("jm-1", 6123), ("jm-1", 6124), ("tm-0", 6122), ("tm-0", 6125)]
         found = strangers.answers(lab, "jm-0", ports, "internal", "rest")
         found |= strangers.answers(lab, "jm-0", [("jm-1", 8081)], "rest", "internal")
         found |= strangers.answers(lab, "tm-0", [("tm-1", 6121)], "internal")
-        assert len(found) == 29 and all(said.startswith(("closed", "refused")) for said in found.values()), found
+        found |= strangers.answers(lab, "jm-0", [("zk-0", 2181)], "zookeeper", "internal", "rest", says="srvr")
+        # The host tool has a certificate
+        modes = cluster.zookeeper_modes()
+        assert sorted(modes.values()) == ["follower", "follower", "leader"]
+        (first,) = {name for name, mode in modes.items() if mode == "leader"}
+        quorum = [(first, 2888), *((name, 3888) for name in modes)]
+        found |= strangers.answers(lab, "zk-0", quorum, "zookeeper", folder="/etc/zookeeper/tls")
+        assert len(found) == 51 and all(said.startswith(("closed", "refused")) for said in found.values()), found
         start_cluster.works(cluster)
         # Each host's key is its own, and neither keys nor passwords leave it
         passwords = set()
@@ -442,8 +449,12 @@ def test_tls_is_switched_on_and_off_and_another_authority_signs_while_the_job_co
 
         before, leader = cluster.processes(), cluster.leader()
         ran = change(cluster, tlsAuthority=2)
-        assert set(ran) == LOOKED | steps(daemons, "tls-request", "tls", "service")
-        assert restarted(before, cluster.processes()) == daemons
+        servers = {*steps(ZOOKEEPERS, "tls-request", "tls", "service", "restart"), "zk-0-ensemble"}
+        assert set(ran) == LOOKED | steps(daemons, "tls-request", "tls", "service") | servers
+        after = cluster.processes()
+        assert restarted(before, after) == daemons | ZOOKEEPERS
+        times = [began(after, f"zk-{index} zookeeper.service") for index in range(3)]
+        assert times == sorted(times), "one server at a time"
         (standby,) = {"jm-0", "jm-1"} - {leader}
         assert cluster.leader() == standby, "a rollout: the leader changed once"
         assert job.runs()
@@ -455,7 +466,8 @@ def test_tls_is_switched_on_and_off_and_another_authority_signs_while_the_job_co
             cluster.overrides.pop(f"flink:{key}", None)
         before = cluster.processes()
         change(cluster)
-    assert restarted(before, cluster.processes()) == daemons
+    assert restarted(before, cluster.processes()) == daemons | ZOOKEEPERS
+    assert len(cluster.zookeeper_modes()) == len(ZOOKEEPERS), "in plain text again"
     assert job.runs()
 
 
