@@ -26,6 +26,8 @@ def server(port: int, *, plain_text: bool = False) -> Mapping[str, str | int]:
     return {
         **({"clientPort": port, "client.portUnification": "true"} if plain_text else {"secureClientPort": port}),
         "serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory",
+        # Without secureClientPort it must be named
+        "authProvider.x509": "org.apache.zookeeper.server.auth.X509AuthenticationProvider",
         "sslQuorum": "true",
         "fips-mode": "true",
         # No session without a certificate
