@@ -93,7 +93,7 @@ class ZooKeeper(pulumi.ComponentResource):
             opts = pulumi.ResourceOptions(parent=self, depends_on=[*after, *done[-1:]])
             seconds = 2 * settings.ready_timeout_seconds + 60
             done.append(
-                step(host, "only-tls", script_text(host, "zookeeper/only_tls.sh", values), seconds=seconds, opts=opts)
+                step(host, "secured", script_text(host, "zookeeper/only_tls.sh", values), seconds=seconds, opts=opts)
             )
         return done
 

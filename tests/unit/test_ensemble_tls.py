@@ -67,5 +67,5 @@ def test_plain_text_is_refused_one_server_after_the_other_after_the_rollout(fold
     found = run(folder, tls=True)
     for name in SERVERS:
         assert "point both.cfg" in stdin(found, f"{name}-config")
-        assert "health=(zookeeper 2181 " in stdin(found, f"{name}-only-tls")
-    assert not [name for name in run(folder) if "only-tls" in name]
+        assert "health=(zookeeper 2181 " in stdin(found, f"{name}-secured")
+    assert not [name for name in run(folder) if "secured" in name]
