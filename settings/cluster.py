@@ -26,6 +26,7 @@ from settings.overrides import (
 )
 from settings.proxy import proxy_settings
 from settings.python import python_settings
+from settings.tls_signer import tls_signer
 
 SECRET_OPTIONS = "flinkSecrets"
 
@@ -119,6 +120,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         tls=values["tls"],
         certificate_days=values["certificateDays"],
         tls_authority=values["tlsAuthority"],
+        tls_signer=tls_signer(values, root, problems),
         keep_state=values["keepState"],
     )
 

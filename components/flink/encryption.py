@@ -12,12 +12,10 @@ get new certificates, and the rollout restarts their daemons.
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pulumi
-import pulumi_tls as tls
 from pulumi_command import remote
 
 from .. import naming
@@ -25,6 +23,7 @@ from ..circles import Circle
 from ..host import Host, Role
 from ..remote import File, host_script, script_text, step
 from ..roles import ROLES
+from .authorities import Request, Signed, authorities, joined
 from .node import Node
 from .settings import ClusterSettings
 
@@ -79,9 +78,6 @@ def _of_flink(role: Role) -> Sequence[Circle]:
     return [circle for circle in ROLES[role].circles if circle in _OF_FLINK]
 
 
-AUTHORITY_YEARS = 10
-
-
 def period(begun: str, days: int, now: datetime) -> str:
     """The current period of certificates that are valid for `days`: two thirds of their life. `begun` is the time of
     the first `up` with TLS, in ISO format.
@@ -90,26 +86,12 @@ def period(begun: str, days: int, now: datetime) -> str:
     return f"{days}-days-{(now - datetime.fromisoformat(begun)) // length}"
 
 
-@dataclass(frozen=True)
-class Authority:
-    """A certificate authority in the state."""
-
-    key: tls.PrivateKey
-    certificate: tls.SelfSignedCert
-
-
 class Encryption(pulumi.ComponentResource):
-    """What signs and is trusted in a cluster.
-
-    All hosts of a circle trust the authority that signs, the one before it and the next one. So when the next one
-    signs, because `tlsAuthority` was increased, each daemon can restart on its own: all others already trust its new
-    certificate, and it still trusts theirs.
-    """
+    """What signs and is trusted in a cluster, and the identities of its hosts."""
 
     def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("flink", "Encryption"), name, None, opts)
         self._settings = settings
-        current = settings.tls_authority
         begun = pulumi.Stash(
             f"{name}-tls-begun",
             input=_now().isoformat(timespec="seconds"),
@@ -117,83 +99,49 @@ class Encryption(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["input"]),
         )
         self._period = begun.output.apply(lambda text: period(text, settings.certificate_days, _now()))
-        trusted = range(max(1, current - 1), current + 2)
-        self._authorities = {
-            circle: {number: self._authority(name, circle, number) for number in trusted} for circle in Circle
-        }
+        self._authorities = authorities(name, settings, self)
         self.register_outputs({})
-
-    def _authority(self, name: str, circle: Circle, number: int) -> Authority:
-        child = pulumi.ResourceOptions(parent=self)
-        name = f"{name}-{circle.value}-authority-{number}"
-        key = tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=child)
-        certificate = tls.SelfSignedCert(
-            name,
-            private_key_pem=key.private_key_pem,
-            is_ca_certificate=True,
-            set_subject_key_id=True,
-            allowed_uses=["cert_signing", "crl_signing"],
-            subject=tls.SelfSignedCertSubjectArgs(
-                # 64 characters at most (RFC 5280, ub-common-name)
-                common_name=f"{self._settings.cluster_id[:40]} {circle.value} authority {number}",
-                organization="Flink",
-            ),
-            validity_period_hours=AUTHORITY_YEARS * 366 * 24,
-            opts=child,
-        )
-        return Authority(key, certificate)
 
     def identity(self, host: Host, node: Node, parent: pulumi.Resource) -> remote.Command:
         """The steps that give a host its keys, and certificates of the current authorities. The stdout of the last one,
         which is returned, is a hash of what is public of them.
         """
-        requested = self._request(host, node, parent).stdout.apply(_PEM.findall)
+        names = pulumi.Output.from_input(host.address).apply(
+            lambda address: [*dict.fromkeys([host.name, host.reached_as, address, "localhost"])]
+        )
+        requested = self._request(host, names, node, parent).stdout.apply(_PEM.findall)
         certificates = [
-            self._certificate(host, circle, requested[index], parent)
+            self._authorities.sign(Request(host, circle, names, requested[index]), parent)
             for index, circle in enumerate(ROLES[host.role].circles)
         ]
         return self._install(host, certificates, parent)
 
-    def _request(self, host: Host, node: Node, parent: pulumi.Resource) -> remote.Command:
-        row = ROLES[host.role]
-
-        def text(known: list[str]) -> str:
-            names = [host.name, host.reached_as, known[1], "localhost"]
-            values: dict[str, str | Sequence[str]] = {
-                "group": row.user,
-                "folder": folder(host.role),
-                "circles": [circle.value for circle in row.circles],
-                "names": ",".join(_name(name) for name in dict.fromkeys(names)),
-                "period": f"{known[0]} of authority {self._settings.tls_authority}",
-            }
-            return script_text(host, "tls/request.sh", values)
-
-        stdin = pulumi.Output.all(self._period, host.address).apply(text)
-        opts = pulumi.ResourceOptions(parent=parent, depends_on=[node.prepared, node.java])
-        return step(host, "tls-request", stdin, opts=opts)
-
-    def _certificate(
-        self, host: Host, circle: Circle, request: pulumi.Output[str], parent: pulumi.Resource
-    ) -> tls.LocallySignedCert:
-        authority = self._authorities[circle][self._settings.tls_authority]
-        return tls.LocallySignedCert(
-            naming.step(host, f"{circle.value}-certificate"),
-            cert_request_pem=request,
-            ca_private_key_pem=authority.key.private_key_pem,
-            ca_cert_pem=authority.certificate.cert_pem,
-            allowed_uses=["digital_signature", "server_auth", "client_auth"],
-            set_subject_key_id=True,
-            validity_period_hours=self._settings.certificate_days * 24,
-            opts=pulumi.ResourceOptions(parent=parent),
-        )
-
-    def _install(
-        self, host: Host, certificates: Sequence[tls.LocallySignedCert], parent: pulumi.Resource
+    def _request(
+        self, host: Host, names: pulumi.Output[Sequence[str]], node: Node, parent: pulumi.Resource
     ) -> remote.Command:
         row = ROLES[host.role]
 
         def text(known: Sequence[Any]) -> str:
-            ends, *of_circles = known
+            values: dict[str, str | Sequence[str]] = {
+                "group": row.user,
+                "folder": folder(host.role),
+                "circles": [circle.value for circle in row.circles],
+                "names": ",".join(map(_name, known[1])),
+                "period": f"{known[0]} of authority {self._settings.tls_authority}",
+            }
+            return script_text(host, "tls/request.sh", values)
+
+        stdin = pulumi.Output.all(self._period, names).apply(text)
+        opts = pulumi.ResourceOptions(parent=parent, depends_on=[node.prepared, node.java])
+        return step(host, "tls-request", stdin, opts=opts)
+
+    def _install(
+        self, host: Host, certificates: Sequence[pulumi.Output[Signed]], parent: pulumi.Resource
+    ) -> remote.Command:
+        row = ROLES[host.role]
+
+        def text(known: Sequence[Any]) -> str:
+            signed, trusted = known
             values: dict[str, str | int | Sequence[str]] = {
                 "folder": folder(host.role),
                 "circles": [circle.value for circle in row.circles],
@@ -201,35 +149,23 @@ class Encryption(pulumi.ComponentResource):
                 "owned_by": f"{row.user}:{row.user}" if row.daemon else f"root:{row.user}",
                 "mode": "0600" if row.daemon else "0640",
                 "options": [f"{_OF_FLINK[circle]}.{key}" for circle in _of_flink(host.role) for key in _PASSWORDS],
-                "ends": min(ends),
+                "ends": min(one.ends for one in signed),
                 # Not before `up` would renew it
                 "warn_days": min(30, self._settings.certificate_days // 3),
                 "program": _PROGRAM,
             }
             files = [File(path=_PROGRAM, text=host_script("tls/IdentityStores.java"))]
-            for circle, (own, signer, *authorities) in zip(row.circles, of_circles, strict=True):
+            for circle, own, pems in zip(row.circles, signed, trusted, strict=True):
                 place = f"{folder(host.role)}/declared/{circle.value}"
                 files += [
-                    File(path=f"{place}/certificate.pem", text=_joined([own, signer])),
-                    File(path=f"{place}/authorities.pem", text=_joined(authorities)),
+                    File(path=f"{place}/certificate.pem", text=own.pem),
+                    File(path=f"{place}/authorities.pem", text=joined(pems)),
                 ]
             return script_text(host, "tls/identity.sh", values, files)
 
-        of_circles = [
-            pulumi.Output.all(
-                made.cert_pem,
-                made.ca_cert_pem,
-                *[authority.certificate.cert_pem for authority in self._authorities[circle].values()],
-            )
-            for circle, made in zip(row.circles, certificates, strict=True)
-        ]
-        ends = pulumi.Output.all(*[made.validity_end_time for made in certificates])
-        opts = pulumi.ResourceOptions(parent=parent)
-        return step(host, "tls", pulumi.Output.all(ends, *of_circles).apply(text), opts=opts)
-
-
-def _joined(pems: Sequence[str]) -> str:
-    return "".join(pem.rstrip() + "\n" for pem in pems)
+        trusted = pulumi.Output.all(*[self._authorities.trusted(circle) for circle in row.circles])
+        stdin = pulumi.Output.all(pulumi.Output.all(*certificates), trusted).apply(text)
+        return step(host, "tls", stdin, opts=pulumi.ResourceOptions(parent=parent))
 
 
 def _name(name: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 
+from ..circles import Circle
 from ..jobs.settings import JobSettings, PythonSettings
 from . import failover, releases
 from .releases import Archive
@@ -15,6 +16,16 @@ ROLLOUTS = ("rolling", "parallel")
 RESULT_STORES = ("job-result-store", "application-result-store")
 """Folders that Flink creates next to those of the clusters, with a folder for each cluster in them
 (FileSystemJobResultStore, FileSystemApplicationResultStore). A cluster with such a name would own the data of all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TlsSigner:
+    """A PKI of the operator's: a command that signs requests, and the authorities that hosts trust."""
+
+    command: Sequence[str]
+    """Reads a request in PEM from stdin and prints the certificate, followed by what leads to its authority."""
+    authorities: Mapping[Circle, str]
+    """For each circle the certificates in PEM that its hosts trust. No two circles have one in common."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,5 +95,7 @@ class ClusterSettings:
     """Days for which the daemons' certificates are valid."""
     tls_authority: int = 1
     """Number of the authority that signs them; the next number is another one."""
+    tls_signer: TlsSigner | None = None
+    """None: authorities in the stack's state sign."""
     keep_state: bool = True
     """Whether checkpoints and savepoints outlive the cluster."""

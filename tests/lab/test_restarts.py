@@ -433,7 +433,9 @@ def test_tls_is_switched_on_and_off_and_another_authority_signs_while_the_job_co
         (first,) = {name for name, mode in modes.items() if mode == "leader"}
         quorum = [(first, 2888), *((name, 3888) for name in modes)]
         found |= strangers.answers(lab, "zk-0", quorum, "zookeeper", folder="/etc/zookeeper/tls")
-        assert len(found) == 51 and all(said.startswith(("closed", "refused")) for said in found.values()), found
+        # Flink tells who speaks plain HTTP where https is
+        assert found.pop("jm-1:8081 plain text").startswith("answered b'HTTP/1.1 301 ")
+        assert len(found) == 50 and all(said.startswith(("closed", "refused")) for said in found.values()), found
         start_cluster.works(cluster)
         # Each host's key is its own, and neither keys nor passwords leave it
         passwords = set()
