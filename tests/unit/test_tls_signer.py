@@ -133,7 +133,7 @@ def test_the_command_is_asked_for_each_host_and_what_else_it_prints_ends_the_pro
     asked: dict[str, Any] = {}
 
     class Asked(Mocks):
-        def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
             asked[args.name] = args.inputs
             return super().new_resource(args)
 
