@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from automation.steps import Steps
-from bench import downtime, jobs, plain_ssh, starts
+from bench import downtime, encryption, jobs, plain_ssh, starts
 from bench.starts import Starts
 from lab import prepare
 from lab.cluster import Cluster, SlowJob
@@ -112,12 +112,23 @@ def failover(cluster: Cluster, number: int) -> float:
     return seconds
 
 
-def _jobs(lab: Lab, rounds: int, file: Path) -> int:
+def _new(lab: Lab) -> Cluster:
     fresh(lab)
     shutil.rmtree(lab.dir / "pulumi", ignore_errors=True)
     cluster = Cluster(lab, archives.ensure())
     cluster.stack.prepare()
     cluster.stack.up()
+    return cluster
+
+
+def _tls(lab: Lab, rounds: int, file: Path) -> int:
+    encryption.write(encryption.measure(_new(lab), rounds), file)
+    print("\n".join(encryption.lines(file)))
+    return 0
+
+
+def _jobs(lab: Lab, rounds: int, file: Path) -> int:
+    cluster = _new(lab)
     before = os.getloadavg()[0]
     found = jobs.measure(cluster, rounds)
     jobs.write(found, file, [round(load, 1) for load in (before, os.getloadavg()[0])])
@@ -178,6 +189,12 @@ def main() -> int:
         help="measure only how long declared jobs stand still while they change, and write that to a file",
     )
     parser.add_argument(
+        "--tls",
+        type=Path,
+        metavar="FILE",
+        help="measure only what TLS costs a job, and write that to a file",
+    )
+    parser.add_argument(
         "--downtime",
         type=Path,
         metavar="FILE",
@@ -195,6 +212,8 @@ def main() -> int:
     lab = Lab(NAME)
     try:
         prepare.everything()
+        if chosen.tls:
+            return _tls(lab, max(1, chosen.rounds), chosen.tls)
         if chosen.jobs:
             return _jobs(lab, max(1, chosen.rounds), chosen.jobs)
         show(measure(lab, max(1, chosen.rounds), chosen.failovers, chosen.starts))

@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the results to FILE, which keeps those of other faults"
     )
+    parser.add_argument("--tls", action="store_true", help="the cluster encrypts its connections (`tls: true`)")
     parser.add_argument("--keep", action="store_true", help="keep the lab, for the next drill or for inspection")
     parser.add_argument("--name", default=NAME, metavar="LAB", help="the lab (default: %(default)s)")
     return parser
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         prepare.everything()
         lab.up(workers=2, jobmanagers=2, zookeepers=3)
-        cluster = Cluster(lab, archives.ensure())
+        cluster = Cluster(lab, archives.ensure(), {"flink:tls": True} if args.tls else {})
         flink = cluster.archives.flink.version
         cluster.stack.up()
         for number, fault in enumerate(chosen, 1):
