@@ -27,6 +27,7 @@ from settings.overrides import (
 from settings.proxy import proxy_settings
 from settings.python import python_settings
 from settings.tls_signer import tls_signer
+from settings.trusted import trusted_certificates
 
 SECRET_OPTIONS = "flinkSecrets"
 
@@ -121,6 +122,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         certificate_days=values["certificateDays"],
         tls_authority=values["tlsAuthority"],
         tls_signer=tls_signer(values, root, problems),
+        trusted_certificates=trusted_certificates(values, owned, root, problems),
         keep_state=values["keepState"],
     )
 

@@ -110,6 +110,8 @@ class Cluster(pulumi.ComponentResource):
             absent.append("job_secrets")
         if self.settings.python is None:
             absent.append("python")
+        if not (self.settings.trusted_certificates and ROLES[host.role].runs_flink):
+            absent.append("trusted")
         args = NodeArgs(
             host=host,
             settings=self.settings,

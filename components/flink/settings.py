@@ -97,5 +97,7 @@ class ClusterSettings:
     """Number of the authority that signs them; the next number is another one."""
     tls_signer: TlsSigner | None = None
     """None: authorities in the stack's state sign."""
+    trusted_certificates: str = ""
+    """Certificates in PEM that hosts trust besides those that they know, such as of a private CA for the storage."""
     keep_state: bool = True
     """Whether checkpoints and savepoints outlive the cluster."""
