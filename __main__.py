@@ -28,9 +28,11 @@ async def main() -> None:
 
     members, cluster_id = Members(tuple(site.hosts)), config.cluster.cluster_id
     addresses = {role: {host.name: host.ssh.address for host in members.of(role)} for role in Role}
-    url = partial(ports.url, tls=config.cluster.tls)
+    url = partial(ports.url, tls=config.cluster.tls, front_door=config.cluster.front_door_port)
     rest = [pulumi.Output.from_input(address).apply(url) for address in addresses[Role.JOBMANAGER].values()]
     pulumi.export("webUi", rest)
+    if cluster.front_door_authority:
+        pulumi.export("frontDoorAuthority", cluster.front_door_authority.certificate)
     pulumi.export("hosts", {role.value: found for role, found in addresses.items()})
     pulumi.export("clusterId", cluster_id)
     pulumi.export("checkpoints", f"{site.storage.uri}/checkpoints/{cluster_id}")

@@ -107,6 +107,17 @@ NONCE = Form("a nonce", r"[A-Za-z0-9._:+-]{0,64}", "letters, digits and . _ : + 
 PLACE_URI = Form(
     "a path on a storage", r"[a-z][a-z0-9]{1,9}://[A-Za-z0-9!_.*'()=/-]{1,900}", "one such as s3://bucket/path"
 )
+LOGIN = Form(
+    "a name to log in with",
+    r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}",
+    "letters, digits and . _ @ -, up to 64, and no sign in front",
+)
+PASSWORD_HASH = Form(
+    "a bcrypt hash",
+    # At cost 15 a login takes seconds, and as much of the host's processor
+    r"\$2[aby]\$(?:1[0-4])\$[./A-Za-z0-9]{53}",
+    "what `python -m ops password` prints, never a password: $2b$, a cost of 10 to 14, 53 characters",
+)
 SHA256 = Form("a SHA-256", r"[0-9a-f]{64}", "64 hex digits in lower case")
 CLUSTER_ID = Form("a valid name", r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "letters, digits, . _ and -, up to 100")
 CHECKSUM = Form(

@@ -6,7 +6,7 @@ Sources: Flink's configuration reference ("Ports and network"), ZooKeeper's admi
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .host import Role
 
@@ -45,7 +45,23 @@ TABLE: tuple[Port, ...] = (
     Port("zk-election", 3888, (ZK,), (ZK,), "ZooKeeper: leader election"),
 )
 
+FRONT_DOOR = Port("front-door", 443, (JM,), (OPERATORS,), "Front door: web UI and REST API, with TLS and login")
+"""Open with `frontDoor` only, at `frontDoorPort`."""
+
 _BY_NAME = {port.name: port for port in TABLE}
+
+
+def table(front_door: int = 0) -> tuple[Port, ...]:
+    """The table of a cluster whose front door has this port; 0 means none. With a front door, operators have no access
+    to Flink's own REST API, and JobManagers ask each other who leads.
+    """
+    if not front_door:
+        return TABLE
+    closed = {
+        "rest": replace(_BY_NAME["rest"], clients=(JM, CLIENT)),
+        "prometheus": replace(_BY_NAME["prometheus"], clients=(OPERATORS, JM)),
+    }
+    return (*(closed.get(port.name, port) for port in TABLE), replace(FRONT_DOOR, number=front_door))
 
 
 def number(name: str) -> int:
@@ -58,15 +74,19 @@ def numbers() -> dict[str, int]:
     return {port.name: port.number for port in TABLE}
 
 
-def url(address: str, *, tls: bool = False) -> str:
-    """URL of the web UI and REST API of a JobManager at `address`, with IPv6 in brackets."""
+def url(address: str, *, tls: bool = False, front_door: int = 0) -> str:
+    """URL of the web UI and REST API of a JobManager at `address`, with IPv6 in brackets; of its front door, if that
+    has a port.
+    """
     host = f"[{address}]" if ":" in address else address
+    if front_door:
+        return f"https://{host}" if front_door == FRONT_DOOR.number else f"https://{host}:{front_door}"
     return f"{'https' if tls else 'http'}://{host}:{number('rest')}"
 
 
-def listening(role: Role) -> list[Port]:
+def listening(role: Role, front_door: int = 0) -> list[Port]:
     """The ports that hosts of `role` listen on, in the order of the table."""
-    return [port for port in TABLE if role in port.listens]
+    return [port for port in table(front_door) if role in port.listens]
 
 
 def sources(port: Port, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> list[str]:

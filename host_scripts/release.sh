@@ -39,6 +39,8 @@ fetch_verified() {
   arch=$(uname -m | sed 's/^x86_64$/x64/')
   url=${url//\{arch\}/$arch}
   checksum=${checksum//\{arch\}/$arch}
+  arch=$(uname -m | sed 's/^x86_64$/amd64/; s/^aarch64$/arm64/')
+  url=${url//\{goarch\}/$arch}
   kind=${checksum%%:*}
   expected=$(digest_of "${checksum#*:}")
   # copies.sh
@@ -46,14 +48,15 @@ fetch_verified() {
   [ -e "$work/home/$check" ] || die "$url is not a release of $name: it does not contain $check (${name}Url)"
 }
 
-# digest_of DIGEST|URL
+# digest_of DIGEST|URL: of a file with the digests of several archives, the one in the line of $url.
 digest_of() {
-  local said
+  local said line
   case $1 in
     http*)
       said=$([ -z "$mirror_checksum" ] || download "$mirror_checksum" --retry 1 2>/dev/null) || true
       [[ $said =~ ^[0-9a-f]{64} ]] || said=$(download "$1" --retry 5) || die "cannot fetch the checksum $1"
-      echo "${said%%[[:space:]]*}"
+      line=$(awk -v file="${url##*/}" '$2 == file || $2 == "*" file { print $1; exit }' <<<"$said")
+      echo "${line:-${said%%[[:space:]]*}}"
       ;;
     *) echo "$1" ;;
   esac
@@ -91,7 +94,7 @@ unpack() {
   "${kind}sum" <"$work/pipe" >"$work/digest" &
   hash=$!
   download "$1" --retry 5 --retry-connrefused "${@:2}" |
-    tee "$work/pipe" "$keep" | tar -xzf - -C "$work/home" --strip-components=1 --no-same-owner || return 1
+    tee "$work/pipe" "$keep" | tar -xzf - -C "$work/home" --strip-components="${strip:-1}" --no-same-owner || return 1
   wait "$hash"
 }
 

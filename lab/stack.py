@@ -49,6 +49,8 @@ SECRET_KEY = "flink:storageSecretKey"
 SECRET_OPTIONS = "flink:flinkSecrets"
 JOBS = "flink:jobs"
 JOB_SECRETS = "flink:jobSecrets"
+FRONT_DOOR = "flink:frontDoor"
+FRONT_DOOR_USERS = "flink:frontDoorUsers"
 
 _DRIVER = "FLINK_LAB_DRIVER"
 """Environment variable of an engine with the process that runs its program: its parent, while that exists."""
@@ -107,7 +109,7 @@ class Stack:
     """A stack of this project's program, with everything that it needs in its own `folder`.
 
     `configuration` is complete except for `secrets`, which have the same form and are encrypted: a text, or an object
-    with a text for each property. `variables` are added to the environment of the engine, the program and the plugins.
+    of texts and objects. `variables` are added to the environment of the engine, the program and the plugins.
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class Stack:
         folder: Path,
         configuration: Mapping[str, Any],
         *,
-        secrets: Mapping[str, str | Mapping[str, str]] | None = None,
+        secrets: Mapping[str, Any] | None = None,
         plugins: Sequence[Plugin] = (COMMAND, TLS),
         variables: Mapping[str, str] | None = None,
         parallel: int = PARALLEL,
@@ -223,8 +225,8 @@ class Stack:
                 stack.pulumi("config", "set", key, "--secret", stdin=value)
                 continue
             # The engine takes no secret JSON text for an object
-            for name, text in value.items():
-                stack.pulumi("config", "set", f'{key}["{name}"]', "--path", "--secret", stdin=text)
+            for path, text in _leaves(key, value):
+                stack.pulumi("config", "set", path, "--path", "--secret", stdin=text)
         mark = self.folder / "secret.sha256"
         mark.touch(mode=0o600)
         mark.write_text(self._digest())
@@ -345,7 +347,7 @@ class LabStack(Stack):
         known = configuration(lab, archives, overrides)
         # A test may leave out both keys
         secrets: dict[str, Any] = {SECRET_KEY: lab.s3.secret_key} if known["flink:storageAccessKey"] else {}
-        secrets |= {key: known.pop(key) for key in (SECRET_OPTIONS, JOB_SECRETS) if key in known}
+        secrets |= {key: known.pop(key) for key in (SECRET_OPTIONS, JOB_SECRETS, FRONT_DOOR_USERS) if key in known}
         super().__init__(
             lab.name,
             lab.dir / "pulumi",
@@ -354,6 +356,16 @@ class LabStack(Stack):
             plugins=(plugin, TLS),
         )
         self.lab = lab
+
+
+def _leaves(path: str, value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The texts in an object, with their paths as the engine takes them."""
+    for name, found in value.items():
+        inner = f'{path}["{name}"]'
+        if isinstance(found, str):
+            yield inner, found
+        else:
+            yield from _leaves(inner, found)
 
 
 def _say(step: Step) -> None:

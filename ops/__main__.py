@@ -38,6 +38,7 @@ examples:
   python -m ops pending --stack prod            after an `up` was killed: clear its pending operations
   python -m ops tunnel --stack prod --region R  with `access: ssm`: a tunnel to the bastion, for `pulumi up`
   python -m ops orphans --stack prod            list AWS resources of the stack that are missing from its state
+  python -m ops password                        the hash of a password for the front door; --generate makes one
   python -m ops attachments --stack prod        list what of others in its network keeps `destroy` from completing
 
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
@@ -272,6 +273,12 @@ def _tunnel(args: argparse.Namespace) -> int:
     return 0
 
 
+def _password(args: argparse.Namespace) -> int:
+    from ops import password
+
+    return password.run(generate=args.generate)
+
+
 def _orphans(args: argparse.Namespace) -> int:
     from ops.aws import Aws
 
@@ -307,9 +314,11 @@ def _parser() -> argparse.ArgumentParser:
         ("tunnel", _tunnel, "hold a tunnel to the bastion of a stack on AWS open, by Session Manager"),
         ("orphans", _orphans, "list AWS resources of a stack that are missing from its state"),
         ("attachments", _attachments, "list what others have put into the network of a stack on AWS"),
+        ("password", _password, "print the hash of a password for the front door (frontDoorUsers)"),
     ):
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        command.add_argument("--stack", required=True, help="the stack, in the backend that you are logged in to")
+        if name != "password":
+            command.add_argument("--stack", required=True, help="the stack, in the backend that you are logged in to")
         command.set_defaults(run=run)
         add_options(command, name)
     return parser

@@ -29,6 +29,9 @@ def add_options(command: argparse.ArgumentParser, kind: str) -> None:
         command.add_argument("--region", required=True, help="of AWS")
         command.add_argument("--port", type=int, default=2222, help="the stack's tunnelPort (default: %(default)s)")
         return
+    elif kind == "password":
+        command.add_argument("--generate", action="store_true", help="make a password, and show it on stderr")
+        return
     elif kind in ("attachments", "orphans"):
         command.add_argument("--region", default="", help="of AWS; expected if the state is empty")
     elif kind == "pending":

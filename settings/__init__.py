@@ -20,6 +20,7 @@ from components.problems import Problems, shown
 from components.providers import PROVIDERS, Provider, Request, provider
 from components.storage import StorageSettings
 from settings.cluster import SECRET_OPTIONS, cluster_settings
+from settings.front_door import FRONT_DOOR_KEY, FRONT_DOOR_USERS
 from settings.jobs import JOB_SECRETS
 from settings.schema import ROOT, schema, values
 from settings.storage import SECRET_KEY, storage_settings
@@ -29,6 +30,8 @@ SECRETS = {
     HEALING_TOKEN: HEALING_TOKEN,
     JOB_SECRETS: f"--path '{JOB_SECRETS}[\"NAME\"]'",
     SECRET_OPTIONS: f"--path '{SECRET_OPTIONS}[\"OPTION\"]'",
+    FRONT_DOOR_USERS: f"--path '{FRONT_DOOR_USERS}.NAME.passwordHash'",
+    FRONT_DOOR_KEY: FRONT_DOOR_KEY,
 }
 """The keys that must be secrets, and no others may be, as `pulumi config set` takes them."""
 

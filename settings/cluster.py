@@ -12,6 +12,7 @@ from components.flink import failover, releases, sizing
 from components.flink.releases import Archive
 from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings
 from components.problems import Problems, shown
+from settings.front_door import front_door
 from settings.jobs import job_secrets, jobs
 from settings.operators import operator_cidrs
 from settings.overrides import (
@@ -27,7 +28,6 @@ from settings.overrides import (
 from settings.proxy import proxy_settings
 from settings.python import python_settings
 from settings.tls_signer import tls_signer
-from settings.trusted import trusted_certificates
 
 SECRET_OPTIONS = "flinkSecrets"
 
@@ -122,7 +122,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         certificate_days=values["certificateDays"],
         tls_authority=values["tlsAuthority"],
         tls_signer=tls_signer(values, root, problems),
-        trusted_certificates=trusted_certificates(values, owned, root, problems),
+        front_door=front_door(values, _archive("caddy", values, problems), problems),
         keep_state=values["keepState"],
     )
 

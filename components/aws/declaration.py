@@ -205,6 +205,8 @@ class AwsSettings:
     """ARN of a policy that limits the roles which are created. Empty: none."""
     instance_profile: str = ""
     """Name of an existing instance profile. Empty: roles and profiles are created."""
+    front_door: int = 0
+    """Port of the front door; 0 if there is none."""
     session: SessionSettings | None = None
     """None: operators connect to the bastion's port 22, or to the hosts."""
     no_capacity: tuple[Lack, ...] = ()

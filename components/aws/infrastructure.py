@@ -151,7 +151,8 @@ def _outputs(args: SiteArgs, machines: Machines) -> dict[str, pulumi.Input[objec
     options = f"-i {key} -o IdentitiesOnly=yes -o UserKnownHostsFile={known_hosts}"
     ssh = pulumi.Output.concat("ssh ", options, _through(machines.bastion, options))
     target = pulumi.Output.concat(first.ssh.user, "@", first.ssh.address)
-    port = ports.number("rest")
+    door = args.settings.front_door
+    local, port = (8443, door) if door else (ports.number("rest"), ports.number("rest"))
     if args.settings.session and machines.bastion_id:
         session = f"aws ssm start-session --region {args.settings.region} --target "
         forward = f'{{"portNumber":["22"],"localPortNumber":["{args.settings.session.port}"]}}'
@@ -163,7 +164,7 @@ def _outputs(args: SiteArgs, machines: Machines) -> dict[str, pulumi.Input[objec
         **found,
         "login": login,
         "ssh": pulumi.Output.concat(ssh, " ", target),
-        "tunnel": pulumi.Output.concat(ssh, f" -N -L {port}:{first.dns_name}:{port} ", target),
+        "tunnel": pulumi.Output.concat(ssh, f" -N -L {local}:{first.dns_name}:{port} ", target),
     }
 
 

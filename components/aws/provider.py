@@ -45,6 +45,7 @@ def load(request: Request) -> Loaded:
         ],
     )
     composition.check({role: (keys.count, settings.groups[role].count) for role, keys in GROUPS.items()}, problems)
+    settings = replace(settings, front_door=cluster.front_door_port)
     return Loaded(settings=settings, cluster=replace(cluster, firewall=False, operator_cidrs=()))
 
 

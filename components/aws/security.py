@@ -40,14 +40,14 @@ class Rule:
         return None if self.source in (*Role, BASTION) else ipaddress.ip_network(self.source)
 
 
-def rules(roles: Collection[Role], operator_cidrs: Sequence[str], bastion: bool) -> list[Rule]:
+def rules(roles: Collection[Role], operator_cidrs: Sequence[str], bastion: bool, front_door: int = 0) -> list[Rule]:
     """The rules in the table of ports for the roles that have hosts. Operators are their networks, or the bastion if
-    there is one.
+    there is one; `front_door` is the port of the front door, 0 without one.
     """
     networks = list(dict.fromkeys(str(ipaddress.ip_network(text)) for text in operator_cidrs))
     operators = [BASTION] if bastion else networks
     found = []
-    for port in ports.TABLE:
+    for port in ports.table(front_door):
         sources = [
             source
             for client in port.clients
@@ -97,7 +97,7 @@ class Security(pulumi.ComponentResource):
         groups = {target: self._group(target).id for target in (*roles, *bastion)}
         self.groups = {role: groups[role] for role in roles}
         self.bastion = groups.get(BASTION)
-        expected = rules(roles, args.settings.operator_cidrs, args.settings.bastion)
+        expected = rules(roles, args.settings.operator_cidrs, args.settings.bastion, args.settings.front_door)
         self.ready = [self._rule(rule, groups) for rule in expected]
         self.ready += [self._out(target, group, v) for target, group in groups.items() for v in (4, 6)]
         self.register_outputs({})

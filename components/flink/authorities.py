@@ -37,11 +37,13 @@ class Request:
     circle: Circle
     names: pulumi.Output[Sequence[str]]
     pem: pulumi.Output[str]
+    what: str = ""
+    """Whose it is, if not the daemon's of the host."""
 
     @property
     def resource(self) -> str:
         """Name of the resource that answers it."""
-        return naming.step(self.host, f"{self.circle.value}-certificate")
+        return naming.step(self.host, f"{self.what or self.circle.value}-certificate")
 
 
 class Authorities(Protocol):

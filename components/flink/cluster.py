@@ -10,6 +10,7 @@ import pulumi
 from pulumi_command import remote
 
 from .. import naming, ports
+from ..frontdoor.certificates import FrontDoorAuthority
 from ..host import Host, Role
 from ..remote import script_text, step
 from ..roles import ROLES
@@ -44,6 +45,8 @@ class Cluster(pulumi.ComponentResource):
     settings: ClusterSettings
     storage: Storage
     members: Members
+    front_door_authority: FrontDoorAuthority | None = None
+    """What signs the certificates of the front door, if you have none of your own."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("flink", "Cluster"), name, None, opts)
@@ -110,8 +113,8 @@ class Cluster(pulumi.ComponentResource):
             absent.append("job_secrets")
         if self.settings.python is None:
             absent.append("python")
-        if not (self.settings.trusted_certificates and ROLES[host.role].runs_flink):
-            absent.append("trusted")
+        if self.settings.front_door is None:
+            absent.append("frontdoor")
         args = NodeArgs(
             host=host,
             settings=self.settings,
@@ -150,7 +153,9 @@ class Cluster(pulumi.ComponentResource):
         child: pulumi.ResourceOptions,
     ) -> list[Running]:
         """The declared hosts of every role."""
-        hosts = self._args.hosts
+        hosts, door = self._args.hosts, self.settings.front_door
+        if door and not door.certificate:
+            self.front_door_authority = FrontDoorAuthority(f"{name}-front-door", self.settings, child)
         context = Context(
             name=name,
             settings=self.settings,
@@ -162,6 +167,7 @@ class Cluster(pulumi.ComponentResource):
             probes={host.name: self._looked_at(host) for host in hosts},
             encryption=Encryption(name, self.settings, child) if self.settings.tls else None,
             logins=logins,
+            front_door_authority=self.front_door_authority,
         )
         return [declare_of(role)(context, found, child) for role in Role if (found := self.members.of(role))]
 

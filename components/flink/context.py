@@ -11,6 +11,7 @@ from importlib import import_module
 import pulumi
 from pulumi_command import remote
 
+from ..frontdoor.certificates import FrontDoorAuthority
 from ..host import Host, Role
 from ..storage import Storage
 from .encryption import Encryption
@@ -36,6 +37,8 @@ class Context:
     """What must have succeeded before a host is changed."""
     encryption: Encryption | None
     """None: without TLS."""
+    front_door_authority: FrontDoorAuthority | None = None
+    """None: without a front door, or with a certificate of yours."""
     logins: Sequence[pulumi.Resource] = ()
     """What must have succeeded before any daemon starts: the proof that JobManagers can log in for rollouts."""
 

@@ -65,7 +65,10 @@ def text(host: Host, settings: ClusterSettings, members: Members, known: Known) 
     if settings.firewall:
         values["ssh_clients"] = firewall.ssh_clients(host.role, by_role, settings.operator_cidrs)
         files += [
-            File(path="/etc/flink-firewall.nft", text=firewall.rules(host.role, by_role, settings.operator_cidrs)),
+            File(
+                path="/etc/flink-firewall.nft",
+                text=firewall.rules(host.role, by_role, settings.operator_cidrs, settings.front_door_port),
+            ),
             File(path="/etc/systemd/system/flink-firewall.service", text=render("flink-firewall.service")),
         ]
     files += start_cluster.files(host, members, known.host_keys)

@@ -12,10 +12,12 @@ get new certificates, and the rollout restarts their daemons.
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pulumi
+import pulumi_tls as tls
 from pulumi_command import remote
 
 from .. import naming
@@ -86,6 +88,16 @@ def period(begun: str, days: int, now: datetime) -> str:
     return f"{days}-days-{(now - datetime.fromisoformat(begun)) // length}"
 
 
+@dataclass(frozen=True)
+class Client:
+    """What a client of the REST API needs, as PEM."""
+
+    certificate: pulumi.Output[str]
+    key: pulumi.Output[str]
+    authorities: pulumi.Output[str]
+    """Those that it trusts."""
+
+
 class Encryption(pulumi.ComponentResource):
     """What signs and is trusted in a cluster, and the identities of its hosts."""
 
@@ -115,6 +127,26 @@ class Encryption(pulumi.ComponentResource):
             for index, circle in enumerate(ROLES[host.role].circles)
         ]
         return self._install(host, certificates, parent)
+
+    def client(self, host: Host, what: str, parent: pulumi.Resource) -> Client:
+        """A key and a certificate in the circle of the REST API for another user of a host than its daemon's, whose
+        files that user cannot read. The key is in the state, encrypted.
+        """
+        opts = pulumi.ResourceOptions(parent=parent)
+        key = tls.PrivateKey(naming.step(host, f"{what}-key"), algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
+        request = tls.CertRequest(
+            naming.step(host, f"{what}-request"),
+            private_key_pem=key.private_key_pem,
+            dns_names=[host.name],
+            subject=tls.CertRequestSubjectArgs(
+                common_name=f"{host.name} {what}"[:64], organization="Flink", organizational_unit=self._period
+            ),
+            opts=opts,
+        )
+        names = pulumi.Output.from_input([host.name])
+        signed = self._authorities.sign(Request(host, Circle.REST, names, request.cert_request_pem, what), parent)
+        trusted = self._authorities.trusted(Circle.REST)
+        return Client(signed.apply(lambda made: made.pem), key.private_key_pem, trusted.apply(joined))
 
     def _request(
         self, host: Host, names: pulumi.Output[Sequence[str]], node: Node, parent: pulumi.Resource

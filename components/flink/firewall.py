@@ -7,10 +7,10 @@ from ..host import Role
 from ..templates import render
 
 
-def rules(role: Role, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> str:
-    """The nftables rules of a host of `role`."""
+def rules(role: Role, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str], front_door: int = 0) -> str:
+    """The nftables rules of a host of `role`, with the port of the front door, if there is one."""
     found = []
-    for port in ports.listening(role):
+    for port in ports.listening(role, front_door):
         clients = ports.sources(port, addresses, operators)
         found.append(
             {

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from ..problems import shown
 
-DEFAULT_VERSIONS = {"flink": "2.3.0", "zookeeper": "3.9.5", "java": "17.0.15+6"}
+DEFAULT_VERSIONS = {"flink": "2.3.0", "zookeeper": "3.9.5", "java": "17.0.15+6", "caddy": "2.11.9"}
 """The same as in Pulumi.yaml (a test compares them)."""
 
-_LEAST = {"flink": (2, 2, 0), "zookeeper": (3, 8, 0)}
+_LEAST = {"flink": (2, 2, 0), "zookeeper": (3, 8, 0), "caddy": (2, 11, 0)}
 _JDKS = ("11", "17", "21")
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})")
 _JDK = re.compile(r"([0-9]{1,4})(\.[0-9]{1,6}){0,5}\+[0-9]{1,6}(\.[0-9]{1,6})?")
@@ -16,24 +16,28 @@ _JDK = re.compile(r"([0-9]{1,4})(\.[0-9]{1,6}){0,5}\+[0-9]{1,6}(\.[0-9]{1,6})?")
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A release that hosts install: a .tar.gz with a single top-level directory."""
+    """A release that hosts install: a .tar.gz, with a single top-level directory if `strip` is 1."""
 
     name: str
-    """`flink`, `zookeeper` or `java`."""
+    """`flink`, `zookeeper`, `java` or `caddy`."""
     version: str
     url: str
-    """`{arch}` in it stands for Adoptium's name of the host's architecture: x64 or aarch64."""
+    """`{arch}` in it stands for Adoptium's name of the host's architecture, x64 or aarch64; `{goarch}` for Go's, amd64
+    or arm64."""
     checksum: str
-    """`sha512:HEX`, `sha256:HEX`, or the URL of a file that begins with the digest (`sha512:URL`, `sha256:URL`)."""
+    """`sha512:HEX`, `sha256:HEX`, or the URL of a file that begins with the digest, or has it in the archive's line
+    (`sha512:URL`, `sha256:URL`)."""
     mirror: str = ""
     """A URL that is tried before `url`, and may not have every version. Empty: none."""
     mirror_checksum: str = ""
     """A URL of the file with the digest that is tried before that in `checksum`. Empty: none."""
+    strip: int = 1
+    """How many directories of the archive's paths are left out."""
 
 
 def official(name: str, version: str) -> Archive:
     """A release at the URL of its project, with the checksum next to it: Adoptium for `java`, Apache's servers for
-    `flink` and `zookeeper`. Raises ValueError for an unsupported version.
+    `flink` and `zookeeper`, GitHub for `caddy`. Raises ValueError for an unsupported version.
 
     Apache's content delivery network has the current releases only, and no checksums of its own; all releases are in
     the archive, which is slow and limits downloads (https://www.apache.org/legal/release-policy.html, "Distribution").
@@ -47,6 +51,10 @@ def official(name: str, version: str) -> Archive:
             f"{shown(version)} is not supported: expected a release such as {DEFAULT_VERSIONS[name]}, "
             f"{'.'.join(map(str, least))} or newer"
         )
+    if name == "caddy":
+        base = f"https://github.com/caddyserver/caddy/releases/download/v{version}/caddy_{version}"
+        url = f"{base}_linux_{{goarch}}.tar.gz"
+        return Archive(name=name, version=version, url=url, checksum=f"sha512:{base}_checksums.txt", strip=0)
     file = {
         "flink": f"flink/flink-{version}/flink-{version}-bin-scala_2.12.tgz",
         "zookeeper": f"zookeeper/zookeeper-{version}/apache-zookeeper-{version}-bin.tar.gz",

@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 
 from ..circles import Circle
+from ..frontdoor.settings import FrontDoorSettings
 from ..jobs.settings import JobSettings, PythonSettings
 from . import failover, releases
 from .releases import Archive
@@ -97,7 +98,12 @@ class ClusterSettings:
     """Number of the authority that signs them; the next number is another one."""
     tls_signer: TlsSigner | None = None
     """None: authorities in the stack's state sign."""
-    trusted_certificates: str = ""
-    """Certificates in PEM that hosts trust besides those that they know, such as of a private CA for the storage."""
+    front_door: FrontDoorSettings | None = None
+    """The proxy through which operators reach web UI and REST API. None: they connect to the JobManagers."""
     keep_state: bool = True
     """Whether checkpoints and savepoints outlive the cluster."""
+
+    @property
+    def front_door_port(self) -> int:
+        """Port of the front door; 0 if there is none."""
+        return self.front_door.port if self.front_door else 0

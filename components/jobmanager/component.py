@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import pulumi
 
-from .. import ports
+from .. import naming, ports
 from ..flink.config_yaml import config_yaml, flink_config
 from ..flink.context import Context, Running, keep
 from ..flink.flink_host import FlinkHost, FlinkHostArgs, Process
+from ..frontdoor.component import FrontDoor, FrontDoorArgs
 from ..host import Host, Role
 from ..remote import File, script_text, step
 from ..templates import render
@@ -48,12 +49,31 @@ def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOption
         flink_config(Role.JOBMANAGER, context.settings, context.storage, context.members, memory_mib=memory)
     )
     process = pulumi.Output.from_input(Process(memory_mib=memory, config_yaml=text))
-    services = {}
+    services, doors = {}, []
     for host in hosts:
         args = FlinkHostArgs(context=context, host=host, process=process)
         services[host.name] = JobManager(host.name, args, opts).service
         keep(host, services[host.name])
-    return Running(services=services)
+        if context.settings.front_door:
+            doors.append(_front_door(context, host, opts).ready)
+    return Running(services=services, ready=doors)
+
+
+def _front_door(context: Context, host: Host, opts: pulumi.ResourceOptions) -> FrontDoor:
+    door = context.settings.front_door
+    assert door is not None
+    args = FrontDoorArgs(
+        host=host,
+        door=door,
+        settings=context.settings,
+        storage=context.storage,
+        node=context.nodes[host.name],
+        authority=context.front_door_authority,
+        encryption=context.encryption,
+        jobmanagers=context.members.reached_as(Role.JOBMANAGER),
+        after=[context.joined[host.name]],
+    )
+    return FrontDoor(naming.step(host, "front-door"), args, opts)
 
 
 def arguments(host: Host) -> list[str]:

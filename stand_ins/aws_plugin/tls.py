@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -167,6 +168,36 @@ class SelfSignedCert(Certificate):
         return id, {**self.preview(inputs), **outputs}
 
 
+class CertRequest(StateOnly):
+    """A request for a certificate, signed by its key."""
+
+    token = "tls:index/certRequest:CertRequest"
+    kind = "Certificate Request"
+    args = "pulumi_tls.cert_request:CertRequestArgs"
+    replaces = frozenset({"dnsNames", "ipAddresses", "privateKeyPem", "subject", "uris"})
+    computed = frozenset({"certRequestPem", "keyAlgorithm"})
+
+    def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
+        """Create and sign it."""
+        key: Any = load_pem_private_key(str(inputs["privateKeyPem"]).encode(), password=None)
+        builder = x509.CertificateSigningRequestBuilder().subject_name(_name(inputs.get("subject")))
+        if names := _alternatives(inputs):
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+        pem = builder.sign(key, algorithm).public_bytes(Encoding.PEM).decode()
+        id = hashlib.sha1(pem.encode(), usedforsecurity=False).hexdigest()
+        return id, {"certRequestPem": pem, "keyAlgorithm": _algorithm(key.public_key())}
+
+
+def _alternatives(inputs: Object) -> list[x509.GeneralName]:
+    def texts(key: str) -> list[str]:
+        found = inputs.get(key)
+        return [str(text) for text in found] if isinstance(found, list) else []
+
+    found: list[x509.GeneralName] = [x509.DNSName(text) for text in texts("dnsNames")]
+    return [*found, *(x509.IPAddress(ipaddress.ip_address(text)) for text in texts("ipAddresses"))]
+
+
 class LocallySignedCert(Certificate):
     """A certificate for a request, signed by an authority."""
 
@@ -215,7 +246,9 @@ class LocallySignedCert(Certificate):
         return id, {**self.preview(inputs), **outputs, "caKeyAlgorithm": _algorithm(key.public_key())}
 
 
-RESOURCES: dict[str, Resource] = {kind.token: kind for kind in (PrivateKey(), SelfSignedCert(), LocallySignedCert())}
+RESOURCES: dict[str, Resource] = {
+    kind.token: kind for kind in (PrivateKey(), SelfSignedCert(), CertRequest(), LocallySignedCert())
+}
 
 
 def _signed(
@@ -268,7 +301,11 @@ def _signed(
 
 def _name(subject: Value) -> x509.Name:
     found = subject if isinstance(subject, dict) else {}
-    kinds = {"commonName": NameOID.COMMON_NAME, "organization": NameOID.ORGANIZATION_NAME}
+    kinds = {
+        "commonName": NameOID.COMMON_NAME,
+        "organization": NameOID.ORGANIZATION_NAME,
+        "organizationalUnit": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    }
     return x509.Name([x509.NameAttribute(kind, str(found[key])) for key, kind in kinds.items() if found.get(key)])
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from stand_ins.builds import debian_packages, fetch, jdk, python_packages
+from stand_ins.builds import debian_packages, fetch, jdk, programs, python_packages
 from stand_ins.builds.fetch import FetchError
 from toolbox import console
 from toolbox.parallel import Task, command, run
@@ -38,7 +38,7 @@ _INPUTS = (_HERE / "pins.toml", *sorted((_HERE / "maven").glob("*.xml")))
 
 @dataclass(frozen=True)
 class Archive:
-    """A .tar.gz with one top-level directory: its version, path, digest and origin."""
+    """A .tar.gz: its version, path, digest and origin."""
 
     version: str
     path: Path
@@ -62,8 +62,9 @@ def folder() -> Path:
     return path
 
 
-def pack(tree: Path, to: Path) -> None:
-    """Pack `tree`, with its name as the only top-level directory; the same files always give the same bytes.
+def pack(tree: Path, to: Path, *, bare: bool = False) -> None:
+    """Pack `tree`, with its name as the only top-level directory, or `bare`, without one. The same files always give
+    the same bytes.
 
     Without compression: the jars are compressed already, and the hosts are on this machine, so compressing would cost
     more than it saves.
@@ -82,8 +83,9 @@ def pack(tree: Path, to: Path) -> None:
         GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT) as archive,
     ):
-        for path in [tree, *sorted(tree.rglob("*"))]:
-            archive.add(path, str(path.relative_to(tree.parent)), recursive=False, filter=same_everywhere)
+        top = tree if bare else tree.parent
+        for path in [*([] if bare else [tree]), *sorted(tree.rglob("*"))]:
+            archive.add(path, str(path.relative_to(top)), recursive=False, filter=same_everywhere)
 
 
 # --- from the projects' own sites
@@ -210,6 +212,27 @@ def _build_zookeeper(work: Path) -> Path:
     return home
 
 
+def _build_caddy(work: Path) -> Path:
+    """Caddy's program, as in its archive, which has a licence and a README besides."""
+    home = work / "caddy"
+    home.mkdir()
+    shutil.copyfile(programs.caddy(), home / "caddy")
+    (home / "caddy").chmod(0o755)
+    return home
+
+
+def _caddy() -> Source:
+    """A release of Caddy on GitHub, with the checksums of all its archives in one file."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    base = f"https://github.com/caddyserver/caddy/releases/download/v{programs.CADDY}/caddy_{programs.CADDY}"
+    url = f"{base}_linux_{machine}.tar.gz"
+    lines = [line.split() for line in fetch.get(f"{base}_checksums.txt").decode(errors="replace").splitlines()]
+    digests = [line[0] for line in lines if line[1:] == [url.rpartition("/")[2]]]
+    if not digests:
+        raise FetchError("its file of checksums does not have the archive")
+    return Source(programs.CADDY, url, "sha512", digests[0].lower())
+
+
 # --- one or the other
 
 
@@ -225,6 +248,8 @@ class Part:
     official: Callable[[], Source]
     build: Callable[[Path], Path]
     """Creates the tree below a working directory."""
+    bare: bool = False
+    """Its archive has no top-level directory."""
 
 
 def _flink(version: str) -> Part:
@@ -288,7 +313,7 @@ def _get(part: Part, work: Path, step: console.Step) -> Archive:
         console.say("archives", f"{part.name}: its project's site is unreachable ({error}); using the registries")
     tree = part.build(work)
     step.tell("packing")
-    pack(tree, new)
+    pack(tree, new, bare=part.bare)
     return _keep(part, part.version or jdk.version(tree), new, "package registries")
 
 
@@ -328,3 +353,8 @@ def later_java() -> Archive:
     """A Java of the major release after the lab's."""
     site = partial(_temurin, jdk.LATER)
     return _ensure(Part("java", jdk.LATER, "jdk-{version}.tar.gz", site, jdk.build_later))
+
+
+def caddy() -> Archive:
+    """The proxy of the front door, which only labs with one install."""
+    return _ensure(Part("caddy", programs.CADDY, "caddy-{version}.tar.gz", _caddy, _build_caddy, bare=True))

@@ -1,4 +1,5 @@
-"""The programs that we need and Debian does not have: the Pulumi engine, versitygw as the lab's S3 server, actionlint.
+"""The programs that we need and Debian does not have: the Pulumi engine, versitygw as the lab's S3 server, actionlint,
+and Caddy, where its own release is unreachable.
 
 The engine is the first available of: a `pulumi` on PATH that is new enough, the official installer's, a build from the
 Go modules pinned in `stand_ins/builds/gomod/`. The others are built from their modules. All are cached.
@@ -22,6 +23,8 @@ PULUMI = "3.259.0"
 VERSITYGW = "1.8.0"
 
 ACTIONLINT = "1.7.12"
+
+CADDY = "2.11.9"
 
 _MODULES = Path(__file__).parent / "gomod"
 _INSTALLER = "https://get.pulumi.com/install.sh"
@@ -47,6 +50,13 @@ _PULUMI = GoProgram(
 )
 _VERSITYGW = GoProgram("versitygw", VERSITYGW, "github.com/versity/versitygw/cmd/versitygw")
 _ACTIONLINT = GoProgram("actionlint", ACTIONLINT, "github.com/rhysd/actionlint/cmd/actionlint")
+
+_CADDY = GoProgram(
+    "caddy",
+    CADDY,
+    "github.com/caddyserver/caddy/v2/cmd/caddy",
+    f"-X github.com/caddyserver/caddy/v2.CustomVersion=v{CADDY}",
+)
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -202,3 +212,9 @@ def actionlint() -> Path:
     """The checker of workflows; the build takes at most a minute on 2 cores. `CommandError` if it fails."""
     fetch.cached(_home(_ACTIONLINT), lambda root: _build_to(root, _ACTIONLINT))
     return _home(_ACTIONLINT) / "bin" / "actionlint"
+
+
+def caddy() -> Path:
+    """The proxy of the front door; the build takes two minutes on 2 cores. `CommandError` if it fails."""
+    fetch.cached(_home(_CADDY), lambda root: _build_to(root, _CADDY))
+    return _home(_CADDY) / "bin" / "caddy"

@@ -1,0 +1,53 @@
+"""The configuration of Caddy, as text. Pure."""
+
+from collections.abc import Sequence
+
+from .. import ports
+from ..templates import render
+from . import rights
+from .rights import Right
+from .settings import User
+
+FOLDER = "/etc/flink-frontdoor"
+CERTIFICATE, KEY, CADDYFILE = (f"{FOLDER}/{name}" for name in ("certificate.pem", "key.pem", "Caddyfile"))
+IDENTITY = tuple(f"{FOLDER}/rest/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
+"""With TLS inside of the cluster: what the door shows to JobManagers, and what it trusts."""
+
+LEADER_METRIC = "flink_jobmanager_numRegisteredTaskManagers"
+"""Only the JobManager that leads has it: its ResourceManager registers it when it becomes the leader, and removes it
+afterwards (measured: docs/decisions/0029-front-door.md)."""
+
+WAIT_SECONDS = 30
+"""Seconds for which a request waits for a JobManager that leads, before it is answered with 503."""
+
+
+def caddyfile(
+    *,
+    served_as: str,
+    realm: str,
+    port: int,
+    users: Sequence[User] | None,
+    jobmanagers: Sequence[str],
+    wait: int,
+    tls: bool = False,
+) -> str:
+    """The Caddyfile of a host. `served_as` is one of the names in its certificate, for clients that ask for none;
+    `jobmanagers` are the names at which all of them are reached; None as `users`: nobody logs in; `wait` is in seconds;
+    `tls`: JobManagers speak TLS, and ask for a certificate.
+    """
+    return render(
+        "frontdoor/Caddyfile.j2",
+        served_as=served_as,
+        realm=realm,
+        port=port,
+        certificate=CERTIFICATE,
+        key=KEY,
+        users=users,
+        read=rights.patterns(Right.READ),
+        operate=rights.patterns(Right.OPERATE),
+        jobmanagers=[f"{'https://' if tls else ''}{each}:{ports.number('rest')}" for each in jobmanagers],
+        metrics_port=ports.number("prometheus"),
+        metric=LEADER_METRIC,
+        wait_seconds=wait,
+        identity=IDENTITY if tls else (),
+    )

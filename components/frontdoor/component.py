@@ -1,0 +1,108 @@
+"""The front door of a host with a JobManager: Caddy, its certificate and its configuration.
+
+It restarts nothing of Flink, and Flink's restarts do not concern it: it asks every JobManager each second whether it
+leads. A change of users, rights or certificates is loaded without closing a connection.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_command import remote
+
+from .. import naming
+from ..flink.encryption import Encryption
+from ..flink.node import Node, install
+from ..flink.settings import ClusterSettings
+from ..host import Host
+from ..remote import File, script_text, step
+from ..roles import unit_path
+from ..storage import Storage
+from ..templates import render
+from .caddyfile import CADDYFILE, CERTIFICATE, FOLDER, IDENTITY, KEY, WAIT_SECONDS, caddyfile
+from .certificates import FrontDoorAuthority
+from .settings import FrontDoorSettings, User
+
+UNIT = USER = "flink-frontdoor"
+SECONDS = 60
+"""Seconds for the proxy to answer after its start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontDoorArgs:
+    """Arguments of `FrontDoor`."""
+
+    host: Host
+    door: FrontDoorSettings
+    settings: ClusterSettings
+    storage: Storage
+    node: Node
+    authority: FrontDoorAuthority | None
+    """None: with a certificate of yours."""
+    encryption: Encryption | None
+    """None: JobManagers answer without TLS."""
+    jobmanagers: Sequence[str]
+    """The names at which all JobManagers are reached."""
+    after: Sequence[pulumi.Resource]
+    """What must have succeeded before: the host knows the names of the others."""
+
+
+class FrontDoor(pulumi.ComponentResource):
+    """The proxy on a host. `ready` is the step after which it answers."""
+
+    ready: remote.Command
+
+    def __init__(self, name: str, args: FrontDoorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(naming.type_token("frontdoor", "FrontDoor"), name, None, opts)
+        host, door = args.host, args.door
+        child = pulumi.ResourceOptions(parent=self)
+        after = pulumi.ResourceOptions(parent=self, depends_on=[args.node.prepared])
+        release = install(host, args.settings, args.storage, door.caddy, "caddy", after)
+        names = pulumi.Output.all(host.address, host.ssh.address).apply(
+            lambda known: list(dict.fromkeys([*door.names, host.name, host.reached_as, *known, "localhost"]))
+        )
+        if args.authority is None:
+            certificate, key = pulumi.Output.from_input(door.certificate), door.key or pulumi.Output.from_input("")
+        else:
+            certificate, key = args.authority.certificate_of(host, names, child)
+        client = args.encryption.client(host, "front-door-client", self) if args.encryption else None
+        identity = [client.certificate, client.key, client.authorities] if client else []
+        users: pulumi.Output[Sequence[User] | None] = (
+            pulumi.Output.from_input(None) if door.users is None else door.users
+        )
+
+        def text(certificate: str, key: str, users: Sequence[User] | None, identity: Sequence[str]) -> str:
+            own = {"mode": "0600", "owner": f"{USER}:{USER}"}
+            config = caddyfile(
+                served_as=door.served_as or host.name,
+                realm=f"Flink {args.settings.cluster_id}",
+                port=door.port,
+                users=users,
+                jobmanagers=args.jobmanagers,
+                tls=bool(identity),
+                wait=WAIT_SECONDS,
+            )
+            files = [
+                # First: it is stopped before its files are removed
+                File(path=unit_path(UNIT), text=render("frontdoor/flink-frontdoor.service.j2", port=door.port)),
+                File(path=CERTIFICATE, text=certificate),
+                File(path=KEY, text=key, **own),
+                *(File(path=path, text=pem, **own) for path, pem in zip(IDENTITY, identity, strict=False)),
+                File(path=CADDYFILE, text=config, **own),
+            ]
+            values: dict[str, str | int] = {
+                "user": USER,
+                "unit": UNIT,
+                "folder": FOLDER,
+                "port": door.port,
+                "version": door.caddy.version,
+                "seconds": SECONDS,
+            }
+            return script_text(host, "frontdoor.sh", values, files)
+
+        told = pulumi.Output.all(certificate, key, users, pulumi.Output.all(*identity)).apply(
+            lambda known: text(*known)
+        )
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[release, *args.after])
+        self.ready = step(host, "front-door", pulumi.Output.secret(told), seconds=SECONDS + 60, opts=opts)
+        self.register_outputs({})

@@ -1,0 +1,45 @@
+"""Settings of the front door."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+
+from ..flink import releases
+from ..flink.releases import Archive
+
+PORT = 443
+USERS, NONE = "users", "none"
+LOGINS = (USERS, NONE)
+ROLES = ("viewer", "operator")
+"""What a user may do: read only, or also submit, cancel and take savepoints (rights.py)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """A person or a machine that logs in."""
+
+    name: str
+    password_hash: str
+    """bcrypt's, as `python -m ops password` prints it."""
+    role: str
+    """One of ROLES."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontDoorSettings:
+    """The front door on every JobManager's host. It is not validated here, but in `settings/front_door.py`."""
+
+    port: int = PORT
+    users: pulumi.Output[Sequence[User]] | None = None
+    """A secret. None: nobody has to log in."""
+    names: Sequence[str] = ()
+    """Further DNS names of the JobManagers' hosts, for the certificate."""
+    certificate: str = ""
+    """Your certificate, with those of the authorities between, as PEM. Empty: the stack's own authority signs one for
+    each host."""
+    key: pulumi.Output[str] | None = None
+    """Its key, a secret."""
+    served_as: str = ""
+    """One of the names in your certificate."""
+    caddy: Archive = field(default_factory=lambda: releases.default("caddy"))

@@ -1,0 +1,86 @@
+# shellcheck shell=bash disable=SC2154
+# Keeps the front door running: Caddy with its own user, certificate, key and Caddyfile. A change of one of these is loaded
+# without closing connections; another release or unit restarts it.
+# Values: user, unit, folder (of its configuration), port, version (of Caddy), seconds (until it answers).
+# Files: the unit, certificate.pem, key.pem, Caddyfile; with TLS inside of the cluster also those in rest/.
+
+caddy=/opt/caddy/caddy
+
+apply() {
+  declare_all
+  create_user
+  install -d -m 0750 -o root -g "$user" "$folder" "$folder/rest"
+  write_files
+  valid
+  [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
+  systemctl enable -q "$unit"
+  systemctl reset-failed "$unit" 2>/dev/null || true
+  if ! systemctl is-active -q "$unit" || ! runs_the_release; then
+    systemctl restart "$unit" || fail "does not start"
+    say "$unit: started"
+  elif ! loaded_the_configuration; then
+    systemctl reload "$unit" || fail "does not load its configuration"
+    say "$unit: loaded its configuration"
+  else
+    say "$unit: runs what is expected"
+  fi
+  wait_until "$seconds" answers || fail "does not answer on port $port after $seconds s"
+}
+
+# The release is installed by another step, which keeps it: without a front door both are removed.
+declare_all() {
+  declares file "/etc/systemd/system/$unit.service"
+  declares tree "$folder"
+  declares file /opt/caddy
+  declares tree "/opt/caddy-$version"
+}
+
+create_user() {
+  id "$user" >/dev/null 2>&1 ||
+    useradd --system --user-group --no-create-home --home-dir "/var/lib/$user" --shell /usr/sbin/nologin "$user"
+}
+
+# Before anything is loaded. As its user, and without creating its log.
+valid() {
+  local said
+  said=$(runuser -u "$user" -- "$caddy" adapt --adapter caddyfile --config "$folder/Caddyfile" 2>&1 >/dev/null) ||
+    die "$folder/Caddyfile: $(tail -n 1 <<<"$said")"
+}
+
+runs_the_release() {
+  [ "$(fingerprint /opt/caddy "/etc/systemd/system/$unit.service")" = "$(cat "/run/$unit/fingerprint" 2>/dev/null || true)" ]
+}
+
+loaded_the_configuration() {
+  [ "$(fingerprint "$folder/Caddyfile" "$folder"/*.pem "$folder"/rest/*.pem)" = "$(cat "/run/$unit/loaded" 2>/dev/null || true)" ]
+}
+
+# With the certificate that it should have, and no other. Any answer of it will do: without a login it is 401.
+answers() {
+  local name
+  name=$(sed -n 's/^\tdefault_sni //p' "$folder/Caddyfile")
+  curl -s -o /dev/null --max-time 5 --noproxy '*' --cacert "$folder/certificate.pem" \
+    --connect-to "::127.0.0.1:$port" "https://$name:$port/v1/config"
+}
+
+fail() {
+  journalctl -u "$unit" -n 20 --no-pager -o cat >&2 || true
+  die "$unit $1; the end of its log is above, the rest in \`journalctl -u $unit\`"
+}
+
+check() {
+  declare_all
+  # shellcheck disable=SC2034  # lib.sh uses it
+  secret=true
+  files_differ
+  check_directory "$folder" 750 "root:$user"
+  check_directory "$folder/rest" 750 "root:$user"
+  systemctl is-enabled -q "$unit" 2>/dev/null || differs "$unit" "is not enabled: it will not start at the next boot"
+  if ! systemctl is-active -q "$unit"; then
+    differs "$unit" "is not running"
+  elif ! runs_the_release || ! loaded_the_configuration; then
+    differs "$unit" "runs with another unit, configuration or version than is installed"
+  elif ! answers; then
+    differs "$unit" "does not answer on port $port with its certificate"
+  fi
+}

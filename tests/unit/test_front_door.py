@@ -1,0 +1,352 @@
+"""The front door: who may call what, settings, and what is installed."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+import settings
+from components import ports
+from components.flink import firewall
+from components.frontdoor import rights
+from components.frontdoor.caddyfile import caddyfile
+from components.frontdoor.rights import Right
+from components.frontdoor.settings import User
+from components.host import Role
+from ops import password
+from ops.errors import OpsError
+from stand_ins.builds import archives
+from tests.golden import same
+from tests.unit.program import configuration, refused, write_inventory
+from tests.unit.test_program import run, stdin
+
+GOLDEN = Path(__file__).parent / "golden"
+HASH = "$2b$12$" + "a" * 53
+USERS = {"anna": {"passwordHash": HASH, "role": "operator"}}
+JOB = "a" * 32
+API = (Path(__file__).parent / "flink_rest_api.txt").read_text().splitlines()
+"""Method and path of every endpoint of the releases of Flink that are supported (java/Endpoints.java)."""
+
+
+def allowed(right: Right, method: str, target: str) -> bool:
+    """Whether the front door sees in a request one with this right. Caddy's RE2 and Python's re agree on these."""
+    return method in rights.methods(right) and re.fullmatch(rights.pattern(right, method), target) is not None
+
+
+def right(method: str, target: str) -> Right | None:
+    found = [each for each in (Right.READ, Right.OPERATE) if allowed(each, method, target)]
+    assert len(found) < 2, (method, target)
+    return found[0] if found else None
+
+
+# --- who may call what
+
+
+def test_every_endpoint_of_flink_is_in_the_table_and_none_else() -> None:
+    assert sorted(f"{each.method} {each.path}" for each in rights.TABLE) == sorted(set(API) - {"GET /:*"})
+
+
+@pytest.mark.skipif(not shutil.which("javac"), reason="no JDK here")
+def test_the_list_of_endpoints_is_that_of_flinks_jars(tmp_path: Path) -> None:
+    if "flink" in archives.missing():
+        pytest.skip("no Flink in the lab's cache yet: make test runs this")
+    jar = tmp_path / "flink-dist.jar"
+    home = f"flink-{archives.FLINK}"
+    with jar.open("wb") as file:
+        name = f"{home}/lib/flink-dist-{archives.FLINK}.jar"
+        subprocess.run(["tar", "-xzOf", archives.ensure().flink.path, name], stdout=file, check=True)
+    source = Path(__file__).parent / "java/Endpoints.java"
+    subprocess.run(["javac", "-d", tmp_path, source], check=True)
+    found = subprocess.run(
+        ["java", "-cp", f"{tmp_path}:{jar}", "Endpoints", jar], check=True, capture_output=True, text=True
+    ).stdout.split("\n")
+    assert {line for line in found if line} == set(API)
+
+
+@pytest.mark.parametrize("endpoint", rights.TABLE, ids=lambda each: f"{each.method} {each.path}")
+def test_an_endpoint_is_allowed_with_its_right_and_its_method_only(endpoint: rights.Endpoint) -> None:
+    values = {"attempt": "0", "checkpointid": "7", "subtaskindex": "3", "taskmanagerid": "10.0.0.7:6122-ab12"}
+    target = re.sub(r":(\w+)", lambda found: values.get(found[1], JOB), endpoint.path)
+    expected = None if endpoint.right is Right.NOBODY else endpoint.right
+    for written in (target, f"/v1{target}", f"{target}?a=b&c=%2Fd/../e"):
+        assert right(endpoint.method, written) is expected
+    # `upload` may also be a jar
+    same_form = {"/jars/upload": "/jars/:jarid"}.get(endpoint.path)
+    others = {each.method for each in rights.TABLE if each.path in (endpoint.path, same_form)}
+    for method in {"HEAD", "OPTIONS", "TRACE", "CONNECT", "PUT", "get", "POST", "DELETE", "PATCH"} - others:
+        assert right(method, target) is None, method
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("//jars", "/jars/", "/jars//", "/./jars", "/x/../jars", "/%6Aars", "/jars%2F", "/JARS", "/Jars", "/jars;a=b"),
+        *("/v2/jars", "/v1/v1/jars", "/v1//jars", "/V1/jars", "jars", "", "/jars#a", "/jars\\", "/jars%00", "/jars\n"),
+        *(f"/jobs/{JOB}%2Fyarn-cancel", f"/jobs/{JOB}%2fyarn-stop", f"/jobs/{JOB}/%79arn-cancel"),
+        *(f"/jobs/{JOB}//yarn-cancel", f"//jobs/{JOB}/yarn-cancel", f"/jobs/{JOB}/yarn-cancel/"),
+        *(f"/jobs/{JOB};x/yarn-cancel", f"/jobs/{JOB}/YARN-CANCEL", "/jobs/x/yarn-cancel", "/jobs/../cluster"),
+        *("/jobmanager/logs/..%2F..%2Fetc%2Fpasswd", "/jobmanager/logs/../../etc/passwd", "/jobmanager/logs/%2e%2e"),
+        *("/jobmanager/logs/", "/jobmanager/logs/.", "/jobmanager/logs/..", "/jars/%2e%2e/plan", "/jars/a%5Cb/plan"),
+        *("/jars/a%25/plan", "/jars/a%3Fb/plan", "/taskmanagers/%2E%2E/log", "http:jars", "/assets/../jars.x/y"),
+        *("/assets/%2e%2e/config", "/index%2Ehtml", "/jobs?", "/unknown", "/jobs/unknown/thing"),
+    ],
+)
+def test_a_path_that_is_written_in_another_way_is_refused(target: str) -> None:
+    if target == "/jobs?":  # the same as without an empty query
+        assert right("GET", target) is Right.READ
+        return
+    for method in ("GET", "POST", "PATCH", "DELETE", "PUT"):
+        assert right(method, target) is None, method
+
+
+def test_files_of_the_web_ui_and_names_with_signs_are_reached() -> None:
+    for target in (
+        *("/", "/?x", "/index.html", "/8305.b7672008eafed781.js", "/styles.css", "/favicon.ico"),
+        *("/assets/vs/basic-languages/xml/xml.js", "/assets/images/flink.svg", "/3rdpartylicenses.txt"),
+        *("/jobmanager/logs/flink-jobmanager.log.1", "/taskmanagers/10.0.0.7:6122-ab12/logs/a%20b.log"),
+        *("/taskmanagers/tm-0%3A6122-ab12/metrics?get=x", f"/jobs/{JOB}/savepoints/{JOB}"),
+    ):
+        assert right("GET", target) is Right.READ, target
+    jar = "cd7b-42_my%20job%20%28v1%29-%C3%A4.jar"
+    assert right("POST", f"/jars/{jar}/run") is Right.OPERATE
+    assert right("DELETE", f"/jars/{jar}") is Right.OPERATE
+
+
+def test_what_runs_or_changes_something_is_no_read_although_it_is_a_get() -> None:
+    for target in (f"/jobs/{JOB}/yarn-cancel", f"/jobs/{JOB}/yarn-stop", "/jars/a.jar/plan?entry-class=x"):
+        assert right("GET", target) is Right.OPERATE
+    assert right("DELETE", "/cluster") is None
+
+
+# --- settings
+
+
+def loaded(folder: Path, **changes: Any) -> settings.Settings:
+    write_inventory(folder)
+    secrets = [key for key in ("frontDoorUsers", "frontDoorKey") if key in changes]
+    return settings.load(configuration(folder, **changes), stack="dev", secrets=secrets, root=folder)
+
+
+def wrong(folder: Path, **changes: Any) -> str:
+    with pytest.raises(settings.ConfigError) as caught:
+        loaded(folder, **{"frontDoor": True, "frontDoorUsers": USERS, **changes})
+    return str(caught.value)
+
+
+def test_without_it_there_is_none_of_it(tmp_path: Path) -> None:
+    assert loaded(tmp_path).cluster.front_door is None
+    assert ports.table(0) == ports.TABLE
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"frontDoorUsers": None}, "frontDoorUsers: is missing: expected at least one user"),
+        ({"frontDoorUsers": {}}, "frontDoorUsers: is missing"),
+        ({"frontDoorUsers": {"anna": "hunter2hunter2"}}, "frontDoorUsers.anna: is not a mapping"),
+        ({"frontDoorUsers": {"anna": {"role": "viewer"}}}, "frontDoorUsers.anna passwordHash: is missing"),
+        ({"frontDoorUsers": {"anna": {"passwordHash": HASH}}}, "frontDoorUsers.anna role: is missing"),
+        ({"frontDoorUsers": {"anna": {**USERS["anna"], "role": "admin"}}}, "'admin' is unknown: expected viewer or"),
+        ({"frontDoorUsers": {"anna": {**USERS["anna"], "x": 1}}}, "frontDoorUsers.anna x: is unknown"),
+        ({"frontDoorUsers": {"an:na": USERS["anna"]}}, "'an:na' is not a name to log in with"),
+        ({"frontDoorUsers": {"{env.HOME}": USERS["anna"]}}, "is not a name to log in with"),
+        ({"frontDoorUsers": {"": USERS["anna"]}}, "'' is not a name to log in with"),
+        ({"frontDoorLogin": "basic"}, "frontDoorLogin: 'basic' is unknown: expected users or none"),
+        ({"frontDoorLogin": "none"}, "frontDoorUsers: has no effect with frontDoorLogin: none"),
+        ({"frontDoorPort": 0}, "frontDoorPort: 0 is out of range"),
+        ({"frontDoorPort": 70_000}, "frontDoorPort: 70000 is out of range"),
+        ({"frontDoorPort": 8081}, "frontDoorPort: 8081 is another port of the cluster"),
+        ({"frontDoorNames": ["flink.example.com", "a b"]}, "frontDoorNames: 'a b' is not a DNS name"),
+        ({"frontDoorKey": "x"}, "frontDoorCertificate: is missing: expected both"),
+        ({"caddyVersion": "2.6.4"}, "caddyVersion: '2.6.4' is not supported"),
+        ({"frontDoor": False}, "frontDoorUsers: has no effect without a front door"),
+    ],
+)
+def test_wrong_settings_are_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    assert said in wrong(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("correct horse battery staple", "$1$abc$def", "$2b$12$" + "a" * 52, "$2b$09$" + "a" * 53, HASH + "\n", ""),
+        *("$2b$15$" + "a" * 53, "$argon2id$v=19$m=65536", "{env.HOME}", HASH + " }", 12_345_678, None, [HASH]),
+    ],
+)
+def test_what_is_no_hash_is_refused_and_never_shown(tmp_path: Path, text: Any) -> None:
+    said = wrong(tmp_path, frontDoorUsers={"anna": {"passwordHash": text, "role": "viewer"}})
+    assert "frontDoorUsers.anna passwordHash: is not a bcrypt hash" in said
+    assert not isinstance(text, str) or not text.strip() or text.strip() not in said
+    assert "12345678" not in said
+
+
+def test_users_and_key_in_plain_text_are_refused(folder: Path) -> None:
+    assert "frontDoorUsers: is in plain text" in refused(folder, frontDoor=True, frontDoorUsers=USERS)
+    assert "frontDoorKey: is in plain text" in refused(folder, frontDoor=True, frontDoorKey="x")
+
+
+# --- a certificate of yours
+
+
+def made(
+    names: list[str], *, days: float = 9, key: Any = None, issuer: tuple[Any, x509.Name] | None = None
+) -> tuple[str, str]:
+    """A certificate and its key, as PEM."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "flink")])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[1] if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
+    pem = builder.sign(issuer[0] if issuer else key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+    return pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def test_your_certificate_is_used_and_named(tmp_path: Path) -> None:
+    certificate, key = made(["*.example.com", "flink.example.com"])
+    door = loaded(
+        tmp_path, frontDoor=True, frontDoorUsers=USERS, frontDoorCertificate=certificate, frontDoorKey=key
+    ).cluster.front_door
+    assert door and door.certificate == certificate and door.served_as == "front-door.example.com"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "said"),
+    [
+        (lambda: ("hello", made(["a.example"])[1]), "is no certificate: expected PEM"),
+        (lambda: (made(["a.example"])[0], "hello"), "frontDoorKey is no private key"),
+        (lambda: (made(["a.example"])[0], made(["a.example"])[1]), "is not that of frontDoorKey"),
+        (lambda: made(["a.example"], days=-1), "expired at"),
+        (lambda: made([]), "has no subject alternative names"),
+        (lambda: made(["a.example"], key=rsa.generate_private_key(65537, 1024)), "has 1024 bits"),
+        (lambda: _unordered(), "has not signed the one before"),
+    ],
+)
+def test_a_certificate_that_browsers_refuse_is_refused(
+    tmp_path: Path, certificate: Callable[[], tuple[str, str]], said: str
+) -> None:
+    pem, key = certificate()
+    problem = wrong(tmp_path, frontDoorCertificate=pem, frontDoorKey=key)
+    assert said in problem
+    assert "PRIVATE" not in problem
+
+
+def _unordered() -> tuple[str, str]:
+    other = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
+    certificate, key = made(["a.example"], issuer=(ec.generate_private_key(ec.SECP256R1()), other))
+    return certificate + made(["b.example"])[0], key
+
+
+# --- what is installed
+
+
+def test_the_caddyfile() -> None:
+    users = [
+        User(name="anna", password_hash=HASH, role="operator"),
+        User(name="vic", password_hash=HASH, role="viewer"),
+    ]
+    text = caddyfile(served_as="jm-0", realm="Flink dev", port=443, users=users, jobmanagers=["jm-0", "jm-1"], wait=15)
+    same(GOLDEN / "Caddyfile", text)
+
+
+def test_with_tls_it_shows_a_certificate_of_its_own_to_jobmanagers(folder: Path) -> None:
+    found = run(folder, frontDoor=True, frontDoorUsers=USERS, tls=True)
+    text = stdin(found, "jm-0-front-door")
+    assert "tls_client_auth /etc/flink-frontdoor/rest/certificate.pem /etc/flink-frontdoor/rest/key.pem" in text
+    assert "reverse_proxy https://jm-0:8081 https://jm-1:8081 {" in text
+    assert "/etc/flink/tls" not in text, "those are the JobManager's"
+    signed = next(one for name, one in found.items() if name.endswith("jm-0-front-door-client-certificate"))
+    assert signed.type == "tls:index/locallySignedCert:LocallySignedCert"
+    assert "tls_except_ports 9249" in text, "metrics have no TLS"
+
+
+def test_nobody_has_to_log_in_only_if_that_is_said() -> None:
+    text = caddyfile(served_as="jm-0", realm="Flink", port=443, users=None, jobmanagers=["jm-0"], wait=15)
+    assert "basic_auth" not in text and "default operator" in text
+    text = caddyfile(served_as="jm-0", realm="Flink", port=443, users=[], jobmanagers=["jm-0"], wait=15)
+    assert "basic_auth" in text and "default none" in text and "default operator" not in text
+
+
+def test_operators_reach_the_front_door_and_no_other_port_of_rest() -> None:
+    addresses = {Role.JOBMANAGER: ["10.0.0.1"], Role.CLIENT: ["10.0.0.9"]}
+
+    def open_to(operators: str, door: int) -> set[str]:
+        rules = firewall.rules(Role.JOBMANAGER, addresses, [operators], door)
+        return set(re.findall(r"tcp dport (\d+) accept", "\n".join(it for it in rules.splitlines() if operators in it)))
+
+    assert open_to("198.51.100.7", 0) == {"22", "8081", "9249"}
+    assert open_to("198.51.100.7", 443) == {"22", "443", "9249"}
+    assert open_to("198.51.100.7", 8443) == {"22", "8443", "9249"}
+    others = firewall.rules(Role.JOBMANAGER, addresses, ["198.51.100.7"], 443)
+    assert re.search(r"ip saddr \{ 10\.0\.0\.1, 10\.0\.0\.9 \} tcp dport 8081", others)
+
+
+def test_its_url() -> None:
+    assert ports.url("10.0.0.1") == "http://10.0.0.1:8081"
+    assert ports.url("10.0.0.1", front_door=443) == "https://10.0.0.1"
+    assert ports.url("fd00::1", tls=True, front_door=8443) == "https://[fd00::1]:8443"
+
+
+def test_each_host_with_a_jobmanager_has_one_and_hashes_stay_secret(folder: Path) -> None:
+    found = run(folder, frontDoor=True, frontDoorUsers=USERS)
+    assert {name for name in found if name.endswith("-front-door") and found[name].type.startswith("command")} == {
+        "jm-0-front-door",
+        "jm-1-front-door",
+    }
+    text = stdin(found, "jm-0-front-door")
+    assert HASH in text
+    assert "write_file /etc/flink-frontdoor/Caddyfile 0600 flink-frontdoor:flink-frontdoor" in text
+    assert "write_file /etc/flink-frontdoor/key.pem 0600 flink-frontdoor:flink-frontdoor" in text
+    doors = {"jm-0-front-door", "jm-1-front-door"}
+    assert not [name for name in found if name not in doors and HASH in str(found[name])]
+
+
+# --- passwords
+
+
+def test_a_password_is_asked_for_twice_and_its_hash_is_taken(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert password.run(generate=False, ask=lambda _: "correct horse battery") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    loaded(tmp_path, frontDoor=True, frontDoorUsers={"a": {"passwordHash": said.out.strip(), "role": "viewer"}})
+
+
+def test_a_made_password_is_shown_on_stderr_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert password.run(generate=True) == 0
+    said = capsys.readouterr()
+    secret = said.err.strip().rpartition(" ")[2]
+    assert len(secret) > 40 and secret not in said.out and said.out.startswith("$2b$12$")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["short", "short"], "has 5 characters"),
+        (["x" * 73, "x" * 73], "has 73 bytes"),
+        (["a" * 12, "b" * 12], "the two passwords differ"),
+    ],
+)
+def test_a_bad_password_is_refused(given: list[str], said: str) -> None:
+    answers = iter(given)
+    with pytest.raises(OpsError, match=said):
+        password.run(generate=False, ask=lambda _: next(answers))
