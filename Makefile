@@ -9,7 +9,7 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help up down test test-all drill rehearse check engine bench requirements clean
+.PHONY: help up down test test-all drill rehearse check engine bench requirements sbom audit clean
 
 help: ## this list
 	@echo 'usage: make TARGET [ARGS="--name demo …"]'
@@ -50,6 +50,13 @@ requirements: ## pin the newest packages that requirements*.in allow, with hashe
 	    "$$work/bin/uv" pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header \
 	        --python-version 3.11 "$$name.in" -o "$$name.txt" > /dev/null; \
 	done
+
+sbom: .venv/ready ## write what is used and installed, in CycloneDX, to sbom/ (ARGS="--stack STACK": of its releases)
+	@$(PYTHON) -m toolbox.sbom $(ARGS)
+
+audit: .venv/ready ## known vulnerabilities of the Python packages (asks the package index's advisory service)
+	@$(PYTHON) -m pip_audit --require-hashes --disable-pip -r requirements.txt
+	@$(PYTHON) -m pip_audit --require-hashes --disable-pip -r requirements-dev.txt
 
 clean: ## remove the Python environment and caches of tools; labs and the shared cache stay
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
