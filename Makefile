@@ -52,7 +52,7 @@ requirements: ## pin the newest packages that requirements*.in allow, with hashe
 	done
 
 sbom: .venv/ready ## write what is used and installed, in CycloneDX, to sbom/ (ARGS="--stack STACK": of its releases)
-	@$(PYTHON) -m toolbox.sbom $(ARGS)
+	@$(PYTHON) -m docs.sbom $(ARGS)
 
 audit: .venv/ready ## known vulnerabilities of the Python packages (asks the package index's advisory service)
 	@$(PYTHON) -m pip_audit --require-hashes --disable-pip -r requirements.txt

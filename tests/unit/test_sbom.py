@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.output.json import JsonV1Dot6
 
 from components.flink import releases
-from toolbox import sbom
+from docs import sbom
 from toolbox.paths import REPO
 
 
@@ -43,13 +44,8 @@ def test_releases_have_licence_and_the_digest_or_the_place_of_it(product: dict[s
         }
     (plugin,) = found[f"flink@{releases.DEFAULT_VERSIONS['flink']}"]["components"]
     assert plugin["name"] == "flink-s3-fs-hadoop"
-    mine = json.loads(
-        sbom.text(
-            sbom.product(
-                {"flinkVersion": "2.2.0", "flinkUrl": "https://x/f.tgz", "flinkChecksum": f"sha256:{'a' * 64}"}
-            )
-        )
-    )
+    keys = {"flinkVersion": "2.2.0", "flinkUrl": "https://x/f.tgz", "flinkChecksum": f"sha256:{'a' * 64}"}
+    mine = json.loads(sbom.text(sbom.product(keys)))
     (flink,) = [each for each in mine["components"] if each["bom-ref"] == "flink@2.2.0"]
     assert flink["hashes"] == [{"alg": "SHA-256", "content": "a" * 64}]
     assert [each["url"] for each in flink["externalReferences"]] == ["https://x/f.tgz"]
@@ -70,9 +66,9 @@ def test_the_lab_is_apart(product: dict[str, Any]) -> None:
 
 
 def test_a_document_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = sbom.JsonV1Dot6.output_as_string
+    good = JsonV1Dot6.output_as_string
     monkeypatch.setattr(
-        sbom.JsonV1Dot6,
+        JsonV1Dot6,
         "output_as_string",
         lambda self, indent=None: good(self, indent=indent).replace('"application"', '"x"'),
     )

@@ -1,7 +1,7 @@
 """Bills of materials in CycloneDX (https://cyclonedx.org): what an `up` of this program uses and installs on hosts, and
 apart from it what the lab and the tests use.
 
-    python -m toolbox.sbom [--stack STACK] [--to FOLDER]
+    python -m docs.sbom [--stack STACK] [--to FOLDER]
 
 It needs no network, so the digests of archives are those that the stack's configuration pins; otherwise the place of
 the project's own checksum is in the document, which hosts compare before they install anything.
@@ -230,7 +230,7 @@ def configuration(stack: str, root: Path = REPO) -> dict[str, Any]:
 
 def main(words: Sequence[str]) -> int:
     """Write both documents."""
-    parser = argparse.ArgumentParser(prog="python -m toolbox.sbom", description="Write bills of materials.")
+    parser = argparse.ArgumentParser(prog="python -m docs.sbom", description="Write bills of materials.")
     parser.add_argument("--stack", default="", help="whose releases; without it the defaults of Pulumi.yaml")
     parser.add_argument("--to", type=Path, default=REPO / "sbom", help="folder, by default sbom/")
     args = parser.parse_args(words)
