@@ -27,6 +27,11 @@ final class Claim {
     this.configuration = configuration;
   }
 
+  /** The node below which a cluster's claims are. */
+  static String nodes(String root, String cluster) {
+    return root + "-jobs/" + cluster;
+  }
+
   /** Takes it, in the words of whoever does; returns the words of who has it, or nothing. */
   String take(String what, String who) throws IOException, KeeperException, InterruptedException {
     if (!configuration.get(HighAvailabilityOptions.HA_MODE).equalsIgnoreCase("zookeeper")) {
@@ -36,7 +41,7 @@ final class Claim {
       ensemble = new Ensemble(configuration.get(HighAvailabilityOptions.HA_ZOOKEEPER_QUORUM));
     }
     String cluster = configuration.get(HighAvailabilityOptions.HA_CLUSTER_ID).replaceAll("^/", "");
-    node = configuration.get(HighAvailabilityOptions.HA_ZOOKEEPER_ROOT) + "-jobs/" + cluster + "/" + what;
+    node = nodes(configuration.get(HighAvailabilityOptions.HA_ZOOKEEPER_ROOT), cluster) + "/" + what;
     String other = ensemble.claim(node, who);
     if (!other.isEmpty()) {
       node = null;

@@ -40,12 +40,14 @@ final class Remains {
 
   final String id;
   final String node;
+  private final String claims;
   private final Path ha;
   private final Ensemble ensemble;
 
   Remains(Path ha, Ensemble ensemble, String root, String id) {
     this.id = id;
     this.node = root + "/" + id;
+    this.claims = Claim.nodes(root, id);
     this.ha = ha;
     this.ensemble = ensemble;
   }
@@ -134,7 +136,11 @@ final class Remains {
     new Folder(new Path(ha, id)).write(MARK, text.getBytes(StandardCharsets.UTF_8));
   }
 
+  /** First what is found only as long as the node is there. */
   void removeNode() throws KeeperException, InterruptedException {
+    if (ensemble.exists(claims)) {
+      ensemble.remove(claims);
+    }
     ensemble.remove(node);
   }
 }

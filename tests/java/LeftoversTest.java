@@ -226,6 +226,10 @@ class LeftoversTest {
   void deleteRemovesAllOfOneClusterAndNothingElse() throws Exception {
     cluster("old");
     cluster("older");
+    for (String id : List.of("old", "older")) {
+      ensemble.claim(Claim.nodes("/flink", id) + "/job", "up");
+      ensemble.release(Claim.nodes("/flink", id) + "/job");
+    }
     List<String> done = delete("old");
     assertEquals(4, done.size(), done.toString());
     assertTrue(done.get(0).matches("removed\tfile:.*/ha/old\t3"), done.toString());
@@ -234,6 +238,8 @@ class LeftoversTest {
     assertFalse(left().stream().anyMatch(name -> name.matches(".*\\bold\\b.*")), left().toString());
     assertFalse(ensemble.exists("/flink/old"));
     assertTrue(ensemble.exists("/flink/older/jobs"));
+    assertFalse(ensemble.exists("/flink-jobs/old"));
+    assertTrue(ensemble.exists("/flink-jobs/older"));
     for (String line : delete("old")) {
       assertTrue(line.matches("removed\t.*\t0"), "nothing is left to remove: " + line);
     }
