@@ -6,10 +6,14 @@ from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from . import files
 from .problems import Problems
+
+LEAST_RSA_BITS = 2048
+"""The shortest that is not withdrawn (NIST SP 800-131A)."""
 
 _LOADERS = {
     "-----BEGIN OPENSSH PRIVATE KEY-----": serialization.load_ssh_private_key,
@@ -62,11 +66,15 @@ def _check(text: str, path: Path) -> None:
         )
         raise ValueError(f"{path} is {what}: expected a private key in PEM or OpenSSH form")
     try:
-        _load(text)
+        key = _load(text)
     except (TypeError, ValueError, UnsupportedAlgorithm) as error:
         if isinstance(error, TypeError) or "Proc-Type: 4,ENCRYPTED" in text:
             raise ValueError(f"{path} has a passphrase: expected a key without one") from None
         raise ValueError(f"{path} is damaged, or of a type that is not known: expected a whole private key") from None
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size < LEAST_RSA_BITS:
+        raise ValueError(f"{path} has {key.key_size} bits: expected Ed25519, or RSA with {LEAST_RSA_BITS} or more")
+    if isinstance(key, dsa.DSAPrivateKey):
+        raise ValueError(f"{path} is of type ssh-dss, which no current sshd accepts: expected an Ed25519 key")
 
 
 def check_host_key(text: str) -> None:

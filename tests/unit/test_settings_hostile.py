@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import dsa, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 import settings
 from components import forms, openssh
@@ -544,6 +546,38 @@ def test_a_key_is_whole_private_and_its_owners_alone(folder: Path, kind: list[st
     key.write_text(whole)
     key.chmod(0o644)
     assert ["has mode 0644, so that others may read it" in warning for warning in load(folder).warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: rsa.generate_private_key(65537, 1024), "has 1024 bits: expected Ed25519, or RSA with 2048 or more"),
+        (lambda: dsa.generate_private_key(1024), "is of type ssh-dss, which no current sshd accepts"),
+    ],
+)
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.OpenSSH, PrivateFormat.TraditionalOpenSSL])
+def test_a_key_that_is_too_weak_is_refused(folder: Path, make: Callable[[], Any], told: str, form: Any) -> None:
+    key = make()
+    try:
+        text = key.private_bytes(Encoding.PEM, form, NoEncryption())
+    except ValueError:
+        pytest.skip("there is no such form of this type")
+    (folder / "key").write_bytes(text)
+    found = refused(folder)
+    assert told in found or "not a private key: expected" in found
+
+
+@pytest.mark.parametrize("name", ["ssh-rsa", "ssh-ed25519", "rsa-sha2-512", "ssh-rsa-cert-v01@openssh.com", "ssh-dss"])
+@pytest.mark.parametrize("bits", [1024, 4096])
+def test_no_host_is_known_by_an_rsa_key(folder: Path, name: str, bits: int) -> None:
+    """Also under another name; of a jump host neither."""
+    public = rsa.generate_private_key(65537, bits).public_key()
+    blob = public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1].decode()
+    told = {"ssh-rsa": "is of type ssh-rsa", "ssh-ed25519": "is not a whole key"}.get(name, "is not a public host key")
+    for changes in ({"hostKey": f"{name} {blob}"}, {"jump": {"address": "192.0.2.1", "hostKey": f"{name} {blob}"}}):
+        write_inventory(folder, *map(host, SEVEN[:-1]), host(SEVEN[-1], **changes))
+        found = refused(folder)
+        assert "hostKey: " in found and told in found
 
 
 def test_yaml_is_read_by_flink_as_it_was_meant() -> None:
