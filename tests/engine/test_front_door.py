@@ -60,7 +60,7 @@ class JobManager:
                     while left:
                         block = self.rfile.read(min(left, 1 << 20))
                         size, left = size + len(block), left - len(block)
-                if self.server.server_port == METRICS:
+                if self.connection.getsockname()[1] == METRICS:
                     text = f'# TYPE {LEADER_METRIC} gauge\n{LEADER_METRIC}{{host="a",}} 2.0\n' if this.leads else ""
                     status = 200
                 else:
@@ -127,7 +127,7 @@ class Door:
             connection.close()
 
     def status(self, who: str, method: str, target: str, **headers: str) -> int:
-        return self.ask(who, method, target, **headers)[0]
+        return self.ask(who, method, target, None, **headers)[0]
 
     def raw(self, text: bytes) -> bytes:
         """What the door answers to exactly these bytes."""
@@ -168,7 +168,15 @@ class Door:
         (self.folder / "Caddyfile").write_text(text)
 
     def reload(self) -> None:
-        words = [self.caddy, "reload", "--adapter", "caddyfile", "--config", self.folder / "Caddyfile", "--force"]
+        words: list[str | Path] = [
+            self.caddy,
+            "reload",
+            "--adapter",
+            "caddyfile",
+            "--config",
+            self.folder / "Caddyfile",
+            "--force",
+        ]
         socket_path = f"unix/{self.folder}/admin.sock"
         subprocess.run([*words, "--address", socket_path], check=True, capture_output=True)
 
@@ -208,7 +216,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     try:
         for one in (first, second):
             one.start()
-        words = [door.caddy, "run", "--adapter", "caddyfile", "--config", folder / "Caddyfile"]
+        words: list[str | Path] = [door.caddy, "run", "--adapter", "caddyfile", "--config", folder / "Caddyfile"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(words, stdout=log, stderr=log, env={"HOME": str(folder)})
         until(lambda: answers(door), 60)
