@@ -37,7 +37,7 @@ failed (doctor, gc); 130 interrupted; `ssh` exits with the command's code.
 
 def _up(args: argparse.Namespace) -> int:
     # Imported here: the other commands need neither the engine nor its SDK, which take a second to load.
-    from lab import departures, flights, image, preflight, stack
+    from lab import departures, flights, front_door, image, preflight, stack
     from stand_ins.builds import archives, programs
 
     made = Lab(args.name)
@@ -63,7 +63,13 @@ def _up(args: argparse.Namespace) -> int:
     results = parallel.run(parts)
     if not args.hosts_only:
         declared = stack.jobs()
-        stack.LabStack(made, results["archives"], {"flink:workers": workers, **declared}).up()
+        if args.front_door is not None:
+            front_door.switch(made, args.front_door)
+        expected = {"flink:workers": workers, **declared, **front_door.configuration(made)}
+        of_lab = stack.LabStack(made, results["archives"], expected)
+        of_lab.up()
+        if front_door.is_on(made):
+            front_door.trust(made, of_lab.outputs()["frontDoorAuthority"])
         flights.run(made)
         if departures.NAME in declared.get(stack.JOBS, {}):
             departures.show(made)
@@ -77,10 +83,15 @@ def _print_ways_on(made: Lab, hosts_only: bool) -> None:
     option = "" if made.name == "local" else f" --name {made.name}"
     lines = [f"lab {made.name!r} is up: {' '.join(host.name for host in made.hosts)} on {made.network.subnet}"]
     if not hosts_only:
-        from lab import flights  # as in _up
+        from lab import flights, front_door  # as in _up
 
         urls = flights.jobmanager_urls(made)
         lines.append(f"web UI and REST API: {' or '.join(urls)} (either answers)")
+        if front_door.is_on(made):
+            place = front_door.folder(made)
+            lines.append(
+                f"log in as {front_door.USER}, password in {place / 'password'}; trust {place / 'authorities.pem'}"
+            )
     lines += [
         f"S3: {made.s3.endpoint}, bucket {made.s3.bucket}, keys in {made.dir / 's3' / 'credentials.json'}",
         f"inspect it: .venv/bin/python -m lab status{option}, .venv/bin/python -m lab ssh{option} jm-0",
@@ -260,6 +271,11 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--hosts-only", action="store_true", help="stop after hosts, S3 and mirror")
     up.add_argument("--workers", type=int, metavar="N", help="workers (default: flink:workers in Pulumi.local.yaml)")
     up.add_argument("--clients", type=int, metavar="N", help="client hosts (default: as before, at first none)")
+    up.add_argument(
+        "--front-door",
+        action=argparse.BooleanOptionalAction,
+        help="a proxy with login in front of web UI and REST API (default: as before, at first none)",
+    )
     down = add("down", _down, "remove the lab: hosts, network, servers and all data")
     down.add_argument(
         "--all", action="store_true", help="every lab of this clone, and those whose clone no longer exists"

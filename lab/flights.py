@@ -18,7 +18,7 @@ from uuid import uuid4
 import botocore.exceptions
 
 from components import ports
-from lab import jar
+from lab import front_door, jar
 from lab.errors import LabError
 from lab.flights_data import COLUMNS, FLIGHTS, Row, check, input_csv, order, reference_rows, table
 from lab.hosts import LabHost
@@ -231,6 +231,8 @@ def jobmanager_urls(lab: Lab) -> list[Url]:
 
 
 def _rest_url(lab: Lab, host: LabHost) -> Url:
+    if front_door.is_on(lab):
+        return front_door.url(lab, host.address)
     machine = lab.machine(host)
     release = machine.written("var/lib/flink/launch/current/release")
     if release.exists() and release.read_text().strip().endswith("+tls"):

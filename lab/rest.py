@@ -23,17 +23,18 @@ UPLOAD_SECONDS = 60.0
 
 
 class Url(str):
-    """Base URL of a JobManager's REST API. With https, `identity` is the folder with identity.pem and authorities.pem:
-    who asks needs a certificate.
+    """Base URL of a JobManager's REST API. With https, `identity` is the folder with authorities.pem and, because who
+    asks a JobManager needs a certificate, identity.pem. A front door needs a `login` instead.
     """
 
     identity: Path | None = None
+    login: str = ""
 
     @classmethod
-    def of(cls, text: str, identity: Path) -> "Url":
-        """The URL of a JobManager with TLS."""
+    def of(cls, text: str, identity: Path, *, login: str = "") -> "Url":
+        """The URL of a JobManager with TLS, or of its front door."""
         made = cls(text)
-        made.identity = identity
+        made.identity, made.login = identity, login
         return made
 
 
@@ -124,7 +125,10 @@ class Rest:
         handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
         if url.identity:
             context = ssl.create_default_context(cafile=str(url.identity / "authorities.pem"))
-            context.load_cert_chain(url.identity / "identity.pem")
+            if url.login:
+                request.add_header("Authorization", url.login)
+            else:
+                context.load_cert_chain(url.identity / "identity.pem")
             handlers.append(urllib.request.HTTPSHandler(context=context))
         return urllib.request.build_opener(*handlers).open(request, timeout=timeout)
 
