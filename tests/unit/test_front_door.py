@@ -1,5 +1,6 @@
 """The front door: who may call what, settings, and what is installed."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -317,6 +318,19 @@ def test_each_host_with_a_jobmanager_has_one_and_hashes_stay_secret(folder: Path
     assert "write_file /etc/flink-frontdoor/key.pem 0600 flink-frontdoor:flink-frontdoor" in text
     doors = {"jm-0-front-door", "jm-1-front-door"}
     assert not [name for name in found if name not in doors and HASH in str(found[name])]
+
+
+def test_hashes_and_your_key_are_in_no_input_that_is_not_secret(folder: Path) -> None:
+    certificate, key = made(["flink.example.com"])
+    planted: dict[str, Any] = {"frontDoorUsers": USERS, "frontDoorCertificate": certificate, "frontDoorKey": key}
+    found = run(folder, frontDoor=True, **planted)
+    doors = ["jm-0-front-door", "jm-1-front-door"]
+    for secret in (HASH, key.splitlines()[1]):
+        holders = [name for name, one in found.items() if secret in json.dumps(one.inputs, default=str)]
+        assert sorted(holders) == doors
+        for name in doors:
+            assert secret in found[name].inputs["stdin"]["value"], "marked as a secret"
+    assert not [name for name in found if name.endswith("-front-door-key")], "none of the stack's own"
 
 
 # --- passwords
