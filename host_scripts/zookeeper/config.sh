@@ -6,6 +6,7 @@
 serving=/etc/zookeeper/serving.cfg
 
 apply() {
+  declares file "$serving"
   write_files
   if runs_without_tls; then
     point both.cfg
@@ -28,4 +29,7 @@ point() {
   mv -fT "$serving.new" "$serving"
 }
 
-check() { files_differ; }
+check() {
+  declares file "$serving"
+  files_differ
+}
