@@ -91,9 +91,13 @@ class Job:
         if record.running is None:
             differs(what, "is not running")
             return
-        status = self._attempts.status(record.running.number)
-        if status != "RUNNING" and not self._is_over(record.running, status):
-            differs(what, f"is {status}, with the id {self._attempts.id(record.running.number)}")
+        number = record.running.number
+        status = self._attempts.status(number)
+        times = self._attempts.fails_again_and_again(number) if status in LIVE else 0
+        if times:
+            differs(what, f"has failed {times} times in 10 minutes, and restarts: {self._attempts.reason(number)}")
+        elif status != "RUNNING" and not self._is_over(record.running, status):
+            differs(what, f"is {status}, with the id {self._attempts.id(number)}")
         elif record.running.spec != self._spec:
             differs(what, "runs with other settings than are declared")
 

@@ -25,7 +25,8 @@ UNKNOWN = "UNKNOWN"
 ANSWER_SECONDS = 120
 """Time for a JobManager to answer: a failover takes less."""
 LOOP = 3
-"""So many failures before the first checkpoint are a loop."""
+"""So many failures before the first checkpoint, or within LATELY_SECONDS and before the next one, are a loop."""
+LATELY_SECONDS = 600.0
 REQUEST_SECONDS = 30.0
 
 
@@ -232,6 +233,18 @@ class Attempts:
     def _failures(self, job: str) -> int:
         found = self._rest.json(f"/jobs/{job}/exceptions")
         return len(found["exceptionHistory"]["entries"]) if found else 0
+
+    def fails_again_and_again(self, number: int) -> int:
+        """How often it has failed in the last LATELY_SECONDS, if that is a loop; else 0."""
+        found = self._rest.json(f"/jobs/{self.id(number)}/exceptions")
+        since = (self._clock.wall() - LATELY_SECONDS) * 1000
+        times = [entry["timestamp"] for entry in found["exceptionHistory"]["entries"]] if found else []
+        lately = [time for time in times if time >= since]
+        if len(lately) < LOOP:
+            return 0
+        latest = (self._rest.json(f"/jobs/{self.id(number)}/checkpoints") or {}).get("latest") or {}
+        completed = (latest.get("completed") or {}).get("latest_ack_timestamp", 0)
+        return len(lately) if completed < max(lately) else 0
 
     def reason(self, number: int) -> str:
         """The root of its last exception."""

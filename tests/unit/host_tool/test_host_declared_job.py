@@ -36,6 +36,9 @@ class FakeJob:
     checkpoints: int = 0
     failures: int = 0
     parallelism: int = 1
+    failed: float = 0
+    """When it failed the last time, and when its last checkpoint completed."""
+    completed: float = 0
 
 
 @dataclass
@@ -147,11 +150,13 @@ class Flink:
             vertex = {"status": job.state, "parallelism": job.parallelism, "id": "v"}
             return 200, {"state": job.state, "vertices": [vertex]}
         if what == "checkpoints":
-            return 200, {"counts": {"completed": job.checkpoints}}
+            latest = {"completed": {"latest_ack_timestamp": job.completed * 1000} if job.checkpoints else None}
+            return 200, {"counts": {"completed": job.checkpoints}, "latest": latest}
         if what == "checkpoints/config":
             return 200, {"interval": 1000}
         if what == "exceptions":
-            return 200, {"exceptionHistory": {"entries": [{"stacktrace": "Caused by: boom"}] * job.failures}}
+            entry = {"stacktrace": "Caused by: boom", "timestamp": job.failed * 1000}
+            return 200, {"exceptionHistory": {"entries": [entry] * job.failures}}
         if what == "resource-requirements":
             if not self.adaptive:
                 return 404, {}
@@ -226,6 +231,28 @@ def test_a_job_starts_once() -> None:
     first = apply(flink)
     assert apply(flink) == first and first["state"] == "running"
     assert flink.log == ["start a.jar from nothing"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "ago", "checkpoint", "told"),
+    [
+        (5, 60, 300, "! job counts\thas failed 5 times in 10 minutes, and restarts: boom\n"),
+        (2, 60, 300, ""),
+        (5, 700, 800, ""),
+        (5, 60, 30, ""),
+    ],
+)
+def test_a_job_that_restarts_endlessly_is_reported(
+    failures: int, ago: float, checkpoint: float, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not one that has a checkpoint since its last failure, as after a rollout."""
+    flink = Flink()
+    apply(flink)
+    it, now = only(flink), flink.clock.wall()
+    it.failures, it.failed, it.completed = failures, now - ago, now - checkpoint
+    capsys.readouterr()
+    job(flink, values()).check()
+    assert capsys.readouterr().out == told
 
 
 def test_a_change_stops_with_a_savepoint_and_starts_from_it() -> None:
