@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 import settings
 from components import ports
+from components.aws import security
 from components.flink import firewall
 from components.frontdoor import rights
 from components.frontdoor.caddyfile import caddyfile
@@ -298,6 +299,17 @@ def test_operators_reach_the_front_door_and_no_other_port_of_rest() -> None:
     assert open_to("198.51.100.7", 8443) == {"22", "8443", "9249"}
     others = firewall.rules(Role.JOBMANAGER, addresses, ["198.51.100.7"], 443)
     assert re.search(r"ip saddr \{ 10\.0\.0\.1, 10\.0\.0\.9 \} tcp dport 8081", others)
+
+
+@pytest.mark.parametrize("bastion", [False, True])
+def test_on_aws_operators_reach_the_front_door_and_no_other_port_of_rest(bastion: bool) -> None:
+    who = "bastion" if bastion else "198.51.100.0/24"
+    found = security.rules(list(Role), ["198.51.100.0/24"], bastion, 443)
+    assert {rule.number for rule in found if rule.target == "jobmanager" and rule.source == who} == {22, 443, 9249}
+    assert {rule.source for rule in found if rule.number == 8081} == {"jobmanager", "client"}
+    assert {rule.target for rule in found if rule.number == 443} == {"jobmanager"}
+    without = security.rules(list(Role), ["198.51.100.0/24"], bastion)
+    assert not [rule for rule in without if rule.number == 443]
 
 
 def test_its_url() -> None:
