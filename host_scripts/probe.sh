@@ -67,6 +67,7 @@ apply() {
   find_mounts
   find_space
   find_clock
+  find_certificate
   [ ${#problems[@]} -eq 0 ] || die "cannot be a $role ($PRETTY_NAME): $(printf '%s; ' "${problems[@]}")"
   printf '{"cpus": %d, "memoryMiB": %d}\n' "$cpus" "$memory"
 }
@@ -162,4 +163,13 @@ find_clock() {
   [ "$off" -ge 0 ] || which=behind
   [ "${off#-}" -le 300 ] ||
     problems+=("the clock is ${off#-} s $which of the storage's ($storage): expected 300 at most; use NTP (chrony)")
+}
+
+# Only with certificates of the stack's own (trusted_fetch.sh): without them a JVM may know others than curl does.
+find_certificate() {
+  local said code=0
+  case ${trusted:+$storage} in https:*) ;; *) return 0 ;; esac
+  said=$(fetch -sSI -o /dev/null --connect-timeout 5 --max-time 15 "$storage" 2>&1) || code=$?
+  [ "$code" -ne 60 ] ||
+    problems+=("the certificate of the storage ($storage) is refused: ${said%%$'\n'*}; expected one that is signed by trustedCertificates or a public authority")
 }

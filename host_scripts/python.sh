@@ -2,7 +2,7 @@
 # Installs the Python environment of jobs, complete or not at all, and from files with the declared digests only. Earlier
 # environments stay for jobs that still run in them, or go back to them.
 # Values: version (3.11), home, index (URL; empty: pip's own configuration), libraries (a package that hosts do not need),
-# builder and packages (lines for pip), and those of proxy.sh.
+# builder and packages (lines for pip), and those of proxy.sh and trusted_fetch.sh.
 
 homes="/opt/pyflink-"
 kept=3
@@ -44,6 +44,7 @@ install_packages() {
   arguments+=(--cache-dir /var/cache/flink-python)
   if [ -n "$index" ]; then
     arguments+=(--index-url "$index")
+    case $index in https:*) [ -z "${trusted:-}" ] || arguments+=(--cert "$(trusted_bundle)") ;; esac
     # What arrives without TLS is checked by its digest, like everything
     case $index in http:*) arguments+=(--trusted-host "$(sed -E 's,^http://([^/]*).*,\1,' <<<"$index")") ;; esac
   fi

@@ -28,6 +28,7 @@ from settings.overrides import (
 from settings.proxy import proxy_settings
 from settings.python import python_settings
 from settings.tls_signer import tls_signer
+from settings.trusted import trusted_certificates
 
 SECRET_OPTIONS = "flinkSecrets"
 
@@ -123,6 +124,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         tls_authority=values["tlsAuthority"],
         tls_signer=tls_signer(values, root, problems),
         front_door=front_door(values, _archive("caddy", values, problems), problems),
+        trusted_certificates=trusted_certificates(values, owned, root, problems),
         keep_state=values["keepState"],
     )
 

@@ -9,7 +9,7 @@ import pulumi
 from pulumi_command import remote
 
 from .. import naming
-from ..flink import encryption
+from ..flink import encryption, trusted
 from ..flink.config_yaml import config_yaml, flink_config
 from ..flink.context import Context, Running, keep
 from ..flink.flink_host import configuration, install_flink
@@ -30,7 +30,9 @@ class Client(pulumi.ComponentResource):
         release = install_flink(context, host, self)
         prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)
         python = python_environment(host, context.settings, prepared)
-        after = [node.prepared, node.java, release, context.joined[name], *([python] if python else [])]
+        store = pulumi.ResourceOptions(parent=self, depends_on=[node.prepared, node.java])
+        more = [each for each in (python, trusted.install(host, context.settings, store)) if each]
+        after = [node.prepared, node.java, release, context.joined[name], *more]
         identity = context.encryption.identity(host, node, self) if context.encryption else None
         self.ready = step(
             host,

@@ -115,6 +115,8 @@ class Cluster(pulumi.ComponentResource):
             absent.append("python")
         if self.settings.front_door is None:
             absent.append("frontdoor")
+        if not (self.settings.trusted_certificates and ROLES[host.role].runs_flink):
+            absent.append("trusted")
         args = NodeArgs(
             host=host,
             settings=self.settings,

@@ -10,7 +10,7 @@ from ..host import Role
 from ..roles import ROLES
 from ..storage import Storage
 from ..templates import render
-from . import encryption, ensemble_tls, local_disks, proxy
+from . import encryption, ensemble_tls, local_disks, proxy, trusted
 from .settings import ClusterSettings
 from .topology import Members
 
@@ -76,9 +76,10 @@ def flink_config(
 
 
 def _java_options(role: Role, settings: ClusterSettings, members: Members) -> str:
-    """The stack's options of the JVM, and those of ZooKeeper's client."""
+    """Options of the JVM for the trust store, those of the stack, and those of ZooKeeper's client."""
     secure = settings.tls and members.high_availability
-    return " ".join([settings.java_options, *([ensemble_tls.client_options(role)] if secure else [])]).strip()
+    parts = [trusted.java_options(settings), settings.java_options, ensemble_tls.client_options(role) if secure else ""]
+    return " ".join(filter(None, parts))
 
 
 def config_yaml(keys: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 
+from .. import certificates
 from ..roles import ROLES
 from ..storage import Storage
 from ..zookeeper import zoo_cfg
@@ -59,6 +60,8 @@ def text(settings: ClusterSettings, storage: Storage, members: Members) -> dict[
         "operators": list(settings.operator_cidrs),
         "firewall": settings.firewall,
     }
+    if settings.trusted_certificates:
+        tree["trustedCertificates"] = certificates.shown(settings.trusted_certificates)
     if settings.secret_options:
         tree["secretOptions"] = list(settings.secret_options)
     if members.high_availability:

@@ -11,7 +11,7 @@ from ..host import Host
 from ..remote import File, script_text, step
 from ..roles import ROLES, daemon_of, unit_path
 from ..templates import render
-from . import daemon, encryption, unit
+from . import daemon, encryption, trusted, unit
 from .context import Context
 from .credentials import credentials
 from .job_secrets import job_secrets
@@ -65,12 +65,14 @@ class FlinkHost(pulumi.ComponentResource):
         keys = credentials(args.host, self._context.storage, self._context.settings, prepared)
         signing = self._context.encryption
         identity = signing.identity(args.host, node, self) if signing else None
+        installed = pulumi.ResourceOptions(parent=self, depends_on=[node.prepared, node.java])
+        store = trusted.install(args.host, self._context.settings, installed)
         of_jobs = [
             job_secrets(args.host, self._context.settings, prepared),
             python_environment(args.host, self._context.settings, prepared),
         ]
         launch = self._launch(arguments, others, [node.prepared, node.java, release])
-        self.service = self._service(others, keys, identity, launch, [each for each in of_jobs if each])
+        self.service = self._service(others, keys, identity, store, launch, [each for each in of_jobs if each])
         self.register_outputs({})
 
     def _launch(
@@ -109,14 +111,15 @@ class FlinkHost(pulumi.ComponentResource):
         others: Sequence[str],
         keys: remote.Command | None,
         identity: remote.Command | None,
+        store: remote.Command | None,
         launch: remote.Command,
         of_jobs: Sequence[pulumi.Resource],
     ) -> remote.Command:
         settings, storage = self._context.settings, self._context.storage
         role, disks = self._host.role, self._host.local_disks
-        installed = [identity] if identity else []
+        installed = {name: each for name, each in (("tls", identity), ("trusted", store)) if each}
         expected = pulumi.Output.all(
-            self._args.process, keys.stdout if keys else "none", *[step.stdout for step in installed]
+            self._args.process, keys.stdout if keys else "none", *[step.stdout for step in installed.values()]
         ).apply(
             lambda known: daemon.wants(
                 flink=settings.flink.version,
@@ -124,14 +127,14 @@ class FlinkHost(pulumi.ComponentResource):
                 plugin=storage.plugin,
                 config=known[0].config_yaml,
                 credentials=known[1],
-                **({"tls": known[2]} if installed else {}),
+                **dict(zip(installed, known[2:], strict=True)),
             )
         )
         text = self._args.process.apply(
             lambda process: unit.flink_unit(role, settings, memory_mib=process.memory_mib, disks=disks)
         )
         joined, logins = self._context.joined[self._host.name], self._context.logins
-        needed = [joined, *logins, launch, *of_jobs, *([keys] if keys else []), *installed, *storage.ready]
+        needed = [joined, *logins, launch, *of_jobs, *([keys] if keys else []), *installed.values(), *storage.ready]
         return daemon.run(
             self._host,
             self._daemon,

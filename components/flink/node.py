@@ -15,7 +15,7 @@ from ..remote import File, host_script, script_text, step
 from ..roles import ROLES, needed_mib
 from ..storage import Storage
 from ..templates import render
-from . import host_tool, local_disks, proxy
+from . import host_tool, local_disks, trusted
 from .releases import Archive
 from .settings import ClusterSettings
 
@@ -43,11 +43,11 @@ def probe(host: Host, settings: ClusterSettings, storage: Storage, opts: pulumi.
             # Launches are below /var/lib
             "executed": ["/opt", "/usr/local/lib", *(["/var/lib"] if row.daemon and row.daemon.script else [])],
             "storage": storage.url if row.uses_storage else "",
-            **proxy.values(settings),
+            **trusted.download_values(settings),
             **({"jobs_python": settings.python.version} if settings.python and "flink" in row.releases else {}),
             "jump": "true" if host.ssh.jump else "false",
         },
-        uses=("proxy.sh",),
+        uses=trusted.download_libraries(settings),
     )
     return step(host, "probe", text, seconds=360, first=_becomes_root(host), opts=opts)
 
@@ -105,11 +105,11 @@ def install(
             "mirror_checksum": archive.mirror_checksum,
             "check": check,
             **({} if archive.strip == 1 else {"strip": archive.strip}),
-            **proxy.values(settings),
+            **trusted.download_values(settings),
             **(_copies(storage) if copies else {}),
             **values,
         },
-        uses=("proxy.sh", "release.sh", *(("copies.sh",) if copies else ())),
+        uses=(*trusted.download_libraries(settings), "release.sh", *(("copies.sh",) if copies else ())),
     )
     if copies:
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(storage.ready)))

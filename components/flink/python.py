@@ -9,7 +9,7 @@ from pulumi_command import remote
 
 from ..host import Host
 from ..remote import script_text, step
-from . import proxy
+from . import trusted
 from .settings import ClusterSettings
 
 INSTALL_SECONDS = 1800
@@ -33,7 +33,7 @@ def python_environment(host: Host, settings: ClusterSettings, opts: pulumi.Resou
         "libraries": LIBRARIES,
         "builder": builder,
         "packages": [line for line in packages if line not in builder],
-        **proxy.values(settings),
+        **trusted.download_values(settings),
     }
-    text = script_text(host, "python.sh", values, uses=("proxy.sh",))
+    text = script_text(host, "python.sh", values, uses=trusted.download_libraries(settings))
     return step(host, "python", text, seconds=INSTALL_SECONDS, opts=opts)

@@ -100,6 +100,8 @@ class ClusterSettings:
     """None: authorities in the stack's state sign."""
     front_door: FrontDoorSettings | None = None
     """The proxy through which operators reach web UI and REST API. None: they connect to the JobManagers."""
+    trusted_certificates: str = ""
+    """Certificates in PEM that hosts trust besides those that they know, such as of a private CA for the storage."""
     keep_state: bool = True
     """Whether checkpoints and savepoints outlive the cluster."""
 

@@ -7,14 +7,14 @@ from .. import ports
 from ..host import Role
 from ..roles import LAUNCHES, ROLES, daemon_of
 from ..templates import render
-from . import daemon, encryption, local_disks
+from . import daemon, encryption, local_disks, trusted
 from .settings import ClusterSettings
 
 
 def inputs(role: Role, settings: ClusterSettings) -> Sequence[str]:
     """The files whose changes restart the daemon of a role."""
     more = encryption.inputs(role) if encryption.applies(role, settings) else ()
-    return [*daemon_of(role).inputs, *more]
+    return [*daemon_of(role).inputs, *more, *trusted.inputs(settings)]
 
 
 def flink_unit(role: Role, settings: ClusterSettings, *, memory_mib: int, disks: int = 0) -> str:

@@ -11,7 +11,7 @@ import pulumi
 from pulumi_command import remote
 
 from .. import forms, naming, ports
-from ..flink import proxy
+from ..flink import trusted
 from ..flink.cluster import Cluster
 from ..host import Host, Role
 from ..remote import connection, leave, script_text, step
@@ -64,14 +64,15 @@ class Job(pulumi.ComponentResource):
             if artifact.is_local
         ]
         web = _downloads(settings)
+        downloads = {**web, **trusted.download_values(cluster.settings)} if web else {}
         submitted = step(
             first,
             f"job-{settings.name}",
             script_text(
                 first,
                 "job.sh",
-                {**own, "values": json.dumps(told), **({**web, **proxy.values(cluster.settings)} if web else {})},
-                uses=("proxy.sh",) if web else (),
+                {**own, "values": json.dumps(told), **downloads},
+                uses=trusted.download_libraries(cluster.settings) if web else (),
             ),
             seconds=_seconds(settings),
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),

@@ -328,39 +328,47 @@ def test_storage_keys_that_are_not_declared_any_more_go_and_what_used_them_resta
     assert lab.ssh("tm-0", f"sudo -n grep -c AWS_ {path}").stdout.strip() == "2"
 
 
-def test_the_host_tool_trusts_the_private_ca_of_the_storage_as_the_daemons_do(
+def test_all_that_uses_the_storage_trusts_the_private_ca_of_its_certificate(
     cluster: Cluster, job: RecordsJob, tmp_path: Path
 ) -> None:
-    """`javaOptions` name the trust store: daemons, gc, purge and the hand-over of jobs need it."""
-    lab, kept = cluster.lab, dict(cluster.overrides)
-    gateway, store = str(lab.gateway), "/etc/flink-test-ca.jks"
+    """Daemons, gc, and the hand-over of jobs; `destroy`: tests/hosts/test_converge.py."""
+    lab, kept, daemons = cluster.lab, dict(cluster.overrides), JOBMANAGERS | TASKMANAGERS
+    gateway, url = str(lab.gateway), urlsplit(lab.s3.endpoint)
     private_ca.make_certificates(tmp_path, gateway)
-    hosts = [*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")]
-    # As docs/configuration.md has it: Java reads this format without a password
-    trust = "/opt/java/bin/keytool -importcert -noprompt -alias storage-ca -storetype JKS -storepass changeit"
-    trust += f" -keystore {store}"
-    url = urlsplit(lab.s3.endpoint)
+    (tmp_path / "other").mkdir()
+    private_ca.make_certificates(tmp_path / "other", gateway)
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text((tmp_path / "other" / "ca.pem").read_text())
     assert url.hostname and url.port
     with private_ca.serving(tmp_path, gateway, (url.hostname, url.port)) as port:
+        private = {"storageEndpoint": f"https://{gateway}:{port}", "trustedCertificates": str(trusted)}
         try:
-            for name in hosts:
-                lab.ssh(name, f"sudo -n sh -c '{trust} && chmod 644 {store}'", input=(tmp_path / "ca.pem").read_text())
-            options = f"-XX:+UseSerialGC -Djavax.net.ssl.trustStore={store}"
-            change(cluster, storageEndpoint=f"https://{gateway}:{port}", javaOptions=options)
+            before = cluster.processes()
+            with pytest.raises(LabError, match=r"tm-0: .*certificate of the storage \(https://.*\) is refused"):
+                change(cluster, **private)
+            assert cluster.processes() == before
+            trusted.write_text((tmp_path / "ca.pem").read_text())
+            change(cluster, **private)
             assert job.runs()
             code, said = finish(300, "gc", "--name", lab.name, "--dry-run")
             assert code == 0, said
-            # Without the daemon's options, as it used to be
-            argv = "/var/lib/flink/launch/expected/argv"
-            lab.ssh("jm-0", f"sudo -n mv {argv} {argv}.away")
-            code, said = finish(300, "gc", "--name", lab.name, "--dry-run")
-            lab.ssh("jm-0", f"sudo -n mv {argv}.away {argv}")
-            assert code != 0 and "no answer from the storage" in said, said
+            # Java and Python of a job, and a download of a person
+            ask = f"sudo -n curl -sS -o /dev/null --cacert /etc/flink/trusted/certificates.pem https://{gateway}:{port}"
+            lab.ssh("tm-0", ask)
+            # Another certificate beside the first
+            trusted.write_text(trusted.read_text() + (tmp_path / "other" / "ca.pem").read_text())
+            before = cluster.processes()
+            ran = change(cluster)
+            assert steps(daemons, "trusted", "service") <= set(ran)
+            assert restarted(before, cluster.processes()) == daemons
+            assert job.runs()
+            code, said = finish(300, "doctor", "--name", lab.name)
+            assert code == 0, said
         finally:
             cluster.overrides = kept
             change(cluster)
-            for name in hosts:
-                lab.ssh(name, f"sudo -n rm -f {store}")
+    for name in daemons:
+        assert lab.ssh(name.split()[0], "test -e /etc/flink/trusted", check=False).returncode, "it goes with the key"
 
 
 def test_secret_options_reach_the_daemons_alone(cluster: Cluster, job: RecordsJob) -> None:
