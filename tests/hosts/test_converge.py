@@ -5,6 +5,9 @@ creates what it needs and does not find.
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -13,6 +16,7 @@ from lab.cluster import Cluster, SlowJob
 from lab.lab import Lab
 from stand_ins.builds import archives
 from tests.hosts import snapshot
+from tests.lab import private_ca
 from tests.lab.commands import finish, lab_command, traces
 
 NAME = "test-converge"
@@ -116,14 +120,32 @@ def test_down_leaves_nothing_and_up_works_again() -> None:
     made()
 
 
-def test_destroy_leaves_state_and_hosts_as_they_were_and_no_dead_host_blocks_it() -> None:
+@contextmanager
+def private_storage(lab: Lab, folder: Path) -> Iterator[dict[str, str]]:
+    """Keys of a stack whose storage has a certificate of a CA that nobody knows."""
+    url, gateway = urlsplit(lab.s3.endpoint), str(lab.gateway)
+    assert url.hostname and url.port
+    private_ca.make_certificates(folder, gateway)
+    with private_ca.serving(folder, gateway, (url.hostname, url.port)) as port:
+        yield {
+            "flink:storageEndpoint": f"https://{gateway}:{port}",
+            "flink:trustedCertificates": str(folder / "ca.pem"),
+        }
+
+
+def test_destroy_leaves_state_and_hosts_as_they_were_and_no_dead_host_blocks_it(tmp_path: Path) -> None:
     """The running job leaves high-availability metadata, which is removed, and checkpoints, which stay. Each host is
     as before the first `up`, except for what `snapshot.STAYS` lists.
     """
     cluster = made()
-    # A job that stops with a savepoint would need a TaskManager that a test takes away
-    cluster.overrides.clear()
-    cluster.stack.up()
+    with private_storage(cluster.lab, tmp_path) as keys:
+        # A job that stops with a savepoint would need a TaskManager that a test takes away
+        cluster.overrides = keys
+        cluster.stack.up()
+        _destroy(cluster)
+
+
+def _destroy(cluster: Cluster) -> None:
     SlowJob.start(cluster, "destroyed", 600)
     assert objects(cluster, "ha")
     # A unit that has failed is listed as such for ever, unless somebody resets it

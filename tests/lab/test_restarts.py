@@ -352,7 +352,7 @@ def test_all_that_uses_the_storage_trusts_the_private_ca_of_its_certificate(
             assert job.runs()
             code, said = finish(300, "gc", "--name", lab.name, "--dry-run")
             assert code == 0, said
-            # Java and Python of a job, and a download of a person
+            # Public, for whoever needs them
             ask = f"sudo -n curl -sS -o /dev/null --cacert /etc/flink/trusted/certificates.pem https://{gateway}:{port}"
             lab.ssh("tm-0", ask)
             # Another certificate beside the first
