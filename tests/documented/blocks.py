@@ -22,6 +22,7 @@ UNTESTED = {
     "docs/bench.md": "takes an hour; tests/unit/test_drill.py tests the options",
     "docs/branches.md": "tests/aws/test_branch_stacks.py and tests/engine/test_branches_engine.py run these commands",
     "docs/ci.md": "needs GitHub or GitLab, and an account; tests/unit/test_workflow_steps.py runs the workflows",
+    "docs/configuration.md": "asks for a secret; tests/lab/test_restarts.py sets one",
     "docs/drill.md": "takes an hour; tests/lab/test_drill_quick.py runs the quick part",
     "docs/operations.md": "needs a dead cluster (tests/lab/test_doctor_and_gc.py) or a run that was killed"
     " (tests/engine/test_killed_runs.py, tests/aws/test_killed_stack.py)",

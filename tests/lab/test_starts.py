@@ -57,7 +57,7 @@ inside find /proc -maxdepth 1 -name '[0-9]*' ! -user "$user" | sed 's/^/sees /'
 """
 """What the daemon's process, and so a job, reads that not everybody reads, writes, and sees."""
 OWN = {
-    "flink": r"/(etc/flink/(credentials\.env|(job-secrets|tls)/.*)|var/(lib|log)/flink.*|run/flink-(job|task)manager.*)",
+    "flink": r"/(etc/flink/(credentials\.env|(job-secrets|tls)/.*)|var/(lib|log)/flink.*|run/flink-[a-z]+manager.*)",
     "zookeeper": r"/(etc/zookeeper/.*|var/lib/zookeeper.*|run/zookeeper.*)",
 }
 SHARED = re.compile(r"/(tmp|var/tmp)(/.*)?|/run/lock|/run/(dbus|systemd)/.*")
