@@ -74,7 +74,8 @@ def test_what_is_no_certificate_that_is_valid_is_refused(folder: Path, content: 
     text = content()
     (folder / "ca.pem").write_text(text)
     found = refused(folder, trustedCertificates=str(folder / "ca.pem"))
-    assert f"trustedCertificates: {str(folder / 'ca.pem')!r} " in found and told in found
+    # Long paths are shown without their middle
+    assert "trustedCertificates: " in found and "ca.pem' " in found and told in found
     for line in text.splitlines():
         assert line.startswith("-----") or len(line) < 40 or line not in found, "no key in a message"
 
