@@ -123,7 +123,7 @@ def test_every_documented_command_for_existing_hosts_works_as_it_is_written(lab:
     # Look
     said = on_its_host(OPERATIONS, "Look", 0)
     assert "active (running)" in said and '"taskmanagers":2' in said and "table inet flink" in said
-    assert re.search("^Mode: (leader|follower)$", on_its_host(OPERATIONS, "Look", 1), re.MULTILINE)
+    assert re.search("^(leader|follower)$", on_its_host(OPERATIONS, "Look", 1), re.MULTILINE)
     assert "flink_taskmanager" in here(OPERATIONS, "Look", 2)
     said = on_its_host(OPERATIONS, "On a host", 0)
     assert "current" in said and "healthy" in said
