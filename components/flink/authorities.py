@@ -1,5 +1,6 @@
 """What signs certificates, and what hosts trust: authorities in the stack's state, or a command of the operator's."""
 
+import ipaddress
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ..circles import Circle
 from ..host import Host
 from .settings import ClusterSettings, TlsSigner
 
-AUTHORITY_YEARS = 10
+_AUTHORITY_YEARS = 10
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,27 @@ class Authorities(Protocol):
 
 
 @dataclass(frozen=True)
-class _Authority:
+class Authority:
+    """An authority in the state."""
+
     key: tls.PrivateKey
     certificate: tls.SelfSignedCert
+
+
+def new_authority(key: str, certificate: str, common_name: str, opts: pulumi.ResourceOptions) -> Authority:
+    """Create an authority; `key` and `certificate` are the names of its resources."""
+    private = tls.PrivateKey(key, algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
+    signed = tls.SelfSignedCert(
+        certificate,
+        private_key_pem=private.private_key_pem,
+        is_ca_certificate=True,
+        set_subject_key_id=True,
+        allowed_uses=["cert_signing", "crl_signing"],
+        subject=tls.SelfSignedCertSubjectArgs(common_name=common_name, organization="Flink"),
+        validity_period_hours=_AUTHORITY_YEARS * 366 * 24,
+        opts=opts,
+    )
+    return Authority(private, signed)
 
 
 class OwnAuthorities:
@@ -76,25 +95,11 @@ class OwnAuthorities:
         numbers = range(max(1, current - 1), current + 2)
         self._of = {circle: {number: self._make(name, circle, number) for number in numbers} for circle in Circle}
 
-    def _make(self, name: str, circle: Circle, number: int) -> _Authority:
-        child = pulumi.ResourceOptions(parent=self._parent)
+    def _make(self, name: str, circle: Circle, number: int) -> Authority:
         name = f"{name}-{circle.value}-authority-{number}"
-        key = tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=child)
-        certificate = tls.SelfSignedCert(
-            name,
-            private_key_pem=key.private_key_pem,
-            is_ca_certificate=True,
-            set_subject_key_id=True,
-            allowed_uses=["cert_signing", "crl_signing"],
-            subject=tls.SelfSignedCertSubjectArgs(
-                # 64 characters at most (RFC 5280, ub-common-name)
-                common_name=f"{self._settings.cluster_id[:40]} {circle.value} authority {number}",
-                organization="Flink",
-            ),
-            validity_period_hours=AUTHORITY_YEARS * 366 * 24,
-            opts=child,
-        )
-        return _Authority(key, certificate)
+        # 64 characters at most (RFC 5280, ub-common-name)
+        common_name = f"{self._settings.cluster_id[:40]} {circle.value} authority {number}"
+        return new_authority(name, name, common_name, pulumi.ResourceOptions(parent=self._parent))
 
     def sign(self, request: Request, parent: pulumi.Resource) -> pulumi.Output[Signed]:
         """As `Authorities`; the names are in the request."""
@@ -213,6 +218,15 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an IP address."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
         return False
     return True
 

@@ -9,7 +9,6 @@ the current period, counted from the first `up` with TLS, is in every request; i
 get new certificates, and the rollout restarts their daemons.
 """
 
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from ..circles import Circle
 from ..host import Host, Role
 from ..remote import File, host_script, script_text, step
 from ..roles import ROLES
-from .authorities import Request, Signed, authorities, joined
+from .authorities import Request, Signed, authorities, is_address, joined
 from .node import Node
 from .settings import ClusterSettings
 
@@ -88,6 +87,18 @@ def period(begun: str, days: int, now: datetime) -> str:
     return f"{days}-days-{(now - datetime.fromisoformat(begun)) // length}"
 
 
+def current_period(name: str, days: int, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """The current period; the resource `name` remembers when the first one began."""
+    now = datetime.now(UTC)
+    begun = pulumi.Stash(
+        name,
+        input=now.isoformat(timespec="seconds"),
+        # The first one counts
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["input"])),
+    )
+    return begun.output.apply(lambda text: period(text, days, now))
+
+
 @dataclass(frozen=True)
 class Client:
     """What a client of the REST API needs, as PEM."""
@@ -104,13 +115,8 @@ class Encryption(pulumi.ComponentResource):
     def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("flink", "Encryption"), name, None, opts)
         self._settings = settings
-        begun = pulumi.Stash(
-            f"{name}-tls-begun",
-            input=_now().isoformat(timespec="seconds"),
-            # The first one counts
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["input"]),
-        )
-        self._period = begun.output.apply(lambda text: period(text, settings.certificate_days, _now()))
+        child = pulumi.ResourceOptions(parent=self)
+        self._period = current_period(f"{name}-tls-begun", settings.certificate_days, child)
         self._authorities = authorities(name, settings, self)
         self.register_outputs({})
 
@@ -202,12 +208,4 @@ class Encryption(pulumi.ComponentResource):
 
 def _name(name: str) -> str:
     """A subject alternative name, as keytool takes it."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return f"dns:{name}"
-    return f"ip:{name}"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    return f"ip:{name}" if is_address(name) else f"dns:{name}"

@@ -4,15 +4,12 @@ Browsers and tools trust the authority after somebody has installed it there. It
 of those that Flink's daemons trust. Keys are made in the state, encrypted, for one host each.
 """
 
-import ipaddress
-from datetime import UTC, datetime
-
 import pulumi
 import pulumi_tls as tls
 
 from .. import naming
-from ..flink.authorities import AUTHORITY_YEARS
-from ..flink.encryption import period
+from ..flink.authorities import is_address, new_authority
+from ..flink.encryption import current_period
 from ..flink.settings import ClusterSettings
 from ..host import Host
 
@@ -26,28 +23,14 @@ class FrontDoorAuthority(pulumi.ComponentResource):
     def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("frontdoor", "FrontDoorAuthority"), name, None, opts)
         self._settings = settings
-        child = pulumi.ResourceOptions(parent=self)
-        begun = pulumi.Stash(
-            f"{name}-begun",
-            input=_now().isoformat(timespec="seconds"),
-            # The first one counts
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["input"]),
-        )
-        self._period = begun.output.apply(lambda text: period(text, settings.certificate_days, _now()))
-        self._key = tls.PrivateKey(f"{name}-key", algorithm="ECDSA", ecdsa_curve="P256", opts=child)
-        self._signer = tls.SelfSignedCert(
+        self._period = current_period(f"{name}-begun", settings.certificate_days, pulumi.ResourceOptions())
+        self._signer = new_authority(
+            f"{name}-key",
             f"{name}-certificate",
-            private_key_pem=self._key.private_key_pem,
-            is_ca_certificate=True,
-            set_subject_key_id=True,
-            allowed_uses=["cert_signing", "crl_signing"],
-            subject=tls.SelfSignedCertSubjectArgs(
-                common_name=f"{settings.cluster_id} front door"[:64], organization="Flink"
-            ),
-            validity_period_hours=AUTHORITY_YEARS * 366 * 24,
-            opts=child,
+            f"{settings.cluster_id} front door"[:64],
+            pulumi.ResourceOptions(parent=self),
         )
-        self.certificate = self._signer.cert_pem
+        self.certificate = self._signer.certificate.cert_pem
         self.register_outputs({})
 
     def certificate_of(
@@ -68,24 +51,11 @@ class FrontDoorAuthority(pulumi.ComponentResource):
         signed = tls.LocallySignedCert(
             naming.step(host, "front-door-certificate"),
             cert_request_pem=request.cert_request_pem,
-            ca_private_key_pem=self._key.private_key_pem,
-            ca_cert_pem=self._signer.cert_pem,
+            ca_private_key_pem=self._signer.key.private_key_pem,
+            ca_cert_pem=self._signer.certificate.cert_pem,
             allowed_uses=["digital_signature", "server_auth"],
             set_subject_key_id=True,
             validity_period_hours=self._settings.certificate_days * 24,
             opts=opts,
         )
         return signed.cert_pem, key.private_key_pem
-
-
-def is_address(name: str) -> bool:
-    """Whether a name is an IP address."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
