@@ -22,6 +22,8 @@ MOVES = (
     r"file .* /var/cache/",
     r"file .* /(run|tmp)/systemd",
     r"file .* /var/tmp/systemd-private-",
+    # Where systemd mounts a unit's private /dev while it starts; it stays if the unit is stopped at that moment
+    r"file .* /tmp/namespace-dev-\w+(/dev)?$",
     r"file .* /run/(log|lock(?!/flink)|user|udev|sudo|utmp|credentials|cloud-init|initctl|host|dbus)\b",
     r"unit (session-|user@|user-runtime-dir@|user-\d|run-user-|run-r|ssh@|sshd@)",
     r"unit systemd-(tmpfiles-clean|hostnamed|timedated|localed|journal-flush)",
