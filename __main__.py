@@ -29,7 +29,8 @@ async def main() -> None:
     members, cluster_id = Members(tuple(site.hosts)), config.cluster.cluster_id
     addresses = {role: {host.name: host.ssh.address for host in members.of(role)} for role in Role}
     url = partial(ports.url, tls=config.cluster.tls, front_door=config.cluster.front_door_port)
-    rest = [pulumi.Output.from_input(address).apply(url) for address in addresses[Role.JOBMANAGER].values()]
+    doors = {**addresses[Role.JOBMANAGER], **config.cluster.front_door_names}
+    rest = [pulumi.Output.from_input(address).apply(url) for address in doors.values()]
     pulumi.export("webUi", rest)
     if cluster.front_door_authority:
         pulumi.export("frontDoorAuthority", cluster.front_door_authority.certificate)

@@ -112,6 +112,11 @@ LOGIN = Form(
     r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}",
     "letters, digits and . _ @ -, up to 64, and no sign in front",
 )
+EMAIL = Form(
+    "an email address",
+    rf"[A-Za-z0-9][A-Za-z0-9._+-]{{0,63}}@{_NAME}",
+    "one such as flink-team@example.com",
+)
 PASSWORD_HASH = Form(
     "a bcrypt hash",
     # At cost 15 a login takes seconds, and as much of the host's processor

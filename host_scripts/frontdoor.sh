@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2154
 # Keeps the front door running: Caddy with its own user, certificate, key and Caddyfile. A change of one of these is loaded
 # without closing connections; another release or unit restarts it.
-# Values: user, unit, folder (of its configuration), port, version (of Caddy), seconds (until it answers).
+# Values: user, unit, folder (of its configuration), port, version (of Caddy), seconds (until it answers); with an ACME
+# server also acme_name (which it signs), directory (its URL), acme_seconds (until it has signed).
 # Files: the unit, certificate.pem, key.pem, Caddyfile; with TLS inside of the cluster also those in rest/.
 
 caddy=/opt/caddy/caddy
@@ -25,6 +26,8 @@ apply() {
     say "$unit: runs what is expected"
   fi
   wait_until "$seconds" answers || fail "does not answer on port $port after $seconds s"
+  [ -z "${acme_name:-}" ] || wait_until "$acme_seconds" certified ||
+    fail "has no certificate for $acme_name from $directory after $acme_seconds s, and goes on asking for one. The server must reach port $port of that name"
 }
 
 # The release is installed by another step, which keeps it: without a front door both are removed.
@@ -63,6 +66,16 @@ answers() {
     --connect-to "::127.0.0.1:$port" "https://$name:$port/v1/config"
 }
 
+# Whether the ACME server has signed: until then Caddy refuses connections for that name. The host does not have to trust
+# that server's authority, so what counts is that another certificate is shown than the host's own.
+certified() {
+  local found
+  found=$(curl -s -o /dev/null -w '%{ssl_verify_result}' --max-time 5 --noproxy '*' --cacert "$folder/certificate.pem" \
+    --connect-to "::127.0.0.1:$port" "https://$acme_name:$port/" || true)
+  # 0 also if there was no connection
+  [ "${found:-0}" != 0 ]
+}
+
 fail() {
   journalctl -u "$unit" -n 20 --no-pager -o cat >&2 || true
   die "$unit $1; the end of its log is above, the rest in \`journalctl -u $unit\`"
@@ -82,5 +95,7 @@ check() {
     differs "$unit" "runs with another unit, configuration or version than is installed"
   elif ! answers; then
     differs "$unit" "does not answer on port $port with its certificate"
+  elif [ -n "${acme_name:-}" ] && ! certified; then
+    differs "$unit" "has no certificate for $acme_name from $directory"
   fi
 }

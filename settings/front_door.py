@@ -15,6 +15,8 @@ from components.flink.releases import Archive
 from components.frontdoor.settings import LOGINS, NONE, PORT, ROLES, USERS, FrontDoorSettings, User
 from components.problems import Problems, shown
 from components.shapes import Shape, fields
+from settings.acme import KEY as ACME_KEY
+from settings.acme import acme
 
 FRONT_DOOR_USERS = "frontDoorUsers"
 FRONT_DOOR_KEY = "frontDoorKey"
@@ -25,6 +27,7 @@ _OTHERS = (
     "frontDoorNames",
     "frontDoorCertificate",
     FRONT_DOOR_KEY,
+    ACME_KEY,
 )
 _SMALLEST_RSA = 2048
 
@@ -74,6 +77,7 @@ def front_door(values: Mapping[str, Any], caddy: Archive, problems: Problems) ->
         certificate=certificate,
         key=pulumi.Output.secret(values[FRONT_DOOR_KEY]) if values[FRONT_DOOR_KEY] else None,
         served_as=served_as,
+        acme=acme(values, problems),
         caddy=caddy,
     )
 

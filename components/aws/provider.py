@@ -45,6 +45,10 @@ def load(request: Request) -> Loaded:
         ],
     )
     composition.check({role: (keys.count, settings.groups[role].count) for role, keys in GROUPS.items()}, problems)
+    jobmanagers = range(settings.groups[Role.JOBMANAGER].count)
+    composition.check_acme(
+        cluster, [f"{roles.ROLES[Role.JOBMANAGER].prefix}-{index}" for index in jobmanagers], problems
+    )
     settings = replace(settings, front_door=cluster.front_door_port)
     return Loaded(settings=settings, cluster=replace(cluster, firewall=False, operator_cidrs=()))
 

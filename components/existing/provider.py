@@ -40,6 +40,7 @@ def load(request: Request) -> Loaded:
     _check_roles(hosts, problems)
     _check_ssh_ports(hosts, cluster, problems)
     _check_sizes(hosts, cluster, problems)
+    composition.check_acme(cluster, [host.name for host in hosts if host.role is Role.JOBMANAGER], problems)
     slots = [cluster.taskmanager_slots or host.cpus or 0 for host in hosts if host.role is Role.TASKMANAGER]
     if all(slots):
         composition.check_parallelism(cluster, sum(slots), problems)

@@ -1,10 +1,10 @@
 """Which numbers of hosts make a cluster."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ..host import Role
 from ..jobs.settings import JobSettings
-from ..problems import Problems
+from ..problems import Problems, shown
 from .settings import ClusterSettings
 
 
@@ -36,6 +36,17 @@ def check_parallelism(settings: ClusterSettings, slots: int, problems: Problems)
             problems.warn(
                 key, f"parallelism.default is {parallelism}, and the TaskManagers have {slots} slots together"
             )
+
+
+def check_acme(settings: ClusterSettings, jobmanagers: Collection[str], problems: Problems) -> None:
+    """Every front door proves a name of its own to the ACME server. `jobmanagers`: the names of JobManagers' hosts."""
+    acme = settings.front_door.acme if settings.front_door else None
+    if acme and set(acme.names) != set(jobmanagers):
+        problems.add(
+            "frontDoorAcme names",
+            f"are those of {shown(sorted(acme.names))}: expected a DNS name for each of "
+            f"{', '.join(sorted(jobmanagers))}",
+        )
 
 
 def check_jobs(jobs: Sequence[JobSettings], slots: Sequence[int], problems: Problems) -> None:

@@ -109,3 +109,8 @@ class ClusterSettings:
     def front_door_port(self) -> int:
         """Port of the front door; 0 if there is none."""
         return self.front_door.port if self.front_door else 0
+
+    @property
+    def front_door_names(self) -> Mapping[str, str]:
+        """Names of JobManagers' hosts → the DNS names of their front doors that an ACME server signs."""
+        return self.front_door.acme.names if self.front_door and self.front_door.acme else {}

@@ -6,12 +6,14 @@ from .. import ports
 from ..templates import render
 from . import rights
 from .rights import Right
-from .settings import User
+from .settings import Acme, User
 
 FOLDER = "/etc/flink-frontdoor"
 CERTIFICATE, KEY, CADDYFILE = (f"{FOLDER}/{name}" for name in ("certificate.pem", "key.pem", "Caddyfile"))
 IDENTITY = tuple(f"{FOLDER}/rest/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
 """With TLS inside of the cluster: what the door shows to JobManagers, and what it trusts."""
+ACME_AUTHORITIES = f"{FOLDER}/acme-authorities.pem"
+"""What the door trusts of an ACME server, besides what its host knows: `trustedCertificates`."""
 
 LEADER_METRIC = "flink_jobmanager_numRegisteredTaskManagers"
 """Only the JobManager that leads has it: its ResourceManager registers it when it becomes the leader, and removes it
@@ -30,10 +32,14 @@ def caddyfile(
     jobmanagers: Sequence[str],
     wait: int,
     tls: bool = False,
+    acme: Acme | None = None,
+    acme_name: str = "",
+    acme_trusted: bool = False,
 ) -> str:
     """The Caddyfile of a host. `served_as` is one of the names in its certificate, for clients that ask for none;
     `jobmanagers` are the names at which all of them are reached; None as `users`: nobody logs in; `wait` is in seconds;
-    `tls`: JobManagers speak TLS, and ask for a certificate.
+    `tls`: JobManagers speak TLS, and ask for a certificate. `acme`: the server that signs a certificate for
+    `acme_name`; for other names it is CERTIFICATE. `acme_trusted`: ACME_AUTHORITIES is there.
     """
     return render(
         "frontdoor/Caddyfile.j2",
@@ -50,4 +56,7 @@ def caddyfile(
         metric=LEADER_METRIC,
         wait_seconds=wait,
         identity=IDENTITY if tls else (),
+        acme=acme,
+        acme_name=acme_name,
+        acme_authorities=ACME_AUTHORITIES if acme_trusted else "",
     )

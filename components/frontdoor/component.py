@@ -19,13 +19,15 @@ from ..remote import File, script_text, step
 from ..roles import unit_path
 from ..storage import Storage
 from ..templates import render
-from .caddyfile import CADDYFILE, CERTIFICATE, FOLDER, IDENTITY, KEY, WAIT_SECONDS, caddyfile
+from .caddyfile import ACME_AUTHORITIES, CADDYFILE, CERTIFICATE, FOLDER, IDENTITY, KEY, WAIT_SECONDS, caddyfile
 from .certificates import FrontDoorAuthority
 from .settings import FrontDoorSettings, User
 
 UNIT = USER = "flink-frontdoor"
 SECONDS = 60
 """Seconds for the proxy to answer after its start."""
+ACME_SECONDS = 180
+"""Seconds for the first certificate by ACME."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,8 @@ class FrontDoor(pulumi.ComponentResource):
     def __init__(self, name: str, args: FrontDoorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("frontdoor", "FrontDoor"), name, None, opts)
         host, door = args.host, args.door
+        acme_name = door.acme.names[host.name] if door.acme else ""
+        trusted = args.settings.trusted_certificates if door.acme else ""
         child = pulumi.ResourceOptions(parent=self)
         after = pulumi.ResourceOptions(parent=self, depends_on=[args.node.prepared])
         release = install(host, args.settings, args.storage, door.caddy, "caddy", after)
@@ -80,6 +84,9 @@ class FrontDoor(pulumi.ComponentResource):
                 users=users,
                 jobmanagers=args.jobmanagers,
                 tls=bool(identity),
+                acme=door.acme,
+                acme_name=acme_name,
+                acme_trusted=bool(trusted),
                 wait=WAIT_SECONDS,
             )
             files = [
@@ -88,6 +95,7 @@ class FrontDoor(pulumi.ComponentResource):
                 File(path=CERTIFICATE, text=certificate),
                 File(path=KEY, text=key, **own),
                 *(File(path=path, text=pem, **own) for path, pem in zip(IDENTITY, identity, strict=False)),
+                *([File(path=ACME_AUTHORITIES, text=trusted)] if trusted else []),
                 File(path=CADDYFILE, text=config, **own),
             ]
             values: dict[str, str | int] = {
@@ -98,11 +106,19 @@ class FrontDoor(pulumi.ComponentResource):
                 "version": door.caddy.version,
                 "seconds": SECONDS,
             }
+            if door.acme:
+                values |= {"acme_name": acme_name, "directory": door.acme.directory, "acme_seconds": ACME_SECONDS}
             return script_text(host, "frontdoor.sh", values, files)
 
         told = pulumi.Output.all(certificate, key, users, pulumi.Output.all(*identity)).apply(
             lambda known: text(*known)
         )
         opts = pulumi.ResourceOptions(parent=self, depends_on=[release, *args.after])
-        self.ready = step(host, "front-door", pulumi.Output.secret(told), seconds=SECONDS + 60, opts=opts)
+        self.ready = step(
+            host,
+            "front-door",
+            pulumi.Output.secret(told),
+            seconds=SECONDS + 60 + (ACME_SECONDS if door.acme else 0),
+            opts=opts,
+        )
         self.register_outputs({})

@@ -1,6 +1,6 @@
 """Settings of the front door."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -27,6 +27,18 @@ class User:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Acme:
+    """A server from which each front door gets a certificate by ACME (RFC 8555), proving its name by TLS-ALPN-01."""
+
+    directory: str
+    """URL of the server's directory, https://."""
+    names: Mapping[str, str]
+    """Name of each JobManager's host → its DNS name, as browsers and the server reach it."""
+    email: str = ""
+    """Where the server may write to. Empty: nowhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FrontDoorSettings:
     """The front door on every JobManager's host. It is not validated here, but in `settings/front_door.py`."""
 
@@ -42,4 +54,6 @@ class FrontDoorSettings:
     """Its key, a secret."""
     served_as: str = ""
     """One of the names in your certificate."""
+    acme: Acme | None = None
+    """None: no certificate by ACME."""
     caddy: Archive = field(default_factory=lambda: releases.default("caddy"))

@@ -1,5 +1,5 @@
 """The programs that we need and Debian does not have: the Pulumi engine, versitygw as the lab's S3 server, actionlint,
-and Caddy, where its own release is unreachable.
+Caddy, where its own release is unreachable, and Pebble, an ACME server for tests.
 
 The engine is the first available of: a `pulumi` on PATH that is new enough, the official installer's, a build from the
 Go modules pinned in `stand_ins/builds/gomod/`. The others are built from their modules. All are cached.
@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from stand_ins.builds import fetch, python_packages
@@ -26,6 +27,8 @@ ACTIONLINT = "1.7.12"
 
 CADDY = "2.11.9"
 
+PEBBLE = "2.10.3"
+
 _MODULES = Path(__file__).parent / "gomod"
 _INSTALLER = "https://get.pulumi.com/install.sh"
 _NO_UPDATE_CHECK = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
@@ -33,12 +36,19 @@ _NO_UPDATE_CHECK = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
 
 @dataclass(frozen=True)
 class GoProgram:
-    """A program in a Go module: the folder in `stand_ins/builds/gomod/` that pins it, its package, and linker flags."""
+    """A program in a Go module of `stand_ins/builds/gomod/`: its package, and linker flags."""
 
     name: str
     version: str
     package: str
     ldflags: str = ""
+    module: str = ""
+    """The folder, if that has more than one program. Empty: the program's name."""
+
+    @property
+    def folder(self) -> Path:
+        """The module that pins it."""
+        return _MODULES / (self.module or self.name)
 
 
 _PULUMI = GoProgram(
@@ -58,6 +68,11 @@ _CADDY = GoProgram(
     f"-X github.com/caddyserver/caddy/v2.CustomVersion=v{CADDY}",
 )
 
+_PEBBLE = GoProgram("pebble", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble")
+_PEBBLE_NAMES = GoProgram(
+    "pebble-challtestsrv", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", module="pebble"
+)
+
 
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers of a version, for comparisons: `v3.259.0` is (3, 259, 0); () if it has none, like `(devel)`."""
@@ -67,9 +82,9 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def go_version_needed(program: GoProgram) -> tuple[int, ...]:
     """The minimum Go version in the program's `go.mod`."""
-    found = re.search(r"^go (\S+)$", (_MODULES / program.name / "go.mod").read_text(), re.MULTILINE)
+    found = re.search(r"^go (\S+)$", (program.folder / "go.mod").read_text(), re.MULTILINE)
     if found is None:
-        raise ValueError(f"stand_ins/builds/gomod/{program.name}/go.mod has no line `go VERSION`")
+        raise ValueError(f"{program.folder}/go.mod has no line `go VERSION`")
     return numbers(found.group(1))
 
 
@@ -106,7 +121,7 @@ def go_build(program: GoProgram, to: Path) -> None:
     tool = go(go_version_needed(program))
     # No C compiler (a machine may have none), only the chosen toolchain, only modules in go.sum.
     environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
-    module = _MODULES / program.name
+    module = program.folder
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
     with console.step("engine", f"downloading the Go modules of {program.name} {program.version}") as step:
         argv = [str(tool), "list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", program.package]
@@ -218,3 +233,11 @@ def caddy() -> Path:
     """The proxy of the front door; the build takes two minutes on 2 cores. `CommandError` if it fails."""
     fetch.cached(_home(_CADDY), lambda root: _build_to(root, _CADDY))
     return _home(_CADDY) / "bin" / "caddy"
+
+
+def pebble() -> tuple[Path, Path]:
+    """An ACME server, and a name server for it; the build takes half a minute. `CommandError` if it fails."""
+    for program in (_PEBBLE, _PEBBLE_NAMES):
+        fetch.cached(_home(program), partial(_build_to, program=program))
+    server, names = (_home(program) / "bin" / program.name for program in (_PEBBLE, _PEBBLE_NAMES))
+    return server, names

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -148,7 +149,7 @@ class Door:
         path = self.folder / "audit.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def write(self, users: list[User] | None, wait: int = 2) -> None:
+    def write(self, users: list[User] | None, wait: int = 2, **more: Any) -> None:
         text = caddyfile(
             served_as="localhost",
             realm="Flink",
@@ -156,6 +157,7 @@ class Door:
             users=users,
             jobmanagers=[self.first.address, self.second.address],
             wait=wait,
+            **more,
         )
         for ours, theirs in (
             # The test need not wait as long
@@ -198,9 +200,9 @@ def users() -> list[User]:
     return [User(name=name, password_hash=hashed(PASSWORDS[name], 4), role=role) for name, role in roles.items()]
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    folder = tmp_path_factory.mktemp("door")
+@contextmanager
+def serving(folder: Path, prepare: Callable[[Door], None]) -> Iterator[Door]:
+    """A front door with the Caddyfile that `prepare` writes."""
     with tarfile.open(archives.caddy().path) as archive:
         archive.extract("caddy", folder, filter="data")
     certificate, key = made(["localhost"])
@@ -211,7 +213,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     net = f"127.{port >> 8}.{port & 255}"
     first, second = JobManager(f"{net}.1", leads=True), JobManager(f"{net}.2")
     door = Door(folder, folder / "caddy", port, first, second, folder / "certificate.pem")
-    door.write(users())
+    prepare(door)
     process = None
     try:
         for one in (first, second):
@@ -234,6 +236,12 @@ def answers(door: Door) -> bool:
         return door.status("vic", "GET", "/overview") == 200
     except OSError:
         return False
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    with serving(tmp_path_factory.mktemp("door"), lambda door: door.write(users())) as door:
+        yield door
 
 
 @pytest.fixture

@@ -257,6 +257,66 @@ def _unordered() -> tuple[str, str]:
     return certificate + made(["b.example"])[0], key
 
 
+# --- a certificate by ACME
+
+ACME = {
+    "directory": "https://ca.example.com/acme/directory",
+    "names": {"jm-0": "a.example.com", "jm-1": "b.example.com"},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"directory": "http://ca.example.com/"}, "frontDoorAcme directory: is not encrypted: expected https://"),
+        ({"directory": "https://me:pw@ca.example.com/"}, "is not a URL"),
+        ({"directory": "https://ca.example.com/ {\n"}, "is not a URL"),
+        ({"directory": None}, "frontDoorAcme directory: "),
+        ({"names": None}, "frontDoorAcme names: "),
+        ({"names": {}}, "frontDoorAcme names: are those of []: expected a DNS name for each of jm-0, jm-1"),
+        ({"names": {"jm-0": "a.example.com"}}, "are those of ['jm-0']: expected a DNS name for each of jm-0, jm-1"),
+        ({"names": {**ACME["names"], "tm-0": "c.example.com"}}, "expected a DNS name for each of jm-0, jm-1"),
+        ({"names": {"jm-0": "a.example.com", "jm-1": "a.example.com"}}, "a.example.com is there twice"),
+        ({"names": {"jm-0": "a b", "jm-1": "b.example.com"}}, "'a b' is not a DNS name"),
+        ({"email": "anna"}, "frontDoorAcme email: 'anna' is not an email address"),
+        ({"email": "anna@example.com {"}, "is not an email address"),
+        ({"challenge": "http"}, "frontDoorAcme challenge: is unknown"),
+    ],
+)
+def test_a_wrong_acme_server_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    found = {name: value for name, value in {**ACME, **changes}.items() if value is not None}
+    assert said in wrong(tmp_path, frontDoorAcme=found)
+
+
+def test_acme_fits_no_other_port_or_certificate_and_nothing_without_a_front_door(tmp_path: Path) -> None:
+    assert "frontDoorAcme: needs port 443" in wrong(tmp_path, frontDoorAcme=ACME, frontDoorPort=8443)
+    certificate, key = made(["flink.example.com"])
+    said = wrong(tmp_path, frontDoorAcme=ACME, frontDoorCertificate=certificate, frontDoorKey=key)
+    assert "frontDoorAcme: has no effect with frontDoorCertificate" in said
+    assert "frontDoorAcme: has no effect without a front door" in wrong(tmp_path, frontDoorAcme=ACME, frontDoor=False)
+
+
+def test_each_host_asks_the_acme_server_for_its_own_name(folder: Path) -> None:
+    found = run(folder, frontDoor=True, frontDoorUsers=USERS, frontDoorAcme={**ACME, "email": "a@example.com"})
+    for host, name, other in (("jm-0", "a", "b"), ("jm-1", "b", "a")):
+        text = stdin(found, f"{host}-front-door")
+        assert f"https://{name}.example.com:443 {{" in text and f"//{other}.example.com" not in text
+        assert "dir https://ca.example.com/acme/directory" in text and "email a@example.com" in text
+        assert "trusted_roots" not in text
+    assert [name for name in found if name.endswith("jm-0-front-door-certificate")], "for other names and addresses"
+
+
+def test_a_private_authority_of_the_acme_server_is_trusted(folder: Path) -> None:
+    authority, _ = made(["ca.example.com"])
+    (folder / "ca.pem").write_text(authority)
+    found = run(
+        folder, frontDoor=True, frontDoorUsers=USERS, frontDoorAcme=ACME, trustedCertificates=str(folder / "ca.pem")
+    )
+    text = stdin(found, "jm-0-front-door")
+    assert "trusted_roots /etc/flink-frontdoor/acme-authorities.pem" in text
+    assert "write_file /etc/flink-frontdoor/acme-authorities.pem" in text and authority.splitlines()[1] in text
+
+
 # --- what is installed
 
 

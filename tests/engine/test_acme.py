@@ -1,0 +1,142 @@
+"""A certificate of the front door by ACME: a real Caddy with our configuration, and a real server (Pebble) that checks
+that the door has the name.
+"""
+
+import json
+import socket
+import ssl
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from components.frontdoor.settings import Acme
+from stand_ins.builds import programs
+from tests.engine.test_front_door import Door, serving, until, users
+from tests.unit.test_front_door import made
+
+NAME = "flink-a.example.com"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+@dataclass
+class Server:
+    """A running ACME server."""
+
+    port: int
+    management: int
+    certificate: Path
+    """Its own, for its API."""
+
+    @property
+    def directory(self) -> str:
+        return f"https://localhost:{self.port}/dir"
+
+    def root(self) -> str:
+        """The authority of what it signs, as PEM."""
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        with urllib.request.urlopen(f"https://localhost:{self.management}/roots/0", context=context) as answer:
+            text: str = answer.read().decode()
+            return text
+
+
+@contextmanager
+def pebble(folder: Path, door_port: int) -> Iterator[Server]:
+    """An ACME server that finds every name on this machine, with the front door's port instead of 443."""
+    program, name_server = programs.pebble()
+    certificate, key = made(["localhost"])
+    paths = folder / "pebble.pem", folder / "pebble-key.pem"
+    for path, text in zip(paths, (certificate, key), strict=True):
+        path.write_text(text)
+    server, names = Server(free_port(), free_port(), paths[0]), f"127.0.0.1:{free_port()}"
+    config = {
+        "listenAddress": f"127.0.0.1:{server.port}",
+        "managementListenAddress": f"127.0.0.1:{server.management}",
+        "certificate": str(paths[0]),
+        "privateKey": str(paths[1]),
+        "tlsPort": door_port,
+        "httpPort": 1,
+        "profiles": {"default": {"description": "as usual", "validityPeriod": 7_776_000}},
+    }
+    (folder / "pebble.json").write_text(json.dumps({"pebble": config}))
+    flags = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", "127.0.0.1:0"]
+    words: list[list[str | Path]] = [
+        [name_server, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dnsserver", names, *flags],
+        [program, "-config", folder / "pebble.json", "-dnsserver", names, "-strict"],
+    ]
+    running: list[subprocess.Popen[bytes]] = []
+    with (folder / "pebble.log").open("wb") as log:
+        try:
+            # It refuses half of all nonces, as a server may
+            environment = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "50"}
+            for argv in words:
+                running.append(subprocess.Popen(argv, stdout=log, stderr=log, env=environment))
+            until(lambda: listens(server.port), 60)
+            yield server
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def served(door: Door, name: str, authority: str) -> x509.Certificate | None:
+    """What the door shows to a client that asks for `name` and trusts `authority`; None if one of both refuses it."""
+    context = ssl.create_default_context(cadata=authority)
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", door.port), timeout=30) as plain,
+            context.wrap_socket(plain, server_hostname=name) as connection,
+        ):
+            shown = connection.getpeercert(True)
+            assert shown
+            return x509.load_der_x509_certificate(shown)
+    except ssl.SSLError:
+        return None
+
+
+def test_a_front_door_gets_a_certificate_for_its_name_and_keeps_its_own_for_others(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("acme")
+    made_certificate = folder / "certificate.pem"
+    server = None
+
+    def prepare(door: Door) -> None:
+        nonlocal server
+        server = stack.enter_context(pebble(folder, door.port))
+        (folder / "acme-authorities.pem").write_bytes(server.certificate.read_bytes())
+        acme = Acme(directory=server.directory, names={"jm-0": NAME}, email="flink@example.com")
+        door.write(users(), acme=acme, acme_name=NAME, acme_trusted=True)
+
+    with ExitStack() as stack, serving(folder, prepare) as door:
+        assert server
+        until(lambda: served(door, NAME, server.root()), 60)
+        found = served(door, NAME, server.root())
+        assert found and "Pebble" in found.issuer.rfc4514_string()
+        own = served(door, "localhost", made_certificate.read_text())
+        assert own and own.public_bytes(Encoding.PEM).decode() == made_certificate.read_text()
+        assert served(door, "localhost", server.root()) is None
+        # The same rights on both
+        for host in (NAME, "localhost"):
+            assert door.status("", "GET", "/overview", Host=host) == 401
+            assert door.status("vic", "GET", "/overview", Host=host) == 200
+            assert door.status("vic", "POST", "/jars/upload", Host=host) == 403
