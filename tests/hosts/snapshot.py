@@ -22,7 +22,8 @@ MOVES = (
     r"file .* /var/cache/",
     r"file .* /(run|tmp)/systemd",
     r"file .* /var/tmp/systemd-private-",
-    # Where systemd mounts a unit's private /dev while it starts; it stays if the unit is stopped at that moment
+    # Where systemd mounts a unit's private /dev while it starts; it stays if the unit is killed at that moment, as by
+    # the test of destroy
     r"file .* /tmp/namespace-dev-\w+(/dev)?$",
     r"file .* /run/(log|lock(?!/flink)|user|udev|sudo|utmp|credentials|cloud-init|initctl|host|dbus)\b",
     r"unit (session-|user@|user-runtime-dir@|user-\d|run-user-|run-r|ssh@|sshd@)",
