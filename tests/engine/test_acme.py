@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -21,6 +20,7 @@ from stand_ins.builds import programs
 from tests.engine.test_front_door import Door, serving, until, users
 from tests.unit.test_front_door import made
 
+ROOT = Path(__file__).parents[2]
 NAME = "flink-a.example.com"
 
 
@@ -113,30 +113,52 @@ def served(door: Door, name: str, authority: str) -> x509.Certificate | None:
         return None
 
 
-def test_a_front_door_gets_a_certificate_for_its_name_and_keeps_its_own_for_others(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    folder = tmp_path_factory.mktemp("acme")
-    made_certificate = folder / "certificate.pem"
-    server = None
+def certified(door: Door, name: str) -> bool:
+    """What the step on a host says."""
+    values = f"port={door.port} folder={door.folder} acme_name={name}"
+    script = f"set -euo pipefail; source host_scripts/frontdoor.sh; {values}; certified"
+    return subprocess.run(["bash", "-c", script], cwd=ROOT, check=False).returncode == 0
 
-    def prepare(door: Door) -> None:
-        nonlocal server
-        server = stack.enter_context(pebble(folder, door.port))
-        (folder / "acme-authorities.pem").write_bytes(server.certificate.read_bytes())
-        acme = Acme(directory=server.directory, names={"jm-0": NAME}, email="flink@example.com")
-        door.write(users(), acme=acme, acme_name=NAME, acme_trusted=True)
 
-    with ExitStack() as stack, serving(folder, prepare) as door:
-        assert server
-        until(lambda: served(door, NAME, server.root()), 60)
-        found = served(door, NAME, server.root())
+def write(door: Door, directory: str) -> None:
+    acme = Acme(directory=directory, names={"jm-0": NAME}, email="flink@example.com")
+    door.write(users(), acme=acme, acme_name=NAME, acme_trusted=True)
+
+
+def test_a_front_door_gets_a_certificate_for_its_name_and_keeps_its_own_for_others(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        servers: list[Server] = []
+
+        def prepare(door: Door) -> None:
+            server = stack.enter_context(pebble(tmp_path, door.port))
+            (tmp_path / "acme-authorities.pem").write_bytes(server.certificate.read_bytes())
+            write(door, server.directory)
+            servers.append(server)
+
+        door = stack.enter_context(serving(tmp_path, prepare))
+        root, own = servers[0].root(), door.certificate.read_text()
+        until(lambda: served(door, NAME, root), 60)
+        found = served(door, NAME, root)
         assert found and "Pebble" in found.issuer.rfc4514_string()
-        own = served(door, "localhost", made_certificate.read_text())
-        assert own and own.public_bytes(Encoding.PEM).decode() == made_certificate.read_text()
-        assert served(door, "localhost", server.root()) is None
-        # The same rights on both
+        assert certified(door, NAME)
+        shown = served(door, "localhost", own)
+        assert shown and shown.public_bytes(Encoding.PEM).decode() == own
+        assert served(door, "localhost", root) is None
+        assert not certified(door, "localhost"), "that is the host's own"
+        # The same rights by both names
         for host in (NAME, "localhost"):
             assert door.status("", "GET", "/overview", Host=host) == 401
             assert door.status("vic", "GET", "/overview", Host=host) == 200
             assert door.status("vic", "POST", "/jars/upload", Host=host) == 403
+
+
+def test_a_server_that_is_away_shuts_the_door_for_its_name_only(tmp_path: Path) -> None:
+    def prepare(door: Door) -> None:
+        (tmp_path / "acme-authorities.pem").write_text(made(["localhost"])[0])
+        write(door, f"https://localhost:{free_port()}/dir")
+
+    with serving(tmp_path, prepare) as door:
+        assert door.status("vic", "GET", "/overview") == 200
+        assert served(door, NAME, door.certificate.read_text()) is None
+        assert not certified(door, NAME)
+    assert not certified(door, NAME), "nothing answers"
