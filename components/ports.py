@@ -48,20 +48,26 @@ TABLE: tuple[Port, ...] = (
 FRONT_DOOR = Port("front-door", 443, (JM,), (OPERATORS,), "Front door: web UI and REST API, with TLS and login")
 """Open with `frontDoor` only, at `frontDoorPort`."""
 
+FREE_SLOTS = Port(
+    "free-slots", 9249, (JM,), (TM,), "Free slots, before a spot TaskManager stops (taskManagerRebalance)"
+)
+"""Open with `taskManagerRebalance` only. Metrics can be read there, and nothing else is answered."""
+
 _BY_NAME = {port.name: port for port in TABLE}
 
 
-def table(front_door: int = 0) -> tuple[Port, ...]:
+def table(front_door: int = 0, rebalance: bool = False) -> tuple[Port, ...]:
     """The table of a cluster whose front door has this port; 0 means none. With a front door, operators have no access
-    to Flink's own REST API, and JobManagers ask each other who leads.
+    to Flink's own REST API, and JobManagers ask each other who leads. `rebalance`: TaskManagers ask for free slots.
     """
+    more = (FREE_SLOTS,) if rebalance else ()
     if not front_door:
-        return TABLE
+        return (*TABLE, *more)
     closed = {
         "rest": replace(_BY_NAME["rest"], clients=(JM, CLIENT)),
         "prometheus": replace(_BY_NAME["prometheus"], clients=(OPERATORS, JM)),
     }
-    return (*(closed.get(port.name, port) for port in TABLE), replace(FRONT_DOOR, number=front_door))
+    return (*(closed.get(port.name, port) for port in TABLE), replace(FRONT_DOOR, number=front_door), *more)
 
 
 def number(name: str) -> int:

@@ -7,6 +7,8 @@ seconds, instead of after the heartbeat timeout.
   https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
 - Rebalance recommendation: the machine may end soon, or never. Only with `rebalance`, and only if the other
   TaskManagers have free slots for its tasks, the TaskManager stops; if no interruption follows, it starts again.
+  The number of free slots is a metric of the JobManager that leads: the REST API, by which anyone runs code, is closed
+  to TaskManagers.
   https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html
 """
 
@@ -19,7 +21,7 @@ import subprocess
 import sys
 
 from .clock import Clock
-from .rest import JobManagers
+from .rest import Server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ TOKEN_SECONDS = 21600
 LOOK_SECONDS = 5
 """AWS recommends to look every 5 seconds."""
 ANSWER_SECONDS = 2
+FREE_SLOTS = "flink_jobmanager_taskSlotsAvailable"
+"""The leading JobManager's number of free slots on all TaskManagers. A standby does not have it.
+https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/metrics/#cluster"""
+METRICS = f"/metrics?name%5B%5D={FREE_SLOTS}"
 RETURN_SECONDS = 900
 """If no interruption follows a rebalance recommendation for this long, the TaskManager starts again."""
 DRAINED = "/run/flink-spot/drained"
@@ -73,7 +79,7 @@ class Metadata:
 
 
 class Watch:
-    """What happens after a notice. `facts`: unit, id (of the TaskManager), jobmanagers, restPort, rebalance."""
+    """What happens after a notice. `facts`: unit, slots (of the TaskManager), jobmanagers, metricsPort, rebalance."""
 
     def __init__(
         self,
@@ -84,9 +90,9 @@ class Watch:
         drained: str = DRAINED,
     ) -> None:
         self._unit: str = facts["unit"]
-        self._id: str = facts["id"]
+        self._slots: int = facts["slots"]
         self._on_rebalance: bool = facts["rebalance"]
-        self._jobmanagers = JobManagers(facts["jobmanagers"], facts["restPort"])
+        self._jobmanagers = [Server(name, facts["metricsPort"]) for name in facts["jobmanagers"]]
         self._metadata = metadata
         self._clock = clock
         self._systemctl = systemctl
@@ -133,14 +139,11 @@ class Watch:
             return float(file.read() or 0)
 
     def _room(self) -> bool:
-        """Whether the other TaskManagers have at least as many free slots as this one uses."""
-        answer = self._jobmanagers.json("/taskmanagers")
-        found = {entry["id"]: entry for entry in answer["taskmanagers"]} if answer else {}
-        own = found.pop(self._id, None)
-        if own is None:
-            return False
-        free: int = sum(entry["freeSlots"] for entry in found.values())
-        return bool(free >= own["slotsNumber"] - own["freeSlots"])
+        """Whether the other TaskManagers have at least as many free slots as this one uses: then at least as many slots
+        are free, with its own, as it has.
+        """
+        free = [number for server in self._jobmanagers for number in _numbers(server.text(METRICS) or "")]
+        return bool(free) and max(free) >= self._slots
 
     def _stop(self) -> None:
         # Also if it has been started again, by an `up` for example
@@ -151,6 +154,11 @@ class Watch:
         if text not in self._told:
             self._told.add(text)
             print(text, file=sys.stderr, flush=True)
+
+
+def _numbers(metrics: str) -> list[float]:
+    """The numbers of free slots in Prometheus's text format: one, or none."""
+    return [float(line.split()[-1]) for line in metrics.splitlines() if line.startswith(FREE_SLOTS)]
 
 
 def _systemctl(*words: str) -> bool:

@@ -8,7 +8,7 @@ import pulumi
 from pulumi_aws import ec2, vpc
 
 from .. import naming, ports
-from ..host import Role
+from ..host import Notices, Role
 from ..naming import Labels
 from .declaration import AwsSettings
 
@@ -40,14 +40,21 @@ class Rule:
         return None if self.source in (*Role, BASTION) else ipaddress.ip_network(self.source)
 
 
-def rules(roles: Collection[Role], operator_cidrs: Sequence[str], bastion: bool, front_door: int = 0) -> list[Rule]:
+def rules(
+    roles: Collection[Role],
+    operator_cidrs: Sequence[str],
+    bastion: bool,
+    front_door: int = 0,
+    rebalance: bool = False,
+) -> list[Rule]:
     """The rules in the table of ports for the roles that have hosts. Operators are their networks, or the bastion if
-    there is one; `front_door` is the port of the front door, 0 without one.
+    there is one; `front_door` is the port of the front door, 0 without one; `rebalance`: TaskManagers ask JobManagers
+    for free slots.
     """
     networks = list(dict.fromkeys(str(ipaddress.ip_network(text)) for text in operator_cidrs))
     operators = [BASTION] if bastion else networks
     found = []
-    for port in ports.table(front_door):
+    for port in ports.table(front_door, rebalance):
         sources = [
             source
             for client in port.clients
@@ -97,7 +104,9 @@ class Security(pulumi.ComponentResource):
         groups = {target: self._group(target).id for target in (*roles, *bastion)}
         self.groups = {role: groups[role] for role in roles}
         self.bastion = groups.get(BASTION)
-        expected = rules(roles, args.settings.operator_cidrs, args.settings.bastion, args.settings.front_door)
+        settings = args.settings
+        rebalance = any(group.notices is Notices.REBALANCE for group in settings.groups.values())
+        expected = rules(roles, settings.operator_cidrs, settings.bastion, settings.front_door, rebalance)
         self.ready = [self._rule(rule, groups) for rule in expected]
         self.ready += [self._out(target, group, v) for target, group in groups.items() for v in (4, 6)]
         self.register_outputs({})

@@ -28,7 +28,9 @@ class TaskManager(FlinkHost):
             opts=opts,
         )
         after = pulumi.ResourceOptions(parent=self, depends_on=self.service)
-        spot.watch(args.host, args.context.members.reached_as(Role.JOBMANAGER), after)
+        context, host = args.context, args.host
+        found = context.machines[host.name].apply(lambda machine: slots(context.settings, machine))
+        spot.watch(host, context.members.reached_as(Role.JOBMANAGER), found, after)
 
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:

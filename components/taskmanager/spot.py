@@ -8,31 +8,37 @@ from pulumi_command import remote
 
 from .. import ports
 from ..flink import host_tool
-from ..host import Host, Notices
+from ..host import Host, Notices, Role
 from ..remote import File, script_text, step
 from ..roles import daemon_of, unit_path
 from ..templates import render
 
 
-def facts(host: Host, jobmanagers: Sequence[str]) -> str:
+def facts(notices: Notices, jobmanagers: Sequence[str], slots: int) -> str:
     """What the watch has to know."""
     known = {
-        "unit": daemon_of(host.role).unit,
-        "id": host.name,
+        "unit": daemon_of(Role.TASKMANAGER).unit,
+        "slots": slots,
         "jobmanagers": list(jobmanagers),
-        "restPort": ports.number("rest"),
-        "rebalance": host.notices is Notices.REBALANCE,
+        "metricsPort": ports.number("prometheus"),
+        "rebalance": notices is Notices.REBALANCE,
     }
     return json.dumps(known, indent=2) + "\n"
 
 
-def watch(host: Host, jobmanagers: Sequence[str], opts: pulumi.ResourceOptions) -> remote.Command | None:
+def watch(
+    host: Host, jobmanagers: Sequence[str], slots: pulumi.Output[int], opts: pulumi.ResourceOptions
+) -> remote.Command | None:
     """The step that runs it. None on machines that nobody takes back; no machine changes from one kind to the other."""
     if host.notices is Notices.NONE:
         return None
-    files = [
-        File(path=f"{host_tool.FOLDER}/host_tool/spot.py", text=host_tool.module("spot")),
-        File(path="/etc/flink/spot.json", text=facts(host, jobmanagers)),
-        File(path=unit_path("flink-spot"), text=render("taskmanager/flink-spot.service")),
-    ]
-    return step(host, "spot", script_text(host, "taskmanager/spot.sh", files=files), opts=opts)
+
+    def text(slots: int) -> str:
+        files = [
+            File(path=f"{host_tool.FOLDER}/host_tool/spot.py", text=host_tool.module("spot")),
+            File(path="/etc/flink/spot.json", text=facts(host.notices, jobmanagers, slots)),
+            File(path=unit_path("flink-spot"), text=render("taskmanager/flink-spot.service")),
+        ]
+        return script_text(host, "taskmanager/spot.sh", files=files)
+
+    return step(host, "spot", slots.apply(text), opts=opts)

@@ -477,6 +477,9 @@ def test_spot_taskmanagers_watch_for_notices_and_other_machines_do_not() -> None
     assert '"rebalance": false' in stdin(found, "tm-0-spot")
     both = run("dev", taskManagerSpot=True, taskManagerRebalance=True)
     assert '"rebalance": true' in stdin(both, "tm-0-spot")
+    # It reads the free slots from JobManagers
+    assert "jobmanager-free-slots-taskmanager" in of_type(both, ":SecurityGroupIngressRule")
+    assert "jobmanager-free-slots-taskmanager" not in of_type(found, ":SecurityGroupIngressRule")
     names = ["jm-0.dev.flink.internal", "jm-1.dev.flink.internal"]
     assert all(name in stdin(found, "tm-1-spot") for name in names)
 

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from host_tool import spot
-from host_tool.rest import JobManagers
+import components.taskmanager.spot
+from components import ports
+from components.aws import security
+from components.host import Notices, Role
+from host_tool import connection, spot
 from tests.serving import serving
 from tests.unit.host_tool.world import FakeClock
 
@@ -19,27 +22,37 @@ ACTION = '{"action": "terminate", "time": "2026-11-28T14:32:00Z"}'
 INTERRUPTION, RECOMMENDATION = "spot/instance-action", "events/recommendations/rebalance"
 
 
+REACHED = {
+    port.number
+    for port in ports.table(rebalance=True)
+    if Role.JOBMANAGER in port.listens and Role.TASKMANAGER in port.clients
+}
+"""What the firewall lets a TaskManager reach on JobManagers."""
+
+
 class Machine:
-    """A spot instance with a TaskManager, and another TaskManager with `free` slots."""
+    """A spot instance with a TaskManager of 4 slots, and two JobManagers behind the firewall of the table of ports."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.notices: dict[str, str] = {}
         self.calls: list[str] = []
         self.active = True
+        self.leader = "jm-1"
+        """Empty: none leads."""
         self.free = 0
+        """Free slots on all TaskManagers, with those of this one."""
         self.clock = FakeClock()
         self._drained = str(folder / "drained")
-        monkeypatch.setattr(
-            JobManagers, "json", lambda _, path: self._taskmanagers() if path == "/taskmanagers" else None
-        )
+        monkeypatch.setattr(connection, "ask", self._ask)
 
-    def _taskmanagers(self) -> Any:
-        return {
-            "taskmanagers": [
-                {"id": "tm-0", "slotsNumber": 4, "freeSlots": self.free},
-                {"id": "tm-1", "slotsNumber": 4, "freeSlots": 2},
-            ]
-        }
+    def _ask(self, host: str, port: int, request: bytes, *_: Any) -> bytes:
+        if port not in REACHED:
+            raise TimeoutError(f"{host}:{port} does not answer")
+        assert port == ports.number("prometheus") and request.startswith(b"GET /metrics?")
+        text = "# HELP flink_jobmanager_taskSlotsAvailable taskSlotsAvailable (scope: jobmanager)\n"
+        if host == self.leader:
+            text += f'flink_jobmanager_taskSlotsAvailable{{host="{host}",}} {self.free}.0\n'
+        return b"HTTP/1.0 200 OK\r\n\r\n" + text.encode()
 
     def text(self, path: str) -> str | None:
         return self.notices.get(path)
@@ -52,7 +65,8 @@ class Machine:
         return True
 
     def watch(self, *, rebalance: bool = True) -> spot.Watch:
-        facts = {"unit": UNIT, "id": "tm-1", "jobmanagers": ["jm-0"], "restPort": 8081, "rebalance": rebalance}
+        notices = Notices.REBALANCE if rebalance else Notices.INTERRUPTION
+        facts = json.loads(components.taskmanager.spot.facts(notices, ["jm-0", "jm-1"], 4))
         return spot.Watch(facts, self, self.clock, self.systemctl, self._drained)  # type: ignore[arg-type]
 
 
@@ -87,17 +101,18 @@ def test_a_recommendation_alone_is_only_reported(machine: Machine, capsys: pytes
 
 
 def test_a_recommendation_moves_tasks_only_if_others_have_room(machine: Machine) -> None:
-    machine.notices[RECOMMENDATION], machine.free = "{}", 1
+    # 2 of its own 4 slots are free: with 1 free slot of others there are 3
+    machine.notices[RECOMMENDATION], machine.free = "{}", 3
     watch = machine.watch()
     watch.look()
     assert machine.calls == []
-    machine.free = 2
+    machine.free = 4
     watch.look()
     assert machine.calls == [f"stop {UNIT}"]
 
 
 def test_after_a_recommendation_without_an_interruption_it_starts_again_and_stays(machine: Machine) -> None:
-    machine.notices[RECOMMENDATION], machine.free = "{}", 2
+    machine.notices[RECOMMENDATION], machine.free = "{}", 4
     machine.watch().look()
     machine.clock.pause(spot.RETURN_SECONDS - 1)
     watch = machine.watch()  # the watch itself was restarted meanwhile
@@ -112,13 +127,19 @@ def test_after_a_recommendation_without_an_interruption_it_starts_again_and_stay
     assert machine.calls[-1] == f"stop {UNIT}"
 
 
-def test_without_an_answer_of_the_jobmanagers_a_recommendation_stops_nothing(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(JobManagers, "json", lambda *_: None)
-    machine.notices[RECOMMENDATION] = "{}"
+def test_while_no_jobmanager_leads_a_recommendation_stops_nothing(machine: Machine) -> None:
+    machine.notices[RECOMMENDATION], machine.free, machine.leader = "{}", 4, ""
     machine.watch().look()
     assert machine.calls == []
+
+
+def test_the_firewall_lets_taskmanagers_read_metrics_of_jobmanagers_only_for_this() -> None:
+    port = ports.number("prometheus")
+    closed = {rule.name for rule in security.rules(list(Role), ["198.51.100.0/24"], False)}
+    more = {rule.name: rule for rule in security.rules(list(Role), ["198.51.100.0/24"], False, rebalance=True)}
+    (added,) = (rule for name, rule in more.items() if name not in closed)
+    assert (added.source, added.target, added.number) == (Role.TASKMANAGER, Role.JOBMANAGER, port)
+    assert ports.number("rest") not in REACHED
 
 
 @contextmanager
