@@ -259,7 +259,7 @@ def _unordered() -> tuple[str, str]:
 
 # --- a certificate by ACME
 
-ACME = {
+ACME: dict[str, Any] = {
     "directory": "https://ca.example.com/acme/directory",
     "names": {"jm-0": "a.example.com", "jm-1": "b.example.com"},
 }
