@@ -9,6 +9,7 @@ the project's own checksum is in the document, which hosts compare before they i
 
 import argparse
 import hashlib
+import json
 import re
 import sys
 import tomllib
@@ -68,7 +69,8 @@ def lab(root: Path = REPO) -> Bom:
         for each in go_modules(path.read_text())
     }
     pinned = _pinned(tomllib.loads((builds / "pins.toml").read_text()))
-    return _bom("flink-lab", [*found, *modules.values(), *pinned], root)
+    nodes = [one for path in sorted(builds.glob("npm/*/package-lock.json")) for one in node_packages(path.read_text())]
+    return _bom("flink-lab", [*found, *modules.values(), *nodes, *pinned], root)
 
 
 def python_packages(requirements: str) -> list[Component]:
@@ -112,6 +114,21 @@ def go_modules(text: str) -> list[Component]:
             bom_ref=f"pkg:golang/{name}@{version}",
         )
         for name, version in dict.fromkeys(_MODULE.findall(text))
+    ]
+
+
+def node_packages(lock: str) -> list[Component]:
+    """The packages of a lock file of npm. Their digests are there, in a form that CycloneDX does not have."""
+    return [
+        Component(
+            name=path.rpartition("node_modules/")[2],
+            version=each["version"],
+            purl=PackageURL("npm", None, path.rpartition("node_modules/")[2], each["version"]),
+            bom_ref=f"npm:{path}@{each['version']}",
+            licenses=[LicenseFactory().make_from_string(each["license"])] if "license" in each else [],
+        )
+        for path, each in json.loads(lock)["packages"].items()
+        if path
     ]
 
 

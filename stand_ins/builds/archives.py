@@ -221,9 +221,33 @@ def _build_caddy(work: Path) -> Path:
     return home
 
 
+def _build_oauth2proxy(work: Path) -> Path:
+    """The program of oauth2-proxy, as in its archive."""
+    home = work / f"oauth2-proxy-v{programs.OAUTH2_PROXY}.linux-{_go_machine()}"
+    home.mkdir()
+    shutil.copyfile(programs.oauth2_proxy(), home / "oauth2-proxy")
+    (home / "oauth2-proxy").chmod(0o755)
+    return home
+
+
+def _go_machine() -> str:
+    """Go's name of this machine's processor."""
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
+def _oauth2proxy() -> Source:
+    """A release of oauth2-proxy on GitHub, with a file of checksums for each archive."""
+    base = "https://github.com/oauth2-proxy/oauth2-proxy/releases/download"
+    url = f"{base}/v{programs.OAUTH2_PROXY}/oauth2-proxy-v{programs.OAUTH2_PROXY}.linux-{_go_machine()}.tar.gz"
+    words = fetch.get(f"{url}-sha256sum.txt").decode(errors="replace").split()
+    if not words:
+        raise FetchError("its file of checksums is empty")
+    return Source(programs.OAUTH2_PROXY, url, "sha256", words[0].lower())
+
+
 def _caddy() -> Source:
     """A release of Caddy on GitHub, with the checksums of all its archives in one file."""
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    machine = _go_machine()
     base = f"https://github.com/caddyserver/caddy/releases/download/v{programs.CADDY}/caddy_{programs.CADDY}"
     url = f"{base}_linux_{machine}.tar.gz"
     lines = [line.split() for line in fetch.get(f"{base}_checksums.txt").decode(errors="replace").splitlines()]
@@ -358,3 +382,9 @@ def later_java() -> Archive:
 def caddy() -> Archive:
     """The proxy of the front door, which only labs with one install."""
     return _ensure(Part("caddy", programs.CADDY, "caddy-{version}.tar.gz", _caddy, _build_caddy, bare=True))
+
+
+def oauth2proxy() -> Archive:
+    """What checks logins by OpenID Connect, which only labs with such a front door install."""
+    file = "oauth2-proxy-{version}.tar.gz"
+    return _ensure(Part("oauth2proxy", programs.OAUTH2_PROXY, file, _oauth2proxy, _build_oauth2proxy))

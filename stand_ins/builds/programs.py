@@ -1,5 +1,5 @@
 """The programs that we need and Debian does not have: the Pulumi engine, versitygw as the lab's S3 server, actionlint,
-Caddy, where its own release is unreachable, and Pebble, an ACME server for tests.
+Caddy and oauth2-proxy, where their own releases are unreachable, and Pebble, an ACME server for tests.
 
 The engine is the first available of: a `pulumi` on PATH that is new enough, the official installer's, a build from the
 Go modules pinned in `stand_ins/builds/gomod/`. The others are built from their modules. All are cached.
@@ -26,6 +26,8 @@ VERSITYGW = "1.8.0"
 ACTIONLINT = "1.7.12"
 
 CADDY = "2.11.9"
+
+OAUTH2_PROXY = "7.15.6"
 
 PEBBLE = "2.10.3"
 
@@ -66,6 +68,12 @@ _CADDY = GoProgram(
     CADDY,
     "github.com/caddyserver/caddy/v2/cmd/caddy",
     f"-X github.com/caddyserver/caddy/v2.CustomVersion=v{CADDY}",
+)
+_OAUTH2_PROXY = GoProgram(
+    "oauth2-proxy",
+    OAUTH2_PROXY,
+    "github.com/oauth2-proxy/oauth2-proxy/v7",
+    f"-X github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version.VERSION=v{OAUTH2_PROXY}",
 )
 
 _PEBBLE = GoProgram("pebble", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble")
@@ -233,6 +241,14 @@ def caddy() -> Path:
     """The proxy of the front door; the build takes two minutes on 2 cores. `CommandError` if it fails."""
     fetch.cached(_home(_CADDY), lambda root: _build_to(root, _CADDY))
     return _home(_CADDY) / "bin" / "caddy"
+
+
+def oauth2_proxy() -> Path:
+    """The program behind a front door with OpenID Connect; the build takes a minute on 2 cores. `CommandError` if it
+    fails.
+    """
+    fetch.cached(_home(_OAUTH2_PROXY), lambda root: _build_to(root, _OAUTH2_PROXY))
+    return _home(_OAUTH2_PROXY) / "bin" / "oauth2-proxy"
 
 
 def pebble() -> tuple[Path, Path]:
