@@ -117,6 +117,28 @@ EMAIL = Form(
     rf"[A-Za-z0-9][A-Za-z0-9._+-]{{0,63}}@{_NAME}",
     "one such as flink-team@example.com",
 )
+ISSUER = Form(
+    "an issuer",
+    # As tokens have it, so with or without a slash at the end. A query is not allowed (OpenID Connect Discovery, 3)
+    rf"https://(?:{_NAME}|{_ADDRESS})(?:{_PORT})?(?:/[A-Za-z0-9._~-]+)*/?",
+    "a URL such as https://login.example.com/realms/flink, with https:// and without a query",
+    _has_server,
+)
+CLIENT_ID = Form(
+    "a client or an audience", r"[!#-\[\]-~]{1,300}", "printable ASCII without blanks, quotes and backslashes"
+)
+CLIENT_SECRET = Form(
+    "a client's secret", r"[!#-\[\]-~]{8,500}", "8 to 500 of printable ASCII without blanks, quotes and backslashes"
+)
+CLAIM = Form("a claim", r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,199}", "one such as groups, or https://example.com/roles")
+SCOPE = Form("a scope", r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,199}", "one such as openid")
+GROUP = Form(
+    "a group",
+    # The list of them, which oauth2-proxy is asked for, has commas between
+    r"[^,\x00-\x1f\x7f]{1,200}",
+    "a name on one line, without commas",
+    str.isprintable,
+)
 PASSWORD_HASH = Form(
     "a bcrypt hash",
     # At cost 15 a login takes seconds, and as much of the host's processor

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from .problems import Problems, shown
 
-_TYPES = {"string_type": "str", "int_type": "int", "dict_type": "dict"}
+_TYPES = {"string_type": "str", "int_type": "int", "dict_type": "dict", "list_type": "list"}
 
 
 class Shape(BaseModel):

@@ -15,7 +15,7 @@ remove() {
   if [ -n "$unit" ]; then rm -rf "/etc/systemd/system/$unit.service" "/run/$unit"; fi
   systemctl daemon-reload
   # A unit that failed would otherwise be listed as failed without a file, and the system as degraded, until the next boot
-  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-alive flink-jobs flink-firewall flink-frontdoor 2>/dev/null || true
+  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-alive flink-jobs flink-firewall flink-frontdoor flink-login 2>/dev/null || true
   replace_block /etc/hosts ""
   local template
   for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
@@ -80,11 +80,15 @@ no_firewall() {
 # Only what its step has declared: another proxy of this name may be installed.
 no_front_door() {
   [ -e "$records/frontdoor" ] || return 0
-  systemctl disable -q --now flink-frontdoor 2>/dev/null || true
-  rm -f /etc/systemd/system/flink-frontdoor.service
-  rm -rf /etc/flink-frontdoor /var/log/flink-frontdoor /var/lib/flink-frontdoor
+  systemctl disable -q --now flink-frontdoor flink-login 2>/dev/null || true
+  rm -f /etc/systemd/system/flink-{frontdoor,login}.service
+  rm -rf /etc/flink-frontdoor /etc/flink-login /var/log/flink-frontdoor /var/lib/flink-frontdoor
   remove_releases caddy
-  if id flink-frontdoor >/dev/null 2>&1; then userdel flink-frontdoor; fi
+  remove_releases oauth2proxy
+  local one
+  for one in flink-login flink-frontdoor; do
+    ! id "$one" >/dev/null 2>&1 || userdel "$one"
+  done
 }
 
 # A setting that still has our value gets the one that it had before the first step. Without a record of it (steps of an

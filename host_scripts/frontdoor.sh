@@ -2,7 +2,8 @@
 # Keeps the front door running: Caddy with its own user, certificate, key and Caddyfile. A change of one of these is loaded
 # without closing connections; another release or unit restarts it.
 # Values: user, unit, folder (of its configuration), port, version (of Caddy), seconds (until it answers); with an ACME
-# server also acme_name (which it signs), directory (its URL), acme_seconds (until it has signed).
+# server also acme_name (which it signs), directory (its URL), acme_seconds (until it has signed); with a login by OpenID
+# Connect also login=true, the library login.sh and its values.
 # Files: the unit, certificate.pem, key.pem, Caddyfile; with TLS inside of the cluster also those in rest/.
 
 caddy=/opt/caddy/caddy
@@ -10,10 +11,12 @@ caddy=/opt/caddy/caddy
 apply() {
   declare_all
   create_user
+  with_login prepare_login
   install -d -m 0750 -o root -g "$user" "$folder" "$folder/rest"
   write_files
   valid
   [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
+  with_login run_login
   systemctl enable -q "$unit"
   systemctl reset-failed "$unit" 2>/dev/null || true
   if ! systemctl is-active -q "$unit" || ! runs_the_release; then
@@ -36,7 +39,10 @@ declare_all() {
   declares tree "$folder"
   declares file /opt/caddy
   declares tree "/opt/caddy-$version"
+  with_login declare_login
 }
+
+with_login() { [ "${login:-false}" != true ] || "$@"; }
 
 create_user() {
   id "$user" >/dev/null 2>&1 ||
@@ -88,6 +94,7 @@ check() {
   files_differ
   check_directory "$folder" 750 "root:$user"
   check_directory "$folder/rest" 750 "root:$user"
+  with_login check_login
   systemctl is-enabled -q "$unit" 2>/dev/null || differs "$unit" "is not enabled: it will not start at the next boot"
   if ! systemctl is-active -q "$unit"; then
     differs "$unit" "is not running"

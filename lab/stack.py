@@ -51,6 +51,7 @@ JOBS = "flink:jobs"
 JOB_SECRETS = "flink:jobSecrets"
 FRONT_DOOR = "flink:frontDoor"
 FRONT_DOOR_USERS = "flink:frontDoorUsers"
+FRONT_DOOR_OIDC_SECRET = "flink:frontDoorOidcSecret"
 
 _DRIVER = "FLINK_LAB_DRIVER"
 """Environment variable of an engine with the process that runs its program: its parent, while that exists."""
@@ -347,7 +348,11 @@ class LabStack(Stack):
         known = configuration(lab, archives, overrides)
         # A test may leave out both keys
         secrets: dict[str, Any] = {SECRET_KEY: lab.s3.secret_key} if known["flink:storageAccessKey"] else {}
-        secrets |= {key: known.pop(key) for key in (SECRET_OPTIONS, JOB_SECRETS, FRONT_DOOR_USERS) if key in known}
+        secrets |= {
+            key: known.pop(key)
+            for key in (SECRET_OPTIONS, JOB_SECRETS, FRONT_DOOR_USERS, FRONT_DOOR_OIDC_SECRET)
+            if key in known
+        }
         super().__init__(
             lab.name,
             lab.dir / "pulumi",

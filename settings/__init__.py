@@ -22,6 +22,7 @@ from components.storage import StorageSettings
 from settings.cluster import SECRET_OPTIONS, cluster_settings
 from settings.front_door import FRONT_DOOR_KEY, FRONT_DOOR_USERS
 from settings.jobs import JOB_SECRETS
+from settings.openid import SECRET as OIDC_SECRET
 from settings.schema import ROOT, schema, values
 from settings.storage import SECRET_KEY, storage_settings
 
@@ -32,6 +33,7 @@ SECRETS = {
     SECRET_OPTIONS: f"--path '{SECRET_OPTIONS}[\"OPTION\"]'",
     FRONT_DOOR_USERS: f"--path '{FRONT_DOOR_USERS}.NAME.passwordHash'",
     FRONT_DOOR_KEY: FRONT_DOOR_KEY,
+    OIDC_SECRET: OIDC_SECRET,
 }
 """The keys that must be secrets, and no others may be, as `pulumi config set` takes them."""
 

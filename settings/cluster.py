@@ -123,7 +123,9 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         certificate_days=values["certificateDays"],
         tls_authority=values["tlsAuthority"],
         tls_signer=tls_signer(values, root, problems),
-        front_door=front_door(values, _archive("caddy", values, problems), problems),
+        front_door=front_door(
+            values, _archive("caddy", values, problems), _archive("oauth2proxy", values, problems), problems
+        ),
         trusted_certificates=trusted_certificates(values, owned, root, problems),
         keep_state=values["keepState"],
     )
@@ -139,7 +141,9 @@ def _warn_of_heap(key: str, what: str, options: Any, problems: Problems) -> None
 
 
 def _archive(name: str, values: Mapping[str, Any], problems: Problems) -> Archive:
-    """The archive `name` (java, flink, zookeeper), at its official URL unless the configuration sets another."""
+    """The archive `name`, a name in `releases.DEFAULT_VERSIONS`, at its official URL unless the configuration sets
+    another.
+    """
     key, version, checksum = f"{name}Version", values[f"{name}Version"], values[f"{name}Checksum"]
     found = problems.catch(key, lambda: releases.official(name, version), releases.default(name))
     url = values[f"{name}Url"] or found.url

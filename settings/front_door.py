@@ -12,11 +12,14 @@ from pydantic import AfterValidator, Field
 
 from components import forms, ports
 from components.flink.releases import Archive
-from components.frontdoor.settings import LOGINS, NONE, PORT, ROLES, USERS, FrontDoorSettings, User
+from components.frontdoor.settings import LOGINS, NONE, OIDC, PORT, ROLES, USERS, FrontDoorSettings, User
 from components.problems import Problems, shown
 from components.shapes import Shape, fields
 from settings.acme import KEY as ACME_KEY
 from settings.acme import acme
+from settings.openid import KEY as OIDC_KEY
+from settings.openid import SECRET as OIDC_SECRET
+from settings.openid import openid
 
 FRONT_DOOR_USERS = "frontDoorUsers"
 FRONT_DOOR_KEY = "frontDoorKey"
@@ -28,6 +31,8 @@ _OTHERS = (
     "frontDoorCertificate",
     FRONT_DOOR_KEY,
     ACME_KEY,
+    OIDC_KEY,
+    OIDC_SECRET,
 )
 _SMALLEST_RSA = 2048
 
@@ -51,7 +56,9 @@ class _User(Shape):
     role: Annotated[str, AfterValidator(_role)] = Field(description=" or ".join(ROLES))
 
 
-def front_door(values: Mapping[str, Any], caddy: Archive, problems: Problems) -> FrontDoorSettings | None:
+def front_door(
+    values: Mapping[str, Any], caddy: Archive, oauth2proxy: Archive, problems: Problems
+) -> FrontDoorSettings | None:
     """Settings of the front door; None if there is none. What is wrong is added to `problems`."""
     if not values["frontDoor"]:
         for key in _OTHERS:
@@ -65,11 +72,12 @@ def front_door(values: Mapping[str, Any], caddy: Archive, problems: Problems) ->
     elif port in taken:
         problems.add("frontDoorPort", f"{port} is another port of the cluster: expected one such as {PORT}")
     if login not in LOGINS:
-        problems.add("frontDoorLogin", f"{shown(login)} is unknown: expected {' or '.join(LOGINS)}")
+        problems.add("frontDoorLogin", f"{shown(login)} is unknown: expected {', '.join(LOGINS[:-1])} or {LOGINS[-1]}")
     names = []
     for name in values["frontDoorNames"]:
         names.append(problems.catch("frontDoorNames", lambda name=name: forms.DNS_NAME(name), ""))  # type: ignore[misc]
     certificate, served_as = _certificate(values, problems)
+    by_acme = acme(values, problems)
     return FrontDoorSettings(
         port=port,
         users=_users(values, login, problems),
@@ -77,7 +85,8 @@ def front_door(values: Mapping[str, Any], caddy: Archive, problems: Problems) ->
         certificate=certificate,
         key=pulumi.Output.secret(values[FRONT_DOOR_KEY]) if values[FRONT_DOOR_KEY] else None,
         served_as=served_as,
-        acme=acme(values, problems),
+        acme=by_acme,
+        oidc=openid(values, login, [*(by_acme.names.values() if by_acme else ()), *names], oauth2proxy, problems),
         caddy=caddy,
     )
 
@@ -87,6 +96,8 @@ def _users(values: Mapping[str, Any], login: str, problems: Problems) -> pulumi.
     if login == NONE:
         if given:
             problems.add(FRONT_DOOR_USERS, f"has no effect with frontDoorLogin: {NONE}: remove it")
+        return None
+    if login == OIDC and not given:
         return None
     if not given:
         problems.add(

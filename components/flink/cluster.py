@@ -10,7 +10,7 @@ import pulumi
 from pulumi_command import remote
 
 from .. import naming, ports
-from ..frontdoor.certificates import FrontDoorAuthority
+from ..frontdoor.certificates import FrontDoorAuthority, session_secret
 from ..host import Host, Role
 from ..remote import script_text, step
 from ..roles import ROLES
@@ -170,6 +170,7 @@ class Cluster(pulumi.ComponentResource):
             encryption=Encryption(name, self.settings, child) if self.settings.tls else None,
             logins=logins,
             front_door_authority=self.front_door_authority,
+            front_door_sessions=session_secret(f"{name}-front-door-sessions", child) if door and door.oidc else None,
         )
         return [declare_of(role)(context, found, child) for role in Role if (found := self.members.of(role))]
 

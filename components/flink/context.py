@@ -39,6 +39,8 @@ class Context:
     """None: without TLS."""
     front_door_authority: FrontDoorAuthority | None = None
     """None: without a front door, or with a certificate of yours."""
+    front_door_sessions: pulumi.Output[str] | None = None
+    """The secret of sessions. None: without a login by OpenID Connect."""
     logins: Sequence[pulumi.Resource] = ()
     """What must have succeeded before any daemon starts: the proof that JobManagers can log in for rollouts."""
 

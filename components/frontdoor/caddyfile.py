@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from .. import ports
 from ..templates import render
 from . import rights
+from .login import Login
 from .rights import Right
 from .settings import Acme, User
 
@@ -35,11 +36,13 @@ def caddyfile(
     acme: Acme | None = None,
     acme_name: str = "",
     acme_trusted: bool = False,
+    login: Login | None = None,
 ) -> str:
     """The Caddyfile of a host. `served_as` is one of the names in its certificate, for clients that ask for none;
-    `jobmanagers` are the names at which all of them are reached; None as `users`: nobody logs in; `wait` is in seconds;
-    `tls`: JobManagers speak TLS, and ask for a certificate. `acme`: the server that signs a certificate for
-    `acme_name`; for other names it is CERTIFICATE. `acme_trusted`: ACME_AUTHORITIES is there.
+    `jobmanagers` are the names at which all of them are reached; None as `users`: nobody logs in, without a `login`;
+    `wait` is in seconds; `tls`: JobManagers speak TLS, and ask for a certificate. `acme`: the server that signs a
+    certificate for `acme_name`; for other names it is CERTIFICATE. `acme_trusted`: ACME_AUTHORITIES is there. `login`:
+    by OpenID Connect.
     """
     return render(
         "frontdoor/Caddyfile.j2",
@@ -49,6 +52,9 @@ def caddyfile(
         certificate=CERTIFICATE,
         key=KEY,
         users=users,
+        login=login,
+        # A placeholder, or a variable of the request
+        role="role" if login else "{role}",
         read=rights.patterns(Right.READ),
         operate=rights.patterns(Right.OPERATE),
         jobmanagers=[f"{'https://' if tls else ''}{each}:{ports.number('rest')}" for each in jobmanagers],

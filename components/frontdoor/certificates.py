@@ -4,6 +4,9 @@ Browsers and tools trust the authority after somebody has installed it there. It
 of those that Flink's daemons trust. Keys are made in the state, encrypted, for one host each.
 """
 
+import base64
+import hashlib
+
 import pulumi
 import pulumi_tls as tls
 
@@ -59,3 +62,15 @@ class FrontDoorAuthority(pulumi.ComponentResource):
             opts=opts,
         )
         return signed.cert_pem, key.private_key_pem
+
+
+def session_secret(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """32 bytes in base64, with which the front doors of all hosts sign and encrypt sessions. They come from a key in
+    the state: replacing that ends all sessions.
+    """
+    key = tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
+    return pulumi.Output.secret(
+        key.private_key_pem.apply(
+            lambda pem: base64.urlsafe_b64encode(hashlib.sha256(f"sessions {pem}".encode()).digest()).decode()
+        )
+    )

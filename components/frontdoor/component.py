@@ -1,4 +1,5 @@
-"""The front door of a host with a JobManager: Caddy, its certificate and its configuration.
+"""The front door of a host with a JobManager: Caddy, its certificate and its configuration, and beside it oauth2-proxy
+where people log in by OpenID Connect.
 
 It restarts nothing of Flink, and Flink's restarts do not concern it: it asks every JobManager each second whether it
 leads. A change of users, rights or certificates is loaded without closing a connection.
@@ -19,9 +20,10 @@ from ..remote import File, script_text, step
 from ..roles import unit_path
 from ..storage import Storage
 from ..templates import render
+from . import login as logins
 from .caddyfile import ACME_AUTHORITIES, CADDYFILE, CERTIFICATE, FOLDER, IDENTITY, KEY, WAIT_SECONDS, caddyfile
 from .certificates import FrontDoorAuthority
-from .settings import FrontDoorSettings, User
+from .settings import FrontDoorSettings, Oidc, User
 
 UNIT = USER = "flink-frontdoor"
 SECONDS = 60
@@ -41,6 +43,8 @@ class FrontDoorArgs:
     node: Node
     authority: FrontDoorAuthority | None
     """None: with a certificate of yours."""
+    sessions: pulumi.Output[str] | None
+    """The secret of sessions, the same on all hosts. None: without OpenID Connect."""
     encryption: Encryption | None
     """None: JobManagers answer without TLS."""
     jobmanagers: Sequence[str]
@@ -61,7 +65,13 @@ class FrontDoor(pulumi.ComponentResource):
         trusted = args.settings.trusted_certificates if door.acme else ""
         child = pulumi.ResourceOptions(parent=self)
         after = pulumi.ResourceOptions(parent=self, depends_on=[args.node.prepared])
-        release = install(host, args.settings, args.storage, door.caddy, "caddy", after)
+        releases = [install(host, args.settings, args.storage, door.caddy, "caddy", after)]
+        oidc = door.oidc
+        if oidc:
+            releases.append(
+                install(host, args.settings, args.storage, oidc.program, "oauth2-proxy", after, script="oauth2proxy.sh")
+            )
+        login = logins.login(oidc, door.port) if oidc else None
         names = pulumi.Output.all(host.address, host.ssh.address).apply(
             lambda known: list(dict.fromkeys([*door.names, host.name, host.reached_as, *known, "localhost"]))
         )
@@ -75,7 +85,9 @@ class FrontDoor(pulumi.ComponentResource):
             pulumi.Output.from_input(None) if door.users is None else door.users
         )
 
-        def text(certificate: str, key: str, users: Sequence[User] | None, identity: Sequence[str]) -> str:
+        def text(
+            certificate: str, key: str, users: Sequence[User] | None, identity: Sequence[str], secrets: Sequence[str]
+        ) -> str:
             own = {"mode": "0600", "owner": f"{USER}:{USER}"}
             config = caddyfile(
                 served_as=door.served_as or host.name,
@@ -87,6 +99,7 @@ class FrontDoor(pulumi.ComponentResource):
                 acme=door.acme,
                 acme_name=acme_name,
                 acme_trusted=bool(trusted),
+                login=login,
                 wait=WAIT_SECONDS,
             )
             files = [
@@ -108,17 +121,38 @@ class FrontDoor(pulumi.ComponentResource):
             }
             if door.acme:
                 values |= {"acme_name": acme_name, "directory": door.acme.directory, "acme_seconds": ACME_SECONDS}
-            return script_text(host, "frontdoor.sh", values, files)
+            if oidc is None:
+                return script_text(host, "frontdoor.sh", values, files)
+            files += _login_files(oidc, args.settings, *secrets)
+            values |= {
+                "login": "true",
+                "login_unit": logins.UNIT,
+                "login_folder": logins.FOLDER,
+                "login_socket": logins.SOCKET,
+                "login_issuer": oidc.issuer,
+                "login_version": oidc.program.version,
+            }
+            return script_text(host, "frontdoor.sh", values, files, uses=["login.sh"])
 
-        told = pulumi.Output.all(certificate, key, users, pulumi.Output.all(*identity)).apply(
-            lambda known: text(*known)
-        )
-        opts = pulumi.ResourceOptions(parent=self, depends_on=[release, *args.after])
-        self.ready = step(
-            host,
-            "front-door",
-            pulumi.Output.secret(told),
-            seconds=SECONDS + 60 + (ACME_SECONDS if door.acme else 0),
-            opts=opts,
-        )
+        secrets = [oidc.secret, args.sessions] if oidc else []
+        told = pulumi.Output.all(
+            certificate, key, users, pulumi.Output.all(*identity), pulumi.Output.all(*secrets)
+        ).apply(lambda known: text(*known))
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[*releases, *args.after])
+        more = (ACME_SECONDS if door.acme else 0) + (SECONDS if oidc else 0)
+        self.ready = step(host, "front-door", pulumi.Output.secret(told), seconds=SECONDS + 60 + more, opts=opts)
         self.register_outputs({})
+
+
+def _login_files(oidc: Oidc, settings: ClusterSettings, secret: str, cookie_secret: str) -> list[File]:
+    """The unit and the configuration of oauth2-proxy."""
+    trusted = settings.trusted_certificates
+    unit = render("frontdoor/flink-login.service.j2", proxy=settings.http_proxy, direct=",".join(settings.no_proxy))
+    config = logins.config(
+        oidc, cluster=settings.cluster_id, secret=secret, cookie_secret=cookie_secret, authorities=bool(trusted)
+    )
+    return [
+        File(path=unit_path(logins.UNIT), text=unit),
+        *([File(path=logins.AUTHORITIES, text=trusted)] if trusted else []),
+        File(path=logins.CONFIG, text=config, mode="0600", owner=f"{logins.USER}:{logins.USER}"),
+    ]

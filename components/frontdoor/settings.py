@@ -9,8 +9,8 @@ from ..flink import releases
 from ..flink.releases import Archive
 
 PORT = 443
-USERS, NONE = "users", "none"
-LOGINS = (USERS, NONE)
+USERS, OIDC, NONE = "users", "oidc", "none"
+LOGINS = (USERS, OIDC, NONE)
 ROLES = ("viewer", "operator")
 """What a user may do: read only, or also submit, cancel and take savepoints (rights.py)."""
 
@@ -39,12 +39,40 @@ class Acme:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Oidc:
+    """An OpenID Connect server by which people log in, and whose tokens machines have."""
+
+    issuer: str
+    """Its URL, https://, with everything that its tokens have as `iss`."""
+    client_id: str
+    secret: pulumi.Input[str]
+    """The client's secret, as a secret."""
+    names: Sequence[str]
+    """The DNS names of the front door to which the server sends browsers back. Others are redirected to the first."""
+    operators: Sequence[str]
+    viewers: Sequence[str] = ()
+    """The groups with each role."""
+    roles_claim: str = "groups"
+    """The claim with a person's groups."""
+    name_claim: str = "email"
+    """The claim with a person's name, for the audit."""
+    scopes: Sequence[str] = ("openid", "email", "profile")
+    audiences: Sequence[str] = ()
+    """Audiences of machines' tokens, besides the client's."""
+    session_hours: int = 8
+    """Hours after which people log in again."""
+    program: Archive = field(default_factory=lambda: releases.default("oauth2proxy"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class FrontDoorSettings:
     """The front door on every JobManager's host. It is not validated here, but in `settings/front_door.py`."""
 
     port: int = PORT
     users: pulumi.Output[Sequence[User]] | None = None
-    """A secret. None: nobody has to log in."""
+    """A secret. None: nobody has to log in, or by `oidc` only."""
+    oidc: Oidc | None = None
+    """None: no login by OpenID Connect."""
     names: Sequence[str] = ()
     """Further DNS names of the JobManagers' hosts, for the certificate."""
     certificate: str = ""

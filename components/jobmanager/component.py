@@ -69,6 +69,7 @@ def _front_door(context: Context, host: Host, opts: pulumi.ResourceOptions) -> F
         storage=context.storage,
         node=context.nodes[host.name],
         authority=context.front_door_authority,
+        sessions=context.front_door_sessions,
         encryption=context.encryption,
         jobmanagers=context.members.reached_as(Role.JOBMANAGER),
         after=[context.joined[host.name]],

@@ -1,9 +1,11 @@
 """The front door: who may call what, settings, and what is installed."""
 
+import base64
 import json
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,15 +21,15 @@ from cryptography.x509.oid import NameOID
 import settings
 from components import ports
 from components.aws import security
-from components.flink import firewall
-from components.frontdoor import rights
+from components.flink import firewall, releases
+from components.frontdoor import login, rights
 from components.frontdoor.caddyfile import caddyfile
 from components.frontdoor.rights import Right
-from components.frontdoor.settings import User
+from components.frontdoor.settings import Oidc, User
 from components.host import Role
 from ops import password
 from ops.errors import OpsError
-from stand_ins.builds import archives
+from stand_ins.builds import archives, programs
 from tests.golden import same
 from tests.unit.program import configuration, refused, write_inventory
 from tests.unit.test_program import run, stdin
@@ -135,7 +137,7 @@ def test_what_runs_or_changes_something_is_no_read_although_it_is_a_get() -> Non
 
 def loaded(folder: Path, **changes: Any) -> settings.Settings:
     write_inventory(folder)
-    secrets = [key for key in ("frontDoorUsers", "frontDoorKey") if key in changes]
+    secrets = [key for key in ("frontDoorUsers", "frontDoorKey", "frontDoorOidcSecret") if key in changes]
     return settings.load(configuration(folder, **changes), stack="dev", secrets=secrets, root=folder)
 
 
@@ -163,7 +165,7 @@ def test_without_it_there_is_none_of_it(tmp_path: Path) -> None:
         ({"frontDoorUsers": {"an:na": USERS["anna"]}}, "'an:na' is not a name to log in with"),
         ({"frontDoorUsers": {"{env.HOME}": USERS["anna"]}}, "is not a name to log in with"),
         ({"frontDoorUsers": {"": USERS["anna"]}}, "'' is not a name to log in with"),
-        ({"frontDoorLogin": "basic"}, "frontDoorLogin: 'basic' is unknown: expected users or none"),
+        ({"frontDoorLogin": "basic"}, "frontDoorLogin: 'basic' is unknown: expected users, oidc or none"),
         ({"frontDoorLogin": "none"}, "frontDoorUsers: has no effect with frontDoorLogin: none"),
         ({"frontDoorPort": 0}, "frontDoorPort: 0 is out of range"),
         ({"frontDoorPort": 70_000}, "frontDoorPort: 70000 is out of range"),
@@ -403,6 +405,151 @@ def test_hashes_and_your_key_are_in_no_input_that_is_not_secret(folder: Path) ->
         for name in doors:
             assert secret in found[name].inputs["stdin"]["value"], "marked as a secret"
     assert not [name for name in found if name.endswith("-front-door-key")], "none of the stack's own"
+
+
+# --- login by OpenID Connect
+
+CLIENT_SECRET = "client-secret-of-a-test"
+OIDC: dict[str, Any] = {"issuer": "https://login.example.com/realms/a", "clientId": "flink", "operator": ["ops"]}
+WITH_OIDC: dict[str, Any] = {
+    "frontDoor": True,
+    "frontDoorLogin": "oidc",
+    "frontDoorOidc": OIDC,
+    "frontDoorOidcSecret": CLIENT_SECRET,
+    "frontDoorNames": ["flink.example.com", "flink-b.example.com"],
+}
+
+
+def test_its_settings(tmp_path: Path) -> None:
+    door = loaded(tmp_path, **WITH_OIDC).cluster.front_door
+    assert door and door.oidc and door.users is None
+    assert door.oidc.names == ("flink.example.com", "flink-b.example.com")
+    assert (door.oidc.issuer, door.oidc.operators, door.oidc.viewers) == (OIDC["issuer"], ("ops",), ())
+    assert (door.oidc.roles_claim, door.oidc.name_claim, door.oidc.session_hours) == ("groups", "email", 8)
+    assert door.oidc.program.version == releases.DEFAULT_VERSIONS["oauth2proxy"]
+    assert loaded(tmp_path, **WITH_OIDC, frontDoorUsers=USERS).cluster.front_door != door
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"frontDoorOidc": None}, "frontDoorOidc: is missing: expected issuer, clientId and operator"),
+        ({"frontDoorOidcSecret": None}, "frontDoorOidcSecret: is missing: expected `pulumi config set --secret"),
+        ({"frontDoorOidcSecret": "short"}, "frontDoorOidcSecret: is not a client's secret: expected 8 to 500"),
+        ({"frontDoorOidcSecret": "secret-\n-secret"}, "frontDoorOidcSecret: is not a client's secret"),
+        ({"frontDoorNames": None}, "frontDoorNames: is missing: expected the DNS names by which browsers reach"),
+        (
+            {"frontDoorLogin": "users", "frontDoorUsers": USERS},
+            "frontDoorOidc: has no effect with frontDoorLogin: users",
+        ),
+        ({"frontDoorLogin": "none"}, "frontDoorOidcSecret: has no effect with frontDoorLogin: none"),
+        ({"frontDoor": False}, "frontDoorOidc: has no effect without a front door"),
+        ({"oauth2proxyVersion": "7.4.0"}, "oauth2proxyVersion: '7.4.0' is not supported"),
+        ({"frontDoorUsers": {"anna": {"role": "viewer"}}}, "frontDoorUsers.anna passwordHash: is missing"),
+        *(
+            ({"frontDoorOidc": {**OIDC, **changes}}, f"frontDoorOidc {said}")
+            for changes, said in (
+                ({"issuer": "http://login.example.com"}, "issuer: 'http://login.example.com' is not an issuer"),
+                ({"issuer": "https://login.example.com/?a=b"}, "issuer: 'https://login.example.com/?a=b' is not an"),
+                ({"issuer": "https://u:p@login.example.com"}, "issuer: "),
+                ({"issuer": "https://x/{env.HOME}"}, "issuer: 'https://x/{env.HOME}' is not an issuer"),
+                ({"clientId": 'a"b'}, "clientId: 'a\"b' is not a client or an audience"),
+                ({"operator": []}, "operator: has no group: expected at least one"),
+                ({"operator": "ops"}, "operator: 'ops' has the wrong type"),
+                ({"operator": ["a,b"]}, "operator: 'a,b' is not a group: expected a name on one line, without commas"),
+                ({"operator": ["a\nb"]}, "operator: 'a\\nb' is not a group"),
+                ({"operator": [""]}, "operator: '' is not a group"),
+                ({"viewer": ["ops"]}, "viewer: has 'ops', and so has operator"),
+                ({"viewer": ["a", "a"]}, "viewer: has a group twice"),
+                ({"rolesClaim": "a b"}, "rolesClaim: 'a b' is not a claim"),
+                ({"scopes": ["email"]}, "scopes: has no openid"),
+                ({"sessionHours": 0}, "sessionHours: 0 is too small: expected 1 or more"),
+                ({"audiences": ["a b"]}, "audiences: 'a b' is not a client or an audience"),
+                ({"secret": "x"}, "secret: is unknown: expected one of"),
+            )
+        ),
+        ({"frontDoorOidc": {"issuer": "https://a.example"}}, "frontDoorOidc clientId: is missing"),
+    ],
+)
+def test_wrong_settings_of_openid_are_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(settings.ConfigError) as caught:
+        loaded(tmp_path, **{**WITH_OIDC, **changes})
+    assert said in str(caught.value)
+    for secret in (CLIENT_SECRET, "'short'", "secret-", "u:p"):
+        assert secret not in str(caught.value)
+
+
+def test_its_secret_in_plain_text_is_refused(folder: Path) -> None:
+    assert "frontDoorOidcSecret: is in plain text" in refused(folder, **WITH_OIDC)
+
+
+def openid(**changes: Any) -> Oidc:
+    known = {
+        "issuer": OIDC["issuer"],
+        "client_id": "flink",
+        "secret": CLIENT_SECRET,
+        "names": ["flink.example.com", "flink-b.example.com"],
+        "operators": ["ops", "Élan & {env.HOME} #1"],
+        "viewers": ["all"],
+    }
+    return Oidc(**{**known, **changes})
+
+
+def test_the_caddyfile_and_the_configuration_of_its_login() -> None:
+    users = [User(name="ci", password_hash=HASH, role="operator")]
+    made = login.login(openid(), 8443)
+    text = caddyfile(
+        served_as="jm-0", realm="Flink dev", port=8443, users=users, jobmanagers=["jm-0", "jm-1"], wait=15, login=made
+    )
+    same(GOLDEN / "Caddyfile-openid", text)
+    found = login.config(
+        openid(audiences=["urn:flink"]), cluster="dev", secret='a"b\\c', cookie_secret="x" * 44, authorities=True
+    )
+    same(GOLDEN / "oauth2-proxy.toml", found)
+    assert tomllib.loads(found)["client_secret"] == 'a"b\\c'
+
+
+def test_a_role_without_groups_is_nobodys() -> None:
+    """oauth2-proxy would allow everyone if it was asked for no group."""
+    made = login.login(openid(viewers=[]), 443)
+    text = caddyfile(served_as="a", realm="F", port=443, users=None, jobmanagers=["a"], wait=15, login=made)
+    asked = re.findall(r"rewrite (/oauth2/auth.*)", text)
+    assert asked == ["/oauth2/auth?allowed_groups=ops,%C3%89lan%20%26%20%7Benv.HOME%7D%20%231", "/oauth2/auth"]
+    assert "vars role viewer\n" not in text and "role operator" in text
+    assert "basic_auth" not in text and "default operator" not in text
+    with pytest.raises(ValueError, match="a role needs a group"):
+        login.login(openid(operators=[]), 443)
+
+
+def test_its_secrets_are_in_one_file_of_its_own_user(folder: Path) -> None:
+    (folder / "ca.pem").write_text(made(["ca.example"])[0])
+    found = run(folder, **WITH_OIDC, trustedCertificates=str(folder / "ca.pem"), httpProxy="http://10.0.0.9:3128")
+    doors = ["jm-0-front-door", "jm-1-front-door"]
+    assert sorted(it for it, one in found.items() if CLIENT_SECRET in json.dumps(one.inputs, default=str)) == doors
+    texts = [stdin(found, name) for name in doors]
+    for name, text in zip(doors, texts, strict=True):
+        assert CLIENT_SECRET in found[name].inputs["stdin"]["value"], "marked as a secret"
+        assert "write_file /etc/flink-login/oauth2-proxy.toml 0600 flink-login:flink-login" in text
+        assert "write_file /etc/flink-login/authorities.pem 0644 root:root" in text
+        assert "HTTPS_PROXY=http://10.0.0.9:3128" in text
+    cookies = {line for text in texts for line in text.splitlines() if line.startswith("cookie_secret = ")}
+    assert len(cookies) == 1, "a session is valid on each host"
+    assert len(base64.urlsafe_b64decode(cookies.pop().split('"')[1])) == 32
+    archive = stdin(found, "jm-0-oauth2proxy")
+    base = f"https://github.com/oauth2-proxy/oauth2-proxy/releases/download/v{programs.OAUTH2_PROXY}"
+    assert f"url='{base}/oauth2-proxy-v{programs.OAUTH2_PROXY}.linux-{{goarch}}.tar.gz'" in archive
+    assert "linux-{goarch}.tar.gz-sha256sum.txt'" in archive
+    same(
+        GOLDEN / "flink-login.service",
+        text.partition("flink-login.service 0644 root:root <<'END_OF_FILE'\n")[2].partition("END_OF_FILE")[0],
+    )
+
+
+def test_without_openid_there_is_none_of_it(folder: Path) -> None:
+    found = run(folder, frontDoor=True, frontDoorUsers=USERS)
+    assert not [name for name in found if "oauth2" in name or "session" in name]
+    text = stdin(found, "jm-0-front-door")
+    assert "oauth2" not in text.replace("login_", "") and "login=true" not in text
 
 
 # --- passwords

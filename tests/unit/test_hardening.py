@@ -69,3 +69,10 @@ def test_a_job_that_uses_devices_of_the_machine_sees_them(tmp_path: Path) -> Non
         assert (private in text.splitlines()) == expected, (config, role)
     # Before the daemon starts, the unit itself formats and mounts the machine's disks
     assert private not in flink_unit(Role.TASKMANAGER, load(tmp_path).cluster, memory_mib=2048, disks=1)
+
+
+@pytest.mark.parametrize("name", ["flink-frontdoor", "flink-login"])
+def test_exposure_of_the_front_door(name: str, tmp_path: Path) -> None:
+    text = render(f"frontdoor/{name}.service.j2", port=443, proxy="http://10.0.0.9:3128", direct="10.0.0.0/8")
+    exposure, table = analyzed(name, text, tmp_path)
+    assert exposure <= DAEMON, table
