@@ -139,8 +139,18 @@ def _status(args: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2))
     else:
         print("\n".join(_table(found)))
+        if _has_stack(args.name):
+            print(_cluster(args.name))
     states = [part["state"] for part in (*found["hosts"], found["s3"], found["mirror"])]
     return 0 if set(states) <= {"on"} else 1
+
+
+def _cluster(name: str) -> str:
+    """What the cluster of a lab does, as `python -m ops status` says it."""
+    import ops.__main__ as ops
+
+    found = ops.cluster_status(name, _deployment(name, secrets=True))
+    return found.text() if found else ""
 
 
 def _table(found: dict[str, Any]) -> list[str]:

@@ -3,13 +3,15 @@
 import argparse
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from automation.pending import operations, unread
-from ops import doctor, gc, reboot, savepoints, state
+from ops import doctor, gc, reboot, savepoints, state, status
 from ops.errors import OpsError
 from ops.gc import Listing
 from ops.options import add_options
@@ -24,6 +26,7 @@ REPAIR = (
 
 _EXAMPLES = """\
 examples:
+  python -m ops status --stack prod             leader, daemons, slots, jobs, checkpoints; --watch looks again and again
   python -m ops doctor --stack prod             report configuration drift; changes nothing
   python -m ops doctor --stack prod --host tm-1 --json
   python -m ops gc --stack prod --dry-run       list what dead clusters have left on the storage and in ZooKeeper
@@ -41,6 +44,7 @@ examples:
   python -m ops password                        the hash of a password for the front door; --generate makes one
   python -m ops attachments --stack prod        list what of others in its network keeps `destroy` from completing
 
+exit codes of status: 0 all is well; 1 something is wrong; 2 wrong usage, or a host did not answer
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
   python -m ops gc --stack prod --jobs 30       the checkpoints of ended jobs that nothing needs, after 30 days
 
@@ -65,6 +69,30 @@ def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespa
     found = doctor.diagnose(stack, [host for host in hosts if host.name in expected])
     print(json.dumps(found.json(), indent=2) if args.json else found.text(repair.format(stack=stack)))
     return found.exit_code
+
+
+def cluster_status(stack: str, deployment: Mapping[str, Any]) -> status.Status | None:
+    """What a deployment's cluster does; None without hosts."""
+    hosts = state.hosts(deployment)
+    return status.look(stack, hosts, state.roles(deployment)) if hosts else None
+
+
+def run_status(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace) -> int:
+    """Print what a deployment's cluster does, once or until Ctrl-C; returns the exit code."""
+    while True:
+        found = cluster_status(stack, deployment)
+        if not found:
+            raise OpsError(f"stack {stack} has no hosts: there is nothing to ask")
+        text = json.dumps(found.json(), indent=None if args.watch else 2) if args.json else found.text()
+        if not args.watch:
+            print(text)
+            return found.exit_code
+        if not args.json:
+            # A terminal shows it in place; a file gets one after the other
+            clear = "\033[H\033[2J" if sys.stdout.isatty() else ""
+            text = f"{clear}{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, every {args.watch:g} s, Ctrl-C ends it\n{text}\n"
+        print(text, flush=True)
+        time.sleep(args.watch)
 
 
 def run_reboot(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace) -> int:
@@ -206,6 +234,10 @@ def _doctor(args: argparse.Namespace) -> int:
     return run_doctor(args.stack, state.export(args.stack, REPO, secrets=True), args)
 
 
+def _status(args: argparse.Namespace) -> int:
+    return run_status(args.stack, state.export(args.stack, REPO, secrets=True), args)
+
+
 def _reboot(args: argparse.Namespace) -> int:
     return run_reboot(args.stack, state.export(args.stack, REPO, secrets=True), args)
 
@@ -306,6 +338,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text in (
+        ("status", _status, "show leader, daemons, slots, jobs and their checkpoints, and what is wrong"),
         ("doctor", _doctor, "report configuration drift of a stack's hosts"),
         ("reboot", _reboot, "reboot the hosts that wait for it one after the other, while jobs continue"),
         ("gc", _gc, "list and delete what dead clusters have left"),

@@ -10,10 +10,26 @@ def _days(text: str) -> int:
     return days
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 3600:
+        raise ValueError
+    return seconds
+
+
 def add_options(command: argparse.ArgumentParser, kind: str) -> None:
     """Add the options of a command of `python -m ops`, except for the stack."""
     if kind == "doctor":
         command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be repeated")
+    elif kind == "status":
+        command.add_argument(
+            "--watch",
+            type=_seconds,
+            nargs="?",
+            const=5.0,
+            metavar="SECONDS",
+            help="again after so many (5), until Ctrl-C",
+        )
     elif kind == "reboot":
         command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be repeated")
         command.add_argument("--all", action="store_true", help="also hosts that do not wait for a reboot")
