@@ -25,8 +25,9 @@ JOBS = 100
 FULL_PERCENT = 90
 """A disk that is fuller is a problem."""
 RUNNING = "RUNNING"
-_FINE = {RUNNING, "FINISHED"}
-"""States of jobs that are no problem. CANCELED is what somebody wanted."""
+_ENDED = ("FINISHED", "CANCELED", "FAILED")
+_FINE = (RUNNING, "FINISHED", "CANCELED")
+"""States of jobs that are no problem: CANCELED is what somebody wanted."""
 
 _TOOL = "/usr/local/lib/flink/flink-host"
 _DOOR = "flink-frontdoor"
@@ -254,8 +255,10 @@ def _cluster(found: Status, reports: Mapping[str, Mapping[str, str]], of_jobs: M
     jobs = _json(report, "rest /jobs/overview").get("jobs", ())
     found.jobs = [_job(entry, of_jobs, now) for entry in sorted(jobs, key=lambda job: (job["name"], job["start-time"]))]
     newest = {job.name: job for job in found.jobs}
+    # Those that have ended last
+    found.jobs.sort(key=lambda job: job.state in _ENDED)
     for job in newest.values():
-        if job.state not in {*_FINE, "CANCELED"}:
+        if job.state not in _FINE:
             found.problems.append(f"job {job.name} is {job.state} ({job.id})")
     for declared in _json(report, "declared").get("jobs", ()):
         if declared["state"] == "running" and declared["name"] not in newest:
