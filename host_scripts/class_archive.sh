@@ -61,9 +61,14 @@ if [ "$available" -lt "$needed_mib" ]; then
 fi
 
 # Run the daemon again, small, alone and on other ports: it loads its classes, finds no peer, and ends.
-arguments=()
+# With TLS, or secret options, its configuration is the daemon's copy in memory: only that has the passwords.
+conf=$launch/conf arguments=()
+for own in /run/flink-*manager/conf; do [ ! -r "$own/config.yaml" ] || conf=$own; done
 for word in "${words[@]}"; do
-  case $word in -Xm[sx]* | -XX:Max* | -Dlog*) continue ;; esac
+  case $word in
+    -Xm[sx]* | -XX:Max* | -Dlog*) continue ;;
+    "$launch/conf") word=$conf ;;
+  esac
   arguments+=("$word")
 done
 # A JobManager takes any port; a TaskManager needs the port of a JobManager, and there is none
@@ -76,6 +81,8 @@ arguments+=(-D "io.tmp.dirs=$TMPDIR" -D "web.upload.dir=$TMPDIR" -D "process.wor
 set -a
 # shellcheck source=/dev/null
 . "$launch/environment"
+# shellcheck disable=SC2034  # exported
+FLINK_CONF_DIR=$conf
 set +a
 "$java" -Xmx192m -XX:ArchiveClassesAtExit="$TMPDIR/classes.jsa" "${arguments[@]}" >"$TMPDIR/said" 2>&1 &
 pid=$!
