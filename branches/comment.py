@@ -68,12 +68,16 @@ def _commands(branch: str, stack: str, outputs: Mapping[str, Any]) -> list[str]:
     shown = {key: text if _one_line(text) else ask[key] for key, text in known.items()}
     if "login" in shown:
         lines += ["# once: the SSH key, and the host keys", shown["login"]]
+    if outputs.get("frontDoorAuthority"):
+        authority = f"pulumi stack output frontDoorAuthority --stack {stack} > {stack}.pem"
+        lines += ["# once: what a browser has to trust; the users are in frontDoorUsers", authority]
     if "ssh" in shown:
         lines += ["# a shell on the JobManager", shown["ssh"]]
         if shown["ssh"] == known["ssh"]:
             lines += ["# a job", f"{shown['ssh']} {shlex.quote(JOB)}"]
     if "tunnel" in shown:
-        lines += ["# the web UI at http://localhost:8081, if its address is unreachable", shown["tunnel"]]
+        local = "https://localhost:8443" if outputs.get("frontDoorAuthority") else "http://localhost:8081"
+        lines += [f"# the web UI at {local}, if its address is unreachable", shown["tunnel"]]
     return [*lines, "# remove everything", f"python -m branches down -- {shlex.quote(branch)}"]
 
 

@@ -37,7 +37,12 @@ SECRETS = {
 }
 """The keys that must be secrets, and no others may be, as `pulumi config set` takes them."""
 
-__all__ = ["PROJECT", "SECRETS", "ConfigError", "Settings", "load", "provider_keys", "read", "schema"]
+PLAIN_TEXT = (
+    "tls is false: the hosts' connections are in plain text, and so are records, jars and state (docs/security.md)"
+)
+"""What a preview says of a stack without TLS."""
+
+__all__ = ["PLAIN_TEXT", "PROJECT", "SECRETS", "ConfigError", "Settings", "load", "provider_keys", "read", "schema"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +74,9 @@ def read() -> Settings:
     )
     for warning in found.warnings:
         pulumi.log.warn(warning)
+    # `up` begins with a preview: once is enough
+    if not found.cluster.tls and pulumi.runtime.is_dry_run():
+        pulumi.log.info(PLAIN_TEXT)
     return found
 
 

@@ -14,6 +14,7 @@ import yaml
 from automation.steps import Steps
 from lab.errors import LabError
 from lab.stack import LabStack
+from settings import PLAIN_TEXT
 from stand_ins.plugins import SILENT_COMMAND
 from tests.unit.program import SEVEN, host, write_inventory
 
@@ -52,6 +53,14 @@ def test_a_preview_shows_every_step_and_connects_to_nothing(preview: Any) -> Non
     steps = preview()
     assert set(steps.operations.values()) == {"create"}
     assert {name for name in steps.operations if name.endswith("-service")} == {f"{name}-service" for name in SEVEN}
+
+
+def test_a_preview_without_tls_says_once_that_connections_are_plain_text(preview: Any) -> None:
+    for tls, times in ((False, 1), (True, 0)):
+        said: list[str] = []
+        preview.made(tls=tls).preview(tell=said.append)
+        # The engine also has the last message beside the row of the stack
+        assert "\n".join(said).partition("Diagnostics:")[2].count(PLAIN_TEXT) == times, said
 
 
 def test_a_wrong_configuration_is_refused_whole_and_registers_nothing(preview: Any) -> None:

@@ -306,6 +306,14 @@ def test_a_comment_says_where_it_is_what_to_do_and_when_it_goes() -> None:
     assert "[secret]" not in text
 
 
+def test_a_comment_leads_to_the_front_door() -> None:
+    door = {**OUTPUTS, "webUi": ["https://192.0.2.1"], "frontDoorAuthority": "-----BEGIN CERTIFICATE-----"}
+    text = comment.markdown("feature/x", "br-feature--x", MARK, door, NOW)
+    assert "<https://192.0.2.1>" in text and "https://localhost:8443" in text and "8081, if" not in text
+    assert "\npulumi stack output frontDoorAuthority --stack br-feature--x > br-feature--x.pem\n" in text
+    assert "BEGIN" not in text
+
+
 @pytest.mark.parametrize("branch", BRANCHES, ids=ascii)
 def test_a_branchs_name_is_neither_markdown_nor_a_command_in_a_comment(branch: str) -> None:
     text = comment.markdown(branch, names.stack(branch), MARK, OUTPUTS, NOW)
