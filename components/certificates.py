@@ -1,7 +1,7 @@
 """Certificates in PEM files of the operator's."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 LARGEST = 100_000
 """Bytes of all certificates: each step that downloads something on a host has them."""
+NOTICE = timedelta(days=30)
+"""A certificate that expires within this time, or within a third of its life if that is less, is reported."""
 
 _PRIVATE = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
@@ -48,6 +50,17 @@ def shown(pem: str) -> list[str]:
 def end(pem: str) -> datetime:
     """When the first of them expires."""
     return min(each.not_valid_after_utc for each in x509.load_pem_x509_certificates(pem.encode()))
+
+
+def notice(life: timedelta) -> timedelta:
+    """How long before its end a certificate that is valid for `life` is reported."""
+    return min(NOTICE, life / 3)
+
+
+def first_end(pem: str) -> tuple[datetime, timedelta]:
+    """When the first of them expires, and how long before that it is reported."""
+    first = min(x509.load_pem_x509_certificates(pem.encode()), key=lambda each: each.not_valid_after_utc)
+    return first.not_valid_after_utc, notice(first.not_valid_after_utc - first.not_valid_before_utc)
 
 
 def _check(certificate: x509.Certificate, what: str, now: datetime) -> None:

@@ -1,8 +1,10 @@
 # shellcheck shell=bash disable=SC2154
 # Keeps the front door running: Caddy with its own user, certificate, key and Caddyfile. A change of one of these is loaded
 # without closing connections; another release or unit restarts it.
-# Values: user, unit, folder (of its configuration), port, version (of Caddy), seconds (until it answers); with an ACME
-# server also acme_name (which it signs), directory (its URL), acme_seconds (until it has signed); with a login by OpenID
+# Values: user, unit, folder (of its configuration), port, version (of Caddy), seconds (until it answers); ends (when the
+# certificate expires, or the first of those in its file), notice_seconds (before that it is reported), renewal (what to do
+# then); rest_ends and rest_notice_seconds of the one for JobManagers, empty without; with an ACME server also acme_name
+# (which it signs), directory (its URL), acme_seconds (until it has signed); with a login by OpenID
 # Connect also login=true, the library login.sh and its values.
 # Files: the unit, certificate.pem, key.pem, Caddyfile; with TLS inside of the cluster also those in rest/.
 
@@ -82,6 +84,17 @@ certified() {
   [ "${found:-0}" -gt 1 ]
 }
 
+# check_end FILE TIME SECONDS RENEWAL: reports a certificate that expires within SECONDS.
+check_end() {
+  local left
+  left=$(($(date -d "$2" +%s) - $(date +%s)))
+  if [ "$left" -le 0 ]; then
+    differs "$1" "has expired on $2: $4"
+  elif [ "$left" -lt "$3" ]; then
+    differs "$1" "expires on $2: $4"
+  fi
+}
+
 fail() {
   journalctl -u "$unit" -n 20 --no-pager -o cat >&2 || true
   die "$unit $1; the end of its log is above, the rest in \`journalctl -u $unit\`"
@@ -92,6 +105,8 @@ check() {
   # shellcheck disable=SC2034  # lib.sh uses it
   secret=true
   files_differ
+  check_end "$folder/certificate.pem" "$ends" "$notice_seconds" "$renewal"
+  [ -z "$rest_ends" ] || check_end "$folder/rest/certificate.pem" "$rest_ends" "$rest_notice_seconds" "\`up\` renews it"
   check_directory "$folder" 750 "root:$user"
   check_directory "$folder/rest" 750 "root:$user"
   with_login check_login

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from pydantic import AfterValidator, Field
 
-from components import forms, ports
+from components import certificates, forms, ports
 from components.flink.releases import Archive
 from components.frontdoor.settings import LOGINS, NONE, OIDC, PORT, ROLES, USERS, FrontDoorSettings, User
 from components.problems import Problems, shown
@@ -138,7 +138,12 @@ def _certificate(values: Mapping[str, Any], problems: Problems) -> tuple[str, st
         problems.add(missing, "is missing: expected both, or neither for a certificate of the stack's own authority")
     if not text or not key:
         return "", ""
-    return problems.catch("frontDoorCertificate", lambda: _checked(text, key), ("", ""))
+    found = problems.catch("frontDoorCertificate", lambda: _checked(text, key), ("", ""))
+    if found[0]:
+        ends, notice = certificates.first_end(found[0])
+        if ends - certificates.now() < notice:
+            problems.warn("frontDoorCertificate", f"expires on {ends:%Y-%m-%d}: expected another one soon")
+    return found
 
 
 def _checked(text: str, key: str) -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """Certificates that a stack's hosts trust."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from components.flink.trusted import PROPERTIES
 from components.problems import Problems, shown
 
 KEY = "trustedCertificates"
-_SOON = timedelta(days=30)
 
 
 def trusted_certificates(
@@ -36,6 +34,6 @@ def trusted_certificates(
             raise ValueError(text if text.startswith(str(path)) else f"{shown(values[KEY])} {text}") from None
 
     pem = problems.catch(KEY, read, "")
-    if pem and certificates.end(pem) - certificates.now() < _SOON:
+    if pem and certificates.end(pem) - certificates.now() < certificates.NOTICE:
         problems.warn(KEY, f"a certificate expires on {certificates.end(pem):%Y-%m-%d}: expected another one soon")
     return pem

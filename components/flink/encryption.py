@@ -107,6 +107,8 @@ class Client:
     key: pulumi.Output[str]
     authorities: pulumi.Output[str]
     """Those that it trusts."""
+    ends: pulumi.Output[str]
+    """When the certificate expires, in ISO format; no PEM."""
 
 
 class Encryption(pulumi.ComponentResource):
@@ -152,7 +154,12 @@ class Encryption(pulumi.ComponentResource):
         names = pulumi.Output.from_input([host.name])
         signed = self._authorities.sign(Request(host, Circle.REST, names, request.cert_request_pem, what), parent)
         trusted = self._authorities.trusted(Circle.REST)
-        return Client(signed.apply(lambda made: made.pem), key.private_key_pem, trusted.apply(joined))
+        return Client(
+            certificate=signed.apply(lambda made: made.pem),
+            key=key.private_key_pem,
+            authorities=trusted.apply(joined),
+            ends=signed.apply(lambda made: made.ends),
+        )
 
     def _request(
         self, host: Host, names: pulumi.Output[Sequence[str]], node: Node, parent: pulumi.Resource

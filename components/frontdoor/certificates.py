@@ -38,8 +38,10 @@ class FrontDoorAuthority(pulumi.ComponentResource):
 
     def certificate_of(
         self, host: Host, names: pulumi.Output[list[str]], opts: pulumi.ResourceOptions
-    ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-        """Certificate and key of a host, as PEM. A new period (`certificateDays`) makes a new certificate."""
+    ) -> tuple[pulumi.Output[str], pulumi.Output[str], pulumi.Output[str]]:
+        """Certificate and key of a host, as PEM, and when the certificate expires, in ISO format. A new period
+        (`certificateDays`) makes a new certificate.
+        """
         key = tls.PrivateKey(naming.step(host, "front-door-key"), algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
         request = tls.CertRequest(
             naming.step(host, "front-door-request"),
@@ -61,7 +63,7 @@ class FrontDoorAuthority(pulumi.ComponentResource):
             validity_period_hours=self._settings.certificate_days * 24,
             opts=opts,
         )
-        return signed.cert_pem, key.private_key_pem
+        return signed.cert_pem, key.private_key_pem, signed.validity_end_time
 
 
 def session_secret(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:

@@ -7,11 +7,12 @@ leads. A change of users, rights or certificates is loaded without closing a con
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pulumi
 from pulumi_command import remote
 
-from .. import naming
+from .. import certificates, naming
 from ..flink.encryption import Encryption
 from ..flink.node import Node, install
 from ..flink.settings import ClusterSettings
@@ -75,18 +76,29 @@ class FrontDoor(pulumi.ComponentResource):
         names = pulumi.Output.all(host.address, host.ssh.address).apply(
             lambda known: list(dict.fromkeys([*door.names, host.name, host.reached_as, *known, "localhost"]))
         )
+        notice = certificates.notice(timedelta(days=args.settings.certificate_days))
+        own_notice, renewal = notice, "`up` renews it"
         if args.authority is None:
             certificate, key = pulumi.Output.from_input(door.certificate), door.key or pulumi.Output.from_input("")
+            last, own_notice = certificates.first_end(door.certificate)
+            ends = pulumi.Output.from_input(last.isoformat(timespec="seconds"))
+            renewal = "replace frontDoorCertificate and frontDoorKey"
         else:
-            certificate, key = args.authority.certificate_of(host, names, child)
+            certificate, key, ends = args.authority.certificate_of(host, names, child)
         client = args.encryption.client(host, "front-door-client", self) if args.encryption else None
         identity = [client.certificate, client.key, client.authorities] if client else []
+        all_ends = [ends, client.ends] if client else [ends]
         users: pulumi.Output[Sequence[User] | None] = (
             pulumi.Output.from_input(None) if door.users is None else door.users
         )
 
         def text(
-            certificate: str, key: str, users: Sequence[User] | None, identity: Sequence[str], secrets: Sequence[str]
+            certificate: str,
+            key: str,
+            users: Sequence[User] | None,
+            identity: Sequence[str],
+            secrets: Sequence[str],
+            ends: Sequence[str],
         ) -> str:
             own = {"mode": "0600", "owner": f"{USER}:{USER}"}
             config = caddyfile(
@@ -115,6 +127,11 @@ class FrontDoor(pulumi.ComponentResource):
                 "user": USER,
                 "unit": UNIT,
                 "folder": FOLDER,
+                "ends": ends[0],
+                "notice_seconds": int(own_notice.total_seconds()),
+                "renewal": renewal,
+                "rest_ends": "".join(ends[1:]),
+                "rest_notice_seconds": int(notice.total_seconds()),
                 "port": door.port,
                 "version": door.caddy.version,
                 "seconds": SECONDS,
@@ -136,7 +153,12 @@ class FrontDoor(pulumi.ComponentResource):
 
         secrets = [oidc.secret, args.sessions] if oidc else []
         told = pulumi.Output.all(
-            certificate, key, users, pulumi.Output.all(*identity), pulumi.Output.all(*secrets)
+            certificate,
+            key,
+            users,
+            pulumi.Output.all(*identity),
+            pulumi.Output.all(*secrets),
+            pulumi.Output.all(*all_ends),
         ).apply(lambda known: text(*known))
         opts = pulumi.ResourceOptions(parent=self, depends_on=[*releases, *args.after])
         more = (ACME_SECONDS if door.acme else 0) + (SECONDS if oidc else 0)

@@ -27,7 +27,7 @@ from components.frontdoor.caddyfile import caddyfile
 from components.frontdoor.rights import Right
 from components.frontdoor.settings import Oidc, User
 from components.host import Role
-from ops import password
+from ops import doctor, password
 from ops.errors import OpsError
 from stand_ins.builds import archives, programs
 from tests.golden import same
@@ -550,6 +550,70 @@ def test_without_openid_there_is_none_of_it(folder: Path) -> None:
     assert not [name for name in found if "oauth2" in name or "session" in name]
     text = stdin(found, "jm-0-front-door")
     assert "oauth2" not in text.replace("login_", "") and "login=true" not in text
+
+
+# --- certificates that expire
+
+
+def reported(text: str) -> list[str]:
+    """What `doctor` says of certificates: a step of it checks this machine, which has no front door."""
+    whole = doctor.script([doctor.Step("jm-0-front-door", text)])
+    done = subprocess.run(["bash", "-s"], input=whole, capture_output=True, text=True, check=True, timeout=60)
+    found = doctor.parse("jm-0", done.stdout)
+    assert not found.error and found.differences, done.stdout
+    assert not [each for each in found.differences if each.what == "check"], found.differences
+    return [f"{each.what}: {each.message}" for each in found.differences if "expire" in each.message]
+
+
+def in_days(days: float) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_doctor_reports_a_certificate_of_the_stacks_own_that_expires_within_30_days(folder: Path, tls: bool) -> None:
+    text = stdin(run(folder, frontDoor=True, frontDoorUsers=USERS, tls=tls), "jm-0-front-door")
+    files = ["certificate.pem", *(["rest/certificate.pem"] if tls else [])]
+
+    def said(days: float) -> list[str]:
+        assert text.count("2036-01-01T00:00:00Z") == len(files)
+        return reported(text.replace("2036-01-01T00:00:00Z", in_days(days)))
+
+    assert said(30.01) == []
+    assert [line.partition(" on ")[0] for line in said(29.99)] == [
+        f"/etc/flink-frontdoor/{name}: expires" for name in files
+    ]
+    assert all(line.endswith(": `up` renews it") for line in said(29.99))
+    assert [line.partition(" on ")[0] for line in said(-0.01)] == [
+        f"/etc/flink-frontdoor/{name}: has expired" for name in files
+    ]
+
+
+def test_certificates_that_are_valid_for_less_than_90_days_are_reported_in_the_last_third(folder: Path) -> None:
+    text = stdin(run(folder, frontDoor=True, frontDoorUsers=USERS, certificateDays=3), "jm-0-front-door")
+    assert reported(text.replace("2036-01-01T00:00:00Z", in_days(1.01))) == []
+    assert len(reported(text.replace("2036-01-01T00:00:00Z", in_days(0.99)))) == 1
+
+
+# It has been valid for 9 days
+@pytest.mark.parametrize(("days", "soon"), [(4.6, False), (4.4, True), (0.01, True), (1000, False)])
+def test_doctor_and_preview_report_your_certificate_before_it_expires(folder: Path, days: float, soon: bool) -> None:
+    certificate, key = made(["flink.example.com"], days=days)
+    yours = {"frontDoorCertificate": certificate, "frontDoorKey": key}
+    found = reported(stdin(run(folder, frontDoor=True, frontDoorUsers=USERS, **yours), "jm-0-front-door"))
+    assert [line.rpartition(": ")[2] for line in found] == ["replace frontDoorCertificate and frontDoorKey"] * soon
+    warnings = loaded(folder, frontDoor=True, frontDoorUsers=USERS, **yours).warnings
+    assert [line.split(" on ")[0] for line in warnings if line.startswith("frontDoor")] == [
+        "frontDoorCertificate: expires"
+    ] * soon
+
+
+def test_the_first_certificate_of_a_chain_that_expires_counts(folder: Path) -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "flink")])
+    authority = ec.generate_private_key(ec.SECP256R1())
+    certificate, key = made(["flink.example.com"], days=300, issuer=(authority, name))
+    above, _ = made([], days=2, key=authority)
+    yours = {"frontDoorCertificate": certificate + above, "frontDoorKey": key}
+    assert len(reported(stdin(run(folder, frontDoor=True, frontDoorUsers=USERS, **yours), "jm-0-front-door"))) == 1
 
 
 # --- passwords
