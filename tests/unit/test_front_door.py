@@ -29,6 +29,7 @@ from components.frontdoor.settings import Oidc, User
 from components.host import Role
 from ops import doctor, password
 from ops.errors import OpsError
+from ops.state import Step
 from stand_ins.builds import archives, programs
 from tests.golden import same
 from tests.unit.program import configuration, refused, write_inventory
@@ -557,7 +558,7 @@ def test_without_openid_there_is_none_of_it(folder: Path) -> None:
 
 def reported(text: str) -> list[str]:
     """What `doctor` says of certificates: a step of it checks this machine, which has no front door."""
-    whole = doctor.script([doctor.Step("jm-0-front-door", text)])
+    whole = doctor.script([Step("jm-0-front-door", text)])
     done = subprocess.run(["bash", "-s"], input=whole, capture_output=True, text=True, check=True, timeout=60)
     found = doctor.parse("jm-0", done.stdout)
     assert not found.error and found.differences, done.stdout
@@ -598,7 +599,7 @@ def test_certificates_that_are_valid_for_less_than_90_days_are_reported_in_the_l
 @pytest.mark.parametrize(("days", "soon"), [(4.6, False), (4.4, True), (0.01, True), (1000, False)])
 def test_doctor_and_preview_report_your_certificate_before_it_expires(folder: Path, days: float, soon: bool) -> None:
     certificate, key = made(["flink.example.com"], days=days)
-    yours = {"frontDoorCertificate": certificate, "frontDoorKey": key}
+    yours: dict[str, Any] = {"frontDoorCertificate": certificate, "frontDoorKey": key}
     found = reported(stdin(run(folder, frontDoor=True, frontDoorUsers=USERS, **yours), "jm-0-front-door"))
     assert [line.rpartition(": ")[2] for line in found] == ["replace frontDoorCertificate and frontDoorKey"] * soon
     warnings = loaded(folder, frontDoor=True, frontDoorUsers=USERS, **yours).warnings
@@ -612,7 +613,7 @@ def test_the_first_certificate_of_a_chain_that_expires_counts(folder: Path) -> N
     authority = ec.generate_private_key(ec.SECP256R1())
     certificate, key = made(["flink.example.com"], days=300, issuer=(authority, name))
     above, _ = made([], days=2, key=authority)
-    yours = {"frontDoorCertificate": certificate + above, "frontDoorKey": key}
+    yours: dict[str, Any] = {"frontDoorCertificate": certificate + above, "frontDoorKey": key}
     assert len(reported(stdin(run(folder, frontDoor=True, frontDoorUsers=USERS, **yours), "jm-0-front-door"))) == 1
 
 
