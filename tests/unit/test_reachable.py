@@ -36,7 +36,7 @@ NO_CONNECTION = (
 """Lines with the number of a port that the host neither listens on nor may connect to."""
 
 
-def steps(found: Mapping[str, Recorded]) -> Iterator[tuple[str, Role, str, str]]:
+def steps(found: dict[str, Recorded]) -> Iterator[tuple[str, Role, str, str]]:
     """Host, role, what the step does, and its script."""
     for name, entry in found.items():
         prefix, number, what = (*name.split("-", 2), "", "")[:3]
@@ -44,7 +44,7 @@ def steps(found: Mapping[str, Recorded]) -> Iterator[tuple[str, Role, str, str]]
             yield f"{prefix}-{number}", Role(ROLES[prefix][0]), what, test_program.stdin(found, name)
 
 
-def closed(found: Mapping[str, Recorded], table: tuple[ports.Port, ...]) -> list[str]:
+def closed(found: dict[str, Recorded], table: tuple[ports.Port, ...]) -> list[str]:
     """Everything in the scripts of hosts that leads to a port that the table does not open for them."""
     wrong = []
     for name, role, what, text in steps(found):
