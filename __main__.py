@@ -19,7 +19,10 @@ async def main() -> None:
     config = settings.read()
     stack = pulumi.get_stack()
     site = config.provider.declare(stack, config.site, config.storage, config.cluster)
-    cluster = Cluster(stack, ClusterArgs(hosts=site.hosts, storage=site.storage, settings=config.cluster))
+    balancer = site.balancer
+    networks = balancer.networks if balancer else ()
+    args = ClusterArgs(hosts=site.hosts, storage=site.storage, settings=config.cluster, balancer_networks=networks)
+    cluster = Cluster(stack, args)
 
     declared = config.cluster.jobs
     watch = JobWatch(f"{stack}-jobs", JobWatchArgs(cluster=cluster, jobs=declared)) if declared else None
@@ -31,7 +34,7 @@ async def main() -> None:
     url = partial(ports.url, tls=config.cluster.tls, front_door=config.cluster.front_door_port)
     doors = {**addresses[Role.JOBMANAGER], **config.cluster.front_door_names}
     rest = [pulumi.Output.from_input(address).apply(url) for address in doors.values()]
-    pulumi.export("webUi", rest)
+    pulumi.export("webUi", [balancer.url] if balancer else rest)
     if cluster.front_door_authority:
         pulumi.export("frontDoorAuthority", cluster.front_door_authority.certificate)
     pulumi.export("hosts", {role.value: found for role, found in addresses.items()})

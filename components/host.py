@@ -114,6 +114,16 @@ class Host:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Balancer:
+    """A load balancer in front of all front doors."""
+
+    url: pulumi.Input[str]
+    """Where people reach it."""
+    networks: Sequence[str]
+    """From where it connects to the hosts, as CIDRs."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Site:
     """What a provider delivers, with additional outputs for users."""
 
@@ -121,3 +131,5 @@ class Site:
     storage: Storage
     outputs: Mapping[str, pulumi.Input[object]] = field(default_factory=dict)
     """Additional outputs of the stack."""
+    balancer: Balancer | None = None
+    """None: people reach the front doors themselves."""

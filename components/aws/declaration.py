@@ -14,7 +14,8 @@ from ..forms import Form
 from ..host import Notices, Role
 from ..problems import Problems, shown
 from ..roles import ROLES
-from . import capacity, ci, disks, effects, names, placement, readings, subnets, tags
+from . import balancing, capacity, ci, disks, effects, names, placement, readings, subnets, tags
+from .balancing import BalancerSettings
 from .capacity import ON_DEMAND, SPOT, Lack
 from .ci import HealingSettings
 from .disks import ORDINARY, Performance
@@ -49,6 +50,7 @@ KEYS = (
     *("adminKeyFile", "tags", "permissionsBoundary", "instanceProfile"),
     *("healingUrl", "healingRef", HEALING_TOKEN),
     *("access", "tunnelPort", "ssmAgentVersion", "ssmAgentChecksum", "noCapacity", "newestImage"),
+    balancing.KEY,
 )
 """Keys of the configuration that apply to AWS only."""
 
@@ -207,6 +209,8 @@ class AwsSettings:
     """Name of an existing instance profile. Empty: roles and profiles are created."""
     front_door: int = 0
     """Port of the front door; 0 if there is none."""
+    balancer: BalancerSettings | None = None
+    """The load balancer in front of the front doors, if any."""
     session: SessionSettings | None = None
     """None: operators connect to the bastion's port 22, or to the hosts."""
     no_capacity: tuple[Lack, ...] = ()
@@ -292,6 +296,7 @@ def load(
         no_capacity=_no_capacity(values, problems),
         newest_image=_newest_image(values, groups, problems),
         healing=_healing(values, problems),
+        balancer=balancing.load(values, region, problems),
     )
 
 

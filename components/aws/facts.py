@@ -21,7 +21,7 @@ from ..naming import Labels
 from ..problems import Problems
 from ..roles import ROLES
 from ..storage import StorageSettings
-from . import capacity, foreign, placement, plan
+from . import balancing, capacity, foreign, placement, plan
 from .capacity import ON_DEMAND, SPOT, Offer
 from .declaration import OWN_ADDRESS, AwsSettings, GroupSettings
 from .groups import GROUPS, GroupKeys
@@ -422,7 +422,21 @@ def _subnet(name: str, settings: AwsSettings, problems: Problems) -> Subnet | No
         return None
     if found.vpc_id != settings.vpc_id:
         problems.add("subnetIds", f"{name} is in {found.vpc_id}: expected subnets of vpcId {settings.vpc_id}")
-    return Subnet(zone=found.availability_zone, id=name, public=not settings.private_subnets)
+    if settings.balancer:
+        _check_room(name, found, problems)
+    return Subnet(
+        zone=found.availability_zone, id=name, public=not settings.private_subnets, cidr=found.cidr_block or ""
+    )
+
+
+def _check_room(name: str, found: aws.ec2.GetSubnetResult, problems: Problems) -> None:
+    size, free = ipaddress.ip_network(found.cidr_block).prefixlen, found.available_ip_address_count
+    if size > balancing.LONGEST_PREFIX or free < balancing.ADDRESSES:
+        problems.add(
+            "subnetIds",
+            f"{name} is a /{size} with {free} free addresses: expected a /{balancing.LONGEST_PREFIX} or larger with "
+            f"{balancing.ADDRESSES} or more, which a load balancer ({balancing.KEY}) needs",
+        )
 
 
 def _check_names(vpc_id: str, problems: Problems) -> None:

@@ -9,11 +9,12 @@ import pulumi
 
 from .. import naming, ports
 from ..errors import ConfigError, refused
-from ..host import Role, Site, Ssh
+from ..host import Balancer, Role, Site, Ssh
 from ..naming import PROJECT, Labels
 from ..problems import Problems
 from ..storage import Storage, StorageSettings
 from . import capacity, facts
+from .balancer import LoadBalancer, LoadBalancerArgs
 from .declaration import AwsSettings
 from .entrance import Entrance, EntranceArgs
 from .facts import AwsError, Facts
@@ -74,6 +75,7 @@ class AwsSite(pulumi.ComponentResource):
             ),
             child,
         )
+        balancer = self._balancer(name, args, network, security, machines, child) if settings.balancer else None
         if settings.healing:
             Healing(
                 name,
@@ -94,8 +96,35 @@ class AwsSite(pulumi.ComponentResource):
             path_style=args.storage.path_style,
             ready=tuple(bucket.ready),
         )
-        self.site = Site(hosts=machines.hosts, storage=storage, outputs=_outputs(args, machines))
+        self.site = Site(hosts=machines.hosts, storage=storage, outputs=_outputs(args, machines), balancer=balancer)
         self.register_outputs({"bucket": settings.bucket})
+
+    def _balancer(
+        self,
+        name: str,
+        args: SiteArgs,
+        network: Network,
+        security: Security,
+        machines: Machines,
+        child: pulumi.ResourceOptions,
+    ) -> Balancer:
+        """The load balancer of the front doors."""
+        settings, subnets = args.settings, network.balancer_subnets
+        assert settings.balancer and security.balancer, "only with a load balancer"
+        made = LoadBalancer(
+            name,
+            LoadBalancerArgs(
+                settings=settings.balancer,
+                labels=args.labels,
+                vpc_id=network.vpc_id,
+                subnets=[subnet.id for subnet in subnets],
+                group=security.balancer,
+                door=settings.front_door,
+                machines={host.name: host.machine for host in machines.hosts if host.role is Role.JOBMANAGER},
+            ),
+            child,
+        )
+        return Balancer(url=made.url, networks=[subnet.cidr for subnet in subnets])
 
 
 def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_mib: Mapping[Role, int]) -> Site:

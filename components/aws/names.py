@@ -96,6 +96,20 @@ LONGEST_EVENT_NAME = 64
 """Of rules, connections and API destinations, as in botocore's service model of EventBridge."""
 
 
+LONGEST_BALANCER = 32
+"""Of load balancers and target groups: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/."""
+
+
+def balancer(stack: str, internal: bool) -> str:
+    """Name of the front door's load balancer. The other scheme is another load balancer, which is created first."""
+    return _cut(f"flink-{stack}-{'internal' if internal else 'public'}", LONGEST_BALANCER)
+
+
+def doors(stack: str, internal: bool, port: int) -> str:
+    """Name of the load balancer's target group. A group belongs to one load balancer, and keeps its port."""
+    return _cut(f"flink-{stack}-{'internal' if internal else 'public'}-{port}", LONGEST_BALANCER)
+
+
 def healing(stack: str, number: int | None = None) -> str:
     """Name of what reports a lost machine: of its connection and destination, or of a rule."""
     end = "-healing" if number is None else f"-healing-{number}"

@@ -23,6 +23,8 @@ class Subnet:
     zone: str
     id: pulumi.Input[str]
     public: bool
+    cidr: str = ""
+    """Its addresses; empty if nobody has to know them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,8 @@ class Network(pulumi.ComponentResource):
     vpc_id: pulumi.Input[str]
     subnets: list[Subnet]
     """One for each zone, for the cluster's hosts. The id of a subnet resolves once its route to the internet exists."""
+    balancer_subnets: list[Subnet]
+    """For a load balancer, one for each zone; empty without one."""
     bastion_subnet: pulumi.Input[str] | None
     """A public subnet, if there is one."""
     zone_id: pulumi.Output[str]
@@ -58,6 +62,8 @@ class Network(pulumi.ComponentResource):
         else:
             own = _Vpc(args, child)
             self.vpc_id, self.subnets, public = own.id, own.private or own.public, own.public
+        balancer = args.settings.balancer
+        self.balancer_subnets = (self.subnets if balancer.internal else public) if balancer else []
         self.bastion_subnet = next((subnet.id for subnet in public if subnet.public), None)
         self.domain = names.domain(args.labels.stack)
         self.zone_id = self._names(args.labels, child).zone_id
@@ -101,8 +107,9 @@ class _Vpc:
         return self._args.labels.tags(f"{self._args.labels.stack}-{name}")
 
     def _zones_with_public(self) -> Sequence[str]:
-        """The zones with a public subnet: for public hosts, a NAT gateway or the bastion."""
-        if not self._settings.private_subnets or self._settings.nat_gateways == "zone":
+        """The zones with a public subnet: for public hosts, a load balancer, a NAT gateway or the bastion."""
+        outside = self._settings.balancer and not self._settings.balancer.internal
+        if not self._settings.private_subnets or self._settings.nat_gateways == "zone" or outside:
             return self._args.zones
         return self._args.zones[: 1 if self._settings.bastion or self._settings.nat_gateways == "one" else 0]
 
@@ -178,7 +185,7 @@ class _Vpc:
             route_table_id=table.id,
             opts=pulumi.ResourceOptions(parent=self._child.parent, depends_on=out),
         )
-        return Subnet(zone=zone, id=cast(pulumi.Output[str], joined.subnet_id), public=public)
+        return Subnet(zone=zone, id=cast(pulumi.Output[str], joined.subnet_id), public=public, cidr=str(block))
 
     def _s3_endpoint(self) -> None:
         """Access to S3 without NAT and without traffic charges. The instance profile decides what is allowed there."""

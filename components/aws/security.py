@@ -10,10 +10,13 @@ from pulumi_aws import ec2, vpc
 from .. import naming, ports
 from ..host import Notices, Role
 from ..naming import Labels
+from .balancing import PORT, BalancerSettings
 from .declaration import AwsSettings
 
 BASTION = "bastion"
 """The machine through which operators connect. Not a role, because nothing of the cluster runs there."""
+BALANCER = "load-balancer"
+"""What stands in front of the front doors. Likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +24,12 @@ class Rule:
     """One source may connect to one port of one group of machines."""
 
     target: str
-    """A role, or BASTION."""
+    """A role, BASTION, or BALANCER."""
     port: str
     """Name in the table of ports."""
     number: int
     source: str
-    """A role, BASTION, or the CIDR of an operators' network."""
+    """A role, BASTION, BALANCER, or the CIDR of an operators' network."""
     purpose: str
 
     @property
@@ -37,7 +40,7 @@ class Rule:
     @property
     def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
         """The source, if it is a network."""
-        return None if self.source in (*Role, BASTION) else ipaddress.ip_network(self.source)
+        return None if self.source in (*Role, BASTION, BALANCER) else ipaddress.ip_network(self.source)
 
 
 def rules(
@@ -46,26 +49,35 @@ def rules(
     bastion: bool,
     front_door: int = 0,
     rebalance: bool = False,
+    balancer: BalancerSettings | None = None,
 ) -> list[Rule]:
     """The rules in the table of ports for the roles that have hosts. Operators are their networks, or the bastion if
     there is one; `front_door` is the port of the front door, 0 without one; `rebalance`: TaskManagers ask JobManagers
-    for free slots.
+    for free slots. With a load balancer the front doors are open to that alone, and it to operators: to their networks
+    if it has public addresses.
     """
     networks = list(dict.fromkeys(str(ipaddress.ip_network(text)) for text in operator_cidrs))
     operators = [BASTION] if bastion else networks
     found = []
     for port in ports.table(front_door, rebalance):
+        people = [BALANCER] if balancer and port.name == ports.FRONT_DOOR.name else operators
         sources = [
             source
             for client in port.clients
             if client == ports.OPERATORS or client in roles
-            for source in (operators if client == ports.OPERATORS else [client])
+            for source in (people if client == ports.OPERATORS else [client])
         ]
         found += [
             Rule(target=target, port=port.name, number=port.number, source=source, purpose=port.purpose)
             for target in port.listens
             if target in roles
             for source in sources
+        ]
+    if balancer:
+        door = ports.FRONT_DOOR
+        found += [
+            Rule(target=BALANCER, port=door.name, number=PORT, source=source, purpose=door.purpose)
+            for source in (operators if balancer.internal else networks)
         ]
     if bastion:
         ssh = ports.number("ssh")
@@ -92,6 +104,8 @@ class Security(pulumi.ComponentResource):
     """Ids of the groups, by role with machines."""
     bastion: pulumi.Output[str] | None
     """Id of the bastion's group, if there is a bastion."""
+    balancer: pulumi.Output[str] | None
+    """Id of the load balancer's group, if there is one."""
     ready: list[pulumi.Resource]
     """The rules. Hosts need not wait for them: early connections are retried."""
 
@@ -101,14 +115,25 @@ class Security(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         roles = [role for role, group in args.settings.groups.items() if group.count]
         bastion = [BASTION] if args.settings.bastion else []
-        groups = {target: self._group(target).id for target in (*roles, *bastion)}
+        balancer = [BALANCER] if args.settings.balancer else []
+        groups = {target: self._group(target).id for target in (*roles, *bastion, *balancer)}
         self.groups = {role: groups[role] for role in roles}
-        self.bastion = groups.get(BASTION)
+        self.bastion, self.balancer = groups.get(BASTION), groups.get(BALANCER)
         settings = args.settings
         rebalance = any(group.notices is Notices.REBALANCE for group in settings.groups.values())
-        expected = rules(roles, settings.operator_cidrs, settings.bastion, settings.front_door, rebalance)
+        expected = rules(
+            roles,
+            settings.operator_cidrs,
+            settings.bastion,
+            settings.front_door,
+            rebalance,
+            settings.balancer,
+        )
         self.ready = [self._rule(rule, groups) for rule in expected]
-        self.ready += [self._out(target, group, v) for target, group in groups.items() for v in (4, 6)]
+        machines = {target: group for target, group in groups.items() if target != BALANCER}
+        self.ready += [self._out(target, group, v) for target, group in machines.items() for v in (4, 6)]
+        if self.balancer:
+            self.ready.append(self._to_doors(self.balancer, groups[Role.JOBMANAGER]))
         self.register_outputs({})
 
     def _group(self, target: str) -> ec2.SecurityGroup:
@@ -136,6 +161,20 @@ class Security(pulumi.ComponentResource):
             cidr_ipv6=str(network) if isinstance(network, ipaddress.IPv6Network) else None,
             description=rule.purpose,
             tags=self._args.labels.tags(rule.name, rule.target),
+            opts=self._child,
+        )
+
+    def _to_doors(self, group: pulumi.Output[str], doors: pulumi.Output[str]) -> pulumi.Resource:
+        name, port = f"{BALANCER}-out", self._args.settings.front_door
+        return vpc.SecurityGroupEgressRule(
+            name,
+            security_group_id=group,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            referenced_security_group_id=doors,
+            description="To the front doors",
+            tags=self._args.labels.tags(name, BALANCER),
             opts=self._child,
         )
 

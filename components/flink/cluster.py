@@ -33,6 +33,8 @@ class ClusterArgs:
     hosts: Sequence[Host]
     storage: Storage
     settings: ClusterSettings
+    balancer_networks: Sequence[str] = ()
+    """CIDRs from where the front doors' load balancer connects, if there is one."""
 
 
 class Cluster(pulumi.ComponentResource):
@@ -171,6 +173,7 @@ class Cluster(pulumi.ComponentResource):
             logins=logins,
             front_door_authority=self.front_door_authority,
             front_door_sessions=session_secret(f"{name}-front-door-sessions", child) if door and door.oidc else None,
+            balancer_networks=self._args.balancer_networks,
         )
         return [declare_of(role)(context, found, child) for role in Role if (found := self.members.of(role))]
 

@@ -41,6 +41,8 @@ class Context:
     """None: without a front door, or with a certificate of yours."""
     front_door_sessions: pulumi.Output[str] | None = None
     """The secret of sessions. None: without a login by OpenID Connect."""
+    balancer_networks: Sequence[str] = ()
+    """From where the front doors' load balancer connects, if there is one."""
     logins: Sequence[pulumi.Resource] = ()
     """What must have succeeded before any daemon starts: the proof that JobManagers can log in for rollouts."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from .. import ports
+from ..balancing import ALIVE, KEPT_SECONDS
 from ..templates import render
 from . import rights
 from .login import Login
@@ -37,12 +38,14 @@ def caddyfile(
     acme_name: str = "",
     acme_trusted: bool = False,
     login: Login | None = None,
+    balancer_networks: Sequence[str] = (),
 ) -> str:
     """The Caddyfile of a host. `served_as` is one of the names in its certificate, for clients that ask for none;
     `jobmanagers` are the names at which all of them are reached; None as `users`: nobody logs in, without a `login`;
     `wait` is in seconds; `tls`: JobManagers speak TLS, and ask for a certificate. `acme`: the server that signs a
     certificate for `acme_name`; for other names it is CERTIFICATE. `acme_trusted`: ACME_AUTHORITIES is there. `login`:
-    by OpenID Connect.
+    by OpenID Connect. `balancer_networks`: CIDRs from where a load balancer connects, whose
+    word for the addresses of clients is taken, and nobody else's.
     """
     return render(
         "frontdoor/Caddyfile.j2",
@@ -65,4 +68,7 @@ def caddyfile(
         acme=acme,
         acme_name=acme_name,
         acme_authorities=ACME_AUTHORITIES if acme_trusted else "",
+        balancer_networks=balancer_networks,
+        kept_seconds=KEPT_SECONDS,
+        alive=ALIVE,
     )

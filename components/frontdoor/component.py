@@ -24,7 +24,7 @@ from ..templates import render
 from . import login as logins
 from .caddyfile import ACME_AUTHORITIES, CADDYFILE, CERTIFICATE, FOLDER, IDENTITY, KEY, WAIT_SECONDS, caddyfile
 from .certificates import FrontDoorAuthority
-from .settings import FrontDoorSettings, Oidc, User
+from .settings import PORT, FrontDoorSettings, Oidc, User
 
 UNIT = USER = "flink-frontdoor"
 SECONDS = 60
@@ -50,6 +50,8 @@ class FrontDoorArgs:
     """None: JobManagers answer without TLS."""
     jobmanagers: Sequence[str]
     """The names at which all JobManagers are reached."""
+    balancer_networks: Sequence[str] = ()
+    """CIDRs from where a load balancer connects, if there is one."""
     after: Sequence[pulumi.Resource]
     """What must have succeeded before: the host knows the names of the others."""
 
@@ -72,7 +74,7 @@ class FrontDoor(pulumi.ComponentResource):
             releases.append(
                 install(host, args.settings, args.storage, oidc.program, "oauth2-proxy", after, script="oauth2proxy.sh")
             )
-        login = logins.login(oidc, door.port) if oidc else None
+        login = logins.login(oidc, PORT if args.balancer_networks else door.port) if oidc else None
         names = pulumi.Output.all(host.address, host.ssh.address).apply(
             lambda known: list(dict.fromkeys([*door.names, host.name, host.reached_as, *known, "localhost"]))
         )
@@ -113,6 +115,7 @@ class FrontDoor(pulumi.ComponentResource):
                 acme_trusted=bool(trusted),
                 login=login,
                 wait=WAIT_SECONDS,
+                balancer_networks=args.balancer_networks,
             )
             files = [
                 # First: it is stopped before its files are removed

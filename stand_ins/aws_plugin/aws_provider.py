@@ -22,6 +22,7 @@ from stand_ins.aws_plugin import (
     events,
     iam,
     invokes,
+    lb,
     route53,
     s3,
 )
@@ -43,6 +44,7 @@ MODULES = (
     dlm,
     events,
     iam,
+    lb,
     route53,
     s3,
 )

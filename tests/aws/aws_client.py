@@ -19,7 +19,7 @@ from stand_ins.plugin.values import from_struct, to_struct
 from tests.plugin_client import PluginClient, State, plugin, urn
 
 REGION = "eu-central-1"
-SERVICES = ("dlm", "ec2", "events", "iam", "kms", "route53", "s3", "ssm", "sts")
+SERVICES = ("acm", "dlm", "ec2", "elbv2", "events", "iam", "kms", "route53", "s3", "ssm", "sts")
 
 
 class Moto:
@@ -136,6 +136,7 @@ def _load_sdk() -> None:
         aws.ebs.Volume,
         aws.ec2.Instance,
         aws.iam.Role,
+        aws.lb.LoadBalancer,
         aws.route53.Zone,
         aws.s3.Bucket,
         aws.ssm.Parameter,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stand_ins.builds.archives import Archives
 
 REGION = "eu-central-1"
-SERVICES = ("dlm", "ec2", "events", "iam", "route53", "s3", "ssm", "sts")
+SERVICES = ("acm", "dlm", "ec2", "elbv2", "events", "iam", "route53", "s3", "ssm", "sts")
 """The AWS services that the program uses."""
 
 VARIABLES = {

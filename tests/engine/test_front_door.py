@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from components.balancing import ALIVE
 from components.frontdoor.caddyfile import LEADER_METRIC, caddyfile
 from components.frontdoor.settings import User
 from ops.password import hashed
@@ -488,6 +489,99 @@ def test_other_users_are_loaded_without_closing_a_connection(door: Door) -> None
         connection.close()
         door.write(users())
         door.reload()
+
+
+# --- a load balancer
+
+BALANCER = "127.77.0.1"
+
+
+@pytest.fixture
+def behind(door: Door) -> Iterator[Door]:
+    """The door, which a load balancer connects to from BALANCER."""
+    try:
+        door.write(users(), balancer_networks=["127.77.0.0/24", "127.77.9.0/24"])
+        door.reload()
+        yield door
+    finally:
+        door.write(users())
+        door.reload()
+
+
+def asked_from(door: Door, source: str, method: str, target: str, **headers: str) -> int:
+    """The status of a request from an address of the loopback."""
+    connection = http.client.HTTPSConnection(
+        "localhost", door.port, context=door.context(), timeout=60, source_address=(source, 0)
+    )
+    try:
+        connection.request(method, target, headers={name.replace("_", "-"): text for name, text in headers.items()})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def client_of(door: Door, target: str) -> tuple[str, str]:
+    """Who asked for this target: the client's address in the audit, and that of the connection."""
+
+    def lines() -> list[dict[str, Any]]:
+        return [it["request"] for it in door.audit() if it["request"]["uri"] == target]
+
+    until(lines, 60)
+    (line,) = lines()
+    return line["client_ip"], line["remote_ip"]
+
+
+@pytest.mark.parametrize(
+    ("source", "forwarded", "client"),
+    [
+        (BALANCER, "198.51.100.7", "198.51.100.7"),
+        # The load balancer adds the address to what the client has sent
+        (BALANCER, "203.0.113.66, 198.51.100.7", "198.51.100.7"),
+        (BALANCER, "127.77.0.5, 203.0.113.66,198.51.100.7", "198.51.100.7"),
+        (BALANCER, "2001:db8::7", "2001:db8::7"),
+        (BALANCER, "", BALANCER),
+        # Others are not believed
+        ("127.0.0.1", "203.0.113.66", "127.0.0.1"),
+        ("127.78.0.1", "203.0.113.66, 127.77.0.1", "127.78.0.1"),
+    ],
+)
+def test_the_audit_has_the_address_that_the_load_balancer_names(
+    behind: Door, source: str, forwarded: str, client: str
+) -> None:
+    target = f"/jars/{source}-{abs(hash(forwarded))}.jar/run"
+    headers = {"X_Forwarded_For": forwarded} if forwarded else {}
+    others = {"Forwarded": "for=203.0.113.99", "X_Real_IP": "203.0.113.99", "X_Client_IP": "203.0.113.99"}
+    given = {**headers, **others, "Authorization": login("anna")}
+    assert asked_from(behind, source, "POST", target, **given) == 200
+    assert client_of(behind, target) == (client, source)
+
+
+def test_without_a_load_balancer_nobody_is_believed(door: Door) -> None:
+    target = "/jars/nobody.jar/run"
+    given = {"X_Forwarded_For": "203.0.113.66", "Authorization": login("anna")}
+    assert asked_from(door, BALANCER, "POST", target, **given) == 200
+    assert client_of(door, target) == (BALANCER, BALANCER)
+    assert door.status("", "GET", ALIVE) == 401, "and nothing answers without a login"
+
+
+def test_the_health_check_needs_no_login_and_nothing_else_does(behind: Door) -> None:
+    before = len(behind.audit())
+    status, text, _ = behind.ask("", "GET", ALIVE)
+    assert (status, text) == (200, b"")
+    behind.first.leads = False
+    assert behind.status("", "GET", ALIVE) == 200, "a door is healthy while no JobManager leads"
+    behind.first.leads = True
+    for method, target in (
+        ("POST", ALIVE),
+        ("GET", f"{ALIVE}?x"),
+        ("GET", f"{ALIVE}/"),
+        ("GET", f"{ALIVE}/../jars"),
+        ("GET", f"/{ALIVE}"),
+        ("GET", "/jars"),
+    ):
+        assert behind.status("", method, target) == 401, (method, target)
+    until(lambda: len(behind.audit()) >= before + 6, 60)
+    assert not behind.arrived() and ALIVE not in [it["request"]["uri"] for it in behind.audit() if it["status"] == 200]
 
 
 # --- TLS
