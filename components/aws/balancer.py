@@ -18,8 +18,8 @@ from .balancing import POLICY, PORT, BalancerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadBalancerArgs:
-    """Arguments of `LoadBalancer`."""
+class FrontDoorBalancerArgs:
+    """Arguments of `FrontDoorBalancer`."""
 
     settings: BalancerSettings
     labels: Labels
@@ -34,13 +34,13 @@ class LoadBalancerArgs:
     """JobManagers' hosts → ids of their machines."""
 
 
-class LoadBalancer(pulumi.ComponentResource):
+class FrontDoorBalancer(pulumi.ComponentResource):
     """The load balancer. `url` is where people reach it."""
 
     url: pulumi.Input[str]
 
-    def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(naming.type_token("aws", "LoadBalancer"), name, None, opts)
+    def __init__(self, name: str, args: FrontDoorBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(naming.type_token("aws", "FrontDoorBalancer"), name, None, opts)
         child, stack, internal = pulumi.ResourceOptions(parent=self), args.labels.stack, args.settings.internal
         full = names.balancer(stack, internal)
         balancer = lb.LoadBalancer(
@@ -79,7 +79,7 @@ class LoadBalancer(pulumi.ComponentResource):
         self.url = pulumi.Output.concat("https://", args.settings.name or balancer.dns_name)
         self.register_outputs({"url": self.url})
 
-    def _doors(self, args: LoadBalancerArgs, child: pulumi.ResourceOptions) -> lb.TargetGroup:
+    def _doors(self, args: FrontDoorBalancerArgs, child: pulumi.ResourceOptions) -> lb.TargetGroup:
         full = names.doors(args.labels.stack, args.settings.internal, args.door)
         return lb.TargetGroup(
             "front-doors",

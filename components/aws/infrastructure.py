@@ -14,7 +14,7 @@ from ..naming import PROJECT, Labels
 from ..problems import Problems
 from ..storage import Storage, StorageSettings
 from . import capacity, facts
-from .balancer import LoadBalancer, LoadBalancerArgs
+from .balancer import FrontDoorBalancer, FrontDoorBalancerArgs
 from .declaration import AwsSettings
 from .entrance import Entrance, EntranceArgs
 from .facts import AwsError, Facts
@@ -111,9 +111,9 @@ class AwsSite(pulumi.ComponentResource):
         """The load balancer of the front doors."""
         settings, subnets = args.settings, network.balancer_subnets
         assert settings.balancer and security.balancer, "only with a load balancer"
-        made = LoadBalancer(
+        made = FrontDoorBalancer(
             name,
-            LoadBalancerArgs(
+            FrontDoorBalancerArgs(
                 settings=settings.balancer,
                 labels=args.labels,
                 vpc_id=network.vpc_id,

@@ -111,6 +111,10 @@ class Aws(Mocks):
     """Security group → its VPC."""
     vpcs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """VPC → its tags."""
+    subnet_size: int = 24
+    """Length of the prefixes of existing subnets."""
+    free_addresses: int = 200
+    """In each of them."""
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         """Answer a query."""
@@ -140,6 +144,8 @@ class Aws(Mocks):
             "getSubnet": lambda asked: {
                 "vpcId": "vpc-0123456789abcdef0",
                 "availabilityZone": {"subnet-0123456789abcdef0": "eu-central-1a"}.get(asked["id"], "eu-central-1b"),
+                "cidrBlock": f"10.1.{int(asked['id'][-1], 16)}.0/{self.subnet_size}",
+                "availableIpAddressCount": self.free_addresses,
             },
         }
         return answer[name](dict(args.args))
@@ -212,6 +218,10 @@ class Aws(Mocks):
                 "privateKeyOpenssh": f"PRIVATE {args.name}",
                 "publicKeyOpenssh": f"ssh-ed25519 AAAA{args.name}\n",
             }
+        elif kind == "LoadBalancer":
+            outputs |= {"dnsName": f"{args.inputs['name']}.elb.example", "arn": f"arn:{args.name}"}
+        elif kind in ("TargetGroup", "Listener"):
+            outputs |= {"arn": f"arn:{args.name}"}
         elif kind == "Record":
             outputs |= {"fqdn": args.inputs["name"]}
         return made, outputs
