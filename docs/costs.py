@@ -62,6 +62,8 @@ MIB_S = Meter(service="AmazonEC2", usage=r"EBS:VolumeP-Throughput\.gp3", per=102
 """The Price List has GiB/s."""
 ADDRESS = Meter(service="AmazonVPC", usage="PublicIPv4:InUseAddress")
 NAT = Meter(service="AmazonEC2", usage="NatGateway-Hours")
+BALANCER = Meter(service="AWSELB", usage="LoadBalancerUsage", attributes=(("operation", "LoadBalancing:Application"),))
+"""An hour, without what traffic costs."""
 ZONE = Meter(service="AmazonRoute53", usage="HostedZone")
 
 
@@ -125,13 +127,16 @@ def parts(stack: str) -> list[Line]:
         lines.append(Line(f"bastion: 1 x {values['bastionType']}", 1, instance(values["bastionType"])))
         gib += BASTION_GIB
     gateways = {"none": 0, "one": 1, "zone": values["zones"]}[values["natGateways"]]
-    addresses = (0 if values["privateSubnets"] else machines) + bool(values["bastion"]) + gateways
+    balancer = values["frontDoorLoadBalancer"]
+    public = values["zones"] if balancer and not balancer.get("internal", True) else 0
+    addresses = (0 if values["privateSubnets"] else machines) + bool(values["bastion"]) + gateways + public
     return [
         *lines,
         Line(f"volumes: {gib} GiB gp3", gib, GIB, hourly=False),
         *([Line(f"{iops} more IOPS", iops, IOPS, hourly=False)] if iops else []),
         *([Line(f"{mib_s} more MiB/s", mib_s, MIB_S, hourly=False)] if mib_s else []),
         *([Line(f"{gateways} NAT gateways, without traffic", gateways, NAT)] if gateways else []),
+        *([Line("1 load balancer, without traffic", 1, BALANCER)] if balancer else []),
         Line(f"{addresses} public IPv4 addresses", addresses, ADDRESS),
         Line("1 private zone of Route 53", 1, ZONE, hourly=False),
     ]

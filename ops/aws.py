@@ -37,6 +37,7 @@ COSTLY = (
     "aws:ec2/eip:Eip",
     "aws:ebs/volume:Volume",
     "aws:route53/zone:Zone",
+    "aws:lb/loadBalancer:LoadBalancer",
 )
 """Types that cost money even if nobody uses them: what was just created may be missing from AWS's first answer."""
 
@@ -49,6 +50,12 @@ _HEALING = (
     "cloudwatch/eventConnection:EventConnection",
 )
 """Types in EventBridge, in an order in which they can be deleted."""
+
+_BALANCING = ("lb/listener:Listener", "lb/loadBalancer:LoadBalancer", "lb/targetGroup:TargetGroup")
+"""Types of a load balancer, in an order in which they can be deleted."""
+
+_MOST_ARNS = 20
+"""Of a request for tags: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html."""
 
 _SNAPSHOTS = "dlm/lifecyclePolicy:LifecyclePolicy"
 
@@ -394,6 +401,9 @@ class Aws:
         # Before the machines, whose end would be reported
         if of(*_HEALING):
             yield from self._healing()
+        # Before the groups and subnets that it is in
+        if of(*_BALANCING):
+            yield from self._balancing()
         for kind in EC2:
             yield from self._in_ec2(kind, parts)
         if of(_SNAPSHOTS):
@@ -419,6 +429,39 @@ class Aws:
             for it in items(events, call, key, NamePrefix=whole):
                 if it["Name"] == whole:
                     yield self._resource(type, whole, {"Name": whole}, f"events delete-{word} --name {whole}")
+
+    def _balancing(self) -> Iterator[Resource]:
+        elb, (listener, balancer, group) = self._client("elbv2"), _BALANCING
+        try:
+            balancers = [it["LoadBalancerArn"] for it in items(elb, "describe_load_balancers", "LoadBalancers")]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "AccessDenied":
+                raise
+            return  # who may not even list them has created none (docs/iam/load-balancer-policy.json)
+        ours = [arn for arn, _ in self._with_tags(balancers)]
+        listeners = [
+            it["ListenerArn"]
+            for arn in ours
+            for it in items(elb, "describe_listeners", "Listeners", LoadBalancerArn=arn)
+        ]
+        groups = [it["TargetGroupArn"] for it in items(elb, "describe_target_groups", "TargetGroups")]
+        for type, word, arns in (
+            (listener, "listener", listeners),
+            (balancer, "load-balancer", balancers),
+            (group, "target-group", groups),
+        ):
+            for arn, tags in self._with_tags(arns):
+                # Whatever uses it must have ended
+                after = [f"elbv2 wait load-balancers-deleted --load-balancer-arns {arn}"] if type == balancer else []
+                yield self._resource(type, arn, tags, f"elbv2 delete-{word} --{word}-arn {arn}", *after)
+
+    def _with_tags(self, arns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+        """Those of a load balancer's parts that are the stack's."""
+        for start in range(0, len(arns), _MOST_ARNS):
+            some = list(arns[start:][:_MOST_ARNS])
+            for it in self._client("elbv2").describe_tags(ResourceArns=some)["TagDescriptions"]:
+                if self._ours(tags := _tags(it["Tags"])):
+                    yield it["ResourceArn"], tags
 
     def _snapshots(self) -> Iterator[Resource]:
         for it in self._client("dlm").get_lifecycle_policies()["Policies"]:
@@ -573,12 +616,13 @@ SETTINGS = (
     *(f"aws:s3/bucket{it}:Bucket{it}" for it in _OF_BUCKETS),
     "aws:iam/rolePolicy:RolePolicy",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:lb/targetGroupAttachment:TargetGroupAttachment",
 )
-"""Types that are parts of a bucket or a role: they are written again, and deleted together with it."""
+"""Types that are parts of a bucket, a role or a target group: they are written again, and deleted together with it."""
 
 KNOWN = frozenset(
     [
-        *(f"aws:{it}" for it in (*(kind.type for kind in EC2), *_HEALING, _SNAPSHOTS, *_ELSEWHERE)),
+        *(f"aws:{it}" for it in (*(kind.type for kind in EC2), *_HEALING, *_BALANCING, _SNAPSHOTS, *_ELSEWHERE)),
         *_COMPUTED,
         *SETTINGS,
     ]

@@ -122,6 +122,9 @@ class Inventory(Protocol):
     def placement_group(self, region: str, name: str) -> str:
         """Id of a placement group; empty if there is none of this name."""
 
+    def balancer_tags(self, region: str, arn: str) -> Mapping[str, str]:
+        """Tags of a load balancer, a listener or a target group."""
+
     def policy_tags(self, region: str, id: str) -> Mapping[str, str]:
         """Tags of a policy of Data Lifecycle Manager."""
 
@@ -181,6 +184,8 @@ def needed(request: Request, inventory: Inventory) -> list[Asked]:
             return _json(action, request, inventory)
         case "events":
             return _events(action, request, inventory)
+        case "elasticloadbalancing":
+            return _balancing(action, request, inventory)
         case "dlm":
             return _dlm(action, request, inventory)
         case _ if set(resource_types(action)) == {""}:
@@ -430,6 +435,32 @@ _SECRETS = {
 """What EventBridge does with the caller's rights, since the secret is the caller's:
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-target-connection.html.
 """
+
+
+def _balancing(action: str, request: Request, inventory: Inventory) -> list[Asked]:
+    given, begin = request.parameters, f"arn:aws:elasticloadbalancing:{request.region}:{inventory.account}"
+    if not set(resource_types(action)) - {""}:
+        return [Asked(action, "*")]
+    tags = _request_tags(_flat_tags("Tags.member", given))
+    new = {
+        f"{_BALANCING}CreateLoadBalancer": f"{begin}:loadbalancer/app/{given.get('Name')}/*",
+        f"{_BALANCING}CreateTargetGroup": f"{begin}:targetgroup/{given.get('Name')}/*",
+        f"{_BALANCING}CreateListener": f"{given.get('LoadBalancerArn', '').replace(':loadbalancer/', ':listener/')}/*",
+    }
+    arns = [value for key, value in given.items() if re.fullmatch(_NAMED_BALANCING, key)]
+    asked = [] if arns else [Asked(action, new[action], tags)]
+    for arn in arns:
+        own = {f"aws:ResourceTag/{key}": value for key, value in inventory.balancer_tags(request.region, arn).items()}
+        asked.append(Asked(action, arn, {**own, **(tags if supports(action, "", "aws:RequestTag/x") else {})}))
+    if action in new and tags:
+        context = {**tags, "elasticloadbalancing:CreateAction": request.operation}
+        asked.append(Asked(f"{_BALANCING}AddTags", new[action], context))
+    return asked
+
+
+_BALANCING = "elasticloadbalancing:"
+_NAMED_BALANCING = r"(LoadBalancer|TargetGroup|Listener)Arn|ResourceArns\.member\.\d+"
+"""Parameters that name what exists."""
 
 
 def _dlm(action: str, request: Request, inventory: Inventory) -> list[Asked]:

@@ -111,6 +111,15 @@ class MotoInventory(Inventory):
         group = vars(_ec2(region)).get("placement_groups", {}).get(name)
         return str(group.id) if group else ""
 
+    def balancer_tags(self, region: str, arn: str) -> Mapping[str, str]:
+        """Tags of a load balancer, a listener or a target group."""
+        from moto.elbv2.models import elbv2_backends
+
+        found: dict[str, str] = elbv2_backends[DEFAULT_ACCOUNT_ID][region].tagging_service.get_tag_dict_for_resource(
+            arn
+        )
+        return found
+
     def policy_tags(self, region: str, id: str) -> Mapping[str, str]:
         """Tags of a policy of Data Lifecycle Manager."""
         from stand_ins.aws_cloud.dlm import dlm_backends

@@ -381,6 +381,8 @@ class Listener(Resource):
         )
         found = [*tags.failures(inputs), *unsupported_but(inputs, *known)]
         found += failures_of_choice(inputs, {"protocol": ("HTTPS",), "sslPolicy": POLICIES})
+        if inputs.get("certificateArn") is None:
+            found.append(Failure("certificateArn", "A certificate must be specified for HTTPS listeners"))
         for action in inputs.get("defaultActions") or []:
             if not is_unknown(action):
                 found += unsupported_but(action, "type", "targetGroupArn")
@@ -390,7 +392,6 @@ class Listener(Resource):
     def create(self, name: str, inputs: Object, aws: Aws) -> tuple[str, Object]:
         """Create it."""
         self._check_targets(inputs, aws)
-        _check_certificate(inputs, aws)
         made = aws.client("elbv2").create_listener(
             LoadBalancerArn=inputs["loadBalancerArn"], **_tags(inputs), **_listener(inputs)
         )
@@ -429,7 +430,6 @@ class Listener(Resource):
     def update(self, id: str, old: Object, new: Object, aws: Aws) -> Object:
         """Everything except the load balancer."""
         self._check_targets(new, aws)
-        _check_certificate(new, aws)
         client = aws.client("elbv2")
         client.modify_listener(ListenerArn=id, **_listener(new))
         _update_tags(client, id, old, new)
@@ -438,21 +438,6 @@ class Listener(Resource):
     def delete(self, id: str, state: Object, aws: Aws) -> None:
         """Delete it."""
         aws.client("elbv2").delete_listener(ListenerArn=id)
-
-
-def _check_certificate(inputs: Object, aws: Aws) -> None:
-    """AWS takes a certificate only if it is in ACM and issued; moto takes any."""
-    arn = inputs.get("certificateArn")
-    if not arn:
-        raise Refused("CertificateNotFound: A certificate must be specified for HTTPS listeners")
-    try:
-        status = aws.client("acm").describe_certificate(CertificateArn=arn)["Certificate"]["Status"]
-    except Exception as error:
-        if "ResourceNotFound" not in str(error):
-            raise
-        raise Refused(f"CertificateNotFound: Certificate '{arn}' not found") from None
-    if status != "ISSUED":
-        raise Refused(f"UnsupportedCertificate: The certificate '{arn}' must have a supported signature and key size")
 
 
 def _listener(inputs: Object) -> dict[str, Any]:

@@ -84,6 +84,11 @@ def everything(endpoint: str, region: str) -> set[str]:
     found |= {f"PlacementGroups {it['GroupId']}" for it in of("ec2").describe_placement_groups()["PlacementGroups"]}
     found |= {f"LifecyclePolicies {item['PolicyId']}" for item in of("dlm").get_lifecycle_policies()["Policies"]}
     found |= {f"HostedZones {item['Id']}" for item in of("route53").list_hosted_zones()["HostedZones"]}
+    for call, key, id_key in (
+        ("describe_load_balancers", "LoadBalancers", "LoadBalancerArn"),
+        ("describe_target_groups", "TargetGroups", "TargetGroupArn"),
+    ):
+        found |= {f"{key} {item[id_key]}" for item in getattr(of("elbv2"), call)()[key]}
     found |= {f"Buckets {item['Name']}" for item in of("s3").list_buckets()["Buckets"]}
     return found
 

@@ -112,7 +112,8 @@ def test_actions_are_operations_of_aws(name: str) -> None:
         service, _, operation = action.partition(":")
         if action in NOT_OPERATIONS:
             continue
-        known = set(session.get_service_model(service).operation_names)
+        names_of = {"elasticloadbalancing": "elbv2"}
+        known = set(session.get_service_model(names_of.get(service, service)).operation_names)
         known |= set(session.get_service_model("s3control").operation_names) if service == "s3" else set()
         assert operation in known, action
 
@@ -274,6 +275,9 @@ class Account(Inventory):
 
     def placement_group(self, region: str, name: str) -> str:
         return f"pg-{ANOTHER if 'prod' in name else OWN}" if name else ""
+
+    def balancer_tags(self, region: str, arn: str) -> Mapping[str, str]:
+        return self.tags(region, arn)
 
     def policy_tags(self, region: str, id: str) -> Mapping[str, str]:
         return self.tags(region, id)

@@ -35,7 +35,7 @@ PLACES = {
     "ROLEARN": f"arn:aws:iam::{ACCOUNT}:role/company",
 }
 IDENTITIES = {
-    "deploy": ("read", *limits.DEPLOY, "options", "heal", "account-rules"),
+    "deploy": ("read", *limits.DEPLOY, "options", "load-balancer", "heal", "account-rules"),
     "branches": (*limits.BRANCHES, "state-branches"),
     "preview": ("preview", "state-preview"),
     "drift": ("read", "state-preview"),

@@ -43,6 +43,16 @@ def test_only_performance_above_that_of_every_volume_is_billed(monkeypatch: pyte
     assert found["300 more MiB/s"] == 12.00
 
 
+def test_a_load_balancer_is_billed_and_a_public_one_with_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = {key: dict(entry) for key, entry in settings.schema().items()}
+    monkeypatch.setattr(settings, "schema", lambda: schema)
+    schema["frontDoorLoadBalancer"]["default"] = {"certificateArn": "x"}
+    internal = amounts("prod")
+    assert internal["1 load balancer, without traffic"] == 16.43 and "4 public IPv4 addresses" in internal
+    schema["frontDoorLoadBalancer"]["default"] = {"certificateArn": "x", "internal": False}
+    assert "7 public IPv4 addresses" in amounts("prod")
+
+
 def test_a_price_that_is_not_clear_is_refused() -> None:
     entries = costs.stored()
     with pytest.raises(LookupError, match="has 0 products for BoxUsage:x9"):
