@@ -74,6 +74,7 @@ class FrontDoor(pulumi.ComponentResource):
             releases.append(
                 install(host, args.settings, args.storage, oidc.program, "oauth2-proxy", after, script="oauth2proxy.sh")
             )
+        # People reach a load balancer at its own port
         login = logins.login(oidc, PORT if args.balancer_networks else door.port) if oidc else None
         names = pulumi.Output.all(host.address, host.ssh.address).apply(
             lambda known: list(dict.fromkeys([*door.names, host.name, host.reached_as, *known, "localhost"]))
