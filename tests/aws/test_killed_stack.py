@@ -23,7 +23,6 @@ from tests.aws import limits
 from tests.aws import stack as aws_stack
 from tests.aws.inventory import client, everything, machines
 from tests.aws.stack import REGION, without_hosts
-from tests.aws.test_balancer_stack import certificate
 from tests.aws.test_refused_machines import attach_foreign_policy
 
 KEY = aws_stack.VARIABLES["AWS_ACCESS_KEY_ID"]
@@ -70,17 +69,11 @@ def test_everything_that_aws_has_created_is_adopted(
         "flink:access": "ssm",
         "flink:operatorCidrs": [],
         **OPTIONS,
-        "flink:zones": 2,
-        "flink:frontDoor": True,
-        "flink:frontDoorLogin": "none",
-        "flink:frontDoorLoadBalancer": {"certificateArn": certificate(endpoint)},
         "flink:permissionsBoundary": limits.policy_arn("flink-boundary"),
     }
     it = without_hosts(tmp_path, endpoint, changes, secrets=SECRETS)
     # Noted, not refused: one run shows all that is missing
-    documents = [
-        limits.document(f"{name}-policy") for name in ("read", *limits.DEPLOY, "options", "load-balancer", "heal")
-    ]
+    documents = [limits.document(f"{name}-policy") for name in ("read", *limits.DEPLOY, "options", "heal")]
     limits.limit(endpoint, KEY, documents, enforced=False)
     it.up()
     assert orphans(it, endpoint) == []
@@ -116,12 +109,7 @@ def test_everything_that_aws_has_created_is_adopted(
     asked, refused = limits.report(endpoint, KEY)
     # The interface of a NAT gateway: AWS deletes it with the gateway, the stand-in does so for moto
     assert [it for it in refused if "ec2:DeleteNetworkInterface" not in it] == [], "more than docs/iam allows"
-    assert {
-        "elasticloadbalancing:CreateListener",
-        "ec2:AttachVolume",
-        "ec2:CreateNatGateway",
-        "ec2:ReleaseAddress",
-    } <= {each.action for each in asked}
+    assert {"ec2:AttachVolume", "ec2:CreateNatGateway", "ec2:ReleaseAddress"} <= {each.action for each in asked}
 
 
 class Killed(Exception):
@@ -160,8 +148,8 @@ def forget(file: Path) -> dict[tuple[str, str], str]:
 
 
 def _is_setting(name: str) -> bool:
-    """Whether a URN or type is of a part of a bucket, a role or a target group, which has no existence of its own."""
-    return bool(re.search(r"iam/rolePolicy:|s3/bucket[A-Z]\w+:|lb/targetGroupAttachment:", name))
+    """Whether a URN or type is of a setting of a bucket or a role, which has no existence of its own."""
+    return bool(re.search(r"iam/rolePolicy:|s3/bucket[A-Z]\w+:", name))
 
 
 def test_a_run_that_was_killed_at_any_moment_leaves_nothing_on_aws_that_the_state_does_not_know(
