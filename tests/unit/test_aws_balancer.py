@@ -11,8 +11,8 @@ from tests.unit.test_aws_program import Aws, configuration, of_type, run, stdin
 
 ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
 DOOR: dict[str, Any] = {"frontDoor": True, "frontDoorLogin": "none"}
-PUBLIC = {**DOOR, "zones": 2, "frontDoorLoadBalancer": {"certificateArn": ARN, "internal": False}}
-INTERNAL = {**DOOR, "frontDoorLoadBalancer": {"certificateArn": ARN}}
+PUBLIC: dict[str, Any] = {**DOOR, "zones": 2, "frontDoorLoadBalancer": {"certificateArn": ARN, "internal": False}}
+INTERNAL: dict[str, Any] = {**DOOR, "frontDoorLoadBalancer": {"certificateArn": ARN}}
 VPC: dict[str, Any] = {
     "vpcId": "vpc-0123456789abcdef0",
     "subnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
@@ -87,7 +87,7 @@ def test_an_internal_one_is_in_the_private_subnets_and_open_to_the_bastion() -> 
 
 
 def test_a_public_one_before_private_hosts_gets_public_subnets_and_lets_operators_in() -> None:
-    more = {"natGateways": "one", "frontDoorLoadBalancer": {"certificateArn": ARN, "internal": False}}
+    more: dict[str, Any] = {"natGateways": "one", "frontDoorLoadBalancer": {"certificateArn": ARN, "internal": False}}
     found = run("prod", **DOOR, **more)
     assert {it for it in of_type(found, ":Subnet") if "public" in it} == {f"public-eu-central-1{z}" for z in "abc"}
     assert rules(found, 443) == {
