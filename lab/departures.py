@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import jar
@@ -27,6 +28,8 @@ OUTPUT = f"{NAME}/"
 FRESH = timedelta(seconds=60)
 """A result is written every ten seconds."""
 RESULT_SECONDS = 120.0
+MACHINE_CERTIFICATES = Path("/etc/ssl/certs/java/cacerts")
+"""Debian's trust store for Java, which `update-ca-certificates` keeps; in the default format and without a password."""
 ROWS = 6
 COLUMNS = ("end of window", "origin", "departures", "mean delay", "in all")
 
@@ -46,8 +49,18 @@ def build(inputs: "Archives") -> None:
         jar.jdk(inputs.java) as home,
         fetch.locked("maven"),
     ):
-        command(argv, env={**os.environ, "JAVA_HOME": str(home)}, timeout=900, on_line=step.tell)
+        command(argv, env=_environment(home), timeout=900, on_line=step.tell)
     files.write(built, digest)
+
+
+def _environment(java: Path) -> dict[str, str]:
+    """With the hosts' JDK, which has a compiler, and the machine's certificates: only they have those of a company
+    whose proxy or mirror Maven goes through.
+    """
+    options = os.environ.get("MAVEN_OPTS", "")
+    if MACHINE_CERTIFICATES.exists() and "javax.net.ssl.trustStore" not in options:
+        options = f"{options} -Djavax.net.ssl.trustStore={MACHINE_CERTIFICATES}".strip()
+    return {**os.environ, "JAVA_HOME": str(java), "MAVEN_OPTS": options}
 
 
 def _sources() -> str:

@@ -65,3 +65,26 @@ def test_it_is_built_once_for_the_same_sources(tmp_path: Path, monkeypatch: pyte
     departures.JAR.unlink()
     departures.build(inputs)
     assert len(built) == 3
+
+
+@pytest.mark.parametrize(
+    ("exists", "given", "expected"),
+    [
+        (True, None, "-Djavax.net.ssl.trustStore={path}"),
+        (True, "-Xmx1g", "-Xmx1g -Djavax.net.ssl.trustStore={path}"),
+        (True, "-Djavax.net.ssl.trustStore=/mine", "-Djavax.net.ssl.trustStore=/mine"),
+        (False, None, ""),
+    ],
+)
+def test_maven_trusts_what_the_machine_trusts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool, given: str | None, expected: str
+) -> None:
+    path = tmp_path / "cacerts"
+    if exists:
+        path.touch()
+    monkeypatch.setattr(departures, "MACHINE_CERTIFICATES", path)
+    monkeypatch.delenv("MAVEN_OPTS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("MAVEN_OPTS", given)
+    found = departures._environment(Path("/jdk"))
+    assert found["MAVEN_OPTS"] == expected.format(path=path) and found["JAVA_HOME"] == "/jdk"
