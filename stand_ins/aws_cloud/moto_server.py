@@ -364,9 +364,9 @@ def _refuse(environ: Mapping[str, Any], start_response: Callable[..., Any], code
     match _service(environ):
         case "ec2":
             error = f"<Response><Errors>{error}</Errors></Response>"
-        case "iam" | "route53" | "sts":
+        case "elasticloadbalancing" | "iam" | "route53" | "sts":
             error = f"<ErrorResponse>{error}</ErrorResponse>"
-        case "dlm" | "events" | "freetier" | "kms" | "ssm" | "tagging":
+        case "acm" | "dlm" | "events" | "freetier" | "kms" | "ssm" | "tagging":
             error = json.dumps({"__type": code, "message": why})
     return [error.encode()]
 

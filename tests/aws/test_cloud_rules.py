@@ -6,13 +6,16 @@ import subprocess
 from ipaddress import IPv4Network
 from typing import Any
 
+import botocore.parsers
+import botocore.session
 import pytest
 
 from lab.network import Network
-from stand_ins.aws_cloud import access, firewall
+from stand_ins.aws_cloud import access, firewall, moto_server
 from stand_ins.aws_cloud.access import asked_for
 from stand_ins.aws_cloud.api import Instance, Rule, Snapshot
 from stand_ins.aws_cloud.evaluation import Asked, permitted
+from tests.aws.stack import SERVICES
 
 BUCKET = "arn:aws:s3:::b"
 POLICY = {
@@ -167,3 +170,20 @@ def test_nft_understands_the_table(snapshot: Snapshot) -> None:
     text = firewall.table(NETWORK, PORTS, snapshot)
     done = subprocess.run(["nft", "--check", "-f", "-"], input=text, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("service", [*SERVICES, "freetier", "kms", "resourcegroupstaggingapi"])
+def test_every_service_refuses_in_its_own_words(service: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A client that cannot read a refusal takes it for another error."""
+    model = botocore.session.get_session().get_service_model(service)
+    environ = {
+        "REMOTE_ADDR": "127.0.0.1",
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/",
+        "HTTP_AUTHORIZATION": f"AWS4 Credential=k/20261129/eu-central-1/{model.signing_name}/aws4_request, x",
+    }
+    body = b"".join(moto_server._refuse(environ, lambda *_: None, "AccessDenied", "not <allowed>"))
+    answer = {"status_code": 403, "headers": {}, "body": body}
+    shape: Any = model.operation_model(model.operation_names[0]).output_shape
+    found = botocore.parsers.create_parser(model.resolved_protocol).parse(answer, shape)
+    assert found["Error"]["Code"] == "AccessDenied" and "not <allowed>" in found["Error"]["Message"]

@@ -175,6 +175,10 @@ def test_who_only_reads_changes_nothing() -> None:
     assert reading == {
         "dlm:GetLifecyclePolicies",
         "ec2:DescribeKeyPairs",
+        "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeLoadBalancers",
+        "elasticloadbalancing:DescribeTags",
+        "elasticloadbalancing:DescribeTargetGroups",
         "events:ListApiDestinations",
         "events:ListConnections",
         "events:ListRules",
