@@ -121,10 +121,11 @@ def test_every_documented_command_for_existing_hosts_works_as_it_is_written(lab:
     assert f"{count} unchanged" in clone.run("pulumi up")
 
     # Look
-    said = on_its_host(OPERATIONS, "Look", 0)
+    assert re.search("^onprem: Flink .* leads, 2 of 2 TaskManagers", here(OPERATIONS, "Look", 0), re.MULTILINE)
+    said = on_its_host(OPERATIONS, "Look", 1)
     assert "active (running)" in said and '"taskmanagers":2' in said and "table inet flink" in said
-    assert re.search("^(leader|follower)$", on_its_host(OPERATIONS, "Look", 1), re.MULTILINE)
-    assert "flink_taskmanager" in here(OPERATIONS, "Look", 2)
+    assert re.search("^(leader|follower)$", on_its_host(OPERATIONS, "Look", 2), re.MULTILINE)
+    assert "flink_taskmanager" in here(OPERATIONS, "Look", 3)
     said = on_its_host(OPERATIONS, "On a host", 0)
     assert "current" in said and "healthy" in said
     assert "yes" in on_its_host(OPERATIONS, "On a host", 1)
