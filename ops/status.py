@@ -33,7 +33,7 @@ _TOOL = "/usr/local/lib/flink/flink-host"
 _DOOR = "flink-frontdoor"
 
 _HOST = rf"""
-set -u
+set -uo pipefail
 export LC_ALL=C
 say() {{ printf '%s\t%s\n' "$1" "$2"; }}
 say now "$(date +%s)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,6 +203,23 @@ def test_a_bad_interval_is_refused(seconds: str) -> None:
     with pytest.raises(SystemExit) as ended:
         ops.main(["status", "--stack", "prod", "--watch", seconds])
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_leader_says_what_its_rest_api_answers_or_why_not(tmp_path: Path, answers: bool) -> None:
+    """The script as a host runs it, with a host tool and a systemd of its own."""
+    told = "echo '{}'" if answers else "echo 'no JobManager answers for a leader' >&2; exit 1"
+    for name, text in (("flink-host", f'[ "$1" = leads ] || {{ {told}; }}'), ("systemctl", "echo Id=x.service")):
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    script = status._HOST.replace("/usr/local/lib/flink/flink-host", str(tmp_path / "flink-host"))
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    script = f"role=jobmanager units=x\n{script}"
+    done = subprocess.run(["bash", "-s"], input=script, env=environment, capture_output=True, text=True, check=True)
+    found = status._lines(done.stdout)
+    assert found["leads"] == "yes" and found["end"] == "yes" and done.stderr == ""
+    assert found.get("failed") == (None if answers else "no JobManager answers for a leader")
+    assert ("rest /overview" in found) == answers
 
 
 def test_the_scripts_are_bash() -> None:
