@@ -14,7 +14,6 @@ from ops.errors import OpsError
 from ops.gc import OTHER_TOOL, WRONG_USAGE
 from ops.state import Host
 
-TOOL = "/usr/local/lib/flink/flink-host"
 CONNECT_SECONDS = 60
 SECONDS = 3 * 3600
 """A stop and two starts, each as long as the longest startTimeoutSeconds."""
@@ -103,7 +102,7 @@ def _run(hosts: Sequence[Host], *words: str) -> Any:
         said.append(f"{host.name}: {done.stderr.strip() or f'exited with {done.returncode}'}")
     else:
         raise OpsError("\n".join(said) or "the stack has no JobManager")
-    done = ssh.run(host.name, host.login, f"sudo -n {TOOL} savepoints {shlex.join(words)}", "", SECONDS)
+    done = ssh.run(host.name, host.login, f"sudo -n {ssh.TOOL} savepoints {shlex.join(words)}", "", SECONDS)
     if done.returncode == WRONG_USAGE:
         raise OpsError(f"{done.stderr.strip()}\n{OTHER_TOOL}")
     if done.returncode:

@@ -8,6 +8,8 @@ from pathlib import Path
 from components import openssh
 from components.openssh import Login
 
+TOOL = "/usr/local/lib/flink/flink-host"
+"""The host tool."""
 UNREACHED = 255
 """The exit status of ssh itself: the host is unreachable, or the connection was lost."""
 

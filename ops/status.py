@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from components.frontdoor.component import UNIT as DOOR
 from components.host import Role
 from components.jobs.watch import FACTS as DECLARED
 from components.roles import ROLES
@@ -29,9 +30,6 @@ _ENDED = ("FINISHED", "CANCELED", "FAILED")
 _FINE = (RUNNING, "FINISHED", "CANCELED")
 """States of jobs that are no problem: CANCELED is what somebody wanted."""
 
-_TOOL = "/usr/local/lib/flink/flink-host"
-_DOOR = "flink-frontdoor"
-
 _HOST = rf"""
 set -uo pipefail
 export LC_ALL=C
@@ -44,11 +42,11 @@ for unit in $units; do
   systemctl show -p Id,LoadState,ActiveState,SubState,NRestarts,ActiveEnterTimestampMonotonic "$unit" | paste -sd' ' |
     sed 's/^/unit\t/'
 done
-if [ "$role" = {Role.JOBMANAGER.value} ] && {_TOOL} leads 2>/dev/null; then
+if [ "$role" = {Role.JOBMANAGER.value} ] && {ssh.TOOL} leads 2>/dev/null; then
   say leads yes
   [ ! -e {DECLARED} ] || say declared "$(tr -d '\n' <{DECLARED})"
   for path in /overview /taskmanagers /jobs/overview; do
-    answer=$({_TOOL} rest "$path" 2>&1 | tr -d '\n') && say "rest $path" "$answer" || say failed "$answer"
+    answer=$({ssh.TOOL} rest "$path" 2>&1 | tr -d '\n') && say "rest $path" "$answer" || say failed "$answer"
   done
 fi
 say end yes
@@ -58,7 +56,7 @@ _OF_JOBS = rf"""
 set -u
 for job in $jobs; do
   for path in /jobs/$job/checkpoints /jobs/$job/metrics?get=numRestarts; do
-    printf 'rest %s\t%s\n' "$path" "$({_TOOL} rest "$path" 2>/dev/null | tr -d '\n')"
+    printf 'rest %s\t%s\n' "$path" "$({ssh.TOOL} rest "$path" 2>/dev/null | tr -d '\n')"
   done
 done
 """
@@ -167,7 +165,7 @@ def _asked(host: Host, role: Role) -> dict[str, str]:
     daemon = ROLES[role].daemon
     units = [daemon.unit] if daemon else []
     if role is Role.JOBMANAGER:
-        units.append(_DOOR)
+        units.append(DOOR)
     script = f"role={shlex.quote(role.value)} units={shlex.quote(' '.join(units))}\n{_HOST}"
     done = ssh.run(host.name, host.login, "sudo -n bash -s", script, SECONDS)
     report = _lines(done.stdout)
@@ -189,9 +187,14 @@ def _lines(text: str) -> dict[str, str]:
     for line in text.splitlines():
         key, _, value = line.partition("\t")
         if key == "unit":
-            key = f"unit {dict(word.split('=', 1) for word in value.split())['Id'].removesuffix('.service')}"
+            key = f"unit {_properties(value)['Id'].removesuffix('.service')}"
         found[key] = value
     return found
+
+
+def _properties(shown: str) -> dict[str, str]:
+    """What `systemctl show` says of a unit, on one line."""
+    return dict(word.split("=", 1) for word in shown.split())
 
 
 def _json(report: Mapping[str, str], key: str) -> dict[str, Any]:
@@ -211,7 +214,7 @@ def _host(name: str, role: Role, report: Mapping[str, str]) -> HostStatus:
     if daemon is None:
         found.state = "answers"
     elif shown := report.get(f"unit {daemon.unit}"):
-        values = dict(word.split("=", 1) for word in shown.split())
+        values = _properties(shown)
         is_running = values["ActiveState"] == "active"
         found.state = "running" if is_running else f"{values['ActiveState']} ({values['SubState']})"
         found.restarts = int(values.get("NRestarts") or 0)
@@ -219,9 +222,9 @@ def _host(name: str, role: Role, report: Mapping[str, str]) -> HostStatus:
             found.seconds = float(report["monotonic"]) - int(values["ActiveEnterTimestampMonotonic"]) / 1e6
         else:
             found.problems.append(f"{daemon.unit} is {found.state}")
-    door = dict(word.split("=", 1) for word in report.get(f"unit {_DOOR}", "").split())
+    door = _properties(report.get(f"unit {DOOR}", ""))
     if door.get("LoadState") == "loaded" and door["ActiveState"] != "active":
-        found.problems.append(f"{_DOOR} is {door['ActiveState']} ({door['SubState']})")
+        found.problems.append(f"{DOOR} is {door['ActiveState']} ({door['SubState']})")
     if found.disk >= FULL_PERCENT:
         found.problems.append(f"a disk is {found.disk} % full")
     return found
