@@ -13,7 +13,6 @@ from drill.scene import Scene
 from lab import group, stack
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
-from lab.rest import Rest
 from stand_ins.builds import archives
 
 _UP_SECONDS = 600.0
@@ -112,7 +111,8 @@ def upgrade(scene: Scene) -> None:
     scene.happens()
     _up(scene.cluster, scene.expected)
     scene.is_over()
-    running = {Rest([url]).get("/overview")["flink-version"] for url in scene.cluster.urls}
+    cluster = scene.cluster
+    running = {cluster.ask(name, "/overview")["flink-version"] for name in cluster.hosts("jobmanager")}
     if running != {scene.cluster.archives.flink.version}:
         raise LabError(f"the JobManagers run Flink {', '.join(sorted(running))}")
 

@@ -41,6 +41,7 @@ def _up(args: argparse.Namespace) -> int:
     from stand_ins.builds import archives, programs
 
     made = Lab(args.name)
+    secured = front_door.is_on(made) or _is_new(made) if args.plain is None else not args.plain
     workers = stack.workers() if args.workers is None else args.workers
     preflight.check(workers, running=bool(processes.find(made.id)))
     parts = [
@@ -57,25 +58,27 @@ def _up(args: argparse.Namespace) -> int:
         parts += [
             parallel.Task("pulumi", programs.pulumi),
             parallel.Task("archives", archives.ensure),
+            *([parallel.Task("caddy", archives.caddy)] if secured else []),
             parallel.Task("job", lambda: flights.build_jar(archives.ensure()), needs=("archives",)),
             parallel.Task("departures", lambda: departures.build(archives.ensure()), needs=("archives",)),
         ]
     results = parallel.run(parts)
     if not args.hosts_only:
         declared = stack.jobs()
-        if args.front_door is not None:
-            front_door.switch(made, args.front_door)
-        expected = {"flink:workers": workers, **declared, **front_door.configuration(made)}
-        of_lab = stack.LabStack(made, results["archives"], expected)
-        of_lab.up()
-        if front_door.is_on(made):
-            front_door.trust(made, of_lab.outputs()["frontDoorAuthority"])
+        front_door.switch(made, secured)
+        expected = {"flink:workers": workers, **declared}
+        stack.LabStack(made, results["archives"], expected).up()
         flights.run(made)
         if departures.NAME in declared.get(stack.JOBS, {}):
             departures.show(made)
     made.up(workers=workers)
     _print_ways_on(made, args.hosts_only)
     return 0
+
+
+def _is_new(made: Lab) -> bool:
+    """Whether the lab has never had a cluster. One that has stays as it is, unless somebody says otherwise."""
+    return not (made.dir / "pulumi" / "project").exists()
 
 
 def _print_ways_on(made: Lab, hosts_only: bool) -> None:
@@ -134,7 +137,10 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    found = Lab(args.name).status()
+    from lab import flights
+
+    made = Lab(args.name)
+    found = {**made.status(), "webUi": list(flights.jobmanager_urls(made)) if _has_stack(args.name) else []}
     if args.json:
         print(json.dumps(found, indent=2))
     else:
@@ -162,6 +168,8 @@ def _table(found: dict[str, Any]) -> list[str]:
         leader = " (leader)" if host["leader"] else ""
         line = f"  {host['name']:<7} {host['address']:<15} {host['state']:<12} {uptime:<13} {units}{leader}"
         lines.append(line.rstrip())
+    if found["webUi"]:
+        lines.append(f"  web UI  {' '.join(found['webUi'])}")
     for name in ("s3", "mirror"):
         server = found[name]
         line = f"  {name:<7} {server['url']:<28} {server['state']:<4} {server['problem'] or ''}"
@@ -252,7 +260,7 @@ def _deployment(name: str, *, secrets: bool) -> dict[str, Any]:
 
 
 def _has_stack(name: str) -> bool:
-    return (Lab(name).dir / "pulumi" / "project").exists()
+    return not _is_new(Lab(name))
 
 
 def _preflight(args: argparse.Namespace) -> int:
@@ -282,9 +290,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--workers", type=int, metavar="N", help="workers (default: flink:workers in Pulumi.local.yaml)")
     up.add_argument("--clients", type=int, metavar="N", help="client hosts (default: as before, at first none)")
     up.add_argument(
-        "--front-door",
+        "--plain",
         action=argparse.BooleanOptionalAction,
-        help="a proxy with login in front of web UI and REST API (default: as before, at first none)",
+        help="without TLS and front door (default: as before, at first with both)",
     )
     down = add("down", _down, "remove the lab: hosts, network, servers and all data")
     down.add_argument(

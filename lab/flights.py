@@ -226,18 +226,23 @@ def _keys(client: "S3Client", uri: str) -> list[str]:
 
 
 def jobmanager_urls(lab: Lab) -> list[Url]:
-    """The REST API on each of the lab's JobManagers."""
-    return [_rest_url(lab, host) for host in lab.hosts if host.role == "jobmanager"]
+    """The REST API on each of the lab's JobManagers; with front doors each is that of the leader."""
+    own = [host for host in lab.hosts if host.role == "jobmanager"]
+    if front_door.is_on(lab):
+        return [front_door.url(lab, host.address) for host in own]
+    return [_rest_url(lab, host) for host in own]
 
 
 def _rest_url(lab: Lab, host: LabHost) -> Url:
-    if front_door.is_on(lab):
-        return front_door.url(lab, host.address)
-    machine = lab.machine(host)
-    release = machine.written("var/lib/flink/launch/current/release")
-    if release.exists() and release.read_text().strip().endswith("+tls"):
-        return Url.of(ports.url(host.address, tls=True), machine.written("etc/flink/tls/rest"))
+    if runs_with_tls(lab, host):
+        return Url.of(ports.url(host.address, tls=True), lab.machine(host).written("etc/flink/tls/rest"))
     return Url(ports.url(host.address))
+
+
+def runs_with_tls(lab: Lab, host: LabHost) -> bool:
+    """Whether the host's daemon was started with TLS."""
+    release = lab.machine(host).written("var/lib/flink/launch/current/release")
+    return release.exists() and release.read_text().strip().endswith("+tls")
 
 
 def run(lab: Lab) -> Report:

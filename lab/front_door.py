@@ -1,4 +1,4 @@
-"""A lab's front door: its configuration, and the password of its one user, which is made here."""
+"""A lab with TLS and a front door: its configuration, and the password of its one user, which is made here."""
 
 import base64
 import secrets
@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components import ports
-from lab import stack
 from lab.rest import Url
 from ops.password import hashed
-from stand_ins.builds import archives
 
 if TYPE_CHECKING:
     from lab.lab import Lab
 
 USER = "lab"
+USERS = "flink:frontDoorUsers"
 _COST = 10
 """Of bcrypt: the hosts share one small machine, and the password has 256 bits."""
 
@@ -25,7 +24,7 @@ def folder(lab: "Lab") -> Path:
 
 
 def is_on(lab: "Lab") -> bool:
-    """Whether the lab has a front door."""
+    """Whether the lab has TLS and a front door."""
     return (folder(lab) / "password").exists()
 
 
@@ -47,15 +46,11 @@ def switch(lab: "Lab", on: bool) -> None:
 
 
 def configuration(lab: "Lab") -> dict[str, Any]:
-    """The configuration of the stack of a lab with a front door; empty without one."""
+    """The configuration of a lab with TLS and a front door, without Caddy's archive; empty without them."""
     if not is_on(lab):
         return {}
     known = {"passwordHash": (folder(lab) / "hash").read_text(), "role": "operator"}
-    return {
-        stack.FRONT_DOOR: True,
-        stack.FRONT_DOOR_USERS: {USER: known},
-        **stack.release(lab, "caddy", archives.caddy()),
-    }
+    return {"flink:tls": True, "flink:frontDoor": True, USERS: {USER: known}}
 
 
 def trust(lab: "Lab", authority: str) -> None:

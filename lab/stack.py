@@ -27,10 +27,12 @@ from automation.engine import Engine, EngineError, Told, stderr
 from automation.stack import Stack as EngineStack
 from automation.steps import OnEvent, Recorder, Step, Steps
 from automation.workspace import Workspace, program, write, write_project
+from lab import front_door
 from lab.errors import LabError
 from ops import pending
 from ops.errors import OpsError
 from stand_ins.builds import programs
+from stand_ins.builds.archives import caddy
 from stand_ins.plugins import COMMAND, TLS, Plugin
 from toolbox import console
 from toolbox.paths import REPO, cache_dir
@@ -49,8 +51,6 @@ SECRET_KEY = "flink:storageSecretKey"
 SECRET_OPTIONS = "flink:flinkSecrets"
 JOBS = "flink:jobs"
 JOB_SECRETS = "flink:jobSecrets"
-FRONT_DOOR = "flink:frontDoor"
-FRONT_DOOR_USERS = "flink:frontDoorUsers"
 FRONT_DOOR_OIDC_SECRET = "flink:frontDoorOidcSecret"
 
 _DRIVER = "FLINK_LAB_DRIVER"
@@ -64,8 +64,8 @@ _END_SECONDS = 10.0
 
 
 def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Configuration without secrets: Pulumi.local.yaml, the lab's values, then `overrides` (`flink:key`). The jobs in
-    Pulumi.local.yaml are those of `make up`: other labs declare their own.
+    """Configuration, with the secret of a front door: Pulumi.local.yaml, the lab's values, then `overrides`
+    (`flink:key`). The jobs in Pulumi.local.yaml are those of `make up`: other labs declare their own.
     """
     base = {key: value for key, value in _local().items() if key != JOBS}
     s3 = lab.s3
@@ -79,11 +79,13 @@ def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any]
     }
     for name in ("flink", "zookeeper", "java"):
         known |= release(lab, name, getattr(archives, name))
+    if front_door.is_on(lab):
+        known |= {**front_door.configuration(lab), **release(lab, "caddy", caddy())}
     return {**base, **known, **(overrides or {})}
 
 
 def release(lab: "Lab", name: str, archive: "Archive") -> dict[str, str]:
-    """The configuration with which hosts install this archive as `name` (`flink`, `zookeeper` or `java`)."""
+    """The configuration with which hosts install this archive as `name` (`flink`, `zookeeper`, `java` or `caddy`)."""
     return {
         f"flink:{name}Version": archive.version,
         f"flink:{name}Url": f"{lab.mirror_url}/{archive.path.name}",
@@ -350,7 +352,7 @@ class LabStack(Stack):
         secrets: dict[str, Any] = {SECRET_KEY: lab.s3.secret_key} if known["flink:storageAccessKey"] else {}
         secrets |= {
             key: known.pop(key)
-            for key in (SECRET_OPTIONS, JOB_SECRETS, FRONT_DOOR_USERS, FRONT_DOOR_OIDC_SECRET)
+            for key in (SECRET_OPTIONS, JOB_SECRETS, front_door.USERS, FRONT_DOOR_OIDC_SECRET)
             if key in known
         }
         super().__init__(
@@ -361,6 +363,13 @@ class LabStack(Stack):
             plugins=(plugin, TLS),
         )
         self.lab = lab
+
+    def up(self, *, refresh: bool = False) -> Steps:
+        """As `Stack.up`; then who asks the lab trusts the authority of its front door, which may be another one."""
+        steps = super().up(refresh=refresh)
+        if front_door.is_on(self.lab):
+            front_door.trust(self.lab, self.outputs()["frontDoorAuthority"])
+        return steps
 
 
 def _leaves(path: str, value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

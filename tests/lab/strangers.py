@@ -106,3 +106,25 @@ def _stranger() -> str:
     )
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return (private + certificate.public_bytes(Encoding.PEM)).decode()
+
+
+_HANDSHAKE = """
+import json, socket, ssl, sys
+asked = json.load(sys.stdin)
+context = ssl.create_default_context(cafile=asked["folder"] + "/authorities.pem")
+context.load_cert_chain(asked["folder"] + "/identity.pem")
+try:
+    with context.wrap_socket(socket.create_connection(asked["port"], 20), server_hostname=asked["name"]) as made:
+        print(made.version())
+except ssl.SSLCertVerificationError as error:
+    print(error)
+"""
+
+
+def handshake(lab: Lab, host: str, circle: str, port: tuple[str, int], name: str) -> str:
+    """The version of TLS that a host agrees on with a port where it expects `name`, with its own certificate; or why it
+    refuses.
+    """
+    asked = {"folder": f"/etc/flink/tls/{circle}", "port": port, "name": name}
+    words = f"sudo -n python3 -c {shlex.quote(_HANDSHAKE)}"
+    return lab.ssh(host, words, input=json.dumps(asked)).stdout.strip()

@@ -28,7 +28,8 @@ def change_release(cluster: Cluster, flink: Archive, job: RecordsJob) -> set[str
     cluster.stack.up()
     cluster.wait_until_whole()
     after = cluster.processes()
-    assert {Rest([url]).get("/overview")["flink-version"] for url in cluster.urls} == {flink.version}
+    shown = [cluster.ask(name, "/overview") for name in cluster.hosts("jobmanager")]
+    assert {each["flink-version"] for each in shown} == {flink.version}
     wait_for("the job going on", 300, lambda: (job.restored_from() or 0) >= least and job.runs())
     return {name.split()[0] for name in before if before[name] != after.get(name)}
 

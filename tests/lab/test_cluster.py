@@ -1,17 +1,16 @@
 """The result of `make up`: daemons, versions, configuration, firewall, the job's result, and no readable secret."""
 
-import socket
-import urllib.request
-
 import pytest
 import yaml
 
+from components import ports
+from components.flink import encryption
 from components.host import Role
 from components.roles import ROLES
-from lab import flights, flights_data
+from components.zookeeper.zoo_cfg import SERVING
+from lab import flights, flights_data, front_door
 from lab.cluster import Cluster
-from lab.rest import Rest
-from tests.lab import start_cluster
+from tests.lab import port_table, start_cluster, strangers
 
 CLASSES = {
     "jobmanager": "StandaloneSessionClusterEntrypoint",
@@ -28,8 +27,8 @@ def test_every_host_runs_its_daemon_and_nothing_else(cluster: Cluster) -> None:
 
 
 def test_every_daemon_runs_the_declared_version(cluster: Cluster) -> None:
-    for url in cluster.urls:
-        assert Rest([url]).get("/overview")["flink-version"] == cluster.archives.flink.version
+    for name in cluster.hosts("jobmanager"):
+        assert cluster.ask(name, "/overview")["flink-version"] == cluster.archives.flink.version
     for host in cluster.lab.hosts:
         cluster.lab.ssh(host, f"/opt/java-{cluster.archives.java.version}/bin/java -version")
         opened = cluster.lab.ssh(
@@ -48,8 +47,8 @@ def test_every_flink_daemon_runs_the_configuration_that_is_on_its_disk(cluster: 
         expected = yaml.safe_load(cluster.lab.ssh(name, "cat /var/lib/flink/launch/current/conf/config.yaml").stdout)
         assert found["dataPort"] == expected["taskmanager.data.port"] == 6121
         assert found["slotsNumber"] == expected["taskmanager.numberOfTaskSlots"] == 2
-    for name, url in zip(cluster.hosts("jobmanager"), cluster.urls, strict=True):
-        running = {entry["key"]: entry["value"] for entry in Rest([url]).get("/jobmanager/config")}
+    for name in cluster.hosts("jobmanager"):
+        running = {entry["key"]: entry["value"] for entry in cluster.ask(name, "/jobmanager/config")}
         expected = yaml.safe_load(cluster.lab.ssh(name, "cat /var/lib/flink/launch/current/conf/config.yaml").stdout)
         differ = {
             key
@@ -70,55 +69,73 @@ def test_no_daemon_runs_with_anything_else_than_what_is_on_its_disk(cluster: Clu
     for host in cluster.lab.hosts:
         daemon = daemons[host.role]
         assert daemon
-        expected = cluster.lab.ssh(host, ["sudo", "-n", "/usr/local/lib/flink/fingerprint", *daemon.inputs]).stdout
+        serving = [SERVING] if host.role == Role.ZOOKEEPER.value else []
+        inputs = [*daemon.inputs, *serving, *encryption.inputs(Role(host.role))]
+        expected = cluster.lab.ssh(host, ["sudo", "-n", "/usr/local/lib/flink/fingerprint", *inputs]).stdout
         running = cluster.lab.ssh(host, f"sudo -n cat /run/{daemon.unit}/fingerprint").stdout
         assert expected == running != "", host.name
 
 
 def test_the_ensemble_has_one_leader(cluster: Cluster) -> None:
-    ask = "exec 3<>/dev/tcp/localhost/2181; printf srvr >&3; cat <&3"
-    shown = [cluster.lab.ssh(name, ["bash", "-c", ask]).stdout for name in cluster.hosts("zookeeper")]
-    modes = sorted(line.split()[1] for text in shown for line in text.splitlines() if line.startswith("Mode:"))
-    assert modes == ["follower", "follower", "leader"]
-    assert all(f"Zookeeper version: {cluster.archives.zookeeper.version}" in text for text in shown)
+    assert sorted(cluster.zookeeper_modes().values()) == ["follower", "follower", "leader"]
+    for name in cluster.hosts("zookeeper"):
+        shown = cluster.lab.ssh(name, "sudo -n journalctl -u zookeeper -o cat --no-pager | grep -m1 zookeeper.version=")
+        assert f"zookeeper.version={cluster.archives.zookeeper.version}-" in shown.stdout, name
 
 
 def test_all_slots_are_registered(cluster: Cluster) -> None:
     assert cluster.rest.get("/overview")["slots-total"] == 2 * len(cluster.hosts("taskmanager"))
 
 
-def reaches(cluster: Cluster, client: str, server: str, port: int, seconds: int) -> bool:
-    """Whether a connection succeeds within these seconds; the firewall drops others without an answer."""
-    ask = ["timeout", str(seconds), "bash", "-c", f"exec 3<>/dev/tcp/{server}/{port}"]
-    return cluster.lab.ssh(client, ask, check=False).returncode == 0
+def test_hosts_enforce_the_port_table(cluster: Cluster) -> None:
+    """From every role to every role; a client host: test_client.py."""
+    said = port_table.differences(cluster.lab, ports.FRONT_DOOR.number)
+    # Three roles, operators and a stranger, to three roles, on twelve ports
+    assert said == ["180 connections"]
 
 
-@pytest.mark.parametrize(
-    ("client", "server", "port", "expected"),
-    [
-        ("tm-0", "jm-0", 6123, True),
-        ("tm-0", "jm-0", 8081, False),
-        ("jm-1", "jm-0", 8081, True),
-        ("tm-0", "tm-1", 6121, True),
-        ("zk-0", "tm-1", 6121, False),
-        ("tm-0", "zk-0", 2181, True),
-        ("tm-0", "zk-0", 2888, False),
-        ("zk-0", "zk-1", 3888, True),
-        ("zk-0", "jm-0", 22, False),
-        ("jm-0", "tm-0", 22, True),
-        ("tm-0", "tm-1", 9249, False),
-    ],
-)
-def test_hosts_enforce_the_port_table(cluster: Cluster, client: str, server: str, port: int, expected: bool) -> None:
-    assert reaches(cluster, client, server, port, 30 if expected else 2) is expected
+CIRCLES = {
+    **dict.fromkeys(("tm-data", "tm-rpc", "jm-rpc", "blob", "metrics-query"), "internal"),
+    "rest": "rest",
+    **dict.fromkeys(("zk-client", "zk-quorum", "zk-election"), "zookeeper"),
+}
+"""Port → whose certificates it asks for."""
+OTHERS = {
+    **dict.fromkeys(("ssh", "zk-ssh", "client-ssh"), "SSH"),
+    "prometheus": "plain text (docs/security.md)",
+    "front-door": "a login: test_front_door.py",
+}
 
 
-def test_operators_reach_the_web_ui_and_not_the_ensemble(cluster: Cluster) -> None:
-    addresses = {host.name: host.address for host in cluster.lab.hosts}
-    socket.create_connection((addresses["jm-0"], 8081), timeout=60).close()
-    socket.create_connection((addresses["tm-0"], 9249), timeout=60).close()
-    with pytest.raises(TimeoutError):
-        socket.create_connection((addresses["zk-0"], 2181), timeout=2)
+def test_nobody_speaks_plain_text_or_has_a_certificate_of_another_circle(cluster: Cluster) -> None:
+    """On every port, from a host that the firewall admits."""
+    assert {port.name for port in ports.table(ports.FRONT_DOOR.number)} == {*CIRCLES, *OTHERS}, "a port without a test"
+    lab, number = cluster.lab, ports.numbers()
+    (first,) = [name for name, mode in cluster.zookeeper_modes().items() if mode == "leader"]
+    internal = [("jm-1", number[name]) for name in ("jm-rpc", "blob", "metrics-query")]
+    internal += [("tm-0", number[name]) for name in ("tm-rpc", "metrics-query")]
+    found = strangers.answers(lab, "jm-0", internal, "internal", "rest")
+    found |= strangers.answers(lab, "tm-0", [("tm-1", number["tm-data"])], "internal")
+    found |= strangers.answers(lab, "jm-0", [("jm-1", number["rest"])], "rest", "internal")
+    found |= strangers.answers(
+        lab, "jm-0", [("zk-0", number["zk-client"])], "zookeeper", "internal", "rest", says="srvr"
+    )
+    quorum = [(first, number["zk-quorum"]), *((f"zk-{index}", number["zk-election"]) for index in range(3))]
+    found |= strangers.answers(lab, "zk-0", quorum, "zookeeper", folder="/etc/zookeeper/tls")
+    # Flink tells who speaks plain HTTP where https is
+    assert found.pop(f"jm-1:{number['rest']} plain text").startswith("answered b'HTTP/1.1 301 ")
+    assert all(said.startswith(("closed", "refused")) for said in found.values()), found
+    # Four ways of a stranger, and one for each other circle
+    assert len(found) == 4 * (len(internal) + 1 + 1 + 1 + len(quorum)) - 1 + len(internal) + 1 + 2
+
+
+def test_a_certificate_has_the_names_of_its_host_only(cluster: Cluster) -> None:
+    """So that who verifies names is not fooled by another host of the cluster; within `internal` nobody does."""
+    number = ports.numbers()
+    for circle, port in (("rest", ("jm-1", number["rest"])), ("zookeeper", ("zk-0", number["zk-client"]))):
+        own, other = (strangers.handshake(cluster.lab, "jm-0", circle, port, name) for name in (port[0], "tm-0"))
+        assert own == "TLSv1.3"
+        assert "CERTIFICATE_VERIFY_FAILED" in other and "mismatch" in other, other
 
 
 def test_the_jobs_result_is_what_another_tool_computes(cluster: Cluster, printed: dict[str, str]) -> None:
@@ -144,6 +161,7 @@ def test_no_secret_is_in_the_state_or_in_what_was_printed(cluster: Cluster, prin
         "S3 secret": cluster.lab.s3.secret_key,
         "private key": cluster.lab.private_key.read_text().splitlines()[2],
         "passphrase": (cluster.stack.folder / "passphrase").read_text().strip(),
+        **{name: (front_door.folder(cluster.lab) / name).read_text().strip() for name in ("password", "hash")},
     }
     texts = {"output": printed["up"]}
     for path in (cluster.stack.folder / "state").rglob("*"):
@@ -171,9 +189,3 @@ def test_no_secret_is_in_argv_or_readable_by_others_on_a_host(cluster: Cluster) 
 
 def test_start_cluster_works_over_passwordless_ssh(cluster: Cluster) -> None:
     start_cluster.works(cluster)
-
-
-def test_the_web_ui_is_served(cluster: Cluster) -> None:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(cluster.urls[0], timeout=60) as answer:
-        assert b"Apache Flink Web Dashboard" in answer.read()

@@ -14,7 +14,16 @@ from lab.flights import Options
 from tests.lab.commands import lab_command
 
 ZNODES = "create /flink/old\ncreate /flink/old/leader\ncreate /flink/old/jobs\nquit\n"
-CLIENT = "timeout 60 /opt/java/bin/java -cp '/opt/zookeeper/lib/*' org.apache.zookeeper.ZooKeeperMain -server localhost"
+TLS = {
+    "client.secure": "true",
+    "clientCnxnSocket": "org.apache.zookeeper.ClientCnxnSocketNetty",
+    "ssl.keyStore.location": "/etc/zookeeper/tls/zookeeper/identity.pem",
+    "ssl.trustStore.location": "/etc/zookeeper/tls/zookeeper/authorities.pem",
+}
+CLIENT = (
+    f"timeout 60 /opt/java/bin/java {' '.join(f'-Dzookeeper.{key}={value}' for key, value in TLS.items())}"
+    " -cp '/opt/zookeeper/lib/*' org.apache.zookeeper.ZooKeeperMain -server zk-0"
+)
 
 
 def ops(cluster: Cluster, *arguments: str) -> tuple[int, str]:

@@ -21,10 +21,9 @@ from drill.records import RecordsJob
 from lab import flights
 from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
-from lab.rest import Rest
 from lab.stack import release
 from stand_ins.builds import archives
-from tests.lab import private_ca, start_cluster, strangers
+from tests.lab import private_ca
 from tests.lab.commands import finish
 from tests.measured import Measured
 
@@ -328,49 +327,6 @@ def test_storage_keys_that_are_not_declared_any_more_go_and_what_used_them_resta
     assert lab.ssh("tm-0", f"sudo -n grep -c AWS_ {path}").stdout.strip() == "2"
 
 
-def test_all_that_uses_the_storage_trusts_the_private_ca_of_its_certificate(
-    cluster: Cluster, job: RecordsJob, tmp_path: Path
-) -> None:
-    """Daemons, gc, and the hand-over of jobs; `destroy`: tests/hosts/test_converge.py."""
-    lab, kept, daemons = cluster.lab, dict(cluster.overrides), JOBMANAGERS | TASKMANAGERS
-    gateway, url = str(lab.gateway), urlsplit(lab.s3.endpoint)
-    private_ca.make_certificates(tmp_path, gateway)
-    (tmp_path / "other").mkdir()
-    private_ca.make_certificates(tmp_path / "other", gateway)
-    trusted = tmp_path / "trusted.pem"
-    trusted.write_text((tmp_path / "other" / "ca.pem").read_text())
-    assert url.hostname and url.port
-    with private_ca.serving(tmp_path, gateway, (url.hostname, url.port)) as port:
-        private = {"storageEndpoint": f"https://{gateway}:{port}", "trustedCertificates": str(trusted)}
-        try:
-            before = cluster.processes()
-            with pytest.raises(LabError, match=r"tm-0: .*certificate of the storage \(https://.*\) is refused"):
-                change(cluster, **private)
-            assert cluster.processes() == before
-            trusted.write_text((tmp_path / "ca.pem").read_text())
-            change(cluster, **private)
-            assert job.runs()
-            code, said = finish(300, "gc", "--name", lab.name, "--dry-run")
-            assert code == 0, said
-            # Public, for whoever needs them
-            ask = f"sudo -n curl -sS -o /dev/null --cacert /etc/flink/trusted/certificates.pem https://{gateway}:{port}"
-            lab.ssh("tm-0", ask)
-            # Another certificate beside the first
-            trusted.write_text(trusted.read_text() + (tmp_path / "other" / "ca.pem").read_text())
-            before = cluster.processes()
-            ran = change(cluster)
-            assert steps(daemons, "trusted", "service") <= set(ran)
-            assert restarted(before, cluster.processes()) == daemons
-            assert job.runs()
-            code, said = finish(300, "doctor", "--name", lab.name)
-            assert code == 0, said
-        finally:
-            cluster.overrides = kept
-            change(cluster)
-    for name in daemons:
-        assert lab.ssh(name.split()[0], "test -e /etc/flink/trusted", check=False).returncode, "it goes with the key"
-
-
 def test_secret_options_reach_the_daemons_alone(cluster: Cluster, job: RecordsJob) -> None:
     lab, daemons, option, value = (
         cluster.lab,
@@ -380,10 +336,10 @@ def test_secret_options_reach_the_daemons_alone(cluster: Cluster, job: RecordsJo
     )
     before = cluster.processes()
 
-    def reported() -> set[str | None]:
+    def reported() -> set[str]:
         """The option's value on the JobManagers' web UI."""
-        found = [{each["key"]: each["value"] for each in Rest([url]).get("/jobmanager/config")} for url in cluster.urls]
-        return {options.get(option) for options in found}
+        shown = [cluster.ask(name, "/jobmanager/config") for name in cluster.hosts("jobmanager")]
+        return {each["value"] for options in shown for each in options if each["key"] == option}
 
     try:
         ran = change(cluster, flinkSecrets={option: value})
@@ -415,72 +371,99 @@ def test_secret_options_reach_the_daemons_alone(cluster: Cluster, job: RecordsJo
         del cluster.overrides["flink:flinkSecrets"]
         change(cluster)
     assert restarted(before, cluster.processes()) == daemons
-    assert reported() == {None}
-    left = "sudo -n grep -c SECRET_CONFIG /etc/flink/credentials.env; sudo -n ls /run/flink-taskmanager"
-    count, *files = lab.ssh("tm-0", left, check=False).stdout.split()
-    assert count == "0" and "conf" not in files
+    assert reported() == set()
+    # What a daemon is started with is in /run with TLS, too
+    files = "/etc/flink/credentials.env /run/flink-taskmanager/conf/config.yaml"
+    left = f"sudo -n grep -hc -e SECRET_CONFIG -e wh1sper {files}"
+    assert lab.ssh("tm-0", left, check=False).stdout.split() == ["0", "0"]
 
 
-def test_tls_is_switched_on_and_off_and_another_authority_signs_while_the_job_continues(
-    cluster: Cluster, job: RecordsJob
+def test_tls_is_switched_off_and_on_another_authority_signs_and_the_storage_has_a_private_ca(
+    cluster: Cluster, job: RecordsJob, tmp_path: Path
 ) -> None:
-    daemons, lab = JOBMANAGERS | TASKMANAGERS, cluster.lab
-    before = cluster.processes()
-    try:
-        change(cluster, tls=True)
-        assert restarted(before, cluster.processes()) == daemons | ZOOKEEPERS
-        assert job.runs()
-        ports = [("jm-1", 6123), ("jm-1", 6124), ("tm-0", 6122), ("tm-0", 6125)]
-        found = strangers.answers(lab, "jm-0", ports, "internal", "rest")
-        found |= strangers.answers(lab, "jm-0", [("jm-1", 8081)], "rest", "internal")
-        found |= strangers.answers(lab, "tm-0", [("tm-1", 6121)], "internal")
-        found |= strangers.answers(lab, "jm-0", [("zk-0", 2181)], "zookeeper", "internal", "rest", says="srvr")
-        # The host tool has a certificate
-        modes = cluster.zookeeper_modes()
-        assert sorted(modes.values()) == ["follower", "follower", "leader"]
-        (first,) = {name for name, mode in modes.items() if mode == "leader"}
-        quorum = [(first, 2888), *((name, 3888) for name in modes)]
-        found |= strangers.answers(lab, "zk-0", quorum, "zookeeper", folder="/etc/zookeeper/tls")
-        # Flink tells who speaks plain HTTP where https is
-        assert found.pop("jm-1:8081 plain text").startswith("answered b'HTTP/1.1 301 ")
-        assert len(found) == 50 and all(said.startswith(("closed", "refused")) for said in found.values()), found
-        start_cluster.works(cluster)
-        # Each host's key is its own, and neither keys nor passwords leave it
-        passwords = set()
-        for unit in daemons:
-            options = lab.ssh(unit.split()[0], "sudo -n cat /etc/flink/tls/options.yaml").stdout
-            passwords.add(yaml.safe_load(options)["security.ssl.internal.key-password"])
-            private = "sudo -n grep -rlE 'PRIVATE KEY|password' /etc/flink/tls | xargs -r sudo -n stat -c %a"
-            readable = f"sudo -n -u nobody ls /etc/flink/tls; {private}"
-            assert {*lab.ssh(unit.split()[0], readable, check=False).stdout.split()} == {"600"}
-        assert len(passwords) == len(daemons)
-        state = json.dumps(cluster.stack.exported(secrets=False))
-        # A program that writes such files is there
-        assert not re.search(r"PRIVATE KEY-+[\\n\s]+[A-Za-z0-9+/]{20}", state)
-        assert not any(password in state for password in passwords)
+    """Three rollouts, each of which changes TLS and what the storage's certificate needs, while the job continues. A
+    private CA in `destroy`: tests/hosts/test_converge.py; what TLS refuses: test_cluster.py.
+    """
+    lab, daemons, everything = cluster.lab, JOBMANAGERS | TASKMANAGERS, JOBMANAGERS | TASKMANAGERS | ZOOKEEPERS
+    gateway, url, plain = str(lab.gateway), urlsplit(lab.s3.endpoint), {"storageEndpoint", "trustedCertificates"}
+    (tmp_path / "other").mkdir()
+    for folder in (tmp_path, tmp_path / "other"):
+        private_ca.make_certificates(folder, gateway)
+    trusted, own, other = tmp_path / "trusted.pem", *(it / "ca.pem" for it in (tmp_path, tmp_path / "other"))
+    trusted.write_text(other.read_text())
+    assert url.hostname and url.port
+    with private_ca.serving(tmp_path, gateway, (url.hostname, url.port)) as port:
+        private = {"storageEndpoint": f"https://{gateway}:{port}", "trustedCertificates": str(trusted)}
+        try:
+            before = cluster.processes()
+            with pytest.raises(LabError, match=r"tm-0: .*certificate of the storage \(https://.*\) is refused"):
+                change(cluster, tls=False, **private)
+            assert cluster.processes() == before
 
-        before, leader = cluster.processes(), cluster.leader()
-        ran = change(cluster, tlsAuthority=2)
-        servers = {*steps(ZOOKEEPERS, "tls-request", "tls", "service", "restart"), "zk-0-ensemble"}
-        assert set(ran) == LOOKED | steps(daemons, "tls-request", "tls", "service") | servers
-        after = cluster.processes()
-        assert restarted(before, after) == daemons | ZOOKEEPERS
-        times = [began(after, f"zk-{index} zookeeper.service") for index in range(3)]
-        assert times == sorted(times), "one server at a time"
-        (standby,) = {"jm-0", "jm-1"} - {leader}
-        assert cluster.leader() == standby, "a rollout: the leader changed once"
-        assert job.runs()
-        assert change(cluster) == []
-        code, drift = finish(300, "doctor", "--name", lab.name)
-        assert code == 0, drift
-    finally:
-        for key in ("tls", "tlsAuthority"):
-            cluster.overrides.pop(f"flink:{key}", None)
-        before = cluster.processes()
-        change(cluster)
-    assert restarted(before, cluster.processes()) == daemons | ZOOKEEPERS
-    assert len(cluster.zookeeper_modes()) == len(ZOOKEEPERS), "in plain text again"
-    assert job.runs()
+            # Off, with the storage behind TLS
+            trusted.write_text(own.read_text())
+            change(cluster)
+            assert restarted(before, cluster.processes()) == everything
+            assert job.runs()
+            assert len(cluster.zookeeper_modes()) == len(ZOOKEEPERS), "in plain text again"
+            code, said = finish(300, "gc", "--name", lab.name, "--dry-run")
+            assert code == 0, said
+            # Public, for whoever needs them
+            ask = f"sudo -n curl -sS -o /dev/null --cacert /etc/flink/trusted/certificates.pem https://{gateway}:{port}"
+            lab.ssh("tm-0", ask)
+
+            # On, as in a cluster that never had it, with another certificate beside the first
+            for each in lab.hosts:
+                lab.ssh(each, "sudo -n rm -rf /etc/flink/tls /etc/zookeeper/tls")
+            trusted.write_text(own.read_text() + other.read_text())
+            before = cluster.processes()
+            ran = change(cluster, tls=True)
+            assert steps(daemons, "trusted", "service") <= set(ran)
+            assert restarted(before, cluster.processes()) == everything
+            assert job.runs()
+            _keys_are_secret(cluster)
+
+            # Other authorities, and the storage as before
+            for key in plain:
+                del cluster.overrides[f"flink:{key}"]
+            before, leader = cluster.processes(), cluster.leader()
+            ran = change(cluster, tlsAuthority=2)
+            assert steps(daemons | ZOOKEEPERS, "tls-request", "tls", "service") <= set(ran)
+            assert {*steps(ZOOKEEPERS, "restart"), "zk-0-ensemble"} <= set(ran)
+            after = cluster.processes()
+            assert restarted(before, after) == everything
+            times = [began(after, f"zk-{index} zookeeper.service") for index in range(3)]
+            assert times == sorted(times), "one server at a time"
+            (standby,) = {"jm-0", "jm-1"} - {leader}
+            assert cluster.leader() == standby, "a rollout: the leader changed once"
+            assert job.runs()
+            for name in daemons:
+                host = name.split()[0]
+                assert lab.ssh(host, "test -e /etc/flink/trusted", check=False).returncode, "it goes with the key"
+            code, drift = finish(300, "doctor", "--name", lab.name)
+            assert code == 0, drift
+        finally:
+            for key in (*plain, "tls"):
+                cluster.overrides.pop(f"flink:{key}", None)
+            # Without a difference it does nothing
+            change(cluster)
+
+
+def _keys_are_secret(cluster: Cluster) -> None:
+    """Each host's key is its own, and neither keys nor passwords leave it."""
+    daemons, passwords = JOBMANAGERS | TASKMANAGERS, set()
+    for unit in daemons:
+        host = unit.split()[0]
+        options = cluster.lab.ssh(host, "sudo -n cat /etc/flink/tls/options.yaml").stdout
+        passwords.add(yaml.safe_load(options)["security.ssl.internal.key-password"])
+        private = "sudo -n grep -rlE 'PRIVATE KEY|password' /etc/flink/tls | xargs -r sudo -n stat -c %a"
+        readable = f"sudo -n -u nobody ls /etc/flink/tls; {private}"
+        assert {*cluster.lab.ssh(host, readable, check=False).stdout.split()} == {"600"}
+    assert len(passwords) == len(daemons)
+    state = json.dumps(cluster.stack.exported(secrets=False))
+    # A program that writes such files is there
+    assert not re.search(r"PRIVATE KEY-+[\\n\s]+[A-Za-z0-9+/]{20}", state)
+    assert not any(password in state for password in passwords)
 
 
 def test_another_java_restarts_everything_in_order_and_leaves_flinks_files_alone(cluster: Cluster) -> None:

@@ -156,5 +156,12 @@ def test_the_launch_is_what_flinks_own_script_would_run(cluster: Cluster) -> Non
     assert running[0].startswith("/opt/java-")
     assert "org.apache.flink.runtime.taskexecutor.TaskManagerRunner" in running
     assert [word for word in running if word.startswith("-Xmx")]
-    assert running[running.index("--configDir") + 1] == f"{launch}/conf"
+    # Beside the launch's files it has the passwords of the stores for TLS, which are in memory only
+    conf = "/run/flink-taskmanager/conf"
+    assert running[running.index("--configDir") + 1] == conf
+    same = f"sudo -n diff -r {launch}/conf {conf}"
+    added = [
+        line for line in cluster.lab.ssh("tm-0", same, check=False).stdout.splitlines() if line[:2] in ("< ", "> ")
+    ]
+    assert added and all(line.startswith("> ") and "password" in line for line in added), "and nothing else"
     assert "taskmanager.resource-id=tm-0" in running
