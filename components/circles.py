@@ -1,7 +1,7 @@
 """Circles of TLS: groups of hosts that trust each other for one kind of connection. Each has authorities of its own,
 because Flink accepts every certificate of an authority that it trusts: who may speak to one kind of server must not be
-accepted by another. `ROLES` says which circles a role is in; components/flink/encryption.py gives its hosts their
-identities.
+accepted by another. `ROLES` says which circles the daemons of a role are in; components/flink/encryption.py gives its
+hosts their identities.
 """
 
 from enum import Enum
@@ -16,3 +16,10 @@ class Circle(Enum):
     """Flink's REST API: its servers, and those who may send requests to them."""
     ZOOKEEPER = "zookeeper"
     """ZooKeeper's servers and their clients, which all may read and write everything in it."""
+    MONITORING = "monitoring"
+    """Exporters of metrics, Prometheus and Alertmanager, and who asks them. Of clusters with a monitoring host only."""
+
+
+def circles(*, monitored: bool) -> list[Circle]:
+    """The circles of a cluster."""
+    return [circle for circle in Circle if monitored or circle is not Circle.MONITORING]

@@ -17,6 +17,7 @@ class Role(StrEnum):
     TASKMANAGER = "taskmanager"
     ZOOKEEPER = "zookeeper"
     CLIENT = "client"
+    MONITORING = "monitoring"
 
 
 class Notices(StrEnum):

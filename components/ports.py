@@ -16,6 +16,7 @@ OPERATORS = "operators"
 """The networks in `operatorCidrs`. Not a role, because nothing of the cluster runs there."""
 
 JM, TM, ZK, CLIENT = Role.JOBMANAGER, Role.TASKMANAGER, Role.ZOOKEEPER, Role.CLIENT
+MON = Role.MONITORING
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ TABLE: tuple[Port, ...] = (
     Port("ssh", 22, (JM, TM), (OPERATORS, JM), "SSH: Pulumi, operators, start-cluster.sh"),
     Port("zk-ssh", 22, (ZK,), (OPERATORS,), "SSH: Pulumi, operators"),
     Port("client-ssh", 22, (CLIENT,), (OPERATORS,), "SSH: Pulumi, operators"),
+    Port("monitoring-ssh", 22, (MON,), (OPERATORS,), "SSH: Pulumi, operators"),
     Port("tm-data", 6121, (TM,), (TM,), "TaskManager: records between tasks"),
     Port("tm-rpc", 6122, (TM,), (JM, TM), "TaskManager: RPC"),
     Port("jm-rpc", 6123, (JM,), (JM, TM), "JobManager: RPC"),
@@ -45,6 +47,12 @@ TABLE: tuple[Port, ...] = (
     Port("zk-election", 3888, (ZK,), (ZK,), "ZooKeeper: leader election"),
 )
 
+MONITORING: tuple[Port, ...] = (
+    Port("node-metrics", 9100, (JM, TM, ZK, CLIENT, MON), (MON,), "Metrics of the host (node_exporter)"),
+    Port("zk-metrics", 7000, (ZK,), (MON,), "ZooKeeper: metrics"),
+)
+"""Only of clusters with a monitoring host."""
+
 FRONT_DOOR = Port("front-door", 443, (JM,), (OPERATORS,), "Front door: web UI and REST API, with TLS and login")
 """Open with `frontDoor` only, at `frontDoorPort`."""
 
@@ -53,21 +61,21 @@ FREE_SLOTS = Port(
 )
 """Open with `taskManagerRebalance` only. Metrics can be read there, and nothing else is answered."""
 
-_BY_NAME = {port.name: port for port in TABLE}
+_BY_NAME = {port.name: port for port in (*TABLE, *MONITORING)}
 
 
-def table(front_door: int = 0, rebalance: bool = False) -> tuple[Port, ...]:
+def table(front_door: int = 0, rebalance: bool = False, monitoring: bool = False) -> tuple[Port, ...]:
     """The table of a cluster whose front door has this port; 0 means none. With a front door, operators have no access
     to Flink's own REST API, and JobManagers ask each other who leads. `rebalance`: TaskManagers ask for free slots.
+    `monitoring`: there is a monitoring host, which alone reads metrics; operators ask that.
     """
-    more = (FREE_SLOTS,) if rebalance else ()
-    if not front_door:
-        return (*TABLE, *more)
-    closed = {
-        "rest": replace(_BY_NAME["rest"], clients=(JM, CLIENT)),
-        "prometheus": replace(_BY_NAME["prometheus"], clients=(OPERATORS, JM)),
-    }
-    return (*(closed.get(port.name, port) for port in TABLE), replace(FRONT_DOOR, number=front_door), *more)
+    readers: tuple[Role | str, ...] = (MON,) if monitoring else (OPERATORS,)
+    changed = {"prometheus": replace(_BY_NAME["prometheus"], clients=(*readers, JM) if front_door else readers)}
+    more = [*((FREE_SLOTS,) if rebalance else ()), *(MONITORING if monitoring else ())]
+    if front_door:
+        changed["rest"] = replace(_BY_NAME["rest"], clients=(JM, CLIENT))
+        more.insert(0, replace(FRONT_DOOR, number=front_door))
+    return (*(changed.get(port.name, port) for port in TABLE), *more)
 
 
 def number(name: str) -> int:
@@ -77,7 +85,7 @@ def number(name: str) -> int:
 
 def numbers() -> dict[str, int]:
     """Port name → number, for templates."""
-    return {port.name: port.number for port in TABLE}
+    return {name: port.number for name, port in _BY_NAME.items()}
 
 
 def url(address: str, *, tls: bool = False, front_door: int = 0) -> str:
@@ -90,9 +98,9 @@ def url(address: str, *, tls: bool = False, front_door: int = 0) -> str:
     return f"{'https' if tls else 'http'}://{host}:{number('rest')}"
 
 
-def listening(role: Role, front_door: int = 0) -> list[Port]:
+def listening(role: Role, front_door: int = 0, monitoring: bool = False) -> list[Port]:
     """The ports that hosts of `role` listen on, in the order of the table."""
-    return [port for port in table(front_door) if role in port.listens]
+    return [port for port in table(front_door, monitoring=monitoring) if role in port.listens]
 
 
 def sources(port: Port, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> list[str]:

@@ -238,6 +238,30 @@ ROLES: Mapping[Role, Row] = {
         replacement=Replacement.ALL,
         teardown=Teardown.BEFORE_STORAGE,
     ),
+    Role.MONITORING: Row(
+        title="Monitoring",
+        prefix="mon",
+        user="prometheus",
+        directories=("/var/lib/prometheus/data",),
+        # Those of its own folder, which removes them, too
+        releases=(),
+        memory=lambda settings: sizing.MONITORING_MIB,
+        memory_on=lambda settings, machine_mib: sizing.MONITORING_MIB,
+        declared_memory=lambda settings: "",
+        memory_key="",
+        own_config=lambda settings: {},
+        # No daemon of the cluster: no rollout restarts it, and no cluster check waits for it
+        daemon=None,
+        runs_flink=False,
+        uses_storage=False,
+        logs_in=False,
+        accepts_logins=False,
+        # Its identity is not of a daemon in a JVM (components/monitoring)
+        circles=(),
+        data_directory="/var/lib/prometheus/data",
+        replacement=Replacement.ALL,
+        teardown=Teardown.BEFORE_STORAGE,
+    ),
 }
 
 

@@ -119,10 +119,9 @@ def parts(stack: str) -> list[Line]:
         gib += count * values[keys.disk]
         iops += count * _more(values, keys.iops, disks.IOPS)
         mib_s += count * _more(values, keys.throughput, disks.THROUGHPUT)
-    ensemble = values[GROUPS[Role.ZOOKEEPER].count]
-    gib += ensemble * values["zookeeperDataGiB"]
-    iops += ensemble * _more(values, disks.DATA[0], disks.IOPS)
-    mib_s += ensemble * _more(values, disks.DATA[1], disks.THROUGHPUT)
+        gib += count * (values[keys.data] if keys.data else 0)
+        iops += count * _more(values, keys.data_iops, disks.IOPS)
+        mib_s += count * _more(values, keys.data_throughput, disks.THROUGHPUT)
     if values["bastion"]:
         lines.append(Line(f"bastion: 1 x {values['bastionType']}", 1, instance(values["bastionType"])))
         gib += BASTION_GIB

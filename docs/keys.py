@@ -84,7 +84,7 @@ def stacks() -> str:
     return _table(["key", "`dev`", "`prod`"], rows)
 
 
-def port_table() -> str:
+def port_table(table: Sequence[ports.Port] = ports.TABLE) -> str:
     """Every port, the roles that listen on it, and who may connect, from components/ports.py."""
 
     def names(who: Sequence[Role | str]) -> str:
@@ -92,7 +92,7 @@ def port_table() -> str:
 
     rows = [
         (str(port.number), f"`{port.name}`", names(port.listens), names(port.clients), port.purpose)
-        for port in sorted(ports.TABLE, key=lambda port: (port.number, port.name))
+        for port in sorted(table, key=lambda port: (port.number, port.name))
     ]
     return _table(["TCP port", "name", "listens", "may connect", "for"], rows)
 
@@ -140,6 +140,7 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "costs": (ROOT / "docs" / "aws.md", lambda: costs.table(costs.stored())),
     "timings": (ROOT / "docs" / "operations.md", timings),
     "ports": (ROOT / "docs" / "ports.md", port_table),
+    "monitoring-ports": (ROOT / "docs" / "ports.md", lambda: port_table(ports.MONITORING)),
     "faults": (ROOT / "docs" / "drill.md", fault_table),
     "drilled": (ROOT / "docs" / "drill.md", drilled),
     "downtime": (ROOT / "docs" / "bench.md", downtimes),

@@ -11,11 +11,12 @@ remove() {
   stop_daemons
   no_firewall
   no_front_door
+  no_monitoring
   rm -f /etc/systemd/system/flink-classes.service /etc/systemd/system/flink-{alive,jobs}.{service,timer}
   if [ -n "$unit" ]; then rm -rf "/etc/systemd/system/$unit.service" "/run/$unit"; fi
   systemctl daemon-reload
   # A unit that failed would otherwise be listed as failed without a file, and the system as degraded, until the next boot
-  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-alive flink-jobs flink-firewall flink-frontdoor flink-login 2>/dev/null || true
+  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-alive flink-jobs flink-firewall flink-frontdoor flink-login flink-exporter flink-prometheus 2>/dev/null || true
   replace_block /etc/hosts ""
   local template
   for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
@@ -89,6 +90,20 @@ no_front_door() {
   for one in flink-login flink-frontdoor; do
     ! id "$one" >/dev/null 2>&1 || userdel "$one"
   done
+}
+
+# The same: monitor.sh.
+no_monitoring() {
+  local name release
+  for name in exporter prometheus; do
+    [ -e "$records/monitor-$name" ] || continue
+    systemctl disable -q --now "flink-$name" 2>/dev/null || true
+    rm -rf "/etc/systemd/system/flink-$name.service" "/etc/flink-$name" "/run/flink-$name"
+  done
+  for release in nodeexporter prometheus; do
+    if compgen -G "/opt/$release-*/.installed-by-pulumi" >/dev/null; then remove_releases "$release"; fi
+  done
+  ! id flink-exporter >/dev/null 2>&1 || ! [ -e "$records/monitor-exporter" ] || userdel flink-exporter
 }
 
 # A setting that still has our value gets the one that it had before the first step. Without a record of it (steps of an

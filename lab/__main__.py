@@ -50,7 +50,7 @@ def _up(args: argparse.Namespace) -> int:
         # Surplus workers stay until the program has taken them out of the cluster
         parallel.Task(
             "hosts",
-            lambda: made.up(workers=max(workers, made.workers()), clients=args.clients),
+            lambda: made.up(workers=max(workers, made.workers()), clients=args.clients, monitoring=args.monitoring),
             needs=("image", "versitygw"),
         ),
     ]
@@ -288,6 +288,12 @@ def _parser() -> argparse.ArgumentParser:
     up = add("up", _up, "create the lab and its cluster, or what is missing of them")
     up.add_argument("--hosts-only", action="store_true", help="stop after hosts, S3 and mirror")
     up.add_argument("--workers", type=int, metavar="N", help="workers (default: flink:workers in Pulumi.local.yaml)")
+    up.add_argument(
+        "--monitoring",
+        type=int,
+        choices=(0, 1),
+        help="a monitoring host: 1 adds one, 0 removes it (default: as before, at first none)",
+    )
     up.add_argument("--clients", type=int, metavar="N", help="client hosts (default: as before, at first none)")
     up.add_argument(
         "--plain",

@@ -56,6 +56,7 @@ ROLES = (
     Role("jobmanager", "jm", 10, 10, 2048),
     Role("zookeeper", "zk", 20, 10, 1024),
     Role("client", "cl", 30, 10, 1024),
+    Role("monitoring", "mon", 40, 1, 1280),
     Role("taskmanager", "tm", 100, 100, 2560),
 )
 """Each role has its own range of addresses, so more hosts of one role never move those of another."""

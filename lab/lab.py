@@ -180,11 +180,13 @@ class Lab:
         jobmanagers: int | None = None,
         zookeepers: int | None = None,
         clients: int | None = None,
+        monitoring: int | None = None,
         suite: str = image.SUITE,
     ) -> None:
         """Create what is missing, boot hosts that are off, remove hosts that are no longer expected.
 
-        A number that is not given does not change (at first 2 workers, 2 JobManagers, 3 ZooKeepers, no client). A new
+        A number that is not given does not change (at first 2 workers, 2 JobManagers, 3 ZooKeepers, no client, no
+        monitoring host). A new
         lab's hosts have the release `suite` of Debian.
         `LabError` names each host that failed to boot, with the end of its console.
         """
@@ -197,7 +199,13 @@ class Lab:
                 (self.dir / name).mkdir(mode=0o700, exist_ok=True)
             make_key(self.private_key, f"lab-{self.name}")
             state = self._state()
-            given = {"taskmanager": workers, "jobmanager": jobmanagers, "zookeeper": zookeepers, "client": clients}
+            given = {
+                "taskmanager": workers,
+                "jobmanager": jobmanagers,
+                "zookeeper": zookeepers,
+                "client": clients,
+                "monitoring": monitoring,
+            }
             state.counts |= {role: count for role, count in given.items() if count is not None}
             new = not Path(f"/sys/class/net/fl-{self.id}").exists()
             self._connect(state)

@@ -31,8 +31,8 @@ from lab import front_door
 from lab.errors import LabError
 from ops import pending
 from ops.errors import OpsError
+from stand_ins.builds import archives as builds
 from stand_ins.builds import programs
-from stand_ins.builds.archives import caddy
 from stand_ins.plugins import COMMAND, TLS, Plugin
 from toolbox import console
 from toolbox.paths import REPO, cache_dir
@@ -80,7 +80,8 @@ def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any]
     for name in ("flink", "zookeeper", "java"):
         known |= release(lab, name, getattr(archives, name))
     if front_door.is_on(lab):
-        known |= {**front_door.configuration(lab), **release(lab, "caddy", caddy())}
+        known |= {**front_door.configuration(lab), **release(lab, "caddy", builds.caddy())}
+    known |= _monitoring(lab)
     return {**base, **known, **(overrides or {})}
 
 
@@ -90,6 +91,18 @@ def release(lab: "Lab", name: str, archive: "Archive") -> dict[str, str]:
         f"flink:{name}Version": archive.version,
         f"flink:{name}Url": f"{lab.mirror_url}/{archive.path.name}",
         f"flink:{name}Checksum": f"sha512:{archive.sha512}",
+    }
+
+
+def _monitoring(lab: "Lab") -> dict[str, Any]:
+    """What a lab with a monitoring host installs besides, or instead; empty without one."""
+    if not any(host.role == "monitoring" for host in lab.hosts):
+        return {}
+    return {
+        **release(lab, "prometheus", builds.prometheus()),
+        **release(lab, "nodeexporter", builds.nodeexporter()),
+        # The lab's own has no provider of metrics
+        **release(lab, "zookeeper", builds.zookeeper_with_metrics()),
     }
 
 

@@ -14,6 +14,7 @@ from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings
 from components.problems import Problems, shown
 from settings.front_door import front_door
 from settings.jobs import job_secrets, jobs
+from settings.monitoring import monitoring
 from settings.operators import operator_cidrs
 from settings.overrides import (
     FLINK,
@@ -125,6 +126,9 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         tls_signer=tls_signer(values, root, problems),
         front_door=front_door(
             values, _archive("caddy", values, problems), _archive("oauth2proxy", values, problems), problems
+        ),
+        monitoring=monitoring(
+            values, _archive("prometheus", values, problems), _archive("nodeexporter", values, problems), problems
         ),
         trusted_certificates=trusted_certificates(values, owned, root, problems),
         keep_state=values["keepState"],

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import Field
 
 from components import files
-from components.circles import Circle
+from components.circles import Circle, circles
 from components.flink.authorities import certificates
 from components.flink.settings import TlsSigner
 from components.problems import Problems, shown
@@ -16,7 +16,11 @@ from components.shapes import Shape, fields
 
 KEY = "tlsSigner"
 _PUBLIC = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-_EXPECTED = f"a file with certificates for each of {', '.join(circle.value for circle in Circle)}"
+_ALWAYS = [circle.value for circle in circles(monitored=False)]
+_EXPECTED = (
+    f"a file with certificates for each of {', '.join(_ALWAYS)}, and for {Circle.MONITORING.value} with a monitoring "
+    "host"
+)
 
 
 class _Signer(Shape):
@@ -41,9 +45,9 @@ def tls_signer(values: Mapping[str, Any], root: Path, problems: Problems) -> Tls
 
 
 def _authorities(places: Mapping[str, str], root: Path, problems: Problems) -> dict[Circle, str]:
-    circles = {circle.value: circle for circle in Circle}
+    known = {circle.value: circle for circle in Circle}
     where = f"{KEY} authorities"
-    if set(places) != set(circles):
+    if not set(_ALWAYS) <= set(places) <= set(known):
         problems.add(where, f"has {shown(sorted(places))}: expected {_EXPECTED}")
         return {}
     found: dict[Circle, str] = {}
@@ -67,5 +71,5 @@ def _authorities(places: Mapping[str, str], root: Path, problems: Problems) -> d
                     f"trusts an authority of {other}: expected others, because what one circle trusts must not open the"
                     " other (docs/security.md)",
                 )
-        found[circles[name]] = text
+        found[known[name]] = text
     return found

@@ -45,8 +45,7 @@ https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html."""
 KEYS = (
     *("owner", "ephemeral", "expires", "zones", "vpcCidr", "vpcId", "subnetIds", "privateSubnets", "natGateways"),
     *("bastion", "bastionType", *_group_keys()),
-    *("zookeeperDataGiB", *disks.DATA, "bucketName", "kmsKey", "savepointDays"),
-    *("versionDays", "zookeeperSnapshotDays"),
+    *("bucketName", "kmsKey", "savepointDays", "versionDays"),
     *("adminKeyFile", "tags", "permissionsBoundary", "instanceProfile"),
     *("healingUrl", "healingRef", HEALING_TOKEN),
     *("access", "tunnelPort", "ssmAgentVersion", "ssmAgentChecksum", "noCapacity", "newestImage"),
@@ -116,6 +115,12 @@ class GroupSettings:
     """Strategy of the placement group; empty: none."""
     notices: Notices = Notices.NONE
     """The notices that drain a spot instance."""
+    data_gib: int = 0
+    """Size of the volume for data that outlives the machine; 0: there is none."""
+    data_performance: Performance = ORDINARY
+    """Of that volume."""
+    snapshots: bool = False
+    """Whether `snapshot_days` applies to that volume."""
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -191,9 +196,6 @@ class AwsSettings:
     snapshot_days: int = 0
     """Days after which snapshots of ZooKeeper's data volumes are deleted; 0: there are none."""
     groups: Mapping[Role, GroupSettings]
-    data_disk_gib: int
-    """Size of the separate volume for the data of a ZooKeeper server."""
-    data_disk_performance: Performance = ORDINARY
     max_unavailable: int = 1
     java_url: str = ""
     """As configured; empty: Adoptium's."""
@@ -250,7 +252,6 @@ def load(
     hosts = [f"{ROLES[role].prefix}-{group.count - 1}" for role, group in groups.items() if group.count]
     bastion = ["bastion"] if values["bastion"] else []
     problems.catch("the stack's name", lambda: names.check_hosts(stack, [*hosts, *bastion]), None)
-    data_disk_gib = _number("zookeeperDataGiB", values, 1, 16384, problems)
     if not values["vpcId"]:
         _check_addresses(values["vpcCidr"], groups, operator_cidrs, problems)
     bucket, prefix = _bucket(values, cluster_id, problems)
@@ -283,8 +284,6 @@ def load(
         version_days=_number("versionDays", values, 0, 3650, problems),
         snapshot_days=_number("zookeeperSnapshotDays", values, 0, 1000, problems),
         groups=groups,
-        data_disk_gib=data_disk_gib,
-        data_disk_performance=disks.load(*disks.DATA, data_disk_gib, values, problems),
         max_unavailable=values["maxUnavailable"],
         java_url=values["javaUrl"],
         java_checksum=values["javaChecksum"],
@@ -445,6 +444,7 @@ def _group(keys: GroupKeys, values: Mapping[str, Any], zones: int, region: str, 
     count = _number(keys.count, values, keys.least, keys.most, problems)
     spread = _spread(keys.zones, values, zones, problems)
     strategy = values[keys.placement] if keys.placement else ""
+    data_gib = _number(keys.data, values, 1, 16384, problems) if keys.data else 0
     first, *others = _types(keys, values, problems)
     placement.check(keys.placement, strategy, count, spread, keys.zones or "zones", problems)
     return GroupSettings(
@@ -463,6 +463,9 @@ def _group(keys: GroupKeys, values: Mapping[str, Any], zones: int, region: str, 
         ),
         security_groups=_security_groups(keys.security_groups, values, problems),
         notices=_notices(keys, values),
+        data_gib=data_gib,
+        data_performance=disks.load(keys.data_iops, keys.data_throughput, data_gib, values, problems),
+        snapshots=bool(keys.snapshots),
     )
 
 

@@ -19,9 +19,6 @@ IOPS_PER_GIB = 500
 IOPS_PER_MIB = 4
 """At least so many IOPS for each MiB/s."""
 
-DATA = ("zookeeperDataIops", "zookeeperDataThroughput")
-"""The keys for ZooKeeper's data volumes."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:

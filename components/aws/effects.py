@@ -3,9 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..host import Role
 from ..problems import Problems
-from . import disks
 from .groups import GROUPS
 
 
@@ -42,7 +40,4 @@ def _without_effect(values: Mapping[str, Any]) -> dict[str, str]:
     if values["instanceProfile"]:
         own_roles = ("permissionsBoundary", *(keys.policies for keys in GROUPS.values()))
         found |= {key: "with instanceProfile, because no role is created" for key in own_roles if key}
-    count = GROUPS[Role.ZOOKEEPER].count
-    if not values[count]:
-        found |= dict.fromkeys(("zookeeperDataGiB", "zookeeperSnapshotDays", *disks.DATA), f"without {count}")
     return found

@@ -582,20 +582,29 @@ def _is_other_bastion(settings: AwsSettings, labels: Labels) -> bool:
 
 
 def _check_ensemble(settings: AwsSettings, labels: Labels, zones: Sequence[str], problems: Problems) -> None:
-    """The volumes of ZooKeeper cannot change zones, so an existing ensemble cannot move to other zones."""
-    there = _volumes(labels)
+    """Volumes with data cannot change zones, so the hosts that have them cannot move to other zones."""
+    for role, row in ROLES.items():
+        count = settings.groups[role].count
+        # An ensemble may not lose servers; other data goes with its host
+        if row.data_directory and (count or row.daemon):
+            _check_volumes(role, count, settings, labels, zones, problems)
+
+
+def _check_volumes(
+    role: Role, count: int, settings: AwsSettings, labels: Labels, zones: Sequence[str], problems: Problems
+) -> None:
+    there = _volumes(labels, role)
     if not there or not zones:
         return
-    count = settings.groups[Role.ZOOKEEPER].count
     expected = {zone: len(range(index, count, len(zones))) for index, zone in enumerate(zones)}
-    found = {zone: len(_volumes(labels, zone)) for zone in zones}
+    found = {zone: len(_volumes(labels, role, zone)) for zone in zones}
     elsewhere = len(there) - sum(found.values())
     if elsewhere or any(found[zone] > expected[zone] for zone in zones):
         places = ", ".join(f"{found[zone]} in {zone}" for zone in zones) + f", {elsewhere} elsewhere"
         problems.add(
             "zones",
-            f"{settings.zones} would move ZooKeeper servers to other zones, but their volumes cannot move ({places}): "
-            "expected the zones of the existing stack, and no fewer servers",
+            f"{settings.zones} would move {ROLES[role].title} hosts to other zones, but their volumes cannot move "
+            f"({places}): expected the zones of the existing stack, and no fewer hosts",
         )
 
 
@@ -617,13 +626,13 @@ def _check_bucket(settings: AwsSettings, problems: Problems) -> None:
         )
 
 
-def _volumes(labels: Labels, zone: str = "") -> list[str]:
-    """Ids of the volumes with ZooKeeper's data: all of them, or those in a zone."""
+def _volumes(labels: Labels, role: Role, zone: str = "") -> list[str]:
+    """Ids of the volumes with the data of a role's hosts: all of them, or those in a zone."""
     expected = {
         "tag:project": labels.project,
         "tag:stack": labels.stack,
-        "tag:role": Role.ZOOKEEPER.value,
-        "tag:Name": f"{labels.stack}-zk-*-data",
+        "tag:role": role.value,
+        "tag:Name": f"{labels.stack}-{ROLES[role].prefix}-*-data",
         **({"availability-zone": zone} if zone else {}),
     }
     found = _volume_ids(expected)

@@ -41,13 +41,22 @@ class GroupKeys:
 
     rebalance: str = ""
     """Whether a rebalance recommendation drains a spot instance, too."""
+    data: str = ""
+    """Size of the volume for data that outlives the machine. Without such a key: the role has no such data."""
+    data_iops: str = ""
+    """IOPS of that volume. Without such a key: what every volume has."""
+    data_throughput: str = ""
+    """Throughput of that volume, likewise."""
+    snapshots: str = ""
+    """Days for which snapshots of that volume are kept. Without such a key: there are none."""
 
     @property
     def all(self) -> tuple[str, ...]:
         """All keys, with the count first."""
         names = (self.count, self.instance_type, self.types, self.disk, self.zones, self.spot, self.spot_fallback)
         own = (self.iops, self.throughput, self.instance_store, self.placement, self.rebalance)
-        return tuple(filter(None, (*names, *own, self.policies, self.security_groups)))
+        data = (self.data, self.data_iops, self.data_throughput, self.snapshots)
+        return tuple(filter(None, (*names, *own, *data, self.policies, self.security_groups)))
 
 
 GROUPS: Mapping[Role, GroupKeys] = {
@@ -86,8 +95,20 @@ GROUPS: Mapping[Role, GroupKeys] = {
         least=0,
         most=7,
         placement="zookeeperPlacement",
+        data="zookeeperDataGiB",
+        data_iops="zookeeperDataIops",
+        data_throughput="zookeeperDataThroughput",
+        snapshots="zookeeperSnapshotDays",
     ),
     Role.CLIENT: GroupKeys(count="clients", instance_type="clientType", disk="clientDiskGiB", least=0, most=20),
+    Role.MONITORING: GroupKeys(
+        count="monitoringHosts",
+        instance_type="monitoringType",
+        disk="monitoringDiskGiB",
+        least=0,
+        most=1,
+        data="monitoringDataGiB",
+    ),
 }
 
 if missing := set(Role) - set(GROUPS):

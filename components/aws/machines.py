@@ -162,7 +162,7 @@ class Machines(pulumi.ComponentResource):
             before=before,
         )
         record = self._record(name, machine)
-        device = self._volume(name, role, subnet.zone, machine) if row.data_directory else None
+        device = self._volume(name, role, group, subnet.zone, machine) if row.data_directory else None
         size = args.facts.sizes[launch.offer.type]
         address = machine.public_ip if subnet.public else machine.private_ip
         return Host(
@@ -286,18 +286,21 @@ class Machines(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["allowOverwrite"]),
         )
 
-    def _volume(self, name: str, role: Role, zone: str, machine: ec2.Instance) -> pulumi.Output[str]:
+    def _volume(
+        self, name: str, role: Role, group: GroupSettings, zone: str, machine: ec2.Instance
+    ) -> pulumi.Output[str]:
         """A volume for data that outlives the machine. Returns the path of its device on the machine."""
         settings, labels = self._args.settings, self._args.labels
         volume = ebs.Volume(
             f"{name}-data",
             availability_zone=zone,
-            size=settings.data_disk_gib,
+            size=group.data_gib,
             type="gp3",
-            iops=settings.data_disk_performance.iops,
-            throughput=settings.data_disk_performance.throughput,
+            iops=group.data_performance.iops,
+            throughput=group.data_performance.throughput,
             encrypted=True,
-            tags=labels.tags(f"{labels.stack}-{name}-data", role.value) | snapshots.tag(settings, labels),
+            tags=labels.tags(f"{labels.stack}-{name}-data", role.value)
+            | (snapshots.tag(settings, labels) if group.snapshots else {}),
             # A volume cannot change zones; facts.py refuses a configuration that would move its machine
             opts=pulumi.ResourceOptions(
                 parent=self, protect=not settings.ephemeral, ignore_changes=["availabilityZone"]

@@ -45,6 +45,8 @@ def load(request: Request) -> Loaded:
         ],
     )
     composition.check({role: (keys.count, settings.groups[role].count) for role, keys in GROUPS.items()}, problems)
+    monitoring = GROUPS[Role.MONITORING].count, settings.groups[Role.MONITORING].count
+    composition.check_monitoring(cluster, monitoring, request.given, problems)
     jobmanagers = range(settings.groups[Role.JOBMANAGER].count)
     composition.check_acme(
         cluster, [f"{roles.ROLES[Role.JOBMANAGER].prefix}-{index}" for index in jobmanagers], problems

@@ -59,7 +59,7 @@ def rules(
     networks = list(dict.fromkeys(str(ipaddress.ip_network(text)) for text in operator_cidrs))
     operators = [BASTION] if bastion else networks
     found = []
-    for port in ports.table(front_door, rebalance):
+    for port in ports.table(front_door, rebalance, Role.MONITORING in roles):
         people = [BALANCER] if balancer and port.name == ports.FRONT_DOOR.name else operators
         sources = [
             source

@@ -1,6 +1,6 @@
 """The provider of existing hosts, from an inventory, and of an existing storage, from the configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def load(request: Request) -> Loaded:
     """The inventory, validated together with the rest of the configuration."""
     problems, cluster = request.problems, request.cluster
     hosts = _hosts(request.values, request.root, problems)
-    _check_roles(hosts, problems)
+    _check_roles(hosts, cluster, request.given, problems)
     _check_ssh_ports(hosts, cluster, problems)
     _check_sizes(hosts, cluster, problems)
     composition.check_acme(cluster, [host.name for host in hosts if host.role is Role.JOBMANAGER], problems)
@@ -71,7 +71,9 @@ def _hosts(values: Mapping[str, Any], root: Path, problems: Problems) -> tuple[I
     return tuple(host for host in hosts if host.name not in leaving)
 
 
-def _check_roles(hosts: Sequence[InventoryHost], problems: Problems) -> None:
+def _check_roles(
+    hosts: Sequence[InventoryHost], cluster: ClusterSettings, given: Collection[str], problems: Problems
+) -> None:
     """The inventory must make a complete cluster, in which each ZooKeeper server has an id of its own."""
     if not hosts:
         return  # the inventory could not be read, which is already reported
@@ -88,6 +90,7 @@ def _check_roles(hosts: Sequence[InventoryHost], problems: Problems) -> None:
             "which is the id of the server",
         )
     composition.check({role: ("inventory", count[role]) for role in Role}, problems)
+    composition.check_monitoring(cluster, ("inventory", count[Role.MONITORING]), given, problems)
 
 
 def _check_ssh_ports(hosts: Sequence[InventoryHost], cluster: ClusterSettings, problems: Problems) -> None:

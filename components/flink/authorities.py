@@ -89,11 +89,13 @@ class OwnAuthorities:
     certificate, and it still trusts theirs.
     """
 
-    def __init__(self, name: str, settings: ClusterSettings, parent: pulumi.Resource) -> None:
+    def __init__(
+        self, name: str, settings: ClusterSettings, circles: Sequence[Circle], parent: pulumi.Resource
+    ) -> None:
         self._settings, self._parent = settings, parent
         current = settings.tls_authority
         numbers = range(max(1, current - 1), current + 2)
-        self._of = {circle: {number: self._make(name, circle, number) for number in numbers} for circle in Circle}
+        self._of = {circle: {number: self._make(name, circle, number) for number in numbers} for circle in circles}
 
     def _make(self, name: str, circle: Circle, number: int) -> Authority:
         name = f"{name}-{circle.value}-authority-{number}"
@@ -161,11 +163,13 @@ class SignerCommand:
         return pulumi.Output.from_input([self._signer.authorities[circle]])
 
 
-def authorities(name: str, settings: ClusterSettings, parent: pulumi.Resource) -> Authorities:
-    """Those of a cluster."""
+def authorities(
+    name: str, settings: ClusterSettings, circles: Sequence[Circle], parent: pulumi.Resource
+) -> Authorities:
+    """Those of a cluster with these circles."""
     if settings.tls_signer:
         return SignerCommand(settings.tls_signer, settings)
-    return OwnAuthorities(name, settings, parent)
+    return OwnAuthorities(name, settings, circles, parent)
 
 
 def certificates(pem: str) -> list[x509.Certificate]:

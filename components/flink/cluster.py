@@ -117,6 +117,8 @@ class Cluster(pulumi.ComponentResource):
             absent.append("python")
         if self.settings.front_door is None:
             absent.append("frontdoor")
+        if not self.members.monitored:
+            absent.append("monitor-exporter")
         if not (self.settings.trusted_certificates and ROLES[host.role].runs_flink):
             absent.append("trusted")
         args = NodeArgs(
@@ -169,13 +171,16 @@ class Cluster(pulumi.ComponentResource):
             joined=joined,
             machines={host.name: node.machine(host, self._probes[host.name]) for host in hosts},
             probes={host.name: self._looked_at(host) for host in hosts},
-            encryption=Encryption(name, self.settings, child) if self.settings.tls else None,
+            encryption=self._encryption(name, child),
             logins=logins,
             front_door_authority=self.front_door_authority,
             front_door_sessions=session_secret(f"{name}-front-door-sessions", child) if door and door.oidc else None,
             balancer_networks=self._args.balancer_networks,
         )
         return [declare_of(role)(context, found, child) for role in Role if (found := self.members.of(role))]
+
+    def _encryption(self, name: str, opts: pulumi.ResourceOptions) -> Encryption | None:
+        return Encryption(name, self.settings, opts, monitored=self.members.monitored) if self.settings.tls else None
 
     def _works(self, slots: pulumi.Output[Sequence[int]], services: list[remote.Command]) -> remote.Command:
         settings, members = self.settings, self.members

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from ..circles import Circle
 from ..host import Role
 from ..jobs.settings import JobSettings
+from ..monitoring.settings import KEYS as MONITORING_KEYS
 from ..problems import Problems, shown
 from .settings import ClusterSettings
 
@@ -46,6 +48,26 @@ def check_acme(settings: ClusterSettings, jobmanagers: Collection[str], problems
             "frontDoorAcme names",
             f"are those of {shown(sorted(acme.names))}: expected a DNS name for each of "
             f"{', '.join(sorted(jobmanagers))}",
+        )
+
+
+def check_monitoring(
+    settings: ClusterSettings, hosts: tuple[str, int], given: Collection[str], problems: Problems
+) -> None:
+    """One monitoring host at most, and nothing of it without one. `hosts`: the key that sets their number, and the
+    number; `given`: the keys with another value than the default.
+    """
+    key, count = hosts
+    if count > 1:
+        problems.add(key, f"has {count} monitoring hosts: expected one at most")
+    if not count:
+        for each in sorted(set(MONITORING_KEYS) & set(given)):
+            problems.add(each, "has no effect without a monitoring host: expected one, or remove it")
+    elif settings.tls_signer and Circle.MONITORING not in settings.tls_signer.authorities:
+        problems.add(
+            "tlsSigner authorities",
+            f"has none for {Circle.MONITORING.value}: expected a file with certificates, since there is a monitoring "
+            "host",
         )
 
 

@@ -20,7 +20,7 @@ import pulumi_tls as tls
 from pulumi_command import remote
 
 from .. import naming
-from ..circles import Circle
+from ..circles import Circle, circles
 from ..host import Host, Role
 from ..remote import File, host_script, script_text, step
 from ..roles import ROLES
@@ -101,7 +101,7 @@ def current_period(name: str, days: int, opts: pulumi.ResourceOptions) -> pulumi
 
 @dataclass(frozen=True)
 class Client:
-    """What a client of the REST API needs, as PEM."""
+    """What a member of a circle needs that is not a host's daemon, as PEM."""
 
     certificate: pulumi.Output[str]
     key: pulumi.Output[str]
@@ -114,12 +114,19 @@ class Client:
 class Encryption(pulumi.ComponentResource):
     """What signs and is trusted in a cluster, and the identities of its hosts."""
 
-    def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: ClusterSettings,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        monitored: bool = False,
+    ) -> None:
         super().__init__(naming.type_token("flink", "Encryption"), name, None, opts)
         self._settings = settings
         child = pulumi.ResourceOptions(parent=self)
         self._period = current_period(f"{name}-tls-begun", settings.certificate_days, child)
-        self._authorities = authorities(name, settings, self)
+        self._authorities = authorities(name, settings, circles(monitored=monitored), self)
         self.register_outputs({})
 
     def identity(self, host: Host, node: Node, parent: pulumi.Resource) -> remote.Command:
@@ -136,24 +143,32 @@ class Encryption(pulumi.ComponentResource):
         ]
         return self._install(host, certificates, parent)
 
-    def client(self, host: Host, what: str, parent: pulumi.Resource) -> Client:
-        """A key and a certificate in the circle of the REST API for another user of a host than its daemon's, whose
-        files that user cannot read. The key is in the state, encrypted.
+    def client(
+        self,
+        host: Host,
+        what: str,
+        parent: pulumi.Resource,
+        circle: Circle = Circle.REST,
+        names: pulumi.Output[Sequence[str]] | None = None,
+    ) -> Client:
+        """A key and a certificate in a circle for another user of a host than its daemon's, whose files that user
+        cannot read; with `names` also for a server with these. The key is in the state, encrypted.
         """
+        known = pulumi.Output.from_input([host.name]) if names is None else names
         opts = pulumi.ResourceOptions(parent=parent)
         key = tls.PrivateKey(naming.step(host, f"{what}-key"), algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
         request = tls.CertRequest(
             naming.step(host, f"{what}-request"),
             private_key_pem=key.private_key_pem,
-            dns_names=[host.name],
+            dns_names=known.apply(lambda found: [name for name in found if not is_address(name)]),
+            ip_addresses=None if names is None else names.apply(lambda found: [*filter(is_address, found)]),
             subject=tls.CertRequestSubjectArgs(
                 common_name=f"{host.name} {what}"[:64], organization="Flink", organizational_unit=self._period
             ),
             opts=opts,
         )
-        names = pulumi.Output.from_input([host.name])
-        signed = self._authorities.sign(Request(host, Circle.REST, names, request.cert_request_pem, what), parent)
-        trusted = self._authorities.trusted(Circle.REST)
+        signed = self._authorities.sign(Request(host, circle, known, request.cert_request_pem, what), parent)
+        trusted = self._authorities.trusted(circle)
         return Client(
             certificate=signed.apply(lambda made: made.pem),
             key=key.private_key_pem,

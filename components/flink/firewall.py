@@ -8,9 +8,11 @@ from ..templates import render
 
 
 def rules(role: Role, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str], front_door: int = 0) -> str:
-    """The nftables rules of a host of `role`, with the port of the front door, if there is one."""
+    """The nftables rules of a host of `role`, with the port of the front door, if there is one; `addresses` also
+    say whether there is a monitoring host.
+    """
     found = []
-    for port in ports.listening(role, front_door):
+    for port in ports.listening(role, front_door, bool(addresses.get(Role.MONITORING))):
         clients = ports.sources(port, addresses, operators)
         found.append(
             {

@@ -1,4 +1,4 @@
-"""What hosts of all roles have: the daemons' user, directories, a JDK."""
+"""What hosts of all roles have: the daemons' user, directories, a JDK if anything runs in it."""
 
 import json
 import re
@@ -178,7 +178,9 @@ class Node(pulumi.ComponentResource):
         self.prepared = self.system if host.data_device is None else self._data_disk(host, host.data_device)
         if host.local_disks:
             self.prepared = self._local_disks(host)
-        self.java = install(host, args.settings, args.storage, args.settings.java, "bin/java", child)
+        self.java = self.system
+        if args.settings.java.name in row.releases:
+            self.java = install(host, args.settings, args.storage, args.settings.java, "bin/java", child)
         self.public_key = self.system.stdout
         self.register_outputs({})
 

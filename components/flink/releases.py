@@ -11,10 +11,21 @@ DEFAULT_VERSIONS = {
     "java": "17.0.15+6",
     "caddy": "2.11.9",
     "oauth2proxy": "7.15.6",
+    "prometheus": "3.5.0",
+    "nodeexporter": "1.9.1",
 }
 """The same as in Pulumi.yaml (a test compares them)."""
 
-_LEAST = {"flink": (2, 2, 0), "zookeeper": (3, 8, 0), "caddy": (2, 11, 0), "oauth2proxy": (7, 15, 0)}
+_LEAST = {
+    "flink": (2, 2, 0),
+    "zookeeper": (3, 8, 0),
+    "caddy": (2, 11, 0),
+    "oauth2proxy": (7, 15, 0),
+    "prometheus": (2, 42, 0),
+    "nodeexporter": (1, 5, 0),
+}
+_PROMETHEUS = {"prometheus": "prometheus", "nodeexporter": "node_exporter"}
+"""Names of the project's repositories."""
 _JDKS = ("11", "17", "21")
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})")
 _JDK = re.compile(r"([0-9]{1,4})(\.[0-9]{1,6}){0,5}\+[0-9]{1,6}(\.[0-9]{1,6})?")
@@ -25,7 +36,7 @@ class Archive:
     """A release that hosts install: a .tar.gz, with a single top-level directory if `strip` is 1."""
 
     name: str
-    """`flink`, `zookeeper`, `java`, `caddy` or `oauth2proxy`."""
+    """A name in DEFAULT_VERSIONS."""
     version: str
     url: str
     """`{arch}` in it stands for Adoptium's name of the host's architecture, x64 or aarch64; `{goarch}` for Go's, amd64
@@ -43,7 +54,7 @@ class Archive:
 
 def official(name: str, version: str) -> Archive:
     """A release at the URL of its project, with the checksum next to it: Adoptium for `java`, Apache's servers for
-    `flink` and `zookeeper`, GitHub for `caddy` and `oauth2proxy`. Raises ValueError for an unsupported version.
+    `flink` and `zookeeper`, GitHub for the others. Raises ValueError for an unsupported version.
 
     Apache's content delivery network has the current releases only, and no checksums of its own; all releases are in
     the archive, which is slow and limits downloads (https://www.apache.org/legal/release-policy.html, "Distribution").
@@ -66,6 +77,11 @@ def official(name: str, version: str) -> Archive:
         base = f"https://github.com/oauth2-proxy/oauth2-proxy/releases/download/v{version}/oauth2-proxy-v{version}"
         url = f"{base}.linux-{{goarch}}.tar.gz"
         return Archive(name=name, version=version, url=url, checksum=f"sha256:{url}-sha256sum.txt")
+    if name in _PROMETHEUS:
+        project = _PROMETHEUS[name]
+        base = f"https://github.com/prometheus/{project}/releases/download/v{version}"
+        url = f"{base}/{project}-{version}.linux-{{goarch}}.tar.gz"
+        return Archive(name=name, version=version, url=url, checksum=f"sha256:{base}/sha256sums.txt")
     file = {
         "flink": f"flink/flink-{version}/flink-{version}-bin-scala_2.12.tgz",
         "zookeeper": f"zookeeper/zookeeper-{version}/apache-zookeeper-{version}-bin.tar.gz",

@@ -9,6 +9,7 @@ import pulumi
 from ..circles import Circle
 from ..frontdoor.settings import FrontDoorSettings
 from ..jobs.settings import JobSettings, PythonSettings
+from ..monitoring.settings import MonitoringSettings
 from . import failover, releases
 from .releases import Archive
 
@@ -100,6 +101,8 @@ class ClusterSettings:
     """None: authorities in the stack's state sign."""
     front_door: FrontDoorSettings | None = None
     """The proxy through which operators reach web UI and REST API. None: they connect to the JobManagers."""
+    monitoring: MonitoringSettings = field(default_factory=MonitoringSettings)
+    """Of clusters with a monitoring host."""
     trusted_certificates: str = ""
     """Certificates in PEM that hosts trust besides those that they know, such as of a private CA for the storage."""
     keep_state: bool = True

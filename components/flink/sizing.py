@@ -18,6 +18,9 @@ TASKMANAGER_MINIMUM_MIB = 1024
 CLIENT_MIB = 512
 """Memory of the JVMs of `flink` and `sql-client.sh` on a client host, which runs no daemon."""
 
+MONITORING_MIB = 640
+"""Memory of Prometheus on a monitoring host, for a small cluster. docs/monitoring.md says how it grows."""
+
 
 def mib(text: str) -> int:
     """MiB of a size in Flink's notation: 1600m, 4g, 2 gb. Raises ValueError for anything else."""

@@ -34,6 +34,11 @@ class Members:
         return bool(self.of(Role.ZOOKEEPER))
 
     @property
+    def monitored(self) -> bool:
+        """Whether there is a monitoring host, so that every host shows its metrics to it."""
+        return bool(self.of(Role.MONITORING))
+
+    @property
     def accepting_logins(self) -> list[Host]:
         """The hosts to which hosts of JobManagers log in, as start-cluster.sh does."""
         return [host for role in Role if ROLES[role].accepts_logins for host in self.of(role)]

@@ -14,6 +14,13 @@ from ..templates import render
 SERVING = "/etc/zookeeper/serving.cfg"
 """With TLS: a link to the file with which a server starts, zoo.cfg or both.cfg (host_scripts/zookeeper/config.sh)."""
 
+_METRICS = {
+    "metricsProvider.className": "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider",
+    "metricsProvider.httpPort": ports.number("zk-metrics"),
+}
+"""Of clusters with a monitoring host. This provider has no TLS (https://zookeeper.apache.org/doc/r3.9.3/zookeeperMonitor.html);
+the table of ports closes it to others."""
+
 
 def zookeeper_config(settings: ClusterSettings, members: Members, *, plain_text: bool = False) -> dict[str, Any]:
     """The settings in zoo.cfg, the same on all servers; with TLS and `plain_text` those in both.cfg."""
@@ -32,6 +39,7 @@ def zookeeper_config(settings: ClusterSettings, members: Members, *, plain_text:
         "autopurge.purgeInterval": 6,
         "admin.enableServer": "false",
         "4lw.commands.whitelist": "ruok,srvr,mntr",
+        **(_METRICS if members.monitored else {}),
     }
     quorum, election = ports.number("zk-quorum"), ports.number("zk-election")
     servers = {

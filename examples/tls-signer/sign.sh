@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 umask 077
 
 if [ "${1:-}" = init ]; then
-  for circle in internal rest zookeeper; do
+  for circle in internal rest zookeeper monitoring; do
     [ -e "$circle.pem" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
       -subj "/O=Example/CN=Flink $circle" -addext keyUsage=critical,keyCertSign,cRLSign -keyout "$circle.key" -out "$circle.pem" 2>/dev/null
   done

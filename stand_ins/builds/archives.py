@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from stand_ins.builds import debian_packages, fetch, jdk, programs, python_packages
+from stand_ins.builds import debian_packages, fetch, jdk, programs, python_packages, zookeeper_metrics
 from stand_ins.builds.fetch import FetchError
 from toolbox import console
 from toolbox.parallel import Task, command, run
@@ -28,6 +28,8 @@ from toolbox.paths import cache_dir
 
 FLINK = "2.3.0"
 EARLIER_FLINK = "2.2.0"
+PROMETHEUS = {"prometheus": "2.42.0", "nodeexporter": "1.5.0"}
+"""Those of Debian 12."""
 ZOOKEEPER = "3.9.5"
 _RECIPE = 2
 """Increased when this module creates something else from the same inputs, so that archives are rebuilt."""
@@ -230,6 +232,53 @@ def _build_oauth2proxy(work: Path) -> Path:
     return home
 
 
+_SHARE = "/usr/share/prometheus"
+
+
+def _build_prometheus(work: Path) -> Path:
+    """Prometheus from Debian, as in its archive. Debian's program looks for its pages in another place."""
+    home = work / f"prometheus-{PROMETHEUS['prometheus']}.linux-{_go_machine()}"
+    debian_packages.unpack(["prometheus"], work / "debian")
+    shutil.copytree(work / f"debian{_SHARE}/web", home / "web", symlinks=False, ignore_dangling_symlinks=True)
+    _moved(work / "debian/usr/bin/prometheus", home / "prometheus", f"{_SHARE}/web/", "/opt/prometheus/web/")
+    shutil.copyfile(work / "debian/usr/bin/promtool", home / "promtool")
+    (home / "promtool").chmod(0o755)
+    return home
+
+
+def _moved(program: Path, to: Path, place: str, new: str) -> None:
+    """Copy a program that looks for files in `place`, so that it looks for them in `new`: with more slashes, both are
+    of the same length.
+    """
+    found = program.read_bytes()
+    if place.encode() not in found:
+        raise FetchError(f"{program.name} from Debian does not contain {place}")
+    to.write_bytes(found.replace(place.encode(), new.ljust(len(place), "/").encode()))
+    to.chmod(0o755)
+
+
+def _build_nodeexporter(work: Path) -> Path:
+    """node_exporter from Debian, as in its archive."""
+    home = work / f"node_exporter-{PROMETHEUS['nodeexporter']}.linux-{_go_machine()}"
+    home.mkdir()
+    debian_packages.unpack(["prometheus-node-exporter"], work / "debian")
+    shutil.copyfile(work / "debian/usr/bin/prometheus-node-exporter", home / "node_exporter")
+    (home / "node_exporter").chmod(0o755)
+    return home
+
+
+def _build_zookeeper_metrics(work: Path) -> Path:
+    """The lab's ZooKeeper, with the jars of its provider of metrics, which are in its own archive, too."""
+    home = work / f"apache-zookeeper-{ZOOKEEPER}-bin"
+    home.mkdir()
+    with tarfile.open(ensure().zookeeper.path) as archive:
+        archive.extractall(work, filter="data")
+    for jar in zookeeper_metrics.jars(work / "metrics"):
+        if not (home / "lib" / jar.name).exists():
+            shutil.copyfile(jar, home / "lib" / jar.name)
+    return home
+
+
 def _go_machine() -> str:
     """Go's name of this machine's processor."""
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
@@ -243,6 +292,18 @@ def _oauth2proxy() -> Source:
     if not words:
         raise FetchError("its file of checksums is empty")
     return Source(programs.OAUTH2_PROXY, url, "sha256", words[0].lower())
+
+
+def _of_prometheus(name: str, project: str) -> Source:
+    """A release of the project Prometheus on GitHub, with the checksums of all its archives in one file."""
+    version = PROMETHEUS[name]
+    base = f"https://github.com/prometheus/{project}/releases/download/v{version}"
+    file = f"{project}-{version}.linux-{_go_machine()}.tar.gz"
+    lines = [line.split() for line in fetch.get(f"{base}/sha256sums.txt").decode(errors="replace").splitlines()]
+    digests = [line[0] for line in lines if line[1:] == [file]]
+    if not digests:
+        raise FetchError("its file of checksums does not have the archive")
+    return Source(version, f"{base}/{file}", "sha256", digests[0].lower())
 
 
 def _caddy() -> Source:
@@ -382,6 +443,26 @@ def later_java() -> Archive:
 def caddy() -> Archive:
     """The proxy of the front door, which only labs with one install."""
     return _ensure(Part("caddy", programs.CADDY, "caddy-{version}.tar.gz", _caddy, _build_caddy, bare=True))
+
+
+def prometheus() -> Archive:
+    """What a monitoring host runs."""
+    site = partial(_of_prometheus, "prometheus", "prometheus")
+    return _ensure(Part("prometheus", PROMETHEUS["prometheus"], "prometheus-{version}.tar.gz", site, _build_prometheus))
+
+
+def nodeexporter() -> Archive:
+    """What shows the metrics of hosts, in labs with a monitoring host."""
+    site = partial(_of_prometheus, "nodeexporter", "node_exporter")
+    file = "node_exporter-{version}.tar.gz"
+    return _ensure(Part("nodeexporter", PROMETHEUS["nodeexporter"], file, site, _build_nodeexporter))
+
+
+def zookeeper_with_metrics() -> Archive:
+    """The ZooKeeper of labs with a monitoring host."""
+    site = partial(_apache, ZOOKEEPER, f"zookeeper/zookeeper-{ZOOKEEPER}/apache-zookeeper-{ZOOKEEPER}-bin.tar.gz")
+    file = "apache-zookeeper-{version}-metrics.tar.gz"
+    return _ensure(Part("zookeeper-metrics", ZOOKEEPER, file, site, _build_zookeeper_metrics))
 
 
 def oauth2proxy() -> Archive:

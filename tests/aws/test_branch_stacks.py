@@ -65,7 +65,7 @@ def test_two_branches_have_nothing_in_common_and_leave_nothing(
         assert done.outputs["sshPrivateKey"] == "[secret]"
         assert done.outputs["clusterId"] == done.stack and done.stack in done.outputs["bucket"]
         found = {role: len(of) for role, of in done.outputs["hosts"].items()}
-        assert found == {"jobmanager": 1, "taskmanager": 1, "zookeeper": 0, "client": 0}
+        assert found == {"jobmanager": 1, "taskmanager": 1, "zookeeper": 0, "client": 0, "monitoring": 0}
         return done
 
     up(FIRST, "7h")

@@ -28,6 +28,7 @@ UNTESTED = {
     " (tests/engine/test_killed_runs.py, tests/aws/test_killed_stack.py)",
     "docs/jobs.md": "needs a declared job; tests/lab/test_jobs.py runs these commands on a lab",
     "docs/security.md": "needs a terminal for the password; tests/engine/test_front_door.py has a front door",
+    "docs/monitoring.md": "needs a monitoring host; tests/engine/test_monitoring.py asks a Prometheus as it does",
     "docs/lab.md": "commands of the lab, whose tests are in tests/lab and tests/hosts",
 }
 """Why blocks of a page that are marked `untested` are not run."""

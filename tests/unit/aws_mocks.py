@@ -22,7 +22,7 @@ KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567
 
 def settings(**changes: Any) -> AwsSettings:
     """Settings of an ephemeral stack in one zone, such as `dev`."""
-    group = GroupSettings(count=2, instance_type="m6i.large", disk_gib=20, zones=1)
+    group = GroupSettings(count=2, instance_type="m6i.large", disk_gib=20, zones=1, data_gib=10)
     base: dict[str, Any] = {
         "region": "eu-central-1",
         "bucket_region": "eu-central-1",
@@ -44,7 +44,6 @@ def settings(**changes: Any) -> AwsSettings:
         "kms_key": "",
         "savepoint_days": 0,
         "groups": dict.fromkeys(Role, group),
-        "data_disk_gib": 10,
     }
     return AwsSettings(**{**base, **changes})
 

@@ -32,6 +32,7 @@ ROLES = {
     "zk": ("zookeeper", 20, 1024),
     "tm": ("taskmanager", 100, 2560),
     "cl": ("client", 30, 2048),
+    "mon": ("monitoring", 40, 2048),
 }
 
 

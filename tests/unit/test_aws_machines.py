@@ -94,16 +94,16 @@ def test_nothing_that_can_change_by_itself_replaces_a_machine(of: AwsSettings, p
 
 def test_a_machine_that_is_replaced_has_the_newest_image_and_stays_with_its_volume() -> None:
     found = of_type(run(aws_mocks.settings(), replaced=True), "ec2/instance:Instance")
-    assert {name for name, one in found.items() if one.ignores} == {"zk-0", "zk-1"}
+    assert {name for name, one in found.items() if one.ignores} == {"zk-0", "zk-1", "mon-0", "mon-1"}
     assert all(one.ignores <= {"subnetId"} for one in found.values())
 
 
 @BOTH
 def test_a_data_volume_is_in_the_zone_of_its_machine(preview: bool) -> None:
-    groups = dict.fromkeys(Role, GroupSettings(count=3, instance_type="m6i.large", disk_gib=20, zones=3))
+    groups = dict.fromkeys(Role, GroupSettings(count=3, instance_type="m6i.large", disk_gib=20, zones=3, data_gib=10))
     found = run(aws_mocks.prod(groups=groups), preview=preview)
     zones = {name: one.inputs["availabilityZone"] for name, one in of_type(found, "ebs/volume:Volume").items()}
-    assert zones == {f"zk-{index}-data": ZONES[index] for index in range(len(zones))}
+    assert zones == {f"{prefix}-{index}-data": ZONES[index] for prefix in ("zk", "mon") for index in range(3)}
 
 
 @BOTH

@@ -955,7 +955,7 @@ def test_missing_credentials_are_one_clear_error() -> None:
 def test_an_ensemble_cannot_be_spread_over_other_zones() -> None:
     a, b, c = Aws().zones
     for stack, volumes in (("dev", (a, b, c)), ("prod", (a, a, a)), ("prod", ("eu-central-1d", b, c))):
-        with pytest.raises(Exception, match=r"zones: \d would move ZooKeeper servers to other zones"):
+        with pytest.raises(Exception, match=r"zones: \d would move ZooKeeper hosts to other zones"):
             run(stack, Aws(volumes=volumes))
     run("prod", Aws(volumes=(a, b, c)))
     # The plugin takes the tags of all volumes of a machine for one set

@@ -55,6 +55,10 @@ def _matches(rule: dict[str, Any], source: str) -> bool:
     return any(address in ipaddress.ip_network(network) for network in networks)
 
 
+TABLE = ports.table(monitoring=True)
+"""The stacks of these tests have hosts of all roles."""
+
+
 def is_allowed(of: AwsSettings, source: str, target: str, port: int) -> bool:
     """The table of ports, stated independently."""
     if target == BASTION:
@@ -63,14 +67,14 @@ def is_allowed(of: AwsSettings, source: str, target: str, port: int) -> bool:
     client = roles.get(source)
     if (of.bastion and source == BASTION) or (not of.bastion and source in OPERATORS):
         client = ports.OPERATORS
-    return any(entry.number == port and target in entry.listens and client in entry.clients for entry in ports.TABLE)
+    return any(entry.number == port and target in entry.listens and client in entry.clients for entry in TABLE)
 
 
 @EITHER
 def test_each_pair_and_port_is_open_as_the_table_says(of: AwsSettings) -> None:
     found = run(of)
     machines = [*Role, BASTION] if of.bastion else [*Role]
-    numbers = {port.number for port in ports.TABLE} | set(OTHER_PORTS)
+    numbers = {port.number for port in TABLE} | set(OTHER_PORTS)
     opened = 0
     for source in (*machines, *OPERATORS, *STRANGERS):
         for target in machines:
@@ -106,6 +110,10 @@ def test_strangers_reach_nothing(of: AwsSettings) -> None:
         (6124, "jobmanager", {"jobmanager", "taskmanager"}),
         (8081, "jobmanager", {"jobmanager", "client", "198.51.100.9", "2001:db8:7::9"}),
         (22, "client", {"198.51.100.9", "2001:db8:7::9"}),
+        (7000, "zookeeper", {"monitoring"}),
+        (9100, "taskmanager", {"monitoring"}),
+        (9249, "jobmanager", {"monitoring"}),
+        (22, "monitoring", {"198.51.100.9", "2001:db8:7::9"}),
         (22, "zookeeper", {"198.51.100.9", "2001:db8:7::9"}),
     ],
 )

@@ -210,7 +210,13 @@ def test_every_branch_has_what_the_program_takes_and_what_is_its_own(tmp_path: P
         assert (aws.ephemeral, aws.expires, aws.create_bucket) == (True, "2030-01-31T20:00:00Z", True)
         assert found.cluster.cluster_id == aws.prefix == stack
         counts = {role: group.count for role, group in aws.groups.items()}
-        assert counts == {Role.JOBMANAGER: 1, Role.TASKMANAGER: 1, Role.ZOOKEEPER: 0, Role.CLIENT: 0}
+        assert counts == {
+            Role.JOBMANAGER: 1,
+            Role.TASKMANAGER: 1,
+            Role.ZOOKEEPER: 0,
+            Role.CLIENT: 0,
+            Role.MONITORING: 0,
+        }
         assert aws.groups[Role.TASKMANAGER].spot and not aws.groups[Role.JOBMANAGER].spot
 
 

@@ -18,6 +18,9 @@ from components.flink.config_yaml import config_yaml, flink_config
 from components.flink.topology import Members
 from components.flink.unit import flink_unit
 from components.host import Role
+from components.monitoring import targets
+from components.monitoring.component import prometheus_unit
+from components.monitoring.exporter import exporter_unit
 from components.remote import File, script_text
 from components.roles import ROLES
 from components.storage import Storage
@@ -38,7 +41,7 @@ STORAGE = Storage(
 
 @pytest.fixture
 def every_role(tmp_path: Path):
-    write_inventory(tmp_path, *[host(name) for name in (*SEVEN, "cl-0")])
+    write_inventory(tmp_path, *[host(name) for name in (*SEVEN, "cl-0", "mon-0")])
     found = load(tmp_path, javaOptions="-XX:+UseG1GC", taskManagerConfig={"taskmanager.network.retries": 3})
     return found.cluster, Members(tuple(_host(entry) for entry in found.site.hosts))
 
@@ -60,12 +63,22 @@ def test_golden_texts(every_role) -> None:
     golden("masters", start_cluster.masters(cluster))
     golden("client-config.yaml", config_yaml(flink_config(Role.CLIENT, settings, STORAGE, cluster)))
     golden("workers", start_cluster.workers(cluster))
-    golden("zoo.cfg", zoo_cfg(settings, cluster))
+    alone = Members(tuple(host for host in cluster.hosts if host.role is not Role.MONITORING))
+    golden("zoo.cfg", zoo_cfg(settings, alone))
+    golden("zoo-monitored.cfg", zoo_cfg(settings, cluster))
+    golden("prometheus.yml", targets.prometheus_yml(settings.cluster_id, "mon-0", tls=False))
+    golden("prometheus-tls.yml", targets.prometheus_yml(settings.cluster_id, "mon-0", tls=True))
+    golden("targets.json", "".join(targets.files(settings.cluster_id, cluster).values()))
+    golden("flink-prometheus.service", prometheus_unit(settings.monitoring, data_disk=False))
+    golden("flink-exporter.service", exporter_unit(tls=True))
     golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, settings, memory_mib=1600))
     golden("flink-taskmanager.service", flink_unit(Role.TASKMANAGER, settings, memory_mib=2048))
     golden("zookeeper.service", zookeeper_unit(settings, data_disk=False))
+    unmonitored = {role: found for role, found in by_role.items() if role is not Role.MONITORING}
     for role in Role:
-        golden(f"{role.value}-firewall.nft", firewall.rules(role, by_role, settings.operator_cidrs))
+        if role is not Role.MONITORING:
+            golden(f"{role.value}-firewall.nft", firewall.rules(role, unmonitored, settings.operator_cidrs))
+        golden(f"{role.value}-firewall-monitored.nft", firewall.rules(role, by_role, settings.operator_cidrs))
 
 
 def test_shipped_java_flags_are_kept(every_role) -> None:
@@ -124,13 +137,16 @@ def test_server_ids_come_from_names() -> None:
 
 @pytest.mark.parametrize(("client", "server"), list(product(Role, Role)))
 def test_each_pair_of_roles_reaches_what_it_needs_and_no_more(every_role, client: Role, server: Role) -> None:
-    jm, tm, zk, cl = Role
+    jm, tm, zk, cl, mon = Role
     expected = {
         (jm, jm): {22, 6123, 6124, 6125, 8081}, (jm, tm): {22, 6122, 6125}, (jm, zk): {2181},
         (tm, jm): {6123, 6124}, (tm, tm): {6121, 6122}, (tm, zk): {2181},
         (zk, jm): set(), (zk, tm): set(), (zk, zk): {2181, 2888, 3888},
         (cl, jm): {8081}, (cl, tm): set(), (cl, zk): {2181}, (cl, cl): set(),
         (jm, cl): set(), (tm, cl): set(), (zk, cl): set(),
+        **{(mon, role): {9100} for role in (cl, mon)}, **{(mon, role): {9100, 9249} for role in (jm, tm)},
+        (mon, zk): {7000, 9100},
+        **{(role, mon): set() for role in (jm, tm, zk, cl)},
     }  # fmt: skip
     cluster = every_role[1]
     by_role = {role: [str(host.address) for host in cluster.of(role)] for role in Role}

@@ -9,6 +9,9 @@ import pytest
 
 from components.flink.unit import flink_unit
 from components.host import Role
+from components.monitoring.component import prometheus_unit
+from components.monitoring.exporter import exporter_unit
+from components.monitoring.settings import MonitoringSettings
 from components.templates import render
 from components.zookeeper.zoo_cfg import zookeeper_unit
 from tests.unit.program import SEVEN, host, load, write_inventory
@@ -69,6 +72,15 @@ def test_a_job_that_uses_devices_of_the_machine_sees_them(tmp_path: Path) -> Non
         assert (private in text.splitlines()) == expected, (config, role)
     # Before the daemon starts, the unit itself formats and mounts the machine's disks
     assert private not in flink_unit(Role.TASKMANAGER, load(tmp_path).cluster, memory_mib=2048, disks=1)
+
+
+def test_exposure_of_monitoring(tmp_path: Path) -> None:
+    for name, text in (
+        ("flink-prometheus", prometheus_unit(MonitoringSettings(), data_disk=True)),
+        ("flink-exporter", exporter_unit(tls=True)),
+    ):
+        exposure, table = analyzed(name, text, tmp_path)
+        assert exposure <= DAEMON, table
 
 
 @pytest.mark.parametrize("name", ["flink-frontdoor", "flink-login"])

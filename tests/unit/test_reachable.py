@@ -32,6 +32,7 @@ NO_CONNECTION = (
     # The host tool is the same everywhere
     (Role.CLIENT, "TASKMANAGER_RPC = 6122"),
     (Role.ZOOKEEPER, "TASKMANAGER_RPC = 6122"),
+    (Role.MONITORING, "TASKMANAGER_RPC = 6122"),
 )
 """Lines with the number of a port that the host neither listens on nor may connect to."""
 
@@ -73,18 +74,23 @@ def opens(table: tuple[ports.Port, ...], role: Role, peer: str, number: int) -> 
 
 
 def _role(name: object) -> Role | None:
-    found = re.match(r"(jm|tm|zk|cl)-\d+(\.|$)", str(name))
+    found = re.match(r"(jm|tm|zk|cl|mon)-\d+(\.|$)", str(name))
     return Role(ROLES[found[1]][0]) if found else None
 
 
+@pytest.mark.parametrize("monitored", [False, True])
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("door", [False, True])
-def test_no_step_leads_to_a_port_that_is_closed_to_its_host(folder: Path, tls: bool, door: bool) -> None:
-    write_inventory(folder, *[host(name) for name in (*SEVEN, "cl-0")])
+def test_no_step_leads_to_a_port_that_is_closed_to_its_host(
+    folder: Path, tls: bool, door: bool, monitored: bool
+) -> None:
+    write_inventory(folder, *[host(name) for name in (*SEVEN, "cl-0", *(["mon-0"] if monitored else []))])
     changes: dict[str, Any] = {"frontDoor": True, "frontDoorUsers": USERS} if door else {}
     found = test_program.run(folder, tls=tls, **changes)
-    assert {role for _, role, _, _ in steps(found)} == set(Role)
-    assert closed(found, ports.table(443 if door else 0)) == []
+    assert {role for _, role, _, _ in steps(found)} == {
+        role for role in Role if monitored or role is not Role.MONITORING
+    }
+    assert closed(found, ports.table(443 if door else 0, monitoring=monitored)) == []
 
 
 def test_what_watches_a_spot_instance_asks_where_it_may() -> None:

@@ -1,0 +1,1 @@
+"""The monitoring host, and what every host shows to it."""

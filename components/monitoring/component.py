@@ -1,0 +1,120 @@
+"""The monitoring host: Prometheus, and on every host of the cluster the exporters that it asks."""
+
+from collections.abc import Sequence
+
+import pulumi
+from pulumi_command import remote
+
+from .. import naming
+from ..flink.context import Context, Running, keep
+from ..flink.node import install
+from ..host import Host
+from ..remote import File, script_text, step
+from ..roles import ROLES, unit_path
+from ..templates import TEMPLATES, render
+from . import targets
+from .exporter import Exporter, ExporterArgs, identity_of, secret_files
+from .settings import MonitoringSettings
+
+UNIT = "flink-prometheus"
+SECONDS = 120
+"""Seconds for Prometheus to be ready: it reads its newest series first."""
+
+
+class Monitoring(pulumi.ComponentResource):
+    """Prometheus on a host. `ready` is the step after which it answers and reads from the current targets."""
+
+    ready: remote.Command
+
+    def __init__(self, name: str, context: Context, host: Host, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(naming.type_token("monitoring", "Monitoring"), name, None, opts)
+        node, settings = context.nodes[name], context.settings
+        prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)
+        program = settings.monitoring.prometheus
+        release = install(host, settings, context.storage, program, "prometheus", prepared)
+        # Prometheus starts with them; later it notices by itself when they change
+        listed = step(host, "targets", _targets(context, host), opts=prepared)
+        identity = identity_of(host, context.encryption, "prometheus", self)
+        text = identity.apply(lambda pems: _text(context, host, pems))
+        after = [release, listed, context.joined[name]]
+        opts = pulumi.ResourceOptions(parent=self, depends_on=after)
+        self.ready = step(host, "prometheus-service", text, seconds=SECONDS + 60, opts=opts)
+        self.register_outputs({})
+
+
+def _targets(context: Context, host: Host) -> str:
+    files = [
+        File(path=path, text=text) for path, text in targets.files(context.settings.cluster_id, context.members).items()
+    ]
+    return script_text(host, "files.sh", {"what": "targets", "name": "targets"}, files)
+
+
+def _text(context: Context, host: Host, identity: Sequence[str]) -> str:
+    settings, row = context.settings, ROLES[host.role]
+    config = targets.prometheus_yml(settings.cluster_id, host.name, tls=bool(identity))
+    rules = [File(path=f"{targets.FOLDER}/rules/{name}", text=text) for name, text in rule_files().items()]
+    unit = prometheus_unit(settings.monitoring, data_disk=host.data_device is not None)
+    files = [
+        File(path=unit_path(UNIT), text=unit),
+        *secret_files(targets.IDENTITY, identity, row.user),
+        *rules,
+        File(path=f"{targets.FOLDER}/prometheus.yml", text=config),
+    ]
+    values: dict[str, str | int | Sequence[str]] = {
+        "name": "prometheus",
+        "release": "prometheus",
+        "version": settings.monitoring.prometheus.version,
+        "unit": UNIT,
+        "user": row.user,
+        "own_user": "false",
+        "folder": targets.FOLDER,
+        "folders": [f"{targets.FOLDER}/rules"],
+        "data": [f"{row.data_directory}/series"],
+        "loaded": LOADED,
+        "valid": ["/opt/prometheus/promtool", "check", "config", f"{targets.FOLDER}/prometheus.yml"],
+        "url": f"http://localhost:{targets.PROMETHEUS_PORT}{targets.PREFIX}/-/ready",
+        "identity": [],
+        "seconds": SECONDS,
+    }
+    return script_text(host, "monitoring/monitor.sh", values, files)
+
+
+LOADED = [f"{targets.FOLDER}/prometheus.yml", f"{targets.FOLDER}/rules"]
+"""What Prometheus reads again when it is told so, without a restart."""
+
+
+def rule_files() -> dict[str, str]:
+    """Name → text of the rules for alerts and recordings."""
+    return {path.name: path.read_text() for path in sorted((TEMPLATES / "monitoring" / "rules").glob("*.yaml"))}
+
+
+def prometheus_unit(settings: MonitoringSettings, *, data_disk: bool) -> str:
+    """Prometheus's unit. With a `data_disk` it starts only while that is mounted."""
+    return render(
+        "monitoring/flink-prometheus.service.j2",
+        flags=targets.flags(settings.retention_seconds, settings.retention_mib),
+        loaded=LOADED,
+        data_disk=data_disk,
+        devices=False,
+    )
+
+
+def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
+    """Exporters on all hosts of the cluster, and Prometheus on `hosts`."""
+    exporters = [_exporter(context, host, opts).ready for host in context.members.hosts]
+    ready = [*exporters]
+    for host in hosts:
+        ready.append(Monitoring(host.name, context, host, opts).ready)
+        keep(host, ready[-1])
+    return Running(ready=ready)
+
+
+def _exporter(context: Context, host: Host, opts: pulumi.ResourceOptions) -> Exporter:
+    args = ExporterArgs(
+        host=host,
+        settings=context.settings,
+        storage=context.storage,
+        node=context.nodes[host.name],
+        encryption=context.encryption,
+    )
+    return Exporter(naming.step(host, "exporter"), args, opts)

@@ -1,0 +1,108 @@
+"""node_exporter on a host: its metrics, for the monitoring host alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_command import remote
+
+from .. import naming, ports
+from ..circles import Circle
+from ..flink.encryption import Encryption
+from ..flink.node import Node, install
+from ..flink.settings import ClusterSettings
+from ..host import Host
+from ..remote import File, script_text, step
+from ..roles import unit_path
+from ..storage import Storage
+from ..templates import render
+
+UNIT = USER = "flink-exporter"
+FOLDER = f"/etc/{UNIT}"
+WEB = f"{FOLDER}/web.yml"
+IDENTITY = tuple(f"{FOLDER}/tls/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
+SECONDS = 30
+"""Seconds for it to answer after its start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExporterArgs:
+    """Arguments of `Exporter`."""
+
+    host: Host
+    settings: ClusterSettings
+    storage: Storage
+    node: Node
+    encryption: Encryption | None
+    """None: it answers without TLS."""
+
+
+class Exporter(pulumi.ComponentResource):
+    """node_exporter on a host. `ready` is the step after which it answers."""
+
+    ready: remote.Command
+
+    def __init__(self, name: str, args: ExporterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(naming.type_token("monitoring", "Exporter"), name, None, opts)
+        host, archive = args.host, args.settings.monitoring.node_exporter
+        prepared = pulumi.ResourceOptions(parent=self, depends_on=args.node.prepared)
+        release = install(host, args.settings, args.storage, archive, "node_exporter", prepared)
+        identity = identity_of(host, args.encryption, "exporter", self)
+        text = identity.apply(lambda pems: _text(host, archive.version, pems))
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[release])
+        self.ready = step(host, "exporter", text, seconds=SECONDS + 60, opts=opts)
+        self.register_outputs({})
+
+
+def identity_of(
+    host: Host, encryption: Encryption | None, what: str, parent: pulumi.Resource
+) -> pulumi.Output[Sequence[str]]:
+    """Certificate, key and trusted authorities in the circle of monitoring, as PEM; nothing without TLS."""
+    if encryption is None:
+        return pulumi.Output.from_input([])
+    names = pulumi.Output.from_input(host.address).apply(
+        lambda address: [*dict.fromkeys([host.name, host.reached_as, address, "localhost"])]
+    )
+    made = encryption.client(host, what, parent, Circle.MONITORING, names)
+    return pulumi.Output.secret(pulumi.Output.all(made.certificate, made.key, made.authorities))
+
+
+def _text(host: Host, version: str, identity: Sequence[str]) -> str:
+    files = [
+        # First: it is stopped before its files are removed
+        File(path=unit_path(UNIT), text=exporter_unit(tls=bool(identity))),
+        *secret_files(IDENTITY, identity, USER),
+        *([File(path=WEB, text=render("monitoring/web.yml.j2", identity=IDENTITY))] if identity else []),
+    ]
+    values: dict[str, str | int | Sequence[str]] = {
+        "name": "exporter",
+        "release": "nodeexporter",
+        "version": version,
+        "unit": UNIT,
+        "user": USER,
+        "own_user": "true",
+        "folder": FOLDER,
+        "folders": [f"{FOLDER}/metrics"],
+        "data": [],
+        "loaded": [],
+        "valid": [],
+        "url": f"{'https' if identity else 'http'}://localhost:{ports.number('node-metrics')}/metrics",
+        "identity": [*IDENTITY] if identity else [],
+        "seconds": SECONDS,
+    }
+    return script_text(host, "monitoring/monitor.sh", values, files)
+
+
+def secret_files(paths: Sequence[str], texts: Sequence[str], user: str) -> list[File]:
+    """Files that only a user may read."""
+    return [
+        File(path=path, text=text, mode="0600", owner=f"{user}:{user}")
+        for path, text in zip(paths, texts, strict=bool(texts))
+    ]
+
+
+def exporter_unit(*, tls: bool) -> str:
+    """The unit of node_exporter."""
+    return render(
+        "monitoring/flink-exporter.service.j2", port=ports.number("node-metrics"), folder=FOLDER, web=WEB if tls else ""
+    )

@@ -1,0 +1,103 @@
+"""What Prometheus reads, as text: its configuration, and the lists of targets. Pure.
+
+Each kind of target is a job of Prometheus with a list of its own in a file, which Prometheus reads again when it
+changes: adding a TaskManager neither restarts nor reloads anything. A target has the labels `cluster`, `role` and
+`host`, the name that the stack gives the host, so that series continue when a daemon restarts or a machine is replaced.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .. import ports, yaml_text
+from ..flink.topology import Members
+from ..host import Role
+
+FOLDER = "/etc/prometheus"
+IDENTITY = tuple(f"{FOLDER}/tls/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
+"""What Prometheus shows to exporters, and what it trusts."""
+INTERVAL_SECONDS = 15
+PROMETHEUS_PORT = 9090
+"""On the loopback."""
+PREFIX = "/prometheus"
+"""In front of all paths of Prometheus, as behind a proxy."""
+
+_KINDS: Mapping[str, str] = {"flink": "prometheus", "node": "node-metrics", "zookeeper": "zk-metrics"}
+"""Job of Prometheus → name in the table of ports."""
+
+
+def lists(cluster: str, members: Members) -> dict[str, list[dict[str, Any]]]:
+    """Job → its targets, in the form of Prometheus's `file_sd_configs`."""
+    listens = {port.name: port.listens for port in ports.table(monitoring=True)}
+    return {
+        kind: [
+            {
+                "targets": [f"{host.reached_as}:{ports.number(name)}"],
+                "labels": {"cluster": cluster, "role": role.value, "host": host.name},
+            }
+            for role in Role
+            if role in listens[name]
+            for host in members.of(role)
+        ]
+        for kind, name in _KINDS.items()
+    }
+
+
+def files(cluster: str, members: Members) -> dict[str, str]:
+    """Path → text of the lists."""
+    return {_list(kind): json.dumps(found, indent=1) + "\n" for kind, found in lists(cluster, members).items()}
+
+
+def _list(kind: str) -> str:
+    return f"{FOLDER}/targets/{kind}.json"
+
+
+def prometheus_yml(cluster: str, host: str, *, tls: bool) -> str:
+    """Prometheus's configuration on the monitoring host `host`. Everything in it is known to Prometheus 2.42 and 3.x
+    alike (docs/decisions/0031-monitoring.md). `tls`: exporters ask for a certificate.
+    """
+    certificate, key, authorities = IDENTITY
+    secure = {
+        "scheme": "https",
+        "tls_config": {"ca_file": authorities, "cert_file": certificate, "key_file": key, "min_version": "TLS13"},
+    }
+    itself = {"cluster": cluster, "role": Role.MONITORING.value, "host": host}
+    found = {
+        "global": {
+            "scrape_interval": f"{INTERVAL_SECONDS}s",
+            "scrape_timeout": "10s",
+            "evaluation_interval": f"{INTERVAL_SECONDS}s",
+            "external_labels": {"cluster": cluster},
+        },
+        "rule_files": [f"{FOLDER}/rules/*.yaml"],
+        "scrape_configs": [
+            # Flink's own label `host` is the address of a TaskManager
+            _job("flink", metric_relabel_configs=[{"action": "labeldrop", "regex": "exported_host"}]),
+            _job("zookeeper"),
+            _job("node", **(secure if tls else {})),
+            {
+                "job_name": "prometheus",
+                "metrics_path": f"{PREFIX}/metrics",
+                "static_configs": [{"targets": [f"localhost:{PROMETHEUS_PORT}"], "labels": itself}],
+            },
+        ],
+    }
+    return "# Managed by Pulumi: changes are overwritten.\n" + yaml_text.write(found)
+
+
+def _job(name: str, **more: Any) -> dict[str, Any]:
+    return {"job_name": name, "file_sd_configs": [{"files": [_list(name)]}], **more}
+
+
+def flags(retention_seconds: int, retention_mib: int) -> Sequence[str]:
+    """Options of Prometheus on its command line."""
+    data = "/var/lib/prometheus/data/series"
+    return [
+        f"--config.file={FOLDER}/prometheus.yml",
+        f"--storage.tsdb.path={data}",
+        f"--storage.tsdb.retention.time={retention_seconds}s",
+        *([f"--storage.tsdb.retention.size={retention_mib}MB"] if retention_mib else []),
+        f"--web.listen-address=127.0.0.1:{PROMETHEUS_PORT}",
+        f"--web.external-url=http://localhost:{PROMETHEUS_PORT}{PREFIX}",
+        f"--web.route-prefix={PREFIX}",
+    ]

@@ -1,0 +1,130 @@
+"""The monitoring host: what is refused, what it changes for a cluster, what it does not, and what changes with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.circles import Circle
+from components.existing.hosts import _host
+from components.flink.releases import default, official
+from components.flink.topology import Members
+from components.monitoring import targets
+from tests.unit.program import SEVEN, Recorded, host, load, refused, write_inventory
+from tests.unit.test_program import run, stdin
+
+FLINK = ("config", "service", "rest-certificate", "tls-request", "tls")
+"""Steps of Flink's daemons: if one changes, they restart."""
+
+
+def monitored(folder: Path, *more: str, **changes: Any) -> dict[str, Recorded]:
+    write_inventory(folder, *map(host, (*SEVEN, *more, "mon-0")))
+    return run(folder, **changes)
+
+
+def commands(found: dict[str, Recorded]) -> dict[str, str]:
+    return {name: stdin(found, name) for name, one in found.items() if one.type == "command:remote:Command"}
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_cluster_without_one_has_nothing_of_it(folder: Path, tls: bool) -> None:
+    found = run(folder, tls=tls)
+    assert not [name for name in found if "exporter" in name or "prometheus" in name or "monitoring" in name]
+    assert "metricsProvider" not in stdin(found, "zk-0-config")
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_one_restarts_no_daemon_of_flink(folder: Path, tls: bool) -> None:
+    before = commands(run(folder, tls=tls))
+    after = commands(monitored(folder, tls=tls))
+    assert set(before) <= set(after)
+    for name, text in before.items():
+        if name[:2] in ("jm", "tm") and name[5:] in FLINK:
+            assert after[name] == text, name
+    assert "metricsProvider.httpPort=7000" in after["zk-0-config"]
+    changed = {
+        name.split("-", 2)[2] for name, text in before.items() if after[name] != text and name[:2] in ("jm", "tm")
+    }
+    # Names, ports, and what is no longer absent; then checks, which change nothing
+    assert changed <= {"members", "system", "logins", "cluster"}
+
+
+def test_every_host_shows_its_metrics_and_scaling_changes_a_list_alone(folder: Path) -> None:
+    before = monitored(folder)
+    for name in (*SEVEN, "mon-0"):
+        assert f"{name}-nodeexporter" in before and f"{name}-exporter" in before
+    after = monitored(folder, "tm-2")
+    on_host = {name: text for name, text in commands(after).items() if name.startswith("mon-0-")}
+    changed = {name for name, text in on_host.items() if text != stdin(before, name)}
+    assert changed == {"mon-0-targets", "mon-0-members"}
+    assert "tm-2:9249" in on_host["mon-0-targets"]
+
+
+def test_targets_have_the_names_of_hosts_and_are_what_each_role_has(folder: Path) -> None:
+    write_inventory(folder, *map(host, (*SEVEN, "cl-0", "mon-0")))
+    found = targets.lists("dev", Members(tuple(map(_host, load(folder).site.hosts))))
+    names = {job: [entry["labels"]["host"] for entry in entries] for job, entries in found.items()}
+    assert names["flink"] == ["jm-0", "jm-1", "tm-0", "tm-1"]
+    assert names["zookeeper"] == ["zk-0", "zk-1", "zk-2"]
+    assert sorted(names["node"]) == sorted((*SEVEN, "cl-0", "mon-0"))
+    assert found["flink"][2] == {
+        "targets": ["tm-0:9249"],
+        "labels": {"cluster": "dev", "role": "taskmanager", "host": "tm-0"},
+    }
+
+
+def test_with_tls_exporters_have_identities_of_a_circle_of_their_own(folder: Path) -> None:
+    found = monitored(folder, tls=True)
+    assert "tls:index/selfSignedCert:SelfSignedCert/dev-monitoring-authority-1" in found
+    request = found["tls:index/certRequest:CertRequest/tm-0-exporter-request"].inputs
+    assert request["dnsNames"] == ["tm-0", "localhost"] and request["ipAddresses"] == ["10.9.9.100"]
+    for name, user in (("tm-0-exporter", "flink-exporter"), ("mon-0-prometheus-service", "prometheus")):
+        text = stdin(found, name)
+        assert f"tls/key.pem 0600 {user}:{user} <<" in text
+    assert "client_auth_type: RequireAndVerifyClientCert" in stdin(found, "tm-0-exporter")
+    assert "scheme: https" in stdin(found, "mon-0-prometheus-service")
+    # Nothing in it needs a JDK
+    assert "mon-0-java" not in found and "tm-0-java" in found
+
+
+def test_what_has_no_effect_or_too_many_is_refused(folder: Path) -> None:
+    assert "metricsRetention: has no effect without a monitoring host" in refused(folder, metricsRetention="30 d")
+    write_inventory(folder, *map(host, (*SEVEN, "mon-0")))
+    assert load(folder, metricsRetention="30 d").cluster.monitoring.retention_seconds == 30 * 86_400
+    assert load(folder, metricsRetentionSize="8g").cluster.monitoring.retention_mib == 8192
+    assert "metricsRetention: 'long' is not a duration" in refused(folder, metricsRetention="long")
+    assert "metricsRetentionSize: 100m is too small: expected 512m" in refused(folder, metricsRetentionSize="100m")
+    assert "prometheusVersion: '2.30.0' is not supported" in refused(folder, prometheusVersion="2.30.0")
+    write_inventory(folder, *map(host, (*SEVEN, "mon-0", "mon-1")))
+    assert "inventory: has 2 monitoring hosts: expected one at most" in refused(folder)
+
+
+def test_a_pki_of_yours_signs_for_monitoring_only_if_there_is_a_host(folder: Path) -> None:
+    from tests.unit.test_tls_signer import signer
+
+    given = signer(folder)
+    del given["authorities"][Circle.MONITORING.value]
+    assert load(folder, tls=True, tlsSigner=given).cluster.tls_signer
+    write_inventory(folder, *map(host, (*SEVEN, "mon-0")))
+    assert "tlsSigner authorities: has none for monitoring" in refused(folder, tls=True, tlsSigner=given)
+    assert load(folder, tls=True, tlsSigner=signer(folder)).cluster.tls_signer
+
+
+@pytest.mark.parametrize(("name", "project"), [("prometheus", "prometheus"), ("nodeexporter", "node_exporter")])
+def test_releases_are_those_of_the_project(name: str, project: str) -> None:
+    found = default(name)
+    base = f"https://github.com/prometheus/{project}/releases/download/v{found.version}"
+    assert found.url == f"{base}/{project}-{found.version}.linux-{{goarch}}.tar.gz"
+    assert found.checksum == f"sha256:{base}/sha256sums.txt"
+    with pytest.raises(ValueError, match="is not supported"):
+        official(name, "1.0.0")
+
+
+def test_the_lists_are_json_that_prometheus_reads(folder: Path) -> None:
+    write_inventory(folder, *map(host, (*SEVEN, "mon-0")))
+    members = Members(tuple(map(_host, load(folder).site.hosts)))
+    for text in targets.files("dev", members).values():
+        assert all(set(entry) == {"targets", "labels"} for entry in json.loads(text))
