@@ -30,7 +30,9 @@ def preview(tmp_path: Path) -> Iterator[Any]:
         access_key="AK",
         secret_key="not-to-be-seen",
     )
-    lab = SimpleNamespace(dir=tmp_path, name="preview", gateway="10.9.9.1", s3=s3, mirror_url="http://10.9.9.1:7481")
+    lab = SimpleNamespace(
+        dir=tmp_path, name="preview", gateway="10.9.9.1", s3=s3, mirror_url="http://10.9.9.1:7481", hosts=[]
+    )
     archives = SimpleNamespace(
         **{
             name: SimpleNamespace(version=version, path=Path(f"{name}.tgz"), sha512="a" * 128)
