@@ -16,7 +16,7 @@ remove() {
   if [ -n "$unit" ]; then rm -rf "/etc/systemd/system/$unit.service" "/run/$unit"; fi
   systemctl daemon-reload
   # A unit that failed would otherwise be listed as failed without a file, and the system as degraded, until the next boot
-  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-alive flink-jobs flink-firewall flink-frontdoor flink-login flink-exporter flink-prometheus 2>/dev/null || true
+  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-alive flink-jobs flink-firewall flink-frontdoor flink-login flink-exporter flink-prometheus flink-alertmanager 2>/dev/null || true
   replace_block /etc/hosts ""
   local template
   for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
@@ -95,12 +95,12 @@ no_front_door() {
 # The same: monitor.sh.
 no_monitoring() {
   local name release
-  for name in exporter prometheus; do
+  for name in exporter prometheus alertmanager; do
     [ -e "$records/monitor-$name" ] || continue
     systemctl disable -q --now "flink-$name" 2>/dev/null || true
     rm -rf "/etc/systemd/system/flink-$name.service" "/etc/flink-$name" "/run/flink-$name"
   done
-  for release in nodeexporter prometheus; do
+  for release in nodeexporter prometheus alertmanager; do
     if compgen -G "/opt/$release-*/.installed-by-pulumi" >/dev/null; then remove_releases "$release"; fi
   done
   ! id flink-exporter >/dev/null 2>&1 || ! [ -e "$records/monitor-exporter" ] || userdel flink-exporter

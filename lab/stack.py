@@ -52,6 +52,7 @@ SECRET_OPTIONS = "flink:flinkSecrets"
 JOBS = "flink:jobs"
 JOB_SECRETS = "flink:jobSecrets"
 FRONT_DOOR_OIDC_SECRET = "flink:frontDoorOidcSecret"
+ALERT_RECEIVERS = "flink:alertReceivers"
 
 _DRIVER = "FLINK_LAB_DRIVER"
 """Environment variable of an engine with the process that runs its program: its parent, while that exists."""
@@ -100,6 +101,7 @@ def _monitoring(lab: "Lab") -> dict[str, Any]:
         return {}
     return {
         **release(lab, "prometheus", builds.prometheus()),
+        **release(lab, "alertmanager", builds.alertmanager()),
         **release(lab, "nodeexporter", builds.nodeexporter()),
         # The lab's own has no provider of metrics
         **release(lab, "zookeeper", builds.zookeeper_with_metrics()),
@@ -365,7 +367,7 @@ class LabStack(Stack):
         secrets: dict[str, Any] = {SECRET_KEY: lab.s3.secret_key} if known["flink:storageAccessKey"] else {}
         secrets |= {
             key: known.pop(key)
-            for key in (SECRET_OPTIONS, JOB_SECRETS, front_door.USERS, FRONT_DOOR_OIDC_SECRET)
+            for key in (SECRET_OPTIONS, JOB_SECRETS, front_door.USERS, FRONT_DOOR_OIDC_SECRET, ALERT_RECEIVERS)
             if key in known
         }
         super().__init__(

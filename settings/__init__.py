@@ -15,6 +15,7 @@ import pulumi
 from components.aws.declaration import HEALING_TOKEN
 from components.errors import ConfigError, refused
 from components.flink.settings import ClusterSettings
+from components.monitoring.settings import RECEIVERS, SMTP
 from components.naming import PROJECT
 from components.problems import Problems, shown
 from components.providers import PROVIDERS, Provider, Request, provider
@@ -34,6 +35,8 @@ SECRETS = {
     FRONT_DOOR_USERS: f"--path '{FRONT_DOOR_USERS}.NAME.passwordHash'",
     FRONT_DOOR_KEY: FRONT_DOOR_KEY,
     OIDC_SECRET: OIDC_SECRET,
+    RECEIVERS: f"--path '{RECEIVERS}.NAME.slack'",
+    SMTP: f"--path '{SMTP}.password'",
 }
 """The keys that must be secrets, and no others may be, as `pulumi config set` takes them."""
 

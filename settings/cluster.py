@@ -128,7 +128,11 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
             values, _archive("caddy", values, problems), _archive("oauth2proxy", values, problems), problems
         ),
         monitoring=monitoring(
-            values, _archive("prometheus", values, problems), _archive("nodeexporter", values, problems), problems
+            values,
+            _archive("prometheus", values, problems),
+            _archive("alertmanager", values, problems),
+            _archive("nodeexporter", values, problems),
+            problems,
         ),
         trusted_certificates=trusted_certificates(values, owned, root, problems),
         keep_state=values["keepState"],

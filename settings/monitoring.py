@@ -1,20 +1,69 @@
 """Settings of the monitoring host. Whether there is one, the provider knows."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import pulumi
+from pydantic import AfterValidator, Field
 
 from components import forms
 from components.flink import sizing
 from components.flink.releases import Archive
-from components.monitoring.settings import MonitoringSettings
-from components.problems import Problems
+from components.monitoring.settings import RECEIVERS, SEVERITIES, SMTP, MonitoringSettings, Receiver, Smtp
+from components.problems import Problems, shown
+from components.shapes import Shape, fields
 
+_KINDS = ("webhook", "slack", "pagerDuty", "email")
 _LEAST_MIB = 512
 """Prometheus keeps its newest two hours in files that the limit does not count."""
 
 
+def _url(text: Any) -> str:
+    # What was found may be a secret
+    if not isinstance(text, str) or not forms.DOWNLOAD_URL.fits(text):
+        raise ValueError(f"is not a URL: expected {forms.DOWNLOAD_URL.expected}")
+    return text
+
+
+def _key(text: Any) -> str:
+    if not isinstance(text, str) or not forms.SECRET.fits(text) or not text:
+        raise ValueError("is not a key: expected printable characters without a blank, quote or backslash")
+    return text
+
+
+def _severities(found: list[str]) -> list[str]:
+    for each in found:
+        if each not in SEVERITIES:
+            raise ValueError(f"{shown(each)} is unknown: expected some of {', '.join(SEVERITIES)}")
+    if not found:
+        raise ValueError(f"is empty: expected some of {', '.join(SEVERITIES)}")
+    return found
+
+
+# Not strict where a value of another type must not be shown
+_Url = Annotated[Any, AfterValidator(_url)]
+_Key = Annotated[Any, AfterValidator(_key)]
+
+
+class _Receiver(Shape):
+    webhook: _Url = Field(default="", description="a URL")
+    slack: _Url = Field(default="", description="the URL of an incoming webhook")
+    pager_duty: _Key = Field(default="", description="an integration key")
+    email: Annotated[str, AfterValidator(forms.EMAIL)] = Field(default="", description=forms.EMAIL.expected)
+    severities: Annotated[list[str], AfterValidator(_severities)] = Field(
+        default=["critical", "warning"], description=f"a list of some of {', '.join(SEVERITIES)}"
+    )
+
+
+class _Smtp(Shape):
+    server: Annotated[str, AfterValidator(forms.SMTP_SERVER)] = Field(description=forms.SMTP_SERVER.expected)
+    sender: Annotated[str, AfterValidator(forms.EMAIL)] = Field(alias="from", description=forms.EMAIL.expected)
+    user: str = Field(default="", description="a user")
+    password: _Key = Field(default="", description="a password")
+
+
 def monitoring(
-    values: Mapping[str, Any], prometheus: Archive, node_exporter: Archive, problems: Problems
+    values: Mapping[str, Any], prometheus: Archive, alertmanager: Archive, node_exporter: Archive, problems: Problems
 ) -> MonitoringSettings:
     """The settings. What is wrong is added to `problems`."""
     retention, size = values["metricsRetention"], values["metricsRetentionSize"]
@@ -22,9 +71,63 @@ def monitoring(
     mib = problems.catch("metricsRetentionSize", lambda: sizing.mib(size), _LEAST_MIB) if size else 0
     if size and mib < _LEAST_MIB:
         problems.add("metricsRetentionSize", f"{size} is too small: expected {_LEAST_MIB}m or more")
+    receivers = _receivers(values[RECEIVERS], problems)
+    smtp = _smtp(values[SMTP], problems)
+    mails = [each.name for each in receivers if each.email]
+    if mails and not values[SMTP]:
+        problems.add(SMTP, f"is missing, and {', '.join(mails)} of {RECEIVERS} is e-mail: expected server and from")
+    elif values[SMTP] and not mails:
+        problems.add(SMTP, f"has no effect without e-mail in {RECEIVERS}: remove it")
     return MonitoringSettings(
         retention_seconds=forms.seconds(retention) if forms.DURATION.fits(retention) else 0,
         retention_mib=mib,
+        receivers=pulumi.Output.secret(receivers) if receivers else None,
+        smtp=pulumi.Output.secret(smtp) if smtp else None,
         prometheus=prometheus,
+        alertmanager=alertmanager,
         node_exporter=node_exporter,
+    )
+
+
+def _receivers(given: Mapping[str, Any], problems: Problems) -> list[Receiver]:
+    found = []
+    for name, entry in sorted(given.items()):
+        where = f"{RECEIVERS}.{name}"
+        if not forms.RECEIVER.fits(name):
+            problems.add(RECEIVERS, f"{shown(name)} is not {forms.RECEIVER.what}: expected {forms.RECEIVER.expected}")
+            continue
+        if not isinstance(entry, Mapping):
+            problems.add(where, f"is not a mapping: expected one of {', '.join(_KINDS)}")
+            continue
+        before = len(problems.found)
+        known = fields(_Receiver, entry, where, problems)
+        kinds = [kind for kind in _KINDS if kind in entry]
+        if len(kinds) != 1 and len(problems.found) == before:
+            problems.add(where, f"has {', '.join(kinds) or 'nowhere to send to'}: expected one of {', '.join(_KINDS)}")
+        if len(problems.found) == before:
+            found.append(
+                Receiver(
+                    name=name,
+                    severities=tuple(known.get("severities", ("critical", "warning"))),
+                    webhook=known.get("webhook", ""),
+                    slack=known.get("slack", ""),
+                    pager_duty=known.get("pagerDuty", ""),
+                    email=known.get("email", ""),
+                )
+            )
+    return found
+
+
+def _smtp(given: Mapping[str, Any], problems: Problems) -> Smtp | None:
+    if not given:
+        return None
+    before = len(problems.found)
+    known = fields(_Smtp, given, SMTP, problems)
+    if len(problems.found) > before:
+        return None
+    return Smtp(
+        server=known["server"],
+        sender=known["from"],
+        user=known.get("user", ""),
+        password=known.get("password", ""),
     )

@@ -12,6 +12,7 @@ DEFAULT_VERSIONS = {
     "caddy": "2.11.9",
     "oauth2proxy": "7.15.6",
     "prometheus": "3.5.0",
+    "alertmanager": "0.28.1",
     "nodeexporter": "1.9.1",
 }
 """The same as in Pulumi.yaml (a test compares them)."""
@@ -22,9 +23,10 @@ _LEAST = {
     "caddy": (2, 11, 0),
     "oauth2proxy": (7, 15, 0),
     "prometheus": (2, 42, 0),
+    "alertmanager": (0, 25, 0),
     "nodeexporter": (1, 5, 0),
 }
-_PROMETHEUS = {"prometheus": "prometheus", "nodeexporter": "node_exporter"}
+_PROMETHEUS = {"prometheus": "prometheus", "alertmanager": "alertmanager", "nodeexporter": "node_exporter"}
 """Names of the project's repositories."""
 _JDKS = ("11", "17", "21")
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})")

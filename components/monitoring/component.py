@@ -1,4 +1,4 @@
-"""The monitoring host: Prometheus, and on every host of the cluster the exporters that it asks."""
+"""The monitoring host: Prometheus and Alertmanager, and on every host of the cluster the exporters that it asks."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from ..host import Host
 from ..remote import File, script_text, step
 from ..roles import ROLES, unit_path
 from ..templates import TEMPLATES, render
-from . import targets
+from . import alerts, targets
 from .exporter import Exporter, ExporterArgs, identity_of, secret_files
-from .settings import MonitoringSettings
+from .settings import MonitoringSettings, Receiver, Smtp
 
 UNIT = "flink-prometheus"
 SECONDS = 120
@@ -22,7 +22,9 @@ SECONDS = 120
 
 
 class Monitoring(pulumi.ComponentResource):
-    """Prometheus on a host. `ready` is the step after which it answers and reads from the current targets."""
+    """Prometheus and Alertmanager on a host. `ready` is the step after which they answer and read from the current
+    targets.
+    """
 
     ready: remote.Command
 
@@ -36,10 +38,24 @@ class Monitoring(pulumi.ComponentResource):
         listed = step(host, "targets", _targets(context, host), opts=prepared)
         identity = identity_of(host, context.encryption, "prometheus", self)
         text = identity.apply(lambda pems: _text(context, host, pems))
-        after = [release, listed, context.joined[name]]
+        sender = self._alertmanager(context, host, prepared)
+        after = [release, listed, context.joined[name], sender]
         opts = pulumi.ResourceOptions(parent=self, depends_on=after)
         self.ready = step(host, "prometheus-service", text, seconds=SECONDS + 60, opts=opts)
         self.register_outputs({})
+
+    def _alertmanager(self, context: Context, host: Host, prepared: pulumi.ResourceOptions) -> remote.Command:
+        """Alertmanager, which keeps silences and what it has sent on the data volume."""
+        settings = context.settings.monitoring
+        program = settings.alertmanager
+        release = install(host, context.settings, context.storage, program, "alertmanager", prepared)
+        told = pulumi.Output.all(
+            pulumi.Output.from_input([]) if settings.receivers is None else settings.receivers,
+            pulumi.Output.from_input(None) if settings.smtp is None else settings.smtp,
+        )
+        text = told.apply(lambda known: _alertmanager_text(host, program.version, *known))
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[release, context.joined[host.name]])
+        return step(host, "alertmanager-service", pulumi.Output.secret(text), seconds=SECONDS + 60, opts=opts)
 
 
 def _targets(context: Context, host: Host) -> str:
@@ -73,6 +89,31 @@ def _text(context: Context, host: Host, identity: Sequence[str]) -> str:
         "loaded": LOADED,
         "valid": ["/opt/prometheus/promtool", "check", "config", f"{targets.FOLDER}/prometheus.yml"],
         "url": f"http://localhost:{targets.PROMETHEUS_PORT}{targets.PREFIX}/-/ready",
+        "identity": [],
+        "seconds": SECONDS,
+    }
+    return script_text(host, "monitoring/monitor.sh", values, files)
+
+
+def _alertmanager_text(host: Host, version: str, receivers: Sequence[Receiver], smtp: Smtp | None) -> str:
+    row = ROLES[host.role]
+    files = [
+        File(path=unit_path(alerts.UNIT), text=alerts.unit(data_disk=host.data_device is not None)),
+        *secret_files([alerts.CONFIG], [alerts.alertmanager_yml(receivers, smtp)], row.user),
+    ]
+    values: dict[str, str | int | Sequence[str]] = {
+        "name": "alertmanager",
+        "release": "alertmanager",
+        "version": version,
+        "unit": alerts.UNIT,
+        "user": row.user,
+        "own_user": "false",
+        "folder": alerts.FOLDER,
+        "folders": [],
+        "data": [alerts.DATA],
+        "loaded": [alerts.CONFIG],
+        "valid": ["/opt/alertmanager/amtool", "check-config", alerts.CONFIG],
+        "url": f"http://localhost:{targets.ALERTMANAGER_PORT}{targets.ALERTMANAGER_PREFIX}/-/ready",
         "identity": [],
         "seconds": SECONDS,
     }

@@ -1,12 +1,47 @@
 """Settings of the monitoring host."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import pulumi
 
 from ..flink import releases
 from ..flink.releases import Archive
 
-KEYS = ("metricsRetention", "metricsRetentionSize")
+RECEIVERS, SMTP = "alertReceivers", "alertSmtp"
+KEYS = ("metricsRetention", "metricsRetentionSize", RECEIVERS, SMTP)
 """The keys of the configuration that need a monitoring host."""
+SEVERITIES = ("critical", "warning", "info", "none")
+"""Of alerts. `none` has the one that always fires, for a service that reports its absence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receiver:
+    """Where alerts go. Exactly one of the four is not empty."""
+
+    name: str
+    severities: Sequence[str]
+    """Some of SEVERITIES."""
+    webhook: str = ""
+    """A URL, which may have a secret in it."""
+    slack: str = ""
+    """The URL of an incoming webhook, a secret."""
+    pager_duty: str = ""
+    """An integration key, a secret."""
+    email: str = ""
+    """An address."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smtp:
+    """The server for e-mail."""
+
+    server: str
+    """HOST:PORT."""
+    sender: str
+    user: str = ""
+    password: str = ""
+    """A secret."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,5 +52,10 @@ class MonitoringSettings:
     """For how long metrics are kept."""
     retention_mib: int = 0
     """Size at which the oldest ones are dropped, in MiB; 0: no limit."""
+    receivers: pulumi.Output[Sequence[Receiver]] | None = None
+    """A secret. None: alerts are shown, and go nowhere."""
+    smtp: pulumi.Output[Smtp] | None = None
+    """A secret. None: no e-mail."""
+    alertmanager: Archive = field(default_factory=lambda: releases.default("alertmanager"))
     prometheus: Archive = field(default_factory=lambda: releases.default("prometheus"))
     node_exporter: Archive = field(default_factory=lambda: releases.default("nodeexporter"))

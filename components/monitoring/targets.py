@@ -21,6 +21,8 @@ PROMETHEUS_PORT = 9090
 """On the loopback."""
 PREFIX = "/prometheus"
 """In front of all paths of Prometheus, as behind a proxy."""
+ALERTMANAGER_PORT, ALERTMANAGER_PREFIX = 9093, "/alertmanager"
+"""Likewise."""
 
 _KINDS: Mapping[str, str] = {"flink": "prometheus", "node": "node-metrics", "zookeeper": "zk-metrics"}
 """Job of Prometheus → name in the table of ports."""
@@ -70,16 +72,30 @@ def prometheus_yml(cluster: str, host: str, *, tls: bool) -> str:
             "external_labels": {"cluster": cluster},
         },
         "rule_files": [f"{FOLDER}/rules/*.yaml"],
+        "alerting": {
+            "alertmanagers": [
+                {
+                    "path_prefix": ALERTMANAGER_PREFIX,
+                    "static_configs": [{"targets": [f"localhost:{ALERTMANAGER_PORT}"]}],
+                }
+            ]
+        },
         "scrape_configs": [
             # Flink's own label `host` is the address of a TaskManager
             _job("flink", metric_relabel_configs=[{"action": "labeldrop", "regex": "exported_host"}]),
             _job("zookeeper"),
             _job("node", **(secure if tls else {})),
-            {
-                "job_name": "prometheus",
-                "metrics_path": f"{PREFIX}/metrics",
-                "static_configs": [{"targets": [f"localhost:{PROMETHEUS_PORT}"], "labels": itself}],
-            },
+            *(
+                {
+                    "job_name": name,
+                    "metrics_path": f"{prefix}/metrics",
+                    "static_configs": [{"targets": [f"localhost:{port}"], "labels": itself}],
+                }
+                for name, prefix, port in (
+                    ("prometheus", PREFIX, PROMETHEUS_PORT),
+                    ("alertmanager", ALERTMANAGER_PREFIX, ALERTMANAGER_PORT),
+                )
+            ),
         ],
     }
     return "# Managed by Pulumi: changes are overwritten.\n" + yaml_text.write(found)

@@ -28,7 +28,7 @@ from toolbox.paths import cache_dir
 
 FLINK = "2.3.0"
 EARLIER_FLINK = "2.2.0"
-PROMETHEUS = {"prometheus": "2.42.0", "nodeexporter": "1.5.0"}
+PROMETHEUS = {"prometheus": "2.42.0", "alertmanager": "0.25.0", "nodeexporter": "1.5.0"}
 """Those of Debian 12."""
 ZOOKEEPER = "3.9.5"
 _RECIPE = 2
@@ -257,6 +257,20 @@ def _moved(program: Path, to: Path, place: str, new: str) -> None:
     to.chmod(0o755)
 
 
+def _build_alertmanager(work: Path) -> Path:
+    """Alertmanager from Debian, as in its archive, and the templates that Debian's program has beside it."""
+    home = work / f"alertmanager-{PROMETHEUS['alertmanager']}.linux-{_go_machine()}"
+    home.mkdir()
+    debian_packages.unpack(["prometheus-alertmanager"], work / "debian")
+    place = f"{_SHARE}/alertmanager"
+    _moved(work / "debian/usr/bin/prometheus-alertmanager", home / "alertmanager", place, "/opt/alertmanager/")
+    shutil.copyfile(work / "debian/usr/bin/amtool", home / "amtool")
+    (home / "amtool").chmod(0o755)
+    for template in (work / f"debian{place}").glob("*.tmpl"):
+        shutil.copyfile(template, home / template.name)
+    return home
+
+
 def _build_nodeexporter(work: Path) -> Path:
     """node_exporter from Debian, as in its archive."""
     home = work / f"node_exporter-{PROMETHEUS['nodeexporter']}.linux-{_go_machine()}"
@@ -449,6 +463,13 @@ def prometheus() -> Archive:
     """What a monitoring host runs."""
     site = partial(_of_prometheus, "prometheus", "prometheus")
     return _ensure(Part("prometheus", PROMETHEUS["prometheus"], "prometheus-{version}.tar.gz", site, _build_prometheus))
+
+
+def alertmanager() -> Archive:
+    """What sends its alerts."""
+    site = partial(_of_prometheus, "alertmanager", "alertmanager")
+    file = "alertmanager-{version}.tar.gz"
+    return _ensure(Part("alertmanager", PROMETHEUS["alertmanager"], file, site, _build_alertmanager))
 
 
 def nodeexporter() -> Archive:

@@ -9,12 +9,14 @@ import socket
 import ssl
 import subprocess
 import tarfile
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from components import ports
-from components.monitoring import exporter, targets
+from components.monitoring import alerts, exporter, targets
+from components.monitoring.settings import Receiver
 from components.templates import render
 from stand_ins.builds import archives
 from tests.engine.test_acme import free_port
@@ -43,7 +46,7 @@ def until(condition: Callable[[], object]) -> None:
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The releases as hosts have them in /opt."""
     folder = tmp_path_factory.mktemp("opt")
-    for archive in (archives.prometheus(), archives.nodeexporter()):
+    for archive in (archives.prometheus(), archives.alertmanager(), archives.nodeexporter()):
         with tarfile.open(archive.path) as release:
             release.extractall(folder, filter="data")
     return folder
@@ -99,9 +102,9 @@ class Monitoring:
 
 
 @contextmanager
-def started(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def started(words: list[str], log: Path, at: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as to:
-        process = subprocess.Popen(words, stdout=to, stderr=to)
+        process = subprocess.Popen(words, stdout=to, stderr=to, cwd=at)
         try:
             yield process
         finally:
@@ -110,7 +113,7 @@ def started(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def prometheus(programs: Path, folder: Path, *, tls: bool) -> Iterator[Monitoring]:
+def prometheus(programs: Path, folder: Path, *, tls: bool, alertmanager: int = 1) -> Iterator[Monitoring]:
     """Prometheus with the configuration and the flags of hosts, which asks more often."""
     found = Monitoring(folder, free_port())
     for name in ("targets", "rules", "data"):
@@ -120,6 +123,7 @@ def prometheus(programs: Path, folder: Path, *, tls: bool) -> Iterator[Monitorin
 
     def here(text: str) -> str:
         text = text.replace(targets.FOLDER, str(folder)).replace("/var/lib/prometheus/data/series", f"{folder}/data")
+        text = text.replace(str(targets.ALERTMANAGER_PORT), str(alertmanager))
         return text.replace(str(targets.PROMETHEUS_PORT), str(found.port))
 
     config = here(targets.prometheus_yml("dev", "mon-0", tls=tls))
@@ -207,3 +211,73 @@ def ssl_certificate(port: int, folder: Path) -> str:
         shown = secure.getpeercert(binary_form=True)
     assert shown
     return ssl.DER_cert_to_PEM_cert(shown).strip()
+
+
+@contextmanager
+def receiving() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A receiver of webhooks: its URL, and what it was told."""
+    told: list[dict[str, Any]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/", told
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def alertmanager(programs: Path, folder: Path, url: str) -> Iterator[int]:
+    """Alertmanager with the configuration and the flags of hosts, which waits less."""
+    port, home = free_port(), next(programs.glob("alertmanager-*"))
+    config = folder / "alertmanager.yml"
+    receiver = Receiver(name="team", severities=("warning",), webhook=url)
+    text = alerts.alertmanager_yml([receiver], None)
+    config.write_text(
+        text.replace("group_wait: 30s", "group_wait: 0s").replace("group_interval: 5m", "group_interval: 1s")
+    )
+    done = subprocess.run([home / "amtool", "check-config", config], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # The lab's program looks for its templates where hosts have it: here, where it is started
+    program = folder / "alertmanager"
+    place = b"/opt/alertmanager".ljust(34, b"/")
+    program.write_bytes((home / "alertmanager").read_bytes().replace(place, b".".ljust(34, b"/")))
+    program.chmod(0o755)
+    words = " ".join([str(program), *alerts.flags()]).replace(alerts.CONFIG, str(config))
+    words = words.replace(alerts.DATA, str(folder / "alerts")).replace(str(targets.ALERTMANAGER_PORT), str(port))
+    with started(words.split(), folder / "alertmanager.log", home):
+        yield port
+
+
+def test_an_alert_reaches_its_receiver_and_ends_there(programs: Path, tmp_path: Path) -> None:
+    rule = {"alert": "Down", "expr": "up{job='node'} == 0", "labels": {"severity": "warning"}}
+    other = {"alert": "Shown", "expr": "vector(1)", "labels": {"severity": "info"}}
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "own.yaml").write_text(json.dumps({"groups": [{"name": "own", "rules": [rule, other]}]}))
+    with (
+        receiving() as (url, told),
+        alertmanager(programs, tmp_path, url) as port,
+        prometheus(programs, tmp_path, tls=False, alertmanager=port) as asked,
+    ):
+        here = free_port()
+        asked.list("node", **{"tm-0": here})
+        until(lambda: any(each["status"] == "firing" for each in told))
+        labels = told[0]["commonLabels"]
+        assert (labels["alertname"], labels["host"], labels["cluster"]) == ("Down", "tm-0", "dev")
+        asked.list("node")
+        until(lambda: told[-1]["status"] == "resolved")
+        # Without a receiver for their severity others go nowhere, and are shown
+        assert {each["commonLabels"]["alertname"] for each in told} == {"Down"}
+        assert asked.ask("ALERTS{alertname='Shown',alertstate='firing'}")
+        assert asked.values("up{job='alertmanager'}") == {"mon-0": "1"}

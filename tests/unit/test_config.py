@@ -18,7 +18,7 @@ from components.flink.config_yaml import config_yaml, flink_config
 from components.flink.topology import Members
 from components.flink.unit import flink_unit
 from components.host import Role
-from components.monitoring import targets
+from components.monitoring import alerts, targets
 from components.monitoring.component import prometheus_unit
 from components.monitoring.exporter import exporter_unit
 from components.remote import File, script_text
@@ -70,6 +70,7 @@ def test_golden_texts(every_role) -> None:
     golden("prometheus-tls.yml", targets.prometheus_yml(settings.cluster_id, "mon-0", tls=True))
     golden("targets.json", "".join(targets.files(settings.cluster_id, cluster).values()))
     golden("flink-prometheus.service", prometheus_unit(settings.monitoring, data_disk=False))
+    golden("flink-alertmanager.service", alerts.unit(data_disk=True))
     golden("flink-exporter.service", exporter_unit(tls=True))
     golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, settings, memory_mib=1600))
     golden("flink-taskmanager.service", flink_unit(Role.TASKMANAGER, settings, memory_mib=2048))

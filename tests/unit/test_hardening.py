@@ -9,6 +9,7 @@ import pytest
 
 from components.flink.unit import flink_unit
 from components.host import Role
+from components.monitoring import alerts
 from components.monitoring.component import prometheus_unit
 from components.monitoring.exporter import exporter_unit
 from components.monitoring.settings import MonitoringSettings
@@ -77,6 +78,7 @@ def test_a_job_that_uses_devices_of_the_machine_sees_them(tmp_path: Path) -> Non
 def test_exposure_of_monitoring(tmp_path: Path) -> None:
     for name, text in (
         ("flink-prometheus", prometheus_unit(MonitoringSettings(), data_disk=True)),
+        ("flink-alertmanager", alerts.unit(data_disk=True)),
         ("flink-exporter", exporter_unit(tls=True)),
     ):
         exposure, table = analyzed(name, text, tmp_path)

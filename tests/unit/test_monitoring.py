@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+import settings
 from components.circles import Circle
 from components.existing.hosts import _host
 from components.flink.releases import default, official
 from components.flink.topology import Members
-from components.monitoring import targets
-from tests.unit.program import SEVEN, Recorded, host, load, refused, write_inventory
+from components.monitoring import alerts, targets
+from tests.unit.program import SEVEN, Recorded, configuration, host, load, refused, write_inventory
 from tests.unit.test_program import run, stdin
 
 FLINK = ("config", "service", "rest-certificate", "tls-request", "tls")
@@ -113,14 +115,77 @@ def test_a_pki_of_yours_signs_for_monitoring_only_if_there_is_a_host(folder: Pat
     assert load(folder, tls=True, tlsSigner=signer(folder)).cluster.tls_signer
 
 
-@pytest.mark.parametrize(("name", "project"), [("prometheus", "prometheus"), ("nodeexporter", "node_exporter")])
+@pytest.mark.parametrize(
+    ("name", "project"),
+    [("prometheus", "prometheus"), ("alertmanager", "alertmanager"), ("nodeexporter", "node_exporter")],
+)
 def test_releases_are_those_of_the_project(name: str, project: str) -> None:
     found = default(name)
     base = f"https://github.com/prometheus/{project}/releases/download/v{found.version}"
     assert found.url == f"{base}/{project}-{found.version}.linux-{{goarch}}.tar.gz"
     assert found.checksum == f"sha256:{base}/sha256sums.txt"
     with pytest.raises(ValueError, match="is not supported"):
-        official(name, "1.0.0")
+        official(name, "0.1.0")
+
+
+HOOK, CHAT, PAGER = "https://hooks.example.com/x?token=hidden1", "https://slack.example.com/hidden2", "hidden3"
+RECEIVERS = {
+    "chat": {"slack": CHAT},
+    "dead-man": {"webhook": HOOK, "severities": ["none"]},
+    "mail": {"email": "ops@example.com", "severities": ["critical"]},
+    "pager": {"pagerDuty": PAGER, "severities": ["critical"]},
+}
+SMTP = {"server": "mail.example.com:587", "from": "flink@example.com", "user": "flink", "password": "hidden4"}
+
+
+def test_alerts_go_where_their_severity_is_wanted_and_secrets_to_their_reader_alone(folder: Path) -> None:
+    found = monitored(folder, alertReceivers=RECEIVERS, alertSmtp=SMTP)
+    text = stdin(found, "mon-0-alertmanager-service")
+    assert f"write_file {alerts.CONFIG} 0600 prometheus:prometheus <<" in text
+    config = yaml.safe_load(text.partition(f"{alerts.CONFIG} 0600")[2].partition("\n")[2].partition("END_OF_FILE")[0])
+    assert {each["receiver"]: each["matchers"] for each in config["route"]["routes"]} == {
+        "chat": ['severity=~"critical|warning"'],
+        "dead-man": ['severity=~"none"'],
+        "mail": ['severity=~"critical"'],
+        "pager": ['severity=~"critical"'],
+    }
+    assert config["route"]["receiver"] == "nobody" and config["receivers"][0] == {"name": "nobody"}
+    assert config["receivers"][1]["slack_configs"] == [{"api_url": CHAT, "send_resolved": True}]
+    assert config["receivers"][2]["webhook_configs"] == [{"url": HOOK, "send_resolved": True}]
+    assert config["receivers"][4]["pagerduty_configs"] == [{"routing_key": PAGER, "send_resolved": True}]
+    assert config["global"]["smtp_auth_password"] == "hidden4"
+    for name, one in found.items():
+        shown = {key: value for key, value in one.inputs.items() if key != "stdin" or name not in WITH_SECRETS}
+        assert "hidden" not in json.dumps(shown, default=str), name
+
+
+WITH_SECRETS = ("mon-0-alertmanager-service",)
+
+
+def test_receivers_that_go_nowhere_or_twice_are_refused_without_their_secrets(folder: Path) -> None:
+    write_inventory(folder, *map(host, (*SEVEN, "mon-0")))
+
+    def said(receivers: Any, smtp: Any = None) -> str:
+        keys = ("flink:alertReceivers", "flink:alertSmtp")
+        known = configuration(folder, alertReceivers=receivers, alertSmtp=smtp or {})
+        with pytest.raises(settings.ConfigError) as error:
+            settings.load(
+                known, stack="dev", secrets={key.removeprefix("flink:") for key in keys if known.get(key) != "{}"}
+            )
+        assert "hidden" not in str(error.value)
+        return str(error.value)
+
+    assert "alertReceivers.x: has nowhere to send to" in said({"x": {}})
+    assert "alertReceivers.x: has webhook, slack: expected one of" in said({"x": {"webhook": HOOK, "slack": CHAT}})
+    assert "alertReceivers.x webhook: is not a URL" in said({"x": {"webhook": "hidden"}})
+    assert "alertReceivers.x slack: is not a URL" in said({"x": {"slack": ["hidden"]}})
+    assert "alertReceivers.x: is not a mapping" in said({"x": "hidden"})
+    assert "alertReceivers.x pagerDuty: is not a key" in said({"x": {"pagerDuty": "hidden key"}})
+    assert "alertReceivers.x severities: 'bad' is unknown" in said({"x": {"webhook": HOOK, "severities": ["bad"]}})
+    assert "'X' is not the name of a receiver" in said({"X": {"webhook": HOOK}})
+    assert "alertSmtp: is missing, and x of alertReceivers is e-mail" in said({"x": {"email": "a@example.com"}})
+    assert "alertSmtp: has no effect" in said({"x": {"webhook": HOOK}}, SMTP)
+    assert "alertReceivers: is in plain text" in refused(folder, alertReceivers=RECEIVERS, alertSmtp=SMTP)
 
 
 def test_the_lists_are_json_that_prometheus_reads(folder: Path) -> None:

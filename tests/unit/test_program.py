@@ -18,7 +18,14 @@ SECRET = "a-secret-key-that-nobody-may-see"
 def run(folder: Path, *, preview: bool = False, **changes: Any) -> dict[str, Recorded]:
     """The resources that the program registers."""
     mocks = Mocks()
-    secrets = ("storageSecretKey", "frontDoorUsers", "frontDoorKey", "frontDoorOidcSecret")
+    secrets = (
+        "storageSecretKey",
+        "frontDoorUsers",
+        "frontDoorKey",
+        "frontDoorOidcSecret",
+        "alertReceivers",
+        "alertSmtp",
+    )
     keys = [f"flink:{key}" for key in secrets if key in changes]
     pulumi.runtime.set_all_config(configuration(folder, **changes), keys)
     mocked(lambda: entry(Path(__file__).parents[2] / "__main__.py"), mocks, stack="dev", preview=preview)

@@ -1,0 +1,86 @@
+"""Alertmanager's configuration and unit, as text. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import yaml_text
+from ..templates import render
+from . import targets
+from .settings import Receiver, Smtp
+
+UNIT = "flink-alertmanager"
+FOLDER = f"/etc/{UNIT}"
+CONFIG = f"{FOLDER}/alertmanager.yml"
+DATA = "/var/lib/prometheus/data/alerts"
+NOBODY = "nobody"
+"""The receiver of alerts that go nowhere."""
+
+
+def alertmanager_yml(receivers: Sequence[Receiver], smtp: Smtp | None) -> str:
+    """The configuration, with secrets: not for others to read. Known to Alertmanager 0.25 and newer alike."""
+    mail = {}
+    if smtp:
+        mail = {"smtp_smarthost": smtp.server, "smtp_from": smtp.sender}
+        if smtp.user:
+            mail |= {"smtp_auth_username": smtp.user, "smtp_auth_password": smtp.password}
+    found: dict[str, Any] = {
+        **({"global": mail} if mail else {}),
+        "route": {
+            "receiver": NOBODY,
+            "group_by": ["cluster", "alertname"],
+            "group_wait": "30s",
+            "group_interval": "5m",
+            "repeat_interval": "4h",
+            "routes": [
+                {
+                    "receiver": each.name,
+                    "matchers": [f'severity=~"{"|".join(each.severities)}"'],
+                    # Others may have it as well
+                    "continue": True,
+                }
+                for each in receivers
+            ],
+        },
+        # What a host that is down explains
+        "inhibit_rules": [
+            {
+                "source_matchers": ['alertname="HostDown"'],
+                "target_matchers": ['alertname=~"FlinkTaskManagerMissing|FlinkStandbyMissing|ZooKeeperServerDown"'],
+                "equal": ["cluster", "host"],
+            }
+        ],
+        "receivers": [{"name": NOBODY}, *({"name": each.name, **_kind(each)} for each in receivers)],
+    }
+    return "# Managed by Pulumi: changes are overwritten.\n" + yaml_text.write(found)
+
+
+def _kind(receiver: Receiver) -> dict[str, Any]:
+    """Where it sends to; also when an alert is over."""
+    over = {"send_resolved": True}
+    if receiver.webhook:
+        return {"webhook_configs": [{"url": receiver.webhook, **over}]}
+    if receiver.slack:
+        return {"slack_configs": [{"api_url": receiver.slack, **over}]}
+    if receiver.pager_duty:
+        return {"pagerduty_configs": [{"routing_key": receiver.pager_duty, **over}]}
+    return {"email_configs": [{"to": receiver.email, **over}]}
+
+
+def flags() -> Sequence[str]:
+    """Options of Alertmanager on its command line."""
+    return [
+        f"--config.file={CONFIG}",
+        f"--storage.path={DATA}",
+        f"--web.listen-address=127.0.0.1:{targets.ALERTMANAGER_PORT}",
+        f"--web.external-url=http://localhost:{targets.ALERTMANAGER_PORT}{targets.ALERTMANAGER_PREFIX}",
+        f"--web.route-prefix={targets.ALERTMANAGER_PREFIX}",
+        # There is one
+        "--cluster.listen-address=",
+    ]
+
+
+def unit(*, data_disk: bool) -> str:
+    """Alertmanager's unit. With a `data_disk` it starts only while that is mounted."""
+    return render(
+        "monitoring/flink-alertmanager.service.j2", flags=flags(), loaded=[CONFIG], data_disk=data_disk, devices=False
+    )
