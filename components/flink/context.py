@@ -43,6 +43,8 @@ class Context:
     """The secret of sessions. None: without a login by OpenID Connect."""
     balancer_networks: Sequence[str] = ()
     """From where the front doors' load balancer connects, if there is one."""
+    front_door_ends: dict[str, pulumi.Output[str]] = field(default_factory=dict)
+    """Host name → when the certificate of its front door expires, in ISO format; without those by ACME."""
     logins: Sequence[pulumi.Resource] = ()
     """What must have succeeded before any daemon starts: the proof that JobManagers can log in for rollouts."""
 

@@ -124,6 +124,8 @@ class Encryption(pulumi.ComponentResource):
     ) -> None:
         super().__init__(naming.type_token("flink", "Encryption"), name, None, opts)
         self._settings = settings
+        self.ends: dict[str, dict[str, pulumi.Output[str]]] = {}
+        """Host name → circle, or what else has a certificate there → when that expires, in ISO format."""
         child = pulumi.ResourceOptions(parent=self)
         self._period = current_period(f"{name}-tls-begun", settings.certificate_days, child)
         self._authorities = authorities(name, settings, circles(monitored=monitored), self)
@@ -141,7 +143,14 @@ class Encryption(pulumi.ComponentResource):
             self._authorities.sign(Request(host, circle, names, requested[index]), parent)
             for index, circle in enumerate(ROLES[host.role].circles)
         ]
+        for circle, signed in zip(ROLES[host.role].circles, certificates, strict=True):
+            self._note(host, circle.value, signed)
         return self._install(host, certificates, parent)
+
+    def _note(self, host: Host, what: str, signed: pulumi.Output[Signed]) -> pulumi.Output[str]:
+        ends = signed.apply(lambda made: made.ends)
+        self.ends.setdefault(host.name, {})[what] = ends
+        return ends
 
     def client(
         self,
@@ -173,7 +182,7 @@ class Encryption(pulumi.ComponentResource):
             certificate=signed.apply(lambda made: made.pem),
             key=key.private_key_pem,
             authorities=trusted.apply(joined),
-            ends=signed.apply(lambda made: made.ends),
+            ends=self._note(host, what, signed),
         )
 
     def _request(

@@ -60,6 +60,8 @@ class FrontDoor(pulumi.ComponentResource):
     """The proxy on a host. `ready` is the step after which it answers."""
 
     ready: remote.Command
+    ends: pulumi.Output[str]
+    """When its certificate expires, in ISO format; not that by ACME, if it has one."""
 
     def __init__(self, name: str, args: FrontDoorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("frontdoor", "FrontDoor"), name, None, opts)
@@ -88,6 +90,7 @@ class FrontDoor(pulumi.ComponentResource):
             renewal = "replace frontDoorCertificate and frontDoorKey"
         else:
             certificate, key, ends = args.authority.certificate_of(host, names, child)
+        self.ends = ends
         client = args.encryption.client(host, "front-door-client", self) if args.encryption else None
         identity = [client.certificate, client.key, client.authorities] if client else []
         all_ends = [ends, client.ends] if client else [ends]

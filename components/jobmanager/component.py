@@ -75,7 +75,9 @@ def _front_door(context: Context, host: Host, opts: pulumi.ResourceOptions) -> F
         balancer_networks=context.balancer_networks,
         after=[context.joined[host.name]],
     )
-    return FrontDoor(naming.step(host, "front-door"), args, opts)
+    made = FrontDoor(naming.step(host, "front-door"), args, opts)
+    context.front_door_ends[host.name] = made.ends
+    return made
 
 
 def arguments(host: Host) -> list[str]:

@@ -142,11 +142,12 @@ def prometheus_unit(settings: MonitoringSettings, *, data_disk: bool) -> str:
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
     """Exporters on all hosts of the cluster, and Prometheus on `hosts`."""
-    exporters = [_exporter(context, host, opts).ready for host in context.members.hosts]
-    ready = [*exporters]
+    ready = []
     for host in hosts:
         ready.append(Monitoring(host.name, context, host, opts).ready)
         keep(host, ready[-1])
+    # Last: they show when the certificates of all others expire
+    ready += [_exporter(context, host, opts).ready for host in context.members.hosts]
     return Running(ready=ready)
 
 
@@ -157,5 +158,14 @@ def _exporter(context: Context, host: Host, opts: pulumi.ResourceOptions) -> Exp
         storage=context.storage,
         node=context.nodes[host.name],
         encryption=context.encryption,
+        ends=lambda: _ends(context, host),
     )
     return Exporter(naming.step(host, "exporter"), args, opts)
+
+
+def _ends(context: Context, host: Host) -> dict[str, pulumi.Output[str]]:
+    """The certificates of a host, and when they expire."""
+    found = dict(context.encryption.ends.get(host.name, {})) if context.encryption else {}
+    if host.name in context.front_door_ends:
+        found["front-door"] = context.front_door_ends[host.name]
+    return found

@@ -1,7 +1,8 @@
 """node_exporter on a host: its metrics, for the monitoring host alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import pulumi
 from pulumi_command import remote
@@ -20,6 +21,8 @@ from ..templates import render
 UNIT = USER = "flink-exporter"
 FOLDER = f"/etc/{UNIT}"
 WEB = f"{FOLDER}/web.yml"
+CERTIFICATES = f"{FOLDER}/metrics/certificates.prom"
+"""Metrics that node_exporter reads from a file: `up` makes all of these certificates, so it knows when they expire."""
 IDENTITY = tuple(f"{FOLDER}/tls/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
 SECONDS = 30
 """Seconds for it to answer after its start."""
@@ -35,6 +38,8 @@ class ExporterArgs:
     node: Node
     encryption: Encryption | None
     """None: it answers without TLS."""
+    ends: Callable[[], Mapping[str, pulumi.Output[str]]]
+    """The certificates of the host, by name, and when they expire, in ISO format; asked when all are known."""
 
 
 class Exporter(pulumi.ComponentResource):
@@ -48,7 +53,8 @@ class Exporter(pulumi.ComponentResource):
         prepared = pulumi.ResourceOptions(parent=self, depends_on=args.node.prepared)
         release = install(host, args.settings, args.storage, archive, "node_exporter", prepared)
         identity = identity_of(host, args.encryption, "exporter", self)
-        text = identity.apply(lambda pems: _text(host, archive.version, pems))
+        told = pulumi.Output.all(identity, pulumi.Output.all(**args.ends()))
+        text = told.apply(lambda known: _text(host, archive.version, *known))
         opts = pulumi.ResourceOptions(parent=self, depends_on=[release])
         self.ready = step(host, "exporter", text, seconds=SECONDS + 60, opts=opts)
         self.register_outputs({})
@@ -67,11 +73,12 @@ def identity_of(
     return pulumi.Output.secret(pulumi.Output.all(made.certificate, made.key, made.authorities))
 
 
-def _text(host: Host, version: str, identity: Sequence[str]) -> str:
+def _text(host: Host, version: str, identity: Sequence[str], ends: Mapping[str, str]) -> str:
     files = [
         # First: it is stopped before its files are removed
         File(path=unit_path(UNIT), text=exporter_unit(tls=bool(identity))),
         *secret_files(IDENTITY, identity, USER),
+        *([File(path=CERTIFICATES, text=certificate_metrics(ends))] if ends else []),
         *([File(path=WEB, text=render("monitoring/web.yml.j2", identity=IDENTITY))] if identity else []),
     ]
     values: dict[str, str | int | Sequence[str]] = {
@@ -91,6 +98,15 @@ def _text(host: Host, version: str, identity: Sequence[str]) -> str:
         "seconds": SECONDS,
     }
     return script_text(host, "monitoring/monitor.sh", values, files)
+
+
+def certificate_metrics(ends: Mapping[str, str]) -> str:
+    """When certificates expire, as metrics in Prometheus's text format; `ends`: name → time in ISO format."""
+    name = "flink_certificate_not_after_seconds"
+    lines = [f"# HELP {name} When a certificate expires, in seconds since the epoch.", f"# TYPE {name} gauge"]
+    for what, end in sorted(ends.items()):
+        lines.append(f'{name}{{certificate="{what}"}} {datetime.fromisoformat(end).timestamp():.0f}')
+    return "\n".join(lines) + "\n"
 
 
 def secret_files(paths: Sequence[str], texts: Sequence[str], user: str) -> list[File]:

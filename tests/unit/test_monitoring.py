@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,24 @@ def test_with_tls_exporters_have_identities_of_a_circle_of_their_own(folder: Pat
     assert "scheme: https" in stdin(found, "mon-0-prometheus-service")
     # Nothing in it needs a JDK
     assert "mon-0-java" not in found and "tm-0-java" in found
+
+
+def test_each_host_shows_when_its_certificates_expire(folder: Path) -> None:
+    users = {"anna": {"passwordHash": "$2b$12$" + "a" * 53, "role": "operator"}}
+    found = monitored(folder, tls=True, frontDoor=True, frontDoorUsers=users)
+    expected = {
+        "jm-0": {"exporter", "front-door", "front-door-client", "internal", "rest", "zookeeper"},
+        "tm-0": {"exporter", "internal", "zookeeper"},
+        "zk-0": {"exporter", "zookeeper"},
+        "mon-0": {"exporter", "prometheus"},
+    }
+    for name, certificates in expected.items():
+        text = stdin(found, f"{name}-exporter")
+        shown = dict(re.findall(r'^flink_certificate_not_after_seconds{certificate="(.+)"} (\d+)$', text, re.MULTILINE))
+        assert set(shown) == certificates, name
+        # What the mocks say: 2036-01-01
+        assert set(shown.values()) == {"2082758400"}
+    assert "flink_certificate" not in stdin(monitored(folder), "tm-0-exporter")
 
 
 def test_what_has_no_effect_or_too_many_is_refused(folder: Path) -> None:
