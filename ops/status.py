@@ -1,4 +1,5 @@
-"""One screen about a cluster: who leads, daemons, slots, jobs with the age of their last checkpoint, and what is wrong.
+"""One screen about a cluster: who leads, daemons, slots, jobs with the age of their last checkpoint, alerts of its
+monitoring host, and what is wrong.
 
 It asks every host over SSH, and the REST API on the host of the JobManager that leads, so it works with `tls` and with
 a front door, and needs no login of its own. It changes nothing.
@@ -14,6 +15,9 @@ from typing import Any
 from components.frontdoor.component import UNIT as DOOR
 from components.host import Role
 from components.jobs.watch import FACTS as DECLARED
+from components.monitoring import alerts, targets
+from components.monitoring.component import UNIT as PROMETHEUS
+from components.monitoring.exporter import UNIT as EXPORTER
 from components.roles import ROLES
 from ops import ssh
 from ops.doctor import AT_ONCE
@@ -26,6 +30,12 @@ JOBS = 100
 FULL_PERCENT = 90
 """A disk that is fuller is a problem."""
 RUNNING = "RUNNING"
+_ALARMING = ("critical", "warning")
+"""Severities of alerts that are problems."""
+_ALERTS = (
+    f"http://localhost:{targets.ALERTMANAGER_PORT}{targets.ALERTMANAGER_PREFIX}/api/v2/alerts"
+    "?active=true&silenced=false&inhibited=false"
+)
 _ENDED = ("FINISHED", "CANCELED", "FAILED")
 _FINE = (RUNNING, "FINISHED", "CANCELED")
 """States of jobs that are no problem: CANCELED is what somebody wanted."""
@@ -48,6 +58,9 @@ if [ "$role" = {Role.JOBMANAGER.value} ] && {ssh.TOOL} leads 2>/dev/null; then
   for path in /overview /taskmanagers /jobs/overview; do
     answer=$({ssh.TOOL} rest "$path" 2>&1 | tr -d '\n') && say "rest $path" "$answer" || say failed "$answer"
   done
+fi
+if [ "$role" = {Role.MONITORING.value} ]; then
+  say alerts "$(curl -fs --max-time 10 --noproxy '*' '{_ALERTS}' | tr -d '\n')"
 fi
 say end yes
 """
@@ -100,6 +113,17 @@ class JobStatus:
 
 
 @dataclass
+class AlertStatus:
+    """An alert that fires and is not silenced. `host`: empty if it is not of a host; `since`: a time in ISO format."""
+
+    name: str
+    severity: str
+    host: str
+    summary: str
+    since: str
+
+
+@dataclass
 class Status:
     """A cluster."""
 
@@ -110,6 +134,8 @@ class Status:
     slots: int = 0
     free: int = 0
     jobs: list[JobStatus] = field(default_factory=list)
+    alerts: list[AlertStatus] | None = None
+    """None: no monitoring host answers."""
     problems: list[str] = field(default_factory=list)
     unreached: list[str] = field(default_factory=list)
     """Hosts that did not answer, with the reason."""
@@ -137,6 +163,9 @@ class Status:
         if self.leader:
             lines.append(f"jobs: {len(self.jobs)}")
             lines += [f"  {line}" for line in _aligned([_job_columns(job) for job in self.jobs])]
+        if self.alerts is not None:
+            lines.append(f"alerts: {len(self.alerts)}")
+            lines += [f"  {line}" for line in _aligned([_alert_columns(alert) for alert in self.alerts])]
         if found := [*self.problems, *self.unreached]:
             lines += ["problems:", *(f"  {line}" for line in found)]
         return "\n".join(lines)
@@ -158,6 +187,9 @@ def look(stack: str, hosts: Sequence[Host], roles: Mapping[str, Role]) -> Status
         if why := reports[host.name].get("error"):
             found.unreached.append(f"{host.name}: it does not answer: {why}")
     _cluster(found, reports, of_jobs)
+    for host in hosts:
+        if "alerts" in reports[host.name]:
+            _alerts(found, host.name, reports[host.name]["alerts"])
     return found
 
 
@@ -166,6 +198,7 @@ def _asked(host: Host, role: Role) -> dict[str, str]:
     units = [daemon.unit] if daemon else []
     if role is Role.JOBMANAGER:
         units.append(DOOR)
+    units += [EXPORTER, *([PROMETHEUS, alerts.UNIT] if role is Role.MONITORING else [])]
     script = f"role={shlex.quote(role.value)} units={shlex.quote(' '.join(units))}\n{_HOST}"
     done = ssh.run(host.name, host.login, "sudo -n bash -s", script, SECONDS)
     report = _lines(done.stdout)
@@ -222,9 +255,10 @@ def _host(name: str, role: Role, report: Mapping[str, str]) -> HostStatus:
             found.seconds = float(report["monotonic"]) - int(values["ActiveEnterTimestampMonotonic"]) / 1e6
         else:
             found.problems.append(f"{daemon.unit} is {found.state}")
-    door = _properties(report.get(f"unit {DOOR}", ""))
-    if door.get("LoadState") == "loaded" and door["ActiveState"] != "active":
-        found.problems.append(f"{DOOR} is {door['ActiveState']} ({door['SubState']})")
+    for unit in (DOOR, EXPORTER, PROMETHEUS, alerts.UNIT):
+        beside = _properties(report.get(f"unit {unit}", ""))
+        if beside.get("LoadState") == "loaded" and beside["ActiveState"] != "active":
+            found.problems.append(f"{unit} is {beside['ActiveState']} ({beside['SubState']})")
     if found.disk >= FULL_PERCENT:
         found.problems.append(f"a disk is {found.disk} % full")
     return found
@@ -266,6 +300,32 @@ def _cluster(found: Status, reports: Mapping[str, Mapping[str, str]], of_jobs: M
     for declared in _json(report, "declared").get("jobs", ()):
         if declared["state"] == "running" and declared["name"] not in newest:
             found.problems.append(f"job {declared['name']} is declared, and there is none")
+
+
+def _alerts(found: Status, host: str, answer: str) -> None:
+    """What Alertmanager says."""
+    try:
+        known = json.loads(answer)
+    except ValueError:
+        found.problems.append(f"{host}: its Alertmanager does not answer")
+        return
+    found.alerts = []
+    for entry in known:
+        labels, notes = entry["labels"], entry.get("annotations", {})
+        if labels.get("severity") == "none":
+            continue
+        alert = AlertStatus(
+            name=labels["alertname"],
+            severity=labels.get("severity", ""),
+            host=labels.get("host", ""),
+            summary=notes.get("summary", ""),
+            since=entry["startsAt"],
+        )
+        found.alerts.append(alert)
+        if alert.severity in _ALARMING:
+            where = f"{alert.host}: " if alert.host else ""
+            found.problems.append(f"{where}alert {alert.name} ({alert.severity})")
+    found.alerts.sort(key=lambda alert: (alert.severity not in _ALARMING, alert.severity, alert.name, alert.host))
 
 
 def _job(entry: Mapping[str, Any], more: Mapping[str, str], now: float) -> JobStatus:
@@ -313,6 +373,10 @@ def _job_columns(job: JobStatus) -> list[str]:
     if job.failed_checkpoints:
         checkpoint += f", {job.failed_checkpoints} failed"
     return [job.name, f"{job.state} {_duration(job.seconds)}", f"{job.running}/{job.tasks} tasks", restarts, checkpoint]
+
+
+def _alert_columns(alert: AlertStatus) -> list[str]:
+    return [alert.name, alert.severity, alert.host, f"since {alert.since[:16]}", alert.summary]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -225,3 +225,43 @@ def test_a_leader_says_what_its_rest_api_answers_or_why_not(tmp_path: Path, answ
 def test_the_scripts_are_bash() -> None:
     for script in (status._HOST, status._OF_JOBS):
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def fired(name: str, severity: str, **labels: str) -> dict[str, Any]:
+    """An alert as Alertmanager's API has it."""
+    return {
+        "labels": {"alertname": name, "severity": severity, **labels},
+        "annotations": {"summary": f"what {name} means"},
+        "startsAt": "2026-11-29T12:00:01.000Z",
+    }
+
+
+def test_alerts_of_the_monitoring_host_are_shown_and_are_problems(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ROLES, "mon-0", Role.MONITORING)
+    alerts = [fired("Watchdog", "none"), fired("Slow", "info"), fired("HostDown", "critical", host="tm-1")]
+    answers = {"alerts": json.dumps(alerts)}
+    alone = Cluster._report
+
+    def report(self: Cluster, name: str) -> str:
+        text = alone(self, name)
+        if name == "mon-0":
+            text = text.replace("end\t", f"alerts\t{answers['alerts']}\nend\t")
+            for unit, state in (("flink-prometheus", "active"), ("flink-alertmanager", "failed")):
+                text += f"unit\tId={unit}.service LoadState=loaded ActiveState={state} SubState=x NRestarts=0\n"
+        return text
+
+    monkeypatch.setattr(Cluster, "_report", report)
+    code, text = told(capsys)
+    assert code == 1
+    assert text.splitlines()[-6:] == [
+        "alerts: 2",
+        "  HostDown  critical  tm-1  since 2026-11-29T12:00  what HostDown means",
+        "  Slow      info            since 2026-11-29T12:00  what Slow means",
+        "problems:",
+        "  mon-0: flink-alertmanager is failed (x)",
+        "  tm-1: alert HostDown (critical)",
+    ]
+    answers["alerts"] = ""
+    assert "mon-0: its Alertmanager does not answer" in told(capsys)[1]
