@@ -75,7 +75,7 @@ def test_golden_texts(every_role) -> None:
     golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, settings, memory_mib=1600))
     golden("flink-taskmanager.service", flink_unit(Role.TASKMANAGER, settings, memory_mib=2048))
     golden("zookeeper.service", zookeeper_unit(settings, data_disk=False))
-    unmonitored = {role: found for role, found in by_role.items() if role is not Role.MONITORING}
+    unmonitored: dict[Role, list[str]] = {**by_role, Role.MONITORING: []}
     for role in Role:
         if role is not Role.MONITORING:
             golden(f"{role.value}-firewall.nft", firewall.rules(role, unmonitored, settings.operator_cidrs))
