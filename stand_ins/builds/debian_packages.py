@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stand_ins.builds import fetch
-from toolbox.parallel import command
+from toolbox.parallel import CommandError, command
 
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 _BOUNDS = ("-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=15", "-o", "Acquire::https::Timeout=15")
@@ -34,9 +34,15 @@ def install(packages: Sequence[str], on_line: Callable[[str], None] | None = Non
 
 
 def unpack(packages: Sequence[str], to: Path) -> None:
-    """Download packages and unpack their files below `to`: nothing is installed, and no script of theirs runs."""
-    update()
+    """Download packages and unpack their files below `to`: nothing is installed, and no script of theirs runs. Root is
+    needed only if the package lists are missing, or older than the mirror's packages.
+    """
     with fetch.workspace() as work:
-        command(["apt-get", *_BOUNDS, "-q", "download", *packages], cwd=work, env=_ENVIRONMENT, timeout=600)
+        argv = ["apt-get", *_BOUNDS, "-q", "download", *packages]
+        try:
+            command(argv, cwd=work, env=_ENVIRONMENT, timeout=600)
+        except CommandError:
+            update()
+            command(argv, cwd=work, env=_ENVIRONMENT, timeout=600)
         for package in sorted(work.glob("*.deb")):
             command(["dpkg-deb", "-x", package, to])
