@@ -11,11 +11,13 @@ SHORTEST_RANGE = 20.0
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _FOR = re.compile(r"^( +(?:for|keep_firing_for): )(\d+)([smh])$", re.MULTILINE)
 _RANGE = re.compile(r"(\[)(\d+)([smh])(?=[\]:])")
+_OFFSET = re.compile(r"( offset )(\d+)([smh])\b")
+_HORIZON = re.compile(r"(predict_linear\(.*, )(\d+) \* 3600\)")
 
 
 def files(factor: float = 1) -> Mapping[str, str]:
     """Name → text of the files with rules. `factor` multiplies all their times, the ranges of queries included: tests
-    shorten them. Raises ValueError for a factor that is not above zero.
+    shorten them. A fifth leaves half a minute for a failover. Raises ValueError for a factor that is not above zero.
     """
     return {path.name: scaled(path.read_text(), factor) for path in sorted(FOLDER.glob("*.yaml"))}
 
@@ -26,7 +28,9 @@ def scaled(text: str, factor: float) -> str:
         raise ValueError(f"{factor} shortens no times: expected a number above 0")
     if factor == 1:
         return text
-    text = _FOR.sub(lambda found: _times(found, factor, 0), text)
+    for times in (_FOR, _OFFSET):
+        text = times.sub(lambda found: _times(found, factor, 0), text)
+    text = _HORIZON.sub(lambda found: f"{found[1]}{int(found[2]) * 3600 * factor:g})", text)
     return _RANGE.sub(lambda found: _times(found, factor, SHORTEST_RANGE), text)
 
 
