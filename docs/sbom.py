@@ -23,7 +23,7 @@ import yaml
 from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
 from cyclonedx.model.bom import Bom
-from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.component import Component, ComponentScope, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
@@ -38,9 +38,18 @@ from toolbox.paths import REPO
 
 PRODUCT, LAB = "flink.cdx.json", "lab.cdx.json"
 APACHE = "Apache-2.0"
-LICENSES = {"flink": APACHE, "zookeeper": APACHE, "java": "GPL-2.0-only WITH Classpath-exception-2.0"}
-"""Of the releases, by their projects (https://flink.apache.org, https://zookeeper.apache.org, https://adoptium.net)."""
-TITLES = {"flink": "Apache Flink", "zookeeper": "Apache ZooKeeper", "java": "Eclipse Temurin JDK"}
+RELEASES = {
+    "flink": ("Apache Flink", APACHE),
+    "zookeeper": ("Apache ZooKeeper", APACHE),
+    "java": ("Eclipse Temurin JDK", "GPL-2.0-only WITH Classpath-exception-2.0"),
+    "caddy": ("Caddy", APACHE),
+    "oauth2proxy": ("oauth2-proxy", "MIT"),
+}
+"""What hosts install, with the licences that their projects name (https://flink.apache.org, https://zookeeper.apache.org,
+https://adoptium.net, https://caddyserver.com, https://oauth2-proxy.github.io).
+"""
+_ONLY_WITH: dict[str, tuple[str, Any]] = {"caddy": ("frontDoor", True), "oauth2proxy": ("frontDoorLogin", "oidc")}
+"""The key and value of a stack that installs it; elsewhere its scope is `optional`."""
 _CLASSIFIERS = {
     "License :: OSI Approved :: MIT License": "MIT",
     "License :: OSI Approved :: Apache Software License": APACHE,
@@ -133,27 +142,30 @@ def node_packages(lock: str) -> list[Component]:
 
 
 def _releases(configuration: dict[str, Any]) -> Iterable[Component]:
-    for name, title in TITLES.items():
+    for name, (title, licence) in RELEASES.items():
+        key, value = _ONLY_WITH.get(name, ("", None))
+        is_optional = bool(key) and configuration.get(key) != value
         version = str(configuration.get(f"{name}Version") or releases.DEFAULT_VERSIONS[name])
         archive = releases.official(name, version)
         url = str(configuration.get(f"{name}Url") or archive.url)
         checksum = str(configuration.get(f"{name}Checksum") or archive.checksum.replace(archive.url, url))
-        kind, _, value = checksum.partition(":")
+        kind, _, digest = checksum.partition(":")
         algorithm = {"sha512": HashAlgorithm.SHA_512, "sha256": HashAlgorithm.SHA_256}[kind]
-        is_url = value.startswith("http")
+        is_url = digest.startswith("http")
         places = [ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(url))]
         if is_url:
             comment = f"the {kind} that hosts compare"
             reference = ExternalReferenceType.OTHER
-            places.append(ExternalReference(type=reference, url=XsUri(value), comment=comment))
+            places.append(ExternalReference(type=reference, url=XsUri(digest), comment=comment))
         parts = _plugins(configuration, version) if name == "flink" else []
         yield Component(
             name=title,
             version=version,
             type=ComponentType.APPLICATION,
+            scope=ComponentScope.OPTIONAL if is_optional else ComponentScope.REQUIRED,
             bom_ref=f"{name}@{version}",
-            licenses=[LicenseFactory().make_from_string(LICENSES[name])],
-            hashes=[] if is_url else [HashType(alg=algorithm, content=value)],
+            licenses=[LicenseFactory().make_from_string(licence)],
+            hashes=[] if is_url else [HashType(alg=algorithm, content=digest)],
             external_references=places,
             components=parts,
         )

@@ -84,15 +84,25 @@ certified() {
   [ "${found:-0}" -gt 1 ]
 }
 
-# check_end FILE TIME SECONDS RENEWAL: reports a certificate that expires within SECONDS.
-check_end() {
-  local left
-  left=$(($(date -d "$2" +%s) - $(date +%s)))
-  if [ "$left" -le 0 ]; then
-    differs "$1" "has expired on $2: $4"
-  elif [ "$left" -lt "$3" ]; then
-    differs "$1" "expires on $2: $4"
-  fi
+# acme_valid CERTIFICATE: from when to when it is valid, in seconds since 1970. The JDK reads it: not every host has openssl.
+acme_valid() {
+  local from until
+  read -r from until < <(
+    LC_ALL=C "${java:-/opt/java}/bin/keytool" -J-XX:-UsePerfData -J-Duser.language=en -printcert -file "$1" |
+      sed -n 's/^Valid from: \(.*\) until: \(.*\)$/\1\n\2/p' | head -2 | while IFS= read -r time; do date -d "$time" +%s; done |
+      paste -sd' '
+  )
+  echo "$from $until"
+}
+
+# Caddy renews a certificate when a third of its time is left: one with less than a quarter could not be renewed.
+check_acme_end() {
+  local file from until
+  file=$(find "${storage:-/var/lib/$user}" -path "*/$acme_name/$acme_name.crt" -print -quit)
+  [ -n "$file" ] || return 0
+  read -r from until < <(acme_valid "$file")
+  check_end "$file" "$(date -u -d "@$until" +"%Y-%m-%d %H:%M UTC")" "$(((until - from) / 4))" \
+    "$directory does not renew it: \`journalctl -u $unit\` says why"
 }
 
 fail() {
@@ -119,5 +129,7 @@ check() {
     differs "$unit" "does not answer on port $port with its certificate"
   elif [ -n "${acme_name:-}" ] && ! certified; then
     differs "$unit" "has no certificate for $acme_name from $directory"
+  elif [ -n "${acme_name:-}" ]; then
+    check_acme_end
   fi
 }

@@ -220,7 +220,7 @@ class Encryption(pulumi.ComponentResource):
                 "options": [f"{_OF_FLINK[circle]}.{key}" for circle in _of_flink(host.role) for key in _PASSWORDS],
                 "ends": min(one.ends for one in signed),
                 # Not before `up` would renew it
-                "warn_days": min(30, self._settings.certificate_days // 3),
+                "notice_seconds": min(30 * 86_400, self._settings.certificate_days * 86_400 // 3),
                 "program": _PROGRAM,
             }
             files = [File(path=_PROGRAM, text=host_script("tls/IdentityStores.java"))]
@@ -230,7 +230,7 @@ class Encryption(pulumi.ComponentResource):
                     File(path=f"{place}/certificate.pem", text=own.pem),
                     File(path=f"{place}/authorities.pem", text=joined(pems)),
                 ]
-            return script_text(host, "tls/identity.sh", values, files)
+            return script_text(host, "tls/identity.sh", values, files, uses=("tls/ends.sh",))
 
         trusted = pulumi.Output.all(*[self._authorities.trusted(circle) for circle in row.circles])
         stdin = pulumi.Output.all(pulumi.Output.all(*certificates), trusted).apply(text)

@@ -2,7 +2,7 @@
 # Installs the certificates of a host, with the keys of request.sh: in a folder for each circle a key store, a trust store
 # and the same as PEM, and the options of Flink with the stores' password. Prints a hash of what is public.
 # Values: folder, circles, owned_by and mode (of what is secret), options (keys of Flink's whose value is the password), ends
-# (when the certificates expire), warn_days (before that is reported), program (the path of IdentityStores.java).
+# (when the certificates expire), notice_seconds (before that is reported), program (the path of IdentityStores.java).
 # Files: program, and declared/CIRCLE/certificate.pem (with its authority's) and authorities.pem in the folder.
 
 java=/opt/java/bin/java
@@ -56,7 +56,7 @@ place() {
 }
 
 check() {
-  local left circle file
+  local circle file
   declares tree "$folder"
   files_differ
   for circle in "${circles[@]}"; do
@@ -64,8 +64,7 @@ check() {
   done
   [ "${#options[@]}" -eq 0 ] || check_secret "$folder/options.yaml"
   complete || differs "$folder/installed" "the key stores were not made from these certificates and keys"
-  left=$((($(date -d "$ends" +%s) - $(date +%s)) / 86400))
-  [ "$left" -ge "$warn_days" ] || differs "$folder/declared" "the certificates expire on $ends: \`up\` renews them"
+  check_end "$folder/declared" "$ends" "$notice_seconds" "\`up\` renews its certificates"
 }
 
 check_secret() {

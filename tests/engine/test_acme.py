@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,9 +17,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from components.frontdoor.settings import Acme
-from stand_ins.builds import programs
+from stand_ins.builds import archives, programs
 from tests.engine.test_front_door import Door, serving, until, users
 from tests.unit.test_front_door import made
+from toolbox.parallel import command
 
 ROOT = Path(__file__).parents[2]
 NAME = "flink-a.example.com"
@@ -120,6 +122,24 @@ def certified(door: Door, name: str) -> bool:
     return subprocess.run(["bash", "-c", script], cwd=ROOT, check=False).returncode == 0
 
 
+def reported(door: Door, java: Path, days: int) -> str:
+    """What doctor says of the certificate in so many days."""
+    now = int(time.time()) + days * 86_400
+    values = f"storage={door.folder} user=x unit=u directory=d acme_name={NAME} java={java}"
+    stubs = 'differs() { printf "%s\\n" "$2"; }; date() { [ "$*" = +%s ] && echo $now || command date "$@"; }'
+    libraries = "source host_scripts/tls/ends.sh; source host_scripts/frontdoor.sh"
+    script = f"set -euo pipefail; {libraries}; now={now} {values}; {stubs}; check_acme_end"
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def jdk(folder: Path) -> Path:
+    """The one that hosts have."""
+    folder.mkdir()
+    command(["tar", "-xzf", archives.ensure().java.path, "-C", folder, "--strip-components=1", "--no-same-owner"])
+    return folder
+
+
 def write(door: Door, directory: str) -> None:
     acme = Acme(directory=directory, names={"jm-0": NAME}, email="flink@example.com")
     door.write(users(), acme=acme, acme_name=NAME, acme_trusted=True)
@@ -145,6 +165,11 @@ def test_a_front_door_gets_a_certificate_for_its_name_and_keeps_its_own_for_othe
         assert shown and shown.public_bytes(Encoding.PEM).decode() == own
         assert served(door, "localhost", root) is None
         assert not certified(door, "localhost"), "that is the host's own"
+        # It is valid for 90 days, and Caddy renews it when 30 are left
+        java = jdk(tmp_path / "java")
+        assert reported(door, java, 0) == reported(door, java, 66) == ""
+        assert reported(door, java, 69).startswith("expires on 20") and "journalctl -u u" in reported(door, java, 69)
+        assert reported(door, java, 91).startswith("has expired on 20")
         # The same rights by both names
         for host in (NAME, "localhost"):
             assert door.status("", "GET", "/overview", Host=host) == 401

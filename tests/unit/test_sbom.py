@@ -31,7 +31,7 @@ def test_all_packages_of_the_program_have_version_licence_and_digests(product: d
 
 def test_releases_have_licence_and_the_digest_or_the_place_of_it(product: dict[str, Any]) -> None:
     found = {each["bom-ref"]: each for each in product["components"]}
-    for name in ("flink", "zookeeper", "java"):
+    for name in releases.DEFAULT_VERSIONS:
         version = releases.DEFAULT_VERSIONS[name]
         one = found[f"{name}@{version}"]
         assert one["licenses"] and "hashes" not in one
@@ -49,6 +49,16 @@ def test_releases_have_licence_and_the_digest_or_the_place_of_it(product: dict[s
     (flink,) = [each for each in mine["components"] if each["bom-ref"] == "flink@2.2.0"]
     assert flink["hashes"] == [{"alg": "SHA-256", "content": "a" * 64}]
     assert [each["url"] for each in flink["externalReferences"]] == ["https://x/f.tgz"]
+
+
+def test_what_only_some_stacks_install_is_optional_elsewhere(product: dict[str, Any]) -> None:
+    def scopes(found: dict[str, Any]) -> dict[str, str]:
+        return {each["bom-ref"].partition("@")[0]: each["scope"] for each in found["components"] if "scope" in each}
+
+    required = dict.fromkeys(("flink", "zookeeper", "java"), "required")
+    assert scopes(product) == {**required, "caddy": "optional", "oauth2proxy": "optional"}
+    mine = json.loads(sbom.text(sbom.product({"frontDoor": True, "frontDoorLogin": "oidc"})))
+    assert scopes(mine) == {**required, "caddy": "required", "oauth2proxy": "required"}
 
 
 def test_the_host_tool_is_there_with_each_file(product: dict[str, Any]) -> None:
