@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -140,9 +141,9 @@ def jdk(folder: Path) -> Path:
     return folder
 
 
-def write(door: Door, directory: str) -> None:
+def write(door: Door, directory: str, **more: Any) -> None:
     acme = Acme(directory=directory, names={"jm-0": NAME}, email="flink@example.com")
-    door.write(users(), acme=acme, acme_name=NAME, acme_trusted=True)
+    door.write(users(), acme=acme, acme_name=NAME, acme_trusted=True, **more)
 
 
 def test_a_front_door_gets_a_certificate_for_its_name_and_keeps_its_own_for_others(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ import base64
 import json
 import re
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from components.frontdoor import login as login_texts
 from components.frontdoor.settings import Oidc
 from stand_ins.builds import node_packages, programs
-from tests.engine.test_acme import free_port
-from tests.engine.test_front_door import PASSWORDS, Door, serving, until, users
+from tests.engine.test_acme import NAME, Server, free_port, pebble, served, write
+from tests.engine.test_front_door import PASSWORDS, Door, serving, until
 from tests.engine.test_front_door import login as password_of
 from tests.unit.test_front_door import JOB
 
@@ -48,6 +49,7 @@ class World:
 
     door: Door
     issuer_port: int
+    acme: Server | None = None
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     @property
@@ -72,12 +74,15 @@ class World:
             method, self.url + target, headers=named, allow_redirects=False, timeout=60
         )
 
-    def log_in(self, name: str) -> tuple[requests.Session, requests.Response]:
-        """A browser after a person of this name has clicked through all of it, and the last answer."""
-        browser = self.browser()
-        page = browser.get(self.url + "/", headers=CLICKED, timeout=60)
-        assert page.url == f"{self.url}/oauth2/sign_in" and "Sign in with OpenID Connect" in page.text
-        page = browser.get(f"{self.url}/oauth2/start", params={"rd": "/"}, headers=CLICKED, timeout=60)
+    def log_in(self, name: str, by: str = "", trusted: str = "") -> tuple[requests.Session, requests.Response]:
+        """A browser after a person of this name has clicked through all of it, and the last answer. `by`: another URL
+        of the door, for which the browser has this file of authorities.
+        """
+        browser, url = self.browser(), by or self.url
+        browser.verify = trusted or browser.verify
+        page = browser.get(url + "/", headers=CLICKED, timeout=60)
+        assert page.url == f"{url}/oauth2/sign_in" and "Sign in with OpenID Connect" in page.text
+        page = browser.get(f"{url}/oauth2/start", params={"rd": "/"}, headers=CLICKED, timeout=60)
         while page.url.startswith(f"{self.issuer}/interaction"):
             action = re.search(r'<form[^>]* action="([^"]+)"', page.text)
             assert action, page.text
@@ -130,7 +135,7 @@ def oidc(world: World) -> Oidc:
         issuer=world.issuer,
         client_id="flink",
         secret=SECRET,
-        names=["localhost"],
+        names=["localhost", NAME],
         operators=[OPERATORS],
         viewers=[VIEWERS],
         audiences=["urn:flink", "urn:short"],
@@ -139,17 +144,22 @@ def oidc(world: World) -> Oidc:
 
 @contextmanager
 def logging_in(folder: Path) -> Iterator[World]:
-    """A front door with a login by OpenID Connect, and passwords besides."""
+    """A front door with a login by OpenID Connect, passwords besides, and by its second name a certificate by ACME."""
     issuer_port = free_port()
+    with ExitStack() as stack:
+        authorities: list[Server] = []
 
-    def prepare(door: Door) -> None:
-        login = login_texts.login(oidc(World(door, issuer_port)), door.port)
-        login = replace(login, socket=f"{folder}/proxy.sock")
-        door.write(users(), login=login)
+        def prepare(door: Door) -> None:
+            server = stack.enter_context(pebble(folder, door.port))
+            (folder / "acme-authorities.pem").write_bytes(server.certificate.read_bytes())
+            authorities.append(server)
+            login = login_texts.login(oidc(World(door, issuer_port)), door.port)
+            login = replace(login, socket=f"{folder}/proxy.sock")
+            write(door, server.directory, login=login)
 
-    # Basic authentication works without oauth2-proxy: `serving` waits for it
-    with serving(folder, prepare) as door:
-        world = World(door, issuer_port)
+        # Basic authentication works without oauth2-proxy: `serving` waits for it
+        door = stack.enter_context(serving(folder, prepare))
+        world = World(door, issuer_port, authorities[0])
         machine = {"sub": "ci", "groups": [OPERATORS]}
         given = {
             "host": "localhost",
@@ -159,7 +169,7 @@ def logging_in(folder: Path) -> Iterator[World]:
             "key": str(folder / "key.pem"),
             "client": "flink",
             "secret": SECRET,
-            "redirects": [f"{world.url}/oauth2/callback"],
+            "redirects": [f"{world.url}/oauth2/callback", f"https://{NAME}:{door.port}/oauth2/callback"],
             "people": PEOPLE,
             "audiences": {"urn:flink": 3600, "urn:short": 2, "urn:other": 3600},
             "tokens": {"flink": machine, "other": {**machine, "groups": [VIEWERS]}},
@@ -224,6 +234,29 @@ def test_people_have_the_role_of_their_groups(world: World, sessions: dict[str, 
     assert arrived(world) == [("GET", "/jobs/overview")] * 2
 
 
+def test_people_log_in_by_a_name_with_a_certificate_of_an_acme_server(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = socket.getaddrinfo
+
+    def here(host: str | bytes | None, *rest: Any, **more: Any) -> Any:
+        return resolve("127.0.0.1" if host == NAME else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", here)
+    assert world.acme
+    root, trusted = world.acme.root(), tmp_path / "trusted.pem"
+    trusted.write_text(root + world.door.certificate.read_text())
+    until(lambda: served(world.door, NAME, root), 60)
+    by = f"https://{NAME}:{world.door.port}"
+    browser, page = world.log_in("vera", by, str(trusted))
+    assert (page.status_code, page.url) == (200, f"{by}/")
+    assert browser.get(f"{by}/overview", timeout=60).status_code == 200
+    assert browser.post(f"{by}/jars/upload", timeout=60).status_code == 403
+    # Its session is of that name
+    assert browser.get(f"{world.url}/overview", timeout=60).status_code == 401
+    arrived(world)
+
+
 def test_a_body_arrives_as_it_was_sent(world: World, sessions: dict[str, requests.Session]) -> None:
     world.door.first.requests.clear()
     body = b"x" * (20 << 20)
@@ -253,7 +286,7 @@ def test_who_has_not_proved_an_email_address_does_not_log_in(world: World) -> No
 def test_browsers_are_sent_to_the_login_and_programs_get_an_error(world: World) -> None:
     arrived(world)
     page = world.ask("GET", "/", **CLICKED)
-    assert (page.status_code, page.headers["Location"]) == (302, f"{world.url}/oauth2/sign_in")
+    assert (page.status_code, page.headers["Location"]) == (302, "/oauth2/sign_in")
     for method, target, headers in (
         ("GET", "/overview", {"Accept": "application/json, text/plain, */*"}),
         ("POST", "/jars/upload", CLICKED),
