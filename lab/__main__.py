@@ -25,6 +25,7 @@ examples:
   python -m lab logs tm-1 flink-taskmanager -f
   python -m lab kill jm-0 flink-jobmanager  kill -9 of the leader's JVM, so that the standby takes over
   python -m lab stop zk-1                   power off; `start zk-1` boots it again
+  python -m lab bundle                      everything that helps to find a fault, in one archive
   python -m lab doctor                      report configuration drift
   python -m lab reboot --all --yes          reboot the hosts one after the other, while jobs continue
   python -m lab gc --dry-run                list what dead clusters have left on S3 and in ZooKeeper
@@ -218,6 +219,12 @@ def _doctor(args: argparse.Namespace) -> int:
     return ops.run_doctor(args.name, _deployment(args.name, secrets=True), args, repair)
 
 
+def _bundle(args: argparse.Namespace) -> int:
+    import ops.__main__ as ops
+
+    return ops.run_bundle(args.name, _deployment(args.name, secrets=True), args)
+
+
 def _reboot(args: argparse.Namespace) -> int:
     import ops.__main__ as ops
 
@@ -320,6 +327,9 @@ def _parser() -> argparse.ArgumentParser:
     kill.add_argument("--signal", default="KILL", metavar="NAME", help="another signal, such as TERM or STOP")
     add("start", _start, "boot a host that is off").add_argument("host", metavar="HOST")
     add("stop", _stop, "power a host off; its disk stays").add_argument("host", metavar="HOST")
+    add_options(
+        add("bundle", _bundle, "logs, configuration, states and metrics in one archive, without secrets"), "bundle"
+    )
     doctor = add("doctor", _doctor, "report configuration drift; changes nothing")
     add_options(doctor, "doctor")
     add_options(add("reboot", _reboot, "reboot the hosts that wait for it one after the other"), "reboot")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from automation.pending import operations, unread
-from ops import doctor, gc, reboot, savepoints, state, status
+from ops import bundle, doctor, gc, reboot, savepoints, state, status
 from ops.errors import OpsError
 from ops.gc import Listing
 from ops.options import add_options
@@ -27,6 +27,7 @@ REPAIR = (
 _EXAMPLES = """\
 examples:
   python -m ops status --stack prod             leader, daemons, slots, jobs, checkpoints; --watch looks again and again
+  python -m ops bundle --stack prod             logs, configuration, states, metrics in one archive, no secrets
   python -m ops doctor --stack prod             report configuration drift; changes nothing
   python -m ops doctor --stack prod --host tm-1 --json
   python -m ops gc --stack prod --dry-run       list what dead clusters have left on the storage and in ZooKeeper
@@ -45,6 +46,7 @@ examples:
   python -m ops attachments --stack prod        list what of others in its network keeps `destroy` from completing
 
 exit codes of status: 0 all is well; 1 something is wrong; 2 wrong usage, or a host did not answer
+exit codes of bundle: 0 done; 2 wrong usage, or a host did not answer: the archive has what the others said
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
   python -m ops gc --stack prod --jobs 30       the checkpoints of ended jobs that nothing needs, after 30 days
 
@@ -58,15 +60,7 @@ exit codes of orphans, attachments: 0 there are none; 1 there are; 2 wrong usage
 
 def run_doctor(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace, repair: str = REPAIR) -> int:
     """Print the drift of the hosts of a deployment; returns the exit code."""
-    hosts = state.hosts(deployment)
-    if not hosts:
-        raise OpsError(f"stack {stack} has no hosts: nothing to check")
-    expected = args.host or [host.name for host in hosts]
-    if unknown := sorted(set(expected) - {host.name for host in hosts}):
-        raise OpsError(
-            f"stack {stack} has no host {', '.join(unknown)}; it has {', '.join(host.name for host in hosts)}"
-        )
-    found = doctor.diagnose(stack, [host for host in hosts if host.name in expected])
+    found = doctor.diagnose(stack, _chosen_hosts(stack, state.hosts(deployment), args.host))
     print(json.dumps(found.json(), indent=2) if args.json else found.text(repair.format(stack=stack)))
     return found.exit_code
 
@@ -93,6 +87,38 @@ def run_status(stack: str, deployment: Mapping[str, Any], args: argparse.Namespa
             text = f"{clear}{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, every {args.watch:g} s, Ctrl-C ends it\n{text}\n"
         print(text, flush=True)
         time.sleep(args.watch)
+
+
+def run_bundle(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace) -> int:
+    """Write a support bundle of a deployment; returns the exit code."""
+    hosts = _chosen_hosts(stack, state.hosts(deployment), args.host)
+    file = args.output or Path(f"flink-bundle-{stack.replace('/', '-')}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
+    try:
+        done = bundle.write(
+            stack,
+            hosts,
+            state.roles(deployment),
+            bundle.declared(deployment),
+            file,
+            args.lines,
+            lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    except OSError as error:
+        raise OpsError(f"cannot write {file}: {error.strerror or error}") from None
+    for host in done.unreached:
+        print(f"{host} is missing, or not complete: README.txt in the archive says why", file=sys.stderr)
+    print(f"{done.file} ({done.files} files, {done.size / 1e6:.1f} MB)")
+    return 2 if done.unreached else 0
+
+
+def _chosen_hosts(stack: str, hosts: Sequence[state.Host], asked: Sequence[str] | None) -> list[state.Host]:
+    """Those hosts of a stack; all without `asked`. Raises OpsError if it has none, or not those."""
+    if not hosts:
+        raise OpsError(f"stack {stack} has no hosts: there is nothing to ask")
+    known = [host.name for host in hosts]
+    if unknown := sorted(set(asked or ()) - set(known)):
+        raise OpsError(f"stack {stack} has no host {', '.join(unknown)}; it has {', '.join(known)}")
+    return [host for host in hosts if host.name in (asked or known)]
 
 
 def run_reboot(stack: str, deployment: Mapping[str, Any], args: argparse.Namespace) -> int:
@@ -238,6 +264,10 @@ def _status(args: argparse.Namespace) -> int:
     return run_status(args.stack, state.export(args.stack, REPO, secrets=True), args)
 
 
+def _bundle(args: argparse.Namespace) -> int:
+    return run_bundle(args.stack, state.export(args.stack, REPO, secrets=True), args)
+
+
 def _reboot(args: argparse.Namespace) -> int:
     return run_reboot(args.stack, state.export(args.stack, REPO, secrets=True), args)
 
@@ -339,6 +369,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text in (
         ("status", _status, "show leader, daemons, slots, jobs and their checkpoints, and what is wrong"),
+        (
+            "bundle",
+            _bundle,
+            "write logs, configuration, states and metrics of all hosts into one archive, without secrets",
+        ),
         ("doctor", _doctor, "report configuration drift of a stack's hosts"),
         ("reboot", _reboot, "reboot the hosts that wait for it one after the other, while jobs continue"),
         ("gc", _gc, "list and delete what dead clusters have left"),

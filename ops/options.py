@@ -1,6 +1,7 @@
 """Options that `python -m ops` and `python -m lab` share."""
 
 import argparse
+from pathlib import Path
 
 
 def _days(text: str) -> int:
@@ -8,6 +9,13 @@ def _days(text: str) -> int:
     if days < 1:
         raise ValueError
     return days
+
+
+def _lines(text: str) -> int:
+    lines = int(text)
+    if not 1 <= lines <= 1_000_000:
+        raise ValueError
+    return lines
 
 
 def _seconds(text: str) -> float:
@@ -30,6 +38,13 @@ def add_options(command: argparse.ArgumentParser, kind: str) -> None:
             metavar="SECONDS",
             help="again after so many (5), until Ctrl-C",
         )
+    elif kind == "bundle":
+        command.add_argument("--output", type=Path, metavar="FILE", help="default: flink-bundle-STACK-TIME.tar.gz here")
+        command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be repeated")
+        command.add_argument(
+            "--lines", type=_lines, default=2000, metavar="N", help="of each log, the last (default: %(default)s)"
+        )
+        return
     elif kind == "reboot":
         command.add_argument("--host", action="append", metavar="HOST", help="only this one; may be repeated")
         command.add_argument("--all", action="store_true", help="also hosts that do not wait for a reboot")

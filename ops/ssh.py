@@ -16,7 +16,7 @@ UNREACHED = 255
 
 def run(name: str, login: Login, command: str, stdin: str, seconds: float) -> "subprocess.CompletedProcess[str]":
     """Run a command on the host `name`, for at most `seconds`. Its secrets are in temporary files that only this user
-    can read.
+    can read. After that time: status UNREACHED, with what it has printed until then.
     """
     with tempfile.TemporaryDirectory(prefix="flink-ops-") as folder:
         for file, text in openssh.files({name: login}).items():
@@ -28,9 +28,11 @@ def run(name: str, login: Login, command: str, stdin: str, seconds: float) -> "s
             return subprocess.run(
                 argv, cwd=folder, input=stdin, capture_output=True, text=True, timeout=seconds, check=False
             )
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as error:
+            # In bytes, also of a process whose output is text
+            said = error.stdout.decode(errors="replace") if isinstance(error.stdout, bytes) else error.stdout or ""
             return subprocess.CompletedProcess(
-                argv, UNREACHED, "", f"the command did not complete within {seconds:.0f} s"
+                argv, UNREACHED, said, f"the command did not complete within {seconds:.0f} s"
             )
         except FileNotFoundError:
             return subprocess.CompletedProcess(argv, UNREACHED, "", "ssh is not installed on this machine")

@@ -106,7 +106,7 @@ def hosts(deployment: Mapping[str, Any]) -> list[Host]:
 
 def jobmanagers(deployment: Mapping[str, Any]) -> list[Host]:
     """The hosts of the JobManagers, of a deployment that was exported with its secrets."""
-    names = {name for tree in _declared(deployment) for name in tree.get("hosts", {}).get(Role.JOBMANAGER.value, ())}
+    names = {name for tree in declarations(deployment) for name in tree.get("hosts", {}).get(Role.JOBMANAGER.value, ())}
     return [host for host in hosts(deployment) if host.name in names]
 
 
@@ -114,7 +114,7 @@ def roles(deployment: Mapping[str, Any]) -> dict[str, Role]:
     """Host name → role, of a deployment."""
     return {
         name: Role(role)
-        for tree in _declared(deployment)
+        for tree in declarations(deployment)
         for role, names in tree.get("hosts", {}).items()
         for name in names
     }
@@ -125,7 +125,7 @@ def clusters(deployment: Mapping[str, Any]) -> list[HighAvailability]:
 
     Raises OpsError if there are hosts, but no declaration of their cluster.
     """
-    trees = _declared(deployment)
+    trees = declarations(deployment)
     if not trees and any(True for _ in commands(deployment)):
         raise OpsError("a stack's state does not contain the desired state: run `pulumi up` with this version")
     return [found for tree in trees if (found := _high_availability(tree))]
@@ -147,7 +147,7 @@ def _high_availability(tree: Mapping[str, Any]) -> HighAvailability | None:
     )
 
 
-def _declared(deployment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def declarations(deployment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The desired states of the clusters of a deployment (components/flink/desired_state.py)."""
     return [
         _plain(resource["inputs"]["input"])

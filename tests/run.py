@@ -43,6 +43,7 @@ LINT: dict[str, Argv] = {
         "SCRIPTDIR",
         *sorted(ROOT.glob("host_scripts/**/*.sh")),
         "components/leave.sh",
+        "ops/bundle.sh",
         ".ci/run",
         ".github/scripts/comment.sh",
     ],

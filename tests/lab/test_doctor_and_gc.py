@@ -5,7 +5,9 @@ changes.
 import json
 import os
 import subprocess
+import tarfile
 import time
+from pathlib import Path
 from typing import Any
 
 from lab import flights
@@ -105,13 +107,47 @@ def test_doctor_reports_drift_and_shows_no_secret(cluster: Cluster) -> None:
     assert cluster.processes() == before, "doctor changes nothing"
 
 
-def test_doctor_says_which_host_is_dead_and_looks_at_the_others(cluster: Cluster) -> None:
+SECRET_FILES = "cat /etc/flink/credentials.env; [ ! -e /etc/flink/tls/options.yaml ] || cat /etc/flink/tls/options.yaml"
+PLANTED = "/var/log/flink/planted.log"
+
+
+def bundle_without(cluster: Cluster, dead: str, file: Path) -> None:
+    """A support bundle has everything of hosts that answer, says which does not, and has no secret."""
+    secrets = cluster.lab.ssh("tm-0", f"sudo -n sh -c '{SECRET_FILES}'").stdout
+    known = [line.partition("=" if "=" in line else ": ")[2].strip("'") for line in secrets.splitlines()]
+    assert cluster.lab.s3.secret_key in known
+    cluster.lab.ssh("tm-0", f"sudo -n sh -c '({SECRET_FILES}) | sed s/^/INFO:/ >{PLANTED}'")
+    try:
+        code, output = ops(cluster, "bundle", "--output", str(file))
+    finally:
+        cluster.lab.ssh("tm-0", f"sudo -n rm {PLANTED}")
+    assert code == 2 and f"{dead} is missing, or not complete" in output
+    with tarfile.open(file) as archive:
+        streams = {entry.name.partition("/")[2]: archive.extractfile(entry) for entry in archive}
+        found = {name: stream.read().decode() for name, stream in streams.items() if stream}
+    for name, text in found.items():
+        assert not [value for value in known if value in text], name
+    assert f"{dead}: ssh: connect to host" in found["README.txt"]
+    assert "(removed)" in found["tm-0/logs/planted.log"]
+    for host in cluster.hosts("jobmanager"):
+        assert "java.lang.Thread.State" in found[f"{host}/threads.txt"]
+        assert "flink_jobmanager_" in found[f"{host}/metrics-9249.txt"]
+        assert "rest.port" in found[f"{host}/configuration/etc/flink/config.yaml"]
+        assert "table inet flink" in found[f"{host}/firewall.txt"]
+    assert "java.lang.Thread.State" in found["zk-0/threads.txt"]
+    leader = cluster.leader
+    assert "granted leadership" in found[f"{leader}/logs/flink-jobmanager.journal"]
+    assert "slots-total" in json.loads(found[f"{leader}/rest/overview.json"])
+
+
+def test_doctor_and_a_bundle_say_which_host_is_dead_and_have_the_others(cluster: Cluster, tmp_path: Path) -> None:
     cluster.lab.stop("tm-1")
     try:
         found = diagnose(cluster)
         assert "cannot" in found["tm-1"] or "ssh: connect to host" in found["tm-1"]
         # The first JobManager misses its slots, which is the only difference
         assert set(found) <= {"tm-1", "jm-0", "jm-1"}
+        bundle_without(cluster, "tm-1", tmp_path / "found.tar.gz")
     finally:
         cluster.lab.start("tm-1")
     cluster.wait_until_whole()
