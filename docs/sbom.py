@@ -44,12 +44,24 @@ RELEASES = {
     "java": ("Eclipse Temurin JDK", "GPL-2.0-only WITH Classpath-exception-2.0"),
     "caddy": ("Caddy", APACHE),
     "oauth2proxy": ("oauth2-proxy", "MIT"),
+    "prometheus": ("Prometheus", APACHE),
+    "alertmanager": ("Alertmanager", APACHE),
+    "nodeexporter": ("node_exporter", APACHE),
 }
 """What hosts install, with the licences that their projects name (https://flink.apache.org, https://zookeeper.apache.org,
-https://adoptium.net, https://caddyserver.com, https://oauth2-proxy.github.io).
+https://adoptium.net, https://caddyserver.com, https://oauth2-proxy.github.io, https://prometheus.io).
 """
-_ONLY_WITH: dict[str, tuple[str, Any]] = {"caddy": ("frontDoor", True), "oauth2proxy": ("frontDoorLogin", "oidc")}
-"""The key and value of a stack that installs it; elsewhere its scope is `optional`."""
+_MONITORING = ("monitoringHosts", 1)
+_ONLY_WITH: dict[str, tuple[str, Any]] = {
+    "caddy": ("frontDoor", True),
+    "oauth2proxy": ("frontDoorLogin", "oidc"),
+    "prometheus": _MONITORING,
+    "alertmanager": _MONITORING,
+    "nodeexporter": _MONITORING,
+}
+"""The key and value of a stack that installs it; elsewhere its scope is `optional`, as with an inventory, which may
+have a monitoring host or not.
+"""
 _CLASSIFIERS = {
     "License :: OSI Approved :: MIT License": "MIT",
     "License :: OSI Approved :: Apache Software License": APACHE,

@@ -29,6 +29,8 @@ from components.frontdoor import login
 from components.frontdoor.caddyfile import FOLDER as DOOR_FOLDER
 from components.frontdoor.component import UNIT as DOOR
 from components.host import Role
+from components.monitoring import alerts, exporter, targets
+from components.monitoring.component import UNIT as PROMETHEUS
 from components.ports import number
 from components.roles import ROLES
 from ops import ssh, state, status
@@ -48,7 +50,14 @@ REST = (
     "/jars",
 )
 """What the leader is asked for, besides its jobs."""
-
+_PROMETHEUS = f"http://localhost:{targets.PROMETHEUS_PORT}{targets.PREFIX}/api/v1"
+_ALERTMANAGER = f"http://localhost:{targets.ALERTMANAGER_PORT}{targets.ALERTMANAGER_PREFIX}/api/v2"
+_MONITORING = {
+    "targets": f"{_PROMETHEUS}/targets",
+    "rules": f"{_PROMETHEUS}/rules",
+    "alerts": f"{_ALERTMANAGER}/alerts",
+    "silences": f"{_ALERTMANAGER}/silences",
+}
 _SCRIPT = Path(__file__).with_suffix(".sh")
 _HELPERS = ("flink-firewall", "flink-classes", "flink-alive", "flink-jobs", "flink-spot")
 
@@ -172,18 +181,25 @@ def ask(host: Host, role: Role, lines: int) -> Told:
 def script(role: Role, lines: int) -> str:
     """For bash's stdin, on a host of this role."""
     row = ROLES[role]
-    units = [row.unit] if row.unit else []
-    folders = [row.configuration]
+    units = [row.unit, exporter.UNIT] if row.unit else [exporter.UNIT]
+    folders = [row.configuration, exporter.FOLDER]
+    urls = {}
     if role is Role.JOBMANAGER:
         units += [DOOR, login.UNIT]
         folders += [DOOR_FOLDER, login.FOLDER]
+    if role is Role.MONITORING:
+        units += [PROMETHEUS, alerts.UNIT]
+        folders.append(alerts.FOLDER)
+        urls = {f"monitoring/{name}": url for name, url in _MONITORING.items()}
+    if row.runs_flink and row.unit:
+        urls["metrics"] = f"http://localhost:{number('prometheus')}/metrics"
     given = {
         "role": role.value,
         "daemon": row.unit,
         "units": " ".join([*units, *_HELPERS]),
         "configurations": " ".join(folders),
         "lines": str(lines),
-        "metrics": str(number("prometheus")) if row.runs_flink and row.unit else "",
+        "urls": " ".join(f"{name}={url}" for name, url in urls.items()),
         "rest": " ".join(REST),
         "tool": ssh.TOOL,
     }
@@ -222,7 +238,7 @@ def _path(name: str) -> str:
     """A file's name in the archive, from that of a part."""
     words = [re.sub(r"[^\w.,=-]", "_", word) for word in name.split("/") if word not in ("", ".", "..")]
     path = "/".join(words)
-    if words[0] == "rest":
+    if words[0] in ("rest", "monitoring"):
         return f"{path}.json"
     return path if "." in words[-1] else f"{path}.txt"
 
@@ -233,7 +249,7 @@ def _readme(stack: str, told: Sequence[Told]) -> str:
         "",
         "status.txt          what `python -m ops status` says",
         "stack/              what the stack declares, its steps on hosts, and versions on the operator's machine",
-        "HOST/               logs/, configuration/, threads.txt, metrics-PORT.txt, rest/ (of the leader), firewall.txt",
+        "HOST/               logs/, configuration/, threads.txt, metrics.txt, rest/ (of the leader), firewall.txt",
         "",
         "Secrets are removed: what a host does not show to everybody, and what looks like a secret. A job may write",
         "into its log what nobody can recognise: look before you pass this on.",

@@ -131,7 +131,7 @@ def bundle_without(cluster: Cluster, dead: str, file: Path) -> None:
     assert "(removed)" in found["tm-0/logs/planted.log"]
     for host in cluster.hosts("jobmanager"):
         assert "java.lang.Thread.State" in found[f"{host}/threads.txt"]
-        assert "flink_jobmanager_" in found[f"{host}/metrics-9249.txt"]
+        assert "flink_jobmanager_" in found[f"{host}/metrics.txt"]
         assert "rest.port" in found[f"{host}/configuration/etc/flink/config.yaml"]
         assert "table inet flink" in found[f"{host}/firewall.txt"]
     assert "java.lang.Thread.State" in found["zk-0/threads.txt"]

@@ -56,9 +56,11 @@ def test_what_only_some_stacks_install_is_optional_elsewhere(product: dict[str, 
         return {each["bom-ref"].partition("@")[0]: each["scope"] for each in found["components"] if "scope" in each}
 
     required = dict.fromkeys(("flink", "zookeeper", "java"), "required")
-    assert scopes(product) == {**required, "caddy": "optional", "oauth2proxy": "optional"}
-    mine = json.loads(sbom.text(sbom.product({"frontDoor": True, "frontDoorLogin": "oidc"})))
-    assert scopes(mine) == {**required, "caddy": "required", "oauth2proxy": "required"}
+    more = set(releases.DEFAULT_VERSIONS) - set(required)
+    assert scopes(product) == {**required, **dict.fromkeys(more, "optional")}
+    keys = {"frontDoor": True, "frontDoorLogin": "oidc", "monitoringHosts": 1}
+    mine = json.loads(sbom.text(sbom.product(keys)))
+    assert scopes(mine) == {**required, **dict.fromkeys(more, "required")}
 
 
 def test_the_host_tool_is_there_with_each_file(product: dict[str, Any]) -> None:
