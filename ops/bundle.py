@@ -7,6 +7,7 @@ looks like a secret (redaction.py).
 """
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -217,7 +218,9 @@ def parse(host: str, output: str) -> Told:
             name = rest
             parts[name] = []
         elif mark == "|" and name == "secrets":
-            told.secrets += values(base64.b64decode(rest).decode(errors="ignore"))
+            with contextlib.suppress(ValueError):
+                # Key stores are no text
+                told.secrets += values(base64.b64decode(rest).decode())
         elif mark == "|":
             parts[name].append(rest)
         elif mark == "!":

@@ -1,7 +1,6 @@
 """Removes secrets from text that leaves the operators' machine: values that are known, and what looks like a secret."""
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Iterator
 
@@ -79,6 +78,7 @@ def _decoded(value: str) -> str:
         return ""
     try:
         found = base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
+        # No base64, or not of a text
         return ""
     return found if found.isprintable() or "\n" in found else ""

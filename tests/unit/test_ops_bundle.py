@@ -18,6 +18,7 @@ from ops import bundle, ssh, state, status
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU\n-----END OPENSSH PRIVATE KEY-----\n"
 ROLES = {"jm-0": Role.JOBMANAGER, "tm-0": Role.TASKMANAGER, "zk-0": Role.ZOOKEEPER}
 SECRET = base64.b64encode(b"AWS_SECRET_ACCESS_KEY='planted-on-the-host'\n").decode()
+KEY_STORE = base64.b64encode(bytes(range(256)) + "\ud0e6abc=".encode()).decode()
 ANSWER = f"""@ system
 | Debian
 @ logs/flink-jobmanager.journal
@@ -30,6 +31,7 @@ ANSWER = f"""@ system
 @ rest/jobs/overview
 | {{}}
 @ secrets
+| {KEY_STORE}
 | {SECRET}
 @ .
 """

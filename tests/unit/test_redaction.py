@@ -61,7 +61,7 @@ def test_known_values_are_removed_from_anywhere_the_longest_first() -> None:
 def test_the_values_of_secret_files_are_found_also_in_base64() -> None:
     inner = base64.b64encode(f"s3.x: {SECRET}\nother: two words here\n".encode()).decode()
     text = f"# a comment\nAWS_SECRET_ACCESS_KEY='first-secret'\nFLINK_SECRET_CONFIG='{inner}'\n"
-    text += "only-a-word\nsome words here\n"
+    text += "only-a-word\nsome words here\n\ud0e6word\n"
     found = set(values(text))
     assert {"first-secret", SECRET, "two words here", "only-a-word"} <= found
     assert "some words here" not in found and "# a comment" not in found
