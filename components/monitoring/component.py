@@ -1,6 +1,6 @@
 """The monitoring host: Prometheus and Alertmanager, and on every host of the cluster the exporters that it asks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pulumi
 from pulumi_command import remote
@@ -11,8 +11,8 @@ from ..flink.node import install
 from ..host import Host
 from ..remote import File, script_text, step
 from ..roles import ROLES, unit_path
-from ..templates import TEMPLATES, render
-from . import alerts, targets
+from ..templates import render
+from . import alerts, declared, rules, targets
 from .exporter import Exporter, ExporterArgs, identity_of, secret_files
 from .settings import MonitoringSettings, Receiver, Smtp
 
@@ -68,16 +68,28 @@ def _targets(context: Context, host: Host) -> str:
 def _text(context: Context, host: Host, identity: Sequence[str]) -> str:
     settings, row = context.settings, ROLES[host.role]
     config = targets.prometheus_yml(settings.cluster_id, host.name, tls=bool(identity))
-    rules = [File(path=f"{targets.FOLDER}/rules/{name}", text=text) for name, text in rule_files().items()]
+    found = [File(path=f"{targets.FOLDER}/rules/{name}", text=text) for name, text in rules.files().items()]
     unit = prometheus_unit(settings.monitoring, data_disk=host.data_device is not None)
     files = [
         File(path=unit_path(UNIT), text=unit),
         *secret_files(targets.IDENTITY, identity, row.user),
-        *rules,
+        *found,
         File(path=f"{targets.FOLDER}/prometheus.yml", text=config),
     ]
-    values: dict[str, str | int | Sequence[str]] = {
-        "name": "prometheus",
+    return script_text(host, "monitoring/monitor.sh", _values(context, host, "prometheus"), files)
+
+
+def _declared(context: Context, host: Host) -> str:
+    text = declared.text(context.settings, context.members)
+    files = [File(path=f"{targets.FOLDER}/rules/{declared.FILE}", text=text)]
+    return script_text(host, "monitoring/monitor.sh", _values(context, host, "declared"), files)
+
+
+def _values(context: Context, host: Host, name: str) -> Mapping[str, str | int | Sequence[str]]:
+    """Values of the script that keeps Prometheus running, in the step `name`."""
+    settings, row = context.settings, ROLES[host.role]
+    return {
+        "name": name,
         "release": "prometheus",
         "version": settings.monitoring.prometheus.version,
         "unit": UNIT,
@@ -92,7 +104,6 @@ def _text(context: Context, host: Host, identity: Sequence[str]) -> str:
         "identity": [],
         "seconds": SECONDS,
     }
-    return script_text(host, "monitoring/monitor.sh", values, files)
 
 
 def _alertmanager_text(host: Host, version: str, receivers: Sequence[Receiver], smtp: Smtp | None) -> str:
@@ -124,11 +135,6 @@ LOADED = [f"{targets.FOLDER}/prometheus.yml", f"{targets.FOLDER}/rules"]
 """What Prometheus reads again when it is told so, without a restart."""
 
 
-def rule_files() -> dict[str, str]:
-    """Name → text of the rules for alerts and recordings."""
-    return {path.name: path.read_text() for path in sorted((TEMPLATES / "monitoring" / "rules").glob("*.yaml"))}
-
-
 def prometheus_unit(settings: MonitoringSettings, *, data_disk: bool) -> str:
     """Prometheus's unit. With a `data_disk` it starts only while that is mounted."""
     return render(
@@ -148,7 +154,13 @@ def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOption
         keep(host, ready[-1])
     # Last: they show when the certificates of all others expire
     ready += [_exporter(context, host, opts).ready for host in context.members.hosts]
-    return Running(ready=ready)
+
+    def declared_now(after: Sequence[pulumi.Resource]) -> list[remote.Command]:
+        """What is not there yet is not missing: the numbers that rules compare with come last."""
+        later = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[*after, *ready]))
+        return [step(host, "declared", _declared(context, host), seconds=SECONDS + 60, opts=later) for host in hosts]
+
+    return Running(ready=ready, finish=declared_now)
 
 
 def _exporter(context: Context, host: Host, opts: pulumi.ResourceOptions) -> Exporter:

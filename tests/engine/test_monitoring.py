@@ -5,6 +5,7 @@ list of targets that changes while Prometheus runs.
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import ssl
 import subprocess
@@ -27,12 +28,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from components import ports
-from components.monitoring import alerts, exporter, targets
+from components.existing.hosts import _host
+from components.flink.topology import Members
+from components.monitoring import alerts, declared, exporter, rules, targets
 from components.monitoring.settings import Receiver
 from components.templates import render
 from stand_ins.builds import archives
 from tests.engine.test_acme import free_port
 from tests.engine.test_front_door import until as within
+from tests.unit.program import SEVEN, host, load, write_inventory
 from tests.unit.test_tls_signer import Pki
 
 NODE = ports.number("node-metrics")
@@ -71,6 +75,7 @@ class Monitoring:
 
     folder: Path
     port: int
+    process: subprocess.Popen[bytes] | None = None
 
     def ask(self, query: str) -> list[dict[str, Any]]:
         """The result of a query."""
@@ -134,7 +139,7 @@ def prometheus(programs: Path, folder: Path, *, tls: bool, alertmanager: int = 1
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     words = [str(home / "prometheus"), *map(here, targets.flags(86_400, 512))]
-    with started(words, folder / "log"):
+    with started(words, folder / "log") as found.process:
         until(found.is_ready)
         yield found
 
@@ -281,3 +286,26 @@ def test_an_alert_reaches_its_receiver_and_ends_there(programs: Path, tmp_path: 
         assert {each["commonLabels"]["alertname"] for each in told} == {"Down"}
         assert asked.ask("ALERTS{alertname='Shown',alertstate='firing'}")
         assert asked.values("up{job='alertmanager'}") == {"mon-0": "1"}
+
+
+def test_all_rules_are_evaluated_and_what_is_declared_is_loaded_without_a_restart(
+    programs: Path, tmp_path: Path
+) -> None:
+    write_inventory(tmp_path, *map(host, (*SEVEN, "mon-0")))
+    loaded = load(tmp_path)
+    (tmp_path / "rules").mkdir()
+    for name, text in rules.files().items():
+        (tmp_path / "rules" / name).write_text(text)
+    with prometheus(programs, tmp_path, tls=False) as asked:
+        until(lambda: asked.ask("up"))
+        assert asked.ask("flink_declared_hosts") == []
+        members = Members(tuple(map(_host, loaded.site.hosts)))
+        (tmp_path / "rules" / declared.FILE).write_text(declared.text(loaded.cluster, members))
+        assert asked.process
+        asked.process.send_signal(signal.SIGHUP)
+        until(lambda: len(asked.ask("flink_declared_hosts")) == 4)
+        url = f"http://127.0.0.1:{asked.port}{targets.PREFIX}/api/v1/rules"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            known = [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
+        assert len(known) > 30
+        assert [rule for rule in known if rule["health"] == "err"] == []

@@ -62,8 +62,11 @@ def test_every_host_shows_its_metrics_and_scaling_changes_a_list_alone(folder: P
     after = monitored(folder, "tm-2")
     on_host = {name: text for name, text in commands(after).items() if name.startswith("mon-0-")}
     changed = {name for name, text in on_host.items() if text != stdin(before, name)}
-    assert changed == {"mon-0-targets", "mon-0-members"}
+    assert changed == {"mon-0-targets", "mon-0-members", "mon-0-declared"}
     assert "tm-2:9249" in on_host["mon-0-targets"]
+    # The files with rules that rules compare are loaded without a restart, after the rollout
+    assert "/etc/prometheus/rules/declared.yaml" in on_host["mon-0-declared"]
+    assert "- alert: " in on_host["mon-0-prometheus-service"]
 
 
 def test_targets_have_the_names_of_hosts_and_are_what_each_role_has(folder: Path) -> None:
