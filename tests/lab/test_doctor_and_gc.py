@@ -135,7 +135,7 @@ def bundle_without(cluster: Cluster, dead: str, file: Path) -> None:
         assert "rest.port" in found[f"{host}/configuration/etc/flink/config.yaml"]
         assert "table inet flink" in found[f"{host}/firewall.txt"]
     assert "java.lang.Thread.State" in found["zk-0/threads.txt"]
-    leader = cluster.leader
+    leader = cluster.leader()
     assert "granted leadership" in found[f"{leader}/logs/flink-jobmanager.journal"]
     assert "slots-total" in json.loads(found[f"{leader}/rest/overview.json"])
 
