@@ -9,10 +9,10 @@ FOLDER = TEMPLATES / "monitoring" / "rules"
 SHORTEST_RANGE = 20.0
 """Seconds: a rate needs two samples, also if one is missing, so this is for an interval of 5 s at most."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
-_FOR = re.compile(r"^( +(?:for|keep_firing_for): )(\d+)([smh])$", re.MULTILINE)
-_RANGE = re.compile(r"(\[)(\d+)([smh])(?=[\]:])")
-_OFFSET = re.compile(r"( offset )(\d+)([smh])\b")
-_HORIZON = re.compile(r"(predict_linear\(.*, )(\d+) \* 3600\)")
+_FOR = re.compile(r"^( +(?:for|keep_firing_for): )([0-9]+)([smh])(?=\n)", re.MULTILINE)
+_RANGE = re.compile(r"(\[)([0-9]+)([smh])(?=[\]:])")
+_OFFSET = re.compile(r"( offset )([0-9]+)([smh])\b")
+_HORIZON = re.compile(r"(predict_linear\(.*, )([0-9]+) \* 3600\)")
 
 
 def files(factor: float = 1) -> Mapping[str, str]:
