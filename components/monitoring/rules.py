@@ -9,7 +9,7 @@ FOLDER = TEMPLATES / "monitoring" / "rules"
 SHORTEST_RANGE = 20.0
 """Seconds: a rate needs two samples, also if one is missing, so this is for an interval of 5 s at most."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
-_FOR = re.compile(r"^( +(?:for|keep_firing_for): )([0-9]+)([smh])(?=\n)", re.MULTILINE)
+_FOR = re.compile(r"(\n +(?:for|keep_firing_for): )([0-9]+)([smh])(?=\n)")
 _RANGE = re.compile(r"(\[)([0-9]+)([smh])(?=[\]:])")
 _OFFSET = re.compile(r"( offset )([0-9]+)([smh])\b")
 _HORIZON = re.compile(r"(predict_linear\(.*, )([0-9]+) \* 3600\)")
