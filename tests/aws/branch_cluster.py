@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +20,12 @@ from branches.stacks import FILE, Stacks, Up
 from lab.flights import ENDED
 from lab.lab import Lab
 from lab.processes import MARK
-from lab.rest import Rest
+from lab.rest import Rest, Url
 from lab.storage import S3
 from ops import state
 from stand_ins.aws_cloud import Cloud
 from stand_ins.builds import archives
-from tests import tool_environment
+from tests import doors, tool_environment
 from tests.aws import stack
 from tests.aws.inventory import machines
 from tests.aws.rehearsal import SIZES, Login, _logins, run_on
@@ -54,11 +55,29 @@ class Branches:
         for key, value in variables.items():
             patch.setenv(key, value)
         patch.delenv("PULUMI_CONFIG_PASSPHRASE_FILE", raising=False)
+        self.login = doors.Login.new()
+        self._encrypted = self._with_users()
+
+    def _with_users(self) -> dict[str, Any]:
+        """The file of all branches with an encrypted user, as docs/branches.md says."""
+        for_this_only, ((key, users),) = "ephemeral", self.login.configuration.items()
+        file = self._project / FILE.name
+        file.write_text(FILE.read_text())
+        engine, folder = Engine(), str(self._project)
+        engine.run(["stack", "init", for_this_only], folder, {})
+        for user, known in users.items():
+            for name, value in known.items():
+                words = ["config", "set", "--secret", "--path", f"{key}.{user}.{name}", "--stack", for_this_only]
+                engine.run(words, folder, {}, stdin=value)
+        content: dict[str, Any] = yaml.safe_load(file.read_text())
+        engine.run(["stack", "rm", for_this_only, "--yes", "--preserve-config"], folder, {})
+        file.unlink()
+        return content
 
     @property
     def stacks(self) -> Stacks:
-        """The tool, with its own file except for addresses and sizes."""
-        content = yaml.safe_load(FILE.read_text())
+        """The tool, with its own file except for addresses and sizes, and with an encrypted user."""
+        content = copy.deepcopy(self._encrypted)
         known = {
             **stack.at(self.cloud.endpoint),
             **stack.releases(self.archives, self.lab.mirror_url),
@@ -114,9 +133,9 @@ class BranchCluster:
         return self._branches.archives
 
     @property
-    def urls(self) -> list[str]:
-        """The addresses of its REST API."""
-        return [str(url) for url in self.outputs["webUi"]]
+    def urls(self) -> list[Url]:
+        """Its front door."""
+        return self._branches.login.urls(self.outputs, self._branches.lab.dir / "doors" / self.name)
 
     @property
     def rest(self) -> Rest:

@@ -35,6 +35,7 @@ VARIABLES = {
 def configuration(workers: int) -> dict[str, Any]:
     """The differences to Pulumi.prod.yaml."""
     return {
+        **stack.PLAIN,
         "aws:region": REGION,
         "flink:workers": workers,
         "flink:zones": ZONES,

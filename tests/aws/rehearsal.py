@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from automation.steps import Steps
-from components import ports
 from lab.cluster import UNITS, wait_for
 from lab.errors import LabError
 from lab.lab import Lab
 from lab.processes import MARK
-from lab.rest import Rest
+from lab.rest import Rest, Url
 from lab.stack import Stack
 from lab.storage import S3
 from ops.aws import Aws
 from stand_ins.aws_cloud import Cloud
 from stand_ins.builds import archives
+from tests import doors
 from tests.aws import limits, stack
 from tests.aws.inventory import client, machines
 from toolbox import console
@@ -93,6 +93,9 @@ class Rehearsal:
         """Added to the configuration, by `flink:key`, for the next operations."""
         self.took: dict[str, float] = {}
         """Measured seconds."""
+        self.login = doors.Login.new()
+        """At the front doors."""
+        self._urls: list[Url] = []
         self._logins: dict[str, Login] = {}
         limits.make_boundary(cloud.endpoint, BOUNDARY, "boundary-policy")
         self.limit(stack.VARIABLES["AWS_ACCESS_KEY_ID"])
@@ -131,7 +134,9 @@ class Rehearsal:
     def stack(self) -> Stack:
         """The stack, as configured now."""
         folder = self.lab.dir / "pulumi"
-        secrets = {"flink:healingToken": TOKEN} if "flink:healingUrl" in self.changes else None
+        secrets = {**self.login.configuration}
+        if "flink:healingUrl" in self.changes:
+            secrets["flink:healingToken"] = TOKEN
         return stack.stack(
             STACK, folder, self.cloud.endpoint, self.configuration, secrets=secrets, variables=self.variables
         )
@@ -170,6 +175,7 @@ class Rehearsal:
     def look(self) -> None:
         """Have the logins of the hosts that the state has."""
         self._logins = _logins(self.stack.state())
+        self._urls = self.login.urls(self.stack.outputs(), self.lab.dir / "doors")
 
     def destroy(self) -> Steps:
         """`pulumi destroy`."""
@@ -207,9 +213,9 @@ class Rehearsal:
         return sorted(name for name in self._logins if name.startswith(f"{role}-"))
 
     @property
-    def urls(self) -> list[str]:
-        """The addresses of its REST API."""
-        return [ports.url(self._logins[name].address) for name in self.hosts("jm")]
+    def urls(self) -> list[Url]:
+        """Its front doors."""
+        return list(self._urls)
 
     @property
     def rest(self) -> Rest:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lab.stack import PARALLEL, Stack
+from stand_ins.builds.archives import caddy
 from stand_ins.plugins import AWS, COMMAND, SILENT_COMMAND, TLS
 from toolbox.paths import REPO
 
@@ -38,6 +39,10 @@ WITHOUT_HOSTS = (SILENT_COMMAND, AWS, TLS)
 """A plugin that does nothing runs the steps on hosts."""
 
 
+PLAIN = {"flink:tls": False, "flink:frontDoor": False}
+"""Stacks of tests about something else than what is installed on hosts."""
+
+
 def base(stack: str) -> dict[str, Any]:
     """The configuration in a stack's file, unchanged."""
     config: dict[str, Any] = yaml.safe_load((REPO / f"Pulumi.{stack}.yaml").read_text())["config"]
@@ -57,8 +62,8 @@ def at(endpoint: str) -> dict[str, Any]:
 def releases(archives: Archives, mirror: str) -> dict[str, Any]:
     """The addresses from which hosts install archives."""
     found = {}
-    for name in ("flink", "zookeeper", "java"):
-        archive = getattr(archives, name)
+    known = {name: getattr(archives, name) for name in ("flink", "zookeeper", "java")}
+    for name, archive in {**known, "caddy": caddy()}.items():
         found[f"flink:{name}Version"] = archive.version
         found[f"flink:{name}Url"] = f"{mirror}/{archive.path.name}"
         found[f"flink:{name}Checksum"] = f"sha512:{archive.sha512}"
@@ -72,7 +77,7 @@ def stack(
     changes: Mapping[str, Any],
     *,
     variables: Mapping[str, str] = VARIABLES,
-    secrets: Mapping[str, str] | None = None,
+    secrets: Mapping[str, Any] | None = None,
     parallel: int = PARALLEL,
 ) -> Stack:
     """The stack `name` on the moto server at `endpoint`."""
@@ -104,5 +109,5 @@ def without_hosts(
     for plugin in WITHOUT_HOSTS:
         plugin.install(folder / "plugins")
     known = {"aws:region": REGION, "flink:operatorCidrs": ["198.51.100.0/24"], "flink:owner": "tests"}
-    configuration = {**base("dev"), **at(endpoint), **known, **(changes or {})}
+    configuration = {**base("dev"), **PLAIN, **at(endpoint), **known, **(changes or {})}
     return Stack("dev", folder, configuration, secrets=secrets, plugins=WITHOUT_HOSTS, variables=VARIABLES)

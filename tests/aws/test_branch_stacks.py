@@ -45,6 +45,7 @@ def stacks(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     content = yaml.safe_load(FILE.read_text())
     make_boundary(endpoint, "flink-br-boundary", "branches-boundary-policy")
     ours = {
+        **stack.PLAIN,
         "flink:operatorCidrs": ["198.51.100.0/24"],
         "flink:permissionsBoundary": policy_arn("flink-br-boundary"),
         # Otherwise minutes pass until the lack of a machine is reported

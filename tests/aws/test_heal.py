@@ -24,7 +24,7 @@ from automation.workspace import opened, recorded
 from branches import heal, previews
 from branches.errors import BranchesError, LockedError
 from branches.heal import Healed, Healer
-from tests import tool_environment
+from tests import doors, tool_environment
 from tests.aws import limits, stack
 from tests.aws.inventory import client, machines
 from tests.aws.scale import moto
@@ -70,6 +70,8 @@ class World:
                 **stack.at(endpoint),
                 "aws:region": REGION,
                 "flink:owner": "me",
+                # There are no hosts that make keys and requests
+                "flink:tls": False,
                 "flink:operatorCidrs": ["198.51.100.0/24"],
                 "flink:permissionsBoundary": limits.policy_arn("flink-boundary"),
                 # Few resources are fast
@@ -88,6 +90,9 @@ class World:
     def create(self) -> None:
         with self.opened(create=True) as it:
             it.pulumi("config", "set", "--secret", "healingToken", TOKEN)
+            ((_, users),) = doors.Login.new().configuration.items()
+            for name, value in users[doors.USER].items():
+                it.pulumi("config", "set", "--secret", "--path", f"frontDoorUsers.{doors.USER}.{name}", "--", value)
             # The encrypted token, as in a stack's file in the repository
             folder = Path(it.workspace.work_dir)
             self.content = yaml.safe_load((folder / f"Pulumi.{NAME}.yaml").read_text())

@@ -26,7 +26,7 @@ from lab.errors import LabError
 from lab.flights import Options
 from lab.rest import Rest, RestError
 from stand_ins.builds import fetch
-from tests import engines
+from tests import doors, engines
 from tests.aws import limits, stack
 from tests.aws.inventory import client, everything
 from tests.aws.rehearsal import BOUNDARY, OTHER_TYPE, STACK, Rehearsal
@@ -182,9 +182,13 @@ def test_the_documented_commands_make_a_running_cluster_and_replace_machines(not
         said = rehearsal.timed("up: everything, as documented", lambda: here(AWS, "2. The stack"))
     # `up` shows a preview, too
     assert set(re.findall(r"\+ (\d+) to create", said)) == set(re.findall(r"\+ (\d+) created", said))
+    rehearsal.login = doors.Login(
+        re.findall(r"^password, shown only now: (\S+)$", said, re.MULTILINE)[0],
+        clone.run(f"pulumi config get --path frontDoorUsers.{doors.USER}.passwordHash").strip(),
+    )
     rehearsal.look()
     check_new(rehearsal)
-    assert "http://" in here(AWS, "3. Look, and log in")
+    assert "https://" in here(AWS, "3. Look, and log in")
     clone.run(clone.run("pulumi stack output login"))
     ssh = clone.run("pulumi stack output ssh").strip()
     assert clone.run(f"{ssh} hostname -s").strip() == "jm-0"

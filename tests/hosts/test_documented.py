@@ -3,6 +3,7 @@ in a fresh clone, by the real engine, on a lab's hosts. What stands in for what:
 """
 
 import base64
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from lab.rest import Rest
 from lab.stack import release
 from stand_ins.builds import archives
 from stand_ins.plugins import COMMAND
+from tests import doors
 from tests.documented.blocks import Block, Story
 from tests.documented.clone import Clone
 from toolbox.paths import REPO
@@ -74,6 +76,7 @@ def only_here(lab: Lab) -> list[str]:
         for name in ("flink", "zookeeper", "java")
         for key, value in release(lab, name, getattr(found, name)).items()
     }
+    values |= release(lab, "caddy", archives.caddy())
     values |= {
         "flink:storageEndpoint": lab.s3.endpoint,
         "flink:storagePathStyle": "true",
@@ -110,7 +113,7 @@ def test_every_documented_command_for_existing_hosts_works_as_it_is_written(lab:
         return "".join(on(block.host, line) for line in block.text.splitlines())
 
     # From nothing to a cluster
-    here(README, "3. Stack", 0, typed=lab.s3.secret_key)
+    prepared = here(README, "3. Stack", 0, typed=lab.s3.secret_key)
     clone.run("\n".join(only_here(lab)))
     said = here(README, "3. Stack", 1)
     count = int(re.findall(r"\+ (\d+) created", said)[0])
@@ -142,13 +145,16 @@ def test_every_documented_command_for_existing_hosts_works_as_it_is_written(lab:
     block = story.take(OPERATIONS, "Jobs and state")
     run, stop, again = block.text.splitlines()
     job = on(block.host, run).rpartition("JobID ")[2].split()[0]
-    rest = Rest([f"http://{lab.host('jm-0').address}:8081"])
+    # As whoever has read the password, and trusts the authority
+    login = doors.Login(re.findall(r"^password, shown only now: (\S+)$", prepared, re.MULTILINE)[0], "")
+    rest = Rest(login.urls(json.loads(clone.run("pulumi stack output --json")), clone.home / "trusted"))
     wait_for("the job", 120, lambda: rest.get(f"/jobs/{job}/checkpoints")["counts"]["completed"])
     said = on(block.host, stop.replace("JOB_ID", job))
     savepoint = re.findall(r"Savepoint completed. Path: (\S+)", said)[0]
     assert savepoint.startswith(f"s3://{lab.s3.bucket}/flink/savepoints/")
     job = on(block.host, again.replace("SAVEPOINT", savepoint)).rpartition("JobID ")[2].split()[0]
-    listing, run, sql = (block := story.take(OPERATIONS, "Client hosts")).text.splitlines()
+    on_its_host(OPERATIONS, "Client hosts", 0)
+    listing, run, sql = (block := story.take(OPERATIONS, "Client hosts", 1)).text.splitlines()
     assert job in on(block.host, listing)
     assert "has been submitted" in on(block.host, run)
     assert "Flink SQL" in on(block.host, sql, "QUIT;\n")

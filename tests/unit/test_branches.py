@@ -28,9 +28,11 @@ from branches.stacks import Entry, Sweep, Up
 from components import forms
 from components.aws import infrastructure
 from components.aws import names as aws_names
+from components.errors import ConfigError
 from components.host import Role
 from components.naming import Labels
 from ops.errors import BusyError
+from ops.password import hashed
 from tests.unit.test_summary import plain
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -194,6 +196,11 @@ def configured(content: dict[str, Any], *changes: str) -> dict[str, Any]:
 AWS = {"flink:provider": "aws"}
 
 
+def as_text(config: dict[str, Any]) -> dict[str, str]:
+    """As Pulumi passes it."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+
+
 def test_every_branch_has_what_the_program_takes_and_what_is_its_own(tmp_path: Path) -> None:
     content = yaml.safe_load((workspace.REPO / configuration.FILE).read_text())
     loaded = {}
@@ -202,13 +209,19 @@ def test_every_branch_has_what_the_program_takes_and_what_is_its_own(tmp_path: P
         made = configuration.of_stack(
             content, stack=stack, expires="2030-01-31T20:00:00Z", changes=[], schema=settings.schema()
         )["config"]
-        raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in made.items()}
-        loaded[stack] = settings.load(raw, stack=stack, root=tmp_path)
+        # The file leaves to its users who logs in
+        with pytest.raises(
+            ConfigError, match=r"1 problem; .*\n.*frontDoorUsers: is missing: expected at least one user"
+        ):
+            settings.load(as_text(made), stack=stack, root=tmp_path)
+        made["flink:frontDoorUsers"] = {"anna": {"passwordHash": hashed("a password", 10), "role": "operator"}}
+        loaded[stack] = settings.load(as_text(made), stack=stack, root=tmp_path, secrets={"frontDoorUsers"})
     for stack, found in loaded.items():
         aws = found.site
         assert aws is not None
         assert (aws.ephemeral, aws.expires, aws.create_bucket) == (True, "2030-01-31T20:00:00Z", True)
         assert found.cluster.cluster_id == aws.prefix == stack
+        assert found.cluster.tls and found.cluster.front_door_port == 443
         counts = {role: group.count for role, group in aws.groups.items()}
         assert counts == {
             Role.JOBMANAGER: 1,
