@@ -85,7 +85,7 @@ def test_each_has_its_own_cluster_names_and_storage(branches: Branches, two: Two
 def test_neither_sees_the_others_hosts_or_storage(two: Two) -> None:
     for cluster, other in (two, two[::-1]):
         address = other.logins["jm-0"].address
-        for port in (22, 8081, 6123):
+        for port in (22, 443, 8081, 6123):
             # Here all are in one network; in AWS the rules that were sent keep them apart
             said = cluster.ssh(
                 "tm-0", f"timeout 3 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo open || echo shut"
