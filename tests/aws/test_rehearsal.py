@@ -25,7 +25,7 @@ from lab.cluster import SlowJob, wait_for
 from lab.errors import LabError
 from lab.flights import Options
 from lab.rest import Rest, RestError
-from stand_ins.builds import fetch
+from stand_ins.builds import archives, fetch
 from tests import doors, engines
 from tests.aws import limits, stack
 from tests.aws.inventory import client, everything
@@ -256,9 +256,10 @@ def check_downloads(rehearsal: Rehearsal) -> None:
     """Fail unless the bucket now has copies of what was downloaded, and hosts used them although all began together. A
     host may download on its own: it does if the storage does not answer in time.
     """
-    flink, java = rehearsal.archives.flink, rehearsal.archives.java
+    flink, java, proxy = rehearsal.archives.flink, rehearsal.archives.java, archives.caddy()
     # Java's checksum is the one that its place publishes (rehearsal.py)
-    made = {f"sha512-{flink.sha512}": flink.path, f"sha256-{fetch.digest(java.path, 'sha256')}": java.path}
+    made = {f"sha256-{fetch.digest(java.path, 'sha256')}": java.path}
+    made |= {f"sha512-{it.sha512}": it.path for it in (flink, proxy)}
     stored = rehearsal.s3.client().list_objects_v2(Bucket=rehearsal.s3.bucket, Prefix=f"{STACK}/archives/")["Contents"]
     assert {entry["Key"].rpartition("/")[2]: entry["Size"] for entry in stored} == {
         name: path.stat().st_size for name, path in made.items()
