@@ -101,7 +101,7 @@ CIRCLES = {
 }
 """Port → whose certificates it asks for."""
 OTHERS = {
-    **dict.fromkeys(("ssh", "zk-ssh", "client-ssh"), "SSH"),
+    **dict.fromkeys(("ssh", "zk-ssh", "client-ssh", "monitoring-ssh"), "SSH"),
     "prometheus": "plain text (docs/security.md)",
     "front-door": "a login: test_front_door.py",
 }
