@@ -19,7 +19,7 @@ from lab.lab import Lab
 from lab.rest import Rest
 from lab.stack import release
 from stand_ins.builds import archives
-from stand_ins.plugins import COMMAND
+from stand_ins.plugins import COMMAND, TLS
 from tests import doors
 from tests.documented.blocks import Block, Story
 from tests.documented.clone import Clone
@@ -43,7 +43,7 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture
 def clone(lab: Lab, tmp_path: Path) -> Clone:
     """The clone, with the reader's SSH key and an inventory as in the README."""
-    it = Clone.make(tmp_path, [COMMAND], {})
+    it = Clone.make(tmp_path, [COMMAND, TLS], {})
     (it.folder / "keys").mkdir(mode=0o700)
     key = it.folder / "keys" / "id_ed25519"
     key.touch(mode=0o600)
