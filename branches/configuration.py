@@ -39,7 +39,8 @@ def of_stack(
     written = {_named(key): value for key, value in dict(content.get("config") or {}).items()}
     config = {key: _filled(value, stack) for key, value in written.items()}
     for key, why in _KEPT.items():
-        if key in config and not (key == "flink:ephemeral" and config[key] is True):
+        # `pulumi config set` writes the other values of a file as texts
+        if key in config and not (key == "flink:ephemeral" and config[key] in (True, "true")):
             raise BranchesError(f"{FILE}: {key} is {config[key]!r}: {why}; remove this key")
     given = dict(_change(text, stack, schema) for text in changes)
     for where, values, texts in ((FILE, config, written), ("--set", given, dict(_split(text) for text in changes))):

@@ -251,6 +251,11 @@ def test_changes_have_the_types_of_their_keys_and_the_stacks_name() -> None:
     }
 
 
+@pytest.mark.parametrize("written", [True, "true"], ids=["in YAML", "by `pulumi config set`"])
+def test_a_file_may_say_what_every_branch_is(written: object) -> None:
+    assert configured({**AWS, "flink:ephemeral": written})["flink:ephemeral"] is True
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
