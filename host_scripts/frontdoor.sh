@@ -6,33 +6,23 @@
 # then); rest_ends and rest_notice_seconds of the one for JobManagers, empty without; with an ACME server also acme_name
 # (which it signs), directory (its URL), acme_seconds (until it has signed); with a login by OpenID
 # Connect also login=true, the library login.sh and its values.
-# Files: the unit, certificate.pem, key.pem, Caddyfile; with TLS inside of the cluster also those in rest/.
+# Files: the unit, certificate.pem, key.pem, Caddyfile; with TLS inside of the cluster also those in rest/. Uses program.sh.
 
 caddy=/opt/caddy/caddy
 
 apply() {
   declare_all
-  create_user
+  own_user "$user" "/var/lib/$user"
   with_login prepare_login
   install -d -m 0750 -o root -g "$user" "$folder" "$folder/rest"
   write_files
   valid
   [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
   with_login run_login
-  systemctl enable -q "$unit"
-  systemctl reset-failed "$unit" 2>/dev/null || true
-  if ! systemctl is-active -q "$unit" || ! runs_the_release; then
-    systemctl restart "$unit" || fail "does not start"
-    say "$unit: started"
-  elif ! loaded_the_configuration; then
-    systemctl reload "$unit" || fail "does not load its configuration"
-    say "$unit: loaded its configuration"
-  else
-    say "$unit: runs what is expected"
-  fi
-  wait_until "$seconds" answers || fail "does not answer on port $port after $seconds s"
+  keep_running "$unit" runs_the_release loaded_the_configuration
+  wait_until "$seconds" answers || program_failed "$unit" "does not answer on port $port after $seconds s"
   [ -z "${acme_name:-}" ] || wait_until "$acme_seconds" certified ||
-    fail "has no certificate for $acme_name from $directory after $acme_seconds s, and goes on asking for one. The server must reach port $port of that name"
+    program_failed "$unit" "has no certificate for $acme_name from $directory after $acme_seconds s, and goes on asking for one. The server must reach port $port of that name"
 }
 
 # The release is installed by another step, which keeps it: without a front door both are removed.
@@ -45,11 +35,6 @@ declare_all() {
 }
 
 with_login() { [ "${login:-false}" != true ] || "$@"; }
-
-create_user() {
-  id "$user" >/dev/null 2>&1 ||
-    useradd --system --user-group --no-create-home --home-dir "/var/lib/$user" --shell /usr/sbin/nologin "$user"
-}
 
 # Before anything is loaded. As its user, and without creating its log.
 valid() {
@@ -105,11 +90,6 @@ check_acme_end() {
     "$directory does not renew it: \`journalctl -u $unit\` says why"
 }
 
-fail() {
-  journalctl -u "$unit" -n 20 --no-pager -o cat >&2 || true
-  die "$unit $1; the end of its log is above, the rest in \`journalctl -u $unit\`"
-}
-
 check() {
   declare_all
   # shellcheck disable=SC2034  # lib.sh uses it
@@ -120,16 +100,12 @@ check() {
   check_directory "$folder" 750 "root:$user"
   check_directory "$folder/rest" 750 "root:$user"
   with_login check_login
-  systemctl is-enabled -q "$unit" 2>/dev/null || differs "$unit" "is not enabled: it will not start at the next boot"
-  if ! systemctl is-active -q "$unit"; then
-    differs "$unit" "is not running"
-  elif ! runs_the_release || ! loaded_the_configuration; then
-    differs "$unit" "runs with another unit, configuration or version than is installed"
-  elif ! answers; then
-    differs "$unit" "does not answer on port $port with its certificate"
-  elif [ -n "${acme_name:-}" ] && ! certified; then
-    differs "$unit" "has no certificate for $acme_name from $directory"
-  elif [ -n "${acme_name:-}" ]; then
+  check_program "$unit" answers "does not answer on port $port with its certificate" runs_the_release loaded_the_configuration ||
+    return 0
+  [ -n "${acme_name:-}" ] || return 0
+  if certified; then
     check_acme_end
+  else
+    differs "$unit" "has no certificate for $acme_name from $directory"
   fi
 }

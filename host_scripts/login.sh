@@ -12,21 +12,13 @@ declare_login() {
 }
 
 prepare_login() {
-  id "$login_unit" >/dev/null 2>&1 ||
-    useradd --system --user-group --no-create-home --home-dir "$login_folder" --shell /usr/sbin/nologin "$login_unit"
+  own_user "$login_unit" "$login_folder"
   install -d -m 0750 -o root -g "$login_unit" "$login_folder"
 }
 
 run_login() {
-  systemctl enable -q "$login_unit"
-  systemctl reset-failed "$login_unit" 2>/dev/null || true
-  if systemctl is-active -q "$login_unit" && runs_this_login; then
-    say "$login_unit: runs what is expected"
-  else
-    systemctl restart "$login_unit" || login_failed "does not start"
-    say "$login_unit: started"
-  fi
-  wait_until "$seconds" login_answers || login_failed "does not answer after $seconds s: expected that this host reaches $login_issuer, and trusts its certificate (trustedCertificates)"
+  keep_running "$login_unit" runs_this_login
+  wait_until "$seconds" login_answers || program_failed "$login_unit" "does not answer after $seconds s: expected that this host reaches $login_issuer, and trusts its certificate (trustedCertificates)"
 }
 
 runs_this_login() {
@@ -36,19 +28,7 @@ runs_this_login() {
 # Only after it has read from the issuer where people log in, and with which keys tokens are signed.
 login_answers() { curl -fs -o /dev/null --max-time 5 --unix-socket "$login_socket" http://localhost/ping; }
 
-login_failed() {
-  journalctl -u "$login_unit" -n 20 --no-pager -o cat >&2 || true
-  die "$login_unit $1; the end of its log is above, the rest in \`journalctl -u $login_unit\`"
-}
-
 check_login() {
   check_directory "$login_folder" 750 "root:$login_unit"
-  systemctl is-enabled -q "$login_unit" 2>/dev/null || differs "$login_unit" "is not enabled: it will not start at the next boot"
-  if ! systemctl is-active -q "$login_unit"; then
-    differs "$login_unit" "is not running"
-  elif ! runs_this_login; then
-    differs "$login_unit" "runs with another unit, configuration or version than is installed"
-  elif ! login_answers; then
-    differs "$login_unit" "does not answer"
-  fi
+  check_program "$login_unit" login_answers "does not answer" runs_this_login || true
 }

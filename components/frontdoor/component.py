@@ -146,7 +146,7 @@ class FrontDoor(pulumi.ComponentResource):
             if door.acme:
                 values |= {"acme_name": acme_name, "directory": door.acme.directory, "acme_seconds": ACME_SECONDS}
             if oidc is None:
-                return script_text(host, "frontdoor.sh", values, files, uses=("tls/ends.sh",))
+                return script_text(host, "frontdoor.sh", values, files, uses=("program.sh", "tls/ends.sh"))
             files += _login_files(oidc, args.settings, *secrets)
             values |= {
                 "login": "true",
@@ -156,7 +156,7 @@ class FrontDoor(pulumi.ComponentResource):
                 "login_issuer": oidc.issuer,
                 "login_version": oidc.program.version,
             }
-            return script_text(host, "frontdoor.sh", values, files, uses=("tls/ends.sh", "login.sh"))
+            return script_text(host, "frontdoor.sh", values, files, uses=("program.sh", "tls/ends.sh", "login.sh"))
 
         secrets = [oidc.secret, args.sessions] if oidc else []
         told = pulumi.Output.all(

@@ -76,13 +76,13 @@ def _text(context: Context, host: Host, identity: Sequence[str]) -> str:
         *found,
         File(path=f"{targets.FOLDER}/prometheus.yml", text=config),
     ]
-    return script_text(host, "monitoring/monitor.sh", _values(context, host, "prometheus"), files)
+    return script_text(host, "monitoring/monitor.sh", _values(context, host, "prometheus"), files, uses=("program.sh",))
 
 
 def _declared(context: Context, host: Host) -> str:
     text = declared.text(context.settings, context.members)
     files = [File(path=f"{targets.FOLDER}/rules/{declared.FILE}", text=text)]
-    return script_text(host, "monitoring/monitor.sh", _values(context, host, "declared"), files)
+    return script_text(host, "monitoring/monitor.sh", _values(context, host, "declared"), files, uses=("program.sh",))
 
 
 def _values(context: Context, host: Host, name: str) -> Mapping[str, str | int | Sequence[str]]:
@@ -128,7 +128,7 @@ def _alertmanager_text(host: Host, version: str, receivers: Sequence[Receiver], 
         "identity": [],
         "seconds": SECONDS,
     }
-    return script_text(host, "monitoring/monitor.sh", values, files)
+    return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
 
 
 LOADED = [f"{targets.FOLDER}/prometheus.yml", f"{targets.FOLDER}/rules"]

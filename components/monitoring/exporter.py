@@ -97,7 +97,7 @@ def _text(host: Host, version: str, identity: Sequence[str], ends: Mapping[str, 
         "identity": [*IDENTITY] if identity else [],
         "seconds": SECONDS,
     }
-    return script_text(host, "monitoring/monitor.sh", values, files)
+    return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
 
 
 def certificate_metrics(ends: Mapping[str, str]) -> str:

@@ -4,12 +4,12 @@
 # its configuration), folders (further ones, empty or not), data (folders that the user owns), loaded (files and folders that it
 # loads on a reload; empty: none), valid (a command that checks them before), url (that answers when it is ready), identity
 # (certificate, key and authorities for that; empty: no TLS), seconds (until it answers).
-# Files: the unit, and its configuration.
+# Files: the unit, and its configuration. Uses program.sh.
 
 apply() {
   local directory
   declare_all
-  [ "$own_user" = false ] || create_user
+  [ "$own_user" = false ] || own_user "$user" "/var/lib/$user"
   for directory in "$folder" "${folders[@]}"; do install -d -m 0755 "$directory"; done
   for directory in "${data[@]}"; do install -d -m 0750 -o "$user" -g "$user" "$directory"; done
   write_files
@@ -17,18 +17,8 @@ apply() {
   forget "$record"
   valid
   [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
-  systemctl enable -q "$unit"
-  systemctl reset-failed "$unit" 2>/dev/null || true
-  if ! systemctl is-active -q "$unit" || ! runs_the_release; then
-    systemctl restart "$unit" || fail "does not start"
-    say "$unit: started"
-  elif ! loaded_the_configuration; then
-    systemctl reload "$unit" || fail "does not load its configuration"
-    say "$unit: loaded its configuration"
-  else
-    say "$unit: runs what is expected"
-  fi
-  wait_until "$seconds" answers || fail "does not answer at $url after $seconds s"
+  keep_running "$unit" runs_the_release loaded_the_configuration
+  wait_until "$seconds" answers || program_failed "$unit" "does not answer at $url after $seconds s"
 }
 
 # The release is installed by another step, which keeps it: without a monitoring host both are removed.
@@ -37,11 +27,6 @@ declare_all() {
   declares tree "$folder"
   declares file "/opt/$release"
   declares tree "/opt/$release-$version"
-}
-
-create_user() {
-  id "$user" >/dev/null 2>&1 ||
-    useradd --system --user-group --no-create-home --home-dir "/var/lib/$user" --shell /usr/sbin/nologin "$user"
 }
 
 valid() {
@@ -67,11 +52,6 @@ answers() {
   curl -fs -o /dev/null --max-time 5 --noproxy '*' "${options[@]}" "$url"
 }
 
-fail() {
-  journalctl -u "$unit" -n 20 --no-pager -o cat >&2 || true
-  die "$unit $1; the end of its log is above, the rest in \`journalctl -u $unit\`"
-}
-
 check() {
   local directory
   declare_all
@@ -80,12 +60,5 @@ check() {
   files_differ
   for directory in "$folder" "${folders[@]}"; do check_directory "$directory" 755 root:root; done
   for directory in "${data[@]}"; do check_directory "$directory" 750 "$user:$user"; done
-  systemctl is-enabled -q "$unit" 2>/dev/null || differs "$unit" "is not enabled: it will not start at the next boot"
-  if ! systemctl is-active -q "$unit"; then
-    differs "$unit" "is not running"
-  elif ! runs_the_release || ! loaded_the_configuration; then
-    differs "$unit" "runs with another unit, configuration or version than is installed"
-  elif ! answers; then
-    differs "$unit" "does not answer at $url"
-  fi
+  check_program "$unit" answers "does not answer at $url" runs_the_release loaded_the_configuration || true
 }
