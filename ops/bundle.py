@@ -28,13 +28,11 @@ from typing import Any
 
 from components.frontdoor import login
 from components.frontdoor.caddyfile import FOLDER as DOOR_FOLDER
-from components.frontdoor.component import UNIT as DOOR
 from components.host import Role
 from components.monitoring import alerts, exporter, targets
-from components.monitoring.component import UNIT as PROMETHEUS
 from components.ports import number
 from components.roles import ROLES
-from ops import ssh, state, status
+from ops import ssh, state, status, units
 from ops.doctor import AT_ONCE
 from ops.redaction import Redactor, values
 from ops.state import Host
@@ -51,13 +49,11 @@ REST = (
     "/jars",
 )
 """What the leader is asked for, besides its jobs."""
-_PROMETHEUS = f"http://localhost:{targets.PROMETHEUS_PORT}{targets.PREFIX}/api/v1"
-_ALERTMANAGER = f"http://localhost:{targets.ALERTMANAGER_PORT}{targets.ALERTMANAGER_PREFIX}/api/v2"
 _MONITORING = {
-    "targets": f"{_PROMETHEUS}/targets",
-    "rules": f"{_PROMETHEUS}/rules",
-    "alerts": f"{_ALERTMANAGER}/alerts",
-    "silences": f"{_ALERTMANAGER}/silences",
+    "targets": f"{targets.PROMETHEUS_URL}/api/v1/targets",
+    "rules": f"{targets.PROMETHEUS_URL}/api/v1/rules",
+    "alerts": f"{targets.ALERTMANAGER_URL}/api/v2/alerts",
+    "silences": f"{targets.ALERTMANAGER_URL}/api/v2/silences",
 }
 _SCRIPT = Path(__file__).with_suffix(".sh")
 _HELPERS = ("flink-firewall", "flink-classes", "flink-alive", "flink-jobs", "flink-spot")
@@ -182,14 +178,11 @@ def ask(host: Host, role: Role, lines: int) -> Told:
 def script(role: Role, lines: int) -> str:
     """For bash's stdin, on a host of this role."""
     row = ROLES[role]
-    units = [row.unit, exporter.UNIT] if row.unit else [exporter.UNIT]
     folders = [row.configuration, exporter.FOLDER]
     urls = {}
     if role is Role.JOBMANAGER:
-        units += [DOOR, login.UNIT]
         folders += [DOOR_FOLDER, login.FOLDER]
     if role is Role.MONITORING:
-        units += [PROMETHEUS, alerts.UNIT]
         folders.append(alerts.FOLDER)
         urls = {f"monitoring/{name}": url for name, url in _MONITORING.items()}
     if row.runs_flink and row.unit:
@@ -197,7 +190,7 @@ def script(role: Role, lines: int) -> str:
     given = {
         "role": role.value,
         "daemon": row.unit,
-        "units": " ".join([*units, *_HELPERS]),
+        "units": " ".join([*units.daemon(role), *units.beside(role), *_HELPERS]),
         "configurations": " ".join(folders),
         "lines": str(lines),
         "urls": " ".join(f"{name}={url}" for name, url in urls.items()),

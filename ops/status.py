@@ -12,14 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from components.frontdoor.component import UNIT as DOOR
 from components.host import Role
 from components.jobs.watch import FACTS as DECLARED
-from components.monitoring import alerts, targets
-from components.monitoring.component import UNIT as PROMETHEUS
-from components.monitoring.exporter import UNIT as EXPORTER
+from components.monitoring import targets
 from components.roles import ROLES
-from ops import ssh
+from ops import ssh, units
 from ops.doctor import AT_ONCE
 from ops.state import Host
 
@@ -32,10 +29,7 @@ FULL_PERCENT = 90
 RUNNING = "RUNNING"
 _ALARMING = ("critical", "warning")
 """Severities of alerts that are problems."""
-_ALERTS = (
-    f"http://localhost:{targets.ALERTMANAGER_PORT}{targets.ALERTMANAGER_PREFIX}/api/v2/alerts"
-    "?active=true&silenced=false&inhibited=false"
-)
+_ALERTS = f"{targets.ALERTMANAGER_URL}/api/v2/alerts?active=true&silenced=false&inhibited=false"
 _ENDED = ("FINISHED", "CANCELED", "FAILED")
 _FINE = (RUNNING, "FINISHED", "CANCELED")
 """States of jobs that are no problem: CANCELED is what somebody wanted."""
@@ -194,12 +188,8 @@ def look(stack: str, hosts: Sequence[Host], roles: Mapping[str, Role]) -> Status
 
 
 def _asked(host: Host, role: Role) -> dict[str, str]:
-    daemon = ROLES[role].daemon
-    units = [daemon.unit] if daemon else []
-    if role is Role.JOBMANAGER:
-        units.append(DOOR)
-    units += [EXPORTER, *([PROMETHEUS, alerts.UNIT] if role is Role.MONITORING else [])]
-    script = f"role={shlex.quote(role.value)} units={shlex.quote(' '.join(units))}\n{_HOST}"
+    asked = " ".join([*units.daemon(role), *units.beside(role)])
+    script = f"role={shlex.quote(role.value)} units={shlex.quote(asked)}\n{_HOST}"
     done = ssh.run(host.name, host.login, "sudo -n bash -s", script, SECONDS)
     report = _lines(done.stdout)
     if "end" not in report:
@@ -255,7 +245,7 @@ def _host(name: str, role: Role, report: Mapping[str, str]) -> HostStatus:
             found.seconds = float(report["monotonic"]) - int(values["ActiveEnterTimestampMonotonic"]) / 1e6
         else:
             found.problems.append(f"{daemon.unit} is {found.state}")
-    for unit in (DOOR, EXPORTER, PROMETHEUS, alerts.UNIT):
+    for unit in units.beside(role):
         beside = _properties(report.get(f"unit {unit}", ""))
         if beside.get("LoadState") == "loaded" and beside["ActiveState"] != "active":
             found.problems.append(f"{unit} is {beside['ActiveState']} ({beside['SubState']})")

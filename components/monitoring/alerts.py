@@ -72,7 +72,7 @@ def flags() -> Sequence[str]:
         f"--config.file={CONFIG}",
         f"--storage.path={DATA}",
         f"--web.listen-address=127.0.0.1:{targets.ALERTMANAGER_PORT}",
-        f"--web.external-url=http://localhost:{targets.ALERTMANAGER_PORT}{targets.ALERTMANAGER_PREFIX}",
+        f"--web.external-url={targets.ALERTMANAGER_URL}",
         f"--web.route-prefix={targets.ALERTMANAGER_PREFIX}",
         # There is one
         "--cluster.listen-address=",

@@ -100,7 +100,7 @@ def _values(context: Context, host: Host, name: str) -> Mapping[str, str | int |
         "data": [f"{row.data_directory}/series"],
         "loaded": LOADED,
         "valid": ["/opt/prometheus/promtool", "check", "config", f"{targets.FOLDER}/prometheus.yml"],
-        "url": f"http://localhost:{targets.PROMETHEUS_PORT}{targets.PREFIX}/-/ready",
+        "url": f"{targets.PROMETHEUS_URL}/-/ready",
         "identity": [],
         "seconds": SECONDS,
     }
@@ -124,7 +124,7 @@ def _alertmanager_text(host: Host, version: str, receivers: Sequence[Receiver], 
         "data": [alerts.DATA],
         "loaded": [alerts.CONFIG],
         "valid": ["/opt/alertmanager/amtool", "check-config", alerts.CONFIG],
-        "url": f"http://localhost:{targets.ALERTMANAGER_PORT}{targets.ALERTMANAGER_PREFIX}/-/ready",
+        "url": f"{targets.ALERTMANAGER_URL}/-/ready",
         "identity": [],
         "seconds": SECONDS,
     }

@@ -23,6 +23,9 @@ PREFIX = "/prometheus"
 """In front of all paths of Prometheus, as behind a proxy."""
 ALERTMANAGER_PORT, ALERTMANAGER_PREFIX = 9093, "/alertmanager"
 """Likewise."""
+PROMETHEUS_URL = f"http://localhost:{PROMETHEUS_PORT}{PREFIX}"
+ALERTMANAGER_URL = f"http://localhost:{ALERTMANAGER_PORT}{ALERTMANAGER_PREFIX}"
+"""On the monitoring host itself."""
 
 _KINDS: Mapping[str, str] = {"flink": "prometheus", "node": "node-metrics", "zookeeper": "zk-metrics"}
 """Job of Prometheus → name in the table of ports."""
@@ -114,6 +117,6 @@ def flags(retention_seconds: int, retention_mib: int) -> Sequence[str]:
         f"--storage.tsdb.retention.time={retention_seconds}s",
         *([f"--storage.tsdb.retention.size={retention_mib}MB"] if retention_mib else []),
         f"--web.listen-address=127.0.0.1:{PROMETHEUS_PORT}",
-        f"--web.external-url=http://localhost:{PROMETHEUS_PORT}{PREFIX}",
+        f"--web.external-url={PROMETHEUS_URL}",
         f"--web.route-prefix={PREFIX}",
     ]

@@ -1,0 +1,21 @@
+"""The units of the program on hosts of each role."""
+
+from components.frontdoor import login
+from components.frontdoor.component import UNIT as DOOR
+from components.host import Role
+from components.monitoring import alerts
+from components.monitoring.component import UNIT as PROMETHEUS
+from components.monitoring.exporter import UNIT as EXPORTER
+from components.roles import ROLES
+
+_BESIDE = {Role.JOBMANAGER: (DOOR, login.UNIT), Role.MONITORING: (PROMETHEUS, alerts.UNIT)}
+
+
+def daemon(role: Role) -> list[str]:
+    """Of the role's daemon, if it has one."""
+    return [ROLES[role].unit] if ROLES[role].daemon else []
+
+
+def beside(role: Role) -> list[str]:
+    """Of what runs beside the daemon. Some are there by option only."""
+    return [EXPORTER, *_BESIDE.get(role, ())]
