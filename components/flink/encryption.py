@@ -20,6 +20,7 @@ import pulumi_tls as tls
 from pulumi_command import remote
 
 from .. import naming
+from ..certificates import notice
 from ..circles import Circle, circles
 from ..host import Host, Role
 from ..remote import File, host_script, script_text, step
@@ -220,7 +221,7 @@ class Encryption(pulumi.ComponentResource):
                 "options": [f"{_OF_FLINK[circle]}.{key}" for circle in _of_flink(host.role) for key in _PASSWORDS],
                 "ends": min(one.ends for one in signed),
                 # Not before `up` would renew it
-                "notice_seconds": min(30 * 86_400, self._settings.certificate_days * 86_400 // 3),
+                "notice_seconds": int(notice(timedelta(days=self._settings.certificate_days)).total_seconds()),
                 "program": _PROGRAM,
             }
             files = [File(path=_PROGRAM, text=host_script("tls/IdentityStores.java"))]

@@ -5,8 +5,10 @@ It belongs on the monitoring host once the cluster is complete and its jobs run:
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 
 from .. import yaml_text
+from ..certificates import notice
 from ..flink.settings import ClusterSettings
 from ..flink.topology import Members
 from ..host import Role
@@ -57,7 +59,7 @@ def text(settings: ClusterSettings, members: Members) -> str:
 def metrics(settings: ClusterSettings, members: Members) -> list[tuple[str, float, dict[str, str]]]:
     """Name, value, and labels besides `cluster`, of all metrics."""
     jobs = [job for job in settings.jobs if job.state == "running"]
-    days = min(30, settings.certificate_days // 3)
+    before = notice(timedelta(days=settings.certificate_days))
     default = _seconds(settings.common_config.get(_INTERVAL)) or _DEFAULT_INTERVAL
     own = {job.name: _seconds(job.flink_config.get(_INTERVAL)) or default for job in jobs}
     unnamed = [own[job.name] for job in jobs if not _name(job)]
@@ -67,7 +69,7 @@ def metrics(settings: ClusterSettings, members: Members) -> list[tuple[str, floa
         (SLOTS, sum(_parallelism(job, settings.common_config) for job in jobs), {}),
         (INTERVAL, max([default, *unnamed]), {}),
         *((JOB_INTERVAL, own[job.name], {"job_name": _name(job)}) for job in jobs if _name(job)),
-        (CERTIFICATE, days * 86_400, {}),
+        (CERTIFICATE, before.total_seconds(), {}),
     ]
 
 

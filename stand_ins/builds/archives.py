@@ -309,27 +309,26 @@ def _oauth2proxy() -> Source:
 
 
 def _of_prometheus(name: str, project: str) -> Source:
-    """A release of the project Prometheus on GitHub, with the checksums of all its archives in one file."""
+    """A release of the project Prometheus on GitHub."""
     version = PROMETHEUS[name]
     base = f"https://github.com/prometheus/{project}/releases/download/v{version}"
-    file = f"{project}-{version}.linux-{_go_machine()}.tar.gz"
-    lines = [line.split() for line in fetch.get(f"{base}/sha256sums.txt").decode(errors="replace").splitlines()]
-    digests = [line[0] for line in lines if line[1:] == [file]]
-    if not digests:
-        raise FetchError("its file of checksums does not have the archive")
-    return Source(version, f"{base}/{file}", "sha256", digests[0].lower())
+    url = f"{base}/{project}-{version}.linux-{_go_machine()}.tar.gz"
+    return _listed(version, url, "sha256", f"{base}/sha256sums.txt")
 
 
 def _caddy() -> Source:
-    """A release of Caddy on GitHub, with the checksums of all its archives in one file."""
-    machine = _go_machine()
+    """A release of Caddy on GitHub."""
     base = f"https://github.com/caddyserver/caddy/releases/download/v{programs.CADDY}/caddy_{programs.CADDY}"
-    url = f"{base}_linux_{machine}.tar.gz"
-    lines = [line.split() for line in fetch.get(f"{base}_checksums.txt").decode(errors="replace").splitlines()]
+    return _listed(programs.CADDY, f"{base}_linux_{_go_machine()}.tar.gz", "sha512", f"{base}_checksums.txt")
+
+
+def _listed(version: str, url: str, algorithm: str, checksums: str) -> Source:
+    """An archive of a project that has the checksums of all its archives in one file."""
+    lines = [line.split() for line in fetch.get(checksums).decode(errors="replace").splitlines()]
     digests = [line[0] for line in lines if line[1:] == [url.rpartition("/")[2]]]
     if not digests:
         raise FetchError("its file of checksums does not have the archive")
-    return Source(programs.CADDY, url, "sha512", digests[0].lower())
+    return Source(version, url, algorithm, digests[0].lower())
 
 
 # --- one or the other

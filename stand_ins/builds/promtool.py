@@ -3,11 +3,11 @@
 import shutil
 from pathlib import Path
 
-from stand_ins.builds import debian_packages, fetch
+from stand_ins.builds import archives, debian_packages, fetch
 from toolbox.parallel import command
 from toolbox.paths import cache_dir
 
-VERSION = "2.42.0"
+VERSION = archives.PROMETHEUS["prometheus"]
 """Debian 12's. Rules use nothing newer; the official default (components/flink/releases.py) reads them as well."""
 
 
