@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: Python looks for `components` in docs/
 
 import settings  # noqa: E402
-from bench import downtime, jobs  # noqa: E402
+from bench import downtime, encryption, jobs  # noqa: E402
 from components import ports  # noqa: E402
 from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
@@ -134,6 +134,11 @@ def declared_jobs() -> str:
     return "\n".join(jobs.lines(RESULTS / "jobs.json")) + "\n"
 
 
+def tls_cost() -> str:
+    """What TLS costs a job."""
+    return "\n".join(encryption.lines(RESULTS / "tls.json")) + "\n"
+
+
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "configuration keys": (ROOT / "docs" / "configuration.md", keys),
     "stacks": (ROOT / "docs" / "aws.md", stacks),
@@ -145,6 +150,7 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "drilled": (ROOT / "docs" / "drill.md", drilled),
     "downtime": (ROOT / "docs" / "bench.md", downtimes),
     "changes": (ROOT / "docs" / "bench.md", changes),
+    "cost of TLS": (ROOT / "docs" / "bench.md", tls_cost),
     "declared jobs": (ROOT / "docs" / "bench.md", declared_jobs),
 }
 """The document and the generator of each table."""
