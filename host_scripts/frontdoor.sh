@@ -73,7 +73,7 @@ certified() {
 acme_valid() {
   local from until
   read -r from until < <(
-    LC_ALL=C "${java:-/opt/java}/bin/keytool" -J-XX:-UsePerfData -J-Duser.language=en -printcert -file "$1" |
+    LC_ALL=C "${java:-/opt/java}/bin/keytool" "${short_lived[@]/#/-J}" -J-Duser.language=en -printcert -file "$1" |
       sed -n 's/^Valid from: \(.*\) until: \(.*\)$/\1\n\2/p' | head -2 | while IFS= read -r time; do date -d "$time" +%s; done |
       paste -sd' '
   )

@@ -108,8 +108,8 @@ for word; do
     exit 0
   fi
 done
-# They run for half a second, so a second compiler does not pay, and each script parses the configuration once
-flags=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData)
+# Each script parses the configuration once
+flags=(${short_lived[*]})
 case " \$* " in
   *-XshowSettings*) exec "$java/bin/java" -XX:-UsePerfData "\$@" ;;
   *" UPDATE_AND_GET_FLINK_CONFIGURATION "*)

@@ -40,6 +40,10 @@ main() {
   esac
 }
 
+# For a JVM that runs for half a second: a second compiler does not pay, and no /tmp/hsperfdata_root stays.
+# shellcheck disable=SC2034  # Steps use it
+short_lived=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData)
+
 record=${step%.sh}${name:+-$name}
 
 # A cancelled `up` leaves its script running (its processes belong to root by sudo, and sshd may not end them)

@@ -35,10 +35,10 @@ make_store() {
   say "trusted certificates: made $store with $number more than the JDK has"
 }
 
-# tool ARGUMENT...: keytool, which warns of the format, and would leave /tmp/hsperfdata_root.
+# tool ARGUMENT...: keytool, which warns of the format.
 tool() {
   local said
-  said=$("$java/bin/keytool" -J-XX:-UsePerfData "$@" -noprompt 2>&1) || die "trusted certificates: keytool $1: $said"
+  said=$("$java/bin/keytool" "${short_lived[@]/#/-J}" "$@" -noprompt 2>&1) || die "trusted certificates: keytool $1: $said"
 }
 
 check() {

@@ -30,8 +30,7 @@ install_stores() {
   rm -rf "$work"
   install -d -m 0700 "$work"
   cp -r "$folder/declared/." "$folder/next/." "$work/"
-  # No /tmp/hsperfdata_root stays
-  said=$(umask 077 && "$java" -XX:-UsePerfData "$program" "$work" "${circles[@]}" 2>&1) || die "tls: $said"
+  said=$(umask 077 && "$java" "${short_lived[@]}" "$program" "$work" "${circles[@]}" 2>&1) || die "tls: $said"
   for circle in "${circles[@]}"; do
     install -d -m 0750 -o root -g "${owned_by#*:}" "$folder/$circle"
     for file in "${stores[@]}"; do place "$work/$circle/$file" "$folder/$circle/$file"; done

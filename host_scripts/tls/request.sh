@@ -43,7 +43,7 @@ request() {
 key() {
   local circle=$1 said
   shift
-  said=$(umask 077 && "$keytool" -J-XX:-UsePerfData "$@" -alias host -keystore "$folder/requesting/$circle.p12" -storepass:file "$folder/requesting/password" 2>&1) ||
+  said=$(umask 077 && "$keytool" "${short_lived[@]/#/-J}" "$@" -alias host -keystore "$folder/requesting/$circle.p12" -storepass:file "$folder/requesting/password" 2>&1) ||
     die "tls: keytool $1: $said"
 }
 
