@@ -22,11 +22,13 @@ import requests
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from components.balancing import ALIVE
 from components.frontdoor import login as login_texts
 from components.frontdoor.settings import Oidc
 from stand_ins.builds import node_packages, programs
+from tests.engine import balancer
 from tests.engine.test_acme import NAME, Server, free_port, pebble, served, write
-from tests.engine.test_front_door import PASSWORDS, Door, serving, until
+from tests.engine.test_front_door import PASSWORDS, Door, serving, until, users
 from tests.engine.test_front_door import login as password_of
 from tests.unit.test_front_door import JOB
 
@@ -49,6 +51,7 @@ class World:
 
     door: Door
     issuer_port: int
+    balancer_port: int
     acme: Server | None = None
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
@@ -145,7 +148,7 @@ def oidc(world: World) -> Oidc:
 @contextmanager
 def logging_in(folder: Path) -> Iterator[World]:
     """A front door with a login by OpenID Connect, passwords besides, and by its second name a certificate by ACME."""
-    issuer_port = free_port()
+    issuer_port, balancer_port = free_port(), free_port()
     with ExitStack() as stack:
         authorities: list[Server] = []
 
@@ -153,13 +156,13 @@ def logging_in(folder: Path) -> Iterator[World]:
             server = stack.enter_context(pebble(folder, door.port))
             (folder / "acme-authorities.pem").write_bytes(server.certificate.read_bytes())
             authorities.append(server)
-            login = login_texts.login(oidc(World(door, issuer_port)), door.port)
+            login = login_texts.login(oidc(World(door, issuer_port, balancer_port)), door.port)
             login = replace(login, socket=f"{folder}/proxy.sock")
             write(door, server.directory, login=login)
 
         # Basic authentication works without oauth2-proxy: `serving` waits for it
         door = stack.enter_context(serving(folder, prepare))
-        world = World(door, issuer_port, authorities[0])
+        world = World(door, issuer_port, balancer_port, authorities[0])
         machine = {"sub": "ci", "groups": [OPERATORS]}
         given = {
             "host": "localhost",
@@ -169,7 +172,10 @@ def logging_in(folder: Path) -> Iterator[World]:
             "key": str(folder / "key.pem"),
             "client": "flink",
             "secret": SECRET,
-            "redirects": [f"{world.url}/oauth2/callback", f"https://{NAME}:{door.port}/oauth2/callback"],
+            "redirects": [
+                f"{url}/oauth2/callback"
+                for url in (world.url, f"https://{NAME}:{door.port}", f"https://localhost:{balancer_port}")
+            ],
             "people": PEOPLE,
             "audiences": {"urn:flink": 3600, "urn:short": 2, "urn:other": 3600},
             "tokens": {"flink": machine, "other": {**machine, "groups": [VIEWERS]}},
@@ -501,6 +507,69 @@ def test_the_audit_has_names_and_no_secret(world: World, sessions: dict[str, req
     for secret in (*secrets, cookie_of(sessions["olga"])):
         assert secret not in everything
     assert "code=" not in everything
+
+
+# --- behind a load balancer
+
+
+@pytest.fixture
+def balanced(world: World) -> Iterator[str]:
+    """The URL of a load balancer in front of the door."""
+    door, before = world.door, (world.door.folder / "Caddyfile").read_text()
+    login = replace(login_texts.login(oidc(world), world.balancer_port), socket=f"{door.folder}/proxy.sock")
+    try:
+        door.write(users(), login=login, balancer_networks=[f"{balancer.ADDRESS}/32"])
+        door.reload()
+        with balancer.balancing(world.balancer_port, door.port, door.certificate, door.folder / "key.pem"):
+            yield f"https://localhost:{world.balancer_port}"
+    finally:
+        (door.folder / "Caddyfile").write_text(before)
+        door.reload()
+
+
+def test_people_log_in_through_a_load_balancer(world: World, balanced: str) -> None:
+    """The issuer sends them back to its name, the role is that of their groups, and the audit has their addresses."""
+    olga, page = world.log_in("olga", balanced)
+    assert (page.status_code, page.url) == (200, f"{balanced}/")
+    vera, page = world.log_in("vera", balanced)
+    assert (page.status_code, page.url) == (200, f"{balanced}/")
+    arrived(world)
+    forged = {"X-Forwarded-For": "203.0.113.66", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http"}
+    target = "/jars/balanced.jar/run"
+    assert vera.post(balanced + target, headers=forged, timeout=60).status_code == 403
+    assert olga.post(balanced + target, headers={**forged, "Origin": balanced}, timeout=60).status_code == 200
+    elsewhere = {"Origin": "https://evil.example"}
+    assert olga.post(balanced + target, headers=elsewhere, timeout=60).status_code == 403
+    assert arrived(world) == [("POST", target)]
+
+    def told() -> list[tuple[str, int, str, str]]:
+        lines = [each for each in world.door.audit() if each["request"]["uri"] == target]
+        return [
+            (each["user_id"], each["status"], each["request"]["client_ip"], each["request"]["remote_ip"])
+            for each in lines
+        ]
+
+    seen = ("127.0.0.1", balancer.ADDRESS)
+    operator, viewer = "olga@example.com", "vera@example.com"
+    expected = [(viewer, 403, *seen), (operator, 200, *seen), (operator, 403, *seen)]
+    until(lambda: told() == expected, 60)
+    # Machines, and what is there without a login
+    token = {"Authorization": f"Bearer {world.token('urn:flink')}"}
+    ci = world.browser()
+    assert ci.post(balanced + target, headers=token, timeout=60).status_code == 200
+    assert ci.get(balanced + ALIVE, timeout=60).status_code == 200
+    assert ci.get(f"{balanced}/overview", headers=forged, timeout=60).status_code == 401
+    # Where a login begins does not depend on what a client says of itself
+    start = ci.get(f"{balanced}/oauth2/start", headers=forged, timeout=60, allow_redirects=False)
+    assert parse_qs(urlsplit(start.headers["Location"]).query)["redirect_uri"] == [f"{balanced}/oauth2/callback"]
+    # By the load balancer's own name, which the issuer does not know, people are sent to the first name
+    page = ci.get(
+        f"{balanced}/oauth2/sign_in", headers={"Host": "flink-dev.elb.example"}, timeout=60, allow_redirects=False
+    )
+    assert (page.status_code, page.headers["Location"]) == (302, f"{balanced}/oauth2/sign_in")
+    page = olga.get(f"{balanced}/oauth2/sign_out", timeout=60)
+    assert page.url == f"{balanced}/oauth2/signed_out"
+    assert olga.get(f"{balanced}/overview", timeout=60).status_code == 401
 
 
 # --- oauth2-proxy itself, last: it is restarted

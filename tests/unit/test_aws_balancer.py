@@ -73,6 +73,17 @@ def test_a_request_outlives_the_wait_for_a_leader_and_the_doors_keep_connections
     assert "trusted_proxies static 10.0.0.0/19 10.0.32.0/19\n" in said and "trusted_proxies_strict" in said
 
 
+def test_people_log_in_by_openid_connect_at_its_port_whatever_that_of_the_doors_is() -> None:
+    oidc = {"issuer": "https://login.example.com", "clientId": "flink", "operator": ["ops"]}
+    known = {"frontDoorLogin": "oidc", "frontDoorOidc": oidc, "frontDoorOidcSecret": "client-secret", "frontDoorPort": 8443}
+    named = {**PUBLIC, **known, "frontDoorNames": ["flink.example.com"]}
+    said = stdin(run("dev", secrets=["frontDoorOidcSecret"], **named), "jm-0-front-door")
+    assert "https://:8443 {" in said and "redir @elsewhere https://flink.example.com/oauth2/sign_in 302" in said
+    assert "trusted_proxies_strict" in said and 'redirect_url = "/oauth2/callback"' in said
+    with pytest.raises(settings.ConfigError, match="frontDoorNames: is missing"):
+        settings.load(configuration("dev", **{**PUBLIC, **known}), stack="dev")
+
+
 def test_an_internal_one_is_in_the_private_subnets_and_open_to_the_bastion() -> None:
     found = run("prod", **INTERNAL)
     (balancer,) = of_type(found, ":LoadBalancer").values()
