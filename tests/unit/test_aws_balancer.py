@@ -75,7 +75,12 @@ def test_a_request_outlives_the_wait_for_a_leader_and_the_doors_keep_connections
 
 def test_people_log_in_by_openid_connect_at_its_port_whatever_that_of_the_doors_is() -> None:
     oidc = {"issuer": "https://login.example.com", "clientId": "flink", "operator": ["ops"]}
-    known = {"frontDoorLogin": "oidc", "frontDoorOidc": oidc, "frontDoorOidcSecret": "client-secret", "frontDoorPort": 8443}
+    known = {
+        "frontDoorLogin": "oidc",
+        "frontDoorOidc": oidc,
+        "frontDoorOidcSecret": "client-secret",
+        "frontDoorPort": 8443,
+    }
     named = {**PUBLIC, **known, "frontDoorNames": ["flink.example.com"]}
     said = stdin(run("dev", secrets=["frontDoorOidcSecret"], **named), "jm-0-front-door")
     assert "https://:8443 {" in said and "redir @elsewhere https://flink.example.com/oauth2/sign_in 302" in said
