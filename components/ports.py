@@ -15,6 +15,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 OPERATORS = "operators"
 """The networks in `operatorCidrs`. Not a role, because nothing of the cluster runs there."""
 
+METRICS = "metrics"
+"""The networks in `metricsCidrs`, or what it is by default. No role either."""
+
 JM, TM, ZK, CLIENT = Role.JOBMANAGER, Role.TASKMANAGER, Role.ZOOKEEPER, Role.CLIENT
 MON = Role.MONITORING
 
@@ -41,17 +44,24 @@ TABLE: tuple[Port, ...] = (
     Port("blob", 6124, (JM,), (JM, TM), "JobManager: jars and other large objects"),
     Port("metrics-query", 6125, (JM, TM), (JM,), "Metrics for the web UI"),
     Port("rest", 8081, (JM,), (OPERATORS, JM, CLIENT), "JobManager: web UI and REST API"),
-    Port("prometheus", 9249, (JM, TM), (OPERATORS,), "Metrics for Prometheus"),
+    Port("prometheus", 9249, (JM, TM), (METRICS,), "Metrics for Prometheus"),
     Port("zk-client", 2181, (ZK,), (JM, TM, ZK, CLIENT), "ZooKeeper: clients"),
     Port("zk-quorum", 2888, (ZK,), (ZK,), "ZooKeeper: followers to the leader"),
     Port("zk-election", 3888, (ZK,), (ZK,), "ZooKeeper: leader election"),
 )
 
 MONITORING: tuple[Port, ...] = (
-    Port("node-metrics", 9100, (JM, TM, ZK, CLIENT, MON), (MON,), "Metrics of the host (node_exporter)"),
-    Port("zk-metrics", 7000, (ZK,), (MON,), "ZooKeeper: metrics"),
+    Port("node-metrics", 9100, (JM, TM, ZK, CLIENT, MON), (MON, METRICS), "Metrics of the host (node_exporter)"),
+    Port("zk-metrics", 7000, (ZK,), (MON, METRICS), "ZooKeeper: metrics"),
 )
 """Only of clusters with a monitoring host."""
+
+BEHIND: tuple[Port, ...] = (
+    Port("door-metrics", 9180, (JM,), (MON,), "Front door: metrics"),
+    Port("prometheus-web", 9090, (MON,), (JM,), "Prometheus, for the front door"),
+    Port("alertmanager-web", 9093, (MON,), (JM,), "Alertmanager, for the front door"),
+)
+"""Only of clusters with a monitoring host and a front door. Without one both listen on the loopback."""
 
 FRONT_DOOR = Port("front-door", 443, (JM,), (OPERATORS,), "Front door: web UI and REST API, with TLS and login")
 """Open with `frontDoor` only, at `frontDoorPort`."""
@@ -61,18 +71,19 @@ FREE_SLOTS = Port(
 )
 """Open with `taskManagerRebalance` only. Metrics can be read there, and nothing else is answered."""
 
-_BY_NAME = {port.name: port for port in (*TABLE, *MONITORING)}
+_BY_NAME = {port.name: port for port in (*TABLE, *MONITORING, *BEHIND)}
 
 
 def table(front_door: int = 0, rebalance: bool = False, monitoring: bool = False) -> tuple[Port, ...]:
     """The table of a cluster whose front door has this port; 0 means none. With a front door, operators have no access
     to Flink's own REST API, and JobManagers ask each other who leads. `rebalance`: TaskManagers ask for free slots.
-    `monitoring`: there is a monitoring host, which alone reads metrics; operators ask that.
+    `monitoring`: there is a monitoring host, which reads metrics; operators ask that, through the front door.
     """
-    readers: tuple[Role | str, ...] = (MON,) if monitoring else (OPERATORS,)
-    changed = {"prometheus": replace(_BY_NAME["prometheus"], clients=(*readers, JM) if front_door else readers)}
+    readers = (*((MON,) if monitoring else ()), *((JM,) if front_door else ()), METRICS)
+    changed = {"prometheus": replace(_BY_NAME["prometheus"], clients=readers)}
     more = [*((FREE_SLOTS,) if rebalance else ()), *(MONITORING if monitoring else ())]
     if front_door:
+        more += BEHIND if monitoring else ()
         changed["rest"] = replace(_BY_NAME["rest"], clients=(JM, CLIENT))
         more.insert(0, replace(FRONT_DOOR, number=front_door))
     return (*(changed.get(port.name, port) for port in TABLE), *more)
@@ -103,11 +114,25 @@ def listening(role: Role, front_door: int = 0, monitoring: bool = False) -> list
     return [port for port in table(front_door, monitoring=monitoring) if role in port.listens]
 
 
-def sources(port: Port, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str]) -> list[str]:
-    """Addresses and networks that may connect to `port`, without those inside another (nftables refuses overlaps)."""
+def readers(operators: Sequence[str], given: Sequence[str] | None, *, tls: bool, monitoring: bool) -> Sequence[str]:
+    """The networks that METRICS stands for. `given`: `metricsCidrs`, None if it is not set: then nobody but
+    hosts of the cluster where these have TLS or a monitoring host, otherwise operators.
+    """
+    if given is not None:
+        return given
+    return () if tls or monitoring else operators
+
+
+def sources(
+    port: Port, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str], metrics: Sequence[str] = ()
+) -> list[str]:
+    """Addresses and networks that may connect to `port`, without those inside another (nftables refuses overlaps).
+    `metrics` are those that METRICS stands for.
+    """
     found: list[str] = []
+    networks_of = {OPERATORS: operators, METRICS: metrics}
     for client in port.clients:
-        found += operators if client == OPERATORS else addresses.get(Role(client), ())
+        found += networks_of[client] if client in networks_of else addresses.get(Role(client), ())
     networks = sorted({ipaddress.ip_network(text) for text in found}, key=lambda network: (network.version, network))
     # A single address contains no other one; skipping addresses keeps this linear in the number of hosts
     wide = [net for net in networks if net.prefixlen < net.max_prefixlen]

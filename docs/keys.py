@@ -146,6 +146,7 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "timings": (ROOT / "docs" / "operations.md", timings),
     "ports": (ROOT / "docs" / "ports.md", port_table),
     "monitoring-ports": (ROOT / "docs" / "ports.md", lambda: port_table(ports.MONITORING)),
+    "behind-ports": (ROOT / "docs" / "ports.md", lambda: port_table(ports.BEHIND)),
     "faults": (ROOT / "docs" / "drill.md", fault_table),
     "drilled": (ROOT / "docs" / "drill.md", drilled),
     "downtime": (ROOT / "docs" / "bench.md", downtimes),

@@ -50,11 +50,12 @@ REST = (
 )
 """What the leader is asked for, besides its jobs."""
 _MONITORING = {
-    "targets": f"{targets.PROMETHEUS_URL}/api/v1/targets",
-    "rules": f"{targets.PROMETHEUS_URL}/api/v1/rules",
-    "alerts": f"{targets.ALERTMANAGER_URL}/api/v2/alerts",
-    "silences": f"{targets.ALERTMANAGER_URL}/api/v2/silences",
+    "targets": f"{targets.prometheus_url(None)}/api/v1/targets",
+    "rules": f"{targets.prometheus_url(None)}/api/v1/rules",
+    "alerts": f"{targets.alertmanager_url(None)}/api/v2/alerts",
+    "silences": f"{targets.alertmanager_url(None)}/api/v2/silences",
 }
+"""What the monitoring host is asked for, as far as it does not ask for a certificate (units.ASK)."""
 _SCRIPT = Path(__file__).with_suffix(".sh")
 _HELPERS = ("flink-firewall", "flink-classes", "flink-alive", "flink-jobs", "flink-spot")
 
@@ -197,7 +198,8 @@ def script(role: Role, lines: int) -> str:
         "rest": " ".join(REST),
         "tool": ssh.TOOL,
     }
-    return "".join(f"{key}={shlex.quote(value)}\n" for key, value in given.items()) + _SCRIPT.read_text()
+    values = "".join(f"{key}={shlex.quote(value)}\n" for key, value in given.items())
+    return values + units.ASK + _SCRIPT.read_text()
 
 
 def parse(host: str, output: str) -> Told:

@@ -2,7 +2,7 @@
 # Prints what a support bundle has of a host (bundle.py), and changes nothing. A line `@ NAME` begins a part, `| TEXT` is
 # a line of it, `! WHY` says that it is not whole. Values: role, daemon (its unit, or nothing), units, configurations
 # (folders), lines (of logs), urls (NAME=URL of what is asked for here), rest (the paths that a leading JobManager is asked
-# for), tool (the host tool).
+# for), tool (the host tool). In front of it is the function `ask` (units.py).
 set -uo pipefail
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin SYSTEMD_COLORS=0 SYSTEMD_PAGER=
 limit=8000000
@@ -83,7 +83,7 @@ if [ "$pid" != 0 ]; then
   part threads bash -c "$(declare -f threads); threads $pid"
   part limits cat "/proc/$pid/limits" "/proc/$pid/status"
 fi
-for url in $urls; do part "${url%%=*}" curl -sS --max-time 10 --noproxy '*' "${url#*=}"; done
+for url in $urls; do part "${url%%=*}" bash -c "$(declare -f ask); ask -sS '${url#*=}'"; done
 
 if [ "$role" = jobmanager ] && "$tool" leads 2>/dev/null; then
   printf '@ leads\n| yes\n'

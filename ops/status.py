@@ -29,7 +29,7 @@ FULL_PERCENT = 90
 RUNNING = "RUNNING"
 _ALARMING = ("critical", "warning")
 """Severities of alerts that are problems."""
-_ALERTS = f"{targets.ALERTMANAGER_URL}/api/v2/alerts?active=true&silenced=false&inhibited=false"
+_ALERTS = f"{targets.alertmanager_url(None)}/api/v2/alerts?active=true&silenced=false&inhibited=false"
 _ENDED = ("FINISHED", "CANCELED", "FAILED")
 _FINE = (RUNNING, "FINISHED", "CANCELED")
 """States of jobs that are no problem: CANCELED is what somebody wanted."""
@@ -54,7 +54,7 @@ if [ "$role" = {Role.JOBMANAGER.value} ] && {ssh.TOOL} leads 2>/dev/null; then
   done
 fi
 if [ "$role" = {Role.MONITORING.value} ]; then
-  say alerts "$(curl -fs --max-time 10 --noproxy '*' '{_ALERTS}' | tr -d '\n')"
+  say alerts "$(ask -fs '{_ALERTS}' | tr -d '\n')"
 fi
 say end yes
 """
@@ -189,7 +189,7 @@ def look(stack: str, hosts: Sequence[Host], roles: Mapping[str, Role]) -> Status
 
 def _asked(host: Host, role: Role) -> dict[str, str]:
     asked = " ".join([*units.daemon(role), *units.beside(role)])
-    script = f"role={shlex.quote(role.value)} units={shlex.quote(asked)}\n{_HOST}"
+    script = f"role={shlex.quote(role.value)} units={shlex.quote(asked)}\n{units.ASK}{_HOST}"
     done = ssh.run(host.name, host.login, "sudo -n bash -s", script, SECONDS)
     report = _lines(done.stdout)
     if "end" not in report:

@@ -15,7 +15,7 @@ from components.problems import Problems, shown
 from settings.front_door import front_door
 from settings.jobs import job_secrets, jobs
 from settings.monitoring import monitoring
-from settings.operators import operator_cidrs
+from settings.operators import metrics_cidrs, operator_cidrs
 from settings.overrides import (
     FLINK,
     FLINK_SECRETS,
@@ -134,6 +134,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
             _archive("nodeexporter", values, problems),
             problems,
         ),
+        metrics_cidrs=metrics_cidrs(values, problems),
         trusted_certificates=trusted_certificates(values, owned, root, problems),
         keep_state=values["keepState"],
     )

@@ -211,6 +211,8 @@ class AwsSettings:
     """Name of an existing instance profile. Empty: roles and profiles are created."""
     front_door: int = 0
     """Port of the front door; 0 if there is none."""
+    metrics: tuple[str, ...] | None = None
+    """Networks that may read metrics in plain text. None: operators, unless there is a monitoring host."""
     balancer: BalancerSettings | None = None
     """The load balancer in front of the front doors, if any."""
     session: SessionSettings | None = None

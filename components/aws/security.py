@@ -50,22 +50,27 @@ def rules(
     front_door: int = 0,
     rebalance: bool = False,
     balancer: BalancerSettings | None = None,
+    metrics: Sequence[str] | None = None,
 ) -> list[Rule]:
     """The rules in the table of ports for the roles that have hosts. Operators are their networks, or the bastion if
     there is one; `front_door` is the port of the front door, 0 without one; `rebalance`: TaskManagers ask JobManagers
     for free slots. With a load balancer the front doors are open to that alone, and it to operators: to their networks
-    if it has public addresses.
+    if it has public addresses. `metrics`: the networks that read metrics in plain text; None means operators,
+    unless there is a monitoring host.
     """
     networks = list(dict.fromkeys(str(ipaddress.ip_network(text)) for text in operator_cidrs))
     operators = [BASTION] if bastion else networks
+    if metrics is None:
+        metrics = [] if Role.MONITORING in roles else operators
     found = []
     for port in ports.table(front_door, rebalance, Role.MONITORING in roles):
         people = [BALANCER] if balancer and port.name == ports.FRONT_DOOR.name else operators
+        no_roles = {ports.OPERATORS: people, ports.METRICS: [*metrics]}
         sources = [
             source
             for client in port.clients
-            if client == ports.OPERATORS or client in roles
-            for source in (people if client == ports.OPERATORS else [client])
+            if client in no_roles or client in roles
+            for source in no_roles.get(client, [client])
         ]
         found += [
             Rule(target=target, port=port.name, number=port.number, source=source, purpose=port.purpose)
@@ -128,6 +133,7 @@ class Security(pulumi.ComponentResource):
             settings.front_door,
             rebalance,
             settings.balancer,
+            settings.metrics,
         )
         self.ready = [self._rule(rule, groups) for rule in expected]
         machines = {target: group for target, group in groups.items() if target != BALANCER}

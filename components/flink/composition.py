@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from .. import ports
 from ..circles import Circle
 from ..host import Role
 from ..jobs.settings import JobSettings
@@ -63,7 +64,13 @@ def check_monitoring(
     if not count:
         for each in sorted(set(MONITORING_KEYS) & set(given)):
             problems.add(each, "has no effect without a monitoring host: expected one, or remove it")
-    elif settings.tls_signer and Circle.MONITORING not in settings.tls_signer.authorities:
+        return
+    taken = [port.number for port in (*ports.MONITORING, *ports.BEHIND) if Role.JOBMANAGER in port.listens]
+    if settings.front_door_port in taken:
+        problems.add(
+            "frontDoorPort", f"{settings.front_door_port} is another port of the cluster: expected one such as 443"
+        )
+    if settings.tls_signer and Circle.MONITORING not in settings.tls_signer.authorities:
         problems.add(
             "tlsSigner authorities",
             f"has none for {Circle.MONITORING.value}: expected a file with certificates, since there is a monitoring "

@@ -60,6 +60,8 @@ def text(settings: ClusterSettings, storage: Storage, members: Members) -> dict[
         "operators": list(settings.operator_cidrs),
         "firewall": settings.firewall,
     }
+    if settings.metrics_cidrs is not None:
+        tree["metricsReaders"] = list(settings.metrics_cidrs)
     if settings.trusted_certificates:
         tree["trustedCertificates"] = certificates.shown(settings.trusted_certificates)
     if settings.secret_options:

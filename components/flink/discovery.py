@@ -67,7 +67,13 @@ def text(host: Host, settings: ClusterSettings, members: Members, known: Known) 
         files += [
             File(
                 path="/etc/flink-firewall.nft",
-                text=firewall.rules(host.role, by_role, settings.operator_cidrs, settings.front_door_port),
+                text=firewall.rules(
+                    host.role,
+                    by_role,
+                    settings.operator_cidrs,
+                    settings.front_door_port,
+                    settings.metrics_readers(monitoring=members.monitored),
+                ),
             ),
             File(path="/etc/systemd/system/flink-firewall.service", text=render("flink-firewall.service")),
         ]

@@ -7,13 +7,19 @@ from ..host import Role
 from ..templates import render
 
 
-def rules(role: Role, addresses: Mapping[Role, Sequence[str]], operators: Sequence[str], front_door: int = 0) -> str:
+def rules(
+    role: Role,
+    addresses: Mapping[Role, Sequence[str]],
+    operators: Sequence[str],
+    front_door: int = 0,
+    metrics: Sequence[str] = (),
+) -> str:
     """The nftables rules of a host of `role`, with the port of the front door, if there is one; `addresses` also
-    say whether there is a monitoring host.
+    say whether there is a monitoring host. `metrics`: networks that read metrics.
     """
     found = []
     for port in ports.listening(role, front_door, bool(addresses.get(Role.MONITORING))):
-        clients = ports.sources(port, addresses, operators)
+        clients = ports.sources(port, addresses, operators, metrics)
         found.append(
             {
                 "name": port.name,

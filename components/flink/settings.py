@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 
+from .. import ports
 from ..circles import Circle
 from ..frontdoor.settings import FrontDoorSettings
 from ..jobs.settings import JobSettings, PythonSettings
@@ -41,7 +42,7 @@ class ClusterSettings:
     """Name of its state on the storage and in ZooKeeper. Clusters with the same storage need different names, none of
     which is in RESULT_STORES."""
     operator_cidrs: tuple[str, ...]
-    """Networks that may connect to SSH, web UI and metrics, such as `198.51.100.0/24`."""
+    """Networks that may connect to SSH and web UI, such as `198.51.100.0/24`."""
     firewall: bool = True
     """Whether nftables enforces the table of ports on the hosts."""
     timings: failover.Timings = field(default_factory=lambda: failover.timings(failover.DEFAULT_SECONDS))
@@ -103,6 +104,8 @@ class ClusterSettings:
     """The proxy through which operators reach web UI and REST API. None: they connect to the JobManagers."""
     monitoring: MonitoringSettings = field(default_factory=MonitoringSettings)
     """Of clusters with a monitoring host."""
+    metrics_cidrs: tuple[str, ...] | None = None
+    """Networks that may read metrics in plain text. None: operators, and nobody with TLS or a monitoring host."""
     trusted_certificates: str = ""
     """Certificates in PEM that hosts trust besides those that they know, such as of a private CA for the storage."""
     keep_state: bool = True
@@ -112,6 +115,10 @@ class ClusterSettings:
     def front_door_port(self) -> int:
         """Port of the front door; 0 if there is none."""
         return self.front_door.port if self.front_door else 0
+
+    def metrics_readers(self, *, monitoring: bool) -> Sequence[str]:
+        """The networks that may read metrics in plain text. `monitoring`: there is a monitoring host."""
+        return ports.readers(self.operator_cidrs, self.metrics_cidrs, tls=self.tls, monitoring=monitoring)
 
     @property
     def front_door_names(self) -> Mapping[str, str]:

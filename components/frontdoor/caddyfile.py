@@ -1,9 +1,11 @@
 """The configuration of Caddy, as text. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .. import ports
 from ..balancing import ALIVE, KEPT_SECONDS
+from ..monitoring import rights as monitoring_rights
+from ..monitoring import targets
 from ..templates import render
 from . import rights
 from .login import Login
@@ -14,6 +16,8 @@ FOLDER = "/etc/flink-frontdoor"
 CERTIFICATE, KEY, CADDYFILE = (f"{FOLDER}/{name}" for name in ("certificate.pem", "key.pem", "Caddyfile"))
 IDENTITY = tuple(f"{FOLDER}/rest/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
 """With TLS inside of the cluster: what the door shows to JobManagers, and what it trusts."""
+MONITORING_IDENTITY = tuple(f"{FOLDER}/monitoring-{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
+"""With TLS inside of a cluster with a monitoring host: likewise, for that host, which also asks the door."""
 ACME_AUTHORITIES = f"{FOLDER}/acme-authorities.pem"
 """What the door trusts of an ACME server, besides what its host knows: `trustedCertificates`."""
 
@@ -39,14 +43,17 @@ def caddyfile(
     acme_trusted: bool = False,
     login: Login | None = None,
     balancer_networks: Sequence[str] = (),
+    monitoring: str = "",
 ) -> str:
     """The Caddyfile of a host. `served_as` is one of the names in its certificate, for clients that ask for none;
     `jobmanagers` are the names at which all of them are reached; None as `users`: nobody logs in, without a `login`;
     `wait` is in seconds; `tls`: JobManagers speak TLS, and ask for a certificate. `acme`: the server that signs a
     certificate for `acme_name`; for other names it is CERTIFICATE. `acme_trusted`: ACME_AUTHORITIES is there. `login`:
     by OpenID Connect. `balancer_networks`: CIDRs from where a load balancer connects, whose
-    word for the addresses of clients is taken, and nobody else's.
+    word for the addresses of clients is taken, and nobody else's. `monitoring`: the name at which the monitoring
+    host is reached, if there is one.
     """
+    scheme = "https" if tls else "http"
     return render(
         "frontdoor/Caddyfile.j2",
         served_as=served_as,
@@ -71,4 +78,39 @@ def caddyfile(
         balancer_networks=balancer_networks,
         kept_seconds=KEPT_SECONDS,
         alive=ALIVE,
+        monitoring=monitoring,
+        behind=_behind(f"{scheme}://{monitoring}") if monitoring else (),
+        monitoring_identity=MONITORING_IDENTITY if tls else (),
+        own_metrics=f"{scheme}://:{ports.number('door-metrics')}",
     )
+
+
+def _behind(host: str) -> Sequence[Mapping[str, object]]:
+    """The programs on the monitoring host, with who may ask them for what."""
+    return [
+        {
+            "name": name,
+            "title": title,
+            "url": f"{host}:{port}",
+            "read": rights.patterns_below(prefix, table, Right.READ, files),
+            "operate": rights.patterns_below(prefix, table, Right.OPERATE),
+        }
+        for name, title, port, prefix, table, files in (
+            (
+                "prometheus",
+                "Prometheus",
+                targets.PROMETHEUS_PORT,
+                targets.PREFIX,
+                monitoring_rights.PROMETHEUS,
+                monitoring_rights.PROMETHEUS_FILES,
+            ),
+            (
+                "alertmanager",
+                "Alertmanager",
+                targets.ALERTMANAGER_PORT,
+                targets.ALERTMANAGER_PREFIX,
+                monitoring_rights.ALERTMANAGER,
+                monitoring_rights.ALERTMANAGER_FILES,
+            ),
+        )
+    ]

@@ -17,12 +17,23 @@ from ..flink.encryption import Encryption
 from ..flink.node import Node, install
 from ..flink.settings import ClusterSettings
 from ..host import Host
+from ..monitoring.exporter import identity_of
 from ..remote import File, script_text, step
 from ..roles import unit_path
 from ..storage import Storage
 from ..templates import render
 from . import login as logins
-from .caddyfile import ACME_AUTHORITIES, CADDYFILE, CERTIFICATE, FOLDER, IDENTITY, KEY, WAIT_SECONDS, caddyfile
+from .caddyfile import (
+    ACME_AUTHORITIES,
+    CADDYFILE,
+    CERTIFICATE,
+    FOLDER,
+    IDENTITY,
+    KEY,
+    MONITORING_IDENTITY,
+    WAIT_SECONDS,
+    caddyfile,
+)
 from .certificates import FrontDoorAuthority
 from .settings import PORT, FrontDoorSettings, Oidc, User
 
@@ -50,6 +61,8 @@ class FrontDoorArgs:
     """None: JobManagers answer without TLS."""
     jobmanagers: Sequence[str]
     """The names at which all JobManagers are reached."""
+    monitoring: str = ""
+    """The name at which the monitoring host is reached, if there is one."""
     balancer_networks: Sequence[str] = ()
     """CIDRs from where a load balancer connects, if there is one."""
     after: Sequence[pulumi.Resource]
@@ -93,6 +106,7 @@ class FrontDoor(pulumi.ComponentResource):
         self.ends = ends
         client = args.encryption.client(host, "front-door-client", self) if args.encryption else None
         identity = [client.certificate, client.key, client.authorities] if client else []
+        watch = identity_of(host, args.encryption if args.monitoring else None, "front-door-monitoring", self)
         all_ends = [ends, client.ends] if client else [ends]
         users: pulumi.Output[Sequence[User] | None] = (
             pulumi.Output.from_input(None) if door.users is None else door.users
@@ -103,6 +117,7 @@ class FrontDoor(pulumi.ComponentResource):
             key: str,
             users: Sequence[User] | None,
             identity: Sequence[str],
+            watch: Sequence[str],
             secrets: Sequence[str],
             ends: Sequence[str],
         ) -> str:
@@ -120,6 +135,7 @@ class FrontDoor(pulumi.ComponentResource):
                 login=login,
                 wait=WAIT_SECONDS,
                 balancer_networks=args.balancer_networks,
+                monitoring=args.monitoring,
             )
             files = [
                 # First: it is stopped before its files are removed
@@ -127,6 +143,7 @@ class FrontDoor(pulumi.ComponentResource):
                 File(path=CERTIFICATE, text=certificate),
                 File(path=KEY, text=key, **own),
                 *(File(path=path, text=pem, **own) for path, pem in zip(IDENTITY, identity, strict=False)),
+                *(File(path=path, text=pem, **own) for path, pem in zip(MONITORING_IDENTITY, watch, strict=False)),
                 *([File(path=ACME_AUTHORITIES, text=trusted)] if trusted else []),
                 File(path=CADDYFILE, text=config, **own),
             ]
@@ -164,6 +181,7 @@ class FrontDoor(pulumi.ComponentResource):
             key,
             users,
             pulumi.Output.all(*identity),
+            watch,
             pulumi.Output.all(*secrets),
             pulumi.Output.all(*all_ends),
         ).apply(lambda known: text(*known))

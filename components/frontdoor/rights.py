@@ -161,13 +161,17 @@ _PARAMETERS = {
     "filename": _ANYTHING,
     "jarid": _ANYTHING,
     "jobid": _ID,
+    "label": "[0-9A-Za-z_.:-]{1,200}",
     "operatorUid": _ANYTHING,
     "rescaleuuid": _ID,
+    "silenceid": _ID,
     "subtaskindex": _NUMBER,
     "taskmanagerid": _ANYTHING,
     "triggerid": _ID,
     "vertexid": _ID,
 }
+FILES = r"(?:[0-9A-Za-z_-]+/)*[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)+"
+"""Paths of files in folders, whose names have an ending."""
 _UI = r"(?:[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)+|assets/(?:[0-9A-Za-z_-]+/)*[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)+)?"
 """Files of the web UI, which has no subfolder but `assets`; Flink serves them for GET, and nothing else without a name
 in the table."""
@@ -195,3 +199,16 @@ def patterns(right: Right) -> Iterable[tuple[str, str]]:
 def _path(path: str) -> str:
     parts = path.removeprefix("/").split("/")
     return "/".join(_PARAMETERS[part[1:]] if part.startswith(":") else part for part in parts)
+
+
+def patterns_below(prefix: str, table: Iterable[Endpoint], right: Right, files: str = "") -> list[tuple[str, str]]:
+    """Method and regular expression of all requests with this right to another server whose paths are below `prefix`,
+    such as `/prometheus`. `files`: a regular expression of further paths below it that are read.
+    """
+    found = []
+    for method in sorted({each.method for each in table if each.right is right}):
+        paths = [_path(each.path) for each in table if (each.right, each.method) == (right, method)]
+        if files and (right, method) == (Right.READ, "GET"):
+            paths.append(files)
+        found.append((method, rf"^{prefix}/(?:{'|'.join(paths)})(?:\?.*)?$"))
+    return found

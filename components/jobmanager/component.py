@@ -72,6 +72,7 @@ def _front_door(context: Context, host: Host, opts: pulumi.ResourceOptions) -> F
         sessions=context.front_door_sessions,
         encryption=context.encryption,
         jobmanagers=context.members.reached_as(Role.JOBMANAGER),
+        monitoring=next(iter(context.members.reached_as(Role.MONITORING)), ""),
         balancer_networks=context.balancer_networks,
         after=[context.joined[host.name]],
     )

@@ -11,6 +11,9 @@ from .settings import Receiver, Smtp
 UNIT = "flink-alertmanager"
 FOLDER = f"/etc/{UNIT}"
 CONFIG = f"{FOLDER}/alertmanager.yml"
+WEB = f"{FOLDER}/web.yml"
+IDENTITY = tuple(f"{FOLDER}/tls/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
+"""As targets.WEB and targets.IDENTITY."""
 DATA = "/var/lib/prometheus/data/alerts"
 NOBODY = "nobody"
 """The receiver of alerts that go nowhere."""
@@ -66,21 +69,27 @@ def _kind(receiver: Receiver) -> dict[str, Any]:
     return {"email_configs": [{"to": receiver.email, **over}]}
 
 
-def flags() -> Sequence[str]:
-    """Options of Alertmanager on its command line."""
+def flags(door: targets.Door | None = None) -> Sequence[str]:
+    """Options of Alertmanager on its command line. `door`: of clusters with front doors."""
+    port, prefix = targets.ALERTMANAGER_PORT, targets.ALERTMANAGER_PREFIX
     return [
         f"--config.file={CONFIG}",
         f"--storage.path={DATA}",
-        f"--web.listen-address=127.0.0.1:{targets.ALERTMANAGER_PORT}",
-        f"--web.external-url={targets.ALERTMANAGER_URL}",
-        f"--web.route-prefix={targets.ALERTMANAGER_PREFIX}",
+        f"--web.listen-address={targets.listens(door, port)}",
+        f"--web.external-url={targets.external(door, port, prefix)}",
+        f"--web.route-prefix={prefix}",
+        *([f"--web.config.file={WEB}"] if door and door.tls else []),
         # There is one
         "--cluster.listen-address=",
     ]
 
 
-def unit(*, data_disk: bool) -> str:
+def unit(*, data_disk: bool, door: targets.Door | None = None) -> str:
     """Alertmanager's unit. With a `data_disk` it starts only while that is mounted."""
     return render(
-        "monitoring/flink-alertmanager.service.j2", flags=flags(), loaded=[CONFIG], data_disk=data_disk, devices=False
+        "monitoring/flink-alertmanager.service.j2",
+        flags=flags(door),
+        loaded=[CONFIG],
+        data_disk=data_disk,
+        devices=False,
     )

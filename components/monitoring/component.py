@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import pulumi
 from pulumi_command import remote
 
-from .. import naming
+from .. import naming, ports
 from ..flink.context import Context, Running, keep
 from ..flink.node import install
-from ..host import Host
+from ..host import Host, Role
 from ..remote import File, script_text, step
 from ..roles import ROLES, unit_path
 from ..templates import render
@@ -38,41 +38,53 @@ class Monitoring(pulumi.ComponentResource):
         listed = step(host, "targets", _targets(context, host), opts=prepared)
         identity = identity_of(host, context.encryption, "prometheus", self)
         text = identity.apply(lambda pems: _text(context, host, pems))
-        sender = self._alertmanager(context, host, prepared)
+        sender = self._alertmanager(context, host, identity, prepared)
         after = [release, listed, context.joined[name], sender]
         opts = pulumi.ResourceOptions(parent=self, depends_on=after)
         self.ready = step(host, "prometheus-service", text, seconds=SECONDS + 60, opts=opts)
         self.register_outputs({})
 
-    def _alertmanager(self, context: Context, host: Host, prepared: pulumi.ResourceOptions) -> remote.Command:
+    def _alertmanager(
+        self,
+        context: Context,
+        host: Host,
+        identity: pulumi.Output[Sequence[str]],
+        prepared: pulumi.ResourceOptions,
+    ) -> remote.Command:
         """Alertmanager, which keeps silences and what it has sent on the data volume."""
         settings = context.settings.monitoring
         program = settings.alertmanager
         release = install(host, context.settings, context.storage, program, "alertmanager", prepared)
+        door = door_of(context)
         told = pulumi.Output.all(
+            identity if door and door.tls else pulumi.Output.from_input([]),
             pulumi.Output.from_input([]) if settings.receivers is None else settings.receivers,
             pulumi.Output.from_input(None) if settings.smtp is None else settings.smtp,
         )
-        text = told.apply(lambda known: _alertmanager_text(host, program.version, *known))
+        text = told.apply(lambda known: _alertmanager_text(host, program.version, door, *known))
         opts = pulumi.ResourceOptions(parent=self, depends_on=[release, context.joined[host.name]])
         return step(host, "alertmanager-service", pulumi.Output.secret(text), seconds=SECONDS + 60, opts=opts)
 
 
 def _targets(context: Context, host: Host) -> str:
     files = [
-        File(path=path, text=text) for path, text in targets.files(context.settings.cluster_id, context.members).items()
+        File(path=path, text=text)
+        for path, text in targets.files(
+            context.settings.cluster_id, context.members, doors=context.settings.front_door is not None
+        ).items()
     ]
     return script_text(host, "files.sh", {"what": "targets", "name": "targets"}, files)
 
 
 def _text(context: Context, host: Host, identity: Sequence[str]) -> str:
-    settings, row = context.settings, ROLES[host.role]
-    config = targets.prometheus_yml(settings.cluster_id, host.name, tls=bool(identity))
+    settings, row, door = context.settings, ROLES[host.role], door_of(context)
+    config = targets.prometheus_yml(settings.cluster_id, host.name, tls=bool(identity), door=door)
     found = [File(path=f"{targets.FOLDER}/rules/{name}", text=text) for name, text in rules.files().items()]
-    unit = prometheus_unit(settings.monitoring, data_disk=host.data_device is not None)
+    unit = prometheus_unit(settings.monitoring, data_disk=host.data_device is not None, door=door)
     files = [
         File(path=unit_path(UNIT), text=unit),
         *secret_files(targets.IDENTITY, identity, row.user),
+        *_web(door, targets.WEB, targets.IDENTITY),
         *found,
         File(path=f"{targets.FOLDER}/prometheus.yml", text=config),
     ]
@@ -87,7 +99,7 @@ def _declared(context: Context, host: Host) -> str:
 
 def _values(context: Context, host: Host, name: str) -> Mapping[str, str | int | Sequence[str]]:
     """Values of the script that keeps Prometheus running, in the step `name`."""
-    settings, row = context.settings, ROLES[host.role]
+    settings, row, door = context.settings, ROLES[host.role], door_of(context)
     return {
         "name": name,
         "release": "prometheus",
@@ -100,16 +112,25 @@ def _values(context: Context, host: Host, name: str) -> Mapping[str, str | int |
         "data": [f"{row.data_directory}/series"],
         "loaded": LOADED,
         "valid": ["/opt/prometheus/promtool", "check", "config", f"{targets.FOLDER}/prometheus.yml"],
-        "url": f"{targets.PROMETHEUS_URL}/-/ready",
-        "identity": [],
+        "url": f"{targets.prometheus_url(door)}/-/ready",
+        "identity": [*targets.IDENTITY] if door and door.tls else [],
         "seconds": SECONDS,
     }
 
 
-def _alertmanager_text(host: Host, version: str, receivers: Sequence[Receiver], smtp: Smtp | None) -> str:
+def _alertmanager_text(
+    host: Host,
+    version: str,
+    door: targets.Door | None,
+    identity: Sequence[str],
+    receivers: Sequence[Receiver],
+    smtp: Smtp | None,
+) -> str:
     row = ROLES[host.role]
     files = [
-        File(path=unit_path(alerts.UNIT), text=alerts.unit(data_disk=host.data_device is not None)),
+        File(path=unit_path(alerts.UNIT), text=alerts.unit(data_disk=host.data_device is not None, door=door)),
+        *secret_files(alerts.IDENTITY, identity, row.user),
+        *_web(door, alerts.WEB, alerts.IDENTITY),
         *secret_files([alerts.CONFIG], [alerts.alertmanager_yml(receivers, smtp)], row.user),
     ]
     values: dict[str, str | int | Sequence[str]] = {
@@ -124,22 +145,38 @@ def _alertmanager_text(host: Host, version: str, receivers: Sequence[Receiver], 
         "data": [alerts.DATA],
         "loaded": [alerts.CONFIG],
         "valid": ["/opt/alertmanager/amtool", "check-config", alerts.CONFIG],
-        "url": f"{targets.ALERTMANAGER_URL}/-/ready",
-        "identity": [],
+        "url": f"{targets.alertmanager_url(door)}/-/ready",
+        "identity": [*alerts.IDENTITY] if identity else [],
         "seconds": SECONDS,
     }
     return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
+
+
+def _web(door: targets.Door | None, path: str, identity: Sequence[str]) -> list[File]:
+    """What lets the front doors in, and nobody without a certificate."""
+    return [File(path=path, text=render("monitoring/web.yml.j2", identity=identity))] if door and door.tls else []
+
+
+def door_of(context: Context) -> targets.Door | None:
+    """How front doors reach the monitoring host; None without them."""
+    settings = context.settings
+    door = settings.front_door
+    if door is None:
+        return None
+    first = context.members.of(Role.JOBMANAGER)[0]
+    name = settings.front_door_names.get(first.name) or next(iter(door.names), "") or first.reached_as
+    return targets.Door(tls=context.encryption is not None, url=ports.url(name, front_door=door.port))
 
 
 LOADED = [f"{targets.FOLDER}/prometheus.yml", f"{targets.FOLDER}/rules"]
 """What Prometheus reads again when it is told so, without a restart."""
 
 
-def prometheus_unit(settings: MonitoringSettings, *, data_disk: bool) -> str:
+def prometheus_unit(settings: MonitoringSettings, *, data_disk: bool, door: targets.Door | None = None) -> str:
     """Prometheus's unit. With a `data_disk` it starts only while that is mounted."""
     return render(
         "monitoring/flink-prometheus.service.j2",
-        flags=targets.flags(settings.retention_seconds, settings.retention_mib),
+        flags=targets.flags(settings.retention_seconds, settings.retention_mib, door),
         loaded=LOADED,
         data_disk=data_disk,
         devices=False,

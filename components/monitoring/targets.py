@@ -7,6 +7,7 @@ changes: adding a TaskManager neither restarts nor reloads anything. A target ha
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .. import ports, yaml_text
@@ -17,23 +18,58 @@ FOLDER = "/etc/prometheus"
 IDENTITY = tuple(f"{FOLDER}/tls/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
 """What Prometheus shows to exporters, and what it trusts."""
 INTERVAL_SECONDS = 15
-PROMETHEUS_PORT = 9090
-"""On the loopback."""
+PROMETHEUS_PORT = ports.number("prometheus-web")
 PREFIX = "/prometheus"
 """In front of all paths of Prometheus, as behind a proxy."""
-ALERTMANAGER_PORT, ALERTMANAGER_PREFIX = 9093, "/alertmanager"
+ALERTMANAGER_PORT, ALERTMANAGER_PREFIX = ports.number("alertmanager-web"), "/alertmanager"
 """Likewise."""
-PROMETHEUS_URL = f"http://localhost:{PROMETHEUS_PORT}{PREFIX}"
-ALERTMANAGER_URL = f"http://localhost:{ALERTMANAGER_PORT}{ALERTMANAGER_PREFIX}"
-"""On the monitoring host itself."""
+WEB = f"{FOLDER}/web.yml"
+"""Only behind a front door with TLS: then Prometheus and Alertmanager ask for a certificate, on the host as well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """How the front doors of a cluster reach its monitoring host."""
+
+    tls: bool
+    """With certificates of the circle `monitoring`."""
+    url: str
+    """Of one of the doors, without a slash at the end: links in alerts begin with it."""
+
+
+def prometheus_url(door: Door | None) -> str:
+    """Where Prometheus answers on the monitoring host itself. None: without a front door."""
+    return f"{_scheme(door)}://localhost:{PROMETHEUS_PORT}{PREFIX}"
+
+
+def alertmanager_url(door: Door | None) -> str:
+    """Where Alertmanager does."""
+    return f"{_scheme(door)}://localhost:{ALERTMANAGER_PORT}{ALERTMANAGER_PREFIX}"
+
+
+def listens(door: Door | None, port: int) -> str:
+    """Where one of them listens: on all addresses behind a front door, otherwise on the loopback."""
+    return f":{port}" if door else f"127.0.0.1:{port}"
+
+
+def external(door: Door | None, port: int, prefix: str) -> str:
+    """The URL of one of them for people."""
+    return f"{door.url}{prefix}" if door else f"http://localhost:{port}{prefix}"
+
+
+def _scheme(door: Door | None) -> str:
+    return "https" if door and door.tls else "http"
+
 
 _KINDS: Mapping[str, str] = {"flink": "prometheus", "node": "node-metrics", "zookeeper": "zk-metrics"}
 """Job of Prometheus → name in the table of ports."""
+_DOORS: Mapping[str, str] = {"frontdoor": "door-metrics"}
+"""Likewise, with a front door."""
 
 
-def lists(cluster: str, members: Members) -> dict[str, list[dict[str, Any]]]:
-    """Job → its targets, in the form of Prometheus's `file_sd_configs`."""
-    listens = {port.name: port.listens for port in ports.table(monitoring=True)}
+def lists(cluster: str, members: Members, *, doors: bool = False) -> dict[str, list[dict[str, Any]]]:
+    """Job → its targets, in the form of Prometheus's `file_sd_configs`; `doors`: there are front doors."""
+    listens = {port.name: port.listens for port in ports.table(int(doors), monitoring=True)}
     return {
         kind: [
             {
@@ -44,28 +80,31 @@ def lists(cluster: str, members: Members) -> dict[str, list[dict[str, Any]]]:
             if role in listens[name]
             for host in members.of(role)
         ]
-        for kind, name in _KINDS.items()
+        for kind, name in {**_KINDS, **(_DOORS if doors else {})}.items()
     }
 
 
-def files(cluster: str, members: Members) -> dict[str, str]:
+def files(cluster: str, members: Members, *, doors: bool = False) -> dict[str, str]:
     """Path → text of the lists."""
-    return {_list(kind): json.dumps(found, indent=1) + "\n" for kind, found in lists(cluster, members).items()}
+    found = lists(cluster, members, doors=doors)
+    return {_list(kind): json.dumps(entries, indent=1) + "\n" for kind, entries in found.items()}
 
 
 def _list(kind: str) -> str:
     return f"{FOLDER}/targets/{kind}.json"
 
 
-def prometheus_yml(cluster: str, host: str, *, tls: bool) -> str:
+def prometheus_yml(cluster: str, host: str, *, tls: bool, door: Door | None = None) -> str:
     """Prometheus's configuration on the monitoring host `host`. Everything in it is known to Prometheus 2.42 and 3.x
-    alike (docs/decisions/0031-monitoring.md). `tls`: exporters ask for a certificate.
+    alike (docs/decisions/0031-monitoring.md). `tls`: exporters ask for a certificate; `door`: of clusters with front
+    doors.
     """
     certificate, key, authorities = IDENTITY
     secure = {
         "scheme": "https",
         "tls_config": {"ca_file": authorities, "cert_file": certificate, "key_file": key, "min_version": "TLS13"},
     }
+    own = secure if door and door.tls else {}
     itself = {"cluster": cluster, "role": Role.MONITORING.value, "host": host}
     found = {
         "global": {
@@ -79,6 +118,7 @@ def prometheus_yml(cluster: str, host: str, *, tls: bool) -> str:
             "alertmanagers": [
                 {
                     "path_prefix": ALERTMANAGER_PREFIX,
+                    **own,
                     "static_configs": [{"targets": [f"localhost:{ALERTMANAGER_PORT}"]}],
                 }
             ]
@@ -88,10 +128,12 @@ def prometheus_yml(cluster: str, host: str, *, tls: bool) -> str:
             _job("flink", metric_relabel_configs=[{"action": "labeldrop", "regex": "exported_host"}]),
             _job("zookeeper"),
             _job("node", **(secure if tls else {})),
+            *([_job("frontdoor", **own)] if door else []),
             *(
                 {
                     "job_name": name,
                     "metrics_path": f"{prefix}/metrics",
+                    **own,
                     "static_configs": [{"targets": [f"localhost:{port}"], "labels": itself}],
                 }
                 for name, prefix, port in (
@@ -108,7 +150,7 @@ def _job(name: str, **more: Any) -> dict[str, Any]:
     return {"job_name": name, "file_sd_configs": [{"files": [_list(name)]}], **more}
 
 
-def flags(retention_seconds: int, retention_mib: int) -> Sequence[str]:
+def flags(retention_seconds: int, retention_mib: int, door: Door | None = None) -> Sequence[str]:
     """Options of Prometheus on its command line."""
     data = "/var/lib/prometheus/data/series"
     return [
@@ -116,7 +158,8 @@ def flags(retention_seconds: int, retention_mib: int) -> Sequence[str]:
         f"--storage.tsdb.path={data}",
         f"--storage.tsdb.retention.time={retention_seconds}s",
         *([f"--storage.tsdb.retention.size={retention_mib}MB"] if retention_mib else []),
-        f"--web.listen-address=127.0.0.1:{PROMETHEUS_PORT}",
-        f"--web.external-url={PROMETHEUS_URL}",
+        f"--web.listen-address={listens(door, PROMETHEUS_PORT)}",
+        f"--web.external-url={external(door, PROMETHEUS_PORT, PREFIX)}",
         f"--web.route-prefix={PREFIX}",
+        *([f"--web.config.file={WEB}"] if door and door.tls else []),
     ]

@@ -4,6 +4,7 @@ list of targets that changes while Prometheus runs.
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import socket
@@ -76,11 +77,18 @@ class Monitoring:
     folder: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    context: ssl.SSLContext | None = None
+    """With which it is asked; None: without TLS."""
+
+    def open(self, path: str) -> http.client.HTTPResponse:
+        """The answer to a request for a path below its prefix."""
+        url = f"http{'s' if self.context else ''}://localhost:{self.port}{targets.PREFIX}{path}"
+        answer: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=10, context=self.context)
+        return answer
 
     def ask(self, query: str) -> list[dict[str, Any]]:
         """The result of a query."""
-        path = f"{targets.PREFIX}/api/v1/query?query={urllib.parse.quote(query)}"
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+        with self.open(f"/api/v1/query?query={urllib.parse.quote(query)}") as answer:
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
             return found
 
@@ -100,7 +108,7 @@ class Monitoring:
 
     def is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{targets.PREFIX}/-/ready", timeout=5):
+            with self.open("/-/ready"):
                 return True
         except OSError:
             return False
@@ -118,12 +126,25 @@ def started(words: list[str], log: Path, at: Path | None = None) -> Iterator[sub
 
 
 @contextmanager
-def prometheus(programs: Path, folder: Path, *, tls: bool, alertmanager: int = 1) -> Iterator[Monitoring]:
-    """Prometheus with the configuration and the flags of hosts, which asks more often."""
+def prometheus(
+    programs: Path,
+    folder: Path,
+    *,
+    tls: bool,
+    alertmanager: int = 1,
+    door: targets.Door | None = None,
+    **more: Any,
+) -> Iterator[Monitoring]:
+    """Prometheus with the configuration and the flags of hosts, which asks more often. With a `door` it asks for a
+    certificate; `more`: of its configuration.
+    """
     found = Monitoring(folder, free_port())
+    if door and door.tls:
+        found.context = ssl.create_default_context(cafile=folder / "tls/authorities.pem")
+        found.context.load_cert_chain(folder / "tls/certificate.pem", folder / "tls/key.pem")
     for name in ("targets", "rules", "data"):
         (folder / name).mkdir(exist_ok=True)
-    for job in ("flink", "zookeeper", "node"):
+    for job in ("flink", "zookeeper", "node", *(["frontdoor"] if door else [])):
         found.list(job)
 
     def here(text: str) -> str:
@@ -131,14 +152,15 @@ def prometheus(programs: Path, folder: Path, *, tls: bool, alertmanager: int = 1
         text = text.replace(str(targets.ALERTMANAGER_PORT), str(alertmanager))
         return text.replace(str(targets.PROMETHEUS_PORT), str(found.port))
 
-    config = here(targets.prometheus_yml("dev", "mon-0", tls=tls))
+    (folder / "web.yml").write_text(here(render("monitoring/web.yml.j2", identity=targets.IDENTITY)))
+    config = here(targets.prometheus_yml("dev", "mon-0", tls=tls, door=door, **more))
     seconds = f"{targets.INTERVAL_SECONDS}s"
     (folder / "prometheus.yml").write_text(config.replace(seconds, "1s").replace("timeout: 10s", "timeout: 1s"))
     home = next(programs.glob("prometheus-*"))
     check = [str(home / "promtool"), "check", "config", str(folder / "prometheus.yml")]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    words = [str(home / "prometheus"), *map(here, targets.flags(86_400, 512))]
+    words = [str(home / "prometheus"), *map(here, targets.flags(86_400, 512, door))]
     with started(words, folder / "log") as found.process:
         until(found.is_ready)
         yield found
@@ -243,7 +265,7 @@ def receiving() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 @contextmanager
-def alertmanager(programs: Path, folder: Path, url: str) -> Iterator[int]:
+def alertmanager(programs: Path, folder: Path, url: str, door: targets.Door | None = None) -> Iterator[int]:
     """Alertmanager with the configuration and the flags of hosts, which waits less."""
     port, home = free_port(), next(programs.glob("alertmanager-*"))
     config = folder / "alertmanager.yml"
@@ -259,7 +281,11 @@ def alertmanager(programs: Path, folder: Path, url: str) -> Iterator[int]:
     place = b"/opt/alertmanager".ljust(34, b"/")
     program.write_bytes((home / "alertmanager").read_bytes().replace(place, b".".ljust(34, b"/")))
     program.chmod(0o755)
-    words = " ".join([str(program), *alerts.flags()]).replace(alerts.CONFIG, str(config))
+    (folder / "web-alerts.yml").write_text(
+        render("monitoring/web.yml.j2", identity=targets.IDENTITY).replace(targets.FOLDER, str(folder))
+    )
+    words = " ".join([str(program), *alerts.flags(door)]).replace(alerts.CONFIG, str(config))
+    words = words.replace(alerts.WEB, str(folder / "web-alerts.yml"))
     words = words.replace(alerts.DATA, str(folder / "alerts")).replace(str(targets.ALERTMANAGER_PORT), str(port))
     with started(words.split(), folder / "alertmanager.log", home):
         yield port
@@ -304,8 +330,7 @@ def test_all_rules_are_evaluated_and_what_is_declared_is_loaded_without_a_restar
         assert asked.process
         asked.process.send_signal(signal.SIGHUP)
         until(lambda: len(asked.ask("flink_declared_hosts")) == 4)
-        url = f"http://127.0.0.1:{asked.port}{targets.PREFIX}/api/v1/rules"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with asked.open("/api/v1/rules") as answer:
             known = [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
         assert len(known) > 30
         assert [rule for rule in known if rule["health"] == "err"] == []

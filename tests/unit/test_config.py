@@ -68,6 +68,10 @@ def test_golden_texts(every_role) -> None:
     golden("zoo-monitored.cfg", zoo_cfg(settings, cluster))
     golden("prometheus.yml", targets.prometheus_yml(settings.cluster_id, "mon-0", tls=False))
     golden("prometheus-tls.yml", targets.prometheus_yml(settings.cluster_id, "mon-0", tls=True))
+    door = targets.Door(tls=True, url="https://flink.example.com")
+    golden("prometheus-behind.yml", targets.prometheus_yml(settings.cluster_id, "mon-0", tls=True, door=door))
+    golden("flink-prometheus-behind.service", prometheus_unit(settings.monitoring, data_disk=True, door=door))
+    golden("targets-behind.json", "".join(targets.files(settings.cluster_id, cluster, doors=True).values()))
     golden("targets.json", "".join(targets.files(settings.cluster_id, cluster).values()))
     golden("flink-prometheus.service", prometheus_unit(settings.monitoring, data_disk=False))
     golden("flink-alertmanager.service", alerts.unit(data_disk=True))
@@ -76,9 +80,11 @@ def test_golden_texts(every_role) -> None:
     golden("flink-taskmanager.service", flink_unit(Role.TASKMANAGER, settings, memory_mib=2048))
     golden("zookeeper.service", zookeeper_unit(settings, data_disk=False))
     unmonitored: dict[Role, list[str]] = {**by_role, Role.MONITORING: []}
+    readers = settings.metrics_readers(monitoring=False)
     for role in Role:
         if role is not Role.MONITORING:
-            golden(f"{role.value}-firewall.nft", firewall.rules(role, unmonitored, settings.operator_cidrs))
+            text = firewall.rules(role, unmonitored, settings.operator_cidrs, metrics=readers)
+            golden(f"{role.value}-firewall.nft", text)
         golden(f"{role.value}-firewall-monitored.nft", firewall.rules(role, by_role, settings.operator_cidrs))
 
 

@@ -100,7 +100,10 @@ def test_each_host_shows_when_its_certificates_expire(folder: Path) -> None:
     users = {"anna": {"passwordHash": "$2b$12$" + "a" * 53, "role": "operator"}}
     found = monitored(folder, tls=True, frontDoor=True, frontDoorUsers=users)
     expected = {
-        "jm-0": {"exporter", "front-door", "front-door-client", "internal", "rest", "zookeeper"},
+        "jm-0": {
+            *("exporter", "front-door", "front-door-client", "front-door-monitoring"),
+            *("internal", "rest", "zookeeper"),
+        },
         "tm-0": {"exporter", "internal", "zookeeper"},
         "zk-0": {"exporter", "zookeeper"},
         "mon-0": {"exporter", "prometheus"},

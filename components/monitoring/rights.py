@@ -1,0 +1,68 @@
+"""Who may call what on the monitoring host through the front door: every endpoint of Prometheus and of Alertmanager,
+with its class, in the form of the table of Flink's (frontdoor/rights.py). What is not here is refused.
+
+The endpoints are those of Prometheus 2.42 to 3.5 (web/web.go and web/api/v1/api.go in its repository) and of
+Alertmanager 0.25 to 0.28 (api/v2/openapi.yaml in its). `tests/engine/test_watched_door.py` asks the lab's releases
+which methods each path has.
+"""
+
+from ..frontdoor.rights import FILES, Endpoint, Right
+
+_API = "/api/v1"
+_PAGES = (
+    *("", "agent", "alertmanager-discovery", "alerts", "config", "flags", "graph", "query", "rules"),
+    *("service-discovery", "status", "targets", "tsdb-status"),
+)
+_ASKED_BOTH_WAYS = ("format_query", "labels", "parse_query", "query", "query_exemplars", "query_range", "series")
+"""A long query is sent by POST: that reads as well."""
+_ASKED = (
+    *("alertmanagers", "alerts", "features", "label/:label/values", "metadata", "notifications", "notifications/live"),
+    *("rules", "scrape_pools", "status/buildinfo", "status/config", "status/flags", "status/runtimeinfo"),
+    *("status/tsdb", "status/tsdb/blocks", "status/walreplay", "targets", "targets/metadata", "targets/relabel_steps"),
+)
+
+PROMETHEUS: tuple[Endpoint, ...] = (
+    *(Endpoint("GET", f"/{name}", Right.READ) for name in _PAGES),
+    # The pages of before
+    *(Endpoint("GET", f"/classic/{name}", Right.READ) for name in _PAGES),
+    *(Endpoint("GET", f"/{name}", Right.READ) for name in ("-/healthy", "-/ready", "federate", "metrics", "version")),
+    *(Endpoint("GET", f"{_API}/{name}", Right.READ) for name in (*_ASKED, *_ASKED_BOTH_WAYS)),
+    *(Endpoint("POST", f"{_API}/{name}", Right.READ) for name in _ASKED_BOTH_WAYS),
+    *(
+        Endpoint(method, path, Right.NOBODY)
+        for method, path in (
+            # The rules and flags of the unit leave most of these off; here they are refused in any case
+            *(
+                (method, f"{_API}/admin/tsdb/{name}")
+                for name in ("clean_tombstones", "delete_series", "snapshot")
+                for method in ("POST", "PUT")
+            ),
+            ("DELETE", f"{_API}/series"),
+            ("POST", f"{_API}/otlp/v1/metrics"),
+            ("POST", f"{_API}/read"),
+            ("POST", f"{_API}/write"),
+            *((method, f"/-/{name}") for name in ("quit", "reload") for method in ("GET", "POST", "PUT")),
+            ("GET", "/debug/pprof/profile"),
+        )
+    ),
+)
+"""Paths below targets.PREFIX."""
+
+ALERTMANAGER: tuple[Endpoint, ...] = (
+    *(Endpoint("GET", f"/{name}", Right.READ) for name in ("", "-/healthy", "-/ready", "metrics")),
+    *(Endpoint("GET", f"/api/v2/{name}", Right.READ) for name in ("alerts", "alerts/groups", "receivers", "silences")),
+    Endpoint("GET", "/api/v2/silence/:silenceid", Right.READ),
+    Endpoint("POST", "/api/v2/silences", Right.OPERATE),
+    Endpoint("DELETE", "/api/v2/silence/:silenceid", Right.OPERATE),
+    # It shows the configuration, and before 0.26 the URLs of webhooks in it, which are secrets
+    Endpoint("GET", "/api/v2/status", Right.NOBODY),
+    # Only Prometheus has alerts
+    Endpoint("POST", "/api/v2/alerts", Right.NOBODY),
+    Endpoint("POST", "/-/reload", Right.NOBODY),
+    Endpoint("GET", "/debug/pprof/profile", Right.NOBODY),
+)
+"""Paths below targets.ALERTMANAGER_PREFIX."""
+
+PROMETHEUS_FILES = rf"(?:(?:classic/)?(?:static|assets)/{FILES}|favicon\.(?:ico|svg)|manifest\.json)"
+ALERTMANAGER_FILES = rf"(?:script\.js|favicon\.ico|(?:lib|assets|static)/{FILES})"
+"""What their pages consist of."""

@@ -1,0 +1,268 @@
+"""The monitoring host behind the front door: Caddy, Prometheus and Alertmanager with the configuration that hosts get
+and certificates of both sides, asked by a stranger, a viewer and an operator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import ports
+from components.frontdoor.caddyfile import IDENTITY, MONITORING_IDENTITY
+from components.frontdoor.rights import Endpoint, Right
+from components.monitoring import rights, targets
+from tests.engine.test_acme import free_port
+from tests.engine.test_front_door import Door, login, serving, until, users
+from tests.engine.test_monitoring import Monitoring, alertmanager, identity, programs, prometheus, receiving
+from tests.unit.test_tls_signer import Pki
+
+__all__ = ["programs"]
+
+QUERY = "/prometheus/api/v1/query?query=up"
+SILENCES = "/alertmanager/api/v2/silences"
+
+
+@dataclass
+class Watched:
+    """A front door with the monitoring host behind it."""
+
+    door: Door
+    prometheus: Monitoring
+    alertmanager: int
+    metrics: int
+    """The port of the door's own metrics."""
+    pki: Pki
+
+    def asked(self, who: str, method: str, target: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
+        text = None if body is None else json.dumps(body).encode()
+        if body is not None:
+            headers["Content_Type"] = "application/json"
+        status, answer, _ = self.door.ask(who, method, target, text, **headers)
+        return status, answer
+
+
+@pytest.fixture(scope="module")
+def watched(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder, pki, metrics = tmp_path_factory.mktemp("watched"), Pki(), free_port()
+    on_host = targets.Door(tls=True, url="https://flink.example.com")
+    identity(folder / "tls", pki, "localhost")
+    with contextlib.ExitStack() as stack:
+        url, _ = stack.enter_context(receiving())
+        alerting = stack.enter_context(alertmanager(programs, folder, url, on_host))
+        asked = stack.enter_context(prometheus(programs, folder, tls=True, alertmanager=alerting, door=on_host))
+
+        def prepare(door: Door) -> None:
+            for made, place in zip(identity(folder / "door", pki, "localhost"), MONITORING_IDENTITY, strict=True):
+                (door.folder / Path(place).name).write_text(made.read_text())
+            door.write(users(), tls=True, monitoring="localhost")
+            path = door.folder / "Caddyfile"
+            text = path.read_text()
+            # The JobManagers of these tests have no TLS
+            for one in (door.first, door.second):
+                text = text.replace(f"https://{one.address}", one.address)
+            rest = str(door.folder / Path(IDENTITY[0]).parent.name)
+            text = "".join(
+                line for line in text.splitlines(True) if rest not in line and "tls_except_ports" not in line
+            )
+            for ours, theirs in (
+                (ports.number("door-metrics"), metrics),
+                (targets.PROMETHEUS_PORT, asked.port),
+                (targets.ALERTMANAGER_PORT, alerting),
+            ):
+                text = text.replace(f":{ours}", f":{theirs}")
+            path.write_text(text)
+
+        door = stack.enter_context(serving(tmp_path_factory.mktemp("door"), prepare))
+        asked.list("frontdoor", **{"jm-0": metrics})
+        yield Watched(door, asked, alerting, metrics, pki)
+
+
+@pytest.fixture
+def fresh(watched: Watched) -> Watched:
+    """It, whose JobManagers have seen nothing yet."""
+    for one in (watched.door.first, watched.door.second):
+        one.requests.clear()
+    return watched
+
+
+def silence() -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "matchers": [{"name": "alertname", "value": "X", "isRegex": False}],
+        "startsAt": now.isoformat(),
+        "endsAt": (now + timedelta(hours=1)).isoformat(),
+        "createdBy": "anna",
+        "comment": "x",
+    }
+
+
+def test_a_viewer_reads_metrics_and_alerts_and_an_operator_silences_them(fresh: Watched) -> None:
+    for who in ("vic", "anna"):
+        status, text = fresh.asked(who, "GET", QUERY)
+        assert status == 200 and json.loads(text)["status"] == "success"
+        connection = fresh.door.connection()
+        connection.request(
+            "POST",
+            "/prometheus/api/v1/query",
+            "query=up",
+            {"Authorization": login(who), "Content-Type": "application/x-www-form-urlencoded"},
+        )
+        assert connection.getresponse().status == 200, "a query may be long"
+        connection.close()
+        assert json.loads(fresh.asked(who, "GET", "/alertmanager/api/v2/alerts")[1]) is not None
+    assert fresh.asked("vic", "POST", SILENCES, silence())[0] == 403
+    status, text = fresh.asked("anna", "POST", SILENCES, silence())
+    assert status == 200, text
+    found = json.loads(text)["silenceID"]
+    assert fresh.asked("vic", "GET", f"/alertmanager/api/v2/silence/{found}")[0] == 200
+    assert fresh.asked("vic", "DELETE", f"/alertmanager/api/v2/silence/{found}")[0] == 403
+    assert fresh.asked("anna", "DELETE", f"/alertmanager/api/v2/silence/{found}")[0] == 200
+    assert not fresh.door.arrived(), "JobManagers see nothing of it"
+    told = {(it["user_id"], it["request"]["method"], it["status"]) for it in fresh.door.audit()}
+    assert {("vic", "POST", 403), ("anna", "POST", 200), ("vic", "DELETE", 403), ("anna", "DELETE", 200)} <= told
+    assert not [it for it in fresh.door.audit() if "/query" in it["request"]["uri"]], "what only reads is not in it"
+
+
+def test_pages_are_shown(fresh: Watched) -> None:
+    status, _, headers = fresh.door.ask("vic", "GET", "/prometheus/")
+    # Where its pages are differs between releases
+    assert (status, headers["Location"]) in ((302, "/prometheus/classic/graph"), (302, "/prometheus/query"))
+    # Debian's looks for them where hosts have it, so this one says what it says at its own port
+    assert b"errors" not in fresh.asked("vic", "GET", headers["Location"])[1]
+    # Debian's Alertmanager has none
+    assert b"errors" not in fresh.asked("vic", "GET", "/alertmanager/")[1]
+
+
+@pytest.mark.parametrize("who", ["", "vic", "anna"])
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        *(("POST", f"/prometheus/-/{name}") for name in ("reload", "quit")),
+        *(("PUT", f"/prometheus/-/{name}") for name in ("reload", "quit")),
+        *(("POST", f"/prometheus/api/v1/admin/tsdb/{name}") for name in ("delete_series", "snapshot")),
+        *(("DELETE", "/prometheus/api/v1/series"), ("POST", "/prometheus/api/v1/write")),
+        *(("POST", "/prometheus/api/v1/read"), ("POST", "/prometheus/api/v1/otlp/v1/metrics")),
+        *(("GET", "/prometheus/debug/pprof/profile"), ("GET", "/prometheus/debug/pprof/heap")),
+        *(("POST", "/alertmanager/api/v2/alerts"), ("POST", "/alertmanager/-/reload")),
+        *(("GET", "/alertmanager/api/v2/status"), ("GET", "/alertmanager/debug/pprof/heap")),
+        *(("GET", "/alertmanager/api/v1/status"), ("PUT", SILENCES), ("DELETE", SILENCES), ("PATCH", SILENCES)),
+        # Written in another way
+        *(("GET", target) for target in ("//prometheus/api/v1/query", "/prometheus//api/v1/query", "/PROMETHEUS/")),
+        *(("GET", target) for target in ("/prometheus/../jars", "/prometheus/%2e%2e/jars", "/prometheus/./graph")),
+        *(
+            ("GET", target)
+            for target in ("/prometheus%2Fapi/v1/query", "/prometheus/api/v1/%71uery", "/v1/prometheus/")
+        ),
+        *(("GET", target) for target in ("/prometheus/static/../../jars", "/prometheus/static/%2e%2e/x.js")),
+        *(("GET", target) for target in ("/prometheus;a/graph", "/prometheus/graph/", "/x/../prometheus/graph")),
+        *(("POST", "/prometheus/api/v1/query/../admin/tsdb/snapshot"), ("POST", "/prometheus/static/-/reload")),
+        *(
+            ("POST", "/prometheus/api/v1/query%2f..%2fadmin%2ftsdb%2fsnapshot"),
+            ("POST", "/alertmanager//api/v2/silences"),
+        ),
+        *(("POST", "/alertmanager/api/v2/silences/"), ("POST", "/alertmanager/api/v2/%73ilences")),
+        *(("DELETE", "/alertmanager/api/v2/silence/../silences"), ("GET", "/alertmanager/../prometheus/-/x")),
+    ],
+)
+def test_nobody_gets_further(fresh: Watched, who: str, method: str, target: str) -> None:
+    expected = (400, 403) if who else (400, 401)
+    assert fresh.asked(who, method, target)[0] in expected
+    assert not fresh.door.arrived()
+
+
+def test_headers_and_other_sites_help_nobody(fresh: Watched) -> None:
+    for name in ("X_Forwarded_User", "X_WEBAUTH_USER", "Remote_User", "X_Forwarded_For", "X_Original_URL"):
+        assert fresh.asked("", "GET", QUERY, **{name: "anna"})[0] == 401
+        assert fresh.asked("vic", "POST", SILENCES, silence(), **{name: "anna"})[0] == 403
+    for name in ("X_HTTP_Method_Override", "X_HTTP_Method"):
+        assert fresh.asked("vic", "GET", SILENCES, **{name: "POST"})[0] == 200
+    assert json.loads(fresh.asked("vic", "GET", SILENCES + "?_method=POST")[1]) is not None
+    for headers in ({"Origin": "https://evil.example"}, {"Sec_Fetch_Site": "cross-site"}):
+        assert fresh.asked("anna", "POST", SILENCES, silence(), **headers)[0] == 403
+    _, _, answered = fresh.door.ask("anna", "GET", QUERY, Origin="https://evil.example")
+    assert answered["Access-Control-Allow-Origin"] is None, "Prometheus lets every site read"
+    hidden = b"POST /alertmanager/api/v2/silences HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for line in (
+        b"Content-Length: 44\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: 0\r\nContent-Length: 44\r\n",
+    ):
+        head = f"GET {QUERY} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {login('vic')}\r\nConnection: close\r\n"
+        answer = fresh.door.raw(head.encode() + line + b"\r\n0\r\n\r\n" + hidden)
+        assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 200", b"HTTP/1.1 501", b"")
+    assert json.loads(fresh.asked("vic", "GET", SILENCES)[1]) is not None
+
+
+def test_nobody_gets_past_the_door_without_a_certificate(fresh: Watched, tmp_path: Path) -> None:
+    known = fresh.prometheus.folder / "tls/authorities.pem"
+    stranger = identity(tmp_path, Pki(), "localhost")
+    for port in (fresh.prometheus.port, fresh.alertmanager, fresh.metrics):
+        for client in (None, stranger):
+            context = ssl.create_default_context(cafile=known)
+            if client:
+                context.load_cert_chain(client[0], client[1])
+            with pytest.raises(OSError):
+                urllib.request.urlopen(f"https://localhost:{port}/metrics", context=context, timeout=10).read()
+        plain = http.client.HTTPConnection("localhost", port, timeout=10)
+        plain.request("GET", "/metrics")
+        assert plain.getresponse().status == 400, port
+        plain.close()
+
+
+def test_the_doors_metrics_are_scraped_and_not_shown_to_people(fresh: Watched) -> None:
+    until(lambda: fresh.prometheus.values("up{job='frontdoor'}") == {"jm-0": "1"}, 90)
+    until(lambda: fresh.prometheus.ask("caddy_http_requests_total"), 90)
+    until(lambda: fresh.prometheus.values("up{job='alertmanager'}") == {"mon-0": "1"}, 90)
+    assert fresh.prometheus.ask("prometheus_notifications_alertmanagers_discovered")[0]["value"][1] == "1"
+    context = fresh.prometheus.context
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"https://localhost:{fresh.metrics}/overview", context=context, timeout=10)
+    assert refused.value.code == 404
+
+
+def test_a_door_says_when_the_monitoring_host_does_not_answer(fresh: Watched) -> None:
+    assert fresh.prometheus.process
+    path = fresh.door.folder / "Caddyfile"
+    before = path.read_text()
+    try:
+        path.write_text(before.replace(f"localhost:{fresh.prometheus.port}", f"localhost:{free_port()}"))
+        fresh.door.reload()
+        status, text = fresh.asked("vic", "GET", QUERY)
+        assert status == 502 and b"Prometheus on the monitoring host localhost does not answer" in text
+    finally:
+        path.write_text(before)
+        fresh.door.reload()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "table"), [(targets.PREFIX, rights.PROMETHEUS), (targets.ALERTMANAGER_PREFIX, rights.ALERTMANAGER)]
+)
+def test_the_tables_know_all_methods_of_the_programs_paths(
+    fresh: Watched, prefix: str, table: tuple[Endpoint, ...]
+) -> None:
+    """What a program allows on a path of the table, it says when it is asked with a method that it does not know."""
+    port = fresh.prometheus.port if prefix == targets.PREFIX else fresh.alertmanager
+    known = 0
+    for path in sorted({each.path for each in table}):
+        connection = http.client.HTTPSConnection("localhost", port, context=fresh.prometheus.context, timeout=10)
+        connection.request("PATCH", prefix + re.sub(":[a-z]+", "a", path))
+        answer = connection.getresponse()
+        allowed = {word.strip() for word in str(answer.headers["Allow"] or "").split(",")} - {"", "OPTIONS", "HEAD"}
+        connection.close()
+        mine = {each.method for each in table if each.path == path}
+        if answer.status == 405 and not path.startswith("/debug"):
+            assert allowed <= mine, path
+            known += 1
+    assert known >= len({each.path for each in table}) // 3
+    assert [each for each in table if each.right is Right.OPERATE and each.method == "GET"] == []
