@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from components import ports
+from components.aws import security
 from components.aws.declaration import AwsSettings
 from components.aws.security import BASTION, Security, SecurityArgs, rules
 from components.host import Role
@@ -201,3 +202,16 @@ def test_an_operator_more_changes_no_other_rule() -> None:
 def test_names_have_nothing_that_a_urn_is_cut_at() -> None:
     assert not [rule.name for rule in rules(list(Role), DIRECT.operator_cidrs, False) if re.search(r"[:/]", rule.name)]
     assert "jobmanager-rest-2001-db8-7---48" in {rule.name for rule in rules(list(Role), DIRECT.operator_cidrs, False)}
+
+
+def test_metrics_in_plain_text_are_open_to_who_is_named() -> None:
+    def readers(*roles: Role, metrics: list[str] | None) -> set[str]:
+        found = security.rules(roles, ["198.51.100.0/24"], False, metrics=metrics)
+        return {rule.source for rule in found if rule.number == 9249 and rule.target == "taskmanager"}
+
+    alone = (Role.JOBMANAGER, Role.TASKMANAGER)
+    assert readers(*alone, metrics=None) == {"198.51.100.0/24"}
+    assert readers(*alone, metrics=[]) == set()
+    assert readers(*alone, metrics=["203.0.113.0/24"]) == {"203.0.113.0/24"}
+    assert readers(*alone, Role.MONITORING, metrics=None) == {"monitoring"}
+    assert readers(*alone, Role.MONITORING, metrics=["203.0.113.0/24"]) == {"monitoring", "203.0.113.0/24"}

@@ -218,3 +218,65 @@ def test_the_lists_are_json_that_prometheus_reads(folder: Path) -> None:
     members = Members(tuple(map(_host, load(folder).site.hosts)))
     for text in targets.files("dev", members).values():
         assert all(set(entry) == {"targets", "labels"} for entry in json.loads(text))
+
+
+# --- who reads metrics in plain text
+
+PLAIN_METRICS = re.compile(r"ip saddr \{ ([^}]*) \} tcp dport 9249 accept")
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("given", [None, ["203.0.113.0/24"], ["none"]])
+def test_metrics_are_open_to_who_is_named_and_to_operators_only_without_tls(
+    folder: Path, tls: bool, watched: bool, given: list[str] | None
+) -> None:
+    changes: dict[str, Any] = {"tls": tls, **({"metricsCidrs": given} if given else {})}
+    found = monitored(folder, **changes) if watched else run(folder, **changes)
+    (readers,) = PLAIN_METRICS.findall(stdin(found, "tm-0-members")) or [""]
+    networks = [word for word in readers.split(", ") if "/" in word]
+    expected = {("203.0.113.0/24",): ["203.0.113.0/24"], ("none",): []}
+    operators = ["198.51.100.0/24"] if not tls and not watched else []
+    assert networks == (expected[tuple(given)] if given else operators)
+    of_zookeeper = stdin(found, "zk-0-members")
+    assert ("tcp dport 7000" in of_zookeeper) is watched
+    if watched:
+        assert ("203.0.113.0/24 } tcp dport 7000" in of_zookeeper) is (given == ["203.0.113.0/24"])
+
+
+def test_networks_that_read_metrics_are_networks(folder: Path) -> None:
+    assert "metricsCidrs: 'x' is not a network" in refused(folder, metricsCidrs=["x"])
+    assert "metricsCidrs: 0.0.0.0/0 is the whole internet: expected those of your" in refused(
+        folder, metricsCidrs=["0.0.0.0/0"]
+    )
+    assert "metricsCidrs: has none and others" in refused(folder, metricsCidrs=["none", "203.0.113.0/24"])
+    write_inventory(folder, *map(host, (*SEVEN, "mon-0")))
+    users = {"anna": {"passwordHash": "$2b$12$" + "a" * 53, "role": "operator"}}
+    known = configuration(folder, frontDoor=True, frontDoorUsers=users, frontDoorPort=9180)
+    with pytest.raises(settings.ConfigError, match="frontDoorPort: 9180 is another port"):
+        settings.load(known, stack="dev", secrets={"frontDoorUsers"}, root=folder)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_behind_a_front_door_both_ask_for_a_certificate_and_without_one_nothing_changes(
+    folder: Path, tls: bool
+) -> None:
+    users = {"anna": {"passwordHash": "$2b$12$" + "a" * 53, "role": "operator"}}
+    alone = monitored(folder, tls=tls)
+    assert "--web.listen-address=127.0.0.1:9090 " in stdin(alone, "mon-0-prometheus-service")
+    assert "web.config.file" not in stdin(alone, "mon-0-prometheus-service")
+    assert "tcp dport 9090" not in stdin(alone, "mon-0-members")
+    found = monitored(folder, tls=tls, frontDoor=True, frontDoorUsers=users)
+    for name, place in (("prometheus", "/etc/prometheus"), ("alertmanager", "/etc/flink-alertmanager")):
+        text = stdin(found, f"mon-0-{name}-service")
+        assert (f"--web.config.file={place}/web.yml" in text) is tls
+        assert (f"write_file {place}/tls/key.pem 0600 prometheus:prometheus" in text) is tls
+        assert f"--web.external-url=https://jm-0/{name}" in text
+    assert re.search(r"ip saddr { 10\.9\.9\.10, 10\.9\.9\.11 } tcp dport 9090", stdin(found, "mon-0-members"))
+    door = stdin(found, "jm-1-front-door")
+    assert f"reverse_proxy {'https' if tls else 'http'}://mon-0:9090" in door
+    assert ("write_file /etc/flink-frontdoor/monitoring-key.pem 0600" in door) is tls
+    assert "frontdoor.json" in stdin(found, "mon-0-targets")
+    write_inventory(folder)
+    text = stdin(run(folder, tls=tls, frontDoor=True, frontDoorUsers=users), "jm-1-front-door")
+    assert "mon-0" not in text and "\tmetrics" not in text
