@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[2]
 NAME = "flink-a.example.com"
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
+def free_port(address: str = "127.0.0.1") -> int:
+    with socket.create_server((address, 0)) as free:
         port: int = free.getsockname()[1]
         return port
 
@@ -41,10 +41,11 @@ class Server:
     management: int
     certificate: Path
     """Its own, for its API."""
+    host: str = "localhost"
 
     @property
     def directory(self) -> str:
-        return f"https://localhost:{self.port}/dir"
+        return f"https://{self.host}:{self.port}/dir"
 
     def root(self) -> str:
         """The authority of what it signs, as PEM."""
@@ -57,23 +58,34 @@ class Server:
 @contextmanager
 def pebble(folder: Path, door_port: int) -> Iterator[Server]:
     """An ACME server that finds every name on this machine, with the front door's port instead of 443."""
-    program, name_server = programs.pebble()
     certificate, key = made(["localhost"])
     paths = folder / "pebble.pem", folder / "pebble-key.pem"
     for path, text in zip(paths, (certificate, key), strict=True):
         path.write_text(text)
-    server, names = Server(free_port(), free_port(), paths[0]), f"127.0.0.1:{free_port()}"
+    with signing(folder, Server(free_port(), free_port(), paths[0]), paths[1], "127.0.0.1", door_port, {}) as server:
+        yield server
+
+
+@contextmanager
+def signing(
+    folder: Path, server: Server, key: Path, listen: str, door_port: int, found_at: Mapping[str, str]
+) -> Iterator[Server]:
+    """An ACME server that listens on an address, and finds names at these addresses (others on this machine), with the
+    front door's port instead of 443. `key`: of its own certificate.
+    """
+    program, name_server = programs.pebble()
+    names, known = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     config = {
-        "listenAddress": f"127.0.0.1:{server.port}",
+        "listenAddress": f"{listen}:{server.port}",
         "managementListenAddress": f"127.0.0.1:{server.management}",
-        "certificate": str(paths[0]),
-        "privateKey": str(paths[1]),
+        "certificate": str(server.certificate),
+        "privateKey": str(key),
         "tlsPort": door_port,
         "httpPort": 1,
         "profiles": {"default": {"description": "as usual", "validityPeriod": 7_776_000}},
     }
     (folder / "pebble.json").write_text(json.dumps({"pebble": config}))
-    flags = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", "127.0.0.1:0"]
+    flags = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", known]
     words: list[list[str | Path]] = [
         [name_server, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dnsserver", names, *flags],
         [program, "-config", folder / "pebble.json", "-dnsserver", names, "-strict"],
@@ -85,7 +97,10 @@ def pebble(folder: Path, door_port: int) -> Iterator[Server]:
             environment = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "50"}
             for argv in words:
                 running.append(subprocess.Popen(argv, stdout=log, stderr=log, env=environment))
-            until(lambda: listens(server.port), 60)
+            until(lambda: listens(server.port, listen), 60)
+            for name, address in found_at.items():
+                said = json.dumps({"host": name, "addresses": [address]}).encode()
+                urllib.request.urlopen(f"http://{known}/add-a", data=said, timeout=60).close()
             yield server
         finally:
             for process in running:
@@ -93,9 +108,9 @@ def pebble(folder: Path, door_port: int) -> Iterator[Server]:
                 process.wait()
 
 
-def listens(port: int) -> bool:
+def listens(port: int, address: str = "127.0.0.1") -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection((address, port), timeout=5).close()
     except OSError:
         return False
     return True

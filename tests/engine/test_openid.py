@@ -6,7 +6,6 @@ People log in through all redirects and forms; strangers try what they may not.
 import base64
 import json
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -25,8 +24,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from components.balancing import ALIVE
 from components.frontdoor import login as login_texts
 from components.frontdoor.settings import Oidc
-from stand_ins.builds import node_packages, programs
+from stand_ins.builds import programs
 from tests.engine import balancer
+from tests.engine.issuer import issuing
 from tests.engine.test_acme import NAME, Server, free_port, pebble, served, write
 from tests.engine.test_front_door import PASSWORDS, Door, serving, until, users
 from tests.engine.test_front_door import login as password_of
@@ -41,7 +41,6 @@ PEOPLE = {
     "nora": {"email": "nora@example.com", "email_verified": True, "groups": ["all", f"x,{OPERATORS},{VIEWERS}"]},
     "ugo": {"email": "olga@example.com", "email_verified": False, "groups": [OPERATORS]},
 }
-SERVER = Path(__file__).parent / "openid/server.mjs"
 CLICKED = {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "navigate"}
 
 
@@ -180,12 +179,8 @@ def logging_in(folder: Path) -> Iterator[World]:
             "audiences": {"urn:flink": 3600, "urn:short": 2, "urn:other": 3600},
             "tokens": {"flink": machine, "other": {**machine, "groups": [VIEWERS]}},
         }
-        (folder / "issuer.json").write_text(json.dumps(given))
+        stack.enter_context(issuing(folder, given))
         try:
-            node = shutil.which("node")
-            assert node, "tests need Node.js"
-            world.run("issuer", node, SERVER, folder / "issuer.json", node_packages.openid_provider())
-            until(lambda: "listens" in world.log("issuer"), 60)
             world.start_proxy()
             yield world
         finally:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,11 +16,14 @@ from lab import stack
 from lab.cluster import Cluster, SlowJob
 from lab.lab import Lab
 from stand_ins.builds import archives
+from tests.engine.issuer import issuing
+from tests.engine.test_acme import Server, free_port, signing
 from tests.hosts import snapshot
 from tests.lab import private_ca
 from tests.lab.commands import finish, lab_command, traces
 
 NAME = "test-converge"
+SECRET = "client-secret-of-the-test"
 UP = ("up", "--name", NAME, "--workers", "2")
 
 OWN = """
@@ -121,7 +125,7 @@ def test_down_leaves_nothing_and_up_works_again() -> None:
 
 
 @contextmanager
-def private_storage(lab: Lab, folder: Path) -> Iterator[dict[str, str]]:
+def private_storage(lab: Lab, folder: Path) -> Iterator[dict[str, Any]]:
     """Keys of a stack whose storage has a certificate of a CA that nobody knows."""
     url, gateway = urlsplit(lab.s3.endpoint), str(lab.gateway)
     assert url.hostname and url.port
@@ -133,15 +137,47 @@ def private_storage(lab: Lab, folder: Path) -> Iterator[dict[str, str]]:
         }
 
 
+@contextmanager
+def logins(cluster: Cluster, folder: Path) -> Iterator[dict[str, Any]]:
+    """Keys of a stack where people log in by OpenID Connect, and doors have certificates by ACME; both servers have
+    certificates of the CA of `private_storage`.
+    """
+    lab, address, paths = cluster.lab, str(cluster.lab.gateway), (folder / "server.pem", folder / "server.key")
+    issuer = {
+        **{"host": address, "listen": address, "port": free_port(address), "client": "flink", "secret": SECRET},
+        **{"certificate": str(paths[0]), "key": str(paths[1]), "redirects": ["https://flink.example.com/"]},
+        **{"people": {}, "audiences": {}, "tokens": {}},
+    }
+    doors = {name: f"{name}.example.com" for name in cluster.hosts("jobmanager")}
+    at = {dns: str(lab.host(name).address) for name, dns in doors.items()}
+    server = Server(free_port(address), free_port(), paths[0], address)
+    with issuing(folder, issuer), signing(folder, server, paths[1], address, 443, at):
+        yield {
+            "flink:frontDoorLogin": "oidc",
+            "flink:frontDoorOidc": {
+                "issuer": f"https://{address}:{issuer['port']}",
+                "clientId": "flink",
+                "operator": ["operators"],
+            },
+            stack.FRONT_DOOR_OIDC_SECRET: SECRET,
+            "flink:frontDoorAcme": {"directory": server.directory, "names": doors},
+            **stack.release(lab, "oauth2proxy", archives.oauth2proxy()),
+        }
+
+
 def test_destroy_leaves_state_and_hosts_as_they_were_and_no_dead_host_blocks_it(tmp_path: Path) -> None:
     """The running job leaves high-availability metadata, which is removed, and checkpoints, which stay. Each host is
-    as before the first `up`, except for what `snapshot.STAYS` lists.
+    as before the first `up`, except for what `snapshot.STAYS` lists, also of the programs and users of a login by
+    OpenID Connect, and of certificates by ACME.
     """
     cluster = made()
-    with private_storage(cluster.lab, tmp_path) as keys:
+    with private_storage(cluster.lab, tmp_path) as keys, logins(cluster, tmp_path) as more:
         # A job that stops with a savepoint would need a TaskManager that a test takes away
-        cluster.overrides = keys
+        cluster.overrides = keys | more
         cluster.stack.up()
+        certificate = "sudo -n find /var/lib/flink-frontdoor -name '*.crt'"
+        shown = cluster.lab.ssh("jm-1", f"id flink-login && systemctl is-active flink-login && {certificate}").stdout
+        assert "(flink-login)" in shown and "\nactive\n" in shown and "/jm-1.example.com.crt" in shown
         _destroy(cluster)
 
 
