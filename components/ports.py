@@ -53,6 +53,8 @@ TABLE: tuple[Port, ...] = (
 MONITORING: tuple[Port, ...] = (
     Port("node-metrics", 9100, (JM, TM, ZK, CLIENT, MON), (MON, METRICS), "Metrics of the host (node_exporter)"),
     Port("zk-metrics", 7000, (ZK,), (MON, METRICS), "ZooKeeper: metrics"),
+    Port("log-metrics", 8888, (JM, TM, ZK, CLIENT, MON), (MON,), "Metrics of the agent of logs"),
+    Port("log-store", 9428, (MON,), (JM, TM, ZK, CLIENT, MON), "Logs, from the agents of all hosts (VictoriaLogs)"),
 )
 """Only of clusters with a monitoring host."""
 

@@ -47,9 +47,12 @@ RELEASES = {
     "prometheus": ("Prometheus", APACHE),
     "alertmanager": ("Alertmanager", APACHE),
     "nodeexporter": ("node_exporter", APACHE),
+    "otelcol": ("OpenTelemetry Collector", APACHE),
+    "victorialogs": ("VictoriaLogs", APACHE),
 }
 """What hosts install, with the licences that their projects name (https://flink.apache.org, https://zookeeper.apache.org,
-https://adoptium.net, https://caddyserver.com, https://oauth2-proxy.github.io, https://prometheus.io).
+https://adoptium.net, https://caddyserver.com, https://oauth2-proxy.github.io, https://prometheus.io,
+https://opentelemetry.io, https://victoriametrics.com).
 """
 _MONITORING = ("monitoringHosts", 1)
 _ONLY_WITH: dict[str, tuple[str, Any]] = {
@@ -58,6 +61,8 @@ _ONLY_WITH: dict[str, tuple[str, Any]] = {
     "prometheus": _MONITORING,
     "alertmanager": _MONITORING,
     "nodeexporter": _MONITORING,
+    "otelcol": _MONITORING,
+    "victorialogs": _MONITORING,
 }
 """The key and value of a stack that installs it; elsewhere its scope is `optional`, as with an inventory, which may
 have a monitoring host or not.

@@ -95,15 +95,19 @@ no_front_door() {
 # The same: monitor.sh.
 no_monitoring() {
   local name release
-  for name in exporter prometheus alertmanager; do
+  for name in exporter prometheus alertmanager logs logstore; do
     [ -e "$records/monitor-$name" ] || continue
     systemctl disable -q --now "flink-$name" 2>/dev/null || true
     rm -rf "/etc/systemd/system/flink-$name.service" "/etc/flink-$name" "/run/flink-$name"
   done
-  for release in nodeexporter prometheus alertmanager; do
+  for release in nodeexporter prometheus alertmanager otelcol victorialogs; do
     if compgen -G "/opt/$release-*/.installed-by-pulumi" >/dev/null; then remove_releases "$release"; fi
   done
-  ! id flink-exporter >/dev/null 2>&1 || ! [ -e "$records/monitor-exporter" ] || userdel flink-exporter
+  for name in exporter logs; do
+    [ -e "$records/monitor-$name" ] || continue
+    ! id "flink-$name" >/dev/null 2>&1 || userdel "flink-$name"
+    rm -rf "/var/lib/flink-$name"
+  done
 }
 
 # A setting that still has our value gets the one that it had before the first step. Without a record of it (steps of an

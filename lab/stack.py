@@ -103,6 +103,8 @@ def _monitoring(lab: "Lab") -> dict[str, Any]:
         **release(lab, "prometheus", builds.prometheus()),
         **release(lab, "alertmanager", builds.alertmanager()),
         **release(lab, "nodeexporter", builds.nodeexporter()),
+        **release(lab, "otelcol", builds.otelcol()),
+        **release(lab, "victorialogs", builds.victorialogs()),
         # The lab's own has no provider of metrics
         **release(lab, "zookeeper", builds.zookeeper_with_metrics()),
     }

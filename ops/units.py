@@ -3,12 +3,13 @@
 from components.frontdoor import login
 from components.frontdoor.component import UNIT as DOOR
 from components.host import Role
+from components.logs import collector, store
 from components.monitoring import alerts, targets
 from components.monitoring.component import UNIT as PROMETHEUS
 from components.monitoring.exporter import UNIT as EXPORTER
 from components.roles import ROLES
 
-_BESIDE = {Role.JOBMANAGER: (DOOR, login.UNIT), Role.MONITORING: (PROMETHEUS, alerts.UNIT)}
+_BESIDE = {Role.JOBMANAGER: (DOOR, login.UNIT), Role.MONITORING: (PROMETHEUS, alerts.UNIT, store.UNIT)}
 
 
 def daemon(role: Role) -> list[str]:
@@ -18,7 +19,7 @@ def daemon(role: Role) -> list[str]:
 
 def beside(role: Role) -> list[str]:
     """Of what runs beside the daemon. Some are there by option only."""
-    return [EXPORTER, *_BESIDE.get(role, ())]
+    return [EXPORTER, collector.UNIT, *_BESIDE.get(role, ())]
 
 
 ASK = rf"""

@@ -15,6 +15,7 @@ import pulumi
 from components.aws.declaration import HEALING_TOKEN
 from components.errors import ConfigError, refused
 from components.flink.settings import ClusterSettings
+from components.logs.settings import LOGS
 from components.monitoring.settings import RECEIVERS, SMTP
 from components.naming import PROJECT
 from components.problems import Problems, shown
@@ -36,6 +37,7 @@ SECRETS = {
     FRONT_DOOR_KEY: FRONT_DOOR_KEY,
     OIDC_SECRET: OIDC_SECRET,
     RECEIVERS: f"--path '{RECEIVERS}.NAME.slack'",
+    LOGS: f"--path '{LOGS}.otlp.url'",
     SMTP: f"--path '{SMTP}.password'",
 }
 """The keys that must be secrets, and no others may be, as `pulumi config set` takes them."""

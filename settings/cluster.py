@@ -14,6 +14,7 @@ from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings
 from components.problems import Problems, shown
 from settings.front_door import front_door
 from settings.jobs import job_secrets, jobs
+from settings.logs import logs
 from settings.monitoring import monitoring
 from settings.operators import metrics_cidrs, operator_cidrs
 from settings.overrides import (
@@ -135,6 +136,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
             problems,
         ),
         metrics_cidrs=metrics_cidrs(values, problems),
+        logs=logs(values, _archive("otelcol", values, problems), _archive("victorialogs", values, problems), problems),
         trusted_certificates=trusted_certificates(values, owned, root, problems),
         keep_state=values["keepState"],
     )

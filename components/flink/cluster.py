@@ -12,6 +12,7 @@ from pulumi_command import remote
 from .. import naming, ports
 from ..frontdoor.certificates import FrontDoorAuthority, session_secret
 from ..host import Host, Role
+from ..logs import component as collected
 from ..remote import script_text, step
 from ..roles import ROLES
 from ..storage import Storage
@@ -119,6 +120,8 @@ class Cluster(pulumi.ComponentResource):
             absent.append("frontdoor")
         if not self.members.monitored:
             absent.append("monitor-exporter")
+        if not self.settings.logs.collected(monitored=self.members.monitored):
+            absent.append("monitor-logs")
         if not (self.settings.trusted_certificates and ROLES[host.role].runs_flink):
             absent.append("trusted")
         args = NodeArgs(
@@ -177,7 +180,8 @@ class Cluster(pulumi.ComponentResource):
             front_door_sessions=session_secret(f"{name}-front-door-sessions", child) if door and door.oidc else None,
             balancer_networks=self._args.balancer_networks,
         )
-        return [declare_of(role)(context, found, child) for role in Role if (found := self.members.of(role))]
+        roles = [declare_of(role)(context, found, child) for role in Role if (found := self.members.of(role))]
+        return [*roles, collected.declare(context, child)]
 
     def _encryption(self, name: str, opts: pulumi.ResourceOptions) -> Encryption | None:
         return Encryption(name, self.settings, opts, monitored=self.members.monitored) if self.settings.tls else None

@@ -6,6 +6,7 @@ from .. import ports
 from ..circles import Circle
 from ..host import Role
 from ..jobs.settings import JobSettings
+from ..logs.settings import KEYS as LOGS_KEYS
 from ..monitoring.settings import KEYS as MONITORING_KEYS
 from ..problems import Problems, shown
 from .settings import ClusterSettings
@@ -62,7 +63,7 @@ def check_monitoring(
     if count > 1:
         problems.add(key, f"has {count} monitoring hosts: expected one at most")
     if not count:
-        for each in sorted(set(MONITORING_KEYS) & set(given)):
+        for each in sorted({*MONITORING_KEYS, *LOGS_KEYS} & set(given)):
             problems.add(each, "has no effect without a monitoring host: expected one, or remove it")
         return
     taken = [port.number for port in (*ports.MONITORING, *ports.BEHIND) if Role.JOBMANAGER in port.listens]

@@ -148,6 +148,10 @@ class Encryption(pulumi.ComponentResource):
             self._note(host, circle.value, signed)
         return self._install(host, certificates, parent)
 
+    def trusted(self, circle: Circle) -> pulumi.Output[str]:
+        """What members of a circle trust, as PEM."""
+        return self._authorities.trusted(circle).apply(joined)
+
     def _note(self, host: Host, what: str, signed: pulumi.Output[Signed]) -> pulumi.Output[str]:
         ends = signed.apply(lambda made: made.ends)
         self.ends.setdefault(host.name, {})[what] = ends
@@ -178,11 +182,10 @@ class Encryption(pulumi.ComponentResource):
             opts=opts,
         )
         signed = self._authorities.sign(Request(host, circle, known, request.cert_request_pem, what), parent)
-        trusted = self._authorities.trusted(circle)
         return Client(
             certificate=signed.apply(lambda made: made.pem),
             key=key.private_key_pem,
-            authorities=trusted.apply(joined),
+            authorities=self.trusted(circle),
             ends=self._note(host, what, signed),
         )
 

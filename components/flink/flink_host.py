@@ -95,9 +95,11 @@ class FlinkHost(pulumi.ComponentResource):
         if settings.tls:
             values["tls_options"] = encryption.OPTIONS
 
+        collected = settings.logs.collected(monitored=self._context.members.monitored)
+
         def text(process: Process) -> str:
             files = [
-                *configuration(process.config_yaml),
+                *configuration(process.config_yaml, logs=collected),
                 File(path=unit_path("flink-classes"), text=render("flink-classes.service", devices=False)),
                 File(path="/etc/flink/daemon.json", text=unit.daemon_json(host.role, settings, others)),
             ]
@@ -161,9 +163,11 @@ def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remo
     )
 
 
-def configuration(config_yaml: str) -> list[File]:
-    """Flink's configuration directory, without masters and workers."""
-    logging = render("log4j-console.properties")
+def configuration(config_yaml: str, *, logs: bool = False) -> list[File]:
+    """Flink's configuration directory, without masters and workers. `logs`: an agent reads the daemon's log, which then
+    has job and thread in each line.
+    """
+    logging = render("log4j-console.properties", logs=logs)
     return [
         File(path="/etc/flink/config.yaml", text=config_yaml),
         File(path="/etc/flink/log4j-console.properties", text=logging),

@@ -14,6 +14,8 @@ DEFAULT_VERSIONS = {
     "prometheus": "3.5.0",
     "alertmanager": "0.28.1",
     "nodeexporter": "1.9.1",
+    "otelcol": "0.165.0",
+    "victorialogs": "1.52.2",
 }
 """The same as in Pulumi.yaml (a test compares them)."""
 
@@ -25,6 +27,9 @@ _LEAST = {
     "prometheus": (2, 42, 0),
     "alertmanager": (0, 25, 0),
     "nodeexporter": (1, 5, 0),
+    # Names of components and options of its queue are those of this release
+    "otelcol": (0, 165, 0),
+    "victorialogs": (1, 40, 0),
 }
 _PROMETHEUS = {"prometheus": "prometheus", "alertmanager": "alertmanager", "nodeexporter": "node_exporter"}
 """Names of the project's repositories."""
@@ -84,6 +89,17 @@ def official(name: str, version: str) -> Archive:
         base = f"https://github.com/prometheus/{project}/releases/download/v{version}"
         url = f"{base}/{project}-{version}.linux-{{goarch}}.tar.gz"
         return Archive(name=name, version=version, url=url, checksum=f"sha256:{base}/sha256sums.txt")
+    if name == "otelcol":
+        base = f"https://github.com/open-telemetry/opentelemetry-collector-releases/releases/download/v{version}"
+        url = f"{base}/otelcol-contrib_{version}_linux_{{goarch}}.tar.gz"
+        checksums = f"{base}/opentelemetry-collector-releases_otelcol-contrib_checksums.txt"
+        return Archive(name=name, version=version, url=url, checksum=f"sha256:{checksums}", strip=0)
+    if name == "victorialogs":
+        base = f"https://github.com/VictoriaMetrics/VictoriaLogs/releases/download/v{version}"
+        base += f"/victoria-logs-linux-{{goarch}}-v{version}"
+        return Archive(
+            name=name, version=version, url=f"{base}.tar.gz", checksum=f"sha256:{base}_checksums.txt", strip=0
+        )
     file = {
         "flink": f"flink/flink-{version}/flink-{version}-bin-scala_2.12.tgz",
         "zookeeper": f"zookeeper/zookeeper-{version}/apache-zookeeper-{version}-bin.tar.gz",

@@ -10,6 +10,7 @@ from .. import ports
 from ..circles import Circle
 from ..frontdoor.settings import FrontDoorSettings
 from ..jobs.settings import JobSettings, PythonSettings
+from ..logs.settings import LogsSettings
 from ..monitoring.settings import MonitoringSettings
 from . import failover, releases
 from .releases import Archive
@@ -106,6 +107,7 @@ class ClusterSettings:
     """Of clusters with a monitoring host."""
     metrics_cidrs: tuple[str, ...] | None = None
     """Networks that may read metrics in plain text. None: operators, and nobody with TLS or a monitoring host."""
+    logs: LogsSettings = field(default_factory=LogsSettings)
     trusted_certificates: str = ""
     """Certificates in PEM that hosts trust besides those that they know, such as of a private CA for the storage."""
     keep_state: bool = True

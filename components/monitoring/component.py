@@ -67,18 +67,21 @@ class Monitoring(pulumi.ComponentResource):
 
 
 def _targets(context: Context, host: Host) -> str:
-    files = [
-        File(path=path, text=text)
-        for path, text in targets.files(
-            context.settings.cluster_id, context.members, doors=context.settings.front_door is not None
-        ).items()
-    ]
+    found = targets.files(
+        context.settings.cluster_id,
+        context.members,
+        doors=context.settings.front_door is not None,
+        logs=_collected(context),
+    )
+    files = [File(path=path, text=text) for path, text in found.items()]
     return script_text(host, "files.sh", {"what": "targets", "name": "targets"}, files)
 
 
 def _text(context: Context, host: Host, identity: Sequence[str]) -> str:
     settings, row, door = context.settings, ROLES[host.role], door_of(context)
-    config = targets.prometheus_yml(settings.cluster_id, host.name, tls=bool(identity), door=door)
+    config = targets.prometheus_yml(
+        settings.cluster_id, host.name, tls=bool(identity), door=door, logs=_collected(context)
+    )
     found = [File(path=f"{targets.FOLDER}/rules/{name}", text=text) for name, text in rules.files().items()]
     unit = prometheus_unit(settings.monitoring, data_disk=host.data_device is not None, door=door)
     files = [
@@ -89,6 +92,10 @@ def _text(context: Context, host: Host, identity: Sequence[str]) -> str:
         File(path=f"{targets.FOLDER}/prometheus.yml", text=config),
     ]
     return script_text(host, "monitoring/monitor.sh", _values(context, host, "prometheus"), files, uses=("program.sh",))
+
+
+def _collected(context: Context) -> bool:
+    return context.settings.logs.collected(monitored=context.members.monitored)
 
 
 def _declared(context: Context, host: Host) -> str:

@@ -65,10 +65,16 @@ _KINDS: Mapping[str, str] = {"flink": "prometheus", "node": "node-metrics", "zoo
 """Job of Prometheus → name in the table of ports."""
 _DOORS: Mapping[str, str] = {"frontdoor": "door-metrics"}
 """Likewise, with a front door."""
+_LOGS: Mapping[str, str] = {"logs": "log-metrics"}
+"""Likewise, where hosts have an agent of logs."""
 
 
-def lists(cluster: str, members: Members, *, doors: bool = False) -> dict[str, list[dict[str, Any]]]:
-    """Job → its targets, in the form of Prometheus's `file_sd_configs`; `doors`: there are front doors."""
+def lists(
+    cluster: str, members: Members, *, doors: bool = False, logs: bool = False
+) -> dict[str, list[dict[str, Any]]]:
+    """Job → its targets, in the form of Prometheus's `file_sd_configs`; `doors`: there are front doors; `logs`: hosts
+    have an agent of logs.
+    """
     listens = {port.name: port.listens for port in ports.table(int(doors), monitoring=True)}
     return {
         kind: [
@@ -80,13 +86,13 @@ def lists(cluster: str, members: Members, *, doors: bool = False) -> dict[str, l
             if role in listens[name]
             for host in members.of(role)
         ]
-        for kind, name in {**_KINDS, **(_DOORS if doors else {})}.items()
+        for kind, name in {**_KINDS, **(_DOORS if doors else {}), **(_LOGS if logs else {})}.items()
     }
 
 
-def files(cluster: str, members: Members, *, doors: bool = False) -> dict[str, str]:
+def files(cluster: str, members: Members, *, doors: bool = False, logs: bool = False) -> dict[str, str]:
     """Path → text of the lists."""
-    found = lists(cluster, members, doors=doors)
+    found = lists(cluster, members, doors=doors, logs=logs)
     return {_list(kind): json.dumps(entries, indent=1) + "\n" for kind, entries in found.items()}
 
 
@@ -94,10 +100,10 @@ def _list(kind: str) -> str:
     return f"{FOLDER}/targets/{kind}.json"
 
 
-def prometheus_yml(cluster: str, host: str, *, tls: bool, door: Door | None = None) -> str:
+def prometheus_yml(cluster: str, host: str, *, tls: bool, door: Door | None = None, logs: bool = False) -> str:
     """Prometheus's configuration on the monitoring host `host`. Everything in it is known to Prometheus 2.42 and 3.x
     alike (docs/decisions/0031-monitoring.md). `tls`: exporters ask for a certificate; `door`: of clusters with front
-    doors.
+    doors; `logs`: as in `lists`.
     """
     certificate, key, authorities = IDENTITY
     secure = {
@@ -129,6 +135,7 @@ def prometheus_yml(cluster: str, host: str, *, tls: bool, door: Door | None = No
             _job("zookeeper"),
             _job("node", **(secure if tls else {})),
             *([_job("frontdoor", **own)] if door else []),
+            *([_job("logs")] if logs else []),
             *(
                 {
                     "job_name": name,

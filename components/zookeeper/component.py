@@ -45,11 +45,16 @@ class ZooKeeper(pulumi.ComponentResource):
         """What a host needs before its server can start."""
         context = self._context
         settings, node = context.settings, context.nodes[host.name]
+        collected = settings.logs.collected(monitored=context.members.monitored)
+        logging = render("zookeeper/logback.xml", tls=settings.tls, logs=collected)
         after_probes = pulumi.ResourceOptions(parent=self, depends_on=context.probes[host.name])
         release = install(host, settings, context.storage, settings.zookeeper, "lib", after_probes)
         files = [
             File(path="/etc/zookeeper/zoo.cfg", text=self._zoo_cfg),
-            File(path="/etc/zookeeper/logback.xml", text=render("zookeeper/logback.xml", tls=settings.tls)),
+            File(
+                path="/etc/zookeeper/logback.xml",
+                text=logging,
+            ),
             File(path=f"{ROLES[host.role].data_directory}/myid", text=f"{naming.server_id(host.name)}\n"),
         ]
         written = step(

@@ -232,6 +232,25 @@ def _build_oauth2proxy(work: Path) -> Path:
     return home
 
 
+def _build_otelcol(work: Path) -> Path:
+    """The agent of logs, as in its archive."""
+    return _alone(work, programs.otelcol(), "otelcol-contrib")
+
+
+def _build_victorialogs(work: Path) -> Path:
+    """The store of logs, as in its archive."""
+    return _alone(work, programs.victorialogs(), "victoria-logs-prod")
+
+
+def _alone(work: Path, program: Path, name: str) -> Path:
+    """A tree with a program alone, of this name."""
+    home = work / name / "tree"
+    home.mkdir(parents=True)
+    shutil.copyfile(program, home / name)
+    (home / name).chmod(0o755)
+    return home
+
+
 _SHARE = "/usr/share/prometheus"
 
 
@@ -320,6 +339,24 @@ def _caddy() -> Source:
     """A release of Caddy on GitHub."""
     base = f"https://github.com/caddyserver/caddy/releases/download/v{programs.CADDY}/caddy_{programs.CADDY}"
     return _listed(programs.CADDY, f"{base}_linux_{_go_machine()}.tar.gz", "sha512", f"{base}_checksums.txt")
+
+
+def _otelcol() -> Source:
+    """A release of the OpenTelemetry Collector on GitHub."""
+    base = "https://github.com/open-telemetry/opentelemetry-collector-releases/releases/download"
+    base += f"/v{programs.OTELCOL}"
+    url = f"{base}/otelcol-contrib_{programs.OTELCOL}_linux_{_go_machine()}.tar.gz"
+    return _listed(
+        programs.OTELCOL, url, "sha256", f"{base}/opentelemetry-collector-releases_otelcol-contrib_checksums.txt"
+    )
+
+
+def _victorialogs() -> Source:
+    """A release of VictoriaLogs on GitHub."""
+    version = programs.VICTORIALOGS
+    base = f"https://github.com/VictoriaMetrics/VictoriaLogs/releases/download/v{version}"
+    base += f"/victoria-logs-linux-{_go_machine()}-v{version}"
+    return _listed(version, f"{base}.tar.gz", "sha256", f"{base}_checksums.txt")
 
 
 def _listed(version: str, url: str, algorithm: str, checksums: str) -> Source:
@@ -476,6 +513,17 @@ def nodeexporter() -> Archive:
     site = partial(_of_prometheus, "nodeexporter", "node_exporter")
     file = "node_exporter-{version}.tar.gz"
     return _ensure(Part("nodeexporter", PROMETHEUS["nodeexporter"], file, site, _build_nodeexporter))
+
+
+def otelcol() -> Archive:
+    """What sends logs, in labs that collect them."""
+    return _ensure(Part("otelcol", programs.OTELCOL, "otelcol-{version}.tar.gz", _otelcol, _build_otelcol, bare=True))
+
+
+def victorialogs() -> Archive:
+    """What keeps logs on a monitoring host."""
+    file = "victorialogs-{version}.tar.gz"
+    return _ensure(Part("victorialogs", programs.VICTORIALOGS, file, _victorialogs, _build_victorialogs, bare=True))
 
 
 def zookeeper_with_metrics() -> Archive:

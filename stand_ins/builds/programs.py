@@ -1,5 +1,6 @@
 """The programs that we need and Debian does not have: the Pulumi engine, versitygw as the lab's S3 server, actionlint,
-Caddy and oauth2-proxy, where their own releases are unreachable, and Pebble, an ACME server for tests.
+Caddy, oauth2-proxy, the OpenTelemetry Collector and VictoriaLogs, where their own releases are unreachable, and Pebble,
+an ACME server for tests.
 
 The engine is the first available of: a `pulumi` on PATH that is new enough, the official installer's, a build from the
 Go modules pinned in `stand_ins/builds/gomod/`. The others are built from their modules. All are cached.
@@ -30,6 +31,10 @@ CADDY = "2.11.9"
 OAUTH2_PROXY = "7.15.6"
 
 PEBBLE = "2.10.3"
+
+OTELCOL = "0.165.0"
+
+VICTORIALOGS = "1.52.2"
 
 _MODULES = Path(__file__).parent / "gomod"
 _INSTALLER = "https://get.pulumi.com/install.sh"
@@ -80,6 +85,10 @@ _PEBBLE = GoProgram("pebble", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebb
 _PEBBLE_NAMES = GoProgram(
     "pebble-challtestsrv", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", module="pebble"
 )
+
+# Only with the components that our configuration uses: all of otelcol-contrib takes half an hour
+_OTELCOL = GoProgram("otelcol", OTELCOL, ".", f"-X main.version={OTELCOL}")
+_VICTORIALOGS = GoProgram("victorialogs", VICTORIALOGS, "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -249,6 +258,18 @@ def oauth2_proxy() -> Path:
     """
     fetch.cached(_home(_OAUTH2_PROXY), lambda root: _build_to(root, _OAUTH2_PROXY))
     return _home(_OAUTH2_PROXY) / "bin" / "oauth2-proxy"
+
+
+def otelcol() -> Path:
+    """The agent of logs; the build takes three minutes on 2 cores. `CommandError` if it fails."""
+    fetch.cached(_home(_OTELCOL), lambda root: _build_to(root, _OTELCOL))
+    return _home(_OTELCOL) / "bin" / "otelcol"
+
+
+def victorialogs() -> Path:
+    """The store of logs; the build takes half a minute on 2 cores. `CommandError` if it fails."""
+    fetch.cached(_home(_VICTORIALOGS), lambda root: _build_to(root, _VICTORIALOGS))
+    return _home(_VICTORIALOGS) / "bin" / "victorialogs"
 
 
 def pebble() -> tuple[Path, Path]:

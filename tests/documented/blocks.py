@@ -29,6 +29,7 @@ UNTESTED = {
     "docs/jobs.md": "needs a declared job; tests/lab/test_jobs.py runs these commands on a lab",
     "docs/security.md": "needs a terminal for the password; tests/engine/test_front_door.py has a front door",
     "docs/monitoring.md": "needs a monitoring host; tests/engine/test_monitoring.py asks a Prometheus as it does",
+    "docs/logs.md": "needs a monitoring host; tests/engine/test_logs.py asks the store, and sends by OTLP",
     "docs/lab.md": "commands of the lab, whose tests are in tests/lab and tests/hosts",
 }
 """Why blocks of a page that are marked `untested` are not run."""

@@ -18,6 +18,7 @@ from components.flink.config_yaml import config_yaml, flink_config
 from components.flink.topology import Members
 from components.flink.unit import flink_unit
 from components.host import Role
+from components.logs import collector, store
 from components.monitoring import alerts, targets
 from components.monitoring.component import prometheus_unit
 from components.monitoring.exporter import exporter_unit
@@ -76,6 +77,14 @@ def test_golden_texts(every_role) -> None:
     golden("flink-prometheus.service", prometheus_unit(settings.monitoring, data_disk=False))
     golden("flink-alertmanager.service", alerts.unit(data_disk=True))
     golden("flink-exporter.service", exporter_unit(tls=True))
+    builtin = collector.Builtin(url="https://mon-0:9428/logs/insert/opentelemetry", tls=True)
+    for role in (Role.JOBMANAGER, Role.ZOOKEEPER):
+        text = collector.agent_yaml(
+            settings.cluster_id, cluster.names(role)[0], role, front_door=True, builtin=builtin, monitored=True
+        )
+        golden(f"{role.value}-logs.yaml", text)
+        golden(f"{role.value}-flink-logs.service", collector.unit(role, front_door=True))
+    golden("flink-logstore.service", store.unit(settings.logs, tls=True, data_disk=True))
     golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, settings, memory_mib=1600))
     golden("flink-taskmanager.service", flink_unit(Role.TASKMANAGER, settings, memory_mib=2048))
     golden("zookeeper.service", zookeeper_unit(settings, data_disk=False))
@@ -151,9 +160,9 @@ def test_each_pair_of_roles_reaches_what_it_needs_and_no_more(every_role, client
         (zk, jm): set(), (zk, tm): set(), (zk, zk): {2181, 2888, 3888},
         (cl, jm): {8081}, (cl, tm): set(), (cl, zk): {2181}, (cl, cl): set(),
         (jm, cl): set(), (tm, cl): set(), (zk, cl): set(),
-        **{(mon, role): {9100} for role in (cl, mon)}, **{(mon, role): {9100, 9249} for role in (jm, tm)},
-        (mon, zk): {7000, 9100},
-        **{(role, mon): set() for role in (jm, tm, zk, cl)},
+        (mon, cl): {8888, 9100}, (mon, mon): {8888, 9100, 9428}, (mon, zk): {7000, 8888, 9100},
+        **{(mon, role): {8888, 9100, 9249} for role in (jm, tm)},
+        **{(role, mon): {9428} for role in (jm, tm, zk, cl)},
     }  # fmt: skip
     cluster = every_role[1]
     by_role = {role: [str(host.address) for host in cluster.of(role)] for role in Role}

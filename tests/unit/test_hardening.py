@@ -9,6 +9,8 @@ import pytest
 
 from components.flink.unit import flink_unit
 from components.host import Role
+from components.logs import collector, store
+from components.logs.settings import LogsSettings
 from components.monitoring import alerts
 from components.monitoring.component import prometheus_unit
 from components.monitoring.exporter import exporter_unit
@@ -80,6 +82,8 @@ def test_exposure_of_monitoring(tmp_path: Path) -> None:
         ("flink-prometheus", prometheus_unit(MonitoringSettings(), data_disk=True)),
         ("flink-alertmanager", alerts.unit(data_disk=True)),
         ("flink-exporter", exporter_unit(tls=True)),
+        ("flink-logs", collector.unit(Role.JOBMANAGER, front_door=True)),
+        ("flink-logstore", store.unit(LogsSettings(), tls=True, data_disk=True)),
     ):
         exposure, table = analyzed(name, text, tmp_path)
         assert exposure <= DAEMON, table

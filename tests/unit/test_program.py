@@ -24,6 +24,7 @@ def run(folder: Path, *, preview: bool = False, **changes: Any) -> dict[str, Rec
         "frontDoorKey",
         "frontDoorOidcSecret",
         "alertReceivers",
+        "logs",
         "alertSmtp",
     )
     keys = [f"flink:{key}" for key in secrets if key in changes]

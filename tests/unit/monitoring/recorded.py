@@ -50,6 +50,7 @@ TARGETS = (
     *(Target("flink", role, host, 9249, host) for role in ("jobmanager", "taskmanager") for host in _HOSTS[role]),
     *(Target("zookeeper", "zookeeper", host, 7000, host) for host in _HOSTS["zookeeper"]),
     *(Target("node", role, host, 9100, "node") for role, hosts in _HOSTS.items() for host in hosts),
+    *(Target("logs", role, host, 8888, "logs") for role, hosts in _HOSTS.items() for host in hosts),
     Target("prometheus", "monitoring", "mon-0", 9090, "prometheus"),
     Target("alertmanager", "monitoring", "mon-0", 9093, "alertmanager"),
 )

@@ -263,6 +263,35 @@ CASES = [
         [during(of("prometheus_notifications_alertmanagers_discovered"), Line(0))],
         _alerts("AlertsNotDelivered mon-0"),
     ),
+    Case("an agent of logs is gone", down(host="tm-0", job="logs"), _alerts("LogsNotCollected tm-0")),
+    Case(
+        "logs are not sent",
+        [
+            during(of("otelcol_exporter_queue_size", host="tm-0"), Line(1000, 1000)),
+            during(of("otelcol_exporter_sent_log_records", host="tm-0"), Line(1000)),
+        ],
+        _alerts("LogsNotSent tm-0"),
+    ),
+    Case(
+        "logs are sent more slowly than they come",
+        [during(of("otelcol_exporter_queue_size", host="tm-0"), Line(200 << 20))],
+        _alerts("LogsNotSent tm-0"),
+    ),
+    Case(
+        "a destination refuses logs",
+        [],
+        _alerts("LogsDropped tm-0"),
+        more=[
+            (
+                Series(
+                    "otelcol_exporter_send_failed_log_records",
+                    {"cluster": CLUSTER, "host": "tm-0", "role": "taskmanager", "job": "logs", "exporter": "x"},
+                    1,
+                ),
+                Line(3, 2),
+            )
+        ],
+    ),
 ]
 
 _DAEMON = {"jobmanager": "jm-[01]", "taskmanager": "tm-[01]", "zookeeper": "zk-[012]"}

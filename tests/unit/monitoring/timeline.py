@@ -61,6 +61,7 @@ MOVING = {
     "flink_jobmanager_Status_JVM_GarbageCollector_All_Time": Line(50, 40),
     "flink_taskmanager_Status_JVM_GarbageCollector_All_Time": Line(50, 40),
     "node_time_seconds": Line(0.2, STEP),
+    "otelcol_exporter_sent_log_records": Line(100, 60),
     "node_cpu_seconds_total": Line(1, STEP / 2),
 }
 Match = Callable[[Series], bool]

@@ -1,0 +1,1 @@
+"""Logs: an agent on every host, and the store on the monitoring host."""
