@@ -23,11 +23,16 @@ _EXPECTED = (
 )
 
 
+_FEWEST, _MOST = 3, 24 * 60
+"""Minutes of `minutes`: `up` and its rollout end within two thirds of them, and certificateDays is for more."""
+
+
 class _Signer(Shape):
     command: list[Annotated[str, Field(min_length=1)]] = Field(
         min_length=1, description="a list: the program and its arguments"
     )
     authorities: dict[str, str] = Field(description=_EXPECTED)
+    minutes: int = Field(default=0, ge=_FEWEST, le=_MOST, description="minutes for which it signs")
 
 
 def tls_signer(values: Mapping[str, Any], root: Path, problems: Problems) -> TlsSigner | None:
@@ -41,7 +46,7 @@ def tls_signer(values: Mapping[str, Any], root: Path, problems: Problems) -> Tls
     found = _authorities(known["authorities"], root, problems) if "authorities" in known else {}
     if len(problems.found) > before:
         return None
-    return TlsSigner(command=tuple(known["command"]), authorities=found)
+    return TlsSigner(command=tuple(known["command"]), authorities=found, minutes=known.get("minutes", 0))
 
 
 def _authorities(places: Mapping[str, str], root: Path, problems: Problems) -> dict[Circle, str]:

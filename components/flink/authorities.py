@@ -2,9 +2,9 @@
 
 import ipaddress
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 import pulumi
@@ -138,7 +138,7 @@ class SignerCommand:
             environment={
                 "FLINK_TLS_HOST": request.host.name,
                 "FLINK_TLS_CIRCLE": request.circle.value,
-                "FLINK_TLS_DAYS": str(self._settings.certificate_days),
+                **_life(self._signer, self._settings),
                 "FLINK_TLS_AUTHORITY": str(self._settings.tls_authority),
             },
             stdin=request.pem,
@@ -146,12 +146,12 @@ class SignerCommand:
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=parent),
         )
-        days = self._settings.certificate_days
+        life = self._settings.certificate_life
 
         def checked(known: Sequence[str | Sequence[str]]) -> Signed:
             pem, asked, expected = str(known[0]), str(known[1]), known[2]
             try:
-                return check(pem, asked, [*expected], self._signer.authorities[request.circle], days)
+                return check(pem, asked, [*expected], self._signer.authorities[request.circle], life)
             except ValueError as error:
                 who = f"{request.host.name}: the command of tlsSigner printed for the circle {request.circle.value}"
                 raise pulumi.RunError(f"{who}: {error}") from None
@@ -172,6 +172,12 @@ def authorities(
     return OwnAuthorities(name, settings, circles, parent)
 
 
+def _life(signer: TlsSigner, settings: ClusterSettings) -> Mapping[str, str]:
+    if signer.minutes:
+        return {"FLINK_TLS_MINUTES": str(signer.minutes)}
+    return {"FLINK_TLS_DAYS": str(settings.certificate_days)}
+
+
 def certificates(pem: str) -> list[x509.Certificate]:
     """The certificates in a text. Raises ValueError if there is none, or one cannot be read."""
     try:
@@ -180,8 +186,12 @@ def certificates(pem: str) -> list[x509.Certificate]:
         raise ValueError("no certificate in PEM: expected -----BEGIN CERTIFICATE-----") from None
 
 
-def check(pem: str, request: str, names: Sequence[str], trusted: str, days: int) -> Signed:
-    """A certificate and its chain, if they are an answer to the request. Raises ValueError."""
+def check(pem: str, request: str, names: Sequence[str], trusted: str, life: timedelta) -> Signed:
+    """A certificate and its chain, if they are an answer to the request, and valid for at least two thirds of `life`:
+    then the next period begins. Raises ValueError.
+
+    Each `up` compares them again, so the result does not depend on the time.
+    """
     chain = certificates(pem)
     own, asked = chain[0], x509.load_pem_x509_csr(request.encode())
     if own.public_key() != asked.public_key():
@@ -191,11 +201,11 @@ def check(pem: str, request: str, names: Sequence[str], trusted: str, days: int)
         raise ValueError(f"a certificate without {', '.join(missing)}: expected all names of the request")
     if not _leads(chain, certificates(trusted)):
         raise ValueError("a certificate of another authority: expected one of tlsSigner authorities, after its chain")
-    least = datetime.now(UTC) + timedelta(days=days) * 2 / 3
-    if own.not_valid_after_utc < least:
+    valid = own.not_valid_after_utc - own.not_valid_before_utc
+    if valid < life * 2 / 3:
         raise ValueError(
-            f"a certificate that expires on {own.not_valid_after_utc:%Y-%m-%d %H:%M}, before `up` would renew it"
-            f" ({least:%Y-%m-%d %H:%M}): expected certificateDays ({days}), or a smaller certificateDays"
+            f"a certificate that is valid for {valid}, so it expires before `up` would renew it: expected {life}"
+            " (certificateDays, or minutes of tlsSigner), or less there"
         )
     whole = joined([each.public_bytes(Encoding.PEM).decode() for each in chain])
     return Signed(whole, own.not_valid_after_utc.isoformat(timespec="seconds"))

@@ -80,15 +80,16 @@ def _of_flink(role: Role) -> Sequence[Circle]:
     return [circle for circle in ROLES[role].circles if circle in _OF_FLINK]
 
 
-def period(begun: str, days: int, now: datetime) -> str:
-    """The current period of certificates that are valid for `days`: two thirds of their life. `begun` is the time of
-    the first `up` with TLS, in ISO format.
+def period(begun: str, life: timedelta, now: datetime) -> str:
+    """The current period of certificates that are valid for `life`: two thirds of it. `begun` is the time of the first
+    `up` with TLS, in ISO format.
     """
-    length = timedelta(days=days) * 2 / 3
-    return f"{days}-days-{(now - datetime.fromisoformat(begun)) // length}"
+    number = (now - datetime.fromisoformat(begun)) // (life * 2 / 3)
+    whole = life == timedelta(days=life.days)
+    return f"{life.days}-days-{number}" if whole else f"{life // timedelta(minutes=1)}-minutes-{number}"
 
 
-def current_period(name: str, days: int, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+def current_period(name: str, life: timedelta, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """The current period; the resource `name` remembers when the first one began."""
     now = datetime.now(UTC)
     begun = pulumi.Stash(
@@ -97,7 +98,7 @@ def current_period(name: str, days: int, opts: pulumi.ResourceOptions) -> pulumi
         # The first one counts
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["input"])),
     )
-    return begun.output.apply(lambda text: period(text, days, now))
+    return begun.output.apply(lambda text: period(text, life, now))
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Encryption(pulumi.ComponentResource):
         self.ends: dict[str, dict[str, pulumi.Output[str]]] = {}
         """Host name → circle, or what else has a certificate there → when that expires, in ISO format."""
         child = pulumi.ResourceOptions(parent=self)
-        self._period = current_period(f"{name}-tls-begun", settings.certificate_days, child)
+        self._period = current_period(f"{name}-tls-begun", settings.certificate_life, child)
         self._authorities = authorities(name, settings, circles(monitored=monitored), self)
         self.register_outputs({})
 
@@ -224,7 +225,7 @@ class Encryption(pulumi.ComponentResource):
                 "options": [f"{_OF_FLINK[circle]}.{key}" for circle in _of_flink(host.role) for key in _PASSWORDS],
                 "ends": min(one.ends for one in signed),
                 # Not before `up` would renew it
-                "notice_seconds": int(notice(timedelta(days=self._settings.certificate_days)).total_seconds()),
+                "notice_seconds": int(notice(self._settings.certificate_life).total_seconds()),
                 "program": _PROGRAM,
             }
             files = [File(path=_PROGRAM, text=host_script("tls/IdentityStores.java"))]

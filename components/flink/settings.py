@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pulumi
@@ -30,6 +31,8 @@ class TlsSigner:
     """Reads a request in PEM from stdin and prints the certificate, followed by what leads to its authority."""
     authorities: Mapping[Circle, str]
     """For each circle the certificates in PEM that its hosts trust. No two circles have one in common."""
+    minutes: int = 0
+    """Minutes for which the certificates are valid, of a PKI that signs for less than a day. 0: `certificate_days`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +115,13 @@ class ClusterSettings:
     """Certificates in PEM that hosts trust besides those that they know, such as of a private CA for the storage."""
     keep_state: bool = True
     """Whether checkpoints and savepoints outlive the cluster."""
+
+    @property
+    def certificate_life(self) -> timedelta:
+        """How long the daemons' certificates are valid."""
+        if self.tls_signer and self.tls_signer.minutes:
+            return timedelta(minutes=self.tls_signer.minutes)
+        return timedelta(days=self.certificate_days)
 
     @property
     def front_door_port(self) -> int:

@@ -6,6 +6,7 @@ of those that Flink's daemons trust. Keys are made in the state, encrypted, for 
 
 import base64
 import hashlib
+from datetime import timedelta
 
 import pulumi
 import pulumi_tls as tls
@@ -26,7 +27,9 @@ class FrontDoorAuthority(pulumi.ComponentResource):
     def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("frontdoor", "FrontDoorAuthority"), name, None, opts)
         self._settings = settings
-        self._period = current_period(f"{name}-begun", settings.certificate_days, pulumi.ResourceOptions())
+        self._period = current_period(
+            f"{name}-begun", timedelta(days=settings.certificate_days), pulumi.ResourceOptions()
+        )
         self._signer = new_authority(
             f"{name}-key",
             f"{name}-certificate",

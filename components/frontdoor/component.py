@@ -94,8 +94,9 @@ class FrontDoor(pulumi.ComponentResource):
         names = pulumi.Output.all(host.address, host.ssh.address).apply(
             lambda known: list(dict.fromkeys([*door.names, host.name, host.reached_as, *known, "localhost"]))
         )
-        notice = certificates.notice(timedelta(days=args.settings.certificate_days))
-        own_notice, renewal = notice, "`up` renews it"
+        notice = certificates.notice(args.settings.certificate_life)
+        own_notice = certificates.notice(timedelta(days=args.settings.certificate_days))
+        renewal = "`up` renews it"
         if args.authority is None:
             certificate, key = pulumi.Output.from_input(door.certificate), door.key or pulumi.Output.from_input("")
             last, own_notice = certificates.first_end(door.certificate)

@@ -5,7 +5,6 @@ It belongs on the monitoring host once the cluster is complete and its jobs run:
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 
 from .. import yaml_text
 from ..certificates import notice
@@ -59,7 +58,7 @@ def text(settings: ClusterSettings, members: Members) -> str:
 def metrics(settings: ClusterSettings, members: Members) -> list[tuple[str, float, dict[str, str]]]:
     """Name, value, and labels besides `cluster`, of all metrics."""
     jobs = [job for job in settings.jobs if job.state == "running"]
-    before = notice(timedelta(days=settings.certificate_days))
+    before = notice(settings.certificate_life)
     default = _seconds(settings.common_config.get(_INTERVAL)) or _DEFAULT_INTERVAL
     own = {job.name: _seconds(job.flink_config.get(_INTERVAL)) or default for job in jobs}
     unnamed = [own[job.name] for job in jobs if not _name(job)]

@@ -4,6 +4,8 @@
 #
 #   sign.sh init     creates the authorities that are missing: CIRCLE.key and CIRCLE.pem
 #   sign.sh          reads a request from stdin and prints the certificate of the authority of FLINK_TLS_CIRCLE
+#
+# OpenSSL signs for days: it cannot do `minutes` of the setting.
 set -euo pipefail
 cd "$(dirname "$0")"
 umask 077

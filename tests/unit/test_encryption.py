@@ -30,12 +30,19 @@ BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 
 def test_a_period_is_two_thirds_of_the_life_of_a_certificate() -> None:
     def at(days: float) -> str:
-        return encryption.period(BEGAN.isoformat(), 90, BEGAN + timedelta(days=days))
+        return encryption.period(BEGAN.isoformat(), timedelta(days=90), BEGAN + timedelta(days=days))
 
     assert at(0) == at(59.9) == "90-days-0"
     assert at(60) == at(119) == "90-days-1"
     assert at(600) == "90-days-10"
-    assert encryption.period(BEGAN.isoformat(), 3, BEGAN) != at(0), "another length is another certificate"
+
+    def after(minutes: float) -> str:
+        return encryption.period(BEGAN.isoformat(), timedelta(minutes=6), BEGAN + timedelta(minutes=minutes))
+
+    assert after(0) == after(3.99) == "6-minutes-0" and after(4) == "6-minutes-1"
+    assert encryption.period(BEGAN.isoformat(), timedelta(days=3), BEGAN) != at(0), (
+        "another length is another certificate"
+    )
 
 
 def test_only_daemons_of_flink_have_keys_and_no_password_is_in_config_yaml(folder: Path) -> None:

@@ -17,11 +17,13 @@ from cryptography.x509.oid import NameOID
 
 from components.circles import Circle
 from components.flink import authorities
+from tests import short_lived
 from tests.unit.program import Mocks, configuration, entry, load, mocked, refused
 from toolbox.paths import REPO
 
 EXAMPLE = REPO / "examples" / "tls-signer" / "sign.sh"
 NAMES = ["jm-0", "10.9.9.10", "localhost"]
+LIFE = timedelta(days=90)
 
 
 class Pki:
@@ -37,16 +39,25 @@ class Pki:
     def pem(self) -> str:
         return self.certificate.public_bytes(Encoding.PEM).decode()
 
-    def sign(self, name: x509.Name, key: Any, extension: x509.ExtensionType, days: float = 90.0) -> x509.Certificate:
+    def sign(
+        self,
+        name: x509.Name,
+        key: Any,
+        extension: x509.ExtensionType,
+        days: float = 90.0,
+        age: timedelta = timedelta(hours=1),
+    ) -> x509.Certificate:
         now = datetime.now(UTC)
         built = x509.CertificateBuilder().subject_name(name).issuer_name(self.name).public_key(key)
         built = built.serial_number(x509.random_serial_number()).add_extension(extension, critical=True)
-        built = built.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=days))
+        built = built.not_valid_before(now - age).not_valid_after(now + timedelta(days=days))
         return built.sign(self.key, hashes.SHA256())
 
-    def answer(self, request: str, names: list[str] = NAMES, days: float = 90.0) -> str:
+    def answer(
+        self, request: str, names: list[str] = NAMES, days: float = 90.0, age: timedelta = timedelta(hours=1)
+    ) -> str:
         asked = x509.load_pem_x509_csr(request.encode())
-        made = self.sign(asked.subject, asked.public_key(), _alternative(names), days)
+        made = self.sign(asked.subject, asked.public_key(), _alternative(names), days, age)
         return made.public_bytes(Encoding.PEM).decode()
 
 
@@ -66,7 +77,7 @@ def request() -> str:
 
 def said(pem: str, asked: str, trusted: str) -> str:
     try:
-        authorities.check(pem, asked, NAMES, trusted, 90)
+        authorities.check(pem, asked, NAMES, trusted, LIFE)
     except ValueError as error:
         return str(error)
     return "accepted"
@@ -75,11 +86,11 @@ def said(pem: str, asked: str, trusted: str) -> str:
 def test_an_answer_is_a_certificate_of_the_request_that_leads_to_a_trusted_authority() -> None:
     root, asked = Pki(), request()
     middle = Pki(root)
-    found = authorities.check(root.answer(asked), asked, NAMES, Pki().pem + root.pem, 90)
+    found = authorities.check(root.answer(asked), asked, NAMES, Pki().pem + root.pem, LIFE)
     assert found.pem.count("BEGIN CERTIFICATE") == 1
     assert datetime.fromisoformat(found.ends) > datetime.now(UTC) + timedelta(days=89)
     chain = middle.answer(asked) + middle.pem
-    assert authorities.check(f"signed by us\n{chain}", asked, NAMES, root.pem, 90).pem == chain, "only certificates"
+    assert authorities.check(f"signed by us\n{chain}", asked, NAMES, root.pem, LIFE).pem == chain, "only certificates"
 
 
 def test_other_answers_are_refused_and_say_why() -> None:
@@ -94,6 +105,27 @@ def test_other_answers_are_refused_and_say_why() -> None:
     assert "of another authority" in said(middle.answer(asked) + Pki(root).pem, asked, root.pem)
     assert "without 10.9.9.10, localhost" in said(root.answer(asked, ["jm-0"]), asked, root.pem)
     assert "before `up` would renew it" in said(root.answer(asked, days=59), asked, root.pem)
+
+
+def test_an_answer_stays_one_until_the_next_period() -> None:
+    """Each `up` looks at it again, so what was accepted must not be refused some weeks later."""
+    root, asked = Pki(), request()
+    for age in (0, 31, 59, 89):
+        assert said(root.answer(asked, days=90 - age, age=timedelta(days=age)), asked, root.pem) == "accepted", age
+
+
+@pytest.mark.parametrize(("valid", "accepted"), [(6, True), (4.1, True), (3.9, False)])
+def test_certificates_may_live_for_minutes(tmp_path: Path, valid: float, accepted: bool) -> None:
+    """As long as they are valid until the next period, and signed as `tests.short_lived` does it."""
+    known = short_lived.setting(tmp_path, 6)
+    asked, trusted = request(), Path(known["authorities"]["rest"]).read_text()
+    pem = short_lived.sign(asked, tmp_path, "rest", timedelta(minutes=valid))
+    try:
+        found = authorities.check(pem, asked, NAMES, trusted, timedelta(minutes=6))
+    except ValueError as error:
+        assert not accepted and "expected 0:06:00 (certificateDays, or minutes of tlsSigner)" in str(error)
+    else:
+        assert accepted and datetime.fromisoformat(found.ends) <= datetime.now(UTC) + timedelta(minutes=6)
 
 
 def test_the_example_signs(tmp_path: Path) -> None:
@@ -157,6 +189,9 @@ def test_the_command_is_asked_for_each_host_and_what_else_it_prints_ends_the_pro
         ({"authorities": {"rest": "rest.pem"}}, "expected a file with certificates for each of internal"),
         ({"authorities": "rest.pem"}, "tlsSigner authorities"),
         ({"key": "x"}, "tlsSigner key: is unknown"),
+        ({"minutes": 2}, "tlsSigner minutes: 2 is too small: expected 3 or more"),
+        ({"minutes": 1441}, "tlsSigner minutes: 1441 is out of range: expected 1440 or less"),
+        ({"minutes": "9"}, "tlsSigner minutes: '9' has the wrong type: expected int"),
     ],
 )
 def test_other_settings_are_refused(folder: Path, changes: dict[str, Any], expected: str) -> None:

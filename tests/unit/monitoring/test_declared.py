@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from components.existing.hosts import _host
-from components.flink.settings import ClusterSettings
+from components.flink.settings import ClusterSettings, TlsSigner
 from components.flink.topology import Members
 from components.jobs.settings import JobSettings
 from components.monitoring import declared
@@ -94,6 +94,11 @@ def test_certificates_are_warned_of_when_up_renews_them(cluster) -> None:
     for days, expected in ((90, 30), (30, 10), (365, 30)):
         found = {name: value for name, value, _ in declared.metrics(replace(settings, certificate_days=days), members)}
         assert found[declared.CERTIFICATE] == expected * 86_400
+    signer = TlsSigner(command=["sign"], authorities={}, minutes=6)
+    assert (
+        dict(it[:2] for it in declared.metrics(replace(settings, tls_signer=signer), members))[declared.CERTIFICATE]
+        == 120
+    )
 
 
 def test_the_file_has_a_rule_for_each_with_the_name_of_the_cluster(cluster) -> None:
