@@ -19,7 +19,7 @@ apply() {
       return 0
     fi
     # It may not serve for a moment after a leader has failed
-    if [ "$restart" = later ] && it serves 10; then
+    if [ "$restart" = later ] && ! has_expired && it serves 10; then
       say "$unit: the rollout will restart it"
       echo pending
       return 0
@@ -32,8 +32,13 @@ apply() {
     echo pending
     return 0
   fi
-  stop_is_safe
-  if it healthy 0 || { [ "$known" = false ] && it joins 0; }; then touch "$unproven"; fi
+  if has_expired; then
+    say "$unit: its certificates have expired: restarting it now"
+    rm -f "$unproven"
+  else
+    stop_is_safe
+    if it healthy 0 || { [ "$known" = false ] && it joins 0; }; then touch "$unproven"; fi
+  fi
   [ "$launch" = false ] || ln -sfnT "$(readlink /var/lib/flink/launch/expected)" /var/lib/flink/launch/current
   systemctl reset-failed "$unit" 2>/dev/null || true
   systemctl restart "$unit" || fail "$unit does not start"
@@ -60,6 +65,21 @@ stop_is_safe() {
   systemctl is-active -q "$unit" || return 0
   it stoppable "$seconds" ||
     die "$unit must restart, but was not restarted: other members are missing or behind after $seconds s; repair them first"
+}
+
+# Whether the certificates with which it was started have expired. It keeps the connections that it has, and may answer, but
+# no other daemon opens a new one: one that restarted alone, in a rollout, would not find it. So all of them restart at once.
+has_expired() {
+  local input began from until ends=""
+  began=$(stat -c %Y "/run/$unit/fingerprint" 2>/dev/null) || return 1
+  for input in "${inputs[@]}"; do
+    case $input in */keystore.p12) ;; *) continue ;; esac
+    while read -r from until; do
+      [ "$from" -gt "$began" ] || ends=$until
+    done < <(cat "${input%/*/*}/valid" 2>/dev/null)
+    break
+  done
+  [ -n "$ends" ] && [ "$ends" -le "$(date +%s)" ]
 }
 
 # The unit records the fingerprint that it starts with. The expected one may have another launch.

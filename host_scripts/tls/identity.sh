@@ -11,9 +11,21 @@ stores=(keystore.p12 truststore.p12 identity.pem)
 apply() {
   declares tree "$folder"
   write_files
-  if ! complete; then install_stores; fi
+  if ! complete; then
+    install_stores
+  elif [ ! -e "$folder/valid" ]; then
+    # An earlier version of this step made none
+    note_end 0
+  fi
   report "tls"
   public
+}
+
+# note_end TIME: a daemon that starts after this TIME, in seconds since 1970, has certificates that are valid until $ends.
+# service.sh reads it.
+note_end() {
+  { tail -n 9 "$folder/valid" 2>/dev/null || true; echo "$1 $(date -d "$ends" +%s)"; } >"$folder/valid.new"
+  mv -f "$folder/valid.new" "$folder/valid"
 }
 
 declared() { for circle in "${circles[@]}"; do cat "$folder/declared/$circle/certificate.pem" "$folder/declared/$circle/authorities.pem"; done; }
@@ -41,6 +53,7 @@ install_stores() {
     (umask 077 && printf "%s: $(cat "$work/password")\n" "${options[@]}" >"$work/options.yaml")
     place "$work/options.yaml" "$folder/options.yaml"
   fi
+  note_end "$(date +%s)"
   # Last
   origin >"$folder/installed"
   rm -rf "$work"

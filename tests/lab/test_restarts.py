@@ -23,6 +23,7 @@ from lab.cluster import Cluster, wait_for
 from lab.errors import LabError
 from lab.stack import release
 from stand_ins.builds import archives
+from tests import short_lived
 from tests.lab import private_ca
 from tests.lab.commands import finish
 from tests.measured import Measured
@@ -102,6 +103,9 @@ def steps(names: set[str], *kinds: str) -> set[str]:
     """Names of the steps of these kinds on the hosts of these units."""
     return {f"{name.split()[0]}-{kind}" for name in names for kind in kinds}
 
+
+LIVE = 8
+"""Minutes: two thirds are enough for an `up` and its rollout on a busy machine."""
 
 LOOKED = {"jm-0-rollout", "jm-0-cluster"}
 
@@ -447,6 +451,61 @@ def test_tls_is_switched_off_and_on_another_authority_signs_and_the_storage_has_
                 cluster.overrides.pop(f"flink:{key}", None)
             # Without a difference it does nothing
             change(cluster)
+
+
+@pytest.mark.exhaustive
+def test_certificates_that_live_for_minutes_are_renewed_in_time_and_mended_when_they_have_expired(
+    cluster: Cluster, job: RecordsJob, tmp_path: Path
+) -> None:
+    """`tlsSigner` signs for `LIVE` minutes. The last third of that is as the last 30 days of 90."""
+    lab, everything = cluster.lab, JOBMANAGERS | TASKMANAGERS | ZOOKEEPERS
+    signer = short_lived.setting(tmp_path / "pki", LIVE)
+    try:
+        # Nobody trusts its authorities yet: all daemons restart at once, twice
+        change(cluster, tls=False)
+        change(cluster, tls=True, tlsSigner=signer)
+        cluster.wait_until_whole()
+        first = _ends(cluster)
+        wait_for("the last third", 60 * LIVE, lambda: min(first) - time.time() < 60 * LIVE / 3)
+        code, said = finish(300, "doctor", "--name", lab.name)
+        assert code == 1 and said.count(": expires on 20") >= len(everything), said
+        assert "`up` renews its certificates" in said
+        before, leader = cluster.processes(), cluster.leader()
+        change(cluster)
+        assert restarted(before, cluster.processes()) == everything
+        (standby,) = {"jm-0", "jm-1"} - {leader}
+        assert cluster.leader() == standby, "a rollout: the leader changed once"
+        second = _ends(cluster)
+        assert min(second) > max(first)
+        wait_for("the end of the first certificates", 60 * LIVE, lambda: time.time() > max(first))
+        cluster.wait_until_whole()
+        done = job.checkpoint() or 0
+        wait_for("further checkpoints", 120, lambda: (job.checkpoint() or 0) > done and job.runs())
+
+        # Too late: nobody opens a connection any more
+        wait_for("the end of the second certificates", 60 * LIVE, lambda: time.time() > max(second))
+        identity = "--cacert /etc/flink/tls/rest/authorities.pem --cert /etc/flink/tls/rest/identity.pem"
+        refused = lab.ssh("jm-0", f"sudo -n curl -sS --max-time 20 {identity} https://jm-1:8081/overview", check=False)
+        assert refused.returncode and "certificate has expired" in refused.stderr
+        assert cluster.zookeeper_modes() == {}
+        code, said = finish(600, "doctor", "--name", lab.name)
+        assert code == 1 and said.count(": has expired on 20") >= len(everything), said
+        before = cluster.processes()
+        change(cluster)
+        assert restarted(before, cluster.processes()) == everything
+        cluster.wait_until_whole()
+        wait_for("the job", 300, job.runs)
+    finally:
+        change(cluster, tls=False)
+        del cluster.overrides["flink:tlsSigner"]
+        cluster.overrides.pop("flink:tls")
+        change(cluster)
+
+
+def _ends(cluster: Cluster) -> list[int]:
+    """When the certificates of each host expire, in seconds since 1970."""
+    lines = [cluster.lab.ssh(host, "sudo -n tail -qn1 /etc/*/tls/valid").stdout for host in cluster.lab.hosts]
+    return [int(line.split()[1]) for line in lines]
 
 
 def _keys_are_secret(cluster: Cluster) -> None:
