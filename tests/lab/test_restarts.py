@@ -504,7 +504,7 @@ def test_certificates_that_live_for_minutes_are_renewed_in_time_and_mended_when_
 
 def _ends(cluster: Cluster) -> list[int]:
     """When the certificates of each host expire, in seconds since 1970."""
-    lines = [cluster.lab.ssh(host, "sudo -n tail -qn1 /etc/*/tls/valid").stdout for host in cluster.lab.hosts]
+    lines = [cluster.lab.ssh(host, "sudo -n sh -c 'tail -qn1 /etc/*/tls/valid'").stdout for host in cluster.lab.hosts]
     return [int(line.split()[1]) for line in lines]
 
 
