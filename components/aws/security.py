@@ -60,10 +60,11 @@ def rules(
     """
     networks = list(dict.fromkeys(str(ipaddress.ip_network(text)) for text in operator_cidrs))
     operators = [BASTION] if bastion else networks
+    monitored = Role.MONITORING in roles
     if metrics is None:
-        metrics = [] if Role.MONITORING in roles else operators
+        metrics = [] if monitored else operators
     found = []
-    for port in ports.table(front_door, rebalance, Role.MONITORING in roles):
+    for port in ports.table(front_door, rebalance, monitored):
         people = [BALANCER] if balancer and port.name == ports.FRONT_DOOR.name else operators
         no_roles = {ports.OPERATORS: people, ports.METRICS: [*metrics]}
         sources = [
