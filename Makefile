@@ -21,7 +21,7 @@ up: .venv/ready ## create an HA Flink cluster on this machine with Pulumi, and r
 down: .venv/ready ## remove it: hosts, network, data, state
 	@$(PYTHON) -m lab down $(ARGS)
 
-test: .venv/ready ## all tests except the exhaustive ones, including their set-up (root; half an hour)
+test: .venv/ready ## all tests except the exhaustive ones, including their set-up (root; about an hour)
 	@$(PYTHON) tests/run.py test $(ARGS)
 
 test-all: .venv/ready ## also the exhaustive tests (root)

@@ -35,6 +35,7 @@ FIRST = (
     "tests/aws/test_rehearsal.py",
     "tests/hosts/test_converge.py",
     "tests/hosts/test_documented.py",
+    "tests/aws/test_branch_clusters.py",
 )
 """The groups that take longest, in their order; then all others in the order of their collection."""
 
