@@ -48,6 +48,11 @@ def step(host: Host, what: str) -> str:
     return f"{host.name}-{what}"
 
 
+def numbered(what: str, number: int) -> str:
+    """The name of something that another number replaces; the first one has none, as in earlier versions."""
+    return what if number == 1 else f"{what}-{number}"
+
+
 def server_id(name: str) -> int:
     """Id of a ZooKeeper server, from its name: zk-0 has 1. So it does not change when another server leaves the list.
 

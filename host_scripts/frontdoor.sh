@@ -40,7 +40,7 @@ with_login() { [ "${login:-false}" != true ] || "$@"; }
 valid() {
   local said
   said=$(runuser -u "$user" -- "$caddy" adapt --adapter caddyfile --config "$folder/Caddyfile" 2>&1 >/dev/null) ||
-    die "$folder/Caddyfile: $(tail -n 1 <<<"$said")"
+    die "$folder/Caddyfile: $(tail -n 1 <<<"$said" | sed -E 's/\$2[abxy]\$[^[:space:]"]*/a password hash/g')"
 }
 
 runs_the_release() {
@@ -73,7 +73,7 @@ certified() {
 acme_valid() {
   local from until
   read -r from until < <(
-    LC_ALL=C "${java:-/opt/java}/bin/keytool" "${short_lived[@]/#/-J}" -J-Duser.language=en -printcert -file "$1" |
+    LC_ALL=C "${java:-/opt/java}/bin/keytool" "${short_lived[@]/#/-J}" -J-Duser.language=en -J-Duser.timezone=UTC -printcert -file "$1" |
       sed -n 's/^Valid from: \(.*\) until: \(.*\)$/\1\n\2/p' | head -2 | while IFS= read -r time; do date -d "$time" +%s; done |
       paste -sd' '
   )
@@ -82,11 +82,14 @@ acme_valid() {
 
 # Caddy renews a certificate when a third of its time is left: one with less than a quarter could not be renewed.
 check_acme_end() {
-  local file from until
-  file=$(find "${storage:-/var/lib/$user}" -path "*/$acme_name/$acme_name.crt" -print -quit)
-  [ -n "$file" ] || return 0
-  read -r from until < <(acme_valid "$file")
-  check_end "$file" "$(date -u -d "@$until" +"%Y-%m-%d %H:%M UTC")" "$(((until - from) / 4))" \
+  local file from until newest="" began=0 last=0
+  # One for each ACME server that there was
+  while IFS= read -r file; do
+    read -r from until < <(acme_valid "$file")
+    if [ "${until:-0}" -gt "$last" ]; then newest=$file began=$from last=$until; fi
+  done < <(find "${storage:-/var/lib/$user}" -path "*/$acme_name/$acme_name.crt")
+  [ -n "$newest" ] || return 0
+  check_end "$newest" "$(date -u -d "@$last" +"%Y-%m-%d %H:%M UTC")" "$(((last - began) / 4))" \
     "$directory does not renew it: \`journalctl -u $unit\` says why"
 }
 

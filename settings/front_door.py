@@ -23,6 +23,8 @@ from settings.openid import openid
 
 FRONT_DOOR_USERS = "frontDoorUsers"
 FRONT_DOOR_KEY = "frontDoorKey"
+_WORDS = ("default", "import")
+"""Caddy takes them for its own at the beginning of a line, even in quotes."""
 _OTHERS = (
     "frontDoorPort",
     "frontDoorLogin",
@@ -66,7 +68,7 @@ def front_door(
                 problems.add(key, "has no effect without a front door: expected frontDoor: true, or remove it")
         return None
     port, login = values["frontDoorPort"], values["frontDoorLogin"]
-    taken = {each.number for each in ports.TABLE}
+    taken = {each.number for each in (*ports.TABLE, *ports.MONITORING)}
     if not 1 <= port <= 65_535:
         problems.add("frontDoorPort", f"{shown(port)} is out of range: expected 1 to 65535")
     elif port in taken:
@@ -109,6 +111,9 @@ def _users(values: Mapping[str, Any], login: str, problems: Problems) -> pulumi.
     for name, entry in sorted(given.items()):
         if not forms.LOGIN.fits(name):
             problems.add(FRONT_DOOR_USERS, f"{shown(name)} is not {forms.LOGIN.what}: expected {forms.LOGIN.expected}")
+            continue
+        if name in _WORDS:
+            problems.add(FRONT_DOOR_USERS, f"{shown(name)} is a word of Caddy's configuration: expected another name")
             continue
         known = fields(_User, entry, f"{FRONT_DOOR_USERS}.{name}", _Hidden(problems))
         if len(known) == len(_User.model_fields):

@@ -23,8 +23,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 LAB_GIB = 6.0
-"""Free memory for each process of pytest, if its tests have labs: one lab at a time, of seven or eight hosts, which take
-3 GiB with a job, and the engine."""
+"""Free memory for each process of pytest, if its tests have labs: one lab at a time, of seven or eight hosts, which
+take 3 GiB with a job, and the engine."""
 
 MOST = 4
 """More processes would only wait for the one with the longest group of tests."""

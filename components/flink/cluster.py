@@ -165,6 +165,7 @@ class Cluster(pulumi.ComponentResource):
         hosts, door = self._args.hosts, self.settings.front_door
         if door and not door.certificate:
             self.front_door_authority = FrontDoorAuthority(f"{name}-front-door", self.settings, child)
+        sessions = naming.numbered(f"{name}-front-door-sessions", self.settings.tls_authority)
         context = Context(
             name=name,
             settings=self.settings,
@@ -177,7 +178,7 @@ class Cluster(pulumi.ComponentResource):
             encryption=self._encryption(name, child),
             logins=logins,
             front_door_authority=self.front_door_authority,
-            front_door_sessions=session_secret(f"{name}-front-door-sessions", child) if door and door.oidc else None,
+            front_door_sessions=session_secret(sessions, child) if door and door.oidc else None,
             balancer_networks=self._args.balancer_networks,
         )
         roles = [declare_of(role)(context, found, child) for role in Role if (found := self.members.of(role))]

@@ -171,7 +171,8 @@ class Encryption(pulumi.ComponentResource):
         """
         known = pulumi.Output.from_input([host.name]) if names is None else names
         opts = pulumi.ResourceOptions(parent=parent)
-        key = tls.PrivateKey(naming.step(host, f"{what}-key"), algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
+        key_name = naming.step(host, naming.numbered(f"{what}-key", self._settings.tls_authority))
+        key = tls.PrivateKey(key_name, algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
         request = tls.CertRequest(
             naming.step(host, f"{what}-request"),
             private_key_pem=key.private_key_pem,

@@ -12,40 +12,42 @@ import pulumi
 import pulumi_tls as tls
 
 from .. import naming
-from ..flink.authorities import is_address, new_authority
+from ..flink.authorities import Authority, is_address, joined, new_authority
 from ..flink.encryption import current_period
 from ..flink.settings import ClusterSettings
 from ..host import Host
 
 
 class FrontDoorAuthority(pulumi.ComponentResource):
-    """The authority, which is created only if no certificate of yours is configured."""
+    """The authority, which is created only if no certificate of yours is configured. `tlsAuthority` is its number."""
 
     certificate: pulumi.Output[str]
-    """PEM, for browsers and tools."""
+    """PEM, for browsers and tools: the one that signs, and the next one, which can be installed before that signs."""
 
     def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("frontdoor", "FrontDoorAuthority"), name, None, opts)
         self._settings = settings
-        self._period = current_period(
-            f"{name}-begun", timedelta(days=settings.certificate_days), pulumi.ResourceOptions()
-        )
-        self._signer = new_authority(
-            f"{name}-key",
-            f"{name}-certificate",
-            f"{settings.cluster_id} front door"[:64],
-            pulumi.ResourceOptions(parent=self),
-        )
-        self.certificate = self._signer.certificate.cert_pem
+        life = timedelta(days=settings.certificate_days)
+        self._period = current_period(f"{name}-begun", life, pulumi.ResourceOptions())
+        self._signer, following = (self._make(name, settings.tls_authority + more) for more in (0, 1))
+        known = pulumi.Output.all(self._signer.certificate.cert_pem, following.certificate.cert_pem)
+        self.certificate = known.apply(joined)
         self.register_outputs({})
+
+    def _make(self, name: str, number: int) -> Authority:
+        # 64 characters at most (RFC 5280, ub-common-name)
+        common_name = naming.numbered(f"{self._settings.cluster_id} front door"[:58], number)
+        name = naming.numbered(name, number)
+        return new_authority(f"{name}-key", f"{name}-certificate", common_name, pulumi.ResourceOptions(parent=self))
 
     def certificate_of(
         self, host: Host, names: pulumi.Output[list[str]], opts: pulumi.ResourceOptions
     ) -> tuple[pulumi.Output[str], pulumi.Output[str], pulumi.Output[str]]:
         """Certificate and key of a host, as PEM, and when the certificate expires, in ISO format. A new period
-        (`certificateDays`) makes a new certificate.
+        (`certificateDays`) makes a new certificate, another number of the authority also a new key.
         """
-        key = tls.PrivateKey(naming.step(host, "front-door-key"), algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
+        key_name = naming.step(host, naming.numbered("front-door-key", self._settings.tls_authority))
+        key = tls.PrivateKey(key_name, algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
         request = tls.CertRequest(
             naming.step(host, "front-door-request"),
             private_key_pem=key.private_key_pem,

@@ -13,7 +13,7 @@ from ..remote import File, script_text, step
 from ..roles import ROLES, unit_path
 from ..templates import render
 from . import alerts, declared, rules, targets
-from .exporter import Exporter, ExporterArgs, identity_of, secret_files
+from .exporter import FRONT_DOOR, Exporter, ExporterArgs, identity_of, secret_files
 from .settings import MonitoringSettings, Receiver, Smtp
 
 UNIT = "flink-prometheus"
@@ -223,5 +223,5 @@ def _ends(context: Context, host: Host) -> dict[str, pulumi.Output[str]]:
     """The certificates of a host, and when they expire."""
     found = dict(context.encryption.ends.get(host.name, {})) if context.encryption else {}
     if host.name in context.front_door_ends:
-        found["front-door"] = context.front_door_ends[host.name]
+        found[FRONT_DOOR] = context.front_door_ends[host.name]
     return found

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 
 from .. import yaml_text
-from ..certificates import notice
 from ..flink.settings import ClusterSettings
 from ..flink.topology import Members
 from ..host import Role
@@ -24,8 +23,6 @@ INTERVAL = "flink_declared_checkpoint_interval_seconds"
 """Of jobs whose name in Flink is not known: the longest one that is declared."""
 JOB_INTERVAL = "flink_declared_job_checkpoint_interval_seconds"
 """Of the job `job_name`."""
-CERTIFICATE = "flink_declared_certificate_warning_seconds"
-"""Before a certificate expires: from then on `up` renews it."""
 
 _INTERVAL = "execution.checkpointing.interval"
 _DEFAULT_INTERVAL = 60.0
@@ -58,7 +55,6 @@ def text(settings: ClusterSettings, members: Members) -> str:
 def metrics(settings: ClusterSettings, members: Members) -> list[tuple[str, float, dict[str, str]]]:
     """Name, value, and labels besides `cluster`, of all metrics."""
     jobs = [job for job in settings.jobs if job.state == "running"]
-    before = notice(settings.certificate_life)
     default = _seconds(settings.common_config.get(_INTERVAL)) or _DEFAULT_INTERVAL
     own = {job.name: _seconds(job.flink_config.get(_INTERVAL)) or default for job in jobs}
     unnamed = [own[job.name] for job in jobs if not _name(job)]
@@ -68,7 +64,6 @@ def metrics(settings: ClusterSettings, members: Members) -> list[tuple[str, floa
         (SLOTS, sum(_parallelism(job, settings.common_config) for job in jobs), {}),
         (INTERVAL, max([default, *unnamed]), {}),
         *((JOB_INTERVAL, own[job.name], {"job_name": _name(job)}) for job in jobs if _name(job)),
-        (CERTIFICATE, before.total_seconds(), {}),
     ]
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pulumi
 from pulumi_command import remote
 
 from .. import naming, ports
+from ..certificates import first_end, notice
 from ..circles import Circle
 from ..flink.encryption import Encryption
 from ..flink.node import Node, install
@@ -23,6 +24,8 @@ FOLDER = f"/etc/{UNIT}"
 WEB = f"{FOLDER}/web.yml"
 CERTIFICATES = f"{FOLDER}/metrics/certificates.prom"
 """Metrics that node_exporter reads from a file: `up` makes all of these certificates, so it knows when they expire."""
+FRONT_DOOR = "front-door"
+"""The name of its certificate in these metrics."""
 IDENTITY = tuple(f"{FOLDER}/tls/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
 SECONDS = 30
 """Seconds for it to answer after its start."""
@@ -54,7 +57,8 @@ class Exporter(pulumi.ComponentResource):
         release = install(host, args.settings, args.storage, archive, "node_exporter", prepared)
         identity = identity_of(host, args.encryption, "exporter", self)
         told = pulumi.Output.all(identity, pulumi.Output.all(**args.ends()))
-        text = told.apply(lambda known: _text(host, archive.version, *known))
+        notices = _notices(args.settings)
+        text = told.apply(lambda known: _text(host, archive.version, *known, notices))
         opts = pulumi.ResourceOptions(parent=self, depends_on=[release])
         self.ready = step(host, "exporter", text, seconds=SECONDS + 60, opts=opts)
         self.register_outputs({})
@@ -73,12 +77,22 @@ def identity_of(
     return pulumi.Output.secret(pulumi.Output.all(made.certificate, made.key, made.authorities))
 
 
-def _text(host: Host, version: str, identity: Sequence[str], ends: Mapping[str, str]) -> str:
+def _notices(settings: ClusterSettings) -> Callable[[str], timedelta]:
+    """How long before its end a certificate is reported, by its name."""
+    usual, door = notice(settings.certificate_life), notice(timedelta(days=settings.certificate_days))
+    if settings.front_door and settings.front_door.certificate:
+        door = first_end(settings.front_door.certificate)[1]
+    return lambda name: door if name == FRONT_DOOR else usual
+
+
+def _text(
+    host: Host, version: str, identity: Sequence[str], ends: Mapping[str, str], notices: Callable[[str], timedelta]
+) -> str:
     files = [
         # First: it is stopped before its files are removed
         File(path=unit_path(UNIT), text=exporter_unit(tls=bool(identity))),
         *secret_files(IDENTITY, identity, USER),
-        *([File(path=CERTIFICATES, text=certificate_metrics(ends))] if ends else []),
+        *([File(path=CERTIFICATES, text=certificate_metrics(ends, notices))] if ends else []),
         *([File(path=WEB, text=render("monitoring/web.yml.j2", identity=IDENTITY))] if identity else []),
     ]
     values: dict[str, str | int | Sequence[str]] = {
@@ -100,12 +114,22 @@ def _text(host: Host, version: str, identity: Sequence[str], ends: Mapping[str, 
     return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
 
 
-def certificate_metrics(ends: Mapping[str, str]) -> str:
-    """When certificates expire, as metrics in Prometheus's text format; `ends`: name → time in ISO format."""
-    name = "flink_certificate_not_after_seconds"
-    lines = [f"# HELP {name} When a certificate expires, in seconds since the epoch.", f"# TYPE {name} gauge"]
-    for what, end in sorted(ends.items()):
-        lines.append(f'{name}{{certificate="{what}"}} {datetime.fromisoformat(end).timestamp():.0f}')
+def certificate_metrics(ends: Mapping[str, str], notices: Callable[[str], timedelta]) -> str:
+    """When certificates expire, and from when on that is reported, as metrics in Prometheus's text format; `ends`:
+    name → time in ISO format.
+    """
+    until = {name: datetime.fromisoformat(end).timestamp() for name, end in sorted(ends.items())}
+    found = {
+        "flink_certificate_not_after_seconds": ("When a certificate expires, in seconds since the epoch.", until),
+        "flink_certificate_warning_seconds": (
+            "Before it expires: from then on it should be renewed.",
+            {name: notices(name).total_seconds() for name in until},
+        ),
+    }
+    lines = []
+    for metric, (means, values) in found.items():
+        lines += [f"# HELP {metric} {means}", f"# TYPE {metric} gauge"]
+        lines += [f'{metric}{{certificate="{name}"}} {value:.0f}' for name, value in values.items()]
     return "\n".join(lines) + "\n"
 
 

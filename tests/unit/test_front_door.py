@@ -166,11 +166,15 @@ def test_without_it_there_is_none_of_it(tmp_path: Path) -> None:
         ({"frontDoorUsers": {"an:na": USERS["anna"]}}, "'an:na' is not a name to log in with"),
         ({"frontDoorUsers": {"{env.HOME}": USERS["anna"]}}, "is not a name to log in with"),
         ({"frontDoorUsers": {"": USERS["anna"]}}, "'' is not a name to log in with"),
+        ({"frontDoorUsers": {"default": USERS["anna"]}}, "'default' is a word of Caddy's configuration"),
+        ({"frontDoorUsers": {"import": USERS["anna"]}}, "'import' is a word of Caddy's configuration"),
         ({"frontDoorLogin": "basic"}, "frontDoorLogin: 'basic' is unknown: expected users, oidc or none"),
         ({"frontDoorLogin": "none"}, "frontDoorUsers: has no effect with frontDoorLogin: none"),
         ({"frontDoorPort": 0}, "frontDoorPort: 0 is out of range"),
         ({"frontDoorPort": 70_000}, "frontDoorPort: 70000 is out of range"),
         ({"frontDoorPort": 8081}, "frontDoorPort: 8081 is another port of the cluster"),
+        # One of a monitoring host, which may come later
+        ({"frontDoorPort": 9100}, "frontDoorPort: 9100 is another port of the cluster"),
         ({"frontDoorNames": ["flink.example.com", "a b"]}, "frontDoorNames: 'a b' is not a DNS name"),
         ({"frontDoorKey": "x"}, "frontDoorCertificate: is missing: expected both"),
         ({"caddyVersion": "2.6.4"}, "caddyVersion: '2.6.4' is not supported"),
@@ -610,6 +614,18 @@ def test_doctor_and_preview_report_your_certificate_before_it_expires(folder: Pa
     assert [line.split(" on ")[0] for line in warnings if line.startswith("frontDoor")] == [
         "frontDoorCertificate: expires"
     ] * soon
+
+
+def test_the_next_number_of_the_authority_replaces_all_keys_of_the_front_door(folder: Path) -> None:
+    def keys(**more: Any) -> set[str]:
+        found = run(folder, frontDoor=True, frontDoorUsers=USERS, tls=True, **more)
+        made = [name for name, one in found.items() if one.type == "tls:index/privateKey:PrivateKey"]
+        return {name.rpartition("/")[2] for name in made if "front-door" in name}
+
+    hosts = [f"{host}-front-door{what}key" for host in ("jm-0", "jm-1") for what in ("-", "-client-")]
+    assert keys() == {"dev-front-door-key", "dev-front-door-2-key", *hosts}
+    # The one that signs now is known already
+    assert keys(tlsAuthority=2) == {"dev-front-door-2-key", "dev-front-door-3-key", *(f"{name}-2" for name in hosts)}
 
 
 def test_the_first_certificate_of_a_chain_that_expires_counts(folder: Path) -> None:

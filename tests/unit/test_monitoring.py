@@ -17,6 +17,7 @@ from components.flink.releases import default, official
 from components.flink.topology import Members
 from components.monitoring import alerts, targets
 from tests.unit.program import SEVEN, Recorded, configuration, host, load, refused, write_inventory
+from tests.unit.test_front_door import made
 from tests.unit.test_program import run, stdin
 
 FLINK = ("config", "service", "rest-certificate", "tls-request", "tls")
@@ -115,7 +116,22 @@ def test_each_host_shows_when_its_certificates_expire(folder: Path) -> None:
         assert set(shown) == certificates, name
         # What the mocks say: 2036-01-01
         assert set(shown.values()) == {"2082758400"}
+        assert set(_warnings(text)) == certificates and set(_warnings(text).values()) == {str(30 * 86_400)}
     assert "flink_certificate" not in stdin(monitored(folder), "tm-0-exporter")
+
+
+def test_the_alert_about_your_certificate_for_the_front_door_follows_its_own_life(folder: Path) -> None:
+    users = {"anna": {"passwordHash": "$2b$12$" + "a" * 53, "role": "operator"}}
+    # It has been valid for 9 days
+    certificate, key = made(["flink.example.com"], days=6)
+    yours: dict[str, Any] = {"frontDoorCertificate": certificate, "frontDoorKey": key}
+    found = monitored(folder, tls=True, frontDoor=True, frontDoorUsers=users, certificateDays=3, **yours)
+    shown = _warnings(stdin(found, "jm-0-exporter"))
+    assert shown == {**dict.fromkeys(shown, str(86_400)), "front-door": str(5 * 86_400)}
+
+
+def _warnings(text: str) -> dict[str, str]:
+    return dict(re.findall(r'^flink_certificate_warning_seconds{certificate="(.+)"} (\d+)$', text, re.MULTILINE))
 
 
 def test_what_has_no_effect_or_too_many_is_refused(folder: Path) -> None:

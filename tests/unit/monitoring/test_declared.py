@@ -89,18 +89,6 @@ def test_no_interval_is_the_default(cluster, text: object) -> None:
     assert _metrics(cluster, common={"execution.checkpointing.interval": text})[declared.INTERVAL] == 60
 
 
-def test_certificates_are_warned_of_when_up_renews_them(cluster) -> None:
-    settings, members = cluster
-    for days, expected in ((90, 30), (30, 10), (365, 30)):
-        found = {name: value for name, value, _ in declared.metrics(replace(settings, certificate_days=days), members)}
-        assert found[declared.CERTIFICATE] == expected * 86_400
-    signer = TlsSigner(command=["sign"], authorities={}, minutes=6)
-    assert (
-        dict(it[:2] for it in declared.metrics(replace(settings, tls_signer=signer), members))[declared.CERTIFICATE]
-        == 120
-    )
-
-
 def test_the_file_has_a_rule_for_each_with_the_name_of_the_cluster(cluster) -> None:
     settings, members = cluster
     (group,) = yaml.safe_load(declared.text(settings, members))["groups"]

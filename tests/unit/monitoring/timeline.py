@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.unit.monitoring.recorded import CLUSTER, Series, healthy
@@ -23,7 +23,6 @@ DECLARED = [
         "jobs": 1,
         "slots": 2,
         "checkpoint_interval_seconds": 60,
-        "certificate_warning_seconds": 30 * DAY,
     }.items()
 ]
 CERTIFICATE = Series(
@@ -31,6 +30,7 @@ CERTIFICATE = Series(
     {"cluster": CLUSTER, "host": "tm-0", "role": "taskmanager", "job": "node", "certificate": "internal"},
     80 * DAY,
 )
+WARNING = replace(CERTIFICATE, name="flink_certificate_warning_seconds", value=30 * DAY)
 DOOR = Series("up", {"cluster": CLUSTER, "host": "jm-0", "role": "jobmanager", "job": "frontdoor"}, 1)
 
 
@@ -141,7 +141,7 @@ def _usual(names: Collection[str]) -> list[Series]:
     """The series of a cluster that rules may use: of hosts themselves only those that cases are about."""
     return [
         one
-        for one in (*healthy(), *DECLARED, CERTIFICATE, DOOR)
+        for one in (*healthy(), *DECLARED, CERTIFICATE, WARNING, DOOR)
         if one.name in names
         and (not one.name.startswith("node_") or one.labels["host"] in ("tm-0", "zk-0", "zk-1"))
         and one.labels.get("mode", "idle") == "idle"
