@@ -116,13 +116,13 @@ def listening(role: Role, front_door: int = 0, monitoring: bool = False) -> list
     return [port for port in table(front_door, monitoring=monitoring) if role in port.listens]
 
 
-def readers(operators: Sequence[str], given: Sequence[str] | None, *, tls: bool, monitoring: bool) -> Sequence[str]:
+def readers(operators: Sequence[str], given: Sequence[str] | None, *, closed: bool) -> Sequence[str]:
     """The networks that METRICS stands for. `given`: `metricsCidrs`, None if it is not set: then nobody but
-    hosts of the cluster where these have TLS or a monitoring host, otherwise operators.
+    hosts of the cluster, if the cluster is `closed`, otherwise operators.
     """
     if given is not None:
         return given
-    return () if tls or monitoring else operators
+    return () if closed else operators
 
 
 def sources(

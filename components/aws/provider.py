@@ -51,8 +51,7 @@ def load(request: Request) -> Loaded:
     composition.check_acme(
         cluster, [f"{roles.ROLES[Role.JOBMANAGER].prefix}-{index}" for index in jobmanagers], problems
     )
-    # With TLS nobody reads along
-    metrics = () if cluster.metrics_cidrs is None and cluster.tls else cluster.metrics_cidrs
+    metrics = () if cluster.metrics_cidrs is None and cluster.closed else cluster.metrics_cidrs
     settings = replace(settings, front_door=cluster.front_door_port, metrics=metrics)
     return Loaded(settings=settings, cluster=replace(cluster, firewall=False, operator_cidrs=()))
 

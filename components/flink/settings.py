@@ -128,9 +128,16 @@ class ClusterSettings:
         """Port of the front door; 0 if there is none."""
         return self.front_door.port if self.front_door else 0
 
+    @property
+    def closed(self) -> bool:
+        """Whether metrics in plain text are not for operators: nobody reads along, and few slow connections keep
+        others, such as the front door, which asks there who leads, from an answer.
+        """
+        return self.tls or self.front_door is not None
+
     def metrics_readers(self, *, monitoring: bool) -> Sequence[str]:
         """The networks that may read metrics in plain text. `monitoring`: there is a monitoring host."""
-        return ports.readers(self.operator_cidrs, self.metrics_cidrs, tls=self.tls, monitoring=monitoring)
+        return ports.readers(self.operator_cidrs, self.metrics_cidrs, closed=self.closed or monitoring)
 
     @property
     def front_door_names(self) -> Mapping[str, str]:

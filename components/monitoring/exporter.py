@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import pulumi
 from pulumi_command import remote
@@ -58,9 +59,12 @@ class Exporter(pulumi.ComponentResource):
         identity = identity_of(host, args.encryption, "exporter", self)
         told = pulumi.Output.all(identity, pulumi.Output.all(**args.ends()))
         notices = _notices(args.settings)
-        text = told.apply(lambda known: _text(host, archive.version, *known, notices))
+
+        def text(known: Sequence[Any]) -> str:
+            return _text(host, archive.version, known[0], known[1], notices)
+
         opts = pulumi.ResourceOptions(parent=self, depends_on=[release])
-        self.ready = step(host, "exporter", text, seconds=SECONDS + 60, opts=opts)
+        self.ready = step(host, "exporter", told.apply(text), seconds=SECONDS + 60, opts=opts)
         self.register_outputs({})
 
 

@@ -98,6 +98,26 @@ def test_who_has_a_login_gets_in_and_a_viewer_changes_nothing(doors: Doors) -> N
         assert ("vic", "POST", "/jars/upload", 403) in doors.audit(host)
 
 
+def test_the_door_stays_open_while_the_files_of_its_audit_are_rotated(doors: Doors) -> None:
+    """Caddy calls chown for each new file, which its unit does not allow."""
+    lab, folder = doors.cluster.lab, "/var/log/flink-frontdoor"
+    for name, who in (("strangers", ""), ("audit", "vic")):
+        rotate(doors, f"{folder}/{name}.jsonl", who)
+        unit = lab.ssh("jm-0", "systemctl show -p NRestarts -p ActiveState flink-frontdoor").stdout
+        assert sorted(unit.split()) == ["ActiveState=active", "NRestarts=0"]
+        lab.ssh("jm-0", f"sudo -n sh -c 'rm {folder}/{name}-*'")
+
+
+def rotate(doors: Doors, file: str, who: str) -> None:
+    """Make Caddy begin another file, and wait until it has packed the full one."""
+    lab = doors.cluster.lab
+    # As large as it may be: Caddy looks at the size when it opens the file
+    lab.ssh("jm-0", f"sudo -n truncate -s 52428700 {file} && sudo -n systemctl restart flink-frontdoor")
+    wait_for("an answer", 60, lambda: doors.ask("jm-0", "POST", "/jars/upload", who)[0] in (401, 403))
+    packed = f"sudo -n sh -c 'ls {file.removesuffix('.jsonl')}-*.gz'"
+    wait_for("the packed file", 60, lambda: lab.ssh("jm-0", packed, check=False).returncode == 0)
+
+
 def test_only_tls_with_the_own_authority_and_name(doors: Doors) -> None:
     address = doors.cluster.lab.host("jm-0").address
     for context, name, refused in (

@@ -357,15 +357,14 @@ def test_nobody_has_to_log_in_only_if_that_is_said() -> None:
 def test_operators_reach_the_front_door_and_no_other_port_of_rest() -> None:
     addresses = {Role.JOBMANAGER: ["10.0.0.1"], Role.CLIENT: ["10.0.0.9"]}
 
-    def open_to(operators: str, door: int, tls: bool = False) -> set[str]:
-        metrics = ports.readers([operators], None, tls=tls, monitoring=False)
+    def open_to(operators: str, door: int, closed: bool = False) -> set[str]:
+        metrics = ports.readers([operators], None, closed=closed)
         rules = firewall.rules(Role.JOBMANAGER, addresses, [operators], door, metrics)
         return set(re.findall(r"tcp dport (\d+) accept", "\n".join(it for it in rules.splitlines() if operators in it)))
 
     assert open_to("198.51.100.7", 0) == {"22", "8081", "9249"}
-    assert open_to("198.51.100.7", 443) == {"22", "443", "9249"}
-    assert open_to("198.51.100.7", 8443) == {"22", "8443", "9249"}
-    assert open_to("198.51.100.7", 443, tls=True) == {"22", "443"}
+    assert open_to("198.51.100.7", 8443, closed=True) == {"22", "8443"}
+    assert open_to("198.51.100.7", 443, closed=True) == {"22", "443"}
     others = firewall.rules(Role.JOBMANAGER, addresses, ["198.51.100.7"], 443)
     assert re.search(r"ip saddr \{ 10\.0\.0\.1, 10\.0\.0\.9 \} tcp dport 8081", others)
 

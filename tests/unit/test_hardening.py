@@ -94,3 +94,14 @@ def test_exposure_of_the_front_door(name: str, tmp_path: Path) -> None:
     text = render(f"frontdoor/{name}.service.j2", port=443, proxy="http://10.0.0.9:3128", direct="10.0.0.0/8")
     exposure, table = analyzed(name, text, tmp_path)
     assert exposure <= DAEMON, table
+
+
+def test_no_unit_ends_by_a_call_that_is_refused() -> None:
+    """It is an error for the program, as for other users: some of their calls, such as chown, do not matter."""
+    folder = Path(__file__).parents[2] / "config_templates"
+    filtered = {path: text for path in folder.rglob("*.service*") if "SystemCallFilter=" in (text := path.read_text())}
+    assert len(filtered) >= 3
+    for path, text in filtered.items():
+        assert "SystemCallErrorNumber=EPERM" in text or "include 'hardening" in text, path
+    for name in ("hardening.j2", "hardening_root.j2"):
+        assert "SystemCallErrorNumber=EPERM" in (folder / name).read_text()
