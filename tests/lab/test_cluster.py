@@ -110,23 +110,23 @@ OTHERS = {
 def test_nobody_speaks_plain_text_or_has_a_certificate_of_another_circle(cluster: Cluster) -> None:
     """On every port, from a host that the firewall admits."""
     assert {port.name for port in ports.table(ports.FRONT_DOOR.number)} == {*CIRCLES, *OTHERS}, "a port without a test"
-    lab, number = cluster.lab, ports.numbers()
+    lab, number, state = cluster.lab, ports.numbers(), cluster.stack.exported(secrets=True)
     (first,) = [name for name, mode in cluster.zookeeper_modes().items() if mode == "leader"]
     internal = [("jm-1", number[name]) for name in ("jm-rpc", "blob", "metrics-query")]
     internal += [("tm-0", number[name]) for name in ("tm-rpc", "metrics-query")]
-    found = strangers.answers(lab, "jm-0", internal, "internal", "rest")
-    found |= strangers.answers(lab, "tm-0", [("tm-1", number["tm-data"])], "internal")
-    found |= strangers.answers(lab, "jm-0", [("jm-1", number["rest"])], "rest", "internal")
+    found = strangers.answers(lab, state, "jm-0", internal, "internal", "rest")
+    found |= strangers.answers(lab, state, "tm-0", [("tm-1", number["tm-data"])], "internal")
+    found |= strangers.answers(lab, state, "jm-0", [("jm-1", number["rest"])], "rest", "internal")
     found |= strangers.answers(
-        lab, "jm-0", [("zk-0", number["zk-client"])], "zookeeper", "internal", "rest", says="srvr"
+        lab, state, "jm-0", [("zk-0", number["zk-client"])], "zookeeper", "internal", "rest", says="srvr"
     )
     quorum = [(first, number["zk-quorum"]), *((f"zk-{index}", number["zk-election"]) for index in range(3))]
-    found |= strangers.answers(lab, "zk-0", quorum, "zookeeper", folder="/etc/zookeeper/tls")
+    found |= strangers.answers(lab, state, "zk-0", quorum, "zookeeper", folder="/etc/zookeeper/tls")
     # Flink tells who speaks plain HTTP where https is
     assert found.pop(f"jm-1:{number['rest']} plain text").startswith("answered b'HTTP/1.1 301 ")
     assert all(said.startswith(("closed", "refused")) for said in found.values()), found
-    # Four ways of a stranger, and one for each other circle
-    assert len(found) == 4 * (len(internal) + 1 + 1 + 1 + len(quorum)) - 1 + len(internal) + 1 + 2
+    # Five ways of a stranger, and one for each other circle
+    assert len(found) == 5 * (len(internal) + 1 + 1 + 1 + len(quorum)) - 1 + len(internal) + 1 + 2
 
 
 def test_a_certificate_has_the_names_of_its_host_only(cluster: Cluster) -> None:
