@@ -98,7 +98,7 @@ def answers(
 def _authority(state: dict[str, Any], circle: str) -> tuple[Any, x509.Certificate]:
     """The key and the certificate of an authority that the hosts of a circle trust."""
     named = re.compile(rf"-{circle}-authority-\d+$")
-    found = [each for each in state["deployment"]["resources"] if named.search(each["urn"])]
+    found = [each for each in state["resources"] if named.search(each["urn"])]
     keys = [each["outputs"]["privateKeyPem"] for each in found if each["type"].endswith(":PrivateKey")]
     certificates = [each["outputs"]["certPem"] for each in found if each["type"].endswith(":SelfSignedCert")]
     known = [load_pem_private_key(_text(each).encode(), None) for each in keys]
