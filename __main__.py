@@ -11,6 +11,7 @@ from components.flink.topology import Members
 from components.host import Role
 from components.jobs.component import Job, JobArgs
 from components.jobs.watch import JobWatch, JobWatchArgs
+from components.monitoring.component import scrape_config
 
 
 async def main() -> None:
@@ -37,6 +38,8 @@ async def main() -> None:
     pulumi.export("webUi", [balancer.url] if balancer else rest)
     if cluster.front_door_authority:
         pulumi.export("frontDoorAuthority", cluster.front_door_authority.certificate)
+    if config.cluster.metrics_cidrs:
+        pulumi.export("scrapeConfig", scrape_config(config.cluster, members))
     pulumi.export("hosts", {role.value: found for role, found in addresses.items()})
     pulumi.export("clusterId", cluster_id)
     pulumi.export("checkpoints", f"{site.storage.uri}/checkpoints/{cluster_id}")

@@ -181,6 +181,8 @@ SECRET = Form(
 """It may have anything that single quotes protect, in a shell as in systemd's environment files."""
 SMTP_SERVER = Form("a mail server", rf"(?:{_NAME}|{_ADDRESS}){_PORT}", "HOST:PORT", lambda text: True)
 RECEIVER = Form("the name of a receiver", r"[a-z][a-z0-9-]{0,62}", "lower-case letters, digits and -")
+METRIC_LABEL = Form("a label", r"[a-zA-Z_][a-zA-Z0-9_]{0,99}", "one such as alertname")
+BASIC_USER = Form("a user", r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}", "letters, digits and . _ @ + -, up to 100")
 DURATION = Form("a duration", r"[1-9][0-9]{0,5} ?(?:s|min|h|d)", "a number and s, min, h or d, such as 6 h")
 SIZE = Form(
     "a size", r"\s{0,9}[0-9]{1,9}\s{0,9}[kmgtKMGT](?:i?[bB])?\s{0,9}", "a number and a unit, such as 1600m or 4g"

@@ -16,7 +16,7 @@ from components.aws.declaration import HEALING_TOKEN
 from components.errors import ConfigError, refused
 from components.flink.settings import ClusterSettings
 from components.logs.settings import LOGS
-from components.monitoring.settings import RECEIVERS, SMTP
+from components.monitoring.settings import RECEIVERS, REMOTE_WRITE_LOGIN, SMTP
 from components.naming import PROJECT
 from components.problems import Problems, shown
 from components.providers import PROVIDERS, Provider, Request, provider
@@ -39,6 +39,7 @@ SECRETS = {
     RECEIVERS: f"--path '{RECEIVERS}.NAME.slack'",
     LOGS: f"--path '{LOGS}.otlp.url'",
     SMTP: f"--path '{SMTP}.password'",
+    REMOTE_WRITE_LOGIN: f"--path '{REMOTE_WRITE_LOGIN}.token'",
 }
 """The keys that must be secrets, and no others may be, as `pulumi config set` takes them."""
 

@@ -9,7 +9,19 @@ from pydantic import AfterValidator, Field
 from components import forms
 from components.flink import sizing
 from components.flink.releases import Archive
-from components.monitoring.settings import RECEIVERS, SEVERITIES, SMTP, MonitoringSettings, Receiver, Smtp
+from components.monitoring.settings import (
+    GROUPING,
+    RECEIVERS,
+    REMOTE_WRITE,
+    REMOTE_WRITE_LOGIN,
+    SEVERITIES,
+    SMTP,
+    Grouping,
+    MonitoringSettings,
+    Receiver,
+    RemoteLogin,
+    Smtp,
+)
 from components.problems import Problems, shown
 from components.shapes import Shape, fields
 
@@ -55,6 +67,27 @@ class _Receiver(Shape):
     )
 
 
+def _label(name: str) -> str:
+    return forms.METRIC_LABEL(name)
+
+
+class _Grouping(Shape):
+    by: list[Annotated[str, AfterValidator(_label)]] = Field(
+        default=["cluster", "alertname"], min_length=1, description="a list of labels"
+    )
+    wait: Annotated[str, AfterValidator(forms.DURATION)] = Field(default="30 s", description=forms.DURATION.expected)
+    interval: Annotated[str, AfterValidator(forms.DURATION)] = Field(
+        default="300 s", description=forms.DURATION.expected
+    )
+    repeat: Annotated[str, AfterValidator(forms.DURATION)] = Field(default="4 h", description=forms.DURATION.expected)
+
+
+class _RemoteLogin(Shape):
+    user: Annotated[str, AfterValidator(forms.BASIC_USER)] = Field(default="", description=forms.BASIC_USER.expected)
+    password: _Key = Field(default="", description="a password")
+    token: _Key = Field(default="", description="a token")
+
+
 class _Smtp(Shape):
     server: Annotated[str, AfterValidator(forms.SMTP_SERVER)] = Field(description=forms.SMTP_SERVER.expected)
     sender: Annotated[str, AfterValidator(forms.EMAIL)] = Field(alias="from", description=forms.EMAIL.expected)
@@ -83,10 +116,48 @@ def monitoring(
         retention_mib=mib,
         receivers=pulumi.Output.secret(receivers) if receivers else None,
         smtp=pulumi.Output.secret(smtp) if smtp else None,
+        grouping=_grouping(values[GROUPING], problems),
+        remote_write=problems.catch(REMOTE_WRITE, lambda: forms.DOWNLOAD_URL(values[REMOTE_WRITE]), "")
+        if values[REMOTE_WRITE]
+        else "",
+        remote_login=_remote_login(values, problems),
         prometheus=prometheus,
         alertmanager=alertmanager,
         node_exporter=node_exporter,
     )
+
+
+def _grouping(given: Mapping[str, Any], problems: Problems) -> Grouping:
+    before = len(problems.found)
+    known = fields(_Grouping, given, GROUPING, problems)
+    if len(problems.found) > before:
+        return Grouping()
+    usual = Grouping()
+
+    def seconds(name: str, default: int) -> int:
+        return forms.seconds(known[name]) if name in known else default
+
+    return Grouping(
+        by=tuple(known.get("by", usual.by)),
+        wait=seconds("wait", usual.wait),
+        interval=seconds("interval", usual.interval),
+        repeat=seconds("repeat", usual.repeat),
+    )
+
+
+def _remote_login(values: Mapping[str, Any], problems: Problems) -> pulumi.Output[RemoteLogin] | None:
+    given = values[REMOTE_WRITE_LOGIN]
+    if not given:
+        return None
+    if not values[REMOTE_WRITE]:
+        problems.add(REMOTE_WRITE, f"is missing, and there is {REMOTE_WRITE_LOGIN}: expected a URL")
+    before = len(problems.found)
+    known = fields(_RemoteLogin, given, REMOTE_WRITE_LOGIN, problems)
+    if len(problems.found) == before and set(known) not in ({"user", "password"}, {"token"}):
+        problems.add(REMOTE_WRITE_LOGIN, f"has {', '.join(sorted(known))}: expected user and password, or token")
+    if str(values[REMOTE_WRITE]).startswith("http://"):
+        problems.add(REMOTE_WRITE, "is in plain text, and so would be the login: expected https://")
+    return pulumi.Output.secret(RemoteLogin(**known)) if len(problems.found) == before else None
 
 
 def _receivers(given: Mapping[str, Any], problems: Problems) -> list[Receiver]:

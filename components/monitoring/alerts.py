@@ -6,7 +6,7 @@ from typing import Any
 from .. import yaml_text
 from ..templates import render
 from . import targets
-from .settings import Receiver, Smtp
+from .settings import Grouping, Receiver, Smtp
 
 UNIT = "flink-alertmanager"
 FOLDER = f"/etc/{UNIT}"
@@ -19,8 +19,9 @@ NOBODY = "nobody"
 """The receiver of alerts that go nowhere."""
 
 
-def alertmanager_yml(receivers: Sequence[Receiver], smtp: Smtp | None) -> str:
+def alertmanager_yml(receivers: Sequence[Receiver], smtp: Smtp | None, grouping: Grouping | None = None) -> str:
     """The configuration, with secrets: not for others to read. Known to Alertmanager 0.25 and newer alike."""
+    grouped = grouping or Grouping()
     mail = {}
     if smtp:
         mail = {"smtp_smarthost": smtp.server, "smtp_from": smtp.sender}
@@ -30,10 +31,10 @@ def alertmanager_yml(receivers: Sequence[Receiver], smtp: Smtp | None) -> str:
         **({"global": mail} if mail else {}),
         "route": {
             "receiver": NOBODY,
-            "group_by": ["cluster", "alertname"],
-            "group_wait": "30s",
-            "group_interval": "5m",
-            "repeat_interval": "4h",
+            "group_by": [*grouped.by],
+            "group_wait": _duration(grouped.wait),
+            "group_interval": _duration(grouped.interval),
+            "repeat_interval": _duration(grouped.repeat),
             "routes": [
                 {
                     "receiver": each.name,
@@ -55,6 +56,13 @@ def alertmanager_yml(receivers: Sequence[Receiver], smtp: Smtp | None) -> str:
         "receivers": [{"name": NOBODY}, *({"name": each.name, **_kind(each)} for each in receivers)],
     }
     return "# Managed by Pulumi: changes are overwritten.\n" + yaml_text.write(found)
+
+
+def _duration(seconds: int) -> str:
+    for unit, size in (("h", 3600), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 def _kind(receiver: Receiver) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The monitoring host: Prometheus and Alertmanager, and on every host of the cluster the exporters that it asks."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 
 import pulumi
 from pulumi_command import remote
@@ -8,13 +9,15 @@ from pulumi_command import remote
 from .. import naming, ports
 from ..flink.context import Context, Running, keep
 from ..flink.node import install
+from ..flink.settings import ClusterSettings
+from ..flink.topology import Members
 from ..host import Host, Role
 from ..remote import File, script_text, step
 from ..roles import ROLES, unit_path
 from ..templates import render
 from . import alerts, declared, rules, targets
 from .exporter import FRONT_DOOR, Exporter, ExporterArgs, identity_of, secret_files
-from .settings import MonitoringSettings, Receiver, Smtp
+from .settings import Grouping, MonitoringSettings, Receiver, RemoteLogin, Smtp
 
 UNIT = "flink-prometheus"
 SECONDS = 120
@@ -37,7 +40,9 @@ class Monitoring(pulumi.ComponentResource):
         # Prometheus starts with them; later it notices by itself when they change
         listed = step(host, "targets", _targets(context, host), opts=prepared)
         identity = identity_of(host, context.encryption, "prometheus", self)
-        text = identity.apply(lambda pems: _text(context, host, pems))
+        login = settings.monitoring.remote_login
+        known = pulumi.Output.all(identity, pulumi.Output.from_input(None) if login is None else login)
+        text = known.apply(lambda found: _text(context, host, *found))
         sender = self._alertmanager(context, host, identity, prepared)
         after = [release, listed, context.joined[name], sender]
         opts = pulumi.ResourceOptions(parent=self, depends_on=after)
@@ -61,7 +66,8 @@ class Monitoring(pulumi.ComponentResource):
             pulumi.Output.from_input([]) if settings.receivers is None else settings.receivers,
             pulumi.Output.from_input(None) if settings.smtp is None else settings.smtp,
         )
-        text = told.apply(lambda known: _alertmanager_text(host, program.version, door, *known))
+        grouping = settings.grouping
+        text = told.apply(lambda known: _alertmanager_text(host, program.version, door, grouping, *known))
         opts = pulumi.ResourceOptions(parent=self, depends_on=[release, context.joined[host.name]])
         return step(host, "alertmanager-service", pulumi.Output.secret(text), seconds=SECONDS + 60, opts=opts)
 
@@ -77,17 +83,29 @@ def _targets(context: Context, host: Host) -> str:
     return script_text(host, "files.sh", {"what": "targets", "name": "targets"}, files)
 
 
-def _text(context: Context, host: Host, identity: Sequence[str]) -> str:
+def _text(context: Context, host: Host, identity: Sequence[str], login: RemoteLogin | None) -> str:
     settings, row, door = context.settings, ROLES[host.role], door_of(context)
     config = targets.prometheus_yml(
-        settings.cluster_id, host.name, tls=bool(identity), door=door, logs=_collected(context)
+        settings.cluster_id,
+        host.name,
+        tls=bool(identity),
+        door=door,
+        logs=_collected(context),
+        remote=_remote(settings, login),
     )
     found = [File(path=f"{targets.FOLDER}/rules/{name}", text=text) for name, text in rules.files().items()]
-    unit = prometheus_unit(settings.monitoring, data_disk=host.data_device is not None, door=door)
+    trusted = settings.trusted_certificates if settings.monitoring.remote_write else ""
+    authorities = f"{targets.FOLDER}/authorities-{sha256(trusted.encode()).hexdigest()[:16]}" if trusted else ""
+    unit = prometheus_unit(
+        settings.monitoring, data_disk=host.data_device is not None, door=door, authorities=authorities
+    )
+    secret = (login.password or login.token) if login else ""
     files = [
         File(path=unit_path(UNIT), text=unit),
         *secret_files(targets.IDENTITY, identity, row.user),
         *_web(door, targets.WEB, targets.IDENTITY),
+        *([File(path=f"{authorities}/trusted.pem", text=trusted)] if trusted else []),
+        *secret_files([targets.REMOTE_SECRET] if secret else [], [secret] if secret else [], row.user),
         *found,
         File(path=f"{targets.FOLDER}/prometheus.yml", text=config),
     ]
@@ -129,6 +147,7 @@ def _alertmanager_text(
     host: Host,
     version: str,
     door: targets.Door | None,
+    grouping: Grouping,
     identity: Sequence[str],
     receivers: Sequence[Receiver],
     smtp: Smtp | None,
@@ -138,7 +157,7 @@ def _alertmanager_text(
         File(path=unit_path(alerts.UNIT), text=alerts.unit(data_disk=host.data_device is not None, door=door)),
         *secret_files(alerts.IDENTITY, identity, row.user),
         *_web(door, alerts.WEB, alerts.IDENTITY),
-        *secret_files([alerts.CONFIG], [alerts.alertmanager_yml(receivers, smtp)], row.user),
+        *secret_files([alerts.CONFIG], [alerts.alertmanager_yml(receivers, smtp, grouping)], row.user),
     ]
     values: dict[str, str | int | Sequence[str]] = {
         "name": "alertmanager",
@@ -164,6 +183,25 @@ def _web(door: targets.Door | None, path: str, identity: Sequence[str]) -> list[
     return [File(path=path, text=render("monitoring/web.yml.j2", identity=identity))] if door and door.tls else []
 
 
+def _remote(settings: ClusterSettings, login: RemoteLogin | None) -> targets.Remote | None:
+    url = settings.monitoring.remote_write
+    if not url:
+        return None
+    return targets.Remote(url=url, user=login.user if login else "", token=bool(login and login.token))
+
+
+def scrape_config(settings: ClusterSettings, members: Members) -> pulumi.Output[str]:
+    """For a Prometheus of yours, in a network that may read metrics in plain text."""
+    found = targets.scraped(members, tls=settings.tls)
+    addresses = pulumi.Output.all(**{host.name: host.address for host in members.hosts})
+    return addresses.apply(
+        lambda known: targets.scrape_config(
+            settings.cluster_id,
+            {job: [(role.value, host.name, known[host.name]) for role, host in each] for job, each in found.items()},
+        )
+    )
+
+
 def door_of(context: Context) -> targets.Door | None:
     """How front doors reach the monitoring host; None without them."""
     settings = context.settings
@@ -179,14 +217,19 @@ LOADED = [f"{targets.FOLDER}/prometheus.yml", f"{targets.FOLDER}/rules"]
 """What Prometheus reads again when it is told so, without a restart."""
 
 
-def prometheus_unit(settings: MonitoringSettings, *, data_disk: bool, door: targets.Door | None = None) -> str:
-    """Prometheus's unit. With a `data_disk` it starts only while that is mounted."""
+def prometheus_unit(
+    settings: MonitoringSettings, *, data_disk: bool, door: targets.Door | None = None, authorities: str = ""
+) -> str:
+    """Prometheus's unit. With a `data_disk` it starts only while that is mounted. `authorities`: a folder with what it
+    trusts besides what the host does.
+    """
     return render(
         "monitoring/flink-prometheus.service.j2",
         flags=targets.flags(settings.retention_seconds, settings.retention_mib, door),
         loaded=LOADED,
         data_disk=data_disk,
         devices=False,
+        authorities=authorities,
     )
 
 

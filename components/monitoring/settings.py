@@ -9,7 +9,17 @@ from ..flink import releases
 from ..flink.releases import Archive
 
 RECEIVERS, SMTP = "alertReceivers", "alertSmtp"
-KEYS = ("metricsRetention", "metricsRetentionSize", RECEIVERS, SMTP)
+GROUPING = "alertGrouping"
+REMOTE_WRITE, REMOTE_WRITE_LOGIN = "metricsRemoteWrite", "metricsRemoteWriteLogin"
+KEYS = (
+    "metricsRetention",
+    "metricsRetentionSize",
+    RECEIVERS,
+    SMTP,
+    GROUPING,
+    REMOTE_WRITE,
+    REMOTE_WRITE_LOGIN,
+)
 """The keys of the configuration that need a monitoring host."""
 SEVERITIES = ("critical", "warning", "info", "none")
 """Of alerts. `none` has the one that always fires, for a service that reports its absence."""
@@ -45,6 +55,31 @@ class Smtp:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """Which alerts are one message, and when it is sent. Times are in seconds."""
+
+    by: Sequence[str] = ("cluster", "alertname")
+    """Labels: alerts with the same values are one message."""
+    wait: int = 30
+    """For others, before the first message."""
+    interval: int = 300
+    """Before a message about more alerts."""
+    repeat: int = 4 * 3600
+    """Before the same message is sent again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteLogin:
+    """Who writes to the store of yours: a user with a password, or a token."""
+
+    user: str = ""
+    password: str = ""
+    """A secret."""
+    token: str = ""
+    """A secret, sent as `Authorization: Bearer`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MonitoringSettings:
     """Settings of the monitoring host. They are not validated here, but in `settings/monitoring.py`."""
 
@@ -56,6 +91,11 @@ class MonitoringSettings:
     """A secret. None: alerts are shown, and go nowhere."""
     smtp: pulumi.Output[Smtp] | None = None
     """A secret. None: no e-mail."""
+    grouping: Grouping = field(default_factory=Grouping)
+    remote_write: str = ""
+    """URL to which all metrics are sent besides. Empty: nowhere."""
+    remote_login: pulumi.Output[RemoteLogin] | None = None
+    """A secret. None: without a login."""
     alertmanager: Archive = field(default_factory=lambda: releases.default("alertmanager"))
     prometheus: Archive = field(default_factory=lambda: releases.default("prometheus"))
     node_exporter: Archive = field(default_factory=lambda: releases.default("nodeexporter"))

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import ports, yaml_text
 from ..flink.topology import Members
-from ..host import Role
+from ..host import Host, Role
 
 FOLDER = "/etc/prometheus"
 IDENTITY = tuple(f"{FOLDER}/tls/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
@@ -23,6 +23,8 @@ PREFIX = "/prometheus"
 """In front of all paths of Prometheus, as behind a proxy."""
 ALERTMANAGER_PORT, ALERTMANAGER_PREFIX = ports.number("alertmanager-web"), "/alertmanager"
 """Likewise."""
+REMOTE_SECRET = f"{FOLDER}/remote-write-secret"
+"""The password or the token for the store of yours, which Prometheus reads for each request."""
 WEB = f"{FOLDER}/web.yml"
 """Only behind a front door with TLS: then Prometheus and Alertmanager ask for a certificate, on the host as well."""
 
@@ -35,6 +37,15 @@ class Door:
     """With certificates of the circle `monitoring`."""
     url: str
     """Of one of the doors, without a slash at the end: links in alerts begin with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """Where metrics go besides, and who writes there: a user, or, if `token`, the bearer of a token; or nobody."""
+
+    url: str
+    user: str = ""
+    token: bool = False
 
 
 def prometheus_url(door: Door | None) -> str:
@@ -63,6 +74,10 @@ def _scheme(door: Door | None) -> str:
 
 _KINDS: Mapping[str, str] = {"flink": "prometheus", "node": "node-metrics", "zookeeper": "zk-metrics"}
 """Job of Prometheus → name in the table of ports."""
+# Flink's own label `host` is the address of a TaskManager
+_OWN_LABELS: Mapping[str, Mapping[str, Any]] = {
+    "flink": {"metric_relabel_configs": [{"action": "labeldrop", "regex": "exported_host"}]}
+}
 _DOORS: Mapping[str, str] = {"frontdoor": "door-metrics"}
 """Likewise, with a front door."""
 _LOGS: Mapping[str, str] = {"logs": "log-metrics"}
@@ -100,10 +115,18 @@ def _list(kind: str) -> str:
     return f"{FOLDER}/targets/{kind}.json"
 
 
-def prometheus_yml(cluster: str, host: str, *, tls: bool, door: Door | None = None, logs: bool = False) -> str:
+def prometheus_yml(
+    cluster: str,
+    host: str,
+    *,
+    tls: bool,
+    door: Door | None = None,
+    logs: bool = False,
+    remote: Remote | None = None,
+) -> str:
     """Prometheus's configuration on the monitoring host `host`. Everything in it is known to Prometheus 2.42 and 3.x
     alike (docs/decisions/0031-monitoring.md). `tls`: exporters ask for a certificate; `door`: of clusters with front
-    doors; `logs`: as in `lists`.
+    doors; `logs`: as in `lists`; `remote`: where metrics go besides.
     """
     certificate, key, authorities = IDENTITY
     secure = {
@@ -130,8 +153,7 @@ def prometheus_yml(cluster: str, host: str, *, tls: bool, door: Door | None = No
             ]
         },
         "scrape_configs": [
-            # Flink's own label `host` is the address of a TaskManager
-            _job("flink", metric_relabel_configs=[{"action": "labeldrop", "regex": "exported_host"}]),
+            _job("flink", **_OWN_LABELS["flink"]),
             _job("zookeeper"),
             _job("node", **(secure if tls else {})),
             *([_job("frontdoor", **own)] if door else []),
@@ -150,7 +172,44 @@ def prometheus_yml(cluster: str, host: str, *, tls: bool, door: Door | None = No
             ),
         ],
     }
+    if remote:
+        login: dict[str, Any] = {}
+        if remote.user:
+            login = {"basic_auth": {"username": remote.user, "password_file": REMOTE_SECRET}}
+        elif remote.token:
+            login = {"authorization": {"credentials_file": REMOTE_SECRET}}
+        found["remote_write"] = [{"url": remote.url, **login}]
     return "# Managed by Pulumi: changes are overwritten.\n" + yaml_text.write(found)
+
+
+def scrape_config(cluster: str, found: Mapping[str, Sequence[tuple[str, str, str]]]) -> str:
+    """Scrape configuration for a Prometheus elsewhere. `found`: job → role, name and address of its targets."""
+    jobs = [
+        {
+            "job_name": f"{cluster}-{job}",
+            "static_configs": [
+                {
+                    "targets": [f"[{address}]:{number}" if ":" in address else f"{address}:{number}"],
+                    "labels": {"cluster": cluster, "role": role, "host": host, "job": job},
+                }
+                for role, host, address in entries
+            ],
+            **_OWN_LABELS.get(job, {}),
+        }
+        for job, entries in found.items()
+        for number in (ports.number(_KINDS[job]),)
+    ]
+    return yaml_text.write({"scrape_configs": jobs})
+
+
+def scraped(members: Members, *, tls: bool) -> dict[str, list[tuple[Role, Host]]]:
+    """Job → the targets that a Prometheus elsewhere can read, without a certificate."""
+    of_monitored = ("zookeeper", *(() if tls else ("node",))) if members.monitored else ()
+    listens = {port.name: port.listens for port in ports.table(monitoring=members.monitored)}
+    return {
+        job: [(role, host) for role in Role if role in listens[_KINDS[job]] for host in members.of(role)]
+        for job in ("flink", *of_monitored)
+    }
 
 
 def _job(name: str, **more: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import http.client
 import json
 import re
 import ssl
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,8 +21,10 @@ from typing import Any
 import pytest
 
 from components import ports
-from components.frontdoor.caddyfile import IDENTITY, MONITORING_IDENTITY
+from components.frontdoor import login as logins
+from components.frontdoor.caddyfile import IDENTITY, MONITORING_IDENTITY, caddyfile
 from components.frontdoor.rights import Endpoint, Right
+from components.frontdoor.settings import Acme, Oidc
 from components.monitoring import rights, targets
 from tests.engine.test_acme import free_port
 from tests.engine.test_front_door import Door, login, serving, until, users
@@ -243,6 +246,36 @@ def test_a_door_says_when_the_monitoring_host_does_not_answer(fresh: Watched) ->
     finally:
         path.write_text(before)
         fresh.door.reload()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("by_issuer", [False, True])
+@pytest.mark.parametrize("by_acme", [False, True])
+def test_caddy_takes_it_with_every_login_and_certificate(
+    fresh: Watched, tmp_path: Path, tls: bool, by_issuer: bool, by_acme: bool
+) -> None:
+    oidc = Oidc(issuer="https://i.example.com", client_id="flink", secret="x", names=["f.example.com"], operators=["o"])
+    text = caddyfile(
+        served_as="jm-0",
+        realm="Flink",
+        port=443,
+        users=users(),
+        jobmanagers=["jm-0"],
+        wait=2,
+        tls=tls,
+        acme=Acme(directory="https://ca.example.com/d", names={"jm-0": "f.example.com"}) if by_acme else None,
+        acme_name="f.example.com" if by_acme else "",
+        login=logins.login(oidc, 443) if by_issuer else None,
+        monitoring="mon-0",
+    )
+    (tmp_path / "Caddyfile").write_text(text)
+    words = [str(fresh.door.caddy), "adapt", "--adapter", "caddyfile", "--config", str(tmp_path / "Caddyfile")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    servers = json.loads(done.stdout)["apps"]["http"]["servers"].values()
+    (own,) = [each for each in servers if each["listen"] == [":9180"]]
+    assert bool(own.get("tls_connection_policies")) is tls
+    assert not tls or own["tls_connection_policies"][0]["client_authentication"]["mode"] == "require_and_verify"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from components.existing.hosts import _host
 from components.flink.releases import default, official
 from components.flink.topology import Members
 from components.monitoring import alerts, targets
+from stand_ins.builds import promtool
 from tests.unit.program import SEVEN, Recorded, configuration, host, load, refused, write_inventory
 from tests.unit.test_front_door import made
 from tests.unit.test_program import run, stdin
@@ -235,6 +237,106 @@ def test_the_lists_are_json_that_prometheus_reads(folder: Path) -> None:
     members = Members(tuple(map(_host, load(folder).site.hosts)))
     for text in targets.files("dev", members).values():
         assert all(set(entry) == {"targets", "labels"} for entry in json.loads(text))
+
+
+# --- a store of yours
+
+REMOTE = "https://metrics.example.com/api/v1/write"
+
+
+def config_of(text: str, path: str) -> Any:
+    return yaml.safe_load(text.partition(f"write_file {path} ")[2].partition("\n")[2].partition("END_OF_FILE")[0])
+
+
+@pytest.mark.parametrize("login", [{"user": "flink", "password": "hidden5"}, {"token": "hidden5"}, {}])
+def test_metrics_go_to_a_store_of_yours_with_a_login_that_only_prometheus_reads(
+    folder: Path, login: dict[str, str]
+) -> None:
+    changes: dict[str, Any] = {"metricsRemoteWrite": REMOTE}
+    if login:
+        changes["metricsRemoteWriteLogin"] = login
+    found = monitored(folder, **changes)
+    text = stdin(found, "mon-0-prometheus-service")
+    (remote,) = config_of(text, "/etc/prometheus/prometheus.yml")["remote_write"]
+    assert remote["url"] == REMOTE and "hidden" not in json.dumps(remote)
+    secret = "/etc/prometheus/remote-write-secret"
+    assert (f"write_file {secret} 0600 prometheus:prometheus <<" in text) is bool(login)
+    if "user" in login:
+        assert remote["basic_auth"] == {"username": "flink", "password_file": secret}
+    elif login:
+        assert remote["authorization"] == {"credentials_file": secret}
+    for name, one in found.items():
+        shown = {
+            key: value for key, value in one.inputs.items() if key != "stdin" or name != "mon-0-prometheus-service"
+        }
+        assert "hidden" not in json.dumps(shown, default=str), name
+    assert "remote_write" not in stdin(monitored(folder), "mon-0-prometheus-service")
+
+
+def test_logins_of_a_store_that_are_none_are_refused_without_their_secrets(folder: Path) -> None:
+    write_inventory(folder, *map(host, (*SEVEN, "mon-0")))
+
+    def said(login: Any, url: str = REMOTE) -> str:
+        known = configuration(folder, metricsRemoteWrite=url, metricsRemoteWriteLogin=login)
+        with pytest.raises(settings.ConfigError) as error:
+            settings.load(known, stack="dev", secrets={"metricsRemoteWriteLogin"}, root=folder)
+        assert "hidden" not in str(error.value)
+        return str(error.value)
+
+    assert "metricsRemoteWriteLogin: has user: expected user and password, or token" in said({"user": "flink"})
+    assert "expected user and password, or token" in said({"user": "flink", "password": "hidden1", "token": "hidden2"})
+    assert "metricsRemoteWriteLogin password: is not a key" in said({"user": "flink", "password": "hidden 1"})
+    assert "metricsRemoteWrite: is missing" in said({"token": "hidden1"}, "")
+    assert "metricsRemoteWrite: is in plain text" in said({"token": "hidden1"}, "http://metrics.example.com/write")
+    assert "metricsRemoteWriteLogin: is in plain text" in refused(
+        folder, metricsRemoteWrite=REMOTE, metricsRemoteWriteLogin={"token": "hidden1"}
+    )
+    assert "metricsRemoteWrite: 'ftp://x' is not a URL" in refused(folder, metricsRemoteWrite="ftp://x")
+    write_inventory(folder)
+    assert "metricsRemoteWrite: has no effect without a monitoring host" in refused(folder, metricsRemoteWrite=REMOTE)
+
+
+def test_alerts_are_grouped_as_said(folder: Path) -> None:
+    def route(**changes: Any) -> Any:
+        text = stdin(monitored(folder, **changes), "mon-0-alertmanager-service")
+        return config_of(text, alerts.CONFIG)["route"]
+
+    assert route(alertGrouping={"by": ["cluster"], "wait": "10 s", "repeat": "1 d"}) == {
+        **route(),
+        "group_by": ["cluster"],
+        "group_wait": "10s",
+        "group_interval": "5m",
+        "repeat_interval": "24h",
+    }
+    assert "alertGrouping wait: 'x' is not a duration" in refused(folder, alertGrouping={"wait": "x"})
+    assert "alertGrouping by" in refused(folder, alertGrouping={"by": []})
+    assert "alertGrouping by" in refused(folder, alertGrouping={"by": ["a b"]})
+    assert "alertGrouping every: is unknown" in refused(folder, alertGrouping={"every": "1 h"})
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_prometheus_elsewhere_gets_its_configuration(folder: Path, tls: bool) -> None:
+    write_inventory(folder, *map(host, (*SEVEN, "mon-0")))
+    loaded = load(folder, tls=tls)
+    members = Members(tuple(map(_host, loaded.site.hosts)))
+    found = targets.scraped(members, tls=tls)
+    assert set(found) == {"flink", "zookeeper", *(() if tls else ("node",))}
+    text = targets.scrape_config(
+        "dev", {"flink": [("taskmanager", "tm-0", "10.9.9.100"), ("jobmanager", "x", "fd::1")]}
+    )
+    (folder / "flink.yml").write_text(text)
+    check = [str(promtool.folder() / "promtool"), "check", "config", str(folder / "flink.yml")]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (job,) = yaml.safe_load(text)["scrape_configs"]
+    assert job["job_name"] == "dev-flink"
+    assert [each["targets"] for each in job["static_configs"]] == [["10.9.9.100:9249"], ["[fd::1]:9249"]]
+    assert job["static_configs"][0]["labels"] == {
+        "cluster": "dev", "role": "taskmanager", "host": "tm-0", "job": "flink"
+    }  # fmt: skip
+    write_inventory(folder)
+    alone = Members(tuple(map(_host, load(folder).site.hosts)))
+    assert set(targets.scraped(alone, tls=False)) == {"flink"}
 
 
 # --- who reads metrics in plain text

@@ -26,6 +26,7 @@ def run(folder: Path, *, preview: bool = False, **changes: Any) -> dict[str, Rec
         "alertReceivers",
         "logs",
         "alertSmtp",
+        "metricsRemoteWriteLogin",
     )
     keys = [f"flink:{key}" for key in secrets if key in changes]
     pulumi.runtime.set_all_config(configuration(folder, **changes), keys)
