@@ -96,6 +96,8 @@ def _print_ways_on(made: Lab, hosts_only: bool) -> None:
             lines.append(
                 f"log in as {front_door.USER}, password in {place / 'password'}; trust {place / 'authorities.pem'}"
             )
+            if any(host.role == "monitoring" for host in made.hosts):
+                lines.append(f"metrics and alerts: {urls[0]}/prometheus/ and {urls[0]}/alertmanager/")
     lines += [
         f"S3: {made.s3.endpoint}, bucket {made.s3.bucket}, keys in {made.dir / 's3' / 'credentials.json'}",
         f"inspect it: .venv/bin/python -m lab status{option}, .venv/bin/python -m lab ssh{option} jm-0",
