@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from components.existing.hosts import _host
-from components.flink.settings import ClusterSettings, TlsSigner
+from components.flink.settings import ClusterSettings
 from components.flink.topology import Members
 from components.jobs.settings import JobSettings
 from components.monitoring import declared
