@@ -40,7 +40,7 @@ with_login() { [ "${login:-false}" != true ] || "$@"; }
 valid() {
   local said
   said=$(runuser -u "$user" -- "$caddy" adapt --adapter caddyfile --config "$folder/Caddyfile" 2>&1 >/dev/null) ||
-    die "$folder/Caddyfile: $(tail -n 1 <<<"$said" | sed -E 's/\$2[abxy]\$[^[:space:]"]*/a password hash/g')"
+    die "$folder/Caddyfile: $(tail -n 1 <<<"$said" | sed -E 's/[$]2[abxy][$][^[:space:]"]*/a password hash/g')"
 }
 
 runs_the_release() {
