@@ -4,8 +4,10 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 LARGEST = 100_000
 """Bytes of all certificates: each step that downloads something on a host has them."""
@@ -61,6 +63,35 @@ def first_end(pem: str) -> tuple[datetime, timedelta]:
     """When the first of them expires, and how long before that it is reported."""
     first = min(x509.load_pem_x509_certificates(pem.encode()), key=lambda each: each.not_valid_after_utc)
     return first.not_valid_after_utc, notice(first.not_valid_after_utc - first.not_valid_before_utc)
+
+
+def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's key has signed it, and the issuer's name is in it."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it may sign others (RFC 5280, basic constraints)."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def lacks(certificate: x509.Certificate, *uses: x509.ObjectIdentifier) -> list[str]:
+    """The names of those uses (RFC 5280, extended key usage) that it is not for. Without the extension it is for
+    all.
+    """
+    try:
+        known = {*certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value}
+    except x509.ExtensionNotFound:
+        return []
+    found = set() if ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in known else {*uses} - known
+    return sorted(f"{use._name}" for use in found)
 
 
 def _check(certificate: x509.Certificate, what: str, now: datetime) -> None:

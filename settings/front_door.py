@@ -1,13 +1,13 @@
 """Settings of the front door."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import pulumi
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from pydantic import AfterValidator, Field
 
 from components import certificates, forms, ports
@@ -23,6 +23,8 @@ from settings.openid import openid
 
 FRONT_DOOR_USERS = "frontDoorUsers"
 FRONT_DOOR_KEY = "frontDoorKey"
+_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+"""Those that browsers and Go, in which Caddy is written, know."""
 _WORDS = ("default", "import")
 """Caddy takes them for its own at the beginning of a line, even in quotes."""
 _OTHERS = (
@@ -168,15 +170,23 @@ def _checked(text: str, key: str) -> tuple[str, str]:
         raise ValueError(f"{FRONT_DOOR_KEY} has another algorithm: expected ECDSA, Ed25519 or RSA")
     if isinstance(private, rsa.RSAPrivateKey) and private.key_size < _SMALLEST_RSA:
         raise ValueError(f"{FRONT_DOOR_KEY} has {private.key_size} bits: expected {_SMALLEST_RSA} or more")
+    if isinstance(private, ec.EllipticCurvePrivateKey) and not isinstance(private.curve, _CURVES):
+        raise ValueError(f"{FRONT_DOOR_KEY} is of the curve {private.curve.name}: expected P-256, P-384 or P-521")
     if first.public_key() != private.public_key():
         raise ValueError(f"is not that of {FRONT_DOOR_KEY}: expected a certificate and its own key")
     for above, below in zip(chain[1:], chain, strict=False):
-        if below.issuer != above.subject:
+        if not (certificates.signed_by(below, above) and certificates.is_authority(above)):
             raise ValueError(
                 f"{shown(above.subject.rfc4514_string())} has not signed the one before: expected the chain in order"
             )
-    if first.not_valid_after_utc <= datetime.now(UTC):
-        raise ValueError(f"expired at {first.not_valid_after_utc:%Y-%m-%d %H:%M} UTC: expected a valid one")
+    now = certificates.now()
+    for each in chain:
+        if each.not_valid_after_utc <= now:
+            raise ValueError(f"expired at {each.not_valid_after_utc:%Y-%m-%d %H:%M} UTC: expected a valid one")
+        if each.not_valid_before_utc > now:
+            raise ValueError(f"is valid from {each.not_valid_before_utc:%Y-%m-%d %H:%M} UTC: expected a valid one")
+    if certificates.lacks(first, ExtendedKeyUsageOID.SERVER_AUTH):
+        raise ValueError("is not for servers (extended key usage): expected serverAuth")
     try:
         alternatives = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

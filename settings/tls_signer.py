@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import Field
 
 from components import files
+from components.certificates import is_authority
 from components.circles import Circle, circles
 from components.flink.authorities import certificates
 from components.flink.settings import TlsSigner
@@ -63,7 +64,10 @@ def _authorities(places: Mapping[str, str], root: Path, problems: Problems) -> d
             text = files.text(files.located(place, root))
             if "PRIVATE KEY" in text:
                 raise ValueError(f"{place} has a private key: expected certificates only")
-            certificates(text)
+            wrong = [one for one in certificates(text) if not is_authority(one)]
+            if wrong:
+                name = wrong[0].subject.rfc4514_string()
+                raise ValueError(f"{place} has {shown(name)}, which may not sign: expected authorities only")
             return text
 
         text = problems.catch(f"{where} {name}", read, "")

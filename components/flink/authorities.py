@@ -10,11 +10,12 @@ from typing import Protocol
 import pulumi
 import pulumi_tls as tls
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from pulumi_command import local
 
 from .. import naming
+from ..certificates import is_authority, lacks, signed_by
 from ..circles import Circle
 from ..host import Host
 from .settings import ClusterSettings, TlsSigner
@@ -149,14 +150,16 @@ class SignerCommand:
         life = self._settings.certificate_life
 
         def checked(known: Sequence[str | Sequence[str]]) -> Signed:
-            pem, asked, expected = str(known[0]), str(known[1]), known[2]
+            pem, asked, expected, urn = str(known[0]), str(known[1]), known[2], known[3]
             try:
                 return check(pem, asked, [*expected], self._signer.authorities[request.circle], life)
             except ValueError as error:
                 who = f"{request.host.name}: the command of tlsSigner printed for the circle {request.circle.value}"
-                raise pulumi.RunError(f"{who}: {error}") from None
+                # What it printed is in the state, and the command runs again only if its inputs change
+                again = f"mend the command, then `pulumi up --replace '{urn}'`"
+                raise pulumi.RunError(f"{who}: {error}; {again}") from None
 
-        return pulumi.Output.all(made.stdout, request.pem, request.names).apply(checked)
+        return pulumi.Output.all(made.stdout, request.pem, request.names, made.urn).apply(checked)
 
     def trusted(self, circle: Circle) -> pulumi.Output[Sequence[str]]:
         """As `Authorities`."""
@@ -201,6 +204,16 @@ def check(pem: str, request: str, names: Sequence[str], trusted: str, life: time
         raise ValueError(f"a certificate without {', '.join(missing)}: expected all names of the request")
     if not _leads(chain, certificates(trusted)):
         raise ValueError("a certificate of another authority: expected one of tlsSigner authorities, after its chain")
+    missing = lacks(own, ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+    if missing:
+        raise ValueError(f"a certificate that is not for {', '.join(missing)}: hosts are clients and servers")
+    if is_authority(own):
+        raise ValueError("a certificate that may sign others: expected one that may not")
+    expired = [each for each in chain[1:] if each.not_valid_after_utc < own.not_valid_after_utc]
+    if expired:
+        raise ValueError(
+            f"a certificate of an authority that expires before it, on {expired[0].not_valid_after_utc:%Y-%m-%d}"
+        )
     valid = own.not_valid_after_utc - own.not_valid_before_utc
     if valid < life * 2 / 3:
         raise ValueError(
@@ -220,20 +233,12 @@ def _names(certificate: x509.Certificate) -> set[str]:
 
 
 def _leads(chain: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate]) -> bool:
-    """Whether each certificate is signed by the next one, and the last one by one that is trusted."""
+    """Whether each certificate is signed by the next one, which may do so, and the last one by one that is trusted."""
     *issued, last = chain
     pairs = [*zip(issued, chain[1:], strict=True)]
-    return all(_signed_by(each, issuer) for each, issuer in pairs) and any(
-        _signed_by(last, authority) for authority in trusted
+    return all(signed_by(each, issuer) and is_authority(issuer) for each, issuer in pairs) and any(
+        signed_by(last, authority) for authority in trusted
     )
-
-
-def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
 
 
 def is_address(name: str) -> bool:

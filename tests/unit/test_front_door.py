@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 import settings
 from components import ports
@@ -206,9 +206,18 @@ def test_users_and_key_in_plain_text_are_refused(folder: Path) -> None:
 
 # --- a certificate of yours
 
+AUTHORITY = x509.BasicConstraints(True, None)
+CLIENTS_ONLY = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+
 
 def made(
-    names: list[str], *, days: float = 9, key: Any = None, issuer: tuple[Any, x509.Name] | None = None
+    names: list[str],
+    *,
+    days: float = 9,
+    age: float = 9,
+    key: Any = None,
+    issuer: tuple[Any, x509.Name] | None = None,
+    more: Sequence[x509.ExtensionType] = (),
 ) -> tuple[str, str]:
     """A certificate and its key, as PEM."""
     key = key or ec.generate_private_key(ec.SECP256R1())
@@ -220,11 +229,13 @@ def made(
         .issuer_name(issuer[1] if issuer else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=9))
+        .not_valid_before(now - timedelta(days=age))
         .not_valid_after(now + timedelta(days=days))
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
+    for extension in more:
+        builder = builder.add_extension(extension, critical=True)
     pem = builder.sign(issuer[0] if issuer else key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
     return pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
@@ -246,7 +257,12 @@ def test_your_certificate_is_used_and_named(tmp_path: Path) -> None:
         (lambda: made(["a.example"], days=-1), "expired at"),
         (lambda: made([]), "has no subject alternative names"),
         (lambda: made(["a.example"], key=rsa.generate_private_key(65537, 1024)), "has 1024 bits"),
-        (lambda: _unordered(), "has not signed the one before"),
+        (lambda: made(["a.example"], key=ec.generate_private_key(ec.SECP256K1())), "is of the curve secp256k1"),
+        (lambda: made(["a.example"], key=ec.generate_private_key(ec.SECP224R1())), "is of the curve secp224r1"),
+        (lambda: made(["a.example"], age=-2), "is valid from"),
+        (lambda: made(["a.example"], more=[CLIENTS_ONLY]), "is not for servers"),
+        (lambda: _chain(made([], more=[])), "'CN=flink' has not signed the one before"),
+        (lambda: _chain(made([], more=[AUTHORITY])), "'CN=flink' has not signed the one before"),
     ],
 )
 def test_a_certificate_that_browsers_refuse_is_refused(
@@ -258,10 +274,29 @@ def test_a_certificate_that_browsers_refuse_is_refused(
     assert "PRIVATE" not in problem
 
 
-def _unordered() -> tuple[str, str]:
-    other = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
-    certificate, key = made(["a.example"], issuer=(ec.generate_private_key(ec.SECP256R1()), other))
-    return certificate + made(["b.example"])[0], key
+def _chain(above: tuple[str, str]) -> tuple[str, str]:
+    """One that another authority of the same name has signed."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "flink")])
+    certificate, key = made(["a.example"], issuer=(ec.generate_private_key(ec.SECP256R1()), name))
+    return certificate + above[0], key
+
+
+def test_an_authority_between_that_may_not_sign_or_has_expired_is_refused(tmp_path: Path) -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "flink")])
+    authority = ec.generate_private_key(ec.SECP256R1())
+    certificate, key = made(["a.example"], issuer=(authority, name))
+    for days, more, said in (
+        (9, [], "has not signed the one before"),
+        (9, [x509.BasicConstraints(False, None)], "has not signed the one before"),
+        (-1, [AUTHORITY], "expired at"),
+        (9, [AUTHORITY], ""),
+    ):
+        above, _ = made([], days=days, key=authority, more=more)
+        yours: dict[str, Any] = {"frontDoorCertificate": certificate + above, "frontDoorKey": key}
+        if said:
+            assert said in wrong(tmp_path, **yours)
+        else:
+            assert loaded(tmp_path, frontDoor=True, frontDoorUsers=USERS, **yours).cluster.front_door
 
 
 # --- a certificate by ACME
@@ -631,7 +666,7 @@ def test_the_first_certificate_of_a_chain_that_expires_counts(folder: Path) -> N
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "flink")])
     authority = ec.generate_private_key(ec.SECP256R1())
     certificate, key = made(["flink.example.com"], days=300, issuer=(authority, name))
-    above, _ = made([], days=2, key=authority)
+    above, _ = made([], days=2, key=authority, more=[AUTHORITY])
     yours: dict[str, Any] = {"frontDoorCertificate": certificate + above, "frontDoorKey": key}
     assert len(reported(stdin(run(folder, frontDoor=True, frontDoorUsers=USERS, **yours), "jm-0-front-door"))) == 1
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from components.circles import Circle
 from components.flink import authorities
@@ -46,10 +47,13 @@ class Pki:
         extension: x509.ExtensionType,
         days: float = 90.0,
         age: timedelta = timedelta(hours=1),
+        more: Sequence[x509.ExtensionType] = (),
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         built = x509.CertificateBuilder().subject_name(name).issuer_name(self.name).public_key(key)
         built = built.serial_number(x509.random_serial_number()).add_extension(extension, critical=True)
+        for each in more:
+            built = built.add_extension(each, critical=False)
         built = built.not_valid_before(now - age).not_valid_after(now + timedelta(days=days))
         return built.sign(self.key, hashes.SHA256())
 
@@ -105,6 +109,34 @@ def test_other_answers_are_refused_and_say_why() -> None:
     assert "of another authority" in said(middle.answer(asked) + Pki(root).pem, asked, root.pem)
     assert "without 10.9.9.10, localhost" in said(root.answer(asked, ["jm-0"]), asked, root.pem)
     assert "before `up` would renew it" in said(root.answer(asked, days=59), asked, root.pem)
+
+
+def test_an_answer_that_daemons_would_not_accept_is_refused() -> None:
+    root, asked = Pki(), request()
+    read = x509.load_pem_x509_csr(asked.encode())
+
+    def answered(by: Pki, *more: x509.ExtensionType) -> str:
+        one = by.sign(read.subject, read.public_key(), _alternative(NAMES), more=more)
+        return one.public_bytes(Encoding.PEM).decode()
+
+    def uses(*found: x509.ObjectIdentifier) -> x509.ExtendedKeyUsage:
+        return x509.ExtendedKeyUsage(found)
+
+    server, client = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+    assert "is not for clientAuth" in said(answered(root, uses(server)), asked, root.pem)
+    assert "is not for serverAuth" in said(answered(root, uses(client)), asked, root.pem)
+    assert said(answered(root, uses(client, server)), asked, root.pem) == "accepted"
+    assert "may sign others" in said(answered(root, x509.BasicConstraints(True, None)), asked, root.pem)
+    # Signed by one that may not
+    host = Pki()
+    one = root.sign(host.name, host.key.public_key(), x509.BasicConstraints(False, None))
+    found = said(answered(host) + one.public_bytes(Encoding.PEM).decode(), asked, root.pem)
+    assert "of another authority" in found
+    # By one that ends first
+    middle = Pki()
+    short = root.sign(middle.name, middle.key.public_key(), x509.BasicConstraints(True, None), days=20)
+    found = said(answered(middle) + short.public_bytes(Encoding.PEM).decode(), asked, root.pem)
+    assert "of an authority that expires before it" in found
 
 
 def test_an_answer_stays_one_until_the_next_period() -> None:
