@@ -22,9 +22,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-LAB_GIB = 6.0
-"""Free memory for each process of pytest, if its tests have labs: one lab at a time, of seven or eight hosts, which
-take 3 GiB with a job, and the engine."""
+LAB_GIB = 8.0
+"""Free memory for each process of pytest, if its tests have labs: one lab at a time, of seven or eight hosts."""
 
 MOST = 4
 """More processes would only wait for the one with the longest group of tests."""
@@ -174,15 +173,13 @@ def main(what: str, more: Sequence[str]) -> int:
 
 
 def processes(run: Run) -> int:
-    """The number of pytest's processes. With labs one more than there are processors, because tests wait for elections,
-    heartbeats and reboots, and as many as there is memory for their labs.
-    """
+    """The number of pytest's processes: as many as there are processors, and memory for their labs."""
     cores = os.cpu_count() or 1
     if not run.prepare:
         return min(cores, MOST)
     lines = Path("/proc/meminfo").read_text().splitlines()
     free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) / 2**20
-    return max(1, min(cores + 1, MOST, int(free / LAB_GIB)))
+    return max(1, min(cores, MOST, int(free / LAB_GIB)))
 
 
 def tests_argv(run: Run, more: Sequence[str]) -> Argv:

@@ -15,7 +15,9 @@ from lab.cluster import SlowJob, wait_for
 from tests.aws.branch_cluster import NOW, BranchCluster, Branches, rehearsed
 from tests.aws.inventory import client, everything
 
-pytestmark = pytest.mark.root
+# What AWS has of them: test_branch_stacks.py; clusters on hosts of a rehearsed AWS: test_rehearsal.py. Both at once take
+# eight minutes
+pytestmark = [pytest.mark.root, pytest.mark.exhaustive]
 
 
 @pytest.fixture(scope="module")

@@ -105,6 +105,7 @@ def objects(cluster: Cluster, folder: str) -> list[str]:
     return [key for key in keys if not key.endswith("/")]
 
 
+@pytest.mark.exhaustive  # tests/aws/test_rehearsal.py kills an `up` as well
 def test_an_interrupted_up_can_be_run_again() -> None:
     lab = booted()
     if (lab.dir / "pulumi").exists():
