@@ -15,8 +15,7 @@ from lab.cluster import SlowJob, wait_for
 from tests.aws.branch_cluster import NOW, BranchCluster, Branches, rehearsed
 from tests.aws.inventory import client, everything
 
-# What AWS has of them: test_branch_stacks.py; clusters on hosts of a rehearsed AWS: test_rehearsal.py. Both at once take
-# eight minutes
+# test_branch_stacks.py has what AWS has of them, test_rehearsal.py a cluster on hosts. Two of them take eight minutes
 pytestmark = [pytest.mark.root, pytest.mark.exhaustive]
 
 
