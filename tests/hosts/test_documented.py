@@ -129,7 +129,7 @@ def test_every_documented_command_for_existing_hosts_works_as_it_is_written(lab:
     said = on_its_host(OPERATIONS, "Look", 2)
     assert "active (running)" in said and '"taskmanagers":2' in said and "table inet flink" in said
     assert re.search("^(leader|follower)$", on_its_host(OPERATIONS, "Look", 3), re.MULTILINE)
-    assert "flink_taskmanager" in here(OPERATIONS, "Look", 4)
+    assert "flink_taskmanager" in on_its_host(OPERATIONS, "Look", 4)
     said = on_its_host(OPERATIONS, "On a host", 0)
     assert "current" in said and "healthy" in said
     assert "yes" in on_its_host(OPERATIONS, "On a host", 1)
