@@ -95,7 +95,6 @@ def test_every_documented_command_for_existing_hosts_works_as_it_is_written(lab:
             "s3://my-bucket/": f"s3://{lab.s3.bucket}/",
             "eu-central-1": lab.s3.region,
             "AKIA...": lab.s3.access_key,
-            "10.0.0.30": lab.host("tm-0").address,
         },
     )
 
