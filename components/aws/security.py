@@ -61,8 +61,7 @@ def rules(
     networks = list(dict.fromkeys(str(ipaddress.ip_network(text)) for text in operator_cidrs))
     operators = [BASTION] if bastion else networks
     monitored = Role.MONITORING in roles
-    if metrics is None:
-        metrics = [] if monitored else operators
+    metrics = ports.readers(operators, metrics, closed=monitored)
     found = []
     for port in ports.table(front_door, rebalance, monitored):
         people = [BALANCER] if balancer and port.name == ports.FRONT_DOOR.name else operators

@@ -66,7 +66,8 @@ def check_monitoring(
         for each in sorted({*MONITORING_KEYS, *LOGS_KEYS} & set(given)):
             problems.add(each, "has no effect without a monitoring host: expected one, or remove it")
         return
-    taken = [port.number for port in (*ports.MONITORING, *ports.BEHIND) if Role.JOBMANAGER in port.listens]
+    # The other ports are refused with and without a monitoring host (settings/front_door.py)
+    taken = [port.number for port in ports.BEHIND if Role.JOBMANAGER in port.listens]
     if settings.front_door_port in taken:
         problems.add(
             "frontDoorPort", f"{settings.front_door_port} is another port of the cluster: expected one such as 443"

@@ -213,6 +213,12 @@ def _build_to(root: Path, program: GoProgram) -> None:
     go_build(program, root / "bin" / program.name)
 
 
+def _built(program: GoProgram) -> Path:
+    """The program, which is built if it is not in the cache."""
+    fetch.cached(_home(program), partial(_build_to, program=program))
+    return _home(program) / "bin" / program.name
+
+
 def _home(program: GoProgram) -> Path:
     return cache_dir() / f"{program.name}-{program.version}"
 
@@ -236,45 +242,36 @@ def pulumi() -> Path:
 
 def versitygw() -> Path:
     """The S3 server's program; the build takes about a minute on 2 cores. `CommandError` if it fails."""
-    fetch.cached(_home(_VERSITYGW), lambda root: _build_to(root, _VERSITYGW))
-    return _home(_VERSITYGW) / "bin" / "versitygw"
+    return _built(_VERSITYGW)
 
 
 def actionlint() -> Path:
     """The checker of workflows; the build takes at most a minute on 2 cores. `CommandError` if it fails."""
-    fetch.cached(_home(_ACTIONLINT), lambda root: _build_to(root, _ACTIONLINT))
-    return _home(_ACTIONLINT) / "bin" / "actionlint"
+    return _built(_ACTIONLINT)
 
 
 def caddy() -> Path:
     """The proxy of the front door; the build takes two minutes on 2 cores. `CommandError` if it fails."""
-    fetch.cached(_home(_CADDY), lambda root: _build_to(root, _CADDY))
-    return _home(_CADDY) / "bin" / "caddy"
+    return _built(_CADDY)
 
 
 def oauth2_proxy() -> Path:
     """The program behind a front door with OpenID Connect; the build takes a minute on 2 cores. `CommandError` if it
     fails.
     """
-    fetch.cached(_home(_OAUTH2_PROXY), lambda root: _build_to(root, _OAUTH2_PROXY))
-    return _home(_OAUTH2_PROXY) / "bin" / "oauth2-proxy"
+    return _built(_OAUTH2_PROXY)
 
 
 def otelcol() -> Path:
     """The agent of logs; the build takes three minutes on 2 cores. `CommandError` if it fails."""
-    fetch.cached(_home(_OTELCOL), lambda root: _build_to(root, _OTELCOL))
-    return _home(_OTELCOL) / "bin" / "otelcol"
+    return _built(_OTELCOL)
 
 
 def victorialogs() -> Path:
     """The store of logs; the build takes half a minute on 2 cores. `CommandError` if it fails."""
-    fetch.cached(_home(_VICTORIALOGS), lambda root: _build_to(root, _VICTORIALOGS))
-    return _home(_VICTORIALOGS) / "bin" / "victorialogs"
+    return _built(_VICTORIALOGS)
 
 
 def pebble() -> tuple[Path, Path]:
     """An ACME server, and a name server for it; the build takes half a minute. `CommandError` if it fails."""
-    for program in (_PEBBLE, _PEBBLE_NAMES):
-        fetch.cached(_home(program), partial(_build_to, program=program))
-    server, names = (_home(program) / "bin" / program.name for program in (_PEBBLE, _PEBBLE_NAMES))
-    return server, names
+    return _built(_PEBBLE), _built(_PEBBLE_NAMES)
