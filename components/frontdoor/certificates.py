@@ -12,6 +12,7 @@ import pulumi
 import pulumi_tls as tls
 
 from .. import naming
+from ..certificates import first_end, notice
 from ..flink.authorities import Authority, is_address, joined, new_authority
 from ..flink.encryption import current_period
 from ..flink.settings import ClusterSettings
@@ -69,6 +70,14 @@ class FrontDoorAuthority(pulumi.ComponentResource):
             opts=opts,
         )
         return signed.cert_pem, key.private_key_pem, signed.validity_end_time
+
+
+def reported_before(settings: ClusterSettings) -> timedelta:
+    """How long before its end the front door's certificate is reported, be it yours or the stack's."""
+    door = settings.front_door
+    if door and door.certificate:
+        return first_end(door.certificate)[1]
+    return notice(timedelta(days=settings.certificate_days))
 
 
 def session_secret(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:

@@ -7,7 +7,6 @@ leads. A change of users, rights or certificates is loaded without closing a con
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import pulumi
 from pulumi_command import remote
@@ -34,7 +33,7 @@ from .caddyfile import (
     WAIT_SECONDS,
     caddyfile,
 )
-from .certificates import FrontDoorAuthority
+from .certificates import FrontDoorAuthority, reported_before
 from .settings import PORT, FrontDoorSettings, Oidc, User
 
 UNIT = USER = "flink-frontdoor"
@@ -95,12 +94,11 @@ class FrontDoor(pulumi.ComponentResource):
             lambda known: list(dict.fromkeys([*door.names, host.name, host.reached_as, *known, "localhost"]))
         )
         notice = certificates.notice(args.settings.certificate_life)
-        own_notice = certificates.notice(timedelta(days=args.settings.certificate_days))
+        own_notice = reported_before(args.settings)
         renewal = "`up` renews it"
         if args.authority is None:
             certificate, key = pulumi.Output.from_input(door.certificate), door.key or pulumi.Output.from_input("")
-            last, own_notice = certificates.first_end(door.certificate)
-            ends = pulumi.Output.from_input(last.isoformat(timespec="seconds"))
+            ends = pulumi.Output.from_input(certificates.end(door.certificate).isoformat(timespec="seconds"))
             renewal = "replace frontDoorCertificate and frontDoorKey"
         else:
             certificate, key, ends = args.authority.certificate_of(host, names, child)

@@ -9,11 +9,12 @@ import pulumi
 from pulumi_command import remote
 
 from .. import naming, ports
-from ..certificates import first_end, notice
+from ..certificates import notice
 from ..circles import Circle
 from ..flink.encryption import Encryption
 from ..flink.node import Node, install
 from ..flink.settings import ClusterSettings
+from ..frontdoor.certificates import reported_before
 from ..host import Host
 from ..remote import File, script_text, step
 from ..roles import unit_path
@@ -83,9 +84,7 @@ def identity_of(
 
 def _notices(settings: ClusterSettings) -> Callable[[str], timedelta]:
     """How long before its end a certificate is reported, by its name."""
-    usual, door = notice(settings.certificate_life), notice(timedelta(days=settings.certificate_days))
-    if settings.front_door and settings.front_door.certificate:
-        door = first_end(settings.front_door.certificate)[1]
+    usual, door = notice(settings.certificate_life), reported_before(settings)
     return lambda name: door if name == FRONT_DOOR else usual
 
 
