@@ -264,7 +264,7 @@ def _deployment(name: str, *, secrets: bool) -> dict[str, Any]:
         raise OpsError(f"lab {name!r} has no cluster: `python -m lab up` creates one")
     try:
         return stack.Stack(name, Lab(name).dir / "pulumi", {}).exported(secrets=secrets)
-    except ToolError as error:
+    except (ToolError, FileNotFoundError) as error:  # the second if the lab is removed meanwhile
         raise OpsError(str(error)) from None
 
 

@@ -329,6 +329,12 @@ class Lab:
             forget(machine)
         forget_locks()
         loops.detach_below(self.dir)
+        # At once, so that a command beside this one (`gc` of another lab) finds a whole stack or none
+        state, gone = self.dir / "pulumi", self.dir / "pulumi.removed"
+        if gone.exists():
+            shutil.rmtree(gone)
+        if state.exists():
+            state.rename(gone)
         if self.dir.exists():
             shutil.rmtree(self.dir)
 

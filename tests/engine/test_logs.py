@@ -218,7 +218,8 @@ def test_nothing_is_lost_when_store_and_agent_are_away_and_files_are_rolled(prog
         until(lambda: place.metrics("otelcol_exporter_queue_size") == 0)
         found = stored.messages()
         assert set(found) == set(expected)
-        assert len(found) - len(expected) <= 2 * 2000, "more than what was read around the two kills"
+        # Read and perhaps not noted: 1000 to 3000 at the first kill; at the second, 1000 to 5000
+        assert len(found) - len(expected) <= 2000 + 4000, "more than what was read around the two kills"
 
 
 def test_what_cannot_be_sent_waits_on_the_disk_and_is_counted(programs: Path, tmp_path: Path) -> None:
