@@ -4,6 +4,7 @@ Each record has the fields `cluster`, `host`, `role` and `source` (what wrote it
 `logger`, `thread`, `job_id`, `unit` and `process`. Its body is the message, with all lines of a stack trace.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from .. import ports, yaml_text
 from ..host import Role
 from ..roles import ROLES
 from ..templates import render
-from .settings import Destination
+from .settings import ELASTICSEARCH, OPENSEARCH, SPLUNK, Destination
 
 UNIT = USER = "flink-logs"
 FOLDER = f"/etc/{UNIT}"
@@ -27,6 +28,10 @@ DISK_MIB = 2 * QUEUE_MIB
 GATES = "stanza.synchronousLogEmitter"
 """Without it a killed agent has noted lines as read that it has not put into the queue yet
 (https://github.com/open-telemetry/opentelemetry-collector-contrib/issues/35456)."""
+ELASTICSEARCH_INDEX = "logs-flink.otel-default"
+"""A data stream, as Elasticsearch's own template for logs of OpenTelemetry has it (logs-*.otel-*)."""
+OPENSEARCH_INDEX = "ss4o_logs-flink-default"
+"""A data stream, as OpenSearch's own template for logs has it (ss4o_logs-*-*)."""
 AUDIT = "/var/log/flink-frontdoor/audit.jsonl"
 
 _UNITS = (
@@ -93,8 +98,8 @@ def agent_yaml(
     if journal:
         receivers["journald"] = _journal(common, row.unit if row.runs_flink else "")
     exporters = {
-        **({"otlp_http/builtin": _exporter(builtin.url, builtin.tls)} if builtin else {}),
-        **{f"otlp_http/{each.kind}": _exporter(each.url, False, each.headers) for each in destinations},
+        **({"otlp_http/builtin": _builtin(builtin)} if builtin else {}),
+        **dict(_destination(each) for each in destinations),
     }
     found = {
         "extensions": {
@@ -142,25 +147,73 @@ def agent_yaml(
     return "# Managed by Pulumi: changes are overwritten.\n" + yaml_text.write(_literal(found))
 
 
+_INTERVALS = {"initial_interval": "1s", "max_interval": "30s"}
+
+
 def _for_ever() -> dict[str, Any]:
     """Nothing is given up: what cannot be sent waits, and then nothing more is read."""
-    return {"enabled": True, "initial_interval": "1s", "max_interval": "30s", "max_elapsed_time": "0s"}
+    return {"enabled": True, **_INTERVALS, "max_elapsed_time": "0s"}
 
 
-def _exporter(url: str, own_authorities: bool, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _builtin(store: Builtin) -> dict[str, Any]:
+    tls = {"tls": {"ca_file": AUTHORITIES, "min_version": "1.3"}} if store.tls else {}
+    return {"endpoint": store.url, **tls, "retry_on_failure": _for_ever(), "sending_queue": _queue()}
+
+
+def _destination(to: Destination) -> tuple[str, dict[str, Any]]:
+    """An exporter's name and settings. Those of otelcol-contrib 0.165, whose documents are in the folder of each:
+    https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/exporter
+    """
+    tls = {"tls": {"ca_pem": to.authorities}} if to.authorities else {}
+    sent: dict[str, Any] = {"retry_on_failure": _for_ever(), "sending_queue": _queue()}
+    if to.kind == OPENSEARCH:
+        login = base64.b64encode(f"{to.user}:{to.password}".encode()).decode()
+        headers = {"headers": {"Authorization": f"Basic {login}"}} if to.user else {}
+        return f"opensearch/{to.kind}", {
+            "http": {"endpoint": to.url, **tls, **headers},
+            # Of the whole request: with the default, 5 s, a batch that is slow to index is given up
+            "timeout": "90s",
+            "logs_index": to.index or OPENSEARCH_INDEX,
+            **sent,
+        }
+    if to.kind == ELASTICSEARCH:
+        return f"elasticsearch/{to.kind}", {
+            "endpoint": to.url,
+            **tls,
+            **({"user": to.user, "password": to.password} if to.user else {}),
+            **({"api_key": to.key} if to.key else {}),
+            "logs_index": to.index or ELASTICSEARCH_INDEX,
+            # It has no retry_on_failure. As often as a number of 32 bits can say
+            "retry": {
+                "enabled": True,
+                "max_retries": (1 << 31) - 1,
+                **_INTERVALS,
+                "retry_on_status": [429, 500, 502, 503, 504],
+            },
+            "sending_queue": _queue(),
+        }
+    if to.kind == SPLUNK:
+        return f"splunk_hec/{to.kind}", {
+            "endpoint": f"{to.url}/services/collector",
+            **tls,
+            "token": to.key,
+            **({"index": to.index} if to.index else {}),
+            "sourcetype": to.source_type or "flink",
+            "otel_attrs_to_hec_metadata": {"host": "host", "source": "source"},
+            **sent,
+        }
+    headers = {"headers": dict(to.headers)} if to.headers else {}
+    return f"otlp_http/{to.kind}", {"endpoint": to.url, **tls, **headers, **sent}
+
+
+def _queue() -> dict[str, Any]:
     return {
-        "endpoint": url,
-        **({"tls": {"ca_file": AUTHORITIES, "min_version": "1.3"}} if own_authorities else {}),
-        **({"headers": dict(headers)} if headers else {}),
-        "retry_on_failure": _for_ever(),
-        "sending_queue": {
-            "storage": "file_storage/queue",
-            "sizer": "bytes",
-            "queue_size": QUEUE_MIB << 20,
-            "block_on_overflow": True,
-            "num_consumers": 2,
-            "batch": {"sizer": "bytes", "flush_timeout": "1s", "min_size": 1 << 20, "max_size": 4 << 20},
-        },
+        "storage": "file_storage/queue",
+        "sizer": "bytes",
+        "queue_size": QUEUE_MIB << 20,
+        "block_on_overflow": True,
+        "num_consumers": 2,
+        "batch": {"sizer": "bytes", "flush_timeout": "1s", "min_size": 1 << 20, "max_size": 4 << 20},
     }
 
 

@@ -13,19 +13,30 @@ LOGS = "logs"
 KEYS = ("logsRetention", "logsRetentionSize", "logsStore")
 """The keys of the configuration that need a monitoring host."""
 OTLP, LOKI = "otlp", "loki"
-"""Destinations: a receiver of OTLP, and Loki, which receives OTLP, too."""
+ELASTICSEARCH, OPENSEARCH, SPLUNK = "elasticsearch", "openSearch", "splunk"
+"""Destinations: a receiver of OTLP, and Loki, which receives OTLP, too; the others by their own interfaces."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """A server that logs are sent to, by OTLP over HTTP."""
+    """A server that logs are sent to."""
 
     kind: str
-    """OTLP or LOKI."""
+    """One of the above."""
     url: str
-    """Without `/v1/logs`."""
+    """Without the path that its interface has."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """What the server wants besides, such as Authorization: may be secrets."""
+    """With OTLP, what the server wants besides, such as Authorization: may be secrets."""
+    user: str = ""
+    password: str = ""
+    key: str = ""
+    """A token or an API key."""
+    index: str = ""
+    """Empty: the default of the kind."""
+    source_type: str = ""
+    """Splunk's."""
+    authorities: str = ""
+    """Who may have signed the server's certificate, in PEM. Empty: those that the host knows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -385,6 +385,8 @@ class Part:
     """Creates the tree below a working directory."""
     bare: bool = False
     """Its archive has no top-level directory."""
+    mark: str = ""
+    """Changes when the build does, besides the inputs of all."""
 
 
 def _flink(version: str) -> Part:
@@ -404,8 +406,9 @@ def _parts() -> list[Part]:
     ]
 
 
-def _recipe() -> str:
-    return "-".join([str(_RECIPE), *(fetch.digest(path, "sha256")[:8] for path in _INPUTS)])
+def _recipe(part: Part) -> str:
+    mark = [part.mark] if part.mark else []
+    return "-".join([str(_RECIPE), *(fetch.digest(path, "sha256")[:8] for path in _INPUTS), *mark])
 
 
 def _record(part: Part) -> Path:
@@ -417,7 +420,7 @@ def _known(part: Part) -> Archive | None:
     try:
         record: dict[str, Any] = json.loads(_record(part).read_text())
         path = folder() / record.pop("file")
-        if record.pop("recipe") == _recipe() and path.stat().st_size == record.pop("size"):
+        if record.pop("recipe") == _recipe(part) and path.stat().st_size == record.pop("size"):
             return Archive(path=path, **record)
     except (OSError, ValueError, LookupError, TypeError):
         pass  # missing, or written by another version of this module: it is rebuilt
@@ -428,7 +431,7 @@ def _keep(part: Part, version: str, new: Path, origin: str) -> Archive:
     """Move a finished archive into the folder and record what it is."""
     path = folder() / part.file.format(version=version.replace("+", "_"))
     archive = Archive(version, path, fetch.digest(new, "sha512"), origin)
-    record = asdict(archive) | {"file": path.name, "size": new.stat().st_size, "recipe": _recipe()}
+    record = asdict(archive) | {"file": path.name, "size": new.stat().st_size, "recipe": _recipe(part)}
     del record["path"]
     new.rename(path)
     written = new.with_suffix(".json")
@@ -517,7 +520,9 @@ def nodeexporter() -> Archive:
 
 def otelcol() -> Archive:
     """What sends logs, in labs that collect them."""
-    return _ensure(Part("otelcol", programs.OTELCOL, "otelcol-{version}.tar.gz", _otelcol, _build_otelcol, bare=True))
+    mark = programs.own_source(programs.AGENT)
+    file = "otelcol-{version}.tar.gz"
+    return _ensure(Part("otelcol", programs.OTELCOL, file, _otelcol, _build_otelcol, bare=True, mark=mark))
 
 
 def victorialogs() -> Archive:

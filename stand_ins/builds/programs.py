@@ -6,6 +6,7 @@ The engine is the first available of: a `pulumi` on PATH that is new enough, the
 Go modules pinned in `stand_ins/builds/gomod/`. The others are built from their modules. All are cached.
 """
 
+import hashlib
 import re
 import shutil
 import sys
@@ -86,8 +87,9 @@ _PEBBLE_NAMES = GoProgram(
     "pebble-challtestsrv", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", module="pebble"
 )
 
-# Only with the components that our configuration uses: all of otelcol-contrib takes half an hour
-_OTELCOL = GoProgram("otelcol", OTELCOL, ".", f"-X main.version={OTELCOL}")
+# Only with the components that our configuration uses, some of them stand-ins: all of otelcol-contrib takes half an
+# hour, and some of its modules the registry refuses (gomod/otelcol/stores.go)
+AGENT = GoProgram("otelcol", OTELCOL, ".", f"-X main.version={OTELCOL}")
 _VICTORIALOGS = GoProgram("victorialogs", VICTORIALOGS, "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
 
 
@@ -220,7 +222,14 @@ def _built(program: GoProgram) -> Path:
 
 
 def _home(program: GoProgram) -> Path:
-    return cache_dir() / f"{program.name}-{program.version}"
+    mark = f"-{own_source(program)}" if program.package == "." else ""
+    return cache_dir() / f"{program.name}-{program.version}{mark}"
+
+
+def own_source(program: GoProgram) -> str:
+    """A mark of what we wrote of a program, which changes without its version."""
+    files = sorted(path for path in program.folder.iterdir() if path.suffix == ".go" or path.name == "go.sum")
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
 def missing() -> list[str]:
@@ -264,7 +273,7 @@ def oauth2_proxy() -> Path:
 
 def otelcol() -> Path:
     """The agent of logs; the build takes three minutes on 2 cores. `CommandError` if it fails."""
-    return _built(_OTELCOL)
+    return _built(AGENT)
 
 
 def victorialogs() -> Path:

@@ -131,7 +131,7 @@ class Place:
                 lines = answer.read().decode().splitlines()
         except OSError:
             return 0
-        return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{name}(_total)?[{{ ]", line))
+        return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{name}(_total)?[{{}}, ]", line))
 
 
 @dataclass

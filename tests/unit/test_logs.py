@@ -15,8 +15,26 @@ from components.logs.settings import KEYS, Destination
 from tests.unit.program import SEVEN, configuration, host, refused, write_inventory
 from tests.unit.test_monitoring import commands, monitored
 from tests.unit.test_program import run, stdin
+from tests.unit.test_tls_signer import Pki
 
 OTLP = {"otlp": {"url": "https://logs.example.com:4318", "headers": {"Authorization": "Bearer planted-$-secret"}}}
+
+
+AUTHORITY = Pki().pem
+OTHERS = {
+    "elasticsearch": {"url": "https://e.example.com:9200/", "apiKey": "planted-key", "authorities": AUTHORITY},
+    "openSearch": {"url": "https://o.example.com:9200", "user": "flink", "password": "planted", "index": "logs-flink"},
+    "splunk": {"url": "https://s.example.com:8088", "token": "planted-token", "index": "flink"},
+}
+KNOWN = {
+    "elasticsearch": {"endpoint", "tls", "user", "password", "api_key", "logs_index", "retry", "sending_queue"},
+    "opensearch": {"http", "timeout", "logs_index", "retry_on_failure", "sending_queue"},
+    "splunk_hec": {
+        *("endpoint", "tls", "token", "index", "sourcetype", "otel_attrs_to_hec_metadata"),
+        *("retry_on_failure", "sending_queue"),
+    },
+}
+"""Settings that otelcol-contrib's documents have (exporter/*/config.schema.yaml), of those that we may write."""
 
 
 def agent(text: str) -> dict[str, Any]:
@@ -88,10 +106,36 @@ def test_destinations_need_no_monitoring_host(folder: Path, tls: bool) -> None:
     assert list(both["exporters"]) == ["otlp_http/builtin", "otlp_http/otlp"]
 
 
+def test_other_stores_get_what_their_exporters_know(folder: Path) -> None:
+    write_inventory(folder, *map(host, SEVEN))
+    config = agent(stdin(run(folder, logs=OTHERS), "tm-0-logs"))
+    found = config["exporters"]
+    assert config["service"]["pipelines"]["logs"]["exporters"] == [*found]
+    for name, entry in found.items():
+        assert set(entry) <= KNOWN[name.partition("/")[0]], name
+        # Nothing is given up, and what waits is on the disk
+        assert entry["sending_queue"]["storage"] == "file_storage/queue" and entry["sending_queue"]["block_on_overflow"]
+    elastic, open_search, splunk = (
+        found[name] for name in ("elasticsearch/elasticsearch", "opensearch/openSearch", "splunk_hec/splunk")
+    )
+    assert elastic["endpoint"] == "https://e.example.com:9200" and elastic["api_key"] == "planted-key"
+    assert elastic["tls"] == {"ca_pem": AUTHORITY} and elastic["logs_index"] == "logs-flink.otel-default"
+    assert 503 in elastic["retry"]["retry_on_status"]
+    assert open_search["http"] == {
+        "endpoint": "https://o.example.com:9200",
+        "headers": {"Authorization": "Basic Zmxpbms6cGxhbnRlZA=="},
+    }
+    assert open_search["logs_index"] == "logs-flink"
+    assert open_search["retry_on_failure"]["max_elapsed_time"] == splunk["retry_on_failure"]["max_elapsed_time"] == "0s"
+    assert splunk["endpoint"] == "https://s.example.com:8088/services/collector"
+    assert (splunk["token"], splunk["index"], splunk["sourcetype"]) == ("planted-token", "flink", "flink")
+
+
 def test_secrets_are_in_one_file_and_a_secret_of_the_state(folder: Path) -> None:
     write_inventory(folder, *map(host, SEVEN))
-    found = run(folder, logs=OTLP)
-    where = [name for name, one in found.items() if "planted" in str(one.inputs)]
+    found = run(folder, logs={**OTLP, **OTHERS})
+    secrets = ("planted", "Zmxpbms6cGxhbnRlZA==")
+    where = [name for name, one in found.items() if any(each in str(one.inputs) for each in secrets)]
     assert where and all(name.endswith("-logs") for name in where)
 
 
@@ -105,8 +149,8 @@ def test_what_makes_no_sense_is_refused(folder: Path) -> None:
         return str(error.value)
 
     write_inventory(folder, *map(host, (*SEVEN, "mon-0")))
-    assert "logs: has an unknown destination: expected some of otlp, loki" in said({"hidden": {}})
-    assert "logs.otlp: is not a mapping" in said({"otlp": "hidden"})
+    assert "logs: has an unknown destination: expected some of elasticsearch, loki" in said({"hidden": {}})
+    assert "logs.otlp: is not a mapping: expected some of url, headers, authorities" in said({"otlp": "hidden"})
     assert "logs.otlp url: is missing" in said({"otlp": {}})
     assert "logs.loki url: is not a URL" in said({"loki": {"url": "hidden"}})
     assert "logs.loki url: is not a URL" in said({"loki": {"url": "https://a.example.com/x?hidden=1"}})
@@ -114,6 +158,25 @@ def test_what_makes_no_sense_is_refused(folder: Path) -> None:
     assert "logs.otlp headers: have a X that is no value" in said(
         {"otlp": {"url": "https://a", "headers": {"X": "hidden\n"}}}
     )
+    url = {"url": "https://a"}
+    for kind, given, expected in (
+        ("splunk", url, "token: is missing: expected a token of the HTTP Event Collector"),
+        ("splunk", {**url, "token": "hidden and blank"}, "token: does not fit"),
+        ("splunk", {**url, "token": "hidden", "headers": {}}, "headers: is unknown: expected one of"),
+        ("splunk", {**url, "token": "hidden", "sourceType": "a b"}, "sourceType: does not fit"),
+        ("openSearch", {**url, "user": "a"}, "password: is missing: expected both user and password, or neither"),
+        ("openSearch", {**url, "password": "hidden"}, "user: is missing: expected both password and user, or neither"),
+        ("openSearch", {**url, "user": "hidden:hidden", "password": "x"}, "user: does not fit"),
+        ("openSearch", {**url, "user": "a", "password": 5}, "password: does not fit: expected printable ASCII"),
+        ("openSearch", {**url, "apiKey": "hidden"}, "apiKey: is unknown"),
+        ("elasticsearch", {**url, "index": "Logs"}, "index: does not fit: expected small letters"),
+        ("elasticsearch", {**url, "apiKey": "hidden\n"}, "apiKey: does not fit"),
+        ("elasticsearch", {**url, "user": "a", "password": "b", "apiKey": "hidden"}, "apiKey: is a second login"),
+        ("elasticsearch", {**url, "authorities": "hidden"}, "authorities: has no certificates that can be read"),
+        ("otlp", {"url": "http://a", "authorities": ""}, "authorities: has no certificates"),
+        ("otlp", {"url": "http://a", "authorities": AUTHORITY}, "authorities: has no effect without TLS"),
+    ):
+        assert f"logs.{kind} {expected}" in said({kind: given})
     assert "logs: is in plain text" in refused(folder, logs=OTLP)
     assert "logsRetention: 5 h is too short: expected 1 d or more" in refused(folder, logsRetention="5 h")
     assert "logsRetention: " in refused(folder, logsRetention="long")

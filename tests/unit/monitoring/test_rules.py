@@ -292,6 +292,22 @@ CASES = [
             )
         ],
     ),
+    Case(
+        "Elasticsearch refuses documents",
+        [],
+        _alerts("LogsDropped tm-0"),
+        more=[
+            (
+                Series(
+                    "otelcol_elasticsearch_docs_processed",
+                    {"cluster": CLUSTER, "host": "tm-0", "role": "taskmanager", "job": "logs", "outcome": outcome},
+                    1,
+                ),
+                Line(3, 2),
+            )
+            for outcome in ("failed_client", "success")
+        ],
+    ),
 ]
 
 _DAEMON = {"jobmanager": "jm-[01]", "taskmanager": "tm-[01]", "zookeeper": "zk-[012]"}
