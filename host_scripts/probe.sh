@@ -3,7 +3,8 @@
 # answered.
 # Values: role, needed_mib, declared_mib (0: unknown), address (empty: not from an inventory), firewall, user, releases (names below /opt), homes (their
 # directories with the versions), executed (directories that programs run from), storage (its URL; empty: the role
-# does not use it), jump (true: reached through a jump host). With jobs in Python also jobs_python (its version). Prints {"cpus": N, "memoryMiB": N}.
+# does not use it), jump (true: reached through a jump host), authority (tlsAuthority; 0: none of the stack's), unit and
+# identities (the daemon, and the folder of its certificates). With jobs in Python also jobs_python (its version). Prints {"cpus": N, "memoryMiB": N}.
 
 # What the host tool imports, and the version
 python_facts='import fcntl, hashlib, json, socket, subprocess, sys, tempfile; print("%d.%d" % sys.version_info[:2])'
@@ -68,6 +69,7 @@ apply() {
   find_space
   find_clock
   find_certificate
+  find_authority
   [ ${#problems[@]} -eq 0 ] || die "cannot be a $role ($PRETTY_NAME): $(printf '%s; ' "${problems[@]}")"
   printf '{"cpus": %d, "memoryMiB": %d}\n' "$cpus" "$memory"
 }
@@ -172,4 +174,18 @@ find_certificate() {
   said=$(fetch -sSI -o /dev/null --connect-timeout 5 --max-time 15 "$storage" 2>&1) || code=$?
   [ "$code" -ne 60 ] ||
     problems+=("the certificate of the storage ($storage) is refused: ${said%%$'\n'*}; expected one that is signed by trustedCertificates or a public authority")
+}
+
+# A daemon trusts the authority of its certificates, the one before and the next one, until it restarts (authorities.py).
+find_authority() {
+  local began from number has=0
+  [ "${authority:-0}" -gt 0 ] || return 0
+  began=$(stat -c %Y "/run/$unit/fingerprint" 2>/dev/null) || return 0
+  # Lines of an earlier version have no number
+  while read -r from _ number; do
+    [ "$from" -gt "$began" ] || has=${number:-0}
+  done < <(cat "$identities/valid" 2>/dev/null)
+  [ "$has" -gt 0 ] || return 0
+  [ "$authority" -le $((has + 1)) ] && [ "$authority" -ge $((has - 1)) ] ||
+    problems+=("tlsAuthority is $authority, and $unit runs with certificates of authority $has: it would trust nobody until it restarts; expected $((has + (authority > has ? 1 : -1))), \`up\`, and then the next one")
 }

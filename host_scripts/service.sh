@@ -74,7 +74,7 @@ has_expired() {
   began=$(stat -c %Y "/run/$unit/fingerprint" 2>/dev/null) || return 1
   for input in "${inputs[@]}"; do
     case $input in */keystore.p12) ;; *) continue ;; esac
-    while read -r from until; do
+    while read -r from until _; do
       [ "$from" -gt "$began" ] || ends=$until
     done < <(cat "${input%/*/*}/valid" 2>/dev/null)
     break

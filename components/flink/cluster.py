@@ -18,7 +18,7 @@ from ..roles import ROLES
 from ..storage import Storage
 from . import credentials, daemon, desired_state, discovery, node, start_cluster, teardown
 from .context import Context, Running, declare_of
-from .encryption import Encryption
+from .encryption import Encryption, probed
 from .node import Node, NodeArgs
 from .rollout import RolloutArgs, rollout
 from .settings import ClusterSettings
@@ -71,7 +71,10 @@ class Cluster(pulumi.ComponentResource):
         self.members = Members(tuple(args.hosts))
         child = pulumi.ResourceOptions(parent=self)
         desired_state.show(name, args.settings, args.storage, self.members, child)
-        self._probes = {host.name: node.probe(host, args.settings, args.storage, child) for host in args.hosts}
+        self._probes = {
+            host.name: node.probe(host, args.settings, args.storage, probed(host.role, args.settings), child)
+            for host in args.hosts
+        }
         self._all_fit = self._gate(name)
         self._leaving = teardown.declare(name, args.hosts, args.settings, args.storage, child)
         self._nodes = {host.name: self._node(host, child) for host in args.hosts}

@@ -49,6 +49,16 @@ def applies(role: Role, settings: ClusterSettings) -> bool:
     return settings.tls and bool(ROLES[role].circles)
 
 
+def probed(role: Role, settings: ClusterSettings) -> Mapping[str, str | int]:
+    """Values with which the probe compares `tlsAuthority` with the authority that a running daemon knows; none if the
+    stack's own authorities do not sign.
+    """
+    daemon = ROLES[role].daemon
+    if not applies(role, settings) or settings.tls_signer or not daemon:
+        return {}
+    return {"authority": settings.tls_authority, "unit": daemon.unit, "identities": folder(role)}
+
+
 def inputs(role: Role) -> Sequence[str]:
     """The files that the daemon of a role reads: if they change, it restarts."""
     stores = [f"{folder(role)}/{circle.value}" for circle in ROLES[role].circles]
@@ -225,6 +235,7 @@ class Encryption(pulumi.ComponentResource):
                 "mode": "0600" if row.daemon else "0640",
                 "options": [f"{_OF_FLINK[circle]}.{key}" for circle in _of_flink(host.role) for key in _PASSWORDS],
                 "ends": min(one.ends for one in signed),
+                "authority": 0 if self._settings.tls_signer else self._settings.tls_authority,
                 # Not before `up` would renew it
                 "notice_seconds": int(notice(self._settings.certificate_life).total_seconds()),
                 "program": _PROGRAM,

@@ -24,8 +24,16 @@ INSTALL_SECONDS = 1800
 of its credentials (a test compares them): a slow download ends with a message, and not with a killed engine."""
 
 
-def probe(host: Host, settings: ClusterSettings, storage: Storage, opts: pulumi.ResourceOptions) -> remote.Command:
-    """Inspect a host without changing it. The result contains the CPUs and memory for `machine`."""
+def probe(
+    host: Host,
+    settings: ClusterSettings,
+    storage: Storage,
+    identities: Mapping[str, str | int],
+    opts: pulumi.ResourceOptions,
+) -> remote.Command:
+    """Inspect a host without changing it. `identities` are values of `encryption.probed`. The result contains the CPUs
+    and memory for `machine`.
+    """
     row = ROLES[host.role]
     text = script_text(
         host,
@@ -46,6 +54,7 @@ def probe(host: Host, settings: ClusterSettings, storage: Storage, opts: pulumi.
             **trusted.download_values(settings),
             **({"jobs_python": settings.python.version} if settings.python and "flink" in row.releases else {}),
             "jump": "true" if host.ssh.jump else "false",
+            **identities,
         },
         uses=trusted.download_libraries(settings),
     )

@@ -2,7 +2,8 @@
 # Installs the certificates of a host, with the keys of request.sh: in a folder for each circle a key store, a trust store
 # and the same as PEM, and the options of Flink with the stores' password. Prints a hash of what is public.
 # Values: folder, circles, owned_by and mode (of what is secret), options (keys of Flink's whose value is the password), ends
-# (when the certificates expire), notice_seconds (before that is reported), program (the path of IdentityStores.java).
+# (when the certificates expire), authority (the number of the one that signed them; 0: not of the stack), notice_seconds
+# (before that is reported), program (the path of IdentityStores.java).
 # Files: program, and declared/CIRCLE/certificate.pem (with its authority's) and authorities.pem in the folder.
 
 java=/opt/java/bin/java
@@ -21,10 +22,10 @@ apply() {
   public
 }
 
-# note_end TIME: a daemon that starts after this TIME, in seconds since 1970, has certificates that are valid until $ends.
-# service.sh reads it.
+# note_end TIME: a daemon that starts after this TIME, in seconds since 1970, has certificates that are valid until $ends, of
+# this authority. service.sh and probe.sh read it.
 note_end() {
-  { tail -n 9 "$folder/valid" 2>/dev/null || true; echo "$1 $(date -d "$ends" +%s)"; } >"$folder/valid.new"
+  { tail -n 9 "$folder/valid" 2>/dev/null || true; echo "$1 $(date -d "$ends" +%s) $authority"; } >"$folder/valid.new"
   mv -f "$folder/valid.new" "$folder/valid"
 }
 

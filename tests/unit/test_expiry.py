@@ -46,8 +46,10 @@ def test_a_daemon_has_the_certificates_that_were_there_when_it_began(
     tmp_path: Path, noted: list[tuple[int, int]], found: bool
 ) -> None:
     now = int(time.time())
-    text = "".join(f"{now + begins} {now + ends}\n" for begins, ends in noted)
-    assert expired(tmp_path, now - 50, text) is found
+    text = "".join(f"{now + begins} {now + ends}{{}}\n" for begins, ends in noted)
+    for authority in ("", " 0", " 2"):  # earlier versions did not note which one
+        folder = tmp_path / authority.strip() / "host"
+        assert expired(folder, now - 50, text.format(*[authority] * len(noted))) is found
 
 
 def test_without_certificates_nothing_has_expired(tmp_path: Path) -> None:
@@ -62,7 +64,9 @@ def test_without_certificates_nothing_has_expired(tmp_path: Path) -> None:
 def test_each_installation_is_noted_and_the_last_ten_stay(tmp_path: Path) -> None:
     ends = "2026-11-29T17:32:01+00:00"
     calls = "".join(f"note_end {number};" for number in range(12))
-    script = f"set -euo pipefail; source host_scripts/tls/identity.sh; folder={tmp_path} ends={ends}; {calls}"
+    script = (
+        f"set -euo pipefail; source host_scripts/tls/identity.sh; folder={tmp_path} ends={ends} authority=2; {calls}"
+    )
     subprocess.run(["bash", "-c", script], cwd=REPO, check=True)
     lines = (tmp_path / "valid").read_text().splitlines()
-    assert lines == [f"{number} 1795973521" for number in range(2, 12)]
+    assert lines == [f"{number} 1795973521 2" for number in range(2, 12)]

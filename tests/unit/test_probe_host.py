@@ -44,12 +44,13 @@ def probe(
     opt: str = "/opt",
     address: str = "10.0.0.5",
     python: str = "",
+    more: str = "",
 ) -> str:
     """What the probe says of a host; empty if it is suitable."""
     for name, text in {**SUITABLE, **fakes}.items():
         (folder / name).write_text(f"#!/bin/bash\n{text}\n")
         (folder / name).chmod(0o755)
-    text = HEAD + f"firewall={firewall} storage={storage} address={address}\n"
+    text = HEAD + f"firewall={firewall} storage={storage} address={address}\n{more}\n"
     text += f"jobs_python={python}\n" if python else ""
     # lib.sh puts root's own paths before PATH in main, which is not called here
     text += "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "proxy.sh", "probe.sh"))
@@ -187,3 +188,36 @@ def test_jobs_in_python_need_their_interpreter(tmp_path: Path, fakes: dict[str, 
         fakes = {**fakes, "python3": f"case $* in *fcntl*) echo 3.11; exit ;; esac; {fakes['python3']}"}
     said = probe(tmp_path, {**ours, **fakes}, python="3.7")
     assert told in said if told else said == ""
+
+
+@pytest.mark.parametrize(
+    ("authority", "has", "began", "told"),
+    [
+        (2, "2", 50, ""),
+        (3, "2", 50, ""),
+        (1, "2", 50, ""),
+        (4, "2", 50, "expected 3"),
+        (1, "3", 50, "expected 2"),
+        # Installed after the daemon began: it runs with those before
+        (4, "3", 150, "expected 3"),
+        # Not noted, not of the stack, and a daemon that does not run
+        (4, "", 50, ""),
+        (4, "0", 50, ""),
+        (4, "2", None, ""),
+    ],
+)
+def test_an_authority_that_a_running_daemon_does_not_know_is_a_problem(
+    tmp_path: Path, authority: int, has: str, began: int | None, told: str
+) -> None:
+    """The last certificates were installed 100 s ago, those before 200 s ago, of authority 2."""
+    now = int(time())
+    (tmp_path / "run").mkdir()
+    (tmp_path / "valid").write_text(f"{now - 200} {now + 999} 2\n{now - 100} {now + 999} {has}\n")
+    if began is not None:
+        (tmp_path / "run/fingerprint").write_text("x")
+        os.utime(tmp_path / "run/fingerprint", (now - began, now - began))
+    said = probe(tmp_path, {}, more=f"authority={authority} unit=..{tmp_path}/run identities={tmp_path}")
+    if told:
+        assert f"tlsAuthority is {authority}, and " in said and told in said
+    else:
+        assert said == ""
