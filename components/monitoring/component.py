@@ -119,7 +119,8 @@ def _collected(context: Context) -> bool:
 def _declared(context: Context, host: Host) -> str:
     text = declared.text(context.settings, context.members)
     files = [File(path=f"{targets.FOLDER}/rules/{declared.FILE}", text=text)]
-    return script_text(host, "monitoring/monitor.sh", _values(context, host, "declared"), files, uses=("program.sh",))
+    values = {**_values(context, host, "declared"), "keeper": "prometheus-service"}
+    return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
 
 
 def _values(context: Context, host: Host, name: str) -> Mapping[str, str | int | Sequence[str]]:

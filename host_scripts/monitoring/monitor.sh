@@ -3,7 +3,8 @@
 # Values: name (of the record), release (below /opt) and version, unit, user, own_user (true: a user of its own), folder (of
 # its configuration), folders (further ones, empty or not), data (folders that the user owns), loaded (files and folders that it
 # loads on a reload; empty: none), valid (a command that checks them before), url (that answers when it is ready), identity
-# (certificate, key and authorities for that; empty: no TLS), seconds (until it answers).
+# (certificate, key and authorities for that; empty: no TLS), seconds (until it answers); keeper only if this step adds files to
+# a program of another step: that one, which reports whether it runs.
 # Files: the unit, and its configuration. Uses program.sh.
 
 apply() {
@@ -60,5 +61,7 @@ check() {
   files_differ
   for directory in "$folder" "${folders[@]}"; do check_directory "$directory" 755 root:root; done
   for directory in "${data[@]}"; do check_directory "$directory" 750 "$user:$user"; done
+  # Otherwise it would be reported twice
+  [ -z "${keeper:-}" ] || return 0
   check_program "$unit" answers "does not answer at $url" runs_the_release loaded_the_configuration || true
 }
