@@ -26,6 +26,7 @@ main() {
       remembering=true
       apply
       forget "$record"
+      note_run
       ;;
     check)
       if declare -F check >/dev/null; then check; fi
@@ -38,6 +39,18 @@ main() {
       ;;
     *) die "expected apply, check or remove, found '${1:-}'" ;;
   esac
+}
+
+# note_run: on hosts with node_exporter a metric says when `up` last changed something, which dashboards show.
+note_run() {
+  local folder=/etc/flink-exporter/metrics new
+  [ -d "$folder" ] || return 0
+  # Another step may just remove it
+  new=$(mktemp "$folder/.up.XXXXXX" 2>/dev/null) || return 0
+  printf '%s\n' '# HELP flink_up_run_timestamp_seconds When up last ran a step on this host, in seconds since the epoch.' \
+    '# TYPE flink_up_run_timestamp_seconds gauge' "flink_up_run_timestamp_seconds $(date +%s)" >"$new"
+  chmod 0644 "$new"
+  mv -f "$new" "$folder/up.prom" || true
 }
 
 # For a JVM that runs for half a second: a second compiler does not pay, and no /tmp/hsperfdata_root stays.

@@ -122,7 +122,7 @@ class Cluster(pulumi.ComponentResource):
         if self.settings.front_door is None:
             absent.append("frontdoor")
         if not self.members.monitored:
-            absent.append("monitor-exporter")
+            absent += ["monitor-exporter", "timer-storage"]
         if not self.settings.logs.collected(monitored=self.members.monitored):
             absent.append("monitor-logs")
         if not (self.settings.trusted_certificates and ROLES[host.role].runs_flink):

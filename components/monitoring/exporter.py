@@ -1,5 +1,6 @@
 """node_exporter on a host: its metrics, for the monitoring host alone."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,21 +12,28 @@ from pulumi_command import remote
 from .. import naming, ports
 from ..certificates import notice
 from ..circles import Circle
+from ..flink import proxy
 from ..flink.encryption import Encryption
 from ..flink.node import Node, install
 from ..flink.settings import ClusterSettings
 from ..frontdoor.certificates import reported_before
 from ..host import Host
-from ..remote import File, script_text, step
-from ..roles import unit_path
+from ..remote import File, host_script, script_text, step
+from ..roles import ROLES, unit_path
 from ..storage import Storage
 from ..templates import render
 
 UNIT = USER = "flink-exporter"
 FOLDER = f"/etc/{UNIT}"
+METRICS = f"{FOLDER}/metrics"
+"""Files with metrics, which node_exporter reads. Each step of `up` writes one (note_run in host_scripts/lib.sh)."""
 WEB = f"{FOLDER}/web.yml"
-CERTIFICATES = f"{FOLDER}/metrics/certificates.prom"
-"""Metrics that node_exporter reads from a file: `up` makes all of these certificates, so it knows when they expire."""
+CERTIFICATES = f"{METRICS}/certificates.prom"
+"""`up` makes all of these certificates, so it knows when they expire."""
+STORAGE_UNIT = "flink-storage"
+STORAGE = f"{FOLDER}/storage.sh"
+REACHABLE = "flink_storage_reachable"
+"""The metric that it writes."""
 FRONT_DOOR = "front-door"
 """The name of its certificate in these metrics."""
 IDENTITY = tuple(f"{FOLDER}/tls/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
@@ -66,6 +74,10 @@ class Exporter(pulumi.ComponentResource):
 
         opts = pulumi.ResourceOptions(parent=self, depends_on=[release])
         self.ready = step(host, "exporter", told.apply(text), seconds=SECONDS + 60, opts=opts)
+        if ROLES[host.role].uses_storage:
+            watched = storage_text(host, args.settings, args.storage)
+            opts = pulumi.ResourceOptions(parent=self, depends_on=[self.ready])
+            step(host, "storage-watch", watched, opts=opts)
         self.register_outputs({})
 
 
@@ -106,7 +118,7 @@ def _text(
         "user": USER,
         "own_user": "true",
         "folder": FOLDER,
-        "folders": [f"{FOLDER}/metrics"],
+        "folders": [METRICS],
         "data": [],
         "loaded": [],
         "valid": [],
@@ -115,6 +127,23 @@ def _text(
         "seconds": SECONDS,
     }
     return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
+
+
+def storage_script(url: str, through: Mapping[str, str], folder: str = METRICS) -> str:
+    """The text of STORAGE: the same request as the probe's. `through`: values of the library proxy.sh."""
+    told = {name: shlex.quote(value) for name, value in {**through, "url": url}.items()}
+    return render("monitoring/storage.sh.j2", library=host_script("proxy.sh"), folder=folder, metric=REACHABLE, **told)
+
+
+def storage_text(host: Host, settings: ClusterSettings, storage: Storage) -> str:
+    """The step that keeps looking whether a host reaches the storage."""
+    service = render("monitoring/flink-storage.service.j2", script=STORAGE, folder=METRICS)
+    files = [
+        File(path=STORAGE, text=storage_script(storage.url, proxy.values(settings))),
+        File(path=unit_path(STORAGE_UNIT), text=service),
+        File(path=f"/etc/systemd/system/{STORAGE_UNIT}.timer", text=render("monitoring/flink-storage.timer")),
+    ]
+    return script_text(host, "timer.sh", {"name": "storage", "unit": STORAGE_UNIT}, files)
 
 
 def certificate_metrics(ends: Mapping[str, str], notices: Callable[[str], timedelta]) -> str:
@@ -144,8 +173,23 @@ def secret_files(paths: Sequence[str], texts: Sequence[str], user: str) -> list[
     ]
 
 
+# By default node_exporter leaves out `overlay`, too. The root of a host may be one, as in the lab: then it is its disk;
+# those of containers are below the folders here
+_NO_DISKS = (
+    "autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|efivarfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|proc|"
+    "procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|sysfs|tracefs"
+)
+_NO_PLACES = "dev|proc|run|sys|var/lib/(containerd|containers|docker|kubelet|rancher)"
+
+
 def exporter_unit(*, tls: bool) -> str:
     """The unit of node_exporter."""
     return render(
-        "monitoring/flink-exporter.service.j2", port=ports.number("node-metrics"), folder=FOLDER, web=WEB if tls else ""
+        "monitoring/flink-exporter.service.j2",
+        port=ports.number("node-metrics"),
+        folder=METRICS,
+        # A unit's $ is doubled
+        no_disks=f"^({_NO_DISKS})$$",
+        no_places=f"^/({_NO_PLACES})($$|/)",
+        web=WEB if tls else "",
     )

@@ -175,7 +175,10 @@ def node_exporter(programs: Path, folder: Path, own: tuple[Path, Path, Path] | N
     home = next(programs.glob("node_exporter-*"))
     (folder / "metrics").mkdir(parents=True, exist_ok=True)
     words = (
-        line.removeprefix("ExecStart=").replace("/opt/nodeexporter", str(home)).replace(exporter.FOLDER, str(folder))
+        line.removeprefix("ExecStart=")
+        .replace("/opt/nodeexporter", str(home))
+        .replace(exporter.FOLDER, str(folder))
+        .replace("$$", "$")
     )
     if own:
         (folder / "web.yml").write_text(render("monitoring/web.yml.j2", identity=own))

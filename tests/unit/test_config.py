@@ -19,9 +19,8 @@ from components.flink.topology import Members
 from components.flink.unit import flink_unit
 from components.host import Role
 from components.logs import collector, store
-from components.monitoring import alerts, targets
+from components.monitoring import alerts, exporter, targets
 from components.monitoring.component import prometheus_unit
-from components.monitoring.exporter import exporter_unit
 from components.remote import File, script_text
 from components.roles import ROLES
 from components.storage import Storage
@@ -76,7 +75,8 @@ def test_golden_texts(every_role) -> None:
     golden("targets.json", "".join(targets.files(settings.cluster_id, cluster).values()))
     golden("flink-prometheus.service", prometheus_unit(settings.monitoring, data_disk=False))
     golden("flink-alertmanager.service", alerts.unit(data_disk=True))
-    golden("flink-exporter.service", exporter_unit(tls=True))
+    golden("flink-exporter.service", exporter.exporter_unit(tls=True))
+    golden("storage-watch.sh", exporter.storage_text(cluster.of(Role.TASKMANAGER)[0], settings, STORAGE))
     builtin = collector.Builtin(url="https://mon-0:9428/logs/insert/opentelemetry", tls=True)
     for role in (Role.JOBMANAGER, Role.ZOOKEEPER):
         text = collector.agent_yaml(

@@ -11,7 +11,7 @@ from components.flink.unit import flink_unit
 from components.host import Role
 from components.logs import collector, store
 from components.logs.settings import LogsSettings
-from components.monitoring import alerts
+from components.monitoring import alerts, exporter
 from components.monitoring.component import prometheus_unit
 from components.monitoring.exporter import exporter_unit
 from components.monitoring.settings import MonitoringSettings
@@ -60,6 +60,9 @@ def test_exposure_of_what_runs_beside_them(tmp_path: Path) -> None:
     for name in ("taskmanager/flink-spot", "jobmanager/flink-alive", "jobmanager/flink-jobs"):
         exposure, table = analyzed(name.partition("/")[2], render(f"{name}.service"), tmp_path)
         assert exposure <= ROOT, table
+    watch = render("monitoring/flink-storage.service.j2", script=exporter.STORAGE, folder=exporter.METRICS)
+    exposure, table = analyzed("flink-storage", watch, tmp_path)
+    assert exposure <= ROOT, table
 
 
 def test_a_job_that_uses_devices_of_the_machine_sees_them(tmp_path: Path) -> None:

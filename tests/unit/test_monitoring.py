@@ -73,6 +73,16 @@ def test_every_host_shows_its_metrics_and_scaling_changes_a_list_alone(folder: P
     assert "- alert: " in on_host["mon-0-prometheus-service"]
 
 
+def test_hosts_that_use_the_storage_look_whether_they_reach_it_and_stop_without_a_monitoring_host(folder: Path) -> None:
+    found = monitored(folder)
+    watching = {name.removesuffix("-storage-watch") for name in found if name.endswith("-storage-watch")}
+    assert watching == {"jm-0", "jm-1", "tm-0", "tm-1"}
+    assert "/etc/systemd/system/flink-storage.timer" in stdin(found, "tm-0-storage-watch")
+    assert "timer-storage" not in stdin(found, "tm-0-system")
+    write_inventory(folder, *map(host, SEVEN))
+    assert "timer-storage" in stdin(run(folder), "tm-0-system")
+
+
 def test_targets_have_the_names_of_hosts_and_are_what_each_role_has(folder: Path) -> None:
     write_inventory(folder, *map(host, (*SEVEN, "cl-0", "mon-0")))
     found = targets.lists("dev", Members(tuple(map(_host, load(folder).site.hosts))))
