@@ -44,14 +44,17 @@ def _up(args: argparse.Namespace) -> int:
     made = Lab(args.name)
     secured = front_door.is_on(made) or _is_new(made) if args.plain is None else not args.plain
     workers = stack.workers() if args.workers is None else args.workers
-    preflight.check(workers, running=bool(processes.find(made.id)))
+    monitoring = made.monitoring() if args.monitoring is None else args.monitoring
+    if monitoring is None:
+        monitoring = int(_is_new(made) and not args.hosts_only)
+    preflight.check(workers, monitoring, running=bool(processes.find(made.id)))
     parts = [
         parallel.Task("image", image.ensure),
         parallel.Task("versitygw", programs.versitygw),
         # Surplus workers stay until the program has taken them out of the cluster
         parallel.Task(
             "hosts",
-            lambda: made.up(workers=max(workers, made.workers()), clients=args.clients, monitoring=args.monitoring),
+            lambda: made.up(workers=max(workers, made.workers()), clients=args.clients, monitoring=monitoring),
             needs=("image", "versitygw"),
         ),
     ]
@@ -60,6 +63,7 @@ def _up(args: argparse.Namespace) -> int:
             parallel.Task("pulumi", programs.pulumi),
             parallel.Task("archives", archives.ensure),
             *([parallel.Task("caddy", archives.caddy)] if secured else []),
+            *([parallel.Task("monitoring", archives.monitoring)] if monitoring else []),
             parallel.Task("job", lambda: flights.build_jar(archives.ensure()), needs=("archives",)),
             parallel.Task("departures", lambda: departures.build(archives.ensure()), needs=("archives",)),
         ]
@@ -275,7 +279,7 @@ def _has_stack(name: str) -> bool:
 def _preflight(args: argparse.Namespace) -> int:
     from lab import preflight, stack
 
-    preflight.check(stack.workers())
+    preflight.check(stack.workers(), 1)
     return 0
 
 
@@ -301,7 +305,7 @@ def _parser() -> argparse.ArgumentParser:
         "--monitoring",
         type=int,
         choices=(0, 1),
-        help="a monitoring host: 1 adds one, 0 removes it (default: as before, at first none)",
+        help="a monitoring host: 1 adds one, 0 removes it (default: as before, at first one)",
     )
     up.add_argument("--clients", type=int, metavar="N", help="client hosts (default: as before, at first none)")
     up.add_argument(

@@ -102,6 +102,10 @@ class Lab:
         """Its current number of workers; 0 before it was created."""
         return self._state().counts["taskmanager"] if self.exists() else 0
 
+    def monitoring(self) -> int | None:
+        """Its number of monitoring hosts; None if nobody has said how many."""
+        return self._state().counts.get("monitoring")
+
     @property
     def network(self) -> network.Network:
         """Its network; `LabError` if there is no such lab."""
@@ -186,8 +190,7 @@ class Lab:
         """Create what is missing, boot hosts that are off, remove hosts that are no longer expected.
 
         A number that is not given does not change (at first 2 workers, 2 JobManagers, 3 ZooKeepers, no client, no
-        monitoring host). A new
-        lab's hosts have the release `suite` of Debian.
+        monitoring host). A new lab's hosts have the release `suite` of Debian.
         `LabError` names each host that failed to boot, with the end of its console.
         """
         if os.geteuid() != 0:

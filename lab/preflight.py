@@ -34,6 +34,7 @@ PROGRAMS = {
 _CACHE_GB, _LAB_GB = 4.0, 3.5
 _GO_GB = 4.0
 """GB of Go's own caches while a program is built from its modules."""
+MONITORING_GIB = 1.0
 _ANSWER_SECONDS = 45.0
 """Maximum seconds for a registry's answer; Maven alone needs 5 s to start on a busy machine."""
 _CAPABILITIES = {21: "CAP_SYS_ADMIN", 12: "CAP_NET_ADMIN"}
@@ -51,9 +52,11 @@ class PreflightError(LabError):
     """The message contains all findings."""
 
 
-def memory_gib(workers: int) -> float:
-    """GiB of memory of a working lab: two JobManagers and three ZooKeepers 3.5, each worker 2.25."""
-    return 3.5 + 2.25 * workers
+def memory_gib(workers: int, monitoring: int = 0) -> float:
+    """GiB of memory of a working lab: two JobManagers and three ZooKeepers 3.5, each worker 2.25; a monitoring host,
+    with what it runs on all others, MONITORING_GIB.
+    """
+    return 3.5 + 2.25 * workers + MONITORING_GIB * monitoring
 
 
 # --- the machine itself
@@ -90,15 +93,22 @@ def _python() -> list[Finding]:
     return []
 
 
-def _memory(workers: int, meminfo: str) -> list[Finding]:
+def _memory(workers: int, monitoring: int, meminfo: str) -> list[Finding]:
     """`meminfo` is the text of /proc/meminfo."""
     kib = next((int(line.split()[1]) for line in meminfo.splitlines() if line.startswith("MemAvailable:")), 0)
-    free, needed = kib / 2**20, memory_gib(workers)
+    free, needed = kib / 2**20, memory_gib(workers, monitoring)
     if free >= needed:
         return []
-    fewer = [count for count in range(1, workers) if memory_gib(count) <= free]
-    remedy = "close something" + (f", or ask for {fewer[-1]} workers" if fewer else ", or use a larger machine")
-    return [Finding(f"{free:.1f} GiB of memory are free, a lab of {workers} workers needs {needed:.1f}", remedy)]
+    fewer = [count for count in range(1, workers) if memory_gib(count, monitoring) <= free]
+    remedy = "close something"
+    if monitoring and memory_gib(workers) <= free:
+        remedy += ", or leave monitoring out: --monitoring 0"
+    elif fewer:
+        remedy += f", or ask for {fewer[-1]} workers"
+    else:
+        remedy += ", or use a larger machine"
+    what = f"{workers} workers" + (" with monitoring" if monitoring else "")
+    return [Finding(f"{free:.1f} GiB of memory are free, a lab of {what} needs {needed:.1f}", remedy)]
 
 
 def _existing(path: Path) -> Path:
@@ -205,8 +215,9 @@ def _ask(registry: Registry) -> list[Finding]:
     return []
 
 
-def find(workers: int = 2, *, running: bool = False) -> list[Finding]:
-    """Everything that is missing for a lab with `workers` workers; installs Debian packages if allowed.
+def find(workers: int = 2, monitoring: int = 0, *, running: bool = False) -> list[Finding]:
+    """Everything that is missing for a lab with `workers` workers and so many monitoring hosts; installs Debian
+    packages if allowed.
 
     `running`: the lab is already up, so it has its memory and disk.
     """
@@ -219,7 +230,7 @@ def find(workers: int = 2, *, running: bool = False) -> list[Finding]:
     needs = {cache_dir(): _CACHE_GB} if programs.missing() or archives.missing() else {}
     if not running:
         needs[REPO / ".lab"] = _LAB_GB
-        findings += _memory(workers, Path("/proc/meminfo").read_text())
+        findings += _memory(workers, monitoring, Path("/proc/meminfo").read_text())
     if programs.missing():
         needs[Path.home()] = _GO_GB
     findings += _disk(needs, _free_gb)
@@ -233,9 +244,9 @@ def find(workers: int = 2, *, running: bool = False) -> list[Finding]:
     return findings
 
 
-def check(workers: int = 2, *, running: bool = False) -> None:
+def check(workers: int = 2, monitoring: int = 0, *, running: bool = False) -> None:
     """As `find`, but reports that nothing is missing, or raises `PreflightError` with all findings."""
-    if findings := find(workers, running=running):
+    if findings := find(workers, monitoring, running=running):
         lines = [f"- {finding.problem}\n  What to do: {finding.remedy}" for finding in findings]
         raise PreflightError("\n".join(["this machine is not ready for a lab:", *lines]))
     console.say("preflight", f"this machine is ready for a lab of {workers} workers")

@@ -20,6 +20,7 @@ def everything() -> None:
             Task("pulumi", programs.pulumi),
             Task("versitygw", programs.versitygw),
             Task("archives", archives.ensure),
+            Task("monitoring", archives.monitoring),
             Task("image", image.ensure),
         ]
     )

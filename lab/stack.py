@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pulumi import automation as auto
 
+import settings
 from automation import local
 from automation.engine import Engine, EngineError, Told, stderr
 from automation.stack import Stack as EngineStack
@@ -48,9 +49,7 @@ PARALLEL = 4 * (os.cpu_count() or 2)
 """Parallel steps. Real hosts have their own processors; lab hosts share this machine's, so more would take longer."""
 
 SECRET_KEY = "flink:storageSecretKey"
-SECRET_OPTIONS = "flink:flinkSecrets"
 JOBS = "flink:jobs"
-JOB_SECRETS = "flink:jobSecrets"
 FRONT_DOOR_OIDC_SECRET = "flink:frontDoorOidcSecret"
 ALERT_RECEIVERS = "flink:alertReceivers"
 
@@ -99,15 +98,10 @@ def _monitoring(lab: "Lab") -> dict[str, Any]:
     """What a lab with a monitoring host installs besides, or instead; empty without one."""
     if not any(host.role == "monitoring" for host in lab.hosts):
         return {}
-    return {
-        **release(lab, "prometheus", builds.prometheus()),
-        **release(lab, "alertmanager", builds.alertmanager()),
-        **release(lab, "nodeexporter", builds.nodeexporter()),
-        **release(lab, "otelcol", builds.otelcol()),
-        **release(lab, "victorialogs", builds.victorialogs()),
-        # The lab's own has no provider of metrics
-        **release(lab, "zookeeper", builds.zookeeper_with_metrics()),
-    }
+    found: dict[str, Any] = {}
+    for name, archive in builds.monitoring().items():
+        found |= release(lab, name, archive)
+    return found
 
 
 def workers() -> int:
@@ -129,7 +123,7 @@ class Stack:
     """A stack of this project's program, with everything that it needs in its own `folder`.
 
     `configuration` is complete except for `secrets`, which have the same form and are encrypted: a text, or an object
-    of texts and objects. `variables` are added to the environment of the engine, the program and the plugins.
+    of texts, objects and lists. `variables` are added to the environment of the engine, the program and the plugins.
     """
 
     def __init__(
@@ -367,11 +361,9 @@ class LabStack(Stack):
         known = configuration(lab, archives, overrides)
         # A test may leave out both keys
         secrets: dict[str, Any] = {SECRET_KEY: lab.s3.secret_key} if known["flink:storageAccessKey"] else {}
-        secrets |= {
-            key: known.pop(key)
-            for key in (SECRET_OPTIONS, JOB_SECRETS, front_door.USERS, FRONT_DOOR_OIDC_SECRET, ALERT_RECEIVERS)
-            if key in known
-        }
+        # In Pulumi.local.yaml, too, they are in plain text: what is secret in a lab is secret in its stack's file
+        found = {key: known.pop(key) for name in settings.SECRETS if (key := f"{settings.PROJECT}:{name}") in known}
+        secrets |= {key: value for key, value in found.items() if value}
         super().__init__(
             lab.name,
             lab.dir / "pulumi",
@@ -389,14 +381,16 @@ class LabStack(Stack):
         return steps
 
 
-def _leaves(path: str, value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The texts in an object, with their paths as the engine takes them."""
-    for name, found in value.items():
-        inner = f'{path}["{name}"]'
-        if isinstance(found, str):
-            yield inner, found
-        else:
-            yield from _leaves(inner, found)
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    """The texts in an object or a list, with their paths as the engine takes them."""
+    if isinstance(value, Mapping):
+        for name, found in value.items():
+            yield from _leaves(f'{path}["{name}"]', found)
+    elif isinstance(value, list):
+        for number, found in enumerate(value):
+            yield from _leaves(f"{path}[{number}]", found)
+    else:
+        yield path, str(value)
 
 
 def _say(step: Step) -> None:

@@ -498,6 +498,22 @@ def caddy() -> Archive:
     return _ensure(Part("caddy", programs.CADDY, "caddy-{version}.tar.gz", _caddy, _build_caddy, bare=True))
 
 
+def monitoring() -> dict[str, Archive]:
+    """What labs with a monitoring host install besides, or instead, by the name of the key `…Version`; provided in
+    parallel.
+    """
+    parts = {
+        "prometheus": prometheus,
+        "alertmanager": alertmanager,
+        "nodeexporter": nodeexporter,
+        "otelcol": otelcol,
+        "victorialogs": victorialogs,
+        # The lab's own has no provider of metrics
+        "zookeeper": zookeeper_with_metrics,
+    }
+    return run([Task(name, make) for name, make in parts.items()])
+
+
 def prometheus() -> Archive:
     """What a monitoring host runs."""
     site = partial(_of_prometheus, "prometheus", "prometheus")

@@ -24,7 +24,7 @@ from tests.lab.commands import finish, lab_command, traces
 
 NAME = "test-converge"
 SECRET = "client-secret-of-the-test"
-UP = ("up", "--name", NAME, "--workers", "2")
+UP = ("up", "--name", NAME, "--workers", "2", "--monitoring", "0")
 
 OWN = """
 sudo -n /sbin/sysctl -q -w net.core.somaxconn=200

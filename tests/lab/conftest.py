@@ -23,12 +23,12 @@ def printed() -> dict[str, str]:
 
 @pytest.fixture(scope="package")
 def cluster(printed: dict[str, str]) -> Iterator[Cluster]:
-    """A cluster created by `python -m lab up --name test --workers 2`."""
+    """A cluster created by `python -m lab up --name test --workers 2 --monitoring 0`."""
     lab = Lab(NAME)
     lab.down()  # an earlier run may have been killed
     try:
         before = stack_files()
-        with lab_command("up", "--name", NAME, "--workers", "2") as made:
+        with lab_command("up", "--name", NAME, "--workers", "2", "--monitoring", "0") as made:
             assert made.stdout
             lines = []
             for line in made.stdout:

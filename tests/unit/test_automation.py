@@ -160,3 +160,12 @@ def test_a_lab_without_its_stack_has_an_empty_state(
     """Like a rehearsal's, beside which `gc` looks for other labs' clusters."""
     root = fake("echo \"error: no stack named 'one' found\" >&2; exit 255")
     assert stack_of_a_lab(root, tmp_path, monkeypatch).exported(secrets=False) == {}
+
+
+def test_the_texts_of_a_secret_have_the_paths_that_the_engine_takes() -> None:
+    found = {"pager": {"pagerDuty": "a-key", "severities": ["critical", "info"]}}
+    assert dict(stack._leaves("flink:alertReceivers", found)) == {
+        'flink:alertReceivers["pager"]["pagerDuty"]': "a-key",
+        'flink:alertReceivers["pager"]["severities"][0]': "critical",
+        'flink:alertReceivers["pager"]["severities"][1]': "info",
+    }

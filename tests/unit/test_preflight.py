@@ -117,12 +117,15 @@ def test_only_registries_that_are_needed_are_asked(
 
 
 def test_memory_says_what_is_found_needed_and_large_enough() -> None:
-    assert preflight._memory(2, PLENTY) == []
-    (finding,) = preflight._memory(3, "MemAvailable: 8388608 kB\n")
+    assert preflight._memory(2, 1, PLENTY) == []
+    (finding,) = preflight._memory(3, 0, "MemAvailable: 8388608 kB\n")
     assert finding.problem == "8.0 GiB of memory are free, a lab of 3 workers needs 10.2"
     assert "ask for 2 workers" in finding.remedy
-    (finding,) = preflight._memory(2, "MemAvailable: 1048576 kB\n")
+    (finding,) = preflight._memory(2, 0, "MemAvailable: 1048576 kB\n")
     assert "larger machine" in finding.remedy
+    (finding,) = preflight._memory(2, 1, "MemAvailable: 8388608 kB\n")
+    assert "a lab of 2 workers with monitoring needs" in finding.problem
+    assert "--monitoring 0" in finding.remedy
 
 
 def test_a_lab_that_is_up_already_needs_no_memory_of_its_own(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
