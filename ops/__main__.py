@@ -34,6 +34,7 @@ examples:
   python -m ops gc --stack prod                 the same, and delete it after confirmation
   python -m ops gc --stack prod --yes           delete what clusters of this stack have left
   python -m ops gc --stack prod --yes --cluster old    delete what the cluster old has left, even of another stack
+  python -m ops gc --stack prod --jobs 30       the checkpoints of ended jobs that nothing needs, after 30 days
   python -m ops reboot --stack prod --dry-run   list the hosts that wait for a reboot, in the order of their reboots
   python -m ops reboot --stack prod             the same, and reboot them one after the other; jobs continue
   python -m ops savepoints --stack prod         the savepoints of declared jobs
@@ -48,7 +49,6 @@ examples:
 exit codes of status: 0 all is well; 1 something is wrong; 2 wrong usage, or a host did not answer
 exit codes of bundle: 0 done; 2 wrong usage, or a host did not answer: the archive has what the others said
 exit codes of doctor: 0 no drift; 1 drift; 2 wrong usage, or a host could not be checked
-  python -m ops gc --stack prod --jobs 30       the checkpoints of ended jobs that nothing needs, after 30 days
 
 exit codes of gc: 0 done, or nothing to do; 2 wrong usage, or the search failed
 exit codes of reboot: 0 done, or nothing to do; 1 with --dry-run, there are hosts to reboot; 2 wrong usage, or failed
