@@ -179,7 +179,8 @@ _NO_DISKS = (
     "autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|efivarfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|proc|"
     "procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|sysfs|tracefs"
 )
-_NO_PLACES = "dev|proc|run|sys|var/lib/(containerd|containers|docker|kubelet|rancher)"
+# The last are the unit's own (PrivateTmp), on a disk that is there already
+_NO_PLACES = "dev|proc|run|sys|var/lib/(containerd|containers|docker|kubelet|rancher)|tmp|var/tmp"
 
 
 def exporter_unit(*, tls: bool) -> str:

@@ -76,7 +76,9 @@ def test_golden_texts(every_role) -> None:
     golden("flink-prometheus.service", prometheus_unit(settings.monitoring, data_disk=False))
     golden("flink-alertmanager.service", alerts.unit(data_disk=True))
     golden("flink-exporter.service", exporter.exporter_unit(tls=True))
-    golden("storage-watch.sh", exporter.storage_text(cluster.of(Role.TASKMANAGER)[0], settings, STORAGE))
+    golden(
+        "storage.sh", exporter.storage_script(STORAGE.url, {"proxy": "http://10.0.0.9:3128", "direct": "10.0.0.0/8"})
+    )
     builtin = collector.Builtin(url="https://mon-0:9428/logs/insert/opentelemetry", tls=True)
     for role in (Role.JOBMANAGER, Role.ZOOKEEPER):
         text = collector.agent_yaml(
