@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from automation.steps import Steps
-from bench import downtime, encryption, jobs, plain_ssh, starts
+from bench import downtime, encryption, endpoints, jobs, plain_ssh, starts
 from bench.starts import Starts
 from lab import prepare
 from lab.cluster import Cluster, SlowJob
@@ -54,7 +54,7 @@ def timed(what: str, work: Callable[[], object]) -> float:
 
 def fresh(lab: Lab) -> None:
     """Freshly booted, empty hosts, with the names, keys and S3 server of the previous ones."""
-    lab.up(workers=0, jobmanagers=0, zookeepers=0)
+    lab.up(workers=0, jobmanagers=0, zookeepers=0, monitoring=0)
     lab.up(workers=2, jobmanagers=2, zookeepers=3)
 
 
@@ -195,6 +195,12 @@ def main() -> int:
         help="measure only what TLS costs a job, and write that to a file",
     )
     parser.add_argument(
+        "--endpoints",
+        type=Path,
+        metavar="FILE",
+        help="measure only what Prometheus needs for 100 TaskManagers, without a lab, and write that to a file",
+    )
+    parser.add_argument(
         "--downtime",
         type=Path,
         metavar="FILE",
@@ -209,6 +215,10 @@ def main() -> int:
         return 0
     if chosen.before:
         parser.error("--before requires --downtime")
+    if chosen.endpoints:
+        endpoints.write(endpoints.measure(), chosen.endpoints)
+        print("\n".join(endpoints.lines(chosen.endpoints)))
+        return 0
     lab = Lab(NAME)
     try:
         prepare.everything()

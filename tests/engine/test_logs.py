@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import tarfile
 import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -233,6 +234,40 @@ def test_what_cannot_be_sent_waits_on_the_disk_and_is_counted(programs: Path, tm
         with place.stored() as stored:
             until(lambda: stored.messages() == ["waits"])
             until(lambda: place.metrics("otelcol_exporter_sent_log_records") == 1)
+
+
+@pytest.mark.exhaustive
+def test_nothing_is_lost_when_a_destination_is_away_for_ten_minutes(programs: Path, tmp_path: Path) -> None:
+    """By its own default the agent gives up after five."""
+    place = Place(programs, tmp_path)
+    attempts: list[float] = []
+
+    class Away(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            attempts.append(time.monotonic())
+            self.send_response(503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    expected = [f"line {number}" for number in range(1000)]
+    with place.agent():
+        server = ThreadingHTTPServer(("127.0.0.1", place.store_port), Away)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            place.write(*expected)
+            within(lambda: attempts and attempts[-1] - attempts[0] > 600, 700)
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+        with place.stored() as stored:
+            until(lambda: sorted(stored.messages()) == sorted(expected))
+            assert place.metrics("otelcol_exporter_send_failed_log_records") == 0
 
 
 RECEIVER = """

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stand_ins/aws_cloud": {"stand_ins", "toolbox", "lab"},
     "lab": {"stand_ins", "toolbox", "automation", "ops", *USERS},
     "drill": {"lab", "stand_ins", "toolbox", "automation", "ops"},
-    "bench": {"drill", "lab", "stand_ins", "toolbox", "automation", "ops"},
+    "bench": {"drill", "lab", "stand_ins", "toolbox", "automation", "ops", "components"},
 }
 """By folder; each may also import itself. Tests may import everything."""
 
