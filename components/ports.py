@@ -65,6 +65,9 @@ BEHIND: tuple[Port, ...] = (
 )
 """Only of clusters with a monitoring host and a front door. Without one both listen on the loopback."""
 
+HISTORY = Port("history", 8082, (JM,), (), "HistoryServer, for the front door of its own host")
+"""With `history` only, and on the loopback interface only."""
+
 FRONT_DOOR = Port("front-door", 443, (JM,), (OPERATORS,), "Front door: web UI and REST API, with TLS and login")
 """Open with `frontDoor` only, at `frontDoorPort`."""
 
@@ -73,7 +76,7 @@ FREE_SLOTS = Port(
 )
 """Open with `taskManagerRebalance` only. Metrics can be read there, and nothing else is answered."""
 
-_BY_NAME = {port.name: port for port in (*TABLE, *MONITORING, *BEHIND)}
+_BY_NAME = {port.name: port for port in (*TABLE, *MONITORING, *BEHIND, HISTORY)}
 
 
 def table(front_door: int = 0, rebalance: bool = False, monitoring: bool = False) -> tuple[Port, ...]:

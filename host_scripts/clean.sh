@@ -12,11 +12,12 @@ remove() {
   no_firewall
   no_front_door
   no_monitoring
-  rm -f /etc/systemd/system/flink-classes.service /etc/systemd/system/flink-{alive,jobs}.{service,timer}
+  rm -rf /etc/flink-history /var/cache/flink-history
+  rm -f /etc/systemd/system/flink-{classes,history}.service /etc/systemd/system/flink-{alive,jobs}.{service,timer}
   if [ -n "$unit" ]; then rm -rf "/etc/systemd/system/$unit.service" "/run/$unit"; fi
   systemctl daemon-reload
   # A unit that failed would otherwise be listed as failed without a file, and the system as degraded, until the next boot
-  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-alive flink-jobs flink-firewall flink-frontdoor flink-login flink-storage flink-exporter flink-prometheus flink-alertmanager 2>/dev/null || true
+  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-history flink-alive flink-jobs flink-firewall flink-frontdoor flink-login flink-storage flink-exporter flink-prometheus flink-alertmanager 2>/dev/null || true
   replace_block /etc/hosts ""
   local template
   for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
@@ -64,6 +65,7 @@ stop_daemons() {
   systemctl disable -q --now flink-alive.timer 2>/dev/null || true
   systemctl disable -q --now flink-jobs.timer 2>/dev/null || true
   [ -z "$unit" ] || systemctl disable -q --now "$unit" 2>/dev/null || true
+  systemctl disable -q --now flink-history 2>/dev/null || true
   systemctl stop -q flink-classes 2>/dev/null || true # it may still work; the daemon's start has started it
   id "$user" >/dev/null 2>&1 || return 0
   # Processes of start-cluster.sh, and logins

@@ -101,6 +101,7 @@ def _print_ways_on(made: Lab, hosts_only: bool) -> None:
                 f"log in as {front_door.USER}, password in {place / 'password'}; trust {place / 'authorities.pem'}"
             )
             if any(host.role == "monitoring" for host in made.hosts):
+                lines.append(f"plots: {urls[0]}/prometheus/consoles/plots")
                 lines.append(f"metrics and alerts: {urls[0]}/prometheus/ and {urls[0]}/alertmanager/")
     lines += [
         f"S3: {made.s3.endpoint}, bucket {made.s3.bucket}, keys in {made.dir / 's3' / 'credentials.json'}",

@@ -50,6 +50,7 @@ PARALLEL = 4 * (os.cpu_count() or 2)
 
 SECRET_KEY = "flink:storageSecretKey"
 JOBS = "flink:jobs"
+HISTORY = "flink:history"
 FRONT_DOOR_OIDC_SECRET = "flink:frontDoorOidcSecret"
 ALERT_RECEIVERS = "flink:alertReceivers"
 
@@ -65,9 +66,9 @@ _END_SECONDS = 10.0
 
 def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Configuration, with the secret of a front door: Pulumi.local.yaml, the lab's values, then `overrides`
-    (`flink:key`). The jobs in Pulumi.local.yaml are those of `make up`: other labs declare their own.
+    (`flink:key`). Jobs and HistoryServer in Pulumi.local.yaml are those of `make up`: other labs declare their own.
     """
-    base = {key: value for key, value in _local().items() if key != JOBS}
+    base = {key: value for key, value in _local().items() if key not in (JOBS, HISTORY)}
     s3 = lab.s3
     known = {
         "flink:inventory": str(lab.dir / "inventory.yaml"),
@@ -110,9 +111,9 @@ def workers() -> int:
 
 
 def jobs() -> dict[str, Any]:
-    """The jobs in Pulumi.local.yaml, as `overrides`."""
+    """The jobs in Pulumi.local.yaml, and whether those that have ended are shown, as `overrides`."""
     found = _local()
-    return {JOBS: found[JOBS]} if JOBS in found else {}
+    return {key: found[key] for key in (JOBS, HISTORY) if key in found}
 
 
 def _local() -> dict[str, Any]:

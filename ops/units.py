@@ -3,13 +3,14 @@
 from components.frontdoor import login
 from components.frontdoor.component import UNIT as DOOR
 from components.host import Role
+from components.jobmanager.history import UNIT as HISTORY
 from components.logs import collector, store
 from components.monitoring import alerts, targets
 from components.monitoring.component import UNIT as PROMETHEUS
 from components.monitoring.exporter import UNIT as EXPORTER
 from components.roles import ROLES
 
-_BESIDE = {Role.JOBMANAGER: (DOOR, login.UNIT), Role.MONITORING: (PROMETHEUS, alerts.UNIT, store.UNIT)}
+_BESIDE = {Role.JOBMANAGER: (DOOR, login.UNIT, HISTORY), Role.MONITORING: (PROMETHEUS, alerts.UNIT, store.UNIT)}
 
 
 def daemon(role: Role) -> list[str]:

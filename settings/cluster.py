@@ -10,7 +10,7 @@ import pulumi
 from components import forms, yaml_text
 from components.flink import failover, releases, sizing
 from components.flink.releases import Archive
-from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings
+from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings, HistorySettings
 from components.problems import Problems, shown
 from settings.front_door import front_door
 from settings.jobs import job_secrets, jobs
@@ -33,6 +33,8 @@ from settings.tls_signer import tls_signer
 from settings.trusted import trusted_certificates
 
 SECRET_OPTIONS = "flinkSecrets"
+_LEAST_HISTORY_SECONDS = 3600
+_MOST_HISTORY_JOBS = 2000
 
 
 def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems: Problems) -> ClusterSettings:
@@ -139,7 +141,29 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         logs=logs(values, _archive("otelcol", values, problems), _archive("victorialogs", values, problems), problems),
         trusted_certificates=trusted_certificates(values, owned, root, problems),
         keep_state=values["keepState"],
+        history=_history(values, problems),
     )
+
+
+def _history(values: Mapping[str, Any], problems: Problems) -> HistorySettings | None:
+    retention, jobs = values["historyRetention"], values["historyJobs"]
+    default = HistorySettings()
+    seconds = default.retention_seconds
+    if problems.catch("historyRetention", lambda: forms.DURATION(retention), ""):
+        seconds = forms.seconds(retention)
+    if not values["history"]:
+        for key, changed in (
+            ("historyRetention", seconds != default.retention_seconds),
+            ("historyJobs", jobs != default.jobs),
+        ):
+            if changed:
+                problems.add(key, "has no effect without a HistoryServer: expected history: true, or remove it")
+        return None
+    if seconds < _LEAST_HISTORY_SECONDS:
+        problems.add("historyRetention", f"{retention} is too short: expected 1 h or more")
+    if not 1 <= jobs <= _MOST_HISTORY_JOBS:
+        problems.add("historyJobs", f"{shown(jobs)} is out of range: expected 1 to {_MOST_HISTORY_JOBS}")
+    return HistorySettings(retention_seconds=seconds, jobs=jobs)
 
 
 def _warn_of_heap(key: str, what: str, options: Any, problems: Problems) -> None:

@@ -70,7 +70,7 @@ def front_door(
                 problems.add(key, "has no effect without a front door: expected frontDoor: true, or remove it")
         return None
     port, login = values["frontDoorPort"], values["frontDoorLogin"]
-    taken = {each.number for each in (*ports.TABLE, *ports.MONITORING)}
+    taken = {each.number for each in (*ports.TABLE, *ports.MONITORING, ports.HISTORY)}
     if not 1 <= port <= 65_535:
         problems.add("frontDoorPort", f"{shown(port)} is out of range: expected 1 to 65535")
     elif port in taken:

@@ -125,6 +125,8 @@ class Cluster(pulumi.ComponentResource):
             absent += ["monitor-exporter", "timer-storage"]
         if not self.settings.logs.collected(monitored=self.members.monitored):
             absent.append("monitor-logs")
+        if not self.settings.history:
+            absent.append("history")
         if not (self.settings.trusted_certificates and ROLES[host.role].runs_flink):
             absent.append("trusted")
         args = NodeArgs(

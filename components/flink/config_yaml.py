@@ -61,6 +61,7 @@ def flink_config(
             cluster_id=settings.cluster_id,
             jobmanagers=members.reached_as(Role.JOBMANAGER),
             storage=storage,
+            history=archive(settings, storage) if settings.history else "",
             timings=settings.timings,
             ports=ports.numbers(),
             memory_mib=memory_mib,
@@ -80,6 +81,11 @@ def _java_options(role: Role, settings: ClusterSettings, members: Members) -> st
     secure = settings.tls and members.high_availability
     parts = [trusted.java_options(settings), settings.java_options, ensemble_tls.client_options(role) if secure else ""]
     return " ".join(filter(None, parts))
+
+
+def archive(settings: ClusterSettings, storage: Storage) -> str:
+    """URI of the folder with what is known of jobs that have ended."""
+    return f"{storage.uri}/history/{settings.cluster_id}"
 
 
 def config_yaml(keys: Mapping[str, Any]) -> str:

@@ -45,6 +45,10 @@ class FlinkHost(pulumi.ComponentResource):
     """
 
     service: remote.Command
+    wants: pulumi.Output[str]
+    """The desired state of the daemon, on one line."""
+    needed: Sequence[pulumi.Resource]
+    """What must have succeeded before a process of Flink starts on the host."""
 
     def __init__(
         self,
@@ -132,11 +136,13 @@ class FlinkHost(pulumi.ComponentResource):
                 **dict(zip(installed, known[2:], strict=True)),
             )
         )
+        self.wants = expected
         text = self._args.process.apply(
             lambda process: unit.flink_unit(role, settings, memory_mib=process.memory_mib, disks=disks)
         )
         joined, logins = self._context.joined[self._host.name], self._context.logins
         needed = [joined, *logins, launch, *of_jobs, *([keys] if keys else []), *installed.values(), *storage.ready]
+        self.needed = needed
         return daemon.run(
             self._host,
             self._daemon,

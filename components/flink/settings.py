@@ -36,6 +36,14 @@ class TlsSigner:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HistorySettings:
+    """What a HistoryServer shows: jobs that have ended. What is older, or more, is deleted from the storage."""
+
+    retention_seconds: int = 30 * 86_400
+    jobs: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterSettings:
     """Settings of a cluster. Defaults are the same as in Pulumi.yaml, which has longer descriptions.
 
@@ -104,6 +112,8 @@ class ClusterSettings:
     """Number of the authority that signs them; the next number is another one."""
     tls_signer: TlsSigner | None = None
     """None: authorities in the stack's state sign."""
+    history: HistorySettings | None = None
+    """Of the HistoryServer on each JobManager's host. None: what has ended is forgotten with the next leader."""
     front_door: FrontDoorSettings | None = None
     """The proxy through which operators reach web UI and REST API. None: they connect to the JobManagers."""
     monitoring: MonitoringSettings = field(default_factory=MonitoringSettings)

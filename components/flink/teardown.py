@@ -69,7 +69,7 @@ def _purged(settings: ClusterSettings, storage: Storage, *, ha: bool) -> list[st
     if ha:
         found += [f"{storage.uri}/ha/{folder}{cluster}" for folder in ("", *[f"{name}/" for name in RESULT_STORES])]
     if not settings.keep_state:
-        found += [f"{storage.uri}/{folder}/{cluster}" for folder in ("checkpoints", "savepoints", "jobs")]
+        found += [f"{storage.uri}/{folder}/{cluster}" for folder in ("checkpoints", "savepoints", "jobs", "history")]
         # Of all clusters with this storage: the next one that needs a copy makes it again
         found += [storage.copies] if settings.archive_copies else []
     return found

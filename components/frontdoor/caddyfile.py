@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from .. import ports
 from ..balancing import ALIVE, KEPT_SECONDS
+from ..logs import store
 from ..monitoring import rights as monitoring_rights
 from ..monitoring import targets
 from ..templates import render
@@ -25,6 +26,9 @@ LEADER_METRIC = "flink_jobmanager_numRegisteredTaskManagers"
 """Only the JobManager that leads has it: its ResourceManager registers it when it becomes the leader, and removes it
 afterwards (measured: docs/decisions/0029-front-door.md)."""
 
+HISTORY_PREFIX = "/history"
+"""Where people find the HistoryServer."""
+
 WAIT_SECONDS = 30
 """Seconds for which a request waits for a JobManager that leads, before it is answered with 503."""
 
@@ -44,6 +48,8 @@ def caddyfile(
     login: Login | None = None,
     balancer_networks: Sequence[str] = (),
     monitoring: str = "",
+    logs: bool = False,
+    history: bool = False,
 ) -> str:
     """The Caddyfile of a host. `served_as` is one of the names in its certificate, for clients that ask for none;
     `jobmanagers` are the names at which all of them are reached; None as `users`: nobody logs in, without a `login`;
@@ -51,7 +57,7 @@ def caddyfile(
     certificate for `acme_name`; for other names it is CERTIFICATE. `acme_trusted`: ACME_AUTHORITIES is there. `login`:
     by OpenID Connect. `balancer_networks`: CIDRs from where a load balancer connects, whose
     word for the addresses of clients is taken, and nobody else's. `monitoring`: the name at which the monitoring
-    host is reached, if there is one.
+    host is reached, if there is one; `logs`: it keeps logs. `history`: there is a HistoryServer on the same host.
     """
     scheme = "https" if tls else "http"
     return render(
@@ -79,38 +85,64 @@ def caddyfile(
         kept_seconds=KEPT_SECONDS,
         alive=ALIVE,
         monitoring=monitoring,
-        behind=_behind(f"{scheme}://{monitoring}") if monitoring else (),
+        behind=[
+            *(_behind(f"{scheme}://{monitoring}", monitoring, tls=tls, logs=logs) if monitoring else ()),
+            *([_history(scheme, tls=tls)] if history else []),
+        ],
         monitoring_identity=MONITORING_IDENTITY if tls else (),
         own_metrics=f"{scheme}://:{ports.number('door-metrics')}",
     )
 
 
-def _behind(host: str) -> Sequence[Mapping[str, object]]:
+def _behind(host: str, name: str, *, tls: bool, logs: bool) -> Sequence[Mapping[str, object]]:
     """The programs on the monitoring host, with who may ask them for what."""
+    watching = [
+        (
+            "prometheus",
+            "Prometheus",
+            targets.PROMETHEUS_PORT,
+            targets.PREFIX,
+            monitoring_rights.PROMETHEUS,
+            monitoring_rights.PROMETHEUS_FILES,
+        ),
+        (
+            "alertmanager",
+            "Alertmanager",
+            targets.ALERTMANAGER_PORT,
+            targets.ALERTMANAGER_PREFIX,
+            monitoring_rights.ALERTMANAGER,
+            monitoring_rights.ALERTMANAGER_FILES,
+        ),
+    ]
+    if logs:
+        port = ports.number("log-store")
+        watching.append(
+            ("logs", "VictoriaLogs", port, store.PREFIX, monitoring_rights.LOGS, monitoring_rights.LOGS_FILES)
+        )
     return [
         {
-            "name": name,
-            "title": title,
+            "name": known,
+            "title": f"{title} on the monitoring host {name}",
             "url": f"{host}:{port}",
+            "identity": MONITORING_IDENTITY if tls else (),
+            "served_as": "",
+            "strip": "",
             "read": rights.patterns_below(prefix, table, Right.READ, files),
             "operate": rights.patterns_below(prefix, table, Right.OPERATE),
         }
-        for name, title, port, prefix, table, files in (
-            (
-                "prometheus",
-                "Prometheus",
-                targets.PROMETHEUS_PORT,
-                targets.PREFIX,
-                monitoring_rights.PROMETHEUS,
-                monitoring_rights.PROMETHEUS_FILES,
-            ),
-            (
-                "alertmanager",
-                "Alertmanager",
-                targets.ALERTMANAGER_PORT,
-                targets.ALERTMANAGER_PREFIX,
-                monitoring_rights.ALERTMANAGER,
-                monitoring_rights.ALERTMANAGER_FILES,
-            ),
-        )
+        for known, title, port, prefix, table, files in watching
     ]
+
+
+def _history(scheme: str, *, tls: bool) -> Mapping[str, object]:
+    """Flink's HistoryServer on the door's own host. It knows no prefix, and its page has relative links only."""
+    return {
+        "name": "history",
+        "title": "the HistoryServer on this host (unit flink-history)",
+        "url": f"{scheme}://127.0.0.1:{ports.number('history')}",
+        "identity": IDENTITY if tls else (),
+        "served_as": "localhost" if tls else "",
+        "strip": HISTORY_PREFIX,
+        "read": rights.patterns_below(HISTORY_PREFIX, rights.HISTORY, Right.READ, rights.UI),
+        "operate": [],
+    }

@@ -62,6 +62,8 @@ class FrontDoorArgs:
     """The names at which all JobManagers are reached."""
     monitoring: str = ""
     """The name at which the monitoring host is reached, if there is one."""
+    logs: bool = False
+    """Whether it keeps logs."""
     balancer_networks: Sequence[str] = ()
     """CIDRs from where a load balancer connects, if there is one."""
     after: Sequence[pulumi.Resource]
@@ -135,6 +137,8 @@ class FrontDoor(pulumi.ComponentResource):
                 wait=WAIT_SECONDS,
                 balancer_networks=args.balancer_networks,
                 monitoring=args.monitoring,
+                logs=args.logs,
+                history=args.settings.history is not None,
             )
             files = [
                 # First: it is stopped before its files are removed

@@ -147,6 +147,14 @@ TABLE: tuple[Endpoint, ...] = (
     Endpoint("DELETE", "/cluster", Right.NOBODY),
 )
 
+HISTORY: tuple[Endpoint, ...] = tuple(
+    Endpoint("GET", path, Right.READ)
+    for path in _READ
+    if path.startswith(("/applications/", "/config", "/jobs/"))
+    and not path.endswith(("/metrics", "/log-url", "/flamegraph", "/backpressure"))
+)
+"""Of a HistoryServer: files that it has made of archives, which are read."""
+
 # Escapes that a parameter may have: of blanks and signs, and of letters beyond ASCII. Not of what has a meaning in a
 # path (% . / ? \), and not of letters and digits, which only somebody escapes who wants to hide them
 _ESCAPE = "%(?:2[0-46-9A-Da-d]|3[ABDEabde]|40|5[BDEbde]|60|7[BCDEbcde]|[89A-Fa-f][0-9A-Fa-f])"
@@ -172,7 +180,7 @@ _PARAMETERS = {
 }
 FILES = r"(?:[0-9A-Za-z_-]+/)*[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)+"
 """Paths of files in folders, whose names have an ending."""
-_UI = r"(?:[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)+|assets/(?:[0-9A-Za-z_-]+/)*[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)+)?"
+UI = r"(?:[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)+|assets/(?:[0-9A-Za-z_-]+/)*[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)+)?"
 """Files of the web UI, which has no subfolder but `assets`; Flink serves them for GET, and nothing else without a name
 in the table."""
 
@@ -188,7 +196,7 @@ def pattern(right: Right, method: str) -> str:
     """
     paths = [_path(each.path) for each in TABLE if (each.right, each.method) == (right, method)]
     api = rf"(?:v1/)?(?:{'|'.join(paths)})"
-    return rf"^/(?:{api}{'|' + _UI if right is Right.READ else ''})(?:\?.*)?$"
+    return rf"^/(?:{api}{'|' + UI if right is Right.READ else ''})(?:\?.*)?$"
 
 
 def patterns(right: Right) -> Iterable[tuple[str, str]]:

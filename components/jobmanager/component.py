@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pulumi
+from pulumi_command import remote
 
 from .. import naming, ports
 from ..flink.config_yaml import config_yaml, flink_config
@@ -12,10 +13,13 @@ from ..frontdoor.component import FrontDoor, FrontDoorArgs
 from ..host import Host, Role
 from ..remote import File, script_text, step
 from ..templates import render
+from . import history
 
 
 class JobManager(FlinkHost):
-    """A JobManager on a host. It is healthy when its REST API answers."""
+    """A JobManager on a host. It is healthy when its REST API answers. `ready` are the steps of what runs beside it."""
+
+    ready: Sequence[remote.Command]
 
     def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         others = [host for host in args.context.members.of(Role.JOBMANAGER) if host is not args.host]
@@ -29,6 +33,25 @@ class JobManager(FlinkHost):
         )
         if args.context.members.high_availability:
             self._mark(args.host)
+        self.ready = [self._history(args)] if args.context.settings.history else []
+
+    def _history(self, args: FlinkHostArgs) -> remote.Command:
+        """Keep a HistoryServer running beside the JobManager."""
+        context, host = args.context, args.host
+        settings, members = context.settings, context.members
+        assert settings.history is not None
+        files = history.files(
+            settings,
+            history.config(settings, context.storage, members, settings.history),
+            logs=settings.logs.collected(monitored=members.monitored),
+        )
+        text = self.wants.apply(
+            lambda wants: script_text(
+                host, "jobmanager/history.sh", history.values(settings, wants), files, uses=("program.sh",)
+            )
+        )
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[*self.needed])
+        return step(host, "history", text, seconds=history.seconds(settings) + 60, opts=opts)
 
     def _mark(self, host: Host) -> None:
         """Renew a mark on the storage while the JobManager runs, so that no other stack's `ops gc` takes the cluster
@@ -49,14 +72,17 @@ def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOption
         flink_config(Role.JOBMANAGER, context.settings, context.storage, context.members, memory_mib=memory)
     )
     process = pulumi.Output.from_input(Process(memory_mib=memory, config_yaml=text))
-    services, doors = {}, []
+    services: dict[str, remote.Command] = {}
+    ready: list[remote.Command] = []
     for host in hosts:
         args = FlinkHostArgs(context=context, host=host, process=process)
-        services[host.name] = JobManager(host.name, args, opts).service
+        made = JobManager(host.name, args, opts)
+        services[host.name] = made.service
+        ready += made.ready
         keep(host, services[host.name])
         if context.settings.front_door:
-            doors.append(_front_door(context, host, opts).ready)
-    return Running(services=services, ready=doors)
+            ready.append(_front_door(context, host, opts).ready)
+    return Running(services=services, ready=ready)
 
 
 def _front_door(context: Context, host: Host, opts: pulumi.ResourceOptions) -> FrontDoor:
@@ -73,6 +99,7 @@ def _front_door(context: Context, host: Host, opts: pulumi.ResourceOptions) -> F
         encryption=context.encryption,
         jobmanagers=context.members.reached_as(Role.JOBMANAGER),
         monitoring=next(iter(context.members.reached_as(Role.MONITORING)), ""),
+        logs=context.settings.logs.to_store(monitored=context.members.monitored),
         balancer_networks=context.balancer_networks,
         after=[context.joined[host.name]],
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import ports, yaml_text
 from ..host import Role
-from ..roles import ROLES
+from ..roles import ROLES, Row
 from ..templates import render
 from .settings import ELASTICSEARCH, OPENSEARCH, SPLUNK, Destination
 
@@ -35,7 +35,10 @@ OPENSEARCH_INDEX = "ss4o_logs-flink-default"
 AUDIT = "/var/log/flink-frontdoor/audit.jsonl"
 
 _UNITS = (
-    *(f"flink-{name}" for name in ("jobmanager", "taskmanager", "alive", "jobs", "classes", "spot", "firewall")),
+    *(
+        f"flink-{name}"
+        for name in ("jobmanager", "history", "taskmanager", "alive", "jobs", "classes", "spot", "firewall")
+    ),
     *(f"flink-{name}" for name in ("frontdoor", "login", "exporter", "prometheus", "alertmanager", "logstore")),
     "zookeeper",
 )
@@ -96,7 +99,7 @@ def agent_yaml(
     if front_door and row.logs_in:
         receivers["file_log/audit"] = _files(AUDIT, common, "front-door", "", _audit())
     if journal:
-        receivers["journald"] = _journal(common, row.unit if row.runs_flink else "")
+        receivers["journald"] = _journal(common, _in_files(row) if row.runs_flink and row.daemon else [])
     exporters = {
         **({"otlp_http/builtin": _builtin(builtin)} if builtin else {}),
         **dict(_destination(each) for each in destinations),
@@ -273,13 +276,19 @@ def _audit() -> list[dict[str, Any]]:
     ]
 
 
-def _journal(resource: Mapping[str, str], in_files: str) -> dict[str, Any]:
-    """The journal of our units, and what became root by sudo, as each of Pulumi's steps does. `in_files`: the unit
+def _in_files(row: Row) -> list[str]:
+    """The units of Flink's programs on a host of a role."""
+    return [row.unit, *(["flink-history"] if row.logs_in else [])]
+
+
+def _journal(resource: Mapping[str, str], in_files: Sequence[str]) -> dict[str, Any]:
+    """The journal of our units, and what became root by sudo, as each of Pulumi's steps does. `in_files`: the units
     whose log is in files, too.
     """
     matches = [{key: f"{unit}.service"} for unit in _UNITS for key in ("_SYSTEMD_UNIT", "UNIT")]
     zookeeper = 'attributes.unit == "zookeeper.service" and attributes.process != "systemd"'
-    doubled = f'attributes.unit == "{in_files}.service" and body matches "{_IN_FILE}"'
+    units = ", ".join(f'"{each}.service"' for each in in_files)
+    doubled = f'attributes.unit in [{units}] and body matches "{_IN_FILE}"'
     return {
         "matches": [*matches, {"SYSLOG_IDENTIFIER": "sudo"}],
         # Without it long messages have no text

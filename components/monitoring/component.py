@@ -15,7 +15,7 @@ from ..host import Host, Role
 from ..remote import File, script_text, step
 from ..roles import ROLES, unit_path
 from ..templates import render
-from . import alerts, declared, rules, targets
+from . import alerts, declared, plots, rules, targets
 from .exporter import FRONT_DOOR, Exporter, ExporterArgs, identity_of, secret_files
 from .settings import Grouping, MonitoringSettings, Receiver, RemoteLogin, Smtp
 
@@ -107,9 +107,19 @@ def _text(context: Context, host: Host, identity: Sequence[str], login: RemoteLo
         *([File(path=f"{authorities}/trusted.pem", text=trusted)] if trusted else []),
         *secret_files([targets.REMOTE_SECRET] if secret else [], [secret] if secret else [], row.user),
         *found,
+        File(path=f"{plots.FOLDER}/{plots.FILE}", text=_plots(context)),
         File(path=f"{targets.FOLDER}/prometheus.yml", text=config),
     ]
     return script_text(host, "monitoring/monitor.sh", _values(context, host, "prometheus"), files, uses=("program.sh",))
+
+
+def _plots(context: Context) -> str:
+    settings = context.settings
+    return plots.page(
+        door=settings.front_door is not None,
+        logs=settings.logs.to_store(monitored=context.members.monitored),
+        history=settings.history is not None,
+    )
 
 
 def _collected(context: Context) -> bool:
@@ -134,7 +144,7 @@ def _values(context: Context, host: Host, name: str) -> Mapping[str, str | int |
         "user": row.user,
         "own_user": "false",
         "folder": targets.FOLDER,
-        "folders": [f"{targets.FOLDER}/rules"],
+        "folders": [f"{targets.FOLDER}/rules", plots.FOLDER],
         "data": [f"{row.data_directory}/series"],
         "loaded": LOADED,
         "valid": ["/opt/prometheus/promtool", "check", "config", f"{targets.FOLDER}/prometheus.yml"],

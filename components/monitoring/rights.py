@@ -25,6 +25,8 @@ PROMETHEUS: tuple[Endpoint, ...] = (
     *(Endpoint("GET", f"/{name}", Right.READ) for name in _PAGES),
     # The pages of before
     *(Endpoint("GET", f"/classic/{name}", Right.READ) for name in _PAGES),
+    # The page of plots (plots.py)
+    Endpoint("GET", "/consoles/plots", Right.READ),
     *(Endpoint("GET", f"/{name}", Right.READ) for name in ("-/healthy", "-/ready", "federate", "metrics", "version")),
     *(Endpoint("GET", f"{_API}/{name}", Right.READ) for name in (*_ASKED, *_ASKED_BOTH_WAYS)),
     *(Endpoint("POST", f"{_API}/{name}", Right.READ) for name in _ASKED_BOTH_WAYS),
@@ -63,6 +65,37 @@ ALERTMANAGER: tuple[Endpoint, ...] = (
 )
 """Paths below targets.ALERTMANAGER_PREFIX."""
 
+LOGS: tuple[Endpoint, ...] = (
+    *(
+        Endpoint("GET", f"/{name}", Right.READ)
+        for name in ("health", "select/vmui", "select/vmui/", "select/buildinfo")
+    ),
+    # The page asks by POST
+    *(
+        Endpoint(method, f"/select/logsql/{name}", Right.READ)
+        for method in ("GET", "POST")
+        for name in (
+            *("facets", "field_names", "field_values", "hits", "query", "query_time_range", "stats_query"),
+            *("stats_query_range", "stream_field_names", "stream_field_values", "stream_ids", "streams", "tail"),
+        )
+    ),
+    *(
+        Endpoint(method, path, Right.NOBODY)
+        for method, path in (
+            ("GET", "/flags"),
+            ("GET", "/metrics"),
+            *((method, f"/delete/{name}_task") for name in ("run", "stop") for method in ("GET", "POST")),
+            *((method, f"/insert/{name}") for method in ("GET", "POST") for name in ("jsonline", "loki/api/v1/push")),
+            ("POST", "/insert/opentelemetry/v1/logs"),
+            ("GET", "/internal/force_flush"),
+            ("GET", "/internal/select/query"),
+            ("GET", "/debug/pprof/profile"),
+        )
+    ),
+)
+"""Paths below logs/store.py's PREFIX, of VictoriaLogs 1.52 (app/vlselect/main.go in its repository)."""
+
+LOGS_FILES = rf"select/vmui/{FILES}"
 PROMETHEUS_FILES = rf"(?:(?:classic/)?(?:static|assets)/{FILES}|favicon\.(?:ico|svg)|manifest\.json)"
 ALERTMANAGER_FILES = rf"(?:script\.js|favicon\.ico|(?:lib|assets|static)/{FILES})"
 """What their pages consist of."""

@@ -224,6 +224,7 @@ def flags(retention_seconds: int, retention_mib: int, door: Door | None = None) 
         f"--storage.tsdb.path={data}",
         f"--storage.tsdb.retention.time={retention_seconds}s",
         *([f"--storage.tsdb.retention.size={retention_mib}MB"] if retention_mib else []),
+        f"--web.console.templates={FOLDER}/consoles",
         f"--web.listen-address={listens(door, PROMETHEUS_PORT)}",
         f"--web.external-url={external(door, PROMETHEUS_PORT, PREFIX)}",
         f"--web.route-prefix={PREFIX}",

@@ -31,7 +31,7 @@ from cryptography.x509.oid import NameOID
 from components import ports
 from components.existing.hosts import _host
 from components.flink.topology import Members
-from components.monitoring import alerts, declared, exporter, rules, targets
+from components.monitoring import alerts, declared, exporter, plots, rules, targets
 from components.monitoring.settings import Receiver
 from components.templates import render
 from stand_ins.builds import archives
@@ -152,6 +152,8 @@ def prometheus(
         text = text.replace(str(targets.ALERTMANAGER_PORT), str(alertmanager))
         return text.replace(str(targets.PROMETHEUS_PORT), str(found.port))
 
+    (folder / "consoles").mkdir(exist_ok=True)
+    (folder / "consoles" / plots.FILE).write_text(plots.page(door=True, logs=True, history=True))
     (folder / "web.yml").write_text(here(render("monitoring/web.yml.j2", identity=targets.IDENTITY)))
     config = here(targets.prometheus_yml("dev", "mon-0", tls=tls, door=door, **more))
     seconds = f"{targets.INTERVAL_SECONDS}s"

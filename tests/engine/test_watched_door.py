@@ -10,6 +10,7 @@ import json
 import re
 import ssl
 import subprocess
+import tarfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -25,10 +26,13 @@ from components.frontdoor import login as logins
 from components.frontdoor.caddyfile import IDENTITY, MONITORING_IDENTITY, caddyfile
 from components.frontdoor.rights import Endpoint, Right
 from components.frontdoor.settings import Acme, Oidc
-from components.monitoring import rights, targets
+from components.logs import store
+from components.logs.settings import LogsSettings
+from components.monitoring import plots, rights, targets
+from stand_ins.builds import archives
 from tests.engine.test_acme import free_port
-from tests.engine.test_front_door import Door, login, serving, until, users
-from tests.engine.test_monitoring import Monitoring, alertmanager, identity, programs, prometheus, receiving
+from tests.engine.test_front_door import REST, Door, JobManager, login, serving, until, users
+from tests.engine.test_monitoring import Monitoring, alertmanager, identity, programs, prometheus, receiving, started
 from tests.unit.test_tls_signer import Pki
 
 __all__ = ["programs"]
@@ -46,6 +50,8 @@ class Watched:
     alertmanager: int
     metrics: int
     """The port of the door's own metrics."""
+    history: JobManager
+    """In place of a HistoryServer."""
     pki: Pki
 
     def asked(self, who: str, method: str, target: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
@@ -58,7 +64,8 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    folder, pki, metrics = tmp_path_factory.mktemp("watched"), Pki(), free_port()
+    folder, pki, metrics, stored = tmp_path_factory.mktemp("watched"), Pki(), free_port(), free_port()
+    history: list[JobManager] = []
     on_host = targets.Door(tls=True, url="https://flink.example.com")
     identity(folder / "tls", pki, "localhost")
     with contextlib.ExitStack() as stack:
@@ -69,7 +76,8 @@ def watched(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         def prepare(door: Door) -> None:
             for made, place in zip(identity(folder / "door", pki, "localhost"), MONITORING_IDENTITY, strict=True):
                 (door.folder / Path(place).name).write_text(made.read_text())
-            door.write(users(), tls=True, monitoring="localhost")
+            door.write(users(), tls=True, monitoring="localhost", logs=True, history=True)
+            history.append(JobManager(door.first.address.rpartition(".")[0] + ".3"))
             path = door.folder / "Caddyfile"
             text = path.read_text()
             # The JobManagers of these tests have no TLS
@@ -77,25 +85,37 @@ def watched(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 text = text.replace(f"https://{one.address}", one.address)
             rest = str(door.folder / Path(IDENTITY[0]).parent.name)
             text = "".join(
-                line for line in text.splitlines(True) if rest not in line and "tls_except_ports" not in line
+                line
+                for line in text.splitlines(True)
+                if not any(word in line for word in (rest, "tls_except_ports", "tls_server_name"))
             )
+            text = text.replace(f"https://127.0.0.1:{ports.number('history')}", f"http://{history[0].address}:{REST}")
             for ours, theirs in (
                 (ports.number("door-metrics"), metrics),
                 (targets.PROMETHEUS_PORT, asked.port),
                 (targets.ALERTMANAGER_PORT, alerting),
+                (ports.number("log-store"), stored),
             ):
                 text = text.replace(f":{ours}", f":{theirs}")
             path.write_text(text)
 
+        own = tuple(folder / "tls" / f"{each}.pem" for each in ("certificate", "key", "authorities"))
+        flags = store.flags(LogsSettings(), tls=True, data=str(folder / "logs"), identity=[*map(str, own)])
+        words = [each.replace(str(ports.number("log-store")), str(stored)) for each in flags]
+        with tarfile.open(archives.victorialogs().path) as release:
+            release.extractall(folder / "store", filter="data")
+        stack.enter_context(started([str(folder / "store" / "victoria-logs-prod"), *words], folder / "store.log"))
         door = stack.enter_context(serving(tmp_path_factory.mktemp("door"), prepare))
+        stack.callback(history[0].stop)
+        history[0].start()
         asked.list("frontdoor", **{"jm-0": metrics})
-        yield Watched(door, asked, alerting, metrics, pki)
+        yield Watched(door, asked, alerting, metrics, history[0], pki)
 
 
 @pytest.fixture
 def fresh(watched: Watched) -> Watched:
     """It, whose JobManagers have seen nothing yet."""
-    for one in (watched.door.first, watched.door.second):
+    for one in (watched.door.first, watched.door.second, watched.history):
         one.requests.clear()
     return watched
 
@@ -138,12 +158,64 @@ def test_a_viewer_reads_metrics_and_alerts_and_an_operator_silences_them(fresh: 
     assert not [it for it in fresh.door.audit() if "/query" in it["request"]["uri"]], "what only reads is not in it"
 
 
+def lines(page: str) -> list[str]:
+    """Of a page, without the comments of scripts, which Prometheus leaves out."""
+    return [line for each in page.splitlines() if (line := each.strip()) and not line.startswith("//")]
+
+
+def test_everyone_searches_in_logs_and_nobody_does_more(fresh: Watched) -> None:
+    for who in ("vic", "anna"):
+        until(lambda who=who: fresh.asked(who, "GET", "/logs/health")[0] == 200, 60)  # type: ignore[misc]
+        assert b"<!doctype html>" in fresh.asked(who, "GET", "/logs/select/vmui/")[1].lower()
+        assert fresh.asked(who, "GET", "/logs/select/vmui/config.json")[0] == 200
+        assert fresh.asked(who, "GET", "/logs/select/logsql/query?query=*")[0] == 200
+        connection = fresh.door.connection()
+        headers = {"Authorization": login(who), "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/logs/select/logsql/query", "query=*", headers)
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()
+        connection.close()
+        for method, target in (
+            *(("POST", f"/logs/insert/{name}") for name in ("jsonline", "opentelemetry/v1/logs", "loki/api/v1/push")),
+            *((method, f"/logs/delete/run_task?filter=*&x={method}") for method in ("GET", "POST")),
+            *(("GET", f"/logs/{name}") for name in ("internal/force_flush", "debug/pprof/heap", "metrics", "flags")),
+            *(("GET", "/logs/select/vmui/../../insert/jsonline"), ("GET", "/logs/select/%6cogsql/query?query=*")),
+            *(("PUT", "/logs/select/logsql/query"), ("GET", "/logs//select/logsql/query"), ("GET", "/insert/jsonline")),
+        ):
+            assert fresh.asked(who, method, target)[0] in (400, 403), (who, method, target)
+    assert fresh.asked("", "GET", "/logs/select/logsql/query?query=*")[0] == 401
+    assert not fresh.door.arrived()
+
+
+def test_everyone_sees_jobs_that_have_ended(fresh: Watched) -> None:
+    job = "0123456789abcdef0123456789abcdef"
+    read = ("/", "/main.js", "/config", "/jobs/overview", f"/jobs/{job}", f"/jobs/{job}/exceptions?maxExceptions=9")
+    for who in ("vic", "anna"):
+        for target in read:
+            assert fresh.asked(who, "GET", f"/history{target}")[0] == 200, target
+        for method, target in (
+            *(("GET", f"/history{name}") for name in ("/jars", "/jobmanager/logs", "/../jars", "//jobs/overview")),
+            *((method, f"/history/jobs/{job}") for method in ("PATCH", "DELETE", "PUT")),
+            *(("POST", "/history/jobs/overview"), ("GET", f"/history/jobs/{job}/yarn-cancel"), ("GET", "/historyjobs")),
+        ):
+            assert fresh.asked(who, method, target)[0] in (400, 403), (method, target)
+    assert [(each[0], each[1]) for each in fresh.history.requests] == [("GET", target) for target in (*read, *read)]
+    assert not [each for each in fresh.history.requests if "Authorization" in each[2]]
+    assert fresh.asked("", "GET", "/history/jobs/overview")[0] == 401
+    assert not fresh.door.arrived()
+
+
 def test_pages_are_shown(fresh: Watched) -> None:
     status, _, headers = fresh.door.ask("vic", "GET", "/prometheus/")
     # Where its pages are differs between releases
     assert (status, headers["Location"]) in ((302, "/prometheus/classic/graph"), (302, "/prometheus/query"))
     # Debian's looks for them where hosts have it, so this one says what it says at its own port
     assert b"errors" not in fresh.asked("vic", "GET", headers["Location"])[1]
+    status, page, headers = fresh.door.ask("vic", "GET", "/prometheus/consoles/plots")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8"), page
+    # Prometheus, which takes it for a template, has changed no query, and no script
+    made = plots.page(door=True, logs=True, history=True)
+    assert lines(page.decode()) == lines(made)
     # Debian's Alertmanager has none
     assert b"errors" not in fresh.asked("vic", "GET", "/alertmanager/")[1]
 
@@ -267,6 +339,8 @@ def test_caddy_takes_it_with_every_login_and_certificate(
         acme_name="f.example.com" if by_acme else "",
         login=logins.login(oidc, 443) if by_issuer else None,
         monitoring="mon-0",
+        logs=True,
+        history=True,
     )
     (tmp_path / "Caddyfile").write_text(text)
     words = [str(fresh.door.caddy), "adapt", "--adapter", "caddyfile", "--config", str(tmp_path / "Caddyfile")]

@@ -15,9 +15,11 @@ from components import naming, ports
 from components.existing.hosts import _host
 from components.flink import discovery, firewall, start_cluster
 from components.flink.config_yaml import config_yaml, flink_config
+from components.flink.settings import HistorySettings
 from components.flink.topology import Members
 from components.flink.unit import flink_unit
 from components.host import Role
+from components.jobmanager import history
 from components.logs import collector, store
 from components.monitoring import alerts, exporter, targets
 from components.monitoring.component import prometheus_unit
@@ -86,6 +88,9 @@ def test_golden_texts(every_role) -> None:
         )
         golden(f"{role.value}-logs.yaml", text)
         golden(f"{role.value}-flink-logs.service", collector.unit(role, front_door=True))
+    shown = replace(settings, history=HistorySettings())
+    golden("flink-history.service", history.unit(shown))
+    golden("history-config.yaml", history.config(shown, STORAGE, cluster, HistorySettings()))
     golden("flink-logstore.service", store.unit(settings.logs, tls=True, data_disk=True))
     golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, settings, memory_mib=1600))
     golden("flink-taskmanager.service", flink_unit(Role.TASKMANAGER, settings, memory_mib=2048))

@@ -9,6 +9,7 @@ import pytest
 
 from components.flink.unit import flink_unit
 from components.host import Role
+from components.jobmanager import history
 from components.logs import collector, store
 from components.logs.settings import LogsSettings
 from components.monitoring import alerts, exporter
@@ -55,6 +56,9 @@ def test_exposure_of_zookeeper(tmp_path: Path) -> None:
 
 
 def test_exposure_of_what_runs_beside_them(tmp_path: Path) -> None:
+    write_inventory(tmp_path, *map(host, SEVEN))
+    exposure, table = analyzed("flink-history", history.unit(load(tmp_path, tls=True, history=True).cluster), tmp_path)
+    assert exposure <= DAEMON, table
     exposure, table = analyzed("flink-classes", render("flink-classes.service", devices=False), tmp_path)
     assert exposure <= DAEMON, table
     for name in ("taskmanager/flink-spot", "jobmanager/flink-alive", "jobmanager/flink-jobs"):
