@@ -76,6 +76,9 @@ FREE_SLOTS = Port(
 )
 """Open with `taskManagerRebalance` only. Metrics can be read there, and nothing else is answered."""
 
+WHO_LEADS = Port("who-leads", 9249, (JM,), (JM,), "Who leads, for the front door")
+"""Open with a front door only, which reads it from the metrics of each JobManager."""
+
 _BY_NAME = {port.name: port for port in (*TABLE, *MONITORING, *BEHIND, HISTORY)}
 
 
@@ -84,13 +87,13 @@ def table(front_door: int = 0, rebalance: bool = False, monitoring: bool = False
     to Flink's own REST API, and JobManagers ask each other who leads. `rebalance`: TaskManagers ask for free slots.
     `monitoring`: there is a monitoring host, which reads metrics; operators ask that, through the front door.
     """
-    readers = (*((MON,) if monitoring else ()), *((JM,) if front_door else ()), METRICS)
+    readers = (*((MON,) if monitoring else ()), METRICS)
     changed = {"prometheus": replace(_BY_NAME["prometheus"], clients=readers)}
     more = [*((FREE_SLOTS,) if rebalance else ()), *(MONITORING if monitoring else ())]
     if front_door:
         more += BEHIND if monitoring else ()
         changed["rest"] = replace(_BY_NAME["rest"], clients=(JM, CLIENT))
-        more.insert(0, replace(FRONT_DOOR, number=front_door))
+        more[:0] = [replace(FRONT_DOOR, number=front_door), WHO_LEADS]
     return (*(changed.get(port.name, port) for port in TABLE), *more)
 
 

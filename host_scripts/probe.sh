@@ -178,7 +178,7 @@ find_certificate() {
 
 # A daemon trusts the authority of its certificates, the one before and the next one, until it restarts (authorities.py).
 find_authority() {
-  local began from number has=0
+  local began from number has=0 next
   [ "${authority:-0}" -gt 0 ] || return 0
   began=$(stat -c %Y "/run/$unit/fingerprint" 2>/dev/null) || return 0
   # Lines of an earlier version have no number
@@ -186,6 +186,7 @@ find_authority() {
     [ "$from" -gt "$began" ] || has=${number:-0}
   done < <(cat "$identities/valid" 2>/dev/null)
   [ "$has" -gt 0 ] || return 0
+  next=$((has + (authority > has ? 1 : -1)))
   [ "$authority" -le $((has + 1)) ] && [ "$authority" -ge $((has - 1)) ] ||
-    problems+=("tlsAuthority is $authority, and $unit runs with certificates of authority $has: it would trust nobody until it restarts; expected $((has + (authority > has ? 1 : -1))), \`up\`, and then the next one")
+    problems+=("tlsAuthority is $authority, and $unit runs with certificates of authority $has: it would trust nobody until it restarts; expected $next: set that and run \`up\` before you set $authority")
 }

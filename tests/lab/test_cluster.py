@@ -1,5 +1,7 @@
 """The result of `make up`: daemons, versions, configuration, firewall, the job's result, and no readable secret."""
 
+import shlex
+
 import pytest
 import yaml
 
@@ -102,7 +104,7 @@ CIRCLES = {
 """Port → whose certificates it asks for."""
 OTHERS = {
     **dict.fromkeys(("ssh", "zk-ssh", "client-ssh", "monitoring-ssh"), "SSH"),
-    "prometheus": "plain text (docs/security.md)",
+    **dict.fromkeys(("prometheus", "who-leads"), "plain text (docs/security.md)"),
     "front-door": "a login: test_front_door.py",
 }
 
@@ -175,14 +177,18 @@ def test_no_secret_is_in_the_state_or_in_what_was_printed(cluster: Cluster, prin
 
 
 def test_no_secret_is_in_argv_or_readable_by_others_on_a_host(cluster: Cluster) -> None:
-    secret = cluster.lab.s3.secret_key
+    """The storage's key, the front door's password and its hash, and private keys of whatever circle."""
+    place = front_door.folder(cluster.lab)
+    secrets = [cluster.lab.s3.secret_key, *((place / name).read_text().strip() for name in ("password", "hash"))]
+    patterns = " ".join(f"-e {shlex.quote(secret)}" for secret in [*secrets, "PRIVATE KEY-----"])
+    places = "/etc /run /var/log /var/lib /opt/flink/ /opt/caddy/ /usr/local /tmp"
+    for host in cluster.lab.hosts:
+        arguments = cluster.lab.ssh(host, "sudo -n cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").stdout
+        assert "java" in arguments and not [secret for secret in secrets if secret in arguments], host.name
+        search = f"sudo -n -u nobody grep -rIlF {patterns} {places} 2>/dev/null"
+        assert cluster.lab.ssh(host, search, check=False).stdout == "", host.name
+        assert cluster.lab.ssh(host, search.replace("-u nobody ", ""), check=False).stdout, "root finds some"
     for name in [*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")]:
-        arguments = cluster.lab.ssh(name, "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").stdout
-        assert secret not in arguments
-        readable = cluster.lab.ssh(
-            name, f"grep -rlF -e {secret} /etc /var/log /var/lib/flink /opt/flink/ 2>/dev/null", check=False
-        )
-        assert readable.stdout == "", name
         shown = cluster.lab.ssh(name, "stat -c '%a %U' /etc/flink/credentials.env").stdout
         assert shown.strip() == "600 flink"
 

@@ -434,7 +434,7 @@ def test_tls_is_switched_off_and_on_another_authority_signs_and_the_storage_has_
             with pytest.raises(LabError) as refused:
                 change(cluster, tlsAuthority=3)
             assert "tlsAuthority is 3, and zookeeper runs with certificates of authority 1" in str(refused.value)
-            assert "expected 2, `up`, and then the next one" in str(refused.value)
+            assert "expected 2: set that and run `up` before you set 3" in str(refused.value)
             ran = change(cluster, tlsAuthority=2)
             assert steps(daemons | ZOOKEEPERS, "tls-request", "tls", "service") <= set(ran)
             assert {*steps(ZOOKEEPERS, "restart"), "zk-0-ensemble"} <= set(ran)
