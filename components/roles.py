@@ -61,6 +61,10 @@ class Daemon:
     """Flink's start script in bin/. Empty if Flink has none for this daemon."""
     entrypoint: str = ""
     """The class that it starts."""
+    session: str = ""
+    """Where it notes its sessions with ZooKeeper, which holds that it leads; empty if it does not lead anything. The
+    folder is new with each start of the unit.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +130,7 @@ def unit_path(unit: str) -> str:
     return f"/etc/systemd/system/{unit}.service"
 
 
-def _flink_daemon(role: Role, entrypoint: str, health: Health) -> Daemon:
+def _flink_daemon(role: Role, entrypoint: str, health: Health, *, leads: bool = False) -> Daemon:
     unit = f"flink-{role.value}"
     return Daemon(
         unit=unit,
@@ -134,6 +138,7 @@ def _flink_daemon(role: Role, entrypoint: str, health: Health) -> Daemon:
         health=health,
         script=f"{role.value}.sh",
         entrypoint=f"org.apache.flink.runtime.{entrypoint}",
+        session=f"/run/{unit}/session" if leads else "",
     )
 
 
@@ -155,7 +160,7 @@ ROLES: Mapping[Role, Row] = {
         declared_memory=lambda settings: f"{settings.jobmanager_mib}m",
         memory_key="jobManagerMemory",
         own_config=lambda settings: settings.jobmanager_config,
-        daemon=_flink_daemon(Role.JOBMANAGER, "entrypoint.StandaloneSessionClusterEntrypoint", Health.REST),
+        daemon=_flink_daemon(Role.JOBMANAGER, "entrypoint.StandaloneSessionClusterEntrypoint", Health.REST, leads=True),
         runs_flink=True,
         uses_storage=True,
         logs_in=True,

@@ -26,6 +26,7 @@ this host's Flink daemon (/etc/flink/daemon.json):
   proves SECONDS           wait until it runs what is expected and is healthy
   leads                    succeed if it is the leading JobManager
   tell                     print the end of its log
+  relinquish               after a JobManager has ended: delete what it left in ZooKeeper, so that another one leads
 
 the cluster, on a JobManager's host:
   jobs [ID...]             print the ids of those that run; or of these, that do not run and have not ended
@@ -139,6 +140,15 @@ def _mode(name: str, words: list[str]) -> int:
     if found:
         print(found)
     return _status(bool(found))
+
+
+def _relinquish(name: str, words: list[str]) -> int:
+    from .session import relinquish
+
+    if words:
+        raise Usage(f"{name} takes no argument, found {' '.join(words)}")
+    relinquish()
+    return 0
 
 
 def _rollout(values: dict[str, Any], only_look: bool) -> None:
@@ -317,6 +327,7 @@ HOST_COMMANDS: dict[str, Callable[[str, list[str]], int]] = {
     "watch": _watch,
     "savepoints": _savepoints,
     "leftovers": _leftovers,
+    "relinquish": _relinquish,
 }
 
 CLUSTER_COMMANDS: dict[str, Callable[[dict[str, Any], bool], None]] = {

@@ -35,7 +35,7 @@ def ask(host: str, port: int, question: bytes, seconds: float, tls: ssl.SSLConte
     Raises OSError if that takes longer than the given seconds, or if the peer is not the one that `tls` trusts.
     """
     end = time.monotonic() + seconds
-    with connect(host, port, seconds) as plain, _secured(plain, host, tls) as connection:
+    with connect(host, port, seconds) as plain, secured(plain, host, tls) as connection:
         connection.sendall(question)
         answer = bytearray()
         while True:
@@ -49,5 +49,6 @@ def ask(host: str, port: int, question: bytes, seconds: float, tls: ssl.SSLConte
             answer += part
 
 
-def _secured(plain: socket.socket, host: str, tls: ssl.SSLContext | None) -> socket.socket:
+def secured(plain: socket.socket, host: str, tls: ssl.SSLContext | None) -> socket.socket:
+    """The connection with TLS, if `tls` is given. Raises OSError if the peer is not the one that it trusts."""
     return tls.wrap_socket(plain, server_hostname=host) if tls else plain

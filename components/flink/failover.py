@@ -53,7 +53,7 @@ def timings(budget_seconds: int) -> Timings:
         connection_timeout=max(3000, session * 2 // 3),
         retry_wait=retry_wait,
         retry_attempts=-(-30_000 // retry_wait),
-        heartbeat_interval=max(500, session // 5),
+        heartbeat_interval=min(1000, max(500, session // 5)),
         heartbeat_timeout=session,
         tick_time=tick,
         init_limit=max(10, -(-30_000 // tick)),

@@ -100,10 +100,11 @@ class FlinkHost(pulumi.ComponentResource):
             values["tls_options"] = encryption.OPTIONS
 
         collected = settings.logs.collected(monitored=self._context.members.monitored)
+        session = self._daemon.session if self._context.members.high_availability else ""
 
         def text(process: Process) -> str:
             files = [
-                *configuration(process.config_yaml, logs=collected),
+                *configuration(process.config_yaml, logs=collected, session=session),
                 File(path=unit_path("flink-classes"), text=render("flink-classes.service", devices=False)),
                 File(path="/etc/flink/daemon.json", text=unit.daemon_json(host.role, settings, others)),
             ]
@@ -138,7 +139,13 @@ class FlinkHost(pulumi.ComponentResource):
         )
         self.wants = expected
         text = self._args.process.apply(
-            lambda process: unit.flink_unit(role, settings, memory_mib=process.memory_mib, disks=disks)
+            lambda process: unit.flink_unit(
+                role,
+                settings,
+                memory_mib=process.memory_mib,
+                disks=disks,
+                high_availability=self._context.members.high_availability,
+            )
         )
         joined, logins = self._context.joined[self._host.name], self._context.logins
         needed = [joined, *logins, launch, *of_jobs, *([keys] if keys else []), *installed.values(), *storage.ready]
@@ -169,14 +176,18 @@ def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remo
     )
 
 
-def configuration(config_yaml: str, *, logs: bool = False) -> list[File]:
+def configuration(config_yaml: str, *, logs: bool = False, session: str = "") -> list[File]:
     """Flink's configuration directory, without masters and workers. `logs`: an agent reads the daemon's log, which then
-    has job and thread in each line.
+    has job and thread in each line. `session`: the file to which the daemon under systemd writes what ZooKeeper's
+    client says of its session; empty: none.
     """
-    logging = render("log4j-console.properties", logs=logs)
+    logging = render("log4j-console.properties", logs=logs, session="")
     return [
         File(path="/etc/flink/config.yaml", text=config_yaml),
-        File(path="/etc/flink/log4j-console.properties", text=logging),
+        File(
+            path="/etc/flink/log4j-console.properties",
+            text=render("log4j-console.properties", logs=logs, session=session),
+        ),
         # Used by start-cluster.sh
         File(path="/etc/flink/log4j.properties", text=logging),
         File(path="/etc/flink/log4j-cli.properties", text=render("log4j-cli.properties")),

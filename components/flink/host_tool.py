@@ -19,6 +19,7 @@ _EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "identit
 _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
 _WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "results", "rollout")
+_WHERE_IT_LEADS = ("session", "znodes")
 _WITH_JOBS = (
     "artifacts",
     "configuration",
@@ -62,7 +63,7 @@ def files(row: Row) -> list[File]:
     if row.daemon and row.daemon.script:
         modules += _WITH_FLINK_DAEMON
     if row.logs_in:
-        modules += [*_WHERE_IT_LOGS_IN_FROM, *_WITH_JOBS]
+        modules += [*_WHERE_IT_LOGS_IN_FROM, *_WHERE_IT_LEADS, *_WITH_JOBS]
     found = [File(path=f"{FOLDER}/flink-host", mode="0755", text=module("flink_host"))]
     found += [File(path=f"{FOLDER}/host_tool/{name}.py", text=module(name)) for name in sorted(modules)]
     if row.logs_in:

@@ -17,7 +17,9 @@ def inputs(role: Role, settings: ClusterSettings) -> Sequence[str]:
     return [*daemon_of(role).inputs, *more, *trusted.inputs(settings)]
 
 
-def flink_unit(role: Role, settings: ClusterSettings, *, memory_mib: int, disks: int = 0) -> str:
+def flink_unit(
+    role: Role, settings: ClusterSettings, *, memory_mib: int, disks: int = 0, high_availability: bool = False
+) -> str:
     """The unit of a Flink daemon whose process has `memory_mib`, on a machine with so many local disks."""
     return render(
         "flink.service.j2",
@@ -27,6 +29,7 @@ def flink_unit(role: Role, settings: ClusterSettings, *, memory_mib: int, disks:
         limit_mib=memory_limit_mib(memory_mib),
         local_disks=[local_disks.TOOL, ROLES[role].user, *local_disks.directories(disks)] if disks else [],
         devices=disks > 0 or _uses_devices(role, settings),
+        gives_up=high_availability and bool(daemon_of(role).session),
     )
 
 

@@ -92,7 +92,7 @@ def test_golden_texts(every_role) -> None:
     golden("flink-history.service", history.unit(shown))
     golden("history-config.yaml", history.config(shown, STORAGE, cluster, HistorySettings()))
     golden("flink-logstore.service", store.unit(settings.logs, tls=True, data_disk=True))
-    golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, settings, memory_mib=1600))
+    golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, settings, memory_mib=1600, high_availability=True))
     golden("flink-taskmanager.service", flink_unit(Role.TASKMANAGER, settings, memory_mib=2048))
     golden("zookeeper.service", zookeeper_unit(settings, data_disk=False))
     unmonitored: dict[Role, list[str]] = {**by_role, Role.MONITORING: []}
