@@ -150,7 +150,8 @@ TABLE: tuple[Endpoint, ...] = (
 HISTORY: tuple[Endpoint, ...] = tuple(
     Endpoint("GET", path, Right.READ)
     for path in _READ
-    if path.startswith(("/applications/", "/config", "/jobs/"))
+    # Its page asks for the overview, which it has not: that is no error to show
+    if path.startswith(("/applications/", "/config", "/jobs/", "/overview"))
     and not path.endswith(("/metrics", "/log-url", "/flamegraph", "/backpressure"))
 )
 """Of a HistoryServer: files that it has made of archives, which are read."""

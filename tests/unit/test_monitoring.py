@@ -408,26 +408,3 @@ def test_behind_a_front_door_both_ask_for_a_certificate_and_without_one_nothing_
     write_inventory(folder)
     text = stdin(run(folder, tls=tls, frontDoor=True, frontDoorUsers=users), "jm-1-front-door")
     assert "mon-0" not in text and "\tmetrics" not in text
-
-
-@pytest.mark.parametrize("monitored", [True, False])
-def test_plots_show_when_up_has_changed_something(folder: Path, tmp_path: Path, monitored: bool) -> None:
-    """The step that sees the cluster complete runs after any other one has, and its answer is only Flink's."""
-    text = stdin(run(folder), "jm-0-cluster").replace("/etc/flink-exporter", str(tmp_path))
-    (tmp_path / "tool").write_text("#!/bin/sh\necho '{}'\n")
-    (tmp_path / "tool").chmod(0o755)
-    if monitored:
-        (tmp_path / "metrics").mkdir()
-    # Without what only a host has: locks and records
-    before = text.rpartition('main "$@"')[0]
-    script = f"{before}\nflink_host={tmp_path}/tool\napply\n"
-    done = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "{}\n"), done.stderr
-    if monitored:
-        (shown,) = re.findall(
-            r"^flink_up_run_timestamp_seconds (\d+)$", (tmp_path / "metrics/up.prom").read_text(), re.M
-        )
-        assert int(shown) > 1_700_000_000
-        assert [path.name for path in (tmp_path / "metrics").iterdir()] == ["up.prom"]
-    else:
-        assert not (tmp_path / "metrics").exists()
