@@ -177,18 +177,20 @@ def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remo
 
 
 def configuration(config_yaml: str, *, logs: bool = False, session: str = "") -> list[File]:
-    """Flink's configuration directory, without masters and workers. `logs`: an agent reads the daemon's log, which then
-    has job and thread in each line. `session`: the file to which the daemon under systemd writes what ZooKeeper's
-    client says of its session; empty: none.
+    """Flink's configuration directory, without masters and workers; `logs` and `session` as in `logging`, for the
+    daemon under systemd.
     """
-    logging = render("log4j-console.properties", logs=logs, session="")
     return [
         File(path="/etc/flink/config.yaml", text=config_yaml),
-        File(
-            path="/etc/flink/log4j-console.properties",
-            text=render("log4j-console.properties", logs=logs, session=session),
-        ),
+        File(path="/etc/flink/log4j-console.properties", text=logging(logs=logs, session=session)),
         # Used by start-cluster.sh
-        File(path="/etc/flink/log4j.properties", text=logging),
+        File(path="/etc/flink/log4j.properties", text=logging(logs=logs)),
         File(path="/etc/flink/log4j-cli.properties", text=render("log4j-cli.properties")),
     ]
+
+
+def logging(*, logs: bool, session: str = "") -> str:
+    """The configuration of log4j. `logs`: an agent reads the log, which then has job and thread in each line.
+    `session`: the file to which it writes what ZooKeeper's client says of its session; empty: none.
+    """
+    return render("log4j-console.properties", logs=logs, session=session)

@@ -12,6 +12,7 @@ from .. import ports
 from ..circles import Circle
 from ..flink import encryption, trusted
 from ..flink.config_yaml import config_yaml, flink_config
+from ..flink.flink_host import logging
 from ..flink.settings import ClusterSettings, HistorySettings
 from ..flink.topology import Members
 from ..host import Role
@@ -89,7 +90,7 @@ def files(settings: ClusterSettings, config_text: str, *, logs: bool) -> list[Fi
     return [
         File(path=unit_path(UNIT), text=unit(settings)),
         File(path=f"{FOLDER}/config.yaml", text=config_text),
-        File(path=f"{FOLDER}/log4j-console.properties", text=render("log4j-console.properties", logs=logs)),
+        File(path=f"{FOLDER}/log4j-console.properties", text=logging(logs=logs)),
     ]
 
 
