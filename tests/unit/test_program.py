@@ -88,7 +88,8 @@ def test_every_host_leaves_by_a_command_that_runs_only_then(folder: Path) -> Non
         ({}, "ha/dev ha/job-result-store/dev ha/application-result-store/dev"),
         (
             {"keepState": False},
-            "ha/dev ha/job-result-store/dev ha/application-result-store/dev checkpoints/dev savepoints/dev jobs/dev",
+            "ha/dev ha/job-result-store/dev ha/application-result-store/dev checkpoints/dev savepoints/dev jobs/dev "
+            "history/dev",
         ),
     ],
 )
