@@ -458,6 +458,7 @@ def test_tls_is_switched_off_and_on_another_authority_signs_and_the_storage_has_
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(60 * (4 * LIVE + 15))
 def test_certificates_that_live_for_minutes_are_renewed_in_time_and_mended_when_they_have_expired(
     cluster: Cluster, job: RecordsJob, tmp_path: Path
 ) -> None:
@@ -500,8 +501,9 @@ def test_certificates_that_live_for_minutes_are_renewed_in_time_and_mended_when_
         cluster.wait_until_whole()
         wait_for("the job", 300, job.runs)
     finally:
+        # Without TLS it is refused
+        cluster.overrides.pop("flink:tlsSigner", None)
         change(cluster, tls=False)
-        del cluster.overrides["flink:tlsSigner"]
         cluster.overrides.pop("flink:tls")
         change(cluster)
 
