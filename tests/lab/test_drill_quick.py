@@ -3,6 +3,7 @@
 The others: `make drill`.
 """
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -32,6 +33,8 @@ def test_nothing_is_lost_and_nothing_doubled(cluster: Cluster, fault: faults.Fau
     assert (row.lost, row.doubled, row.miscounted) == (0, 0, 0)
     if fault.name == "kill-jobmanager":
         assert cluster.leader() != leader, "the standby has taken over"
+        said = cluster.lab.ssh(leader, "sudo -n journalctl -u flink-jobmanager -o cat | grep relinquish:").stdout
+        assert re.search(r"relinquish: [1-9]\d* nodes of the session", said), "nobody waits for its session to expire"
     if fault.name == "kill-zookeeper":
         assert row.interruptions == 0, "the job does not notice"
         assert cluster.leader() == leader
