@@ -34,7 +34,7 @@ rehearse: .venv/ready ## the AWS stack with the real engine, from preview to des
 	@$(PYTHON) -m lab.prepare
 	@$(PYTHON) -m pytest -q -s tests/aws/test_rehearsal.py $(ARGS)
 
-check: .venv/ready ## lint, format, types, shell scripts, workflows and unit tests: under 2 minutes
+check: .venv/ready ## lint, format, types, shell scripts, workflows and unit tests: some minutes
 	@$(PYTHON) tests/run.py check $(ARGS)
 
 engine: .venv/ready ## tests that need Pulumi's engine but neither root nor a lab: 3 to 5 minutes
