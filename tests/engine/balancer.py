@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+
+from tests.serving import serving
 
 ADDRESS = "127.77.0.1"
 """From which it connects to the doors."""
@@ -65,11 +66,5 @@ def balancing(port: int, target: int, certificate: Path, key: Path) -> Iterator[
     ended.load_cert_chain(certificate, key)
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.socket = ended.wrap_socket(server.socket, server_side=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(server):
         yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

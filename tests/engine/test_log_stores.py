@@ -15,7 +15,6 @@ import json
 import shutil
 import ssl
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -31,6 +30,7 @@ from stand_ins.builds import fetch
 from tests.engine.test_acme import free_port
 from tests.engine.test_logs import JOB, TRACE, Place, programs, until  # noqa: F401
 from tests.engine.test_monitoring import identity, started
+from tests.serving import serving
 from tests.unit.test_tls_signer import Pki
 from toolbox.paths import cache_dir
 
@@ -42,7 +42,7 @@ Answer = tuple[int, Any]
 
 
 @contextmanager
-def serving(
+def receiving(
     answer: Callable[[BaseHTTPRequestHandler, bytes], Answer], port: int = 0, own: tuple[Path, Path, Path] | None = None
 ) -> Iterator[int]:
     """A server's port. `answer` gets a request with its body; `own`: its certificate and key."""
@@ -65,14 +65,8 @@ def serving(
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(own[0], own[1])
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(server):
         yield server.server_address[1]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def said(place: Place) -> str:
@@ -163,7 +157,7 @@ def test_lines_arrive_in_a_data_stream_of_opensearch(programs: Path, tmp_path: P
             "template": {"mappings": {"properties": {"attributes": {"properties": {"logger": {"type": "keyword"}}}}}},
         }
         assert search.send("PUT", "/_index_template/logs", json.dumps(template).encode())[0] == 200
-        with serving(forward, own=own) as port:
+        with receiving(forward, own=own) as port:
 
             def to(password: str, index: str = "") -> list[Destination]:
                 url = f"https://localhost:{port}"
@@ -270,7 +264,7 @@ def test_splunk_gets_events_also_after_it_was_busy_or_its_token_wrong(programs: 
         # Away, then busy, then with a token that it does not know
         until(lambda: place.metrics("otelcol_exporter_queue_size") > 0)
         receiver.busy, receiver.disabled = 2, True
-        with serving(receiver, port):
+        with receiving(receiver, port):
             until(lambda: receiver.refused >= 2)
             assert place.metrics(FAILED) == 0
             receiver.disabled = False
@@ -287,7 +281,7 @@ def test_splunk_gets_events_also_after_it_was_busy_or_its_token_wrong(programs: 
 def test_what_splunk_refuses_is_counted(programs: Path, tmp_path: Path) -> None:  # noqa: F811
     place, receiver = Place(programs, tmp_path), Collector()
     place.write("a message")
-    with serving(receiver) as port:
+    with receiving(receiver) as port:
         to = [Destination(kind="splunk", url=f"http://127.0.0.1:{port}", key=receiver.TOKEN, index="unknown")]
         with place.agent(to, builtin=False):
             until(lambda: place.metrics(FAILED) == 1)
@@ -326,7 +320,7 @@ def test_elasticsearch_gets_documents_also_after_it_was_away(programs: Path, tmp
     place.write(TRACE, level="WARN ", job=JOB)
     with place.agent(to, builtin=False):
         until(lambda: place.metrics("otelcol_exporter_queue_size") > 0)
-        with serving(answer, port):
+        with receiving(answer, port):
             until(lambda: len(stored) == 1 and place.metrics(SENT) == 1)
             assert place.metrics(FAILED) == 0
             # Refused alone, and counted where LogsDropped looks

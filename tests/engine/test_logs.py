@@ -8,7 +8,6 @@ import signal
 import ssl
 import subprocess
 import tarfile
-import threading
 import time
 import urllib.parse
 import urllib.request
@@ -30,6 +29,7 @@ from stand_ins.builds import archives
 from tests.engine.test_acme import free_port
 from tests.engine.test_front_door import until as within
 from tests.engine.test_monitoring import identity, started
+from tests.serving import serving
 from tests.unit.test_tls_signer import Pki
 
 LOGGER = "org.apache.flink.runtime.taskmanager.Task"
@@ -255,16 +255,9 @@ def test_nothing_is_lost_when_a_destination_is_away_for_ten_minutes(programs: Pa
 
     expected = [f"line {number}" for number in range(1000)]
     with place.agent():
-        server = ThreadingHTTPServer(("127.0.0.1", place.store_port), Away)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
+        with serving(ThreadingHTTPServer(("127.0.0.1", place.store_port), Away)):
             place.write(*expected)
             within(lambda: attempts and attempts[-1] - attempts[0] > 600, 700)
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
         with place.stored() as stored:
             until(lambda: sorted(stored.messages()) == sorted(expected))
             assert place.metrics("otelcol_exporter_send_failed_log_records") == 0
@@ -312,15 +305,8 @@ def guarded(key: str) -> Iterator[tuple[int, list[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield server.server_address[1], accepted
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_server_gets_its_key_and_what_it_refuses_is_counted_and_in_no_log(programs: Path, tmp_path: Path) -> None:

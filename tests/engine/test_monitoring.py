@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import tarfile
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -37,6 +36,7 @@ from components.templates import render
 from stand_ins.builds import archives
 from tests.engine.test_acme import free_port
 from tests.engine.test_front_door import until as within
+from tests.serving import serving
 from tests.unit.program import SEVEN, host, load, write_inventory
 from tests.unit.test_tls_signer import Pki
 
@@ -259,14 +259,8 @@ def receiving() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def log_message(self, *_: Any) -> None:
             """Nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/", told
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Hook)) as server:
+        yield f"http://127.0.0.1:{server.server_port}/", told
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from components.monitoring import rules, targets
+from tests.serving import serving
 
 ALERTS, WATCHDOG = "/alerts", "/watchdog"
 """Paths: of all alerts, and of the one that always fires."""
@@ -79,14 +79,8 @@ def receiving(address: str) -> Iterator[tuple[str, Receiver]]:
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    with ThreadingHTTPServer((address, 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://{address}:{server.server_port}", receiver
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer((address, 0), Handler)) as server:
+        yield f"http://{address}:{server.server_port}", receiver
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import http.server
 import json
 import re
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -19,6 +18,7 @@ from typing import Any
 import yaml
 
 from stand_ins.builds import promtool
+from tests.serving import serving
 from tests.unit.monitoring.recorded import EXPOSITIONS, TARGETS
 
 SECONDS = 60
@@ -105,10 +105,7 @@ def prometheus(folder: Path, rules: Mapping[str, str]) -> Iterator[Prometheus]:
     """Prometheus with its data in `folder`, and the rules NAME → text."""
     for name, text in rules.items():
         (folder / name).write_text(text)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Exposer)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Exposer)) as server:
         (folder / "prometheus.yml").write_text(yaml.safe_dump(_configuration(server.server_address[1])))
         with (folder / "log").open("w") as log:
             argv = [
@@ -125,10 +122,6 @@ def prometheus(folder: Path, rules: Mapping[str, str]) -> Iterator[Prometheus]:
         finally:
             process.terminate()
             process.wait()
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:

@@ -1,7 +1,6 @@
 """Whether a host reaches the storage: what the script says of servers that answer, refuse, or are not there."""
 
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.monitoring.exporter import storage_script
+from tests.serving import serving
 
 
 @contextmanager
@@ -24,14 +24,8 @@ def answering(status: int) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Server)) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def reachable(folder: Path, url: str, proxy: str = "") -> str:
