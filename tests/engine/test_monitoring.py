@@ -37,6 +37,7 @@ from stand_ins.builds import archives
 from tests.engine.test_acme import free_port
 from tests.engine.test_front_door import until as within
 from tests.serving import serving
+from tests.unit.conftest import loop  # noqa: F401
 from tests.unit.program import SEVEN, host, load, write_inventory
 from tests.unit.test_tls_signer import Pki
 
