@@ -368,6 +368,7 @@ def described(cluster: Rehearsal, hosts: Iterable[str]) -> list[dict[str, Any]]:
     return [machine for group in found["Reservations"] for machine in group["Instances"]]
 
 
+@pytest.mark.exhaustive  # another instance type has blank disks, too
 def test_a_machine_that_was_stopped_and_started_has_a_blank_disk_and_uses_it(larger: Rehearsal) -> None:
     cluster = larger
     if cluster.changes.get("flink:taskManagerType") != OTHER_TYPE:
@@ -388,6 +389,7 @@ def test_a_machine_that_was_stopped_and_started_has_a_blank_disk_and_uses_it(lar
     assert cluster.ssh(name, "ls -A /var/lib/flink/local-0 | grep -cx before", check=False).strip() == "0"
 
 
+@pytest.mark.exhaustive  # another instance type for TaskManagers goes the same way
 def test_another_type_for_all_the_others_costs_one_failover_each_and_no_data(cluster: Rehearsal) -> None:
     """JobManagers and ZooKeeper servers in parallel; within each role one machine after the other."""
     workers, machines = len(cluster.hosts("tm")), cluster.instances()
@@ -405,6 +407,7 @@ def test_another_type_for_all_the_others_costs_one_failover_each_and_no_data(clu
     assert cluster.up("no change after it", refresh=True).changes() == {}
 
 
+@pytest.mark.exhaustive  # tests/lab/test_restarts.py has a worker that leaves
 def test_one_worker_fewer_touches_no_other_machine(larger: Rehearsal) -> None:
     cluster = larger
     running, leaving = cluster.processes(), f"tm-{WORKERS}"

@@ -115,6 +115,7 @@ def test_an_interrupted_up_can_be_run_again() -> None:
     assert made().stack.up().changed() == []
 
 
+@pytest.mark.exhaustive  # test_hosts.py has `down` of a whole lab
 def test_down_leaves_nothing_and_up_works_again() -> None:
     lab = made().lab
     assert traces(lab.id)

@@ -87,6 +87,7 @@ def only_here(lab: Lab) -> list[str]:
     return [shlex.join(["pulumi", "config", "set", "--", key, str(value)]) for key, value in values.items()]
 
 
+@pytest.mark.exhaustive  # twenty minutes; the steps behind the commands have tests of their own
 def test_every_documented_command_for_existing_hosts_works_as_it_is_written(lab: Lab, clone: Clone) -> None:
     story = Story(
         "own-hosts",

@@ -27,6 +27,7 @@ def whole(cluster: Cluster):
     cluster.wait_until_whole()
 
 
+@pytest.mark.exhaustive  # the drill kills its TaskManager
 def test_a_taskmanagers_host_reboots(cluster: Cluster, measured: Measured) -> None:
     job = SlowJob.start(cluster, "host-rebooted", 60)
     checkpoint = job.checkpoint()

@@ -165,6 +165,7 @@ def test_a_program_in_python_continues_from_its_state_when_its_code_changes(prog
     wait_for("the second result", 60, lambda: programs.delays() == [*first, (3, "early")])
 
 
+@pytest.mark.exhaustive  # a script that Flink refuses goes back
 def test_a_program_in_python_that_fails_goes_back_and_says_where(programs: Programs) -> None:
     module = programs.python / "delays.py"
     good = module.read_text()

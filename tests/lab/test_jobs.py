@@ -120,7 +120,7 @@ def test_nothing_runs_without_a_change(job: Declared) -> None:
     assert job.only().job_id == before
 
 
-@pytest.mark.parametrize("mode", ["savepoint", "last-state"])
+@pytest.mark.parametrize("mode", ["savepoint", pytest.param("last-state", marks=pytest.mark.exhaustive)])
 def test_a_change_continues_from_the_jobs_state(job: Declared, mode: str) -> None:
     before = job.only().job_id
     ran = job.up(upgradeMode=mode, restartNonce=f"change-{mode}")
@@ -149,6 +149,7 @@ def choosy(cluster: Cluster) -> str:
     )
 
 
+@pytest.mark.exhaustive  # what throws goes back the same way
 def test_what_cannot_restore_goes_back_to_what_ran_before(job: Declared) -> None:
     job.up()
     good = job.settings
@@ -254,6 +255,7 @@ def test_suspended_and_resumed(job: Declared) -> None:
     assert job.only().runs()
 
 
+@pytest.mark.exhaustive  # a change of its arguments does
 def test_another_parallelism_continues_from_the_state(job: Declared) -> None:
     job.up(parallelism=1)
     vertices = job.cluster.rest.get(f"/jobs/{job.only().job_id}")["vertices"]
@@ -273,6 +275,7 @@ def test_the_leader_dies_while_the_job_stops(job: Declared) -> None:
     job.cluster.wait_until_whole()
 
 
+@pytest.mark.exhaustive  # it dies while the job stops
 def test_the_leader_dies_while_the_job_starts(job: Declared) -> None:
     leader = job.cluster.leader()
     said = job.during(
@@ -288,7 +291,7 @@ def test_the_leader_dies_while_the_job_starts(job: Declared) -> None:
     assert job.only().runs()
 
 
-@pytest.mark.parametrize("moment", ["stopping", "starting"])
+@pytest.mark.parametrize("moment", [pytest.param("stopping", marks=pytest.mark.exhaustive), "starting"])
 def test_a_run_that_is_killed_is_completed_by_the_next(job: Declared, moment: str) -> None:
     said = job.during(
         lambda record: record[moment],
@@ -415,6 +418,7 @@ def test_blue_green_has_no_pause_and_what_both_wrote_is_the_same(second: Declare
     second.up(state="running", upgradeMode="blue-green")
 
 
+@pytest.mark.exhaustive  # tests/unit/host_tool/test_host_declared_job.py has each step of it
 def test_blue_green_that_fails_never_interrupts_what_runs(second: Declared) -> None:
     before, good = second.only(), {**second.settings, "upgradeMode": "blue-green"}
     with pytest.raises(LabError, match=r"No data for required key 'output'.* it was not interrupted"):

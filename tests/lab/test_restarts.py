@@ -141,6 +141,7 @@ def test_a_jobmanager_setting_is_one_failover(cluster: Cluster, job: RecordsJob)
     assert job.runs(), "the rollout waited for it"
 
 
+@pytest.mark.exhaustive  # a setting restarts the same daemons in the same order
 def test_hosts_that_wait_for_it_reboot_one_after_the_other_and_the_job_continues(
     cluster: Cluster, job: RecordsJob, measured: Measured
 ) -> None:
@@ -301,6 +302,7 @@ def test_repair_mends_what_somebody_changed(cluster: Cluster) -> None:
     assert change(cluster) == []
 
 
+@pytest.mark.exhaustive  # secret options reach the same daemons by the same files
 def test_storage_keys_that_are_not_declared_any_more_go_and_what_used_them_restarts(
     cluster: Cluster, job: RecordsJob
 ) -> None:
@@ -382,6 +384,7 @@ def test_secret_options_reach_the_daemons_alone(cluster: Cluster, job: RecordsJo
     assert lab.ssh("tm-0", left, check=False).stdout.split() == ["0", "0"]
 
 
+@pytest.mark.exhaustive  # ten minutes; test_converge.py has the private CA
 def test_tls_is_switched_off_and_on_another_authority_signs_and_the_storage_has_a_private_ca(
     cluster: Cluster, job: RecordsJob, tmp_path: Path
 ) -> None:
@@ -531,6 +534,7 @@ def _keys_are_secret(cluster: Cluster) -> None:
     assert not any(password in state for password in passwords)
 
 
+@pytest.mark.exhaustive  # test_changes.py has another release of Flink
 def test_another_java_restarts_everything_in_order_and_leaves_flinks_files_alone(cluster: Cluster) -> None:
     files = "find -L /opt/flink -type f -printf '%p %s %T@ %i\\n' | sort | sha256sum"
     before, flink = cluster.processes(), cluster.lab.ssh("tm-0", files).stdout
