@@ -69,7 +69,7 @@ def _up(args: argparse.Namespace) -> int:
         ]
     results = parallel.run(parts)
     if not args.hosts_only:
-        declared = stack.jobs()
+        declared = stack.declared(made)
         front_door.switch(made, secured)
         expected = {"flink:workers": workers, **declared}
         stack.LabStack(made, results["archives"], expected).up()
@@ -91,7 +91,7 @@ def _print_ways_on(made: Lab, hosts_only: bool) -> None:
     option = "" if made.name == "local" else f" --name {made.name}"
     lines = [f"lab {made.name!r} is up: {' '.join(host.name for host in made.hosts)} on {made.network.subnet}"]
     if not hosts_only:
-        from lab import flights, front_door  # as in _up
+        from lab import flights, front_door, stack  # as in _up
 
         urls = flights.jobmanager_urls(made)
         lines.append(f"web UI and REST API: {' or '.join(urls)} (either answers)")
@@ -100,9 +100,12 @@ def _print_ways_on(made: Lab, hosts_only: bool) -> None:
             lines.append(
                 f"log in as {front_door.USER}, password in {place / 'password'}; trust {place / 'authorities.pem'}"
             )
-            if any(host.role == "monitoring" for host in made.hosts):
+            if stack.monitored(made):
                 lines.append(f"plots: {urls[0]}/prometheus/consoles/plots")
                 lines.append(f"metrics and alerts: {urls[0]}/prometheus/ and {urls[0]}/alertmanager/")
+                lines.append(f"logs: {urls[0]}/logs/select/vmui/")
+                if stack.declared(made).get(stack.HISTORY):
+                    lines.append(f"jobs that have ended: {urls[0]}/history/")
     lines += [
         f"S3: {made.s3.endpoint}, bucket {made.s3.bucket}, keys in {made.dir / 's3' / 'credentials.json'}",
         f"inspect it: .venv/bin/python -m lab status{option}, .venv/bin/python -m lab ssh{option} jm-0",

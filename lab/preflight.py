@@ -34,7 +34,7 @@ PROGRAMS = {
 _CACHE_GB, _LAB_GB = 4.0, 3.5
 _GO_GB = 4.0
 """GB of Go's own caches while a program is built from its modules."""
-MONITORING_GIB = 1.0
+MONITORING_GIB = 1.5
 _ANSWER_SECONDS = 45.0
 """Maximum seconds for a registry's answer; Maven alone needs 5 s to start on a busy machine."""
 _CAPABILITIES = {21: "CAP_SYS_ADMIN", 12: "CAP_NET_ADMIN"}
@@ -54,7 +54,7 @@ class PreflightError(LabError):
 
 def memory_gib(workers: int, monitoring: int = 0) -> float:
     """GiB of memory of a working lab: two JobManagers and three ZooKeepers 3.5, each worker 2.25; a monitoring host,
-    with what it runs on all others, MONITORING_GIB.
+    with what it runs on all others and the HistoryServers, MONITORING_GIB.
     """
     return 3.5 + 2.25 * workers + MONITORING_GIB * monitoring
 

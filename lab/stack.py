@@ -97,7 +97,7 @@ def release(lab: "Lab", name: str, archive: "Archive") -> dict[str, str]:
 
 def _monitoring(lab: "Lab") -> dict[str, Any]:
     """What a lab with a monitoring host installs besides, or instead; empty without one."""
-    if not any(host.role == "monitoring" for host in lab.hosts):
+    if not monitored(lab):
         return {}
     found: dict[str, Any] = {}
     for name, archive in builds.monitoring().items():
@@ -110,10 +110,17 @@ def workers() -> int:
     return int(_local()["flink:workers"])
 
 
-def jobs() -> dict[str, Any]:
-    """The jobs in Pulumi.local.yaml, and whether those that have ended are shown, as `overrides`."""
-    found = _local()
-    return {key: found[key] for key in (JOBS, HISTORY) if key in found}
+def declared(lab: "Lab") -> dict[str, Any]:
+    """What Pulumi.local.yaml has for the lab of `make up` alone, as `overrides`: its jobs, and with a monitoring host
+    whether those that have ended are shown.
+    """
+    found, keys = _local(), [JOBS, *([HISTORY] if monitored(lab) else [])]
+    return {key: found[key] for key in keys if key in found}
+
+
+def monitored(lab: "Lab") -> bool:
+    """Whether the lab has a monitoring host."""
+    return any(host.role == "monitoring" for host in lab.hosts)
 
 
 def _local() -> dict[str, Any]:

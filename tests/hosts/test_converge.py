@@ -64,7 +64,8 @@ def made() -> Cluster:
     booted()
     code, output = finish(900, *UP)
     assert code == 0, output
-    cluster = Cluster(Lab(NAME), archives.ensure(), stack.jobs())
+    lab = Lab(NAME)
+    cluster = Cluster(lab, archives.ensure(), stack.declared(lab))
     cluster.wait_until_whole()
     return cluster
 

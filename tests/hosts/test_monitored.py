@@ -34,6 +34,7 @@ from components.monitoring import rules, targets
 from lab import front_door, jar, loops, processes, stack
 from lab.cluster import Cluster, wait_for
 from lab.lab import Lab
+from lab.rest import Rest
 from ops import units
 from stand_ins.builds import archives
 from tests.hosts import snapshot
@@ -157,6 +158,7 @@ def _configuration(cluster: Cluster, url: str) -> dict[str, Any]:
             "switch": {"webhook": url + WATCHDOG, "severities": ["none"]},
             "second": {"webhook": url + SECOND, "severities": ["none"]},
         },
+        "flink:history": True,
         "flink:alertGrouping": {"wait": "1 s", "interval": "1 s", "repeat": "10 s"},
         "flink:logs": {"otlp": {"url": url + LOGS.removesuffix("/v1/logs")}},
     }
@@ -410,7 +412,8 @@ def logs_are_not_sent(monitored: Monitored) -> Iterator[list[Alert]]:
 
 @contextmanager
 def declared_job_is_cancelled(monitored: Monitored) -> Iterator[list[Alert]]:
-    (known,) = monitored.cluster.rest.get("/jobs/overview")["jobs"]
+    jobs = monitored.cluster.rest.get("/jobs/overview")["jobs"]
+    (known,) = (job for job in jobs if job["state"] == "RUNNING")
     monitored.cancel(known["jid"])
     try:
         yield [Alert("FlinkJobMissing")]
@@ -462,9 +465,10 @@ ROUNDS: dict[str, list[Cause]] = {
     "declared": [declared_job_is_cancelled],
     "certificates": [certificate_expires],
 }
-"""What is caused at the same time. Those of `hosts` are in `make test`."""
+"""What is caused at the same time."""
 
 
+@pytest.mark.exhaustive
 def test_no_alert_fires_through_up_a_rollout_and_a_failover(monitored: Monitored, measured: Measured) -> None:
     began, new = time.monotonic(), not monitored.factor
     monitored.timed(HEALTHY)
@@ -487,9 +491,8 @@ def quiet(monitored: Monitored) -> None:
     wait_for("no alert that is pending", BOUND, lambda: not monitored.alerts("pending"))
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == "hosts" else [pytest.mark.exhaustive]) for name in ROUNDS]
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", ROUNDS)
 def test_alerts_fire_by_their_cause_and_resolve_without_it(monitored: Monitored, name: str, measured: Measured) -> None:
     monitored.timed(RESTARTING if name == "restarts" else CAUSED)
     since = time.monotonic()
@@ -542,6 +545,27 @@ def test_a_dead_mans_switch_notices_that_alerting_is_dead_and_doctor_says_it_onc
         assert code == 1 and output.count("flink-prometheus") == 1, output
     began = time.monotonic()
     wait_for("the alert that always fires", BOUND, lambda: receiver.last(WATCHDOG) > began)
+
+
+@pytest.mark.exhaustive
+def test_a_job_that_has_ended_stays_visible_at_every_door_after_a_failover(monitored: Monitored) -> None:
+    monitored.timed(CAUSED)
+    job = monitored.run("late")
+    wait_for("the job", BOUND, lambda: monitored.cluster.rest.get(f"/jobs/{job}")["state"] == "RUNNING")
+    monitored.cancel(job)
+    monitored.lab.kill(monitored.cluster.leader(), "flink-jobmanager")
+    monitored.wait_until_whole()
+    for url in monitored.cluster.urls:
+        shown = Rest([url])
+        ended = wait_for("the history", BOUND, lambda: _ended(shown).get(job))  # noqa: B023
+        assert ended == "CANCELED"
+        assert job not in {it["jid"] for it in shown.get("/jobs/overview")["jobs"]}, "Flink itself has forgotten it"
+        assert shown.get(f"/history/jobs/{job}/checkpoints")
+
+
+def _ended(rest: Rest) -> dict[str, str]:
+    """State of the jobs that a HistoryServer shows."""
+    return {job["jid"]: job["state"] for job in rest.get("/history/jobs/overview")["jobs"]}
 
 
 @pytest.mark.exhaustive

@@ -51,7 +51,7 @@ def cluster(printed: dict[str, str]) -> Iterator[Cluster]:
 def check_streaming_job(lab: Lab, said: str) -> None:
     """The job that `make up` declares runs on after it: a second one changes nothing, and results grow, each once."""
     assert "job departures runs on, and adds lines to s3://flink/departures/" in said
-    assert Cluster(lab, archives.ensure(), stack.jobs()).stack.up().changed() == []
+    assert Cluster(lab, archives.ensure(), stack.declared(lab)).stack.up().changed() == []
     before = len(departures.rows(lab.s3))
     wait_for("further results", 120, lambda: len(departures.rows(lab.s3)) > before)
     for origin in ("EWR", "JFK", "LGA"):
