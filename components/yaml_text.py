@@ -4,7 +4,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,10 @@ _CORE = re.compile(
     r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)|~|null|Null|NULL|true|True|TRUE|false|False|FALSE"
 )
+
+
+_WIDE = 2**31 - 1
+"""Characters in a line: none is broken."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -47,13 +50,15 @@ def read(text: str, name: str) -> Any:
         raise ValueError(f"{name} has a value that is not YAML: {shown(str(error))}") from None
 
 
-class _Dumper(yaml.SafeDumper):
+# libyaml's takes a tenth of the time; PyYAML's wheels have it, a build without it has Python's only
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Quotes what would be another value in YAML 1.2."""
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
     style = "'" if _CORE.fullmatch(value) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
+    node: yaml.ScalarNode = dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
+    return node
 
 
 _Dumper.add_representer(str, _text)
@@ -61,7 +66,7 @@ _Dumper.add_representer(str, _text)
 
 def write(values: Mapping[str, Any]) -> str:
     """A flat mapping as YAML: sorted lines."""
-    return yaml.dump(values, Dumper=_Dumper, default_flow_style=False, width=sys.maxsize, sort_keys=True)
+    return yaml.dump(values, Dumper=_Dumper, default_flow_style=False, width=_WIDE, sort_keys=True)
 
 
 def scalar(value: object) -> str:

@@ -47,12 +47,13 @@ RELEASES = {
     "prometheus": ("Prometheus", APACHE),
     "alertmanager": ("Alertmanager", APACHE),
     "nodeexporter": ("node_exporter", APACHE),
+    "grafana": ("Grafana", "AGPL-3.0-only"),
     "otelcol": ("OpenTelemetry Collector", APACHE),
     "victorialogs": ("VictoriaLogs", APACHE),
 }
 """What hosts install, with the licences that their projects name (https://flink.apache.org, https://zookeeper.apache.org,
 https://adoptium.net, https://caddyserver.com, https://oauth2-proxy.github.io, https://prometheus.io,
-https://opentelemetry.io, https://victoriametrics.com).
+https://grafana.com, https://opentelemetry.io, https://victoriametrics.com).
 """
 _MONITORING = ("monitoringHosts", 1)
 _ONLY_WITH: dict[str, tuple[str, Any]] = {
@@ -61,6 +62,7 @@ _ONLY_WITH: dict[str, tuple[str, Any]] = {
     "prometheus": _MONITORING,
     "alertmanager": _MONITORING,
     "nodeexporter": _MONITORING,
+    "grafana": ("grafana", True),
     "otelcol": _MONITORING,
     "victorialogs": _MONITORING,
 }

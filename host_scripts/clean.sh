@@ -17,7 +17,7 @@ remove() {
   if [ -n "$unit" ]; then rm -rf "/etc/systemd/system/$unit.service" "/run/$unit"; fi
   systemctl daemon-reload
   # A unit that failed would otherwise be listed as failed without a file, and the system as degraded, until the next boot
-  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-history flink-alive flink-jobs flink-firewall flink-frontdoor flink-login flink-storage flink-exporter flink-prometheus flink-alertmanager 2>/dev/null || true
+  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-history flink-alive flink-jobs flink-firewall flink-frontdoor flink-login flink-storage flink-exporter flink-prometheus flink-alertmanager flink-grafana 2>/dev/null || true
   replace_block /etc/hosts ""
   local template
   for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
@@ -100,12 +100,12 @@ no_monitoring() {
   systemctl disable -q --now flink-storage.timer 2>/dev/null || true
   systemctl stop -q flink-storage.service 2>/dev/null || true
   rm -f /etc/systemd/system/flink-storage.{service,timer}
-  for name in exporter prometheus alertmanager logs logstore; do
+  for name in exporter prometheus alertmanager grafana logs logstore; do
     [ -e "$records/monitor-$name" ] || continue
     systemctl disable -q --now "flink-$name" 2>/dev/null || true
     rm -rf "/etc/systemd/system/flink-$name.service" "/etc/flink-$name" "/run/flink-$name"
   done
-  for release in nodeexporter prometheus alertmanager otelcol victorialogs; do
+  for release in nodeexporter prometheus alertmanager grafana otelcol victorialogs; do
     if compgen -G "/opt/$release-*/.installed-by-pulumi" >/dev/null; then remove_releases "$release"; fi
   done
   for name in exporter logs; do

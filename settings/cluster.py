@@ -135,6 +135,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
             _archive("prometheus", values, problems),
             _archive("alertmanager", values, problems),
             _archive("nodeexporter", values, problems),
+            _archive("grafana", values, problems),
             problems,
         ),
         metrics_cidrs=metrics_cidrs(values, problems),

@@ -10,6 +10,7 @@ from components import forms
 from components.flink import sizing
 from components.flink.releases import Archive
 from components.monitoring.settings import (
+    GRAFANA,
     GROUPING,
     RECEIVERS,
     REMOTE_WRITE,
@@ -96,7 +97,12 @@ class _Smtp(Shape):
 
 
 def monitoring(
-    values: Mapping[str, Any], prometheus: Archive, alertmanager: Archive, node_exporter: Archive, problems: Problems
+    values: Mapping[str, Any],
+    prometheus: Archive,
+    alertmanager: Archive,
+    node_exporter: Archive,
+    grafana: Archive,
+    problems: Problems,
 ) -> MonitoringSettings:
     """The settings. What is wrong is added to `problems`."""
     retention, size = values["metricsRetention"], values["metricsRetentionSize"]
@@ -111,6 +117,8 @@ def monitoring(
         problems.add(SMTP, f"is missing, and {', '.join(mails)} of {RECEIVERS} is e-mail: expected server and from")
     elif values[SMTP] and not mails:
         problems.add(SMTP, f"has no effect without e-mail in {RECEIVERS}: remove it")
+    if values[GRAFANA] and not values["frontDoor"]:
+        problems.add(GRAFANA, "needs a front door, by which people log in: expected frontDoor: true, or false")
     return MonitoringSettings(
         retention_seconds=forms.seconds(retention) if forms.DURATION.fits(retention) else 0,
         retention_mib=mib,
@@ -124,6 +132,7 @@ def monitoring(
         prometheus=prometheus,
         alertmanager=alertmanager,
         node_exporter=node_exporter,
+        grafana=grafana if values[GRAFANA] else None,
     )
 
 

@@ -10,7 +10,7 @@ import pulumi
 from pulumi_command import remote
 
 from .. import naming, ports
-from ..frontdoor.certificates import FrontDoorAuthority, session_secret
+from ..frontdoor.certificates import FrontDoorAuthority, shared_secret
 from ..host import Host, Role
 from ..logs import component as collected
 from ..remote import script_text, step
@@ -183,11 +183,17 @@ class Cluster(pulumi.ComponentResource):
             encryption=self._encryption(name, child),
             logins=logins,
             front_door_authority=self.front_door_authority,
-            front_door_sessions=session_secret(sessions, child) if door and door.oidc else None,
+            front_door_sessions=shared_secret(sessions, "sessions", child) if door and door.oidc else None,
+            grafana_secret=self._grafana_secret(name, child),
             balancer_networks=self._args.balancer_networks,
         )
         roles = [declare_of(role)(context, found, child) for role in Role if (found := self.members.of(role))]
         return [*roles, collected.declare(context, child)]
+
+    def _grafana_secret(self, name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str] | None:
+        if self.settings.monitoring.grafana is None or not self.members.monitored:
+            return None
+        return shared_secret(naming.numbered(f"{name}-grafana", self.settings.tls_authority), "grafana", opts)
 
     def _encryption(self, name: str, opts: pulumi.ResourceOptions) -> Encryption | None:
         return Encryption(name, self.settings, opts, monitored=self.members.monitored) if self.settings.tls else None

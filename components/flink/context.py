@@ -41,6 +41,8 @@ class Context:
     """None: without a front door, or with a certificate of yours."""
     front_door_sessions: pulumi.Output[str] | None = None
     """The secret of sessions. None: without a login by OpenID Connect."""
+    grafana_secret: pulumi.Output[str] | None = None
+    """By which Grafana knows front doors. None: there is no Grafana."""
     balancer_networks: Sequence[str] = ()
     """From where the front doors' load balancer connects, if there is one."""
     front_door_ends: dict[str, pulumi.Output[str]] = field(default_factory=dict)

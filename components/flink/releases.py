@@ -14,6 +14,7 @@ DEFAULT_VERSIONS = {
     "prometheus": "3.5.0",
     "alertmanager": "0.28.1",
     "nodeexporter": "1.9.1",
+    "grafana": "12.0.2",
     "otelcol": "0.165.0",
     "victorialogs": "1.52.2",
 }
@@ -27,6 +28,8 @@ _LEAST = {
     "prometheus": (2, 42, 0),
     "alertmanager": (0, 25, 0),
     "nodeexporter": (1, 5, 0),
+    # Its schema of dashboards
+    "grafana": (10, 1, 0),
     # Names of components and options of its queue are those of this release
     "otelcol": (0, 165, 0),
     "victorialogs": (1, 40, 0),
@@ -61,7 +64,8 @@ class Archive:
 
 def official(name: str, version: str) -> Archive:
     """A release at the URL of its project, with the checksum next to it: Adoptium for `java`, Apache's servers for
-    `flink` and `zookeeper`, GitHub for the others. Raises ValueError for an unsupported version.
+    `flink` and `zookeeper`, Grafana's for `grafana`, GitHub for the others. Raises ValueError for an unsupported
+    version.
 
     Apache's content delivery network has the current releases only, and no checksums of its own; all releases are in
     the archive, which is slow and limits downloads (https://www.apache.org/legal/release-policy.html, "Distribution").
@@ -89,6 +93,9 @@ def official(name: str, version: str) -> Archive:
         base = f"https://github.com/prometheus/{project}/releases/download/v{version}"
         url = f"{base}/{project}-{version}.linux-{{goarch}}.tar.gz"
         return Archive(name=name, version=version, url=url, checksum=f"sha256:{base}/sha256sums.txt")
+    if name == "grafana":
+        url = f"https://dl.grafana.com/oss/release/grafana-{version}.linux-{{goarch}}.tar.gz"
+        return Archive(name=name, version=version, url=url, checksum=f"sha256:{url}.sha256")
     if name == "otelcol":
         base = f"https://github.com/open-telemetry/opentelemetry-collector-releases/releases/download/v{version}"
         url = f"{base}/otelcol-contrib_{version}_linux_{{goarch}}.tar.gz"

@@ -1,10 +1,12 @@
 """The configuration of Caddy, as text. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from .. import ports
 from ..balancing import ALIVE, KEPT_SECONDS
 from ..logs import store
+from ..monitoring import grafana as watching
 from ..monitoring import rights as monitoring_rights
 from ..monitoring import targets
 from ..templates import render
@@ -33,6 +35,31 @@ WAIT_SECONDS = 30
 """Seconds for which a request waits for a JobManager that leads, before it is answered with 503."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Behind:
+    """A server behind the door besides the JobManagers."""
+
+    name: str
+    title: str
+    """For people, if it does not answer."""
+    url: str
+    """Without a path."""
+    read: Iterable[tuple[str, str]]
+    operate: Iterable[tuple[str, str]] = ()
+    """Method and regular expression of the requests of each right."""
+    identity: Sequence[str] = ()
+    """Certificate, key and trusted authorities; empty: it speaks no TLS."""
+    served_as: str = ""
+    """The name in its certificate, if it is not that in `url`."""
+    strip: str = ""
+    """A prefix of paths that it does not know."""
+    user_header: str = ""
+    role_header: str = ""
+    """In which it is told who asks, if it is."""
+    user: str = ""
+    """Who that is: a placeholder."""
+
+
 def caddyfile(
     *,
     served_as: str,
@@ -50,14 +77,16 @@ def caddyfile(
     monitoring: str = "",
     logs: bool = False,
     history: bool = False,
+    grafana: str = "",
 ) -> str:
     """The Caddyfile of a host. `served_as` is one of the names in its certificate, for clients that ask for none;
     `jobmanagers` are the names at which all of them are reached; None as `users`: nobody logs in, without a `login`;
     `wait` is in seconds; `tls`: JobManagers speak TLS, and ask for a certificate. `acme`: the server that signs a
     certificate for `acme_name`; for other names it is CERTIFICATE. `acme_trusted`: ACME_AUTHORITIES is there. `login`:
     by OpenID Connect. `balancer_networks`: CIDRs from where a load balancer connects, whose
-    word for the addresses of clients is taken, and nobody else's. `monitoring`: the name at which the monitoring
-    host is reached, if there is one; `logs`: it keeps logs. `history`: there is a HistoryServer on the same host.
+    word for the addresses of clients is taken, and nobody else's. `monitoring`: the name at which the monitoring host
+    is reached, if there is one; `logs`: it keeps logs; `grafana`: the secret by which its Grafana knows the door, if it
+    has one. `history`: there is a HistoryServer on the same host.
     """
     scheme = "https" if tls else "http"
     return render(
@@ -87,16 +116,19 @@ def caddyfile(
         monitoring=monitoring,
         behind=[
             *(_behind(f"{scheme}://{monitoring}", monitoring, tls=tls, logs=logs) if monitoring else ()),
+            *([_grafana(monitoring, grafana, users is None and not login, tls=tls)] if monitoring and grafana else []),
             *([_history(scheme, tls=tls)] if history else []),
         ],
+        role_is="{vars.role}" if login else "{role}",
+        grafana_roles=watching.ROLES,
         monitoring_identity=MONITORING_IDENTITY if tls else (),
         own_metrics=f"{scheme}://:{ports.number('door-metrics')}",
     )
 
 
-def _behind(host: str, name: str, *, tls: bool, logs: bool) -> Sequence[Mapping[str, object]]:
+def _behind(host: str, name: str, *, tls: bool, logs: bool) -> Sequence[Behind]:
     """The programs on the monitoring host, with who may ask them for what."""
-    watching = [
+    programs = [
         (
             "prometheus",
             "Prometheus",
@@ -116,33 +148,47 @@ def _behind(host: str, name: str, *, tls: bool, logs: bool) -> Sequence[Mapping[
     ]
     if logs:
         port = ports.number("log-store")
-        watching.append(
+        programs.append(
             ("logs", "VictoriaLogs", port, store.PREFIX, monitoring_rights.LOGS, monitoring_rights.LOGS_FILES)
         )
     return [
-        {
-            "name": known,
-            "title": f"{title} on the monitoring host {name}",
-            "url": f"{host}:{port}",
-            "identity": MONITORING_IDENTITY if tls else (),
-            "served_as": "",
-            "strip": "",
-            "read": rights.patterns_below(prefix, table, Right.READ, files),
-            "operate": rights.patterns_below(prefix, table, Right.OPERATE),
-        }
-        for known, title, port, prefix, table, files in watching
+        Behind(
+            name=known,
+            title=f"{title} on the monitoring host {name}",
+            url=f"{host}:{port}",
+            identity=MONITORING_IDENTITY if tls else (),
+            read=rights.patterns_below(prefix, table, Right.READ, files),
+            operate=rights.patterns_below(prefix, table, Right.OPERATE),
+        )
+        for known, title, port, prefix, table, files in programs
     ]
 
 
-def _history(scheme: str, *, tls: bool) -> Mapping[str, object]:
+def _grafana(host: str, secret: str, anybody: bool, *, tls: bool) -> Behind:
+    """Grafana on the monitoring host, which is told who asks. `anybody`: nobody logs in."""
+    user, role = watching.headers(secret)
+    prefix, table = watching.PREFIX, monitoring_rights.GRAFANA
+    return Behind(
+        name="grafana",
+        title=f"Grafana on the monitoring host {host}",
+        url=watching.url(host, tls=tls).removesuffix(prefix),
+        identity=MONITORING_IDENTITY if tls else (),
+        user_header=user,
+        role_header=role,
+        user="anybody" if anybody else "{http.auth.user.id}",
+        read=rights.patterns_below(prefix, table, Right.READ, monitoring_rights.GRAFANA_FILES),
+        operate=rights.patterns_below(prefix, table, Right.OPERATE),
+    )
+
+
+def _history(scheme: str, *, tls: bool) -> Behind:
     """Flink's HistoryServer on the door's own host. It knows no prefix, and its page has relative links only."""
-    return {
-        "name": "history",
-        "title": "the HistoryServer on this host (unit flink-history)",
-        "url": f"{scheme}://127.0.0.1:{ports.number('history')}",
-        "identity": IDENTITY if tls else (),
-        "served_as": "localhost" if tls else "",
-        "strip": HISTORY_PREFIX,
-        "read": rights.patterns_below(HISTORY_PREFIX, rights.HISTORY, Right.READ, rights.UI),
-        "operate": [],
-    }
+    return Behind(
+        name="history",
+        title="the HistoryServer on this host (unit flink-history)",
+        url=f"{scheme}://127.0.0.1:{ports.number('history')}",
+        identity=IDENTITY if tls else (),
+        served_as="localhost" if tls else "",
+        strip=HISTORY_PREFIX,
+        read=rights.patterns_below(HISTORY_PREFIX, rights.HISTORY, Right.READ, rights.UI),
+    )

@@ -80,13 +80,13 @@ def reported_before(settings: ClusterSettings) -> timedelta:
     return notice(timedelta(days=settings.certificate_days))
 
 
-def session_secret(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """32 bytes in base64, with which the front doors of all hosts sign and encrypt sessions. They come from a key in
-    the state: replacing that ends all sessions.
+def shared_secret(name: str, what: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """32 bytes in base64 that several hosts know: `sessions`, with which the front doors of all hosts sign and encrypt
+    sessions, or `grafana`, by which it knows them. They come from a key in the state: replacing that ends all sessions.
     """
     key = tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
     return pulumi.Output.secret(
         key.private_key_pem.apply(
-            lambda pem: base64.urlsafe_b64encode(hashlib.sha256(f"sessions {pem}".encode()).digest()).decode()
+            lambda pem: base64.urlsafe_b64encode(hashlib.sha256(f"{what} {pem}".encode()).digest()).decode()
         )
     )

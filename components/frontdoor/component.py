@@ -64,6 +64,8 @@ class FrontDoorArgs:
     """The name at which the monitoring host is reached, if there is one."""
     logs: bool = False
     """Whether it keeps logs."""
+    grafana: pulumi.Output[str] | None = None
+    """The secret by which its Grafana knows front doors, if it has one."""
     balancer_networks: Sequence[str] = ()
     """CIDRs from where a load balancer connects, if there is one."""
     after: Sequence[pulumi.Resource]
@@ -119,6 +121,7 @@ class FrontDoor(pulumi.ComponentResource):
             users: Sequence[User] | None,
             identity: Sequence[str],
             watch: Sequence[str],
+            grafana: str,
             secrets: Sequence[str],
             ends: Sequence[str],
         ) -> str:
@@ -139,6 +142,7 @@ class FrontDoor(pulumi.ComponentResource):
                 monitoring=args.monitoring,
                 logs=args.logs,
                 history=args.settings.history is not None,
+                grafana=grafana,
             )
             files = [
                 # First: it is stopped before its files are removed
@@ -185,6 +189,7 @@ class FrontDoor(pulumi.ComponentResource):
             users,
             pulumi.Output.all(*identity),
             watch,
+            pulumi.Output.from_input("") if args.grafana is None else args.grafana,
             pulumi.Output.all(*secrets),
             pulumi.Output.all(*all_ends),
         ).apply(lambda known: text(*known))

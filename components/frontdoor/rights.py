@@ -162,12 +162,15 @@ _ESCAPE = "%(?:2[0-46-9A-Da-d]|3[ABDEabde]|40|5[BDEbde]|60|7[BCDEbcde]|[89A-Fa-f
 # Neither . nor .. nor nothing
 _ANYTHING = rf"(?:[0-9A-Za-z_~:@]|{_ESCAPE})(?:[0-9A-Za-z_~:@.+,=!()$&'*-]|{_ESCAPE})*"
 _ID, _NUMBER = "[0-9a-fA-F-]{1,64}", "[0-9]{1,19}"
+_SEGMENT = "[0-9A-Za-z_:@-][0-9A-Za-z_.:@-]*"
 _PARAMETERS = {
     "applicationid": _ID,
     "attempt": _NUMBER,
     "checkpointid": _NUMBER,
     "datasetid": _ID,
     "filename": _ANYTHING,
+    # Of Grafana, which has rights of its own
+    "grafana": rf"{_SEGMENT}(?:/{_SEGMENT})*",
     "jarid": _ANYTHING,
     "jobid": _ID,
     "label": "[0-9A-Za-z_.:-]{1,200}",

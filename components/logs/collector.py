@@ -39,7 +39,10 @@ _UNITS = (
         f"flink-{name}"
         for name in ("jobmanager", "history", "taskmanager", "alive", "jobs", "classes", "spot", "firewall")
     ),
-    *(f"flink-{name}" for name in ("frontdoor", "login", "exporter", "prometheus", "alertmanager", "logstore")),
+    *(
+        f"flink-{name}"
+        for name in ("frontdoor", "login", "exporter", "prometheus", "alertmanager", "grafana", "logstore")
+    ),
     "zookeeper",
 )
 """Our units, whether a host has them or not. Not the agent: its messages would make more messages."""

@@ -15,21 +15,22 @@ from ..host import Host, Role
 from ..remote import File, script_text, step
 from ..roles import ROLES, unit_path
 from ..templates import render
-from . import alerts, declared, plots, rules, targets
+from . import alerts, declared, grafana, plots, rules, targets
 from .exporter import FRONT_DOOR, Exporter, ExporterArgs, identity_of, secret_files
 from .settings import Grouping, MonitoringSettings, Receiver, RemoteLogin, Smtp
 
 UNIT = "flink-prometheus"
 SECONDS = 120
-"""Seconds for Prometheus to be ready: it reads its newest series first."""
+"""Seconds for Prometheus to be ready: it reads its newest series first; for Grafana, to make its tables."""
 
 
 class Monitoring(pulumi.ComponentResource):
-    """Prometheus and Alertmanager on a host. `ready` is the step after which they answer and read from the current
-    targets.
+    """Prometheus, Alertmanager and, if it is wanted, Grafana on a host. `ready` is the step after which Prometheus and
+    Alertmanager answer and read from the current targets, `shown` the one after which Grafana answers.
     """
 
     ready: remote.Command
+    shown: remote.Command | None
 
     def __init__(self, name: str, context: Context, host: Host, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(naming.type_token("monitoring", "Monitoring"), name, None, opts)
@@ -47,7 +48,26 @@ class Monitoring(pulumi.ComponentResource):
         after = [release, listed, context.joined[name], sender]
         opts = pulumi.ResourceOptions(parent=self, depends_on=after)
         self.ready = step(host, "prometheus-service", text, seconds=SECONDS + 60, opts=opts)
+        self.shown = self._grafana(context, host, identity, prepared)
         self.register_outputs({})
+
+    def _grafana(
+        self,
+        context: Context,
+        host: Host,
+        identity: pulumi.Output[Sequence[str]],
+        prepared: pulumi.ResourceOptions,
+    ) -> remote.Command | None:
+        """Grafana, which keeps people's own dashboards on the data volume."""
+        program, door, secret = context.settings.monitoring.grafana, door_of(context), context.grafana_secret
+        if program is None or door is None or secret is None:
+            return None
+        release = install(host, context.settings, context.storage, program, "bin/grafana", prepared)
+        text = pulumi.Output.all(identity, secret).apply(
+            lambda known: _grafana_text(host, context.settings.cluster_id, program.version, door, *known)
+        )
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[release, self.ready])
+        return step(host, "grafana-service", pulumi.Output.secret(text), seconds=SECONDS + 60, opts=opts)
 
     def _alertmanager(
         self,
@@ -189,6 +209,39 @@ def _alertmanager_text(
     return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
 
 
+def _grafana_text(
+    host: Host, cluster: str, version: str, door: targets.Door, identity: Sequence[str], secret: str
+) -> str:
+    row, ini, provisioned = ROLES[host.role], grafana.ini(cluster, door, secret), grafana.provisioned(door)
+    # It reads dashboards again when they change
+    once = [text for path, text in provisioned.items() if path.endswith(".yaml")]
+    # Not the key, which comes with another certificate
+    unit = grafana.unit(data_disk=host.data_device is not None, reads=[ini, *once, *identity[::2]])
+    files = [
+        File(path=unit_path(grafana.UNIT), text=unit),
+        *secret_files(grafana.IDENTITY, identity, row.user),
+        *secret_files([grafana.CONFIG], [ini], row.user),
+        *(File(path=path, text=text) for path, text in provisioned.items()),
+    ]
+    values: dict[str, str | int | Sequence[str]] = {
+        "name": "grafana",
+        "release": "grafana",
+        "version": version,
+        "unit": grafana.UNIT,
+        "user": row.user,
+        "own_user": "false",
+        "folder": grafana.FOLDER,
+        "folders": [],
+        "data": [grafana.DATA],
+        "loaded": [],
+        "valid": [],
+        "url": f"{grafana.url('localhost', tls=door.tls)}/api/health",
+        "identity": [*grafana.IDENTITY] if identity else [],
+        "seconds": SECONDS,
+    }
+    return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
+
+
 def _web(door: targets.Door | None, path: str, identity: Sequence[str]) -> list[File]:
     """What lets the front doors in, and nobody without a certificate."""
     return [File(path=path, text=render("monitoring/web.yml.j2", identity=identity))] if door and door.tls else []
@@ -246,10 +299,11 @@ def prometheus_unit(
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:
     """Exporters on all hosts of the cluster, and Prometheus on `hosts`."""
-    ready = []
+    ready: list[remote.Command] = []
     for host in hosts:
-        ready.append(Monitoring(host.name, context, host, opts).ready)
-        keep(host, ready[-1])
+        made = Monitoring(host.name, context, host, opts)
+        keep(host, made.ready)
+        ready += [made.ready, *([made.shown] if made.shown else [])]
     # Last: they show when the certificates of all others expire
     ready += [_exporter(context, host, opts).ready for host in context.members.hosts]
 

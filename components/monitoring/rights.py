@@ -95,6 +95,23 @@ LOGS: tuple[Endpoint, ...] = (
 )
 """Paths below logs/store.py's PREFIX, of VictoriaLogs 1.52 (app/vlselect/main.go in its repository)."""
 
+GRAFANA: tuple[Endpoint, ...] = (
+    Endpoint("GET", "/api/health", Right.READ),
+    # Its pages ask data sources by POST, also for viewers
+    *(
+        Endpoint("POST", f"/api/{name}", Right.READ)
+        for name in ("ds/query", "frontend-metrics", "datasources/uid/:label/resources/:grafana")
+    ),
+    *(
+        Endpoint(method, f"/{name}/:grafana", Right.OPERATE)
+        for method in ("DELETE", "PATCH", "POST", "PUT")
+        for name in ("api", "apis")
+    ),
+)
+"""Paths below grafana.PREFIX. Grafana has rights of its own, by the role that the door names: what it shows to a Viewer
+by GET changes nothing, and nobody is its administrator."""
+
+GRAFANA_FILES = r"[^?#]*"
 LOGS_FILES = rf"select/vmui/{FILES}"
 PROMETHEUS_FILES = rf"(?:(?:classic/)?(?:static|assets)/{FILES}|favicon\.(?:ico|svg)|manifest\.json)"
 ALERTMANAGER_FILES = rf"(?:script\.js|favicon\.ico|(?:lib|assets|static)/{FILES})"

@@ -9,7 +9,7 @@ from ..flink import releases
 from ..flink.releases import Archive
 
 RECEIVERS, SMTP = "alertReceivers", "alertSmtp"
-GROUPING = "alertGrouping"
+GROUPING, GRAFANA = "alertGrouping", "grafana"
 REMOTE_WRITE, REMOTE_WRITE_LOGIN = "metricsRemoteWrite", "metricsRemoteWriteLogin"
 KEYS = (
     "metricsRetention",
@@ -19,6 +19,7 @@ KEYS = (
     GROUPING,
     REMOTE_WRITE,
     REMOTE_WRITE_LOGIN,
+    GRAFANA,
 )
 """The keys of the configuration that need a monitoring host."""
 SEVERITIES = ("critical", "warning", "info", "none")
@@ -96,6 +97,8 @@ class MonitoringSettings:
     """URL to which all metrics are sent besides. Empty: nowhere."""
     remote_login: pulumi.Output[RemoteLogin] | None = None
     """A secret. None: without a login."""
+    grafana: Archive | None = None
+    """None: there is no Grafana on the monitoring host."""
     alertmanager: Archive = field(default_factory=lambda: releases.default("alertmanager"))
     prometheus: Archive = field(default_factory=lambda: releases.default("prometheus"))
     node_exporter: Archive = field(default_factory=lambda: releases.default("nodeexporter"))

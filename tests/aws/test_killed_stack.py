@@ -166,6 +166,7 @@ def _is_setting(name: str) -> bool:
     return bool(re.search(r"iam/rolePolicy:|s3/bucket[A-Z]\w+:|lb/targetGroupAttachment:", name))
 
 
+@pytest.mark.exhaustive  # the rehearsal kills its runs, too
 def test_a_run_that_was_killed_at_any_moment_leaves_nothing_on_aws_that_the_state_does_not_know(
     endpoint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -150,6 +150,7 @@ def test_a_preview_refuses_what_an_account_on_the_free_plan_cannot_launch(
         nothing.preview()
 
 
+@pytest.mark.exhaustive  # twelve minutes; the others do the same by the engine
 def test_the_documented_commands_make_a_running_cluster_and_replace_machines(nothing: Rehearsal, clone: Clone) -> None:
     """Every block of docs/ that is marked `aws`, in a fresh clone, up to the teardown, which has a test of its own."""
     rehearsal = nothing
@@ -407,7 +408,7 @@ def test_another_type_for_all_the_others_costs_one_failover_each_and_no_data(clu
     assert cluster.up("no change after it", refresh=True).changes() == {}
 
 
-@pytest.mark.exhaustive  # tests/lab/test_restarts.py has a worker that leaves
+@pytest.mark.exhaustive  # test_restarts.py has the same in `make test-all`
 def test_one_worker_fewer_touches_no_other_machine(larger: Rehearsal) -> None:
     cluster = larger
     running, leaving = cluster.processes(), f"tm-{WORKERS}"

@@ -28,7 +28,7 @@ from components.frontdoor.rights import Endpoint, Right
 from components.frontdoor.settings import Acme, Oidc
 from components.logs import store
 from components.logs.settings import LogsSettings
-from components.monitoring import plots, rights, targets
+from components.monitoring import grafana, plots, rights, targets
 from stand_ins.builds import archives
 from tests.engine.test_acme import free_port
 from tests.engine.test_front_door import REST, Door, JobManager, login, serving, until, users
@@ -37,6 +37,7 @@ from tests.unit.test_tls_signer import Pki
 
 __all__ = ["programs"]
 
+SECRET = "of the doors and Grafana"
 QUERY = "/prometheus/api/v1/query?query=up"
 SILENCES = "/alertmanager/api/v2/silences"
 
@@ -52,6 +53,8 @@ class Watched:
     """The port of the door's own metrics."""
     history: JobManager
     """In place of a HistoryServer."""
+    grafana: JobManager
+    """In place of Grafana, which no registry has."""
     pki: Pki
 
     def asked(self, who: str, method: str, target: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
@@ -62,10 +65,19 @@ class Watched:
         return status, answer
 
 
+def without_tls(text: str, theirs: str, ours: str) -> str:
+    """The Caddyfile with another server, which speaks no TLS, in place of this one."""
+    before, found, after = text.partition(f"reverse_proxy {theirs} ")
+    assert found
+    block, end, rest = after.partition("\n}\n")
+    kept = [line for line in block.splitlines() if "tls_" not in line]
+    return before + f"reverse_proxy {ours} " + "\n".join(kept) + end + rest
+
+
 @pytest.fixture(scope="module")
 def watched(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder, pki, metrics, stored = tmp_path_factory.mktemp("watched"), Pki(), free_port(), free_port()
-    history: list[JobManager] = []
+    others: list[JobManager] = []
     on_host = targets.Door(tls=True, url="https://flink.example.com")
     identity(folder / "tls", pki, "localhost")
     with contextlib.ExitStack() as stack:
@@ -76,8 +88,8 @@ def watched(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         def prepare(door: Door) -> None:
             for made, place in zip(identity(folder / "door", pki, "localhost"), MONITORING_IDENTITY, strict=True):
                 (door.folder / Path(place).name).write_text(made.read_text())
-            door.write(users(), tls=True, monitoring="localhost", logs=True, history=True)
-            history.append(JobManager(door.first.address.rpartition(".")[0] + ".3"))
+            door.write(users(), tls=True, monitoring="localhost", logs=True, history=True, grafana=SECRET)
+            others.extend(JobManager(f"{door.first.address.rpartition('.')[0]}.{number}") for number in (3, 4))
             path = door.folder / "Caddyfile"
             text = path.read_text()
             # The JobManagers of these tests have no TLS
@@ -89,7 +101,9 @@ def watched(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 for line in text.splitlines(True)
                 if not any(word in line for word in (rest, "tls_except_ports", "tls_server_name"))
             )
-            text = text.replace(f"https://127.0.0.1:{ports.number('history')}", f"http://{history[0].address}:{REST}")
+            history, shown = others
+            text = text.replace(f"https://127.0.0.1:{ports.number('history')}", f"http://{history.address}:{REST}")
+            text = without_tls(text, f"https://localhost:{grafana.PORT}", f"http://{shown.address}:{REST}")
             for ours, theirs in (
                 (ports.number("door-metrics"), metrics),
                 (targets.PROMETHEUS_PORT, asked.port),
@@ -106,16 +120,17 @@ def watched(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             release.extractall(folder / "store", filter="data")
         stack.enter_context(started([str(folder / "store" / "victoria-logs-prod"), *words], folder / "store.log"))
         door = stack.enter_context(serving(tmp_path_factory.mktemp("door"), prepare))
-        stack.callback(history[0].stop)
-        history[0].start()
+        for one in others:
+            stack.callback(one.stop)
+            one.start()
         asked.list("frontdoor", **{"jm-0": metrics})
-        yield Watched(door, asked, alerting, metrics, history[0], pki)
+        yield Watched(door, asked, alerting, metrics, others[0], others[1], pki)
 
 
 @pytest.fixture
 def fresh(watched: Watched) -> Watched:
     """It, whose JobManagers have seen nothing yet."""
-    for one in (watched.door.first, watched.door.second, watched.history):
+    for one in (watched.door.first, watched.door.second, watched.history, watched.grafana):
         one.requests.clear()
     return watched
 
@@ -202,6 +217,51 @@ def test_everyone_sees_jobs_that_have_ended(fresh: Watched) -> None:
     assert [(each[0], each[1]) for each in fresh.history.requests] == [("GET", target) for target in (*read, *read)]
     assert not [each for each in fresh.history.requests if "Authorization" in each[2]]
     assert fresh.asked("", "GET", "/history/jobs/overview")[0] == 401
+
+
+def test_grafana_is_told_who_asks_and_nobody_else_can_say_it(fresh: Watched) -> None:
+    user, role = grafana.headers(SECRET)
+    asks = [
+        ("vic", "GET", "/grafana/d/flink-job/job?var-job=x"),
+        ("vic", "GET", "/grafana/"),
+        ("vic", "GET", "/grafana/public/build/app.1a2b.js"),
+        ("vic", "POST", "/grafana/api/ds/query?ds_type=prometheus"),
+        ("vic", "POST", "/grafana/api/datasources/uid/prometheus/resources/api/v1/labels"),
+        ("anna", "GET", "/grafana/"),
+        ("anna", "POST", "/grafana/api/dashboards/db"),
+        ("anna", "DELETE", "/grafana/api/dashboards/uid/abc"),
+        ("anna", "PUT", "/grafana/apis/dashboard.grafana.app/v1beta1/namespaces/default/dashboards/x"),
+    ]
+    for who, method, target in asks:
+        said = {user: "admin", role: "Admin", "X-WEBAUTH-USER": "admin"}
+        status, _, _ = fresh.door.ask(who, method, target, b"{}" if method != "GET" else None, **said)
+        assert status == 200, target
+    found = [(each[0], each[1]) for each in fresh.grafana.requests]
+    assert found == [(method, target) for _, method, target in asks]
+    for (who, *_), (_, _, headers, _) in zip(asks, fresh.grafana.requests, strict=True):
+        told = {name.lower(): value for name, value in headers.items()}
+        assert (told[user.lower()], told[role.lower()]) == (who, {"vic": "Viewer", "anna": "Editor"}[who])
+        assert not told.keys() & {"authorization", "cookie"}
+        # It compares Origin with it
+        assert told["host"] == f"localhost:{fresh.door.port}"
+
+
+def test_a_viewer_changes_nothing_in_grafana_and_a_stranger_sees_nothing(fresh: Watched) -> None:
+    for method, target in (
+        ("POST", "/grafana/api/dashboards/db"),
+        ("DELETE", "/grafana/api/dashboards/uid/abc"),
+        ("PATCH", "/grafana/apis/x/y"),
+        ("POST", "/grafana/login"),
+        ("POST", "/grafana/api/datasources/uid/prometheus/resources/../../../admin/users"),
+        ("GET", "/grafana"),
+        ("GET", "/grafanaapi"),
+    ):
+        assert fresh.asked("vic", method, target, {} if method != "GET" else None)[0] == 403, target
+    assert fresh.asked("anna", "POST", "/grafana/login", {})[0] == 403
+    other = {"Origin": "https://elsewhere.example.com"}
+    assert fresh.asked("anna", "POST", "/grafana/api/dashboards/db", {}, **other)[0] == 403
+    assert fresh.asked("", "GET", "/grafana/")[0] == 401
+    assert fresh.grafana.requests == []
     assert not fresh.door.arrived()
 
 

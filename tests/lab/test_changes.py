@@ -99,6 +99,7 @@ def is_killed_after_the_declared_job_has_stopped(cluster: Cluster, flink: Archiv
     assert said, "up was killed"
 
 
+@pytest.mark.exhaustive  # ten minutes; a setting goes through the same rollout
 def test_jobs_continue_with_another_release_of_flink_and_back(cluster: Cluster) -> None:
     earlier, present = archives.earlier_flink(), cluster.archives.flink
     daemons = {*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")}

@@ -212,6 +212,7 @@ def becomes_a_client(cluster: Cluster, name: str) -> None:
         path.write_text(before)
 
 
+@pytest.mark.exhaustive  # so has the rehearsal
 def test_a_worker_joins_and_leaves_and_the_others_do_not_restart(cluster: Cluster) -> None:
     before = cluster.processes()
     lab = cluster.lab
@@ -264,6 +265,7 @@ def test_what_flink_itself_refuses_is_reported_before_anything_restarts(cluster:
     assert code == 0, found
 
 
+@pytest.mark.exhaustive  # the rehearsal replaces machines
 def test_hosts_that_were_made_anew_come_back_and_nobody_else_restarts(cluster: Cluster) -> None:
     before, leader = cluster.processes(), cluster.leader()
     lab = cluster.lab
@@ -333,6 +335,7 @@ def test_storage_keys_that_are_not_declared_any_more_go_and_what_used_them_resta
     assert lab.ssh("tm-0", f"sudo -n grep -c AWS_ {path}").stdout.strip() == "2"
 
 
+@pytest.mark.exhaustive  # tests/lab/test_job_programs.py has secrets of jobs
 def test_secret_options_reach_the_daemons_alone(cluster: Cluster, job: RecordsJob) -> None:
     lab, daemons, option, value = (
         cluster.lab,

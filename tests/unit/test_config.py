@@ -21,7 +21,7 @@ from components.flink.unit import flink_unit
 from components.host import Role
 from components.jobmanager import history
 from components.logs import collector, store
-from components.monitoring import alerts, exporter, targets
+from components.monitoring import alerts, exporter, grafana, targets
 from components.monitoring.component import prometheus_unit
 from components.remote import File, script_text
 from components.roles import ROLES
@@ -91,6 +91,10 @@ def test_golden_texts(every_role) -> None:
     shown = replace(settings, history=HistorySettings())
     golden("flink-history.service", history.unit(shown))
     golden("history-config.yaml", history.config(shown, STORAGE, cluster, HistorySettings()))
+    golden("flink-grafana.service", grafana.unit(data_disk=True, reads=["its configuration"]))
+    golden("grafana.ini", grafana.ini(settings.cluster_id, door, "a secret of the doors"))
+    provisioned = grafana.provisioned(door)
+    golden("grafana-datasource.yaml", provisioned[f"{grafana.FOLDER}/provisioning/datasources/prometheus.yaml"])
     golden("flink-logstore.service", store.unit(settings.logs, tls=True, data_disk=True))
     golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, settings, memory_mib=1600, high_availability=True))
     golden("flink-taskmanager.service", flink_unit(Role.TASKMANAGER, settings, memory_mib=2048))

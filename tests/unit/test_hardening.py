@@ -12,7 +12,7 @@ from components.host import Role
 from components.jobmanager import history
 from components.logs import collector, store
 from components.logs.settings import LogsSettings
-from components.monitoring import alerts, exporter
+from components.monitoring import alerts, exporter, grafana
 from components.monitoring.component import prometheus_unit
 from components.monitoring.exporter import exporter_unit
 from components.monitoring.settings import MonitoringSettings
@@ -90,6 +90,7 @@ def test_exposure_of_monitoring(tmp_path: Path) -> None:
         ("flink-alertmanager", alerts.unit(data_disk=True)),
         ("flink-exporter", exporter_unit(tls=True)),
         ("flink-logs", collector.unit(Role.JOBMANAGER, front_door=True)),
+        ("flink-grafana", grafana.unit(data_disk=True, reads=[])),
         ("flink-logstore", store.unit(LogsSettings(), tls=True, data_disk=True)),
     ):
         exposure, table = analyzed(name, text, tmp_path)

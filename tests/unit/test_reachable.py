@@ -33,6 +33,12 @@ NO_CONNECTION = (
     (Role.CLIENT, "TASKMANAGER_RPC = 6122"),
     (Role.ZOOKEEPER, "TASKMANAGER_RPC = 6122"),
     (Role.MONITORING, "TASKMANAGER_RPC = 6122"),
+    # Not the port of Grafana: how often a start looks whether it may
+    (
+        Role.TASKMANAGER,
+        "echo 'for ((i = 0; i < 3000; i++)); do [ -e /var/lib/flink/launch/hold ] || break; sleep 0.2; done "
+        "# rollout.sh'",
+    ),
 )
 """Lines with the number of a port that the host neither listens on nor may connect to."""
 
