@@ -29,6 +29,7 @@ RIGHTS = {
     ("ephemeral.yml", "asked"): {"pull-requests": "write"},
     ("ephemeral.yml", "cluster"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
     ("heal.yml", "heal"): {"contents": "read", "id-token": "write"},
+    ("nightly.yml", "lab"): {"contents": "read"},
     ("preview.yml", "preview"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
     ("sweep.yml", "sweep"): {"contents": "read", "id-token": "write"},
 }
@@ -47,6 +48,7 @@ def test_these_are_the_workflows() -> None:
         "drift.yml",
         "ephemeral.yml",
         "heal.yml",
+        "nightly.yml",
         "preview.yml",
         "sweep.yml",
     ]
@@ -103,7 +105,7 @@ def test_what_a_shell_runs_is_text_that_nobody_else_has_written(file: str, step:
 
 def test_no_checkout_leaves_a_token_behind() -> None:
     checkouts = [step for _, step in all_steps() if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) == 8
+    assert len(checkouts) == 9
     assert all(step["with"]["persist-credentials"] == "false" for step in checkouts)
 
 
@@ -115,7 +117,8 @@ def test_no_workflow_is_started_with_the_rights_of_the_base_by_a_pull_request_of
 @pytest.mark.parametrize(("file", "name"), JOBS)
 def test_each_job_ends(file: str, name: str) -> None:
     # AWS's credentials last for an hour; the lab's tests have none
-    assert 0 < int(JOBS[file, name]["timeout-minutes"]) < (91 if name == "lab" else 60)
+    most = {("check.yml", "lab"): 90, ("nightly.yml", "lab"): 600}.get((file, name), 59)
+    assert 0 < int(JOBS[file, name]["timeout-minutes"]) <= most
 
 
 def test_only_the_tool_gets_the_secrets_and_it_never_gets_the_token() -> None:
@@ -216,9 +219,17 @@ def test_checks_run_for_everybody_and_the_lab_after_a_merge() -> None:
     assert starts("check.yml", "lab", {"event_name": "push", "repository": REPOSITORY, "event": {"ref": "main"}})
 
 
+def test_all_tests_run_at_night_on_the_default_branch_alone() -> None:
+    repository = {"event": {"repository": {"default_branch": "main"}}}
+    assert starts("nightly.yml", "lab", {"event_name": "schedule", **repository})
+    assert starts("nightly.yml", "lab", {"event_name": "workflow_dispatch", "ref_name": "main", **repository})
+    assert not starts("nightly.yml", "lab", {"event_name": "workflow_dispatch", "ref_name": "other", **repository})
+    assert not starts("nightly.yml", "lab", {"event_name": "schedule", **repository}, LAB_RUNNER="")
+
+
 def test_checks_are_targets_that_there_are() -> None:
-    for job in ("check", "engine", "lab"):
-        (step,) = (step for step in JOBS["check.yml", job]["steps"] if "run" in step)
+    for file, job in (("check.yml", "check"), ("check.yml", "engine"), ("check.yml", "lab"), ("nightly.yml", "lab")):
+        (step,) = (step for step in JOBS[file, job]["steps"] if "run" in step)
         subprocess.run([*step["run"].split(), "--dry-run"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -318,6 +329,7 @@ def test_a_change_under_way_is_never_cancelled() -> None:
         ("ephemeral.yml", "asked"): None,
         ("ephemeral.yml", "cluster"): "false",
         ("heal.yml", "heal"): "false",
+        ("nightly.yml", "lab"): "false",
         ("preview.yml", "preview"): "true",  # only reads
         ("sweep.yml", "sweep"): "false",
     }
