@@ -37,7 +37,7 @@ from lab.lab import Lab
 from lab.rest import Rest
 from ops import units
 from stand_ins.builds import archives
-from tests.hosts import snapshot
+from tests.hosts import grafana, snapshot
 from tests.hosts.alarms import ALERTS, LOGS, SECOND, WATCHDOG, Alert, Receiver, receiving, shortened
 from tests.lab.commands import finish, traces
 from tests.measured import Measured
@@ -130,16 +130,17 @@ def _jar(cluster: Cluster) -> Path:
 
 
 @pytest.fixture(scope="module")
-def monitored() -> Iterator[Monitored]:
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
     lab = Lab(NAME)
     lab.down()  # an earlier run may have been killed
     try:
         lab.up(workers=2, jobmanagers=2, zookeepers=3, monitoring=1)
         front_door.switch(lab, on=True)
         before = snapshot.take(lab, lab.hosts)
-        with receiving(lab.gateway) as (url, receiver):
+        place = tmp_path_factory.mktemp("grafana")
+        with receiving(lab.gateway) as (url, receiver), grafana.released(place, lab.gateway) as release:
             cluster = Cluster(lab, archives.ensure())
-            cluster.overrides.update(_configuration(cluster, url))
+            cluster.overrides.update({**_configuration(cluster, url), "flink:grafana": True, **release})
             yield Monitored(cluster, receiver, before)
     finally:
         lab.down()
@@ -561,6 +562,15 @@ def test_a_job_that_has_ended_stays_visible_at_every_door_after_a_failover(monit
         assert ended == "CANCELED"
         assert job not in {it["jid"] for it in shown.get("/jobs/overview")["jobs"]}, "Flink itself has forgotten it"
         assert shown.get(f"/history/jobs/{job}/checkpoints")
+
+
+@pytest.mark.exhaustive
+def test_grafana_is_told_who_asks_at_every_door(monitored: Monitored) -> None:
+    monitored.timed(CAUSED)
+    for url in monitored.cluster.urls:
+        shown = Rest([url]).get("/grafana/d/flink-cluster")
+        assert (shown["user"], shown["role"]) == (front_door.USER, "Editor")
+        assert "cluster.json" in shown["dashboards"]
 
 
 def _ended(rest: Rest) -> dict[str, str]:
