@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from automation.command_line import ran
 from automation.steps import Steps
 from bench import downtime, encryption, endpoints, jobs, monitoring, plain_ssh, starts
 from bench.starts import Starts
@@ -250,4 +251,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ran(main))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from automation.command_line import ran
 from automation.engine import Engine, EngineError
 from branches import comment, markdown, stack_tags, stacks, starts
 from branches.errors import INTERRUPTED, UNSWEPT, BranchesError
@@ -314,4 +315,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ran(main))

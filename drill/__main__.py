@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from automation.command_line import ran
 from drill import faults, report, runner
 from lab import prepare
 from lab.cluster import Cluster
@@ -91,4 +92,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ran(main))

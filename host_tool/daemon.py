@@ -30,7 +30,7 @@ LEADS = "flink_jobmanager_numRegisteredTaskManagers"
 
 def facts() -> dict[str, Any]:
     """Facts about this host's daemon: unit, user, inputs (paths), health, port, others
-    (hosts that its health depends on), metricsPort."""
+    (hosts that its health depends on), metricsPort; session (the path of its note), of those that lead."""
     import json
 
     with open(FACTS) as file:

@@ -27,7 +27,7 @@ _SESSION = re.compile(r"session id = 0x([0-9a-f]+),")
 
 def relinquish() -> None:
     """Delete the nodes of the session that the daemon of this host had, below the folder of its leaders."""
-    session = last_session(_text(f"/run/{facts()['unit']}/session"))
+    session = last_session(_text(facts().get("session", "")))
     found = options(_text(LAUNCH))
     if not session or not found.get("quorum"):
         return

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from automation.command_line import ran
 from lab import lab, network, processes
 from lab.lab import Lab
 from ops.errors import OpsError
@@ -366,11 +367,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.fail("lab", "interrupted; the same command continues")
         return 130
-    except BrokenPipeError:  # the reader (`| head`) has closed the pipe
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
-        return 1
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ran(main))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from automation.command_line import ran
 from automation.pending import operations, unread
 from ops import bundle, doctor, gc, reboot, savepoints, state, status
 from ops.errors import OpsError
@@ -406,4 +407,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ran(main))

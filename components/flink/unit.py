@@ -60,5 +60,6 @@ def daemon_json(role: Role, settings: ClusterSettings, others: Sequence[str]) ->
         "port": int(port),
         "others": list(others),
         "metricsPort": ports.number("prometheus"),
+        **({"session": process.session} if process.session else {}),
     }
     return json.dumps(facts, indent=2) + "\n"

@@ -39,5 +39,6 @@ def test_without_a_place_there_are_flinks_defaults() -> None:
 
 
 def test_without_a_session_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(session, "facts", lambda: {"unit": f"../{tmp_path}"})
-    session.relinquish()
+    for known in ({}, {"session": str(tmp_path / "session")}):
+        monkeypatch.setattr(session, "facts", lambda: known)  # noqa: B023
+        session.relinquish()
