@@ -477,6 +477,7 @@ def test_destroy_leaves_nothing(cluster: Rehearsal, clone: Clone, before: set[st
     story = Story("aws", {})
     file = clone.folder / f"Pulumi.{STACK}.yaml"
     file.write_text(rehearsal.stack.file.read_text())
+    clone.run(f"pulumi stack select {STACK}")  # as it is after the documented `up`
     rehearsal.timed("destroy, as documented", lambda: clone.run(story.take(AWS, *TEARDOWN[0])))
     rehearsal.forget()
     assert file.exists()
