@@ -51,6 +51,7 @@ def ids(it: Stack, role: str) -> set[str]:
     }
 
 
+@pytest.mark.exhaustive  # test_plugin_lb.py has each resource, tests/unit/test_aws_balancer.py the program
 def test_its_life(endpoint: str, tmp_path: Path) -> None:
     first, second = certificate(endpoint), certificate(endpoint)
     before = everything(endpoint, REGION)
