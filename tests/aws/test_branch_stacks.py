@@ -55,6 +55,7 @@ def stacks(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     return Stacks(Engine(), print, content=content)
 
 
+@pytest.mark.exhaustive  # four minutes; tests/engine/test_branches_engine.py has the commands
 def test_two_branches_have_nothing_in_common_and_leave_nothing(
     stacks: Stacks, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def _all_at(endpoint: str) -> dict[str, str]:
     return dict.fromkeys(aws_stack.SERVICES, endpoint)
 
 
+@pytest.mark.exhaustive  # three minutes; the rehearsal kills its runs, too
 def test_everything_that_aws_has_created_is_adopted(
     endpoint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

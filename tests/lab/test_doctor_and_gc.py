@@ -171,6 +171,7 @@ def age(cluster: Cluster, keys: set[str], days: float) -> None:
         os.utime(cluster.lab.dir / "s3" / "data" / cluster.s3.bucket / key, (then, then))
 
 
+@pytest.mark.exhaustive  # tests/unit/host_tool/test_host_cluster.py has it, by stand-ins
 def test_doctor_reports_a_result_with_which_no_jobmanager_would_start(cluster: Cluster) -> None:
     """As a job that Flink 2.3 cannot restore leaves it."""
     client, bucket, id = cluster.s3.client(), cluster.s3.bucket, cluster.lab.name
