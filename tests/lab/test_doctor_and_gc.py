@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lab import flights
 from lab.cluster import Cluster, Job, SlowJob, wait_for
 from lab.flights import Options
