@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,39 @@ KEEPING = {"same", "update", "create", "read"}
 GONE = re.compile(r"flink:aws:Security\$.*::zookeeper(-.*)?$")
 """Resources that an upgrade may delete: security groups, and their rules, of a role without machines."""
 
-DROPPED = {"/etc/flink/config.yaml": ["rest.bind-port: 8081"]}
-"""Lines that an upgrade may remove, although the daemon restarts once: sql-client.sh would use them."""
+DROPPED = {
+    "/etc/flink/config.yaml": """\
+rest.bind-port: 8081
+heartbeat.interval: 1500 ms
+heartbeat.interval: 3000 ms
+""",
+}
+"""Lines that an upgrade may remove, although the daemons restart once: sql-client.sh would use the port; a TaskManager
+that is dead is noticed after two heartbeats.
+"""
 
-_HARDENED = """\
+ADDED = {
+    "/etc/flink/config.yaml": "heartbeat.interval: 1000 ms",
+    "/etc/flink/log4j-console.properties": """\
+# Its sessions, for `flink-host relinquish`, with which the unit ends
+logger.session.name = org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.ClientCnxn
+logger.session.level = INFO
+logger.session.appenderRef.session.ref = Session
+appender.session.name = Session
+appender.session.type = File
+appender.session.fileName = /run/flink-jobmanager/session
+appender.session.append = false
+appender.session.layout.type = PatternLayout
+appender.session.layout.pattern = %m%n
+appender.session.filter.session.type = RegexFilter
+appender.session.filter.session.regex = .*session id = 0x.*
+appender.session.filter.session.onMatch = ACCEPT
+appender.session.filter.session.onMismatch = DENY
+""",
+}
+"""Likewise, lines that it may add: a JobManager that was killed gives up its session."""
+
+_UNITS = """\
 PrivateMounts=yes
 PrivateDevices=yes
 # Other users' processes are not in its /proc
@@ -44,8 +74,10 @@ RemoveIPC=yes
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged
 SystemCallErrorNumber=EPERM
+# A process that did not end by itself has left its session in ZooKeeper, for which the standby would wait
+ExecStopPost=-/bin/sh -c '[ "$SERVICE_RESULT" = success ] || exec /usr/local/lib/flink/flink-host relinquish'
 """
-"""Lines that an upgrade adds to units, although the daemons restart once: a job can do less on its host."""
+"""Lines that it adds to units: a job can do less on its host."""
 
 RUN_WITH = re.compile(
     r"/etc/systemd/system/(?!flink-(alive|classes|jobs|spot)\.).*"
@@ -144,11 +176,9 @@ class Earlier:
         for name, old in before.items():
             new = after[name]
             for path in filter(_matters, old.files):
-                kept = [line for line in old.files[path].splitlines() if line not in DROPPED.get(path, [])]
-                found = new.files.get(path, "").splitlines()
-                if path.endswith(".service"):
-                    found = [line for line in found if line not in _HARDENED.splitlines()]
-                assert found == kept, f"{name}: {path}"
+                kept = _without(old.files[path], DROPPED.get(path, ""))
+                found = _without(new.files.get(path, ""), _UNITS if path.endswith(".service") else ADDED.get(path, ""))
+                assert found == kept, f"{name}: {path}\n" + "\n".join(unified_diff(kept, found, n=0, lineterm=""))
             assert new.values == old.values, name
             if FINGERPRINT in old.files:
                 assert self._fingerprint(new.files[FINGERPRINT]) == self._fingerprint(old.files[FINGERPRINT])
@@ -164,6 +194,10 @@ class Earlier:
         link.symlink_to(there)
         words = ["sh", "-s", str(there), str(link), "/no/such/file"]
         return subprocess.run(words, input=tool, capture_output=True, text=True, check=True).stdout
+
+
+def _without(text: str, lines: str) -> list[str]:
+    return [line for line in text.splitlines() if line and line not in lines.splitlines()]
 
 
 def _matters(path: str) -> bool:
