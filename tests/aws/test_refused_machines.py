@@ -66,6 +66,7 @@ def attach_foreign_policy(endpoint: str) -> str:
     return str(policy["Arn"])
 
 
+@pytest.mark.exhaustive  # four minutes; test_cloud_rules.py has what AWS refuses
 def test_a_lack_of_machines_is_reported_and_what_others_do_prevents_no_destroy(endpoint: str, tmp_path: Path) -> None:
     before = everything(endpoint, REGION)
     it = without_hosts(tmp_path, endpoint, {"aws:maxRetries": 2})

@@ -17,7 +17,7 @@ from toolbox.paths import REPO
 pytestmark = pytest.mark.root
 
 SIZES = (10, 30, 100)
-CREATED = (30, pytest.param(100, marks=pytest.mark.exhaustive))
+CREATED = (10, *(pytest.param(number, marks=pytest.mark.exhaustive) for number in (30, 100)))
 BUDGET_SECONDS, BUDGET_MIB = 10, 600
 """For the preview of 100 (DESIGN.md)."""
 
@@ -35,6 +35,7 @@ def scale(sizes: Sequence[int], create: int = 0) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.exhaustive  # two minutes of measuring
 def test_the_preview_grows_with_the_machines_and_not_faster(measured: Measured) -> None:
     found = scale(SIZES)
     small, middle, large = found["curve"]

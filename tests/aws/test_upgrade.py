@@ -15,7 +15,10 @@ from tests.aws.scale import moto
 from tests.engine.compatibility import Earlier
 
 
-@pytest.mark.parametrize("name", ["dev", "prod", "ephemeral"])
+OTHERS = [pytest.param(name, marks=pytest.mark.exhaustive) for name in ("prod", "ephemeral")]
+
+
+@pytest.mark.parametrize("name", ["dev", *OTHERS])
 def test_an_upgrade_of_the_program_replaces_nothing_and_restarts_nothing(name: str, tmp_path: Path) -> None:
     with moto() as endpoint:
         earlier = Earlier(name, tmp_path, endpoint=endpoint, plugins=(AWS, TLS), variables=stack.VARIABLES)

@@ -249,6 +249,7 @@ def test_gc_removes_what_a_dead_cluster_left_and_nothing_else(cluster: Cluster) 
         znodes(cluster, "deleteall /flink/old\nquit\n")
 
 
+@pytest.mark.exhaustive  # two minutes; what a dead cluster left goes the same way
 def test_gc_removes_checkpoints_of_ended_jobs_but_none_that_another_job_claimed(cluster: Cluster) -> None:
     """A job that was restored with CLAIM has files in the folder of the job before, however old they are."""
     place = f"{cluster.lab.name}/checkpoints/{cluster.lab.name}"

@@ -206,6 +206,7 @@ def test_a_script_that_flink_refuses_goes_back_and_shows_no_secret(programs: Pro
     programs.up()
 
 
+@pytest.mark.exhaustive  # test_jobs.py has savepoints of a jar
 def test_a_savepoint_is_restored(programs: Programs) -> None:
     """Of a job that writes nothing: files of a FileSink would contradict earlier state."""
     name, bucket = programs.cluster.lab.name, programs.cluster.s3.bucket

@@ -400,6 +400,7 @@ def second(job: Declared) -> Iterator[Declared]:
     made.up_with(None)
 
 
+@pytest.mark.exhaustive  # tests/unit/host_tool/test_host_declared_job.py has each step of it
 def test_blue_green_has_no_pause_and_what_both_wrote_is_the_same(second: Declared) -> None:
     """Each key's counts are of one history, so for a sink that replaces by key the result is exact."""
     before = second.only().job_id

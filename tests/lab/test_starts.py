@@ -126,6 +126,7 @@ run.
 """
 
 
+@pytest.mark.exhaustive  # it waits until the machine is idle
 def test_a_start_uses_the_archive_of_classes_and_needs_none(cluster: Cluster) -> None:
     archive = "/var/lib/flink/cds/*.jsa"
     try:
