@@ -14,7 +14,6 @@ from tests.aws import stack
 from tests.aws.scale import moto
 from tests.engine.compatibility import Earlier
 
-
 OTHERS = [pytest.param(name, marks=pytest.mark.exhaustive) for name in ("prod", "ephemeral")]
 
 
