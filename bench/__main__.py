@@ -18,7 +18,7 @@ from pathlib import Path
 
 from automation.command_line import ran
 from automation.steps import Steps
-from bench import downtime, encryption, endpoints, jobs, monitoring, plain_ssh, starts
+from bench import downtime, encryption, endpoints, jobs, plain_ssh, starts
 from bench.starts import Starts
 from lab import prepare
 from lab.cluster import Cluster, SlowJob
@@ -128,12 +128,6 @@ def _tls(lab: Lab, rounds: int, file: Path) -> int:
     return 0
 
 
-def _monitoring(lab: Lab, rounds: int, file: Path) -> int:
-    monitoring.write(monitoring.measure(partial(_new, lab), rounds), file)
-    print("\n".join(monitoring.lines(file)))
-    return 0
-
-
 def _jobs(lab: Lab, rounds: int, file: Path) -> int:
     cluster = _new(lab)
     before = os.getloadavg()[0]
@@ -202,12 +196,6 @@ def main() -> int:
         help="measure only what TLS costs a job, and write that to a file",
     )
     parser.add_argument(
-        "--monitoring",
-        type=Path,
-        metavar="FILE",
-        help="measure only what metrics and logs cost a job, and write that to a file",
-    )
-    parser.add_argument(
         "--endpoints",
         type=Path,
         metavar="FILE",
@@ -237,8 +225,6 @@ def main() -> int:
         prepare.everything()
         if chosen.tls:
             return _tls(lab, max(1, chosen.rounds), chosen.tls)
-        if chosen.monitoring:
-            return _monitoring(lab, max(1, chosen.rounds), chosen.monitoring)
         if chosen.jobs:
             return _jobs(lab, max(1, chosen.rounds), chosen.jobs)
         show(measure(lab, max(1, chosen.rounds), chosen.failovers, chosen.starts))
