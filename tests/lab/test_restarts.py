@@ -496,8 +496,15 @@ def test_certificates_that_live_for_minutes_are_renewed_in_time_and_mended_when_
         # Too late: nobody opens a connection any more
         wait_for("the end of the second certificates", 60 * LIVE, lambda: time.time() > max(second))
         identity = "--cacert /etc/flink/tls/rest/authorities.pem --cert /etc/flink/tls/rest/identity.pem"
-        refused = lab.ssh("jm-0", f"sudo -n curl -sS --max-time 20 {identity} https://jm-1:8081/overview", check=False)
-        assert refused.returncode and "certificate has expired" in refused.stderr
+        ask = f"sudo -n curl -sS --max-time 20 {identity} https://jm-1:8081/overview"
+
+        def refuses() -> bool:
+            """Until its own has expired, some seconds later, jm-1 refuses that of jm-0."""
+            said = lab.ssh("jm-0", ask, check=False)
+            assert said.returncode
+            return "certificate has expired" in said.stderr
+
+        wait_for("an expired certificate", 60, refuses)
         assert cluster.zookeeper_modes() == {}
         code, said = finish(600, "doctor", "--name", lab.name)
         assert code == 1 and said.count(": has expired on 20") >= len(everything), said
