@@ -24,6 +24,7 @@ TESTED = {
     ("check.yml", "make check"),
     ("check.yml", "make engine"),
     ("check.yml", "make test"),
+    ("nightly.yml", "make test-all"),
     ("drift.yml", "Issue"),
     ("drift.yml", "Preview with a refresh"),
     ("ephemeral.yml", "Comment"),
