@@ -11,7 +11,8 @@ from ..flink.context import Context, Running
 from ..flink.node import install
 from ..host import Host, Role
 from ..monitoring.exporter import identity_of, secret_files
-from ..remote import File, script_text, step
+from ..monitoring.program import Program
+from ..remote import File, step
 from ..roles import ROLES, unit_path
 from . import collector, store
 from .settings import Destination
@@ -66,23 +67,19 @@ def _store_text(context: Context, host: Host, identity: Sequence[str]) -> str:
     settings, row = context.settings, ROLES[host.role]
     unit = store.unit(settings.logs, tls=bool(identity), data_disk=host.data_device is not None)
     files = [File(path=unit_path(store.UNIT), text=unit), *secret_files(store.IDENTITY, identity, row.user)]
-    values: dict[str, str | int | Sequence[str]] = {
-        "name": "logstore",
-        "release": "victorialogs",
-        "version": settings.logs.store.version,
-        "unit": store.UNIT,
-        "user": row.user,
-        "own_user": "false",
-        "folder": store.FOLDER,
-        "folders": [],
-        "data": [store.DATA],
-        "loaded": [],
-        "valid": [],
-        "url": f"{store.url('localhost', tls=bool(identity))}/health",
-        "identity": [*store.IDENTITY] if identity else [],
-        "seconds": SECONDS,
-    }
-    return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
+    program = Program(
+        name="logstore",
+        release="victorialogs",
+        version=settings.logs.store.version,
+        unit=store.UNIT,
+        user=row.user,
+        folder=store.FOLDER,
+        data=[store.DATA],
+        url=f"{store.url('localhost', tls=bool(identity))}/health",
+        identity=store.IDENTITY if identity else (),
+        seconds=SECONDS,
+    )
+    return program.step_text(host, files)
 
 
 def _agent_text(context: Context, host: Host, destinations: Sequence[Destination], authorities: str) -> str:
@@ -107,23 +104,20 @@ def _agent_text(context: Context, host: Host, destinations: Sequence[Destination
         *secret_files([collector.CONFIG], [config], collector.USER),
         *([File(path=collector.AUTHORITIES, text=authorities)] if builtin and builtin.tls else []),
     ]
-    values: dict[str, str | int | Sequence[str]] = {
-        "name": "logs",
-        "release": "otelcol",
-        "version": settings.logs.agent.version,
-        "unit": collector.UNIT,
-        "user": collector.USER,
-        "own_user": "true",
-        "folder": collector.FOLDER,
-        "folders": [],
-        "data": [],
-        "loaded": [collector.FOLDER],
-        "valid": [collector.PROGRAM, "validate", f"--config={collector.CONFIG}"],
-        "url": f"http://localhost:{ports.number('log-metrics')}/metrics",
-        "identity": [],
-        "seconds": SECONDS,
-    }
-    return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
+    program = Program(
+        name="logs",
+        release="otelcol",
+        version=settings.logs.agent.version,
+        unit=collector.UNIT,
+        user=collector.USER,
+        own_user=True,
+        folder=collector.FOLDER,
+        loaded=[collector.FOLDER],
+        valid=[collector.PROGRAM, "validate", f"--config={collector.CONFIG}"],
+        url=f"http://localhost:{ports.number('log-metrics')}/metrics",
+        seconds=SECONDS,
+    )
+    return program.step_text(host, files)
 
 
 def declare(context: Context, opts: pulumi.ResourceOptions) -> Running:

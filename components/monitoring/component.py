@@ -1,6 +1,7 @@
 """The monitoring host: Prometheus and Alertmanager, and on every host of the cluster the exporters that it asks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 import pulumi
@@ -17,6 +18,7 @@ from ..roles import ROLES, unit_path
 from ..templates import render
 from . import alerts, declared, grafana, plots, rules, targets
 from .exporter import FRONT_DOOR, Exporter, ExporterArgs, identity_of, secret_files
+from .program import Program
 from .settings import Grouping, MonitoringSettings, Receiver, RemoteLogin, Smtp
 
 UNIT = "flink-prometheus"
@@ -59,9 +61,11 @@ class Monitoring(pulumi.ComponentResource):
         prepared: pulumi.ResourceOptions,
     ) -> remote.Command | None:
         """Grafana, which keeps people's own dashboards on the data volume."""
-        program, door, secret = context.settings.monitoring.grafana, door_of(context), context.grafana_secret
-        if program is None or door is None or secret is None:
+        secret = context.grafana_secret
+        if secret is None:
             return None
+        program, door = context.settings.monitoring.grafana, door_of(context)
+        assert program and door
         release = install(host, context.settings, context.storage, program, "bin/grafana", prepared)
         text = pulumi.Output.all(identity, secret).apply(
             lambda known: _grafana_text(host, context.settings.cluster_id, program.version, door, *known)
@@ -130,7 +134,7 @@ def _text(context: Context, host: Host, identity: Sequence[str], login: RemoteLo
         File(path=f"{plots.FOLDER}/{plots.FILE}", text=_plots(context)),
         File(path=f"{targets.FOLDER}/prometheus.yml", text=config),
     ]
-    return script_text(host, "monitoring/monitor.sh", _values(context, host, "prometheus"), files, uses=("program.sh",))
+    return _prometheus(context, host).step_text(host, files)
 
 
 def _plots(context: Context) -> str:
@@ -149,29 +153,27 @@ def _collected(context: Context) -> bool:
 def _declared(context: Context, host: Host) -> str:
     text = declared.text(context.settings, context.members)
     files = [File(path=f"{targets.FOLDER}/rules/{declared.FILE}", text=text)]
-    values = {**_values(context, host, "declared"), "keeper": "prometheus-service"}
-    return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
+    return replace(_prometheus(context, host), name="declared", keeper="prometheus-service").step_text(host, files)
 
 
-def _values(context: Context, host: Host, name: str) -> Mapping[str, str | int | Sequence[str]]:
-    """Values of the script that keeps Prometheus running, in the step `name`."""
-    settings, row, door = context.settings, ROLES[host.role], door_of(context)
-    return {
-        "name": name,
-        "release": "prometheus",
-        "version": settings.monitoring.prometheus.version,
-        "unit": UNIT,
-        "user": row.user,
-        "own_user": "false",
-        "folder": targets.FOLDER,
-        "folders": [f"{targets.FOLDER}/rules", plots.FOLDER],
-        "data": [f"{row.data_directory}/series"],
-        "loaded": LOADED,
-        "valid": ["/opt/prometheus/promtool", "check", "config", f"{targets.FOLDER}/prometheus.yml"],
-        "url": f"{targets.prometheus_url(door)}/-/ready",
-        "identity": [*targets.IDENTITY] if door and door.tls else [],
-        "seconds": SECONDS,
-    }
+def _prometheus(context: Context, host: Host) -> Program:
+    """Prometheus, in the step that keeps it running."""
+    row, door = ROLES[host.role], door_of(context)
+    return Program(
+        name="prometheus",
+        release="prometheus",
+        version=context.settings.monitoring.prometheus.version,
+        unit=UNIT,
+        user=row.user,
+        folder=targets.FOLDER,
+        folders=[f"{targets.FOLDER}/rules", plots.FOLDER],
+        data=[f"{row.data_directory}/series"],
+        loaded=LOADED,
+        valid=["/opt/prometheus/promtool", "check", "config", f"{targets.FOLDER}/prometheus.yml"],
+        url=f"{targets.prometheus_url(door)}/-/ready",
+        identity=targets.IDENTITY if door and door.tls else (),
+        seconds=SECONDS,
+    )
 
 
 def _alertmanager_text(
@@ -190,23 +192,21 @@ def _alertmanager_text(
         *_web(door, alerts.WEB, alerts.IDENTITY),
         *secret_files([alerts.CONFIG], [alerts.alertmanager_yml(receivers, smtp, grouping)], row.user),
     ]
-    values: dict[str, str | int | Sequence[str]] = {
-        "name": "alertmanager",
-        "release": "alertmanager",
-        "version": version,
-        "unit": alerts.UNIT,
-        "user": row.user,
-        "own_user": "false",
-        "folder": alerts.FOLDER,
-        "folders": [],
-        "data": [alerts.DATA],
-        "loaded": [alerts.CONFIG],
-        "valid": ["/opt/alertmanager/amtool", "check-config", alerts.CONFIG],
-        "url": f"{targets.alertmanager_url(door)}/-/ready",
-        "identity": [*alerts.IDENTITY] if identity else [],
-        "seconds": SECONDS,
-    }
-    return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
+    program = Program(
+        name="alertmanager",
+        release="alertmanager",
+        version=version,
+        unit=alerts.UNIT,
+        user=row.user,
+        folder=alerts.FOLDER,
+        data=[alerts.DATA],
+        loaded=[alerts.CONFIG],
+        valid=["/opt/alertmanager/amtool", "check-config", alerts.CONFIG],
+        url=f"{targets.alertmanager_url(door)}/-/ready",
+        identity=alerts.IDENTITY if identity else (),
+        seconds=SECONDS,
+    )
+    return program.step_text(host, files)
 
 
 def _grafana_text(
@@ -223,23 +223,19 @@ def _grafana_text(
         *secret_files([grafana.CONFIG], [ini], row.user),
         *(File(path=path, text=text) for path, text in provisioned.items()),
     ]
-    values: dict[str, str | int | Sequence[str]] = {
-        "name": "grafana",
-        "release": "grafana",
-        "version": version,
-        "unit": grafana.UNIT,
-        "user": row.user,
-        "own_user": "false",
-        "folder": grafana.FOLDER,
-        "folders": [],
-        "data": [grafana.DATA],
-        "loaded": [],
-        "valid": [],
-        "url": f"{grafana.url('localhost', tls=door.tls)}/api/health",
-        "identity": [*grafana.IDENTITY] if identity else [],
-        "seconds": SECONDS,
-    }
-    return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
+    program = Program(
+        name="grafana",
+        release="grafana",
+        version=version,
+        unit=grafana.UNIT,
+        user=row.user,
+        folder=grafana.FOLDER,
+        data=[grafana.DATA],
+        url=f"{grafana.url('localhost', tls=door.tls)}/api/health",
+        identity=grafana.IDENTITY if identity else (),
+        seconds=SECONDS,
+    )
+    return program.step_text(host, files)
 
 
 def _web(door: targets.Door | None, path: str, identity: Sequence[str]) -> list[File]:

@@ -22,6 +22,7 @@ from ..remote import File, host_script, script_text, step
 from ..roles import ROLES, unit_path
 from ..storage import Storage
 from ..templates import render
+from .program import Program
 
 UNIT = USER = "flink-exporter"
 FOLDER = f"/etc/{UNIT}"
@@ -110,23 +111,20 @@ def _text(
         *([File(path=CERTIFICATES, text=certificate_metrics(ends, notices))] if ends else []),
         *([File(path=WEB, text=render("monitoring/web.yml.j2", identity=IDENTITY))] if identity else []),
     ]
-    values: dict[str, str | int | Sequence[str]] = {
-        "name": "exporter",
-        "release": "nodeexporter",
-        "version": version,
-        "unit": UNIT,
-        "user": USER,
-        "own_user": "true",
-        "folder": FOLDER,
-        "folders": [METRICS],
-        "data": [],
-        "loaded": [],
-        "valid": [],
-        "url": f"{'https' if identity else 'http'}://localhost:{ports.number('node-metrics')}/metrics",
-        "identity": [*IDENTITY] if identity else [],
-        "seconds": SECONDS,
-    }
-    return script_text(host, "monitoring/monitor.sh", values, files, uses=("program.sh",))
+    program = Program(
+        name="exporter",
+        release="nodeexporter",
+        version=version,
+        unit=UNIT,
+        user=USER,
+        own_user=True,
+        folder=FOLDER,
+        folders=[METRICS],
+        url=f"{'https' if identity else 'http'}://localhost:{ports.number('node-metrics')}/metrics",
+        identity=IDENTITY if identity else (),
+        seconds=SECONDS,
+    )
+    return program.step_text(host, files)
 
 
 def storage_script(url: str, through: Mapping[str, str], folder: str = METRICS) -> str:
