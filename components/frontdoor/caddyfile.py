@@ -116,7 +116,7 @@ def caddyfile(
         monitoring=monitoring,
         behind=[
             *(_behind(f"{scheme}://{monitoring}", monitoring, tls=tls, logs=logs) if monitoring else ()),
-            *([_grafana(monitoring, grafana, users is None and not login, tls=tls)] if monitoring and grafana else []),
+            *([_grafana(scheme, monitoring, grafana, anybody=users is None and not login)] if grafana else []),
             *([_history(scheme, tls=tls)] if history else []),
         ],
         role_is="{vars.role}" if login else "{role}",
@@ -164,15 +164,15 @@ def _behind(host: str, name: str, *, tls: bool, logs: bool) -> Sequence[Behind]:
     ]
 
 
-def _grafana(host: str, secret: str, anybody: bool, *, tls: bool) -> Behind:
+def _grafana(scheme: str, name: str, secret: str, *, anybody: bool) -> Behind:
     """Grafana on the monitoring host, which is told who asks. `anybody`: nobody logs in."""
     user, role = watching.headers(secret)
     prefix, table = watching.PREFIX, monitoring_rights.GRAFANA
     return Behind(
         name="grafana",
-        title=f"Grafana on the monitoring host {host}",
-        url=watching.url(host, tls=tls).removesuffix(prefix),
-        identity=MONITORING_IDENTITY if tls else (),
+        title=f"Grafana on the monitoring host {name}",
+        url=f"{scheme}://{name}:{watching.PORT}",
+        identity=MONITORING_IDENTITY if scheme == "https" else (),
         user_header=user,
         role_header=role,
         user="anybody" if anybody else "{http.auth.user.id}",

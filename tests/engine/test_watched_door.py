@@ -97,12 +97,10 @@ def watched(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 text = text.replace(f"https://{one.address}", one.address)
             rest = str(door.folder / Path(IDENTITY[0]).parent.name)
             text = "".join(
-                line
-                for line in text.splitlines(True)
-                if not any(word in line for word in (rest, "tls_except_ports", "tls_server_name"))
+                line for line in text.splitlines(True) if not any(word in line for word in (rest, "tls_except_ports"))
             )
             history, shown = others
-            text = text.replace(f"https://127.0.0.1:{ports.number('history')}", f"http://{history.address}:{REST}")
+            text = without_tls(text, f"https://127.0.0.1:{ports.number('history')}", f"http://{history.address}:{REST}")
             text = without_tls(text, f"https://localhost:{grafana.PORT}", f"http://{shown.address}:{REST}")
             for ours, theirs in (
                 (ports.number("door-metrics"), metrics),
