@@ -44,12 +44,13 @@ that is dead is noticed after two heartbeats.
 """
 
 ADDED = {
-    "/etc/flink/config.yaml": "heartbeat.interval: 1000 ms",
+    "/etc/flink/config.yaml": "heartbeat.interval: 1000 ms\n",
     "/etc/flink/log4j-console.properties": """\
 # Its sessions, for `flink-host relinquish`, with which the unit ends
 logger.session.name = org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.ClientCnxn
 logger.session.level = INFO
 logger.session.appenderRef.session.ref = Session
+
 appender.session.name = Session
 appender.session.type = File
 appender.session.fileName = /run/flink-jobmanager/session
@@ -62,7 +63,7 @@ appender.session.filter.session.onMatch = ACCEPT
 appender.session.filter.session.onMismatch = DENY
 """,
 }
-"""Likewise, lines that it may add: a JobManager that was killed gives up its session."""
+"""Likewise, blocks that it may add: a JobManager that was killed gives up its session."""
 
 _UNITS = """\
 PrivateMounts=yes
@@ -177,7 +178,9 @@ class Earlier:
             new = after[name]
             for path in filter(_matters, old.files):
                 kept = _without(old.files[path], DROPPED.get(path, ""))
-                found = _without(new.files.get(path, ""), _UNITS if path.endswith(".service") else ADDED.get(path, ""))
+                found = new.files.get(path, "").replace(ADDED.get(path, "\0"), "").splitlines()
+                if path.endswith(".service"):
+                    found = _without("\n".join(found), _UNITS)
                 assert found == kept, f"{name}: {path}\n" + "\n".join(unified_diff(kept, found, n=0, lineterm=""))
             assert new.values == old.values, name
             if FINGERPRINT in old.files:
@@ -197,7 +200,7 @@ class Earlier:
 
 
 def _without(text: str, lines: str) -> list[str]:
-    return [line for line in text.splitlines() if line and line not in lines.splitlines()]
+    return [line for line in text.splitlines() if line not in lines.splitlines()]
 
 
 def _matters(path: str) -> bool:
