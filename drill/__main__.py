@@ -6,24 +6,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from automation.command_line import ran
 from drill import faults, report, runner
-from lab import prepare
+from lab import prepare, stack
 from lab.cluster import Cluster
 from lab.lab import Lab
 from stand_ins.builds import archives
 from toolbox import console
 from toolbox.errors import ToolError
-from toolbox.paths import REPO
 
 NAME = "drill"
-
-
-def failover_seconds() -> int:
-    """The lab's failover budget, in seconds."""
-    return int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]["flink:failoverSeconds"])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.say("drill", f"{row.title}: {report.summary(row)}")
             rows.append(row)
             if args.json:
-                report.write(args.json, rows, flink, failover_seconds())
+                report.write(args.json, rows, flink, stack.failover_seconds())
     except ToolError as error:
         console.fail("drill", str(error))
     except KeyboardInterrupt:

@@ -101,7 +101,7 @@ def _print_ways_on(made: Lab, hosts_only: bool) -> None:
             lines.append(
                 f"log in as {front_door.USER}, password in {place / 'password'}; trust {place / 'authorities.pem'}"
             )
-            if stack.monitored(made):
+            if made.monitoring():
                 lines.append(f"plots: {urls[0]}/prometheus/consoles/plots")
                 lines.append(f"metrics and alerts: {urls[0]}/prometheus/ and {urls[0]}/alertmanager/")
                 lines.append(f"logs: {urls[0]}/logs/select/vmui/")

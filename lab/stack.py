@@ -68,7 +68,7 @@ def configuration(lab: "Lab", archives: "Archives", overrides: Mapping[str, Any]
     """Configuration, with the secret of a front door: Pulumi.local.yaml, the lab's values, then `overrides`
     (`flink:key`). Jobs and HistoryServer in Pulumi.local.yaml are those of `make up`: other labs declare their own.
     """
-    base = {key: value for key, value in _local().items() if key not in (JOBS, HISTORY)}
+    base = shared()
     s3 = lab.s3
     known = {
         "flink:inventory": str(lab.dir / "inventory.yaml"),
@@ -97,7 +97,7 @@ def release(lab: "Lab", name: str, archive: "Archive") -> dict[str, str]:
 
 def _monitoring(lab: "Lab") -> dict[str, Any]:
     """What a lab with a monitoring host installs besides, or instead; empty without one."""
-    if not monitored(lab):
+    if not lab.monitoring():
         return {}
     found: dict[str, Any] = {}
     for name, archive in builds.monitoring().items():
@@ -105,26 +105,32 @@ def _monitoring(lab: "Lab") -> dict[str, Any]:
     return found
 
 
-def workers() -> int:
-    """The number of TaskManagers in Pulumi.local.yaml."""
-    return int(_local()["flink:workers"])
+def written() -> dict[str, Any]:
+    """The configuration in Pulumi.local.yaml."""
+    return dict(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"])
+
+
+def shared() -> dict[str, Any]:
+    """The same, without what is for the lab of `make up` alone."""
+    return {key: value for key, value in written().items() if key not in (JOBS, HISTORY)}
 
 
 def declared(lab: "Lab") -> dict[str, Any]:
-    """What Pulumi.local.yaml has for the lab of `make up` alone, as `overrides`: its jobs, and with a monitoring host
-    whether those that have ended are shown.
+    """What is for the lab of `make up` alone, as `overrides`: its jobs, and with a monitoring host whether those that
+    have ended are shown.
     """
-    found, keys = _local(), [JOBS, *([HISTORY] if monitored(lab) else [])]
+    found, keys = written(), [JOBS, *([HISTORY] if lab.monitoring() else [])]
     return {key: found[key] for key in keys if key in found}
 
 
-def monitored(lab: "Lab") -> bool:
-    """Whether the lab has a monitoring host."""
-    return any(host.role == "monitoring" for host in lab.hosts)
+def workers() -> int:
+    """The number of TaskManagers in Pulumi.local.yaml."""
+    return int(written()["flink:workers"])
 
 
-def _local() -> dict[str, Any]:
-    return dict(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"])
+def failover_seconds() -> int:
+    """Maximum seconds of a failover in a lab."""
+    return int(written()["flink:failoverSeconds"])
 
 
 class Stack:

@@ -14,9 +14,8 @@ from typing import Any
 import asyncssh
 import yaml
 
-from lab.stack import JOBS, Stack
+from lab.stack import Stack, shared
 from tests.host_steps import HEAD, answer
-from toolbox.paths import REPO
 
 BOUND = 60.0
 HOSTS = {
@@ -140,8 +139,7 @@ def _key(script: str) -> tuple[str, str] | None:
 
 def stack_on(hosts: ExistingHosts, folder: Path, changes: Mapping[str, Any]) -> Stack:
     """The stack `local` on these hosts."""
-    base: dict[str, Any] = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
-    del base[JOBS]  # they need a cluster that runs
+    base = shared()  # jobs need a cluster that runs
     known = {
         "flink:inventory": str(hosts.inventory(folder)),
         "flink:operatorCidrs": ["198.51.100.0/24"],

@@ -31,7 +31,12 @@ def preview(tmp_path: Path) -> Iterator[Any]:
         secret_key="not-to-be-seen",
     )
     lab = SimpleNamespace(
-        dir=tmp_path, name="preview", gateway="10.9.9.1", s3=s3, mirror_url="http://10.9.9.1:7481", hosts=[]
+        dir=tmp_path,
+        name="preview",
+        gateway="10.9.9.1",
+        s3=s3,
+        mirror_url="http://10.9.9.1:7481",
+        monitoring=lambda: None,
     )
     archives = SimpleNamespace(
         **{

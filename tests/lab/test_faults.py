@@ -6,14 +6,10 @@ import os
 import time
 
 import pytest
-import yaml
 
+from lab import stack
 from lab.cluster import Cluster, SlowJob
 from tests.measured import Measured
-from toolbox.paths import REPO
-
-BUDGET = int(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]["flink:failoverSeconds"])
-"""Maximum seconds of a failover."""
 
 BOUND = 300
 """Maximum seconds of a wait, for two cores with seven hosts and other programs. The measured time is printed."""
@@ -37,7 +33,7 @@ def test_a_taskmanagers_host_reboots(cluster: Cluster, measured: Measured) -> No
     cluster.lab.reboot(victim)
     seconds = job.seconds_until_restored(began, checkpoint, BOUND)
     what = "reboot of a TaskManager's host until the job runs again"
-    measured(f"{what}: {seconds:.1f} s (budget {BUDGET} s, load {os.getloadavg()[0]:.1f})")
+    measured(f"{what}: {seconds:.1f} s (budget {stack.failover_seconds()} s, load {os.getloadavg()[0]:.1f})")
     cluster.wait_until_whole()
     rules = cluster.lab.ssh(victim, "sudo -n nft list table inet flink").stdout
     assert "policy drop" in rules, "the firewall is back as well"

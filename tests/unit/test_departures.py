@@ -18,13 +18,8 @@ from settings import schema
 from toolbox.paths import REPO
 
 
-def declared() -> dict[str, Any]:
-    config: dict[str, Any] = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
-    return config
-
-
 def test_the_declared_job_is_the_one_that_is_built_and_looked_at() -> None:
-    jobs = declared()[stack.JOBS]
+    jobs = stack.written()[stack.JOBS]
     (job,) = jobs.values()
     assert list(jobs) == [departures.NAME]
     assert REPO / job["jar"] == departures.JAR
@@ -39,7 +34,7 @@ def test_it_is_built_for_the_release_that_is_installed() -> None:
 def test_its_readme_declares_it_as_the_lab_does() -> None:
     readme = (departures.FOLDER / "README.md").read_text()
     (block,) = re.findall("```yaml\n(.*?)```", readme, re.DOTALL)
-    assert yaml.safe_load(block)["config"] == {stack.JOBS: declared()[stack.JOBS]}
+    assert yaml.safe_load(block)["config"] == {stack.JOBS: stack.written()[stack.JOBS]}
     options = set(re.findall(r"`(--[a-z-]+)", readme))
     source = (departures.FOLDER / "src/main/java/departures/DeparturesJob.java").read_text()
     assert options == {f"--{name}" for name in re.findall(r'options\.get\w+\("([a-z-]+)"', source)}
