@@ -12,6 +12,7 @@ import pulumi
 from pulumi_command import remote
 
 from ..frontdoor.certificates import FrontDoorAuthority
+from ..frontdoor.component import FrontDoor
 from ..host import Host, Role
 from ..storage import Storage
 from .encryption import Encryption
@@ -45,8 +46,8 @@ class Context:
     """By which Grafana knows front doors. None: there is no Grafana."""
     balancer_networks: Sequence[str] = ()
     """From where the front doors' load balancer connects, if there is one."""
-    front_door_ends: dict[str, pulumi.Output[str]] = field(default_factory=dict)
-    """Host name → when the certificate of its front door expires, in ISO format; without those by ACME."""
+    front_doors: dict[str, FrontDoor] = field(default_factory=dict)
+    """By host name, as the role of JobManagers declares them."""
     logins: Sequence[pulumi.Resource] = ()
     """What must have succeeded before any daemon starts: the proof that JobManagers can log in for rollouts."""
 

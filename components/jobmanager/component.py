@@ -105,7 +105,7 @@ def _front_door(context: Context, host: Host, opts: pulumi.ResourceOptions) -> F
         after=[context.joined[host.name]],
     )
     made = FrontDoor(naming.step(host, "front-door"), args, opts)
-    context.front_door_ends[host.name] = made.ends
+    context.front_doors[host.name] = made
     return made
 
 

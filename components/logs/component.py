@@ -58,7 +58,11 @@ class Agent(pulumi.ComponentResource):
         text = told.apply(lambda known: _agent_text(context, host, *known))
         if settings.logs.destinations is not None:
             text = pulumi.Output.secret(text)
-        opts = pulumi.ResourceOptions(parent=self, depends_on=[release, context.joined[host.name]])
+        after = [release, context.joined[host.name]]
+        if host.name in context.front_doors:
+            # It makes the group with which the agent reads its log
+            after.append(context.front_doors[host.name].ready)
+        opts = pulumi.ResourceOptions(parent=self, depends_on=after)
         self.ready = step(host, "logs", text, seconds=SECONDS + 60, opts=opts)
         self.register_outputs({})
 

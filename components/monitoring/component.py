@@ -326,6 +326,6 @@ def _exporter(context: Context, host: Host, opts: pulumi.ResourceOptions) -> Exp
 def _ends(context: Context, host: Host) -> dict[str, pulumi.Output[str]]:
     """The certificates of a host, and when they expire."""
     found = dict(context.encryption.ends.get(host.name, {})) if context.encryption else {}
-    if host.name in context.front_door_ends:
-        found[FRONT_DOOR] = context.front_door_ends[host.name]
+    if host.name in context.front_doors:
+        found[FRONT_DOOR] = context.front_doors[host.name].ends
     return found
