@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from .flink.releases import Archive, official
     from .flink.settings import ClusterSettings
     from .host import Host, Role, Ssh
-    from .storage import Storage
+    from .storage import S3, Storage
 
 __all__ = [
+    "S3",
     "Archive",
     "Cluster",
     "ClusterArgs",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "S3": ".storage",
     "Archive": ".flink.releases",
     "Cluster": ".flink.cluster",
     "ClusterArgs": ".flink.cluster",

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 from .flink.settings import ClusterSettings
 from .host import Site
 from .problems import Problems
-from .storage import StorageSettings
+from .storage import Storage
 
 PROVIDERS = ("existing", "aws")
 """The folders of `components/` that are providers, and the values of `provider` in the configuration."""
@@ -53,12 +53,12 @@ class Provider(Protocol):
     """Configuration keys that apply to this provider only."""
 
     def region(self, raw: Mapping[str, str]) -> str:
-        """The region in which the provider creates the storage; empty if it creates none."""
+        """The region in which the provider creates a bucket, if it gets no storage; empty if it creates none."""
 
     def load(self, request: Request) -> Loaded:
         """The settings of the provider, validated without requests to its API."""
 
-    def declare(self, stack: str, settings: Any, storage: StorageSettings, cluster: ClusterSettings) -> Site:
+    def declare(self, stack: str, settings: Any, storage: Storage, cluster: ClusterSettings) -> Site:
         """The hosts and the storage, created or found. Raises ConfigError, before anything is declared, for problems
         that only the provider's API reports.
         """

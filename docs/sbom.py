@@ -33,7 +33,7 @@ from components.flink import host_tool, releases
 from components.naming import PROJECT
 from components.remote import File
 from components.roles import ROLES
-from components.storage import DEFAULT_PLUGIN
+from components.storage.s3 import DEFAULT_PLUGIN
 from toolbox.paths import REPO
 
 PRODUCT, LAB = "flink.cdx.json", "lab.cdx.json"

@@ -20,16 +20,17 @@ from components.monitoring.settings import RECEIVERS, REMOTE_WRITE_LOGIN, SMTP
 from components.naming import PROJECT
 from components.problems import Problems, shown
 from components.providers import PROVIDERS, Provider, Request, provider
-from components.storage import StorageSettings
+from components.storage import Storage
+from components.storage.table import SECRETS as STORAGE_SECRETS
 from settings.cluster import SECRET_OPTIONS, cluster_settings
 from settings.front_door import FRONT_DOOR_KEY, FRONT_DOOR_USERS
 from settings.jobs import JOB_SECRETS
 from settings.openid import SECRET as OIDC_SECRET
 from settings.schema import ROOT, schema, values
-from settings.storage import SECRET_KEY, storage_settings
+from settings.storage import storage_settings
 
 SECRETS = {
-    SECRET_KEY: SECRET_KEY,
+    **{key: key for key in STORAGE_SECRETS},
     HEALING_TOKEN: HEALING_TOKEN,
     JOB_SECRETS: f"--path '{JOB_SECRETS}[\"NAME\"]'",
     SECRET_OPTIONS: f"--path '{SECRET_OPTIONS}[\"OPTION\"]'",
@@ -58,7 +59,7 @@ class Settings:
     provider: Provider
     site: Any
     """The provider's own settings, for its `declare`."""
-    storage: StorageSettings
+    storage: Storage
     cluster: ClusterSettings
     warnings: tuple[str, ...] = ()
     """What is likely not what somebody meant, each with its key."""
@@ -75,7 +76,6 @@ def read() -> Settings:
     found = load(
         raw,
         stack=pulumi.get_stack(),
-        secret_key=pulumi.Config(PROJECT).get_secret(SECRET_KEY),
         secrets={key for key in schema() if pulumi.runtime.config.is_config_secret(f"{PROJECT}:{key}")},
     )
     for warning in found.warnings:
@@ -90,7 +90,6 @@ def load(
     raw: Mapping[str, str],
     *,
     stack: str,
-    secret_key: pulumi.Output[str] | None = None,
     secrets: Collection[str] = (),
     root: Path = ROOT,
 ) -> Settings:
@@ -111,13 +110,13 @@ def load(
     # The engine fills in the defaults, so only a value that differs from the default shows that the key was set
     given = {key for key, value in found.items() if value != schema()[key]["default"]}
     chosen = _provider(found["provider"], given, problems)
-    kept = storage_settings(found, secret_key, chosen.region(raw), problems)
+    kept = storage_settings(found, given, chosen.region(raw), root, problems)
     request = Request(
         stack=stack,
         values=found,
         given=given,
         raw=raw,
-        cluster=cluster_settings(found, stack, root, problems),
+        cluster=cluster_settings(found, stack, kept, root, problems),
         root=root,
         problems=problems,
     )

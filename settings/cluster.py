@@ -12,6 +12,7 @@ from components.flink import failover, releases, sizing
 from components.flink.releases import Archive
 from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings, HistorySettings
 from components.problems import Problems, shown
+from components.storage import Storage
 from settings.front_door import front_door
 from settings.jobs import job_secrets, jobs
 from settings.logs import logs
@@ -37,7 +38,9 @@ _LEAST_HISTORY_SECONDS = 3600
 _MOST_HISTORY_JOBS = 2000
 
 
-def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems: Problems) -> ClusterSettings:
+def cluster_settings(
+    values: Mapping[str, Any], stack: str, storage: Storage, root: Path, problems: Problems
+) -> ClusterSettings:
     """Settings of the cluster; paths are relative to `root`. Invalid values are added to `problems`."""
     cluster_id = values["clusterId"] or stack
     problems.catch("clusterId", lambda: forms.CLUSTER_ID(cluster_id), "")
@@ -55,11 +58,8 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         problems.add("maxUnavailable", f"{shown(values['maxUnavailable'])} is out of range: expected 1 to 1000")
     if not 0 <= values["taskManagerSlots"] <= 10_000:
         problems.add("taskManagerSlots", f"{shown(values['taskManagerSlots'])} is out of range: expected 0 to 10000")
-    if values["archiveCopies"] and values["storageAccessKey"]:
-        problems.add(
-            "archiveCopies",
-            "needs hosts with an instance profile, and there are access keys: expected no storageAccessKey, or false",
-        )
+    if values["archiveCopies"] and (why := storage.at(storage.uri).no_copies):
+        problems.add("archiveCopies", why)
     if not 1 <= values["certificateDays"] <= 825:
         problems.add("certificateDays", f"{shown(values['certificateDays'])} is out of range: expected 1 to 825")
     if not 1 <= values["tlsAuthority"] <= 10_000:
@@ -103,7 +103,7 @@ def cluster_settings(values: Mapping[str, Any], stack: str, root: Path, problems
         java=_archive("java", values, problems),
         archive_copies=values["archiveCopies"],
         java_options=values["javaOptions"],
-        **proxy_settings(values, problems),
+        **proxy_settings(values, storage, problems),
         jobmanager_mib=memory("jobManagerMemory", sizing.JOBMANAGER_MINIMUM_MIB),
         taskmanager_mib=memory("taskManagerMemory", sizing.TASKMANAGER_MINIMUM_MIB)
         if values["taskManagerMemory"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from components import forms
 from components.problems import Problems, shown
+from components.storage.table import OWNED
 from settings.flink_options import table
 
 # Set by this program: an override would contradict the table of ports or the inventory.
@@ -18,7 +19,7 @@ _OWNED_KEYS = re.compile(
     r"|jobmanager\.(rpc\..*|bind-host|memory\.process\.size)"
     r"|taskmanager\.(rpc\..*|data\.(port|bind-port)|host|bind-host|resource-id|memory\.process\.size"
     r"|numberOfTaskSlots)"
-    r"|s3\.(access-key|secret-key|endpoint|region|endpoint\.region|path-style-access|path\.style\.access)"
+    rf"|{OWNED}"
     r"|env\.(java\.home|java\.opts\.all|log\.dir|pid\.dir)"
 )
 _OWNED_ZOOKEEPER_KEYS = re.compile(

@@ -5,10 +5,10 @@ from typing import Any
 
 from components import forms
 from components.problems import Problems
-from components.storage import DEFAULT_PLUGIN
+from components.storage import Storage
 
 
-def proxy_settings(values: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+def proxy_settings(values: Mapping[str, Any], storage: Storage, problems: Problems) -> dict[str, Any]:
     """`http_proxy` and `no_proxy`; what is wrong is added to `problems`."""
     url, direct = values["httpProxy"], values["noProxy"]
     if "@" in url:
@@ -21,11 +21,8 @@ def proxy_settings(values: Mapping[str, Any], problems: Problems) -> dict[str, A
         problems.add("noProxy", "has no effect without httpProxy: leave it out")
     for entry in direct:
         problems.catch("noProxy", lambda entry=entry: forms.DIRECT(entry), "")  # type: ignore[misc]
-    plugin = values["storagePlugin"] or DEFAULT_PLUGIN
-    if url and plugin != DEFAULT_PLUGIN:
-        problems.warn(
-            "httpProxy",
-            f"only archives are downloaded through it: {plugin} reaches the storage directly; {DEFAULT_PLUGIN} "
-            "uses a proxy",
-        )
+    if url:
+        for backend in storage.backends:
+            if why := backend.without_proxy:
+                problems.warn("httpProxy", f"only archives are downloaded through it: {why}")
     return {"http_proxy": url.removesuffix("/"), "no_proxy": tuple(direct)}

@@ -1,49 +1,45 @@
-"""Settings of the storage."""
+"""Settings of the storage: which kind it is of, and what belongs to that kind."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
-import pulumi
-
-from components import forms
-from components.flink import releases
 from components.problems import Problems, shown
-from components.storage import DEFAULT_PLUGIN, PLUGINS, StorageSettings
+from components.storage import Storage
+from components.storage.base import Asked, Kind
+from components.storage.table import CREATED, STORAGES, kind_of
 
-SECRET_KEY = "storageSecretKey"
+URI = "storageUri"
 
 
 def storage_settings(
-    values: Mapping[str, Any], secret_key: pulumi.Output[str] | None, region: str, problems: Problems
-) -> StorageSettings:
-    """Settings of the storage. `region` is where the provider creates it; empty if it creates none."""
-    uri = values["storageUri"].rstrip("/")
+    values: Mapping[str, Any], given: Collection[str], region: str, root: Path, problems: Problems
+) -> Storage:
+    """Settings of the storage. `given` are the keys with another value than the default; `region` is where the provider
+    creates it, empty if it creates none; paths are relative to `root`.
+    """
+    uri = values[URI].rstrip("/")
+    kind = kind_of(uri) or CREATED
     if uri or not region:
-        problems.catch("storageUri", lambda: forms.STORAGE_URI(uri), "")
-    newer = releases.parsed(values["flinkVersion"]) >= (2, 3, 0)
-    plugin = values["storagePlugin"] or DEFAULT_PLUGIN
-    if plugin not in PLUGINS:
-        problems.add("storagePlugin", f"{shown(plugin)} is unknown: expected {', '.join(PLUGINS)}")
-    elif plugin == "flink-s3-fs-native" and not newer:
-        problems.add(
-            "storagePlugin",
-            f"flink-s3-fs-native is not part of Flink {values['flinkVersion']}: expected {DEFAULT_PLUGIN}",
-        )
-    endpoint = values["storageEndpoint"]
-    if endpoint:
-        problems.catch("storageEndpoint", lambda: forms.SERVER_URL(endpoint), "")
-    if values["storageRegion"]:
-        problems.catch("storageRegion", lambda: forms.REGION(values["storageRegion"]), "")
-    for key in ("storageAccessKey", SECRET_KEY):
-        # Not the text itself, which is a secret
-        if not forms.SECRET.fits(values[key]):
-            problems.add(key, f"is not {forms.SECRET.what}: expected {forms.SECRET.expected}")
-    has_secret = bool(values[SECRET_KEY])
-    if bool(values["storageAccessKey"]) != has_secret:
-        missing = "storageAccessKey" if has_secret else SECRET_KEY
-        problems.add(missing, "is missing: expected both keys, or neither if the hosts have an instance profile")
-    return StorageSettings(
-        uri=uri, plugin=plugin, endpoint=endpoint.rstrip("/"), region=values["storageRegion"] or region or "us-east-1",
-        path_style=values["storagePathStyle"], access_key=values["storageAccessKey"],
-        secret_key=secret_key if has_secret else None,
-    )  # fmt: skip
+        problems.catch(URI, lambda: _place(uri), "")
+    _refuse_others(kind, uri, given, problems)
+    asked = Asked(values=values, places={URI: uri} if uri else {}, region=region, root=root, problems=problems)
+    return Storage(uri=uri, backends=(kind.read(asked),))
+
+
+def _place(uri: str) -> str:
+    """The URI of a place. Raises ValueError if it is none."""
+    if kind := kind_of(uri):
+        return kind.uri(uri)
+    expected = " or ".join(kind.uri.expected for kind in STORAGES)
+    raise ValueError(f"{shown(uri)} is on no kind of storage that is known: expected {expected}")
+
+
+def _refuse_others(used: Kind, uri: str, given: Collection[str], problems: Problems) -> None:
+    """A key of a storage that no place is on would have no effect."""
+    for kind in STORAGES:
+        for key in kind.keys:
+            if kind is not used and key in given:
+                problems.add(
+                    key, f"is a key of {kind.title}, and {URI} is {shown(uri)}, on {used.title}: expected none"
+                )

@@ -20,7 +20,7 @@ from ..host import Role
 from ..naming import Labels
 from ..problems import Problems
 from ..roles import ROLES
-from ..storage import StorageSettings
+from ..storage import S3, Storage
 from . import balancing, capacity, foreign, placement, plan
 from .capacity import ON_DEMAND, SPOT, Offer
 from .declaration import OWN_ADDRESS, AwsSettings, GroupSettings
@@ -120,7 +120,7 @@ class AwsError(Exception):
 
 def look_up(
     settings: AwsSettings,
-    storage: StorageSettings,
+    storage: Storage,
     labels: Labels,
     needed_mib: Mapping[Role, int],
     problems: Problems,
@@ -161,7 +161,8 @@ def look_up(
     _check_ensemble(settings, labels, zones, problems)
     foreign.check(settings, labels, problems)
     # AWS does not know the buckets of another S3 server
-    if not settings.create_bucket and not storage.endpoint:
+    s3 = storage.of(S3)
+    if not settings.create_bucket and s3 and not s3.endpoint:
         _check_bucket(settings, problems)
     return Facts(
         account=account,

@@ -12,7 +12,7 @@ from ..errors import ConfigError, refused
 from ..host import Balancer, Role, Site, Ssh
 from ..naming import PROJECT, Labels
 from ..problems import Problems
-from ..storage import Storage, StorageSettings
+from ..storage import Storage
 from . import capacity, facts
 from .balancer import FrontDoorBalancer, FrontDoorBalancerArgs
 from .declaration import AwsSettings
@@ -34,7 +34,7 @@ class SiteArgs:
     """Arguments of `AwsSite`: the settings, and what AWS reports."""
 
     settings: AwsSettings
-    storage: StorageSettings
+    storage: Storage
     facts: Facts
     labels: Labels
 
@@ -88,12 +88,9 @@ class AwsSite(pulumi.ComponentResource):
                 ),
                 child,
             )
-        storage = Storage(
+        storage = replace(
+            args.storage,
             uri=f"s3://{settings.bucket}/{settings.prefix}".rstrip("/"),
-            plugin=args.storage.plugin,
-            region=args.storage.region,
-            endpoint=args.storage.endpoint,
-            path_style=args.storage.path_style,
             ready=tuple(bucket.ready),
         )
         self.site = Site(hosts=machines.hosts, storage=storage, outputs=_outputs(args, machines), balancer=balancer)
@@ -127,7 +124,7 @@ class AwsSite(pulumi.ComponentResource):
         return Balancer(url=made.url, networks=[subnet.cidr for subnet in subnets])
 
 
-def declare(stack: str, settings: AwsSettings, storage: StorageSettings, needed_mib: Mapping[Role, int]) -> Site:
+def declare(stack: str, settings: AwsSettings, storage: Storage, needed_mib: Mapping[Role, int]) -> Site:
     """Query AWS, then declare the infrastructure. `needed_mib`: minimum memory of a machine by role.
 
     Raises ConfigError with all problems that AWS reports, before anything is declared.

@@ -12,7 +12,7 @@ from ..flink.settings import ClusterSettings
 from ..host import Role, Site
 from ..problems import Problems
 from ..providers import Loaded, Request
-from ..storage import StorageSettings
+from ..storage import Storage
 from . import declaration
 from .declaration import AwsSettings
 from .groups import GROUPS
@@ -56,7 +56,7 @@ def load(request: Request) -> Loaded:
     return Loaded(settings=settings, cluster=replace(cluster, firewall=False, operator_cidrs=()))
 
 
-def declare(stack: str, settings: AwsSettings, storage: StorageSettings, cluster: ClusterSettings) -> Site:
+def declare(stack: str, settings: AwsSettings, storage: Storage, cluster: ClusterSettings) -> Site:
     """Query AWS, then declare the infrastructure."""
     # Imported on use: the SDK for AWS is large
     from .infrastructure import declare

@@ -12,11 +12,10 @@ from ..host import Role, Site
 from ..problems import Problems, shown
 from ..providers import Loaded, Request
 from ..roles import ROLES
-from ..storage import StorageSettings
+from ..storage import Storage
 from . import inventory
 from .hosts import Hosts
 from .inventory import InventoryHost
-from .storage import storage as existing_storage
 
 KEYS = ("inventory", "firewall", "keepState", "storageAccessKey", "storageSecretKey")
 
@@ -48,9 +47,9 @@ def load(request: Request) -> Loaded:
     return Loaded(settings=ExistingSettings(hosts=hosts), cluster=cluster)
 
 
-def declare(stack: str, settings: ExistingSettings, storage: StorageSettings, cluster: ClusterSettings) -> Site:
+def declare(stack: str, settings: ExistingSettings, storage: Storage, cluster: ClusterSettings) -> Site:
     """The hosts and the storage, both existing."""
-    return Site(hosts=Hosts(stack, settings.hosts).hosts, storage=existing_storage(storage))
+    return Site(hosts=Hosts(stack, settings.hosts).hosts, storage=storage)
 
 
 def _hosts(values: Mapping[str, Any], root: Path, problems: Problems) -> tuple[InventoryHost, ...]:

@@ -72,7 +72,7 @@ def flink_config(
     if encryption.applies(role, settings):
         base |= encryption.config(role)
     own = ROLES[role].own_config(settings)
-    base |= proxy.storage_options(settings, storage)
+    base |= {**storage.options, **proxy.storage_options(settings, storage)}
     return {key: _value(value) for key, value in {**base, **settings.common_config, **own}.items()}
 
 

@@ -50,7 +50,7 @@ def probe(
             "homes": [f"{name}-{getattr(settings, name).version}" for name in row.releases],
             # Launches are below /var/lib
             "executed": ["/opt", "/usr/local/lib", *(["/var/lib"] if row.daemon and row.daemon.script else [])],
-            "storage": storage.url if row.uses_storage else "",
+            "storage": storage.server if row.uses_storage else "",
             **trusted.download_values(settings),
             **({"jobs_python": settings.python.version} if settings.python and "flink" in row.releases else {}),
             "jump": "true" if host.ssh.jump else "false",
@@ -127,11 +127,9 @@ def install(
 
 def _copies(storage: Storage) -> dict[str, str]:
     """Values of the library `copies.sh`."""
-    place = storage.copies.partition("://")[2]
-    # With the bucket in the path, which all servers accept
     return {
-        "copies": f"{storage.url}/{place}",
-        "copies_region": storage.region,
+        "copies": storage.copies_url,
+        "copies_region": storage.at(storage.uri).signing_region,
         "signer": host_tool.module("presign"),
     }
 

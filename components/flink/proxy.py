@@ -1,6 +1,8 @@
 """What the proxy of a stack means to steps and to Flink."""
 
 import ipaddress
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..storage import Storage
@@ -12,15 +14,12 @@ def values(settings: ClusterSettings) -> dict[str, str]:
     return {"proxy": settings.http_proxy, "direct": ",".join(settings.no_proxy)}
 
 
-def storage_options(settings: ClusterSettings, storage: Storage) -> dict[str, str | int]:
-    """Keys of config.yaml with which the storage is reached through the proxy (Hadoop's S3A, fs.s3a.proxy.*)."""
-    host = urlsplit(storage.url).hostname or ""
-    if not settings.http_proxy or storage.plugin != "flink-s3-fs-hadoop" or is_direct(host, settings.no_proxy):
+def storage_options(settings: ClusterSettings, storage: Storage) -> Mapping[str, Any]:
+    """Keys of config.yaml with which the storage is reached through the proxy; none if it is reached directly."""
+    host = urlsplit(storage.server).hostname or ""
+    if not settings.http_proxy or is_direct(host, settings.no_proxy):
         return {}
-    proxy = urlsplit(settings.http_proxy)
-    # Without it S3A takes the port from the storage's URL
-    port = proxy.port or 80
-    return {"fs.s3a.proxy.host": proxy.hostname or "", "fs.s3a.proxy.port": port}
+    return storage.at(storage.uri).through(settings.http_proxy)
 
 
 def is_direct(host: str, no_proxy: tuple[str, ...]) -> bool:

@@ -137,7 +137,7 @@ def storage_text(host: Host, settings: ClusterSettings, storage: Storage) -> str
     """The step that keeps looking whether a host reaches the storage."""
     service = render("monitoring/flink-storage.service.j2", script=STORAGE, folder=METRICS)
     files = [
-        File(path=STORAGE, text=storage_script(storage.url, proxy.values(settings))),
+        File(path=STORAGE, text=storage_script(storage.server, proxy.values(settings))),
         File(path=unit_path(STORAGE_UNIT), text=service),
         File(path=f"/etc/systemd/system/{STORAGE_UNIT}.timer", text=render("monitoring/flink-storage.timer")),
     ]

@@ -1,7 +1,7 @@
 """A Flink cluster as a part of another Pulumi program: where the hosts come from is that program's own business."""
 
 import pulumi
-from flink_standalone import Cluster, ClusterArgs, ClusterSettings, Host, Role, Ssh, Storage
+from flink_standalone import S3, Cluster, ClusterArgs, ClusterSettings, Host, Role, Ssh, Storage
 
 config = pulumi.Config()
 KEYS = config.require_object("hostKeys")  # host name → its public SSH key
@@ -18,7 +18,7 @@ hosts = [
     *(host(f"zk-{i}", Role.ZOOKEEPER, f"10.0.0.{20 + i}") for i in range(3)),
     *(host(f"tm-{i}", Role.TASKMANAGER, f"10.0.0.{100 + i}") for i in range(config.get_int("workers") or 3)),
 ]
-storage = Storage(uri="s3://our-flink/prod", region="eu-central-1")
+storage = Storage(uri="s3://our-flink/prod", backends=[S3(region="eu-central-1")])
 settings = ClusterSettings(cluster_id="prod", operator_cidrs=("198.51.100.0/24",), java_options="-XX:+UseG1GC")
 
 cluster = Cluster("prod", ClusterArgs(hosts=hosts, storage=storage, settings=settings))

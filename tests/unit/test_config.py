@@ -25,20 +25,15 @@ from components.monitoring import alerts, exporter, grafana, targets
 from components.monitoring.component import prometheus_unit
 from components.remote import File, script_text
 from components.roles import ROLES
-from components.storage import Storage
+from components.storage import S3, Storage
 from components.taskmanager.component import arguments
 from components.zookeeper.zoo_cfg import zoo_cfg, zookeeper_unit
 from tests.golden import same
 from tests.unit.program import SEVEN, host, load, write_inventory
 
 GOLDEN = Path(__file__).parent / "golden"
-STORAGE = Storage(
-    uri="s3://flink/dev",
-    plugin="flink-s3-fs-native",
-    region="eu-central-1",
-    endpoint="http://10.9.9.1:7070",
-    path_style=True,
-)
+S3_SERVER = S3(plugin="flink-s3-fs-native", region="eu-central-1", endpoint="http://10.9.9.1:7070", path_style=True)
+STORAGE = Storage(uri="s3://flink/dev", backends=[S3_SERVER])
 
 
 @pytest.fixture
@@ -79,7 +74,7 @@ def test_golden_texts(every_role) -> None:
     golden("flink-alertmanager.service", alerts.unit(data_disk=True))
     golden("flink-exporter.service", exporter.exporter_unit(tls=True))
     golden(
-        "storage.sh", exporter.storage_script(STORAGE.url, {"proxy": "http://10.0.0.9:3128", "direct": "10.0.0.0/8"})
+        "storage.sh", exporter.storage_script(STORAGE.server, {"proxy": "http://10.0.0.9:3128", "direct": "10.0.0.0/8"})
     )
     builtin = collector.Builtin(url="https://mon-0:9428/logs/insert/opentelemetry", tls=True)
     for role in (Role.JOBMANAGER, Role.ZOOKEEPER):

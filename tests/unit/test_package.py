@@ -13,7 +13,7 @@ import components
 import settings
 from components.flink import failover, releases, sizing
 from components.flink.settings import ClusterSettings
-from components.storage import Storage
+from components.storage import S3
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "components").rglob("*.py"))
@@ -69,7 +69,7 @@ def test_defaults_are_those_of_the_configuration() -> None:
     }.items():
         assert getattr(found, name) == schema[key], key
     assert (found.taskmanager_mib, found.taskmanager_slots) == (None, None)
-    storage = Storage(uri="s3://bucket/prefix", region="us-east-1")
+    storage = S3(region="us-east-1")
     assert (storage.endpoint, storage.path_style) == (schema["storageEndpoint"], schema["storagePathStyle"])
 
 

@@ -201,11 +201,7 @@ def accepted() -> list[Accepted]:
                 loaded = settings.load(raw, stack="dev", root=root)
             except settings.ConfigError:
                 return
-        kept = loaded.storage
-        storage = Storage(
-            uri=kept.uri, plugin=kept.plugin, region=kept.region, endpoint=kept.endpoint, path_style=kept.path_style
-        )
-        found.append(Accepted(loaded, storage, Members(tuple(_host(entry) for entry in loaded.site.hosts))))
+        found.append(Accepted(loaded, loaded.storage, Members(tuple(_host(entry) for entry in loaded.site.hosts))))
 
     collect()
     assert len(found) > 20, "most examples are refused: these properties say little"

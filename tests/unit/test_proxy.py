@@ -12,7 +12,7 @@ from components.errors import ConfigError
 from components.flink import config_yaml, proxy
 from components.host import Role
 from components.remote import SCRIPTS
-from components.storage import Storage
+from components.storage import S3, Storage
 from tests.unit.program import load, write_inventory
 
 PROXY = "http://10.0.0.2:3128"
@@ -74,13 +74,17 @@ def test_names_domains_and_networks_are_reached_without_it(host: str, entries: t
     assert proxy.is_direct(host, entries) is direct
 
 
+def of(backend: S3) -> Storage:
+    return Storage(uri="s3://b/x", backends=[backend])
+
+
 def test_the_storage_is_reached_through_it_unless_it_is_named(tmp_path: Path) -> None:
     write_inventory(tmp_path)
     cluster = load(tmp_path, httpProxy=PROXY, noProxy=[".internal"]).cluster
-    storage = Storage(uri="s3://b/x", region="eu-central-1")
+    storage = of(S3(region="eu-central-1"))
     assert proxy.storage_options(cluster, storage) == {"fs.s3a.proxy.host": "10.0.0.2", "fs.s3a.proxy.port": 3128}
-    assert proxy.storage_options(cluster, replace(storage, endpoint="http://s3.internal:9000")) == {}
-    assert proxy.storage_options(cluster, replace(storage, plugin="flink-s3-fs-presto")) == {}
+    assert proxy.storage_options(cluster, of(S3(region="x", endpoint="http://s3.internal:9000"))) == {}
+    assert proxy.storage_options(cluster, of(S3(region="x", plugin="flink-s3-fs-presto"))) == {}
     assert proxy.storage_options(replace(cluster, http_proxy=""), storage) == {}
     members: Any = type("Nobody", (), {"reached_as": lambda self, role: ["jm-0"], "high_availability": False})()
     found = config_yaml.flink_config(Role.TASKMANAGER, cluster, storage, members)

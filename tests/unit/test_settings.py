@@ -49,7 +49,7 @@ def test_all_problems_are_reported_together(folder: Path) -> None:
         ({"operatorCidrs": None}, "operatorCidrs: is missing"),
         ({"inventory": None}, "inventory: is missing"),
         ({"inventory": "/nowhere.yaml"}, "inventory: /nowhere.yaml cannot be read"),
-        ({"storageUri": None}, "storageUri: '' is not an S3 URI"),
+        ({"storageUri": None}, "storageUri: '' is on no kind of storage that is known: expected s3://bucket/prefix"),
         ({"storagePlugin": "s3"}, "storagePlugin: 's3' is unknown: expected flink-s3-fs-native"),
         ({"storagePlugin": "flink-s3-fs-native", "flinkVersion": "2.2.1"}, "not part of Flink 2.2.1"),
         ({"storageAccessKey": "AK"}, "storageSecretKey: is missing"),

@@ -22,13 +22,16 @@ from components.flink.topology import Members
 from components.flink.unit import inputs
 from components.host import Role
 from components.remote import SCRIPTS
-from components.storage import Storage
+from components.storage import S3, Storage
 from tests.lab import private_ca
 from tests.unit.program import SEVEN, host, load, refused, write_inventory
 from tests.unit.test_probe import PROBE
 
 NOW = datetime.now(UTC)
-STORAGE = Storage(uri="s3://flink/dev", region="eu-central-1", endpoint="https://10.9.9.1:7070", path_style=True)
+STORAGE = Storage(
+    uri="s3://flink/dev",
+    backends=[S3(region="eu-central-1", endpoint="https://10.9.9.1:7070", path_style=True)],
+)
 
 
 def made(name: str, begins: int = -1, ends: int = 365) -> tuple[str, str]:

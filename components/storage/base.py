@@ -1,0 +1,97 @@
+"""The interface of a kind of storages."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pulumi
+
+from ..forms import Form
+from ..problems import Problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """Storages of one kind, as the hosts of a cluster use them. A kind overrides what it has; the defaults are those of
+    a storage that needs nothing of it.
+    """
+
+    SCHEMES: ClassVar[Sequence[str]]
+    """Of URIs on them."""
+
+    @property
+    def plugins(self) -> Sequence[str]:
+        """Flink's file systems in `opt/` of its release that hosts install as plugins."""
+        return ()
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Its options in Flink's config.yaml. None of them is a secret."""
+        return {}
+
+    def through(self, proxy: str) -> Mapping[str, Any]:
+        """The options with which Flink reaches it through a proxy (a URL); none if it reaches it directly."""
+        return {}
+
+    @property
+    def without_proxy(self) -> str:
+        """For a warning: why Flink does not reach it through a proxy; empty if it does."""
+        return "Flink reaches the storage directly"
+
+    @property
+    def secrets(self) -> Mapping[str, pulumi.Input[str]]:
+        """Environment variables of the daemons that are secrets. Without any, hosts need an identity of their own."""
+        return {}
+
+    def server(self, uri: str) -> str:
+        """URL of the HTTP server that has `uri`; empty if there is none that could be asked."""
+        return ""
+
+    @property
+    def signing_region(self) -> str:
+        """The region for which hosts sign URLs of copies of releases, which they keep without Flink
+        (host_scripts/copies.sh). Empty if they can keep none: then `no_copies` says why.
+        """
+        return ""
+
+    @property
+    def no_copies(self) -> str:
+        """Why hosts can keep no copies of releases on it, for the key `archiveCopies`; empty if they can."""
+        return "needs URLs that hosts sign, which only S3 has: expected a storageUri on S3, or false"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The input of `Kind.read`."""
+
+    values: Mapping[str, Any]
+    """Configuration keys → values of the types that Pulumi.yaml declares."""
+    places: Mapping[str, str]
+    """Keys of the places that are on this kind of storage → their URIs. Without any, the provider creates it."""
+    region: str
+    """Where the provider creates it; empty if it creates none."""
+    root: Path
+    """Base of relative paths."""
+    problems: Problems
+    """Invalid values are added here, with their keys."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of storages: a row of the table."""
+
+    title: str
+    """For people."""
+    schemes: Sequence[str]
+    """Of URIs on it."""
+    uri: Form
+    """Places on it."""
+    keys: Sequence[str]
+    """The configuration keys that mean something to it alone."""
+    secrets: Sequence[str] = ()
+    """Those of them that are secrets."""
+    owned: Sequence[str] = ()
+    """Regular expressions of the options of Flink that `Backend.options` sets, so that a stack may not."""
+    read: Callable[[Asked], Backend] = field(repr=False)
+    """Its settings, checked without a request to anything."""

@@ -1,0 +1,159 @@
+"""S3: Amazon's, and servers that speak its protocol."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import pulumi
+
+from .. import forms
+from ..flink import releases
+from ..problems import Problems, shown
+from .base import Asked, Backend, Kind
+
+DEFAULT_PLUGIN = "flink-s3-fs-hadoop"
+"""The only one with which a FileSink stays exactly-once across failures (docs/decisions/0016-storage-plugin.md)."""
+
+PLUGINS = ("flink-s3-fs-native", "flink-s3-fs-presto", "flink-s3-fs-hadoop")
+"""Flink's file systems for S3. Each release has them in `opt/`, the native one since 2.3."""
+
+_SECRET_KEY = "storageSecretKey"
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3(Backend):
+    """Buckets on S3. Either both keys are set or neither: without them the hosts need an identity, such as an instance
+    profile.
+    """
+
+    SCHEMES: ClassVar[Sequence[str]] = ("s3", "s3a")
+
+    region: str
+    """Such as `eu-central-1`. Most S3-compatible servers accept any region, such as `us-east-1`."""
+    plugin: str = DEFAULT_PLUGIN
+    """One of PLUGINS."""
+    endpoint: str = ""
+    """URL of an S3-compatible server, such as `http://10.0.0.5:9000`; empty: AWS."""
+    path_style: bool = False
+    """Whether URLs have the bucket in the path instead of the host name, as most S3-compatible servers require."""
+    access_key: pulumi.Input[str] | None = None
+    secret_key: pulumi.Input[str] | None = None
+    """Pass it as a secret Output."""
+
+    @property
+    def plugins(self) -> Sequence[str]:
+        """The plugin, one alone: two for `s3://` would conflict."""
+        return (self.plugin,)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Its options in Flink's config.yaml."""
+        if self.plugin == "flink-s3-fs-hadoop":
+            # By default S3A deletes the markers of the folders above each new file: needless requests, which some
+            # servers refuse
+            found = {"s3.endpoint.region": self.region, "fs.s3a.directory.marker.retention": "keep"}
+        else:
+            found = {"s3.region": self.region}
+        style = "s3.path-style-access" if self.plugin == "flink-s3-fs-native" else "s3.path.style.access"
+        return {
+            **found,
+            **({"s3.endpoint": self.endpoint} if self.endpoint else {}),
+            **({style: True} if self.path_style else {}),
+        }
+
+    def through(self, proxy: str) -> Mapping[str, Any]:
+        """The options of Hadoop's S3A for a proxy (fs.s3a.proxy.*). Other plugins reach the storage directly."""
+        if self.plugin != "flink-s3-fs-hadoop":
+            return {}
+        parts = urlsplit(proxy)
+        # Without it S3A takes the port from the storage's URL
+        return {"fs.s3a.proxy.host": parts.hostname or "", "fs.s3a.proxy.port": parts.port or 80}
+
+    @property
+    def without_proxy(self) -> str:
+        """Only Hadoop's S3A has one."""
+        if self.plugin == "flink-s3-fs-hadoop":
+            return ""
+        return f"{self.plugin} reaches the storage directly; flink-s3-fs-hadoop uses a proxy"
+
+    @property
+    def secrets(self) -> Mapping[str, pulumi.Input[str]]:
+        """The key pair, which the AWS SDK reads from the environment."""
+        if self.access_key is None or self.secret_key is None:
+            return {}
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
+
+    def server(self, uri: str) -> str:
+        """URL of the server (https://docs.aws.amazon.com/general/latest/gr/s3.html)."""
+        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        return self.endpoint or f"https://s3.{self.region}.{domain}"
+
+    @property
+    def signing_region(self) -> str:
+        """The region of the bucket, if hosts have an identity to sign with."""
+        return "" if self.secrets else self.region
+
+    @property
+    def no_copies(self) -> str:
+        """Keys are the daemons' only."""
+        if not self.secrets:
+            return ""
+        return "needs hosts with an instance profile, and there are access keys: expected no storageAccessKey, or false"
+
+
+def _read(asked: Asked) -> S3:
+    values, problems = asked.values, asked.problems
+    plugin = values["storagePlugin"] or DEFAULT_PLUGIN
+    if plugin not in PLUGINS:
+        problems.add("storagePlugin", f"{shown(plugin)} is unknown: expected {', '.join(PLUGINS)}")
+    elif plugin == "flink-s3-fs-native" and releases.parsed(values["flinkVersion"]) < (2, 3, 0):
+        problems.add(
+            "storagePlugin",
+            f"flink-s3-fs-native is not part of Flink {values['flinkVersion']}: expected {DEFAULT_PLUGIN}",
+        )
+    endpoint, region = values["storageEndpoint"], values["storageRegion"]
+    if endpoint:
+        problems.catch("storageEndpoint", lambda: forms.SERVER_URL(endpoint), "")
+    if region:
+        problems.catch("storageRegion", lambda: forms.REGION(region), "")
+    access_key, secret_key = _keys(values, problems)
+    return S3(
+        plugin=plugin,
+        endpoint=endpoint.rstrip("/"),
+        region=region or asked.region or "us-east-1",
+        path_style=values["storagePathStyle"],
+        access_key=access_key,
+        secret_key=secret_key,
+    )
+
+
+def _keys(values: Mapping[str, Any], problems: Problems) -> tuple[pulumi.Input[str] | None, pulumi.Input[str] | None]:
+    """Access key and secret key; none if hosts have an identity of their own."""
+    access, secret = values["storageAccessKey"], values[_SECRET_KEY]
+    for key, value in (("storageAccessKey", access), (_SECRET_KEY, secret)):
+        # Not the text itself, which is a secret
+        if not forms.SECRET.fits(value):
+            problems.add(key, f"is not {forms.SECRET.what}: expected {forms.SECRET.expected}")
+    if bool(access) != bool(secret):
+        missing = "storageAccessKey" if secret else _SECRET_KEY
+        problems.add(missing, "is missing: expected both keys, or neither if the hosts have an instance profile")
+    return access or None, pulumi.Output.secret(secret) if secret else None
+
+
+KIND = Kind(
+    title="S3",
+    schemes=S3.SCHEMES,
+    uri=forms.STORAGE_URI,
+    keys=(
+        "storagePlugin",
+        "storageEndpoint",
+        "storageRegion",
+        "storagePathStyle",
+        "storageAccessKey",
+        _SECRET_KEY,
+    ),
+    secrets=(_SECRET_KEY,),
+    owned=(r"s3\.(access-key|secret-key|endpoint|region|endpoint\.region|path-style-access|path\.style\.access)",),
+    read=_read,
+)
