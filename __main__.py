@@ -42,8 +42,8 @@ async def main() -> None:
         pulumi.export("scrapeConfig", scrape_config(config.cluster, members))
     pulumi.export("hosts", {role.value: found for role, found in addresses.items()})
     pulumi.export("clusterId", cluster_id)
-    pulumi.export("checkpoints", f"{site.storage.uri}/checkpoints/{cluster_id}")
-    pulumi.export("savepoints", f"{site.storage.uri}/savepoints/{cluster_id}")
+    pulumi.export("checkpoints", site.storage.checkpoints(cluster_id))
+    pulumi.export("savepoints", site.storage.savepoints(cluster_id))
     pulumi.export("overview", cluster.overview.apply(pulumi.Output.json_loads))
     if jobs:
         pulumi.export("jobs", {name: job.result.apply(pulumi.Output.json_loads) for name, job in jobs.items()})

@@ -15,7 +15,10 @@ ENCRYPTION = ("secretsprovider", "encryptedkey", "encryptionsalt")
 STACK = "{stack}"
 """Placeholder for the stack's name in any value of the file."""
 
-_OWN = ("flink:clusterId", "flink:storageUri", "flink:bucketName", "flink:inventory")
+_OWN = (
+    *("flink:clusterId", "flink:storageUri", "flink:haUri", "flink:checkpointsUri", "flink:savepointsUri"),
+    *("flink:bucketName", "flink:inventory"),
+)
 """Keys that would give two branches access to each other's state or hosts if they had the same values."""
 
 _KEPT = {"flink:expires": "`--ttl` sets it", "flink:ephemeral": "a branch's stack is always ephemeral"}

@@ -39,11 +39,11 @@ _HOW = {"savepoint": "savepoint", "blue-green": "savepoint", "last-state": "last
 class Job:
     """One declared job.
 
-    `values`: host (this one's name), cluster (id), name, storage (URI), spec (jar: name and sha256, entryClass, args,
-    parallelism, allowNonRestoredState, flinkConfig, restartNonce), upgradeMode, state (running or suspended),
-    initialSavepoint, savepointNonce, stop (what becomes of it when it is no longer declared: savepoint, drain or
-    cancel), seconds (within which it has to be stable), stableSeconds (how long it has to stay so beside the one that
-    it replaces).
+    `values`: host (this one's name), cluster (id), name, storage (URI), checkpoints and ha (folders, if they are not
+    below storage), spec (jar: name and sha256, entryClass, args, parallelism, allowNonRestoredState, flinkConfig,
+    restartNonce), upgradeMode, state (running or suspended), initialSavepoint, savepointNonce, stop (what becomes of
+    it when it is no longer declared: savepoint, drain or cancel), seconds (within which it has to be stable),
+    stableSeconds (how long it has to stay so beside the one that it replaces).
     """
 
     def __init__(self, values: dict[str, Any], rest: JobManagers, store: Store, clock: Clock, submit: Submit) -> None:

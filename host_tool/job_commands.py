@@ -78,8 +78,7 @@ def check(values: dict[str, Any]) -> None:
 
 def stop_declared(values: dict[str, Any], jobs: Sequence[str], *, only_all: bool) -> list[str]:
     """Stop declared jobs for another release of Flink, as `Declared.stop`; `values` as in `Rollout`."""
-    storage, cluster = place()
-    told = {"storage": storage, "cluster": cluster, "host": values["host"], "seconds": values["seconds"]}
+    told = {**place(), "host": values["host"], "seconds": values["seconds"]}
     with _store(Java(values["user"])) as store:
         return Declared(told, _rest(values), store, Clock()).stop(jobs, only_all=only_all)
 

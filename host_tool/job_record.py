@@ -114,8 +114,9 @@ class Kept:
         self._mark = mark(values)
         self._folder = folder(values)
         self._savepoints = f"{self._folder}/savepoints"
-        self._checkpoints = f"{values['storage']}/checkpoints/{values['cluster']}"
-        self._results = f"{values['storage']}/ha/job-result-store/{values['cluster']}"
+        storage, cluster = values["storage"], values["cluster"]
+        self._checkpoints = values.get("checkpoints") or f"{storage}/checkpoints/{cluster}"
+        self._results = f"{values.get('ha') or f'{storage}/ha'}/job-result-store/{cluster}"
         self.record = Record(None)
 
     def read(self) -> None:

@@ -23,16 +23,29 @@ if TYPE_CHECKING:
 
 CONFIG = "/etc/flink/config.yaml"
 _KEY = "execution.checkpointing.dir:"
+_HA = "high-availability.storageDir:"
+_APART = "flink-host.storage:"
+"""Of our own: where the storage is, if checkpoints or HA metadata are elsewhere (config_templates/config.yaml.j2)."""
 
 
-def place(path: str = CONFIG) -> tuple[str, str]:
-    """The storage and the cluster's id, from Flink's configuration: each of its lines is a key and a value."""
+def place(path: str = CONFIG) -> dict[str, str]:
+    """The storage and the cluster's id, from Flink's configuration: each of its lines is a key and a value. What is not
+    below the storage is there by its name, too, as in `Job`.
+    """
     with open(path) as file:
-        found = [line[len(_KEY) :].strip().strip("'\"") for line in file if line.startswith(_KEY)]
-    storage, is_ours, cluster = "".join(found).rpartition("/checkpoints/")
+        lines = file.readlines()
+
+    def value(key: str) -> str:
+        return "".join(line[len(key) :].strip().strip("'\"") for line in lines if line.startswith(key))
+
+    storage, is_ours, cluster = value(_KEY).rpartition("/checkpoints/")
     if not is_ours:
         raise Failure(f"{path} does not say where checkpoints are: expected {_KEY} …/checkpoints/CLUSTER")
-    return storage, cluster
+    apart = value(_APART)
+    if not apart:
+        return {"storage": storage, "cluster": cluster}
+    ha = value(_HA)
+    return {"storage": apart, "cluster": cluster, "checkpoints": value(_KEY), **({"ha": ha} if ha else {})}
 
 
 class Declared:

@@ -1,6 +1,6 @@
-"""Settings of the storage: which kind it is of, and what belongs to that kind."""
+"""Settings of the storage: where its places are, of which kinds they are, and what belongs to these kinds."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from components.storage.base import Asked, Kind
 from components.storage.table import CREATED, STORAGES, kind_of
 
 URI = "storageUri"
+PLACES = ("haUri", "checkpointsUri", "savepointsUri")
+"""Keys of what may be elsewhere."""
 
 
 def storage_settings(
@@ -18,13 +20,29 @@ def storage_settings(
     """Settings of the storage. `given` are the keys with another value than the default; `region` is where the provider
     creates it, empty if it creates none; paths are relative to `root`.
     """
-    uri = values[URI].rstrip("/")
-    kind = kind_of(uri) or CREATED
-    if uri or not region:
-        problems.catch(URI, lambda: _place(uri), "")
-    _refuse_others(kind, uri, given, problems)
-    asked = Asked(values=values, places={URI: uri} if uri else {}, region=region, root=root, problems=problems)
-    return Storage(uri=uri, backends=(kind.read(asked),))
+    uris = {key: values[key].rstrip("/") for key in (URI, *PLACES)}
+    if region and not uris[URI]:
+        uris = {key: uri for key, uri in uris.items() if uri}
+    places = {key: uri for key, uri in uris.items() if uri or key == URI}
+    for key, uri in places.items():
+        problems.catch(key, lambda uri=uri: _place(uri), "")  # type: ignore[misc]
+    used = [kind for kind in STORAGES if any(kind_of(uri) is kind for uri in places.values())]
+    if not kind_of(places.get(URI, "")):
+        used = [CREATED, *(kind for kind in used if kind is not CREATED)]
+    _refuse_others(used, places, given, problems)
+    backends = []
+    for kind in used:
+        on = {key: uri for key, uri in places.items() if kind_of(uri) is kind}
+        backends.append(kind.read(Asked(values=values, places=on, region=region, root=root, problems=problems)))
+    # Where the storage is anyway it is not elsewhere
+    elsewhere = {key: uri for key, uri in places.items() if uri != places.get(URI, "")}
+    return Storage(
+        uri=places.get(URI, ""),
+        ha_uri=elsewhere.get("haUri", ""),
+        checkpoints_uri=elsewhere.get("checkpointsUri", ""),
+        savepoints_uri=elsewhere.get("savepointsUri", ""),
+        backends=tuple(backends),
+    )
 
 
 def _place(uri: str) -> str:
@@ -35,11 +53,14 @@ def _place(uri: str) -> str:
     raise ValueError(f"{shown(uri)} is on no kind of storage that is known: expected {expected}")
 
 
-def _refuse_others(used: Kind, uri: str, given: Collection[str], problems: Problems) -> None:
+def _refuse_others(used: Sequence[Kind], places: Mapping[str, str], given: Collection[str], problems: Problems) -> None:
     """A key of a storage that no place is on would have no effect."""
+    found = ", ".join(f"{key}: {shown(uri)}" for key, uri in places.items())
     for kind in STORAGES:
         for key in kind.keys:
-            if kind is not used and key in given:
+            if kind not in used and key in given:
                 problems.add(
-                    key, f"is a key of {kind.title}, and {URI} is {shown(uri)}, on {used.title}: expected none"
+                    key,
+                    f"is for {kind.title}, and no place is there ({found}): expected no such key, or a place such as "
+                    f"{kind.uri.expected}",
                 )

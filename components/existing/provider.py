@@ -17,7 +17,9 @@ from . import inventory
 from .hosts import Hosts
 from .inventory import InventoryHost
 
-KEYS = ("inventory", "firewall", "keepState", "storageAccessKey", "storageSecretKey")
+_PLACES = ("haUri", "checkpointsUri", "savepointsUri")
+"""On AWS hosts have rights in one bucket, below one prefix."""
+KEYS = ("inventory", "firewall", "keepState", "storageAccessKey", "storageSecretKey", *_PLACES)
 
 
 @dataclass(frozen=True, kw_only=True)

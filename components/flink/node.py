@@ -50,7 +50,7 @@ def probe(
             "homes": [f"{name}-{getattr(settings, name).version}" for name in row.releases],
             # Launches are below /var/lib
             "executed": ["/opt", "/usr/local/lib", *(["/var/lib"] if row.daemon and row.daemon.script else [])],
-            "storage": storage.server if row.uses_storage else "",
+            "storage": _one_or_more(storage.servers) if row.uses_storage else "",
             **trusted.download_values(settings),
             **({"jobs_python": settings.python.version} if settings.python and "flink" in row.releases else {}),
             "jump": "true" if host.ssh.jump else "false",
@@ -59,6 +59,11 @@ def probe(
         uses=trusted.download_libraries(settings),
     )
     return step(host, "probe", text, seconds=360, first=_becomes_root(host), opts=opts)
+
+
+def _one_or_more(words: Sequence[str]) -> str | Sequence[str]:
+    """For a script in which `"${name[@]}"` is all of them; one is a text."""
+    return words if len(words) > 1 else "".join(words)
 
 
 def _becomes_root(host: Host) -> str:

@@ -16,10 +16,14 @@ def values(settings: ClusterSettings) -> dict[str, str]:
 
 def storage_options(settings: ClusterSettings, storage: Storage) -> Mapping[str, Any]:
     """Keys of config.yaml with which the storage is reached through the proxy; none if it is reached directly."""
-    host = urlsplit(storage.server).hostname or ""
-    if not settings.http_proxy or is_direct(host, settings.no_proxy):
+    if not settings.http_proxy:
         return {}
-    return storage.at(storage.uri).through(settings.http_proxy)
+    found: dict[str, Any] = {}
+    for uri in storage.uris:
+        backend = storage.at(uri)
+        if not is_direct(urlsplit(backend.server(uri)).hostname or "", settings.no_proxy):
+            found |= backend.through(settings.http_proxy)
+    return found
 
 
 def is_direct(host: str, no_proxy: tuple[str, ...]) -> bool:

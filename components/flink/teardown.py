@@ -67,9 +67,10 @@ def _purged(settings: ClusterSettings, storage: Storage, *, ha: bool) -> list[st
     """URIs of objects that are useless without the cluster's znodes, and of its state unless `keepState` is set."""
     cluster, found = settings.cluster_id, []
     if ha:
-        found += [f"{storage.uri}/ha/{folder}{cluster}" for folder in ("", *[f"{name}/" for name in RESULT_STORES])]
+        found += [f"{storage.ha}/{folder}{cluster}" for folder in ("", *[f"{name}/" for name in RESULT_STORES])]
     if not settings.keep_state:
-        found += [f"{storage.uri}/{folder}/{cluster}" for folder in ("checkpoints", "savepoints", "jobs", "history")]
+        found += [storage.checkpoints(cluster), storage.savepoints(cluster)]
+        found += [f"{storage.uri}/{folder}/{cluster}" for folder in ("jobs", "history")]
         # Of all clusters with this storage: the next one that needs a copy makes it again
         found += [storage.copies] if settings.archive_copies else []
     return found

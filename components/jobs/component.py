@@ -128,6 +128,7 @@ def values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, Any
         "cluster": cluster.settings.cluster_id,
         "name": settings.name,
         "storage": storage.uri,
+        **apart(storage, cluster.settings.cluster_id),
         "spec": _spec(cluster, settings),
         "upgradeMode": settings.upgrade_mode,
         "state": settings.state,
@@ -144,6 +145,11 @@ def values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, Any
         "files": {name: _place(host, settings, name) for name in settings.artifacts},
         "remove": False,
     }
+
+
+def apart(storage: Storage, cluster_id: str) -> dict[str, str]:
+    """The folders that are not below the storage's URI."""
+    return {"checkpoints": storage.checkpoints(cluster_id), "ha": storage.ha} if storage.is_apart else {}
 
 
 def _place(host: Host, settings: JobSettings, name: str) -> str:

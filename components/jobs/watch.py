@@ -19,7 +19,19 @@ from .settings import JobSettings
 
 UNIT = "flink-jobs"
 FACTS = "/etc/flink/jobs.json"
-KNOWN = ("host", "cluster", "name", "storage", "state", "seconds", "jobmanagers", "restPort", "user")
+KNOWN = (
+    "host",
+    "cluster",
+    "name",
+    "storage",
+    "checkpoints",
+    "ha",
+    "state",
+    "seconds",
+    "jobmanagers",
+    "restPort",
+    "user",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +85,7 @@ def _values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, An
     change of the watch.
     """
     known = values(host, cluster, settings)
-    return {name: known[name] for name in KNOWN}
+    return {name: known[name] for name in KNOWN if name in known}
 
 
 def _kept(settings: JobSettings) -> dict[str, Any]:

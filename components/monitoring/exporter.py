@@ -127,17 +127,19 @@ def _text(
     return program.step_text(host, files)
 
 
-def storage_script(url: str, through: Mapping[str, str], folder: str = METRICS) -> str:
-    """The text of STORAGE: the same request as the probe's. `through`: values of the library proxy.sh."""
-    told = {name: shlex.quote(value) for name, value in {**through, "url": url}.items()}
-    return render("monitoring/storage.sh.j2", library=host_script("proxy.sh"), folder=folder, metric=REACHABLE, **told)
+def storage_script(urls: Sequence[str], through: Mapping[str, str], folder: str = METRICS) -> str:
+    """The text of STORAGE: the probe's request, to all servers. `through`: values of the library proxy.sh."""
+    told = {name: shlex.quote(value) for name, value in through.items()}
+    asked = [shlex.quote(url) for url in urls]
+    library = host_script("proxy.sh")
+    return render("monitoring/storage.sh.j2", library=library, folder=folder, metric=REACHABLE, urls=asked, **told)
 
 
 def storage_text(host: Host, settings: ClusterSettings, storage: Storage) -> str:
     """The step that keeps looking whether a host reaches the storage."""
     service = render("monitoring/flink-storage.service.j2", script=STORAGE, folder=METRICS)
     files = [
-        File(path=STORAGE, text=storage_script(storage.server, proxy.values(settings))),
+        File(path=STORAGE, text=storage_script(storage.servers, proxy.values(settings))),
         File(path=unit_path(STORAGE_UNIT), text=service),
         File(path=f"/etc/systemd/system/{STORAGE_UNIT}.timer", text=render("monitoring/flink-storage.timer")),
     ]

@@ -17,6 +17,12 @@ class Storage:
 
     uri: str
     """Such as `s3://bucket/prefix`, without a trailing slash. Empty in settings if the provider creates the storage."""
+    ha_uri: str = ""
+    """Where HA metadata is instead of below `uri`."""
+    checkpoints_uri: str = ""
+    """Where checkpoints are instead of below `uri`."""
+    savepoints_uri: str = ""
+    """Where savepoints are that nobody says where to put, instead of below `uri`."""
     backends: Sequence[Backend]
     """What hosts know of the kinds of storages that it is on, one for each kind."""
     ready: tuple[pulumi.Resource, ...] = field(default=(), compare=False)
@@ -38,6 +44,30 @@ class Storage:
         raise ValueError(f"{uri} is on no storage of `backends`: expected one of the schemes {known or '(none given)'}")
 
     @property
+    def uris(self) -> Sequence[str]:
+        """Everywhere it is: `uri` first, each once."""
+        apart = (self.ha_uri, self.checkpoints_uri, self.savepoints_uri)
+        return tuple(dict.fromkeys([self.uri, *filter(None, apart)]))
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether not all of it is below `uri`."""
+        return len(self.uris) > 1
+
+    @property
+    def ha(self) -> str:
+        """The folder of HA metadata of all clusters."""
+        return f"{self.ha_uri or self.uri}/ha"
+
+    def checkpoints(self, cluster_id: str) -> str:
+        """The folder of a cluster's checkpoints."""
+        return f"{self.checkpoints_uri or self.uri}/checkpoints/{cluster_id}"
+
+    def savepoints(self, cluster_id: str) -> str:
+        """The folder of a cluster's savepoints, except for those of declared jobs."""
+        return f"{self.savepoints_uri or self.uri}/savepoints/{cluster_id}"
+
+    @property
     def plugin(self) -> str:
         """Flink's plugins, as one word."""
         return "+".join(name for backend in self.backends for name in backend.plugins)
@@ -53,9 +83,10 @@ class Storage:
         return {key: value for backend in self.backends for key, value in backend.secrets.items()}
 
     @property
-    def server(self) -> str:
-        """URL of the HTTP server of `uri`; empty if there is none that could be asked."""
-        return self.at(self.uri).server(self.uri)
+    def servers(self) -> Sequence[str]:
+        """URLs of the HTTP servers that have it, as far as there are any that could be asked; each once."""
+        found = (self.at(uri).server(uri) for uri in self.uris)
+        return tuple(dict.fromkeys(each for each in found if each))
 
     @property
     def copies(self) -> str:
@@ -65,4 +96,4 @@ class Storage:
     @property
     def copies_url(self) -> str:
         """URL of that folder, with the bucket in the path, which all servers accept."""
-        return f"{self.server}/{self.copies.partition('://')[2]}"
+        return f"{self.at(self.uri).server(self.uri)}/{self.copies.partition('://')[2]}"

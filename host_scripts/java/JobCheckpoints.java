@@ -43,7 +43,14 @@ final class JobCheckpoints {
   private final Folder declared;
 
   JobCheckpoints(
-      PrintStream out, long quiet, Ensemble ensemble, String node, Path ha, Path checkpoints, Path savepoints)
+      PrintStream out,
+      long quiet,
+      Ensemble ensemble,
+      String node,
+      Path ha,
+      Path checkpoints,
+      Path savepoints,
+      Path storage)
       throws IOException {
     this.out = out;
     this.quiet = quiet;
@@ -52,7 +59,7 @@ final class JobCheckpoints {
     this.ha = new Folder(ha);
     this.checkpoints = new Folder(checkpoints);
     this.savepoints = new Folder(savepoints);
-    this.declared = new Folder(new Path(checkpoints.getParent().getParent(), "jobs/" + ha.getName()));
+    this.declared = new Folder(new Path(storage, "jobs/" + ha.getName()));
     if (!checkpoints.getName().equals(ha.getName())) {
       throw new IOException(checkpoints + " may have checkpoints of other clusters: expected .../" + ha.getName());
     }

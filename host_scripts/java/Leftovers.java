@@ -122,6 +122,9 @@ public final class Leftovers {
   private static void jobs(PrintStream out, String[] args, Configuration configuration)
       throws IOException, KeeperException, InterruptedException {
     String id = cluster(configuration);
+    Path checkpoints = new Path(configuration.get(CheckpointingOptions.CHECKPOINTS_DIRECTORY));
+    // Of our own: where storageUri is, if checkpoints or HA metadata are elsewhere
+    String apart = configuration.toMap().get("flink-host.storage");
     try (Ensemble ensemble = new Ensemble(args[2])) {
       JobCheckpoints found =
           new JobCheckpoints(
@@ -130,8 +133,9 @@ public final class Leftovers {
               ensemble,
               args[3] + "/" + id,
               new Path(args[1], id),
-              new Path(configuration.get(CheckpointingOptions.CHECKPOINTS_DIRECTORY)),
-              new Path(configuration.get(CheckpointingOptions.SAVEPOINT_DIRECTORY)));
+              checkpoints,
+              new Path(configuration.get(CheckpointingOptions.SAVEPOINT_DIRECTORY)),
+              apart == null ? checkpoints.getParent().getParent() : new Path(apart));
       Set<String> ids = ids(args[5]);
       if (ids.isEmpty()) {
         found.list();

@@ -64,7 +64,8 @@ class JobCheckpointsTest {
         "/flink/dev",
         flink("ha/dev"),
         flink("checkpoints/dev"),
-        flink("savepoints/dev"));
+        flink("savepoints/dev"),
+        flink(""));
   }
 
   private String list() throws Exception {
@@ -160,6 +161,13 @@ class JobCheckpointsTest {
         IOException.class,
         () ->
             new JobCheckpoints(
-                System.out, 0, ensemble, "/flink/dev", flink("ha/dev"), flink("checkpoints"), flink("savepoints")));
+                System.out,
+                0,
+                ensemble,
+                "/flink/dev",
+                flink("ha/dev"),
+                flink("checkpoints"),
+                flink("savepoints"),
+                flink("")));
   }
 }

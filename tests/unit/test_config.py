@@ -74,7 +74,8 @@ def test_golden_texts(every_role) -> None:
     golden("flink-alertmanager.service", alerts.unit(data_disk=True))
     golden("flink-exporter.service", exporter.exporter_unit(tls=True))
     golden(
-        "storage.sh", exporter.storage_script(STORAGE.server, {"proxy": "http://10.0.0.9:3128", "direct": "10.0.0.0/8"})
+        "storage.sh",
+        exporter.storage_script(STORAGE.servers, {"proxy": "http://10.0.0.9:3128", "direct": "10.0.0.0/8"}),
     )
     builtin = collector.Builtin(url="https://mon-0:9428/logs/insert/opentelemetry", tls=True)
     for role in (Role.JOBMANAGER, Role.ZOOKEEPER):

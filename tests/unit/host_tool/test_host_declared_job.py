@@ -533,7 +533,16 @@ def test_another_release_stops_the_declared_jobs_that_it_refuses_and_their_steps
 
 def test_flinks_configuration_says_where_declared_jobs_are(tmp_path: Path) -> None:
     golden = Path(__file__).parents[1] / "golden" / "jobmanager-config.yaml"
-    assert place(str(golden)) == ("s3://flink/dev", "dev")
+    assert place(str(golden)) == {"storage": "s3://flink/dev", "cluster": "dev"}
+    text = golden.read_text().replace("storageDir: s3://flink/dev/ha", "storageDir: hdfs://nn/dev/ha")
+    apart = tmp_path / "apart.yaml"
+    apart.write_text(f"{text}flink-host.storage: s3://elsewhere/dev\n")
+    assert place(str(apart)) == {
+        "storage": "s3://elsewhere/dev",
+        "cluster": "dev",
+        "checkpoints": "s3://flink/dev/checkpoints/dev",
+        "ha": "hdfs://nn/dev/ha",
+    }
     other = tmp_path / "config.yaml"
     other.write_text("a: b\n")
     with pytest.raises(Failure, match="does not say where checkpoints are"):

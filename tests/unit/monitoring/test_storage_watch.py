@@ -28,8 +28,8 @@ def answering(status: int) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
 
 
-def reachable(folder: Path, url: str, proxy: str = "") -> str:
-    text = storage_script(url, {"proxy": proxy, "direct": ""}, str(folder))
+def reachable(folder: Path, *urls: str, proxy: str = "") -> str:
+    text = storage_script(urls, {"proxy": proxy, "direct": ""}, str(folder))
     subprocess.run(["bash"], input=text, text=True, check=True, timeout=60)
     (found,) = folder.iterdir()
     assert found.name == "storage.prom" and found.stat().st_mode & 0o777 == 0o644
@@ -46,6 +46,13 @@ def test_any_answer_of_the_server_itself_counts(tmp_path: Path, status: int, exp
 
 def test_a_storage_behind_a_proxy_is_asked_through_it(tmp_path: Path) -> None:
     with answering(403) as proxy:
-        assert reachable(tmp_path, "http://storage.invalid", proxy) == "flink_storage_reachable 1"
+        assert reachable(tmp_path, "http://storage.invalid", proxy=proxy) == "flink_storage_reachable 1"
     with answering(502) as proxy:
-        assert reachable(tmp_path, "http://storage.invalid", proxy) == "flink_storage_reachable 0"
+        assert reachable(tmp_path, "http://storage.invalid", proxy=proxy) == "flink_storage_reachable 0"
+
+
+def test_all_servers_have_to_answer(tmp_path: Path) -> None:
+    with answering(403) as one, answering(200) as other, answering(503) as ill:
+        assert reachable(tmp_path, one, other) == "flink_storage_reachable 1"
+        assert reachable(tmp_path, one, ill) == "flink_storage_reachable 0"
+        assert reachable(tmp_path, ill, one) == "flink_storage_reachable 0"
