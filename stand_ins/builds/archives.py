@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from stand_ins.builds import debian_packages, fetch, jdk, programs, python_packages, zookeeper_metrics
+from stand_ins.builds import (
+    debian_packages,
+    fetch,
+    flink_storages,
+    jdk,
+    programs,
+    python_packages,
+    zookeeper_metrics,
+)
 from stand_ins.builds.fetch import FetchError
 from toolbox import console
 from toolbox.parallel import Task, command, run
@@ -312,6 +320,15 @@ def _build_zookeeper_metrics(work: Path) -> Path:
     return home
 
 
+def _build_flink_storages(work: Path) -> Path:
+    """The lab's Flink, with the file systems of further storages."""
+    home = work / f"flink-{FLINK}"
+    with tarfile.open(ensure().flink.path) as archive:
+        archive.extractall(work, filter="data")
+    flink_storages.add(home)
+    return home
+
+
 def _go_machine() -> str:
     """Go's name of this machine's processor."""
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
@@ -485,6 +502,13 @@ def ensure() -> Archives:
 def earlier_flink() -> Archive:
     """The Flink of the minor release before the lab's."""
     return _ensure(_flink(EARLIER_FLINK))
+
+
+def flink_with_storages() -> Archive:
+    """The lab's Flink with the file systems for OSS, Google and Azure, which its own archive has anyway."""
+    site = _flink(FLINK).official
+    file = "flink-{version}-storages.tgz"
+    return _ensure(Part("flink-storages", FLINK, file, site, _build_flink_storages))
 
 
 def later_java() -> Archive:

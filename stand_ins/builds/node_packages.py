@@ -19,6 +19,13 @@ def openid_provider() -> Path:
     return _installed("oidc-provider")
 
 
+def azurite() -> Path:
+    """A folder with the package `azurite`, Microsoft's own emulator of Azure's storage. `CommandError` if it cannot be
+    installed.
+    """
+    return _installed("azurite")
+
+
 def _installed(name: str) -> Path:
     """The folder in which what `npm/NAME` pins is installed."""
     lock = fetch.digest(_PINNED / name / "package-lock.json", "sha256")[:12]

@@ -1,6 +1,6 @@
 """The programs that we need and Debian does not have: the Pulumi engine, versitygw as the lab's S3 server, actionlint,
-Caddy, oauth2-proxy, the OpenTelemetry Collector and VictoriaLogs, where their own releases are unreachable, and Pebble,
-an ACME server for tests.
+Caddy, oauth2-proxy, the OpenTelemetry Collector and VictoriaLogs, where their own releases are unreachable, and for
+tests Pebble, an ACME server, and fake-gcs-server, an object store with Google's interface.
 
 The engine is the first available of: a `pulumi` on PATH that is new enough, the official installer's, a build from the
 Go modules pinned in `stand_ins/builds/gomod/`. The others are built from their modules. All are cached.
@@ -32,6 +32,8 @@ CADDY = "2.11.9"
 OAUTH2_PROXY = "7.15.6"
 
 PEBBLE = "2.10.3"
+
+FAKE_GCS = "1.56.0"
 
 OTELCOL = "0.165.0"
 
@@ -86,6 +88,8 @@ _PEBBLE = GoProgram("pebble", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebb
 _PEBBLE_NAMES = GoProgram(
     "pebble-challtestsrv", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", module="pebble"
 )
+
+_FAKE_GCS = GoProgram("fake-gcs-server", FAKE_GCS, "github.com/fsouza/fake-gcs-server")
 
 # Only with the components that our configuration uses, some of them stand-ins: all of otelcol-contrib takes half an
 # hour, and some of its modules the registry refuses (gomod/otelcol/stores.go)
@@ -284,3 +288,8 @@ def victorialogs() -> Path:
 def pebble() -> tuple[Path, Path]:
     """An ACME server, and a name server for it; the build takes half a minute. `CommandError` if it fails."""
     return _built(_PEBBLE), _built(_PEBBLE_NAMES)
+
+
+def fake_gcs() -> Path:
+    """A server with the interface of Google Cloud Storage; the build takes two minutes. `CommandError` if it fails."""
+    return _built(_FAKE_GCS)

@@ -1,0 +1,1 @@
+"""Servers of storages that tests start, and what Flink's own plugins do with them."""

@@ -1,0 +1,199 @@
+"""Storages with servers of their own, on loopback or on a lab's network: HDFS, OSS, Google's and Azure's.
+
+Each is what `lab.lab.Lab.serve` starts, and a test on loopback with `running`.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from pathlib import Path
+
+import requests
+
+from lab import hdfs
+from lab.lab import free_port
+from stand_ins.builds import node_packages, programs
+from tests.storages import google_door
+from toolbox import files
+from toolbox.paths import REPO
+
+BUCKET = "flink"
+PORT = 7600
+"""First port that is tried."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server of a storage."""
+
+    name: str
+    argv: list[str]
+    environment: Mapping[str, str]
+    problem: Callable[[], str | None]
+    """None once it answers."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A storage with its servers, in the order in which they start."""
+
+    uri: str
+    servers: list[Server]
+    options: dict[str, str]
+    """What Flink's configuration needs."""
+    plugin: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+    """Of the environment of Flink's processes."""
+    names: tuple[str, ...] = ()
+    """Names of the servers' address that a client must resolve."""
+    recoverable: bool = True
+    """Whether Flink's plugin has what a FileSink needs."""
+
+
+def _answers(url: str, status: int) -> Callable[[], str | None]:
+    """The problem of a server that answers a stranger with this status."""
+
+    def problem() -> str | None:
+        try:
+            found = requests.get(url, timeout=5, proxies={"http": ""}).status_code
+        except requests.RequestException as error:
+            return str(error)
+        return None if found == status else f"{url}: {found}, expected {status}"
+
+    return problem
+
+
+def oss(folder: Path, address: str) -> Storage:
+    """The gateway with OSS's interface (oss_gateway.py)."""
+    port = free_port(address, PORT, set())
+    access_key, secret_key = secrets.token_hex(12), secrets.token_urlsafe(24)
+    argv = [sys.executable, "-m", "tests.storages.oss_gateway", address, str(port), str(folder / "oss"), BUCKET]
+    keys = {"OSS_ACCESS_KEY_ID": access_key, "OSS_ACCESS_KEY_SECRET": secret_key, "PYTHONPATH": str(REPO)}
+    endpoint = f"http://{address}:{port}"
+    return Storage(
+        f"oss://{BUCKET}/flink",
+        [Server("oss", argv, keys, _answers(endpoint, 403))],
+        {
+            "fs.oss.endpoint": endpoint,
+            "fs.oss.accessKeyId": access_key,
+            "fs.oss.accessKeySecret": secret_key,
+            "fs.oss.connection.secure.enabled": "false",
+        },
+        "flink-oss-fs-hadoop",
+    )
+
+
+def gcs(folder: Path, address: str) -> Storage:
+    """fake-gcs-server, with a door that checks who asks (google_door.py)."""
+    port = free_port(address, PORT, set())
+    inner = free_port(address, PORT, {port})
+    (folder / "gcs" / BUCKET).mkdir(parents=True)
+    files.write(folder / "account.json", google_door.account(address, port), 0o600)
+    url = f"http://{address}:{port}"
+    argv = [str(programs.fake_gcs()), "-host", address, "-port", str(inner), "-scheme", "http"]
+    argv += ["-backend", "filesystem", "-filesystem-root", str(folder / "gcs")]
+    argv += ["-external-url", url, "-public-host", f"{address}:{port}", "-log-level", "warn"]
+    words = [sys.executable, "-m", "tests.storages.google_door", address, str(port), str(inner)]
+    return Storage(
+        f"gs://{BUCKET}/flink",
+        [
+            Server("gcs", argv, {}, _answers(f"http://{address}:{inner}/storage/v1/b?project=lab", 200)),
+            Server("google", [*words, str(folder / "account.json")], {"PYTHONPATH": str(REPO)}, _answers(url, 401)),
+        ],
+        {"gs.storage.root.url": url, "gs.token.server.url": f"{url}/token"},
+        "flink-gs-fs-hadoop",
+        {"GOOGLE_APPLICATION_CREDENTIALS": str(folder / "account.json")},
+    )
+
+
+def azurite(folder: Path, address: str) -> Storage:
+    """Microsoft's emulator, with the interface of blobs: for wasb://, for abfs:// it has nothing. The account is the
+    first part of the host's name.
+    """
+    port = free_port(address, PORT, set())
+    key = base64.b64encode(secrets.token_bytes(64)).decode()
+    host = f"lab.blob.flink.test:{port}"
+    (folder / "azurite").mkdir(parents=True)
+    argv = ["node", str(node_packages.azurite() / "node_modules/.bin/azurite-blob"), "--blobHost", address]
+    argv += ["--blobPort", str(port), "--location", str(folder / "azurite"), "--disableTelemetry", "--silent"]
+    argv += ["--skipApiVersionCheck"]
+    return Storage(
+        f"wasb://{BUCKET}@{host}/flink",
+        [
+            Server(
+                "azurite", argv, {"AZURITE_ACCOUNTS": f"lab:{key}"}, lambda: _container(f"{address}:{port}", host, key)
+            )
+        ],
+        {f"fs.azure.account.key.{host}": key},
+        "flink-azure-fs-hadoop",
+        names=("lab.blob.flink.test",),
+        recoverable=False,
+    )
+
+
+def _container(server: str, host: str, key: str) -> str | None:
+    """Create the container ("Create Container", "Authorize with Shared Key"); the problem if that is impossible."""
+    own = f"x-ms-date:{formatdate(usegmt=True)}\nx-ms-version:2021-10-04"
+    text = "PUT" + "\n" * 12 + f"{own}\n/lab/{BUCKET}\nrestype:container"
+    signed = base64.b64encode(hmac.digest(base64.b64decode(key), text.encode(), hashlib.sha256)).decode()
+    headers = {"Authorization": f"SharedKey lab:{signed}", "Host": host}
+    headers |= dict(line.split(":", 1) for line in own.splitlines())
+    url = f"http://{server}/{BUCKET}?restype=container"
+    try:
+        found = requests.put(url, headers=headers, timeout=5, proxies={"http": ""})
+    except requests.RequestException as error:
+        return str(error)
+    return None if found.status_code in (201, 409) else f"{found.status_code}: {found.text}"
+
+
+def hadoop(folder: Path, address: str) -> Storage:
+    """HDFS; Flink finds Hadoop's client by HADOOP_CLASSPATH."""
+    found = hdfs.at(folder / "hdfs", address)
+    found.prepare()
+    servers = [
+        Server("namenode", found.server("namenode"), found.environment, found.namenode_problem),
+        Server("datanode", found.server("datanode"), found.environment, found.problem),
+    ]
+    conf = folder / "hadoop-conf"
+    conf.mkdir()
+    files.write(conf / "core-site.xml", found.client_site())
+    variables = {"HADOOP_USER_NAME": hdfs.SUPERUSER, "HADOOP_CONF_DIR": str(conf)}
+    return Storage(f"{found.uri}/flink", servers, {}, variables=variables)
+
+
+@contextmanager
+def _process(server: Server, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with log.open("wb") as to:
+        environment = {**os.environ, **server.environment}
+        process = subprocess.Popen(server.argv, stdout=to, stderr=to, env=environment, cwd=REPO)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@contextmanager
+def running(storage: Storage, logs: Path) -> Iterator[None]:
+    """The servers, until the end of the block."""
+    with ExitStack() as stack:
+        for server in storage.servers:
+            log = logs / f"{server.name}.log"
+            process = stack.enter_context(_process(server, log))
+            deadline = time.monotonic() + 120
+            while (found := server.problem()) is not None:
+                assert process.poll() is None and time.monotonic() < deadline, f"{found}\n{log.read_text()}"
+                time.sleep(0.1)
+        yield
