@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from .. import ports
 from ..balancing import ALIVE, KEPT_SECONDS
 from ..logs import store
+from ..logs.settings import LogsSettings
 from ..monitoring import grafana as watching
 from ..monitoring import rights as monitoring_rights
 from ..monitoring import targets
@@ -30,6 +31,13 @@ afterwards (measured: docs/decisions/0029-front-door.md)."""
 
 HISTORY_PREFIX = "/history"
 """Where people find the HistoryServer."""
+
+_LOG_URLS = (
+    ("([0-9a-f]{32})/jobmanager", 1),
+    (r"([0-9a-f]{32})/taskmanagers/([0-9A-Za-z][0-9A-Za-z.-]{0,252})", 2),
+)
+"""What the page of a HistoryServer asks for the address of a daemon's logs, below its jobs, and how many ids are in it.
+A TaskManager's is the name of its host (taskmanager/component.py)."""
 
 WAIT_SECONDS = 30
 """Seconds for which a request waits for a JobManager that leads, before it is answered with 503."""
@@ -75,7 +83,7 @@ def caddyfile(
     login: Login | None = None,
     balancer_networks: Sequence[str] = (),
     monitoring: str = "",
-    logs: bool = False,
+    logs: LogsSettings | None = None,
     history: bool = False,
     grafana: str = "",
 ) -> str:
@@ -85,8 +93,8 @@ def caddyfile(
     certificate for `acme_name`; for other names it is CERTIFICATE. `acme_trusted`: ACME_AUTHORITIES is there. `login`:
     by OpenID Connect. `balancer_networks`: CIDRs from where a load balancer connects, whose
     word for the addresses of clients is taken, and nobody else's. `monitoring`: the name at which the monitoring host
-    is reached, if there is one; `logs`: it keeps logs; `grafana`: the secret by which its Grafana knows the door, if it
-    has one. `history`: there is a HistoryServer on the same host.
+    is reached, if there is one; `logs`: those that it keeps; `grafana`: the secret by which its Grafana knows the door,
+    if it has one. `history`: there is a HistoryServer on the same host.
     """
     scheme = "https" if tls else "http"
     return render(
@@ -115,15 +123,28 @@ def caddyfile(
         alive=ALIVE,
         monitoring=monitoring,
         behind=[
-            *(_behind(f"{scheme}://{monitoring}", monitoring, tls=tls, logs=logs) if monitoring else ()),
+            *(_behind(f"{scheme}://{monitoring}", monitoring, tls=tls, logs=logs is not None) if monitoring else ()),
             *([_grafana(scheme, monitoring, grafana, anybody=users is None and not login)] if grafana else []),
             *([_history(scheme, tls=tls)] if history else []),
         ],
+        log_urls=_log_urls(logs) if history and logs else [],
         role_is="{vars.role}" if login else "{role}",
         grafana_roles=watching.ROLES,
         monitoring_identity=MONITORING_IDENTITY if tls else (),
         own_metrics=f"{scheme}://:{ports.number('door-metrics')}",
     )
+
+
+def _log_urls(logs: LogsSettings) -> Sequence[tuple[str, str]]:
+    """Regular expressions of what a HistoryServer's page asks for addresses of logs, and the addresses. A HistoryServer
+    knows only whole URLs, and people reach a door by names, addresses and tunnels. These begin where the page is.
+    """
+    found = []
+    for asked, ids in _LOG_URLS:
+        words = [f"{{http.regexp.asked.{number}}}" for number in range(1, ids + 1)]
+        url = store.search(f"..{store.PREFIX}", store.of_job(*words), logs, *words)
+        found.append((rf"^{HISTORY_PREFIX}/jobs/{asked}/log-url(?:\?.*)?$", url))
+    return found
 
 
 def _behind(host: str, name: str, *, tls: bool, logs: bool) -> Sequence[Behind]:

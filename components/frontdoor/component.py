@@ -62,8 +62,8 @@ class FrontDoorArgs:
     """The names at which all JobManagers are reached."""
     monitoring: str = ""
     """The name at which the monitoring host is reached, if there is one."""
-    logs: bool = False
-    """Whether it keeps logs."""
+    keeps_logs: bool = False
+    """Whether that keeps logs."""
     grafana: pulumi.Output[str] | None = None
     """The secret by which its Grafana knows front doors, if it has one."""
     balancer_networks: Sequence[str] = ()
@@ -140,7 +140,7 @@ class FrontDoor(pulumi.ComponentResource):
                 wait=WAIT_SECONDS,
                 balancer_networks=args.balancer_networks,
                 monitoring=args.monitoring,
-                logs=args.logs,
+                logs=args.settings.logs if args.keeps_logs else None,
                 history=args.settings.history is not None,
                 grafana=grafana,
             )

@@ -154,7 +154,7 @@ HISTORY: tuple[Endpoint, ...] = tuple(
     if path.startswith(("/applications/", "/config", "/jobs/", "/overview"))
     and not path.endswith(("/metrics", "/log-url", "/flamegraph", "/backpressure"))
 )
-"""Of a HistoryServer: files that it has made of archives, which are read."""
+"""Of a HistoryServer: files that it has made of archives, which are read. Where logs are, the door knows by itself."""
 
 # Escapes that a parameter may have: of blanks and signs, and of letters beyond ASCII. Not of what has a meaning in a
 # path (% . / ? \), and not of letters and digits, which only somebody escapes who wants to hide them

@@ -99,7 +99,7 @@ def _front_door(context: Context, host: Host, opts: pulumi.ResourceOptions) -> F
         encryption=context.encryption,
         jobmanagers=context.members.reached_as(Role.JOBMANAGER),
         monitoring=next(iter(context.members.reached_as(Role.MONITORING)), ""),
-        logs=context.settings.logs.to_store(monitored=context.members.monitored),
+        keeps_logs=context.settings.logs.to_store(monitored=context.members.monitored),
         grafana=context.grafana_secret,
         balancer_networks=context.balancer_networks,
         after=[context.joined[host.name]],

@@ -16,6 +16,7 @@ from ..flink.flink_host import logging
 from ..flink.settings import ClusterSettings, HistorySettings
 from ..flink.topology import Members
 from ..host import Role
+from ..logs import store
 from ..remote import File
 from ..roles import unit_path
 from ..storage import Storage
@@ -52,6 +53,16 @@ def config(settings: ClusterSettings, storage: Storage, members: Members, histor
         "historyserver.web.tmpdir": f"/var/cache/{UNIT}/web",
         "historyserver.web.ssl.enabled": settings.tls,
     }
+    if settings.logs.to_store(monitored=members.monitored) and settings.front_door is None:
+        # As people reach it: a front door answers this by itself, with an address that holds wherever it is reached
+        page = store.url("localhost", tls=settings.tls)
+        own |= {
+            f"historyserver.log.{daemon}.url-pattern": store.search(page, query, settings.logs, "<jobid>", "<tmid>")
+            for daemon, query in (
+                ("jobmanager", store.of_job("<jobid>")),
+                ("taskmanager", store.of_job("<jobid>", "<tmid>")),
+            )
+        }
     return config_yaml({**base, **own, **{key: value for key, value in base.items() if key in own}})
 
 

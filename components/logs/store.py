@@ -1,6 +1,7 @@
 """The built-in store of logs, VictoriaLogs: its options and unit, as text. Pure."""
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from .. import ports
 from ..templates import render
@@ -19,6 +20,21 @@ PREFIX = "/logs"
 def url(host: str, *, tls: bool) -> str:
     """Where it is reached at `host`."""
     return f"{'https' if tls else 'http'}://{host}:{ports.number('log-store')}{PREFIX}"
+
+
+def search(base: str, query: str, settings: LogsSettings, *replaced: str) -> str:
+    """The address of its page with what a query in LogsQL finds in all that it keeps. `base`: as `url` gives it, or a
+    path that leads there. `replaced`: words of the query that somebody puts others in place of.
+    """
+    shown = quote(query, safe="")
+    for word in replaced:
+        shown = shown.replace(quote(word, safe=""), word)
+    return f"{base}/select/vmui/#/?query={shown}&g0.range_input={settings.retention_seconds}s&g0.relative_time=none"
+
+
+def of_job(job: str, host: str = "") -> str:
+    """A query for what a job has written, on a host or on all."""
+    return f'{{host="{host}"}} job_id:="{job}"' if host else f'job_id:="{job}"'
 
 
 def flags(settings: LogsSettings, *, tls: bool, data: str = DATA, identity: Sequence[str] = IDENTITY) -> list[str]:

@@ -13,6 +13,7 @@ from ..flink.node import install
 from ..flink.settings import ClusterSettings
 from ..flink.topology import Members
 from ..host import Host, Role
+from ..logs.settings import LogsSettings
 from ..remote import File, script_text, step
 from ..roles import ROLES, unit_path
 from ..templates import render
@@ -66,9 +67,10 @@ class Monitoring(pulumi.ComponentResource):
             return None
         program, door = context.settings.monitoring.grafana, door_of(context)
         assert program and door
+        logs = context.settings.logs if context.settings.logs.to_store(monitored=True) else None
         release = install(host, context.settings, context.storage, program, "bin/grafana", prepared)
         text = pulumi.Output.all(identity, secret).apply(
-            lambda known: _grafana_text(host, context.settings.cluster_id, program.version, door, *known)
+            lambda known: _grafana_text(host, context.settings.cluster_id, program.version, door, logs, *known)
         )
         opts = pulumi.ResourceOptions(parent=self, depends_on=[release, self.ready])
         return step(host, "grafana-service", pulumi.Output.secret(text), seconds=SECONDS + 60, opts=opts)
@@ -210,9 +212,15 @@ def _alertmanager_text(
 
 
 def _grafana_text(
-    host: Host, cluster: str, version: str, door: targets.Door, identity: Sequence[str], secret: str
+    host: Host,
+    cluster: str,
+    version: str,
+    door: targets.Door,
+    logs: LogsSettings | None,
+    identity: Sequence[str],
+    secret: str,
 ) -> str:
-    row, ini, provisioned = ROLES[host.role], grafana.ini(cluster, door, secret), grafana.provisioned(door)
+    row, ini, provisioned = ROLES[host.role], grafana.ini(cluster, door, secret), grafana.provisioned(door, logs)
     # It reads dashboards again when they change
     once = [text for path, text in provisioned.items() if path.endswith(".yaml")]
     # Not the key, which comes with another certificate

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..logs import store
+from ..logs.settings import LogsSettings
 from ..templates import TEMPLATES
 
 FOLDER = TEMPLATES / "monitoring" / "dashboards"
@@ -73,6 +75,8 @@ class Dashboard:
     title: str
     rows: Sequence[Row]
     variables: Sequence[Variable] = ()
+    logs: str = ""
+    """What it links to, in LogsQL, where there is a store of logs; with `$host` and `$job_id`."""
 
 
 def _stat(title: str, expr: str, unit: str = "short", **more: Any) -> Panel:
@@ -85,6 +89,8 @@ def _ratio(title: str, *queries: Query, **more: Any) -> Panel:
 
 CLUSTER = Variable("cluster", "label_values(up, cluster)")
 JOB = Variable("job", f"label_values(flink_jobmanager_job_runningTime{{{_CLUSTER}}}, job_name)", many=True)
+JOB_ID = Variable("job_id", f"label_values(flink_jobmanager_job_runningTime{{{_JOB}}}, job_id)", many=True)
+"""Of the jobs that are chosen: logs have no names of them."""
 
 
 def _hosts(metric: str) -> Variable:
@@ -190,6 +196,7 @@ _PAGE_CLUSTER = Dashboard(
         Row("JobManagers", _jvm("jobmanager")),
     ],
     [CLUSTER],
+    "level:in(WARN,ERROR,FATAL)",
 )
 
 
@@ -299,6 +306,7 @@ _PAGE_JOB = Dashboard(
         ),
     ],
     [CLUSTER, JOB],
+    "job_id:in($job_id)",
 )
 
 
@@ -363,6 +371,7 @@ _PAGE_TASKMANAGER = Dashboard(
         ),
     ],
     [CLUSTER, _hosts("flink_taskmanager_Status_JVM_CPU_Load")],
+    '{role="taskmanager",host=~"$host"}',
 )
 
 
@@ -429,6 +438,7 @@ _PAGE_ZOOKEEPER = Dashboard(
         ),
     ],
     [CLUSTER],
+    '{role="zookeeper"}',
 )
 
 
@@ -513,6 +523,7 @@ _PAGE_HOSTS = Dashboard(
         ),
     ],
     [CLUSTER, _hosts("node_load5")],
+    '{host=~"$host"}',
 )
 
 
@@ -607,18 +618,23 @@ ANNOTATIONS: Mapping[str, tuple[str, str, str]] = {
 """Name → query, title and color of what is marked in all plots."""
 
 
-def files() -> dict[str, str]:
-    """Name → text of all dashboards."""
-    return {f"{each.name}.json": text(each) for each in DASHBOARDS}
+def files(logs: LogsSettings | None = None) -> dict[str, str]:
+    """Name → text of all dashboards. `logs`: as in `document`."""
+    return {f"{each.name}.json": text(each, logs) for each in DASHBOARDS}
 
 
-def text(dashboard: Dashboard) -> str:
+def text(dashboard: Dashboard, logs: LogsSettings | None = None) -> str:
     """A dashboard in JSON."""
-    return json.dumps(document(dashboard), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(document(dashboard, logs), indent=1, ensure_ascii=False) + "\n"
 
 
-def document(dashboard: Dashboard) -> dict[str, Any]:
-    """A dashboard in Grafana's form."""
+def document(dashboard: Dashboard, logs: LogsSettings | None = None) -> dict[str, Any]:
+    """A dashboard in Grafana's form. `logs`: of a store beside Grafana, behind the same front door."""
+    variables = [*map(_variable, dashboard.variables)]
+    links = [_OTHERS]
+    if logs and dashboard.logs:
+        links.append(_to_logs(dashboard.logs, logs))
+        variables += [_variable(JOB_ID, hidden=True)] if "$job_id" in dashboard.logs else []
     return {
         "uid": f"flink-{dashboard.name}",
         "title": dashboard.title,
@@ -631,22 +647,42 @@ def document(dashboard: Dashboard) -> dict[str, Any]:
         "refresh": "30s",
         "schemaVersion": _SCHEMA_VERSION,
         "panels": list(_panels(dashboard)),
-        "templating": {"list": [_SOURCE, *(_variable(each) for each in dashboard.variables)]},
+        "templating": {"list": [_SOURCE, *variables]},
         "annotations": {"list": [_annotation(name, *rest) for name, rest in ANNOTATIONS.items()]},
-        "links": [
-            {
-                "title": "Flink",
-                "type": "dashboards",
-                "icon": "external link",
-                "tooltip": "",
-                "url": "",
-                "tags": ["flink"],
-                "asDropdown": True,
-                "targetBlank": False,
-                "includeVars": True,
-                "keepTime": True,
-            }
-        ],
+        "links": links,
+    }
+
+
+_OTHERS = {
+    "title": "Flink",
+    "type": "dashboards",
+    "icon": "external link",
+    "tooltip": "",
+    "url": "",
+    "tags": ["flink"],
+    "asDropdown": True,
+    "targetBlank": False,
+    "includeVars": True,
+    "keepTime": True,
+}
+_LOG_WORDS = {"$host": "${host:pipe}", "$job_id": "${job_id:csv}"}
+"""How Grafana writes the values that are chosen, in LogsQL."""
+_LOG_TIME = ("${__from:date:iso}", "${__to:date:iso}")
+
+
+def _to_logs(query: str, logs: LogsSettings) -> dict[str, Any]:
+    """A link to what a query finds in the store of logs, in the time that is shown."""
+    for ours, theirs in _LOG_WORDS.items():
+        query = query.replace(ours, theirs)
+    timed = f"_time:[{', '.join(_LOG_TIME)}] {query}"
+    # From any page of Grafana's to the root: to an address that begins with a slash it would add its own prefix
+    url = store.search(f"../../../..{store.PREFIX}", timed, logs, *_LOG_TIME, *_LOG_WORDS.values())
+    return {**_OTHERS, "title": "Logs", "type": "link", "icon": "doc", "url": url, "tags": []} | {
+        "asDropdown": False,
+        # Without it Grafana takes the address for one of its own
+        "targetBlank": True,
+        "includeVars": False,
+        "keepTime": False,
     }
 
 
@@ -663,7 +699,7 @@ _SOURCE = {
 }
 
 
-def _variable(variable: Variable) -> dict[str, Any]:
+def _variable(variable: Variable, *, hidden: bool = False) -> dict[str, Any]:
     return {
         "type": "query",
         "name": variable.name,
@@ -675,8 +711,9 @@ def _variable(variable: Variable) -> dict[str, Any]:
         "sort": 1,
         "multi": variable.many,
         "includeAll": variable.many,
-        "skipUrlSync": False,
-        "hide": 0,
+        "skipUrlSync": hidden,
+        "hide": 2 if hidden else 0,
+        **({"current": {"text": ["All"], "value": ["$__all"]}} if hidden else {}),
     }
 
 

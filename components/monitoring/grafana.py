@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from .. import ports, yaml_text
+from ..logs.settings import LogsSettings
 from ..templates import TEMPLATES, render
 from . import dashboards, targets
 
@@ -105,8 +106,8 @@ def ini(cluster: str, door: targets.Door, secret: str) -> str:
     return f"# Managed by Pulumi: changes are overwritten.\ninstance_name = {cluster}\n\n{text.getvalue().strip()}\n"
 
 
-def provisioned(door: targets.Door) -> dict[str, str]:
-    """Path → text of the data source and the dashboards."""
+def provisioned(door: targets.Door, logs: LogsSettings | None) -> dict[str, str]:
+    """Path → text of the data source and the dashboards, which link to a store of `logs`."""
     source = _read("datasources/prometheus.yaml")
     (prometheus,) = source["datasources"]
     prometheus["url"] = targets.prometheus_url(door)
@@ -121,7 +122,7 @@ def provisioned(door: targets.Door) -> dict[str, str]:
     return {
         f"{FOLDER}/provisioning/datasources/prometheus.yaml": yaml_text.write(source),
         f"{FOLDER}/provisioning/dashboards/flink.yaml": yaml_text.write(found),
-        **{f"{_DASHBOARDS}/{name}": text for name, text in dashboards.files().items()},
+        **{f"{_DASHBOARDS}/{name}": text for name, text in dashboards.files(logs).items()},
     }
 
 

@@ -55,6 +55,8 @@ def _page(dashboard: Dashboard) -> dict[str, Any]:
         "name": dashboard.name,
         "title": dashboard.title,
         "table": _TABLES.get(dashboard.name, ""),
+        # A table of jobs has a link for each
+        "logs": "" if "$job_id" in dashboard.logs else dashboard.logs,
         "variables": [_variable(each) for each in dashboard.variables],
         "rows": [
             {

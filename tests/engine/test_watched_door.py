@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import tarfile
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,7 +89,8 @@ def watched(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         def prepare(door: Door) -> None:
             for made, place in zip(identity(folder / "door", pki, "localhost"), MONITORING_IDENTITY, strict=True):
                 (door.folder / Path(place).name).write_text(made.read_text())
-            door.write(users(), tls=True, monitoring="localhost", logs=True, history=True, grafana=SECRET)
+            kept = LogsSettings(retention_seconds=86_400)
+            door.write(users(), tls=True, monitoring="localhost", logs=kept, history=True, grafana=SECRET)
             others.extend(JobManager(f"{door.first.address.rpartition('.')[0]}.{number}") for number in (3, 4))
             path = door.folder / "Caddyfile"
             text = path.read_text()
@@ -215,6 +217,47 @@ def test_everyone_sees_jobs_that_have_ended(fresh: Watched) -> None:
     assert [(each[0], each[1]) for each in fresh.history.requests] == [("GET", target) for target in (*read, *read)]
     assert not [each for each in fresh.history.requests if "Authorization" in each[2]]
     assert fresh.asked("", "GET", "/history/jobs/overview")[0] == 401
+
+
+def found_lines(fresh: Watched, query: str) -> int:
+    status, text = fresh.asked("vic", "GET", query)
+    assert status == 200, text
+    return len(text.splitlines())
+
+
+def test_from_a_job_that_has_ended_to_its_logs(fresh: Watched) -> None:
+    """Flink's page asks for an address, whatever name it was reached by itself; the store's page asks what is in it."""
+    job = "0123456789abcdef0123456789abcdef"
+    line = {"_msg": "it ended", "job_id": job, "host": "tm-0.example.com", "_time": datetime.now(UTC).isoformat()}
+    others = [line | {"job_id": "f" * 32}, line | {"host": "tm-1"}]
+    behind = (fresh.door.folder / "Caddyfile").read_text().partition("&(logs)")[2]
+    url = re.search(r"reverse_proxy (https://localhost:\d+) ", behind)
+    assert url
+    body = "".join(json.dumps(each) + "\n" for each in (line, *others)).encode()
+    kind = {"Content-Type": "application/stream+json"}
+    sent = urllib.request.Request(f"{url[1]}/logs/insert/jsonline?_stream_fields=host", body, kind, method="POST")
+    urllib.request.urlopen(sent, context=fresh.prometheus.context, timeout=10).read()
+    for who in ("vic", "anna"):
+        for asked, lines in (("jobmanager", 2), ("taskmanagers/tm-0.example.com", 1)):
+            status, text, headers = fresh.door.ask(who, "GET", f"/history/jobs/{job}/{asked}/log-url")
+            assert (status, headers["Content-Type"]) == (200, "application/json"), text
+            found = urllib.parse.urlsplit(urllib.parse.urljoin("/history/", json.loads(text)["url"]))
+            assert found.path == "/logs/select/vmui/"
+            values = dict(urllib.parse.parse_qsl(found.fragment.removeprefix("/?"), strict_parsing=True))
+            assert (values["g0.range_input"], values["g0.relative_time"]) == ("86400s", "none")
+            query = "/logs/select/logsql/query?" + urllib.parse.urlencode({"query": values["query"]})
+            until(lambda query=query, lines=lines: found_lines(fresh, query) == lines, 30)  # type: ignore[misc]
+        for target in (
+            f"{job[1:]}/jobmanager",
+            f"{job}/taskmanagers/tm-0%22%20or%20%22",
+            f"{job}/taskmanagers/../jobmanager",
+            f"{job}/taskmanagers/" + '"or"',
+            f"{job.upper()}/jobmanager",
+        ):
+            assert fresh.asked(who, "GET", f"/history/jobs/{target}/log-url")[0] in (400, 403), target
+        assert fresh.asked(who, "POST", f"/history/jobs/{job}/jobmanager/log-url")[0] == 403
+    assert fresh.asked("", "GET", f"/history/jobs/{job}/jobmanager/log-url")[0] == 401
+    assert fresh.history.requests == []
 
 
 def test_grafana_is_told_who_asks_and_nobody_else_can_say_it(fresh: Watched) -> None:
@@ -397,7 +440,7 @@ def test_caddy_takes_it_with_every_login_and_certificate(
         acme_name="f.example.com" if by_acme else "",
         login=logins.login(oidc, 443) if by_issuer else None,
         monitoring="mon-0",
-        logs=True,
+        logs=LogsSettings(),
         history=True,
     )
     (tmp_path / "Caddyfile").write_text(text)

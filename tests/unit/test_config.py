@@ -89,7 +89,7 @@ def test_golden_texts(every_role) -> None:
     golden("history-config.yaml", history.config(shown, STORAGE, cluster, HistorySettings()))
     golden("flink-grafana.service", grafana.unit(data_disk=True, reads=["its configuration"]))
     golden("grafana.ini", grafana.ini(settings.cluster_id, door, "a secret of the doors"))
-    provisioned = grafana.provisioned(door)
+    provisioned = grafana.provisioned(door, None)
     golden("grafana-datasource.yaml", provisioned[f"{grafana.FOLDER}/provisioning/datasources/prometheus.yaml"])
     golden("flink-logstore.service", store.unit(settings.logs, tls=True, data_disk=True))
     golden("flink-jobmanager.service", flink_unit(Role.JOBMANAGER, settings, memory_mib=1600, high_availability=True))

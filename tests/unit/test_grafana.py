@@ -83,7 +83,7 @@ def test_it_asks_prometheus_with_a_certificate(folder: Path) -> None:
         "tlsCACert": "$__file{/etc/flink-grafana/tls/authorities.pem}",
     }
     (provider,) = yaml.safe_load(
-        grafana.provisioned(targets.Door(tls=True, url="https://x"))[
+        grafana.provisioned(targets.Door(tls=True, url="https://x"), None)[
             f"{grafana.FOLDER}/provisioning/dashboards/flink.yaml"
         ]
     )["providers"]

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import yaml
@@ -93,6 +94,26 @@ def test_archives_go_with_the_cluster_only_with_its_state(folder: Path) -> None:
     for keep in (True, False):
         text = str(made(folder, history=True, keepState=keep)["dev-purge"].inputs)
         assert ("/history/dev" in text) is not keep
+
+
+def test_it_leads_to_logs_where_they_are(folder: Path) -> None:
+    """Behind a front door that says where they are; without one the address is that of a tunnel."""
+    write_inventory(folder, *map(host, (*SEVEN, "mon-0")))
+    found = run(folder, history=True, logsRetention="2 d")
+    read = config(stdin(found, "jm-0-history"), "/etc/flink-history/config.yaml")
+    for daemon, query in (("jobmanager", 'job_id:="<jobid>"'), ("taskmanager", '{host="<tmid>"} job_id:="<jobid>"')):
+        page, _, values = read[f"historyserver.log.{daemon}.url-pattern"].partition("#/?")
+        assert page == "http://localhost:9428/logs/select/vmui/"
+        # Flink replaces the words, so they are written as they are
+        assert "<jobid>" in values
+        assert dict(parse_qsl(values)) == {"query": query, "g0.range_input": "172800s", "g0.relative_time": "none"}
+    door = {"frontDoor": True, "frontDoorUsers": USERS}
+    for changes, known in ((door, True), ({**door, "logsStore": False}, False), ({"logsStore": False}, False)):
+        found = run(folder, history=True, **changes)
+        assert "url-pattern" not in stdin(found, "jm-0-history")
+        if "frontDoor" in changes:
+            text = stdin(found, "jm-0-front-door")
+            assert ("/log-url" in text and '{"url":"../logs/select/vmui/#/?query=' in text) is known
 
 
 def test_people_read_what_it_has_and_nothing_else() -> None:
