@@ -17,7 +17,7 @@ remove() {
   if [ -n "$unit" ]; then rm -rf "/etc/systemd/system/$unit.service" "/run/$unit"; fi
   systemctl daemon-reload
   # A unit that failed would otherwise be listed as failed without a file, and the system as degraded, until the next boot
-  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-history flink-alive flink-jobs flink-firewall flink-frontdoor flink-login flink-storage flink-exporter flink-prometheus flink-alertmanager flink-grafana 2>/dev/null || true
+  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-history flink-alive flink-jobs flink-firewall flink-frontdoor flink-login flink-acme flink-storage flink-exporter flink-prometheus flink-alertmanager flink-grafana 2>/dev/null || true
   replace_block /etc/hosts ""
   local template
   for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
@@ -83,8 +83,9 @@ no_firewall() {
 # Only what its step has declared: another proxy of this name may be installed.
 no_front_door() {
   [ -e "$records/frontdoor" ] || return 0
-  systemctl disable -q --now flink-frontdoor flink-login 2>/dev/null || true
-  rm -f /etc/systemd/system/flink-{frontdoor,login}.service
+  systemctl disable -q --now flink-frontdoor flink-login flink-acme.timer 2>/dev/null || true
+  systemctl stop -q flink-acme.service 2>/dev/null || true
+  rm -f /etc/systemd/system/flink-{frontdoor,login,acme}.service /etc/systemd/system/flink-acme.timer
   rm -rf /etc/flink-frontdoor /etc/flink-login /var/log/flink-frontdoor /var/lib/flink-frontdoor
   remove_releases caddy
   remove_releases oauth2proxy

@@ -3,9 +3,8 @@
 # without closing connections; another release or unit restarts it.
 # Values: user, unit, folder (of its configuration), port, version (of Caddy), seconds (until it answers); ends (when the
 # certificate expires, or the first of those in its file), notice_seconds (before that it is reported), renewal (what to do
-# then); rest_ends and rest_notice_seconds of the one for JobManagers, empty without; with an ACME server also acme_name
-# (which it signs), directory (its URL), acme_seconds (until it has signed); with a login by OpenID
-# Connect also login=true, the library login.sh and its values.
+# then); rest_ends and rest_notice_seconds of the one for JobManagers, empty without; with an ACME server also the library
+# tls/acme.sh and its values; with a login by OpenID Connect also login=true, the library login.sh and its values.
 # Files: the unit, certificate.pem, key.pem, Caddyfile; with TLS inside of the cluster also those in rest/. Uses program.sh.
 
 caddy=/opt/caddy/caddy
@@ -21,8 +20,7 @@ apply() {
   with_login run_login
   keep_running "$unit" runs_the_release loaded_the_configuration
   wait_until "$seconds" answers || program_failed "$unit" "does not answer on port $port after $seconds s"
-  [ -z "${acme_name:-}" ] || wait_until "$acme_seconds" certified ||
-    program_failed "$unit" "has no certificate for $acme_name from $directory after $acme_seconds s, and goes on asking for one. The server must reach port $port of that name"
+  with_acme run_acme
 }
 
 # The release is installed by another step, which keeps it: without a front door both are removed.
@@ -32,9 +30,12 @@ declare_all() {
   declares file /opt/caddy
   declares tree "/opt/caddy-$version"
   with_login declare_login
+  with_acme declare_acme
 }
 
 with_login() { [ "${login:-false}" != true ] || "$@"; }
+
+with_acme() { [ -z "${acme_name:-}" ] || "$@"; }
 
 # Before anything is loaded. As its user, and without creating its log.
 valid() {
@@ -59,40 +60,6 @@ answers() {
     --connect-to "::127.0.0.1:$port" "https://$name:$port/v1/config"
 }
 
-# Whether the ACME server has signed: until then Caddy refuses connections for that name. The host does not have to trust
-# that server's authority, so what counts is that another certificate is shown than the host's own: then curl says
-# which error of OpenSSL's that is (20, for example), otherwise 0, or 1 if there was no connection.
-certified() {
-  local found
-  found=$(curl -s -o /dev/null -w '%{ssl_verify_result}' --max-time 5 --noproxy '*' --cacert "$folder/certificate.pem" \
-    --connect-to "::127.0.0.1:$port" "https://$acme_name:$port/" || true)
-  [ "${found:-0}" -gt 1 ]
-}
-
-# acme_valid CERTIFICATE: from when to when it is valid, in seconds since 1970. The JDK reads it: not every host has openssl.
-acme_valid() {
-  local from until
-  read -r from until < <(
-    LC_ALL=C "${java:-/opt/java}/bin/keytool" "${short_lived[@]/#/-J}" -J-Duser.language=en -J-Duser.timezone=UTC -printcert -file "$1" |
-      sed -n 's/^Valid from: \(.*\) until: \(.*\)$/\1\n\2/p' | head -2 | while IFS= read -r time; do date -d "$time" +%s; done |
-      paste -sd' '
-  )
-  echo "$from $until"
-}
-
-# Caddy renews a certificate when a third of its time is left: one with less than a quarter could not be renewed.
-check_acme_end() {
-  local file from until newest="" began=0 last=0
-  # One for each ACME server that there was
-  while IFS= read -r file; do
-    read -r from until < <(acme_valid "$file")
-    if [ "${until:-0}" -gt "$last" ]; then newest=$file began=$from last=$until; fi
-  done < <(find "${storage:-/var/lib/$user}" -path "*/$acme_name/$acme_name.crt")
-  [ -n "$newest" ] || return 0
-  check_end "$newest" "$(date -u -d "@$last" +"%Y-%m-%d %H:%M UTC")" "$(((last - began) / 4))" \
-    "$directory does not renew it: \`journalctl -u $unit\` says why"
-}
-
 check() {
   declare_all
   # shellcheck disable=SC2034  # lib.sh uses it
@@ -105,10 +72,5 @@ check() {
   with_login check_login
   check_program "$unit" answers "does not answer on port $port with its certificate" runs_the_release loaded_the_configuration ||
     return 0
-  [ -n "${acme_name:-}" ] || return 0
-  if certified; then
-    check_acme_end
-  else
-    differs "$unit" "has no certificate for $acme_name from $directory"
-  fi
+  with_acme check_acme
 }

@@ -16,8 +16,8 @@ from ..flink.encryption import Encryption
 from ..flink.node import Node, install
 from ..flink.settings import ClusterSettings
 from ..host import Host
-from ..monitoring.exporter import identity_of
-from ..remote import File, script_text, step
+from ..monitoring.exporter import METRICS, NOT_AFTER, WARNING, identity_of
+from ..remote import File, host_script, script_text, step
 from ..roles import unit_path
 from ..storage import Storage
 from ..templates import render
@@ -41,6 +41,12 @@ SECONDS = 60
 """Seconds for the proxy to answer after its start."""
 ACME_SECONDS = 180
 """Seconds for the first certificate by ACME."""
+ACME_UNIT = "flink-acme"
+"""What writes when that expires."""
+ACME_SCRIPT = f"{FOLDER}/acme.sh"
+ACME_METRIC = f"{METRICS}/acme.prom"
+ACME_CERTIFICATE = "front-door-acme"
+"""Its name in metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,10 +173,14 @@ class FrontDoor(pulumi.ComponentResource):
                 "version": door.caddy.version,
                 "seconds": SECONDS,
             }
+            uses = ["program.sh", "tls/ends.sh"]
             if door.acme:
+                uses.append("tls/acme.sh")
                 values |= {"acme_name": acme_name, "directory": door.acme.directory, "acme_seconds": ACME_SECONDS}
+                values |= {"acme_watch": ACME_UNIT if args.monitoring else "", "acme_metric": ACME_METRIC}
+                files += _acme_watch(acme_name) if args.monitoring else []
             if oidc is None:
-                return script_text(host, "frontdoor.sh", values, files, uses=("program.sh", "tls/ends.sh"))
+                return script_text(host, "frontdoor.sh", values, files, uses=uses)
             files += _login_files(oidc, args.settings, *secrets)
             values |= {
                 "login": "true",
@@ -180,7 +190,7 @@ class FrontDoor(pulumi.ComponentResource):
                 "login_issuer": oidc.issuer,
                 "login_version": oidc.program.version,
             }
-            return script_text(host, "frontdoor.sh", values, files, uses=("program.sh", "tls/ends.sh", "login.sh"))
+            return script_text(host, "frontdoor.sh", values, files, uses=[*uses, "login.sh"])
 
         secrets = [oidc.secret, args.sessions] if oidc else []
         told = pulumi.Output.all(
@@ -197,6 +207,34 @@ class FrontDoor(pulumi.ComponentResource):
         more = (ACME_SECONDS if door.acme else 0) + (SECONDS if oidc else 0)
         self.ready = step(host, "front-door", pulumi.Output.secret(told), seconds=SECONDS + 60 + more, opts=opts)
         self.register_outputs({})
+
+
+def acme_script(name: str, user: str = USER, folder: str = METRICS, file: str = ACME_METRIC) -> str:
+    """The text of ACME_SCRIPT: it writes when the certificate for `name` expires."""
+    return render(
+        "frontdoor/acme.sh.j2",
+        library=host_script("tls/acme.sh"),
+        user=user,
+        acme_name=name,
+        folder=folder,
+        file=file,
+        certificate=ACME_CERTIFICATE,
+        not_after=NOT_AFTER,
+        warning=WARNING,
+    )
+
+
+def acme_unit() -> str:
+    """The unit that runs ACME_SCRIPT."""
+    return render("frontdoor/flink-acme.service.j2", script=ACME_SCRIPT, folder=METRICS)
+
+
+def _acme_watch(name: str) -> list[File]:
+    return [
+        File(path=ACME_SCRIPT, text=acme_script(name)),
+        File(path=unit_path(ACME_UNIT), text=acme_unit()),
+        File(path=f"/etc/systemd/system/{ACME_UNIT}.timer", text=render("frontdoor/flink-acme.timer")),
+    ]
 
 
 def _login_files(oidc: Oidc, settings: ClusterSettings, secret: str, cookie_secret: str) -> list[File]:

@@ -22,6 +22,10 @@ def url(host: str, *, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{host}:{ports.number('log-store')}{PREFIX}"
 
 
+_RANGES = {1: "last_24_hours", 2: "last_2_days", 7: "last_7_days", 30: "last_30_days", 90: "last_90_days"}
+"""Days → what its page calls them: only for these it shows what was until now."""
+
+
 def search(base: str, query: str, settings: LogsSettings, *replaced: str) -> str:
     """The address of its page with what a query in LogsQL finds in all that it keeps. `base`: as `url` gives it, or a
     path that leads there. `replaced`: words of the query that somebody puts others in place of.
@@ -29,7 +33,9 @@ def search(base: str, query: str, settings: LogsSettings, *replaced: str) -> str
     shown = quote(query, safe="")
     for word in replaced:
         shown = shown.replace(quote(word, safe=""), word)
-    return f"{base}/select/vmui/#/?query={shown}&g0.range_input={settings.retention_seconds}s&g0.relative_time=none"
+    days = settings.retention_seconds / 86_400
+    last = next((name for most, name in _RANGES.items() if days <= most), "last_1_year")
+    return f"{base}/select/vmui/#/?query={shown}&g0.relative_time={last}"
 
 
 def of_job(job: str, host: str = "") -> str:

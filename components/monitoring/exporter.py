@@ -35,6 +35,9 @@ STORAGE_UNIT = "flink-storage"
 STORAGE = f"{FOLDER}/storage.sh"
 REACHABLE = "flink_storage_reachable"
 """The metric that it writes."""
+NOT_AFTER = ("flink_certificate_not_after_seconds", "When a certificate expires, in seconds since the epoch.")
+WARNING = ("flink_certificate_warning_seconds", "Before it expires: from then on it should be renewed.")
+"""Metrics of certificates, with what they mean: node_exporter wants it to be the same in all files."""
 FRONT_DOOR = "front-door"
 """The name of its certificate in these metrics."""
 IDENTITY = tuple(f"{FOLDER}/tls/{name}" for name in ("certificate.pem", "key.pem", "authorities.pem"))
@@ -152,14 +155,11 @@ def certificate_metrics(ends: Mapping[str, str], notices: Callable[[str], timede
     """
     until = {name: datetime.fromisoformat(end).timestamp() for name, end in sorted(ends.items())}
     found = {
-        "flink_certificate_not_after_seconds": ("When a certificate expires, in seconds since the epoch.", until),
-        "flink_certificate_warning_seconds": (
-            "Before it expires: from then on it should be renewed.",
-            {name: notices(name).total_seconds() for name in until},
-        ),
+        NOT_AFTER: until,
+        WARNING: {name: notices(name).total_seconds() for name in until},
     }
     lines = []
-    for metric, (means, values) in found.items():
+    for (metric, means), values in found.items():
         lines += [f"# HELP {metric} {means}", f"# TYPE {metric} gauge"]
         lines += [f'{metric}{{certificate="{name}"}} {value:.0f}' for name, value in values.items()]
     return "\n".join(lines) + "\n"

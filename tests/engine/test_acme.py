@@ -18,6 +18,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from components.frontdoor.component import acme_script
 from components.frontdoor.settings import Acme
 from stand_ins.builds import archives, programs
 from tests.engine.test_front_door import Door, serving, until, users
@@ -135,7 +136,7 @@ def served(door: Door, name: str, authority: str) -> x509.Certificate | None:
 def certified(door: Door, name: str) -> bool:
     """What the step on a host says."""
     values = f"port={door.port} folder={door.folder} acme_name={name}"
-    script = f"set -euo pipefail; source host_scripts/frontdoor.sh; {values}; certified"
+    script = f"set -euo pipefail; source host_scripts/tls/acme.sh; {values}; certified"
     return subprocess.run(["bash", "-c", script], cwd=ROOT, check=False).returncode == 0
 
 
@@ -144,12 +145,25 @@ def reported(door: Door, java: Path, days: int) -> str:
     now = int(time.time()) + days * 86_400
     values = f"storage={door.folder} user=x unit=u directory=d acme_name={NAME} java={java}"
     stubs = 'differs() { printf "%s\\n" "$2"; }; date() { [ "$*" = +%s ] && echo $now || command date "$@"; }'
-    libraries = "source host_scripts/tls/ends.sh; source host_scripts/frontdoor.sh"
+    libraries = "source host_scripts/tls/ends.sh; source host_scripts/tls/acme.sh"
     script = f"set -euo pipefail; {libraries}; now={now} {values}; {stubs}; check_acme_end"
     # A time zone whose name `date` does not know
     zone = {**os.environ, "TZ": "Asia/Ho_Chi_Minh"}
     done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=zone, capture_output=True, text=True, check=True)
     return done.stdout
+
+
+def metrics(door: Door, java: Path, folder: Path) -> dict[str, int]:
+    """What the script on a host writes of the certificate."""
+    folder.mkdir(exist_ok=True)
+    text = acme_script(NAME, "x", str(folder), str(folder / "acme.prom"))
+    told = {**os.environ, "java": str(java), "storage": str(door.folder), "TZ": "Asia/Ho_Chi_Minh"}
+    subprocess.run(["bash"], input=text, env=told, text=True, check=True, timeout=120)
+    (found,) = folder.iterdir()
+    assert found.name == "acme.prom" and found.stat().st_mode & 0o777 == 0o644
+    lines = [line for line in found.read_text().splitlines() if not line.startswith("#")]
+    assert all('{certificate="front-door-acme"} ' in line for line in lines)
+    return {line.partition("{")[0]: int(line.rpartition(" ")[2]) for line in lines}
 
 
 def jdk(folder: Path) -> Path:
@@ -189,11 +203,20 @@ def test_a_front_door_gets_a_certificate_for_its_name_and_keeps_its_own_for_othe
         assert reported(door, java, 0) == reported(door, java, 66) == ""
         assert reported(door, java, 69).startswith("expires on 20") and "journalctl -u u" in reported(door, java, 69)
         assert reported(door, java, 91).startswith("has expired on 20")
+        # The metrics say the same
+        known = metrics(door, java, tmp_path / "metrics")
+        assert known == {
+            "flink_certificate_not_after_seconds": int(found.not_valid_after_utc.timestamp()),
+            "flink_certificate_warning_seconds": int(
+                (found.not_valid_after_utc - found.not_valid_before_utc).total_seconds() // 4
+            ),
+        }
         # An earlier server's, which nobody renews any more
         earlier = door.folder / "a" / NAME
         earlier.mkdir(parents=True)
         (earlier / f"{NAME}.crt").write_text(made([NAME], days=1)[0])
         assert reported(door, java, 66) == "" and reported(door, java, 69)
+        assert metrics(door, java, tmp_path / "metrics") == known
         # The same rights by both names
         for host in (NAME, "localhost"):
             assert door.status("", "GET", "/overview", Host=host) == 401
@@ -210,4 +233,6 @@ def test_a_server_that_is_away_shuts_the_door_for_its_name_only(tmp_path: Path) 
         assert door.status("vic", "GET", "/overview") == 200
         assert served(door, NAME, door.certificate.read_text()) is None
         assert not certified(door, NAME)
+        # For the alert that is one that has expired
+        assert set(metrics(door, tmp_path, tmp_path / "metrics").values()) == {0}
     assert not certified(door, NAME), "nothing answers"

@@ -29,7 +29,7 @@ from components.frontdoor.rights import Endpoint, Right
 from components.frontdoor.settings import Acme, Oidc
 from components.logs import store
 from components.logs.settings import LogsSettings
-from components.monitoring import grafana, plots, rights, targets
+from components.monitoring import dashboards, grafana, plots, rights, targets
 from stand_ins.builds import archives
 from tests.engine.test_acme import free_port
 from tests.engine.test_front_door import REST, Door, JobManager, login, serving, until, users
@@ -219,6 +219,17 @@ def test_everyone_sees_jobs_that_have_ended(fresh: Watched) -> None:
     assert fresh.asked("", "GET", "/history/jobs/overview")[0] == 401
 
 
+def put(fresh: Watched, *lines: dict[str, str]) -> None:
+    """Lines into the store itself, as agents do."""
+    behind = (fresh.door.folder / "Caddyfile").read_text().partition("&(logs)")[2]
+    url = re.search(r"reverse_proxy (https://localhost:\d+) ", behind)
+    assert url
+    body = "".join(json.dumps(each) + "\n" for each in lines).encode()
+    kind = {"Content-Type": "application/stream+json"}
+    sent = urllib.request.Request(f"{url[1]}/logs/insert/jsonline?_stream_fields=host,role", body, kind, method="POST")
+    urllib.request.urlopen(sent, context=fresh.prometheus.context, timeout=10).read()
+
+
 def found_lines(fresh: Watched, query: str) -> int:
     status, text = fresh.asked("vic", "GET", query)
     assert status == 200, text
@@ -230,13 +241,7 @@ def test_from_a_job_that_has_ended_to_its_logs(fresh: Watched) -> None:
     job = "0123456789abcdef0123456789abcdef"
     line = {"_msg": "it ended", "job_id": job, "host": "tm-0.example.com", "_time": datetime.now(UTC).isoformat()}
     others = [line | {"job_id": "f" * 32}, line | {"host": "tm-1"}]
-    behind = (fresh.door.folder / "Caddyfile").read_text().partition("&(logs)")[2]
-    url = re.search(r"reverse_proxy (https://localhost:\d+) ", behind)
-    assert url
-    body = "".join(json.dumps(each) + "\n" for each in (line, *others)).encode()
-    kind = {"Content-Type": "application/stream+json"}
-    sent = urllib.request.Request(f"{url[1]}/logs/insert/jsonline?_stream_fields=host", body, kind, method="POST")
-    urllib.request.urlopen(sent, context=fresh.prometheus.context, timeout=10).read()
+    put(fresh, line, *others)
     for who in ("vic", "anna"):
         for asked, lines in (("jobmanager", 2), ("taskmanagers/tm-0.example.com", 1)):
             status, text, headers = fresh.door.ask(who, "GET", f"/history/jobs/{job}/{asked}/log-url")
@@ -244,7 +249,7 @@ def test_from_a_job_that_has_ended_to_its_logs(fresh: Watched) -> None:
             found = urllib.parse.urlsplit(urllib.parse.urljoin("/history/", json.loads(text)["url"]))
             assert found.path == "/logs/select/vmui/"
             values = dict(urllib.parse.parse_qsl(found.fragment.removeprefix("/?"), strict_parsing=True))
-            assert (values["g0.range_input"], values["g0.relative_time"]) == ("86400s", "none")
+            assert values["g0.relative_time"] == "last_24_hours"
             query = "/logs/select/logsql/query?" + urllib.parse.urlencode({"query": values["query"]})
             until(lambda query=query, lines=lines: found_lines(fresh, query) == lines, 30)  # type: ignore[misc]
         for target in (
@@ -258,6 +263,31 @@ def test_from_a_job_that_has_ended_to_its_logs(fresh: Watched) -> None:
         assert fresh.asked(who, "POST", f"/history/jobs/{job}/jobmanager/log-url")[0] == 403
     assert fresh.asked("", "GET", f"/history/jobs/{job}/jobmanager/log-url")[0] == 401
     assert fresh.history.requests == []
+
+
+def test_links_of_dashboards_lead_to_lines_in_the_time_that_is_shown(fresh: Watched) -> None:
+    job, now = "abcdef0123456789abcdef0123456789", datetime.now(UTC)
+    line = {"_msg": "shown", "job_id": job, "host": "tm-7", "role": "taskmanager", "level": "WARN"}
+    put(fresh, *(line | {"_time": (now - timedelta(minutes=ago)).isoformat()} for ago in (5, 10, 50)))
+    put(fresh, line | {"role": "zookeeper", "host": "zk-7", "_time": (now - timedelta(minutes=5)).isoformat()})
+    shown = [(now - timedelta(minutes=ago)).isoformat().replace("+00:00", "Z") for ago in (30, 0)]
+    chosen = {"${job_id:csv}": f"{'0' * 32},{job}", "${host:pipe}": "tm-1|tm-7"}
+    values = {**dict(zip(("${__from:date:iso}", "${__to:date:iso}"), shown, strict=True)), **chosen}
+    for page in dashboards.DASHBOARDS:
+        links = dashboards.document(page, LogsSettings())["links"][1:]
+        assert len(links) == int(bool(page.logs))
+        for link in links:
+            url = link["url"]
+            for word, value in values.items():
+                url = url.replace(word, value)
+            # From the dashboard, from the first page, and from a folder
+            for place in (f"d/flink-{page.name}/x", "", "dashboards/f/abc/def"):
+                found = urllib.parse.urlsplit(urllib.parse.urljoin(f"https://flink/grafana/{place}", url))
+                assert found.path == "/logs/select/vmui/"
+            query = dict(urllib.parse.parse_qsl(found.fragment.removeprefix("/?"), strict_parsing=True))["query"]
+            asked = "/logs/select/logsql/query?" + urllib.parse.urlencode({"query": f"{query} shown"})
+            expected = {"cluster": 3, "job": 3, "zookeeper": 1}.get(page.name, 2)
+            until(lambda asked=asked, expected=expected: found_lines(fresh, asked) == expected, 30)  # type: ignore[misc]
 
 
 def test_grafana_is_told_who_asks_and_nobody_else_can_say_it(fresh: Watched) -> None:

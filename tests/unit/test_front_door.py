@@ -32,7 +32,7 @@ from ops.errors import OpsError
 from ops.state import Step
 from stand_ins.builds import archives, programs
 from tests.golden import same
-from tests.unit.program import configuration, refused, write_inventory
+from tests.unit.program import SEVEN, configuration, host, refused, write_inventory
 from tests.unit.test_program import run, stdin
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -340,12 +340,27 @@ def test_acme_fits_no_other_port_or_certificate_and_nothing_without_a_front_door
 
 def test_each_host_asks_the_acme_server_for_its_own_name(folder: Path) -> None:
     found = run(folder, frontDoor=True, frontDoorUsers=USERS, frontDoorAcme={**ACME, "email": "a@example.com"})
-    for host, name, other in (("jm-0", "a", "b"), ("jm-1", "b", "a")):
-        text = stdin(found, f"{host}-front-door")
+    for jobmanager, name, other in (("jm-0", "a", "b"), ("jm-1", "b", "a")):
+        text = stdin(found, f"{jobmanager}-front-door")
         assert f"https://{name}.example.com:443 {{" in text and f"//{other}.example.com" not in text
         assert "dir https://ca.example.com/acme/directory" in text and "email a@example.com" in text
         assert "trusted_roots" not in text
     assert [name for name in found if name.endswith("jm-0-front-door-certificate")], "for other names and addresses"
+
+
+def test_when_a_certificate_by_acme_expires_is_a_metric_where_somebody_reads_it(folder: Path) -> None:
+    def step(*more: str, **changes: Any) -> str:
+        write_inventory(folder, *map(host, (*SEVEN, *more)))
+        return stdin(run(folder, frontDoor=True, frontDoorUsers=USERS, **changes), "jm-1-front-door")
+
+    watched = step("mon-0", frontDoorAcme=ACME)
+    assert "write_file /etc/systemd/system/flink-acme.timer" in watched and "\nacme_watch=flink-acme\n" in watched
+    script = watched.partition("write_file /etc/flink-frontdoor/acme.sh")[2].partition("END_OF_FILE\n")[0]
+    assert f"\nacme_name={ACME['names']['jm-1']}\n" in script
+    # What it writes goes when nobody writes it any more
+    assert '[ -z "$acme_watch" ] || declares file "$acme_metric"' in watched
+    assert "\nacme_metric=/etc/flink-exporter/metrics/acme.prom\n" in watched
+    assert "flink-acme" not in step(frontDoorAcme=ACME) and "acme_watch=" not in step("mon-0")
 
 
 def test_a_private_authority_of_the_acme_server_is_trusted(folder: Path) -> None:

@@ -103,6 +103,16 @@ def test_it_is_there_only_if_it_is_wanted_and_can_be_reached(folder: Path) -> No
     )
 
 
+def test_dashboards_lead_to_logs_where_they_are_kept(folder: Path) -> None:
+    for changes, kept in (({}, True), ({"logsStore": False}, False)):
+        text = stdin(with_grafana(folder, **changes), STEP)
+        body = text.partition(f"write_file {grafana.FOLDER}/dashboards/job.json")[2].partition("\n")[2]
+        job = json.loads(body.partition("\nEND_OF_FILE")[0])
+        assert [link["title"] for link in job["links"]] == ["Flink", *(["Logs"] if kept else [])]
+        hidden = {each["name"]: each["hide"] for each in job["templating"]["list"]}.get("job_id")
+        assert hidden == (2 if kept else None)
+
+
 def test_its_release_is_that_of_the_project() -> None:
     found = default("grafana")
     assert found.url == f"https://dl.grafana.com/oss/release/grafana-{found.version}.linux-{{goarch}}.tar.gz"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.flink.unit import flink_unit
+from components.frontdoor.component import acme_unit
 from components.host import Role
 from components.jobmanager import history
 from components.logs import collector, store
@@ -66,6 +67,8 @@ def test_exposure_of_what_runs_beside_them(tmp_path: Path) -> None:
         assert exposure <= ROOT, table
     watch = render("monitoring/flink-storage.service.j2", script=exporter.STORAGE, folder=exporter.METRICS)
     exposure, table = analyzed("flink-storage", watch, tmp_path)
+    assert exposure <= ROOT, table
+    exposure, table = analyzed("flink-acme", acme_unit(), tmp_path)
     assert exposure <= ROOT, table
 
 

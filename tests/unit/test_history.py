@@ -106,7 +106,7 @@ def test_it_leads_to_logs_where_they_are(folder: Path) -> None:
         assert page == "http://localhost:9428/logs/select/vmui/"
         # Flink replaces the words, so they are written as they are
         assert "<jobid>" in values
-        assert dict(parse_qsl(values)) == {"query": query, "g0.range_input": "172800s", "g0.relative_time": "none"}
+        assert dict(parse_qsl(values)) == {"query": query, "g0.relative_time": "last_2_days"}
     door = {"frontDoor": True, "frontDoorUsers": USERS}
     for changes, known in ((door, True), ({**door, "logsStore": False}, False), ({"logsStore": False}, False)):
         found = run(folder, history=True, **changes)

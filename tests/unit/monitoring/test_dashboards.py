@@ -13,6 +13,7 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard as Schema
 
+from components.logs.settings import LogsSettings
 from components.monitoring import dashboards, declared, rules
 from tests.golden import same
 from tests.unit.monitoring import live, timeline
@@ -77,7 +78,7 @@ def _lost(given: Any, read: Any, where: str) -> Iterator[str]:
 def test_grafanas_schema_has_all_that_is_in_a_dashboard(page: dashboards.Dashboard) -> None:
     """The types that Grafana publishes, made from its schema: what they do not know is lost when they read it."""
     plugins.register_default_plugins()
-    given = dashboards.document(page)
+    given = dashboards.document(page, LogsSettings())
     read = json.loads(JSONEncoder().encode(Schema.from_json(given)))
     lost = [where for where in _lost(given, read, "") if where.rpartition(".")[2] not in _OF_PROMETHEUS]
     assert lost == []
@@ -102,12 +103,12 @@ def test_every_query_of_every_panel_has_data(prometheus: live.Prometheus, page: 
 
 
 def test_marks_and_choices_are_queries_that_prometheus_reads(prometheus: live.Prometheus) -> None:
-    for page in map(dashboards.document, dashboards.DASHBOARDS):
+    for page in (dashboards.document(each, LogsSettings()) for each in dashboards.DASHBOARDS):
         for mark in page["annotations"]["list"]:
             prometheus.query(mark["expr"].replace("$cluster", CLUSTER))
         for variable in page["templating"]["list"][1:]:
             metric, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"]).groups()  # type: ignore[union-attr]
-            chosen = metric.replace("$cluster", CLUSTER)
+            chosen = metric.replace("$cluster", CLUSTER).replace("$job", ".+")
             live.wait(lambda: prometheus.query(f"group by ({label}) ({chosen})"), f"{label} of {chosen}")  # noqa: B023
 
 

@@ -45,6 +45,11 @@ def test_it_links_to_what_is_there() -> None:
         }
 
 
+def test_hosts_lead_to_their_logs_and_jobs_each_to_its_own() -> None:
+    found = {page["name"]: page["logs"] for page in data(plots.page(door=True, logs=True, history=True))["pages"]}
+    assert found["hosts"] == '{host=~"$host"}' and found["cluster"] and not found["job"]
+
+
 def test_it_loads_nothing_from_elsewhere_and_has_no_braces_of_prometheus() -> None:
     page = plots.page(door=True, logs=True, history=True)
     assert "{{" not in page and "}}" not in page
