@@ -96,7 +96,7 @@ def release(lab: "Lab", name: str, archive: "Archive") -> dict[str, str]:
 
 
 def _monitoring(lab: "Lab") -> dict[str, Any]:
-    """What a lab with a monitoring host installs besides, or instead; empty without one."""
+    """What a lab with a monitoring host installs besides; empty without one."""
     if not lab.monitoring():
         return {}
     found: dict[str, Any] = {}

@@ -309,10 +309,13 @@ def _build_nodeexporter(work: Path) -> Path:
 
 
 def _build_zookeeper_metrics(work: Path) -> Path:
-    """The lab's ZooKeeper, with the jars of its provider of metrics, which are in its own archive, too."""
+    """ZooKeeper with the jars of its provider of metrics, which are in its own archive, too: also in a lab without a
+    monitoring host, which may get one later.
+    """
     home = work / f"apache-zookeeper-{ZOOKEEPER}-bin"
     home.mkdir()
-    with tarfile.open(ensure().zookeeper.path) as archive:
+    bare = _zookeeper("zookeeper", _build_zookeeper, "apache-zookeeper-{version}-bin.tar.gz")
+    with tarfile.open(_ensure(bare).path) as archive:
         archive.extractall(work, filter="data")
     for jar in zookeeper_metrics.jars(work / "metrics"):
         if not (home / "lib" / jar.name).exists():
@@ -412,13 +415,16 @@ def _flink(version: str) -> Part:
     return Part("flink", version, file, site, partial(_build_flink, version))
 
 
+def _zookeeper(name: str, build: Callable[[Path], Path], file: str) -> Part:
+    site = partial(_apache, ZOOKEEPER, f"zookeeper/zookeeper-{ZOOKEEPER}/apache-zookeeper-{ZOOKEEPER}-bin.tar.gz")
+    return Part(name, ZOOKEEPER, file, site, build)
+
+
 def _parts() -> list[Part]:
-    """The archives that a lab installs."""
-    zookeeper = f"apache-zookeeper-{ZOOKEEPER}-bin.tar.gz"
-    zookeeper_site = partial(_apache, ZOOKEEPER, f"zookeeper/zookeeper-{ZOOKEEPER}/{zookeeper}")
+    """The archives that a lab installs, in the order of `Archives`."""
     return [
         _flink(FLINK),
-        Part("zookeeper", ZOOKEEPER, zookeeper, zookeeper_site, _build_zookeeper),
+        _zookeeper("zookeeper-metrics", _build_zookeeper_metrics, "apache-zookeeper-{version}-metrics.tar.gz"),
         Part("java", "", "jdk-{version}.tar.gz", _temurin, jdk.build),
     ]
 
@@ -486,7 +492,7 @@ def _ensure(part: Part) -> Archive:
 
 def missing() -> list[str]:
     """Names of the archives that are not in the cache yet."""
-    return [part.name for part in _parts() if _known(part) is None]
+    return [field.name for field, part in zip(fields(Archives), _parts(), strict=True) if _known(part) is None]
 
 
 def ensure() -> Archives:
@@ -495,8 +501,9 @@ def ensure() -> Archives:
     `TaskError` names the archive that neither its project nor the registries could provide, and the reason.
     """
     hint = "`python -m lab preflight` asks each registry and says what to do"
-    made = run([Task(part.name, partial(_ensure, part), hint=hint) for part in _parts()])
-    return Archives(**{field.name: made[field.name] for field in fields(Archives)})
+    parts = _parts()
+    made = run([Task(part.name, partial(_ensure, part), hint=hint) for part in parts])
+    return Archives(*(made[part.name] for part in parts))
 
 
 def earlier_flink() -> Archive:
@@ -523,17 +530,13 @@ def caddy() -> Archive:
 
 
 def monitoring() -> dict[str, Archive]:
-    """What labs with a monitoring host install besides, or instead, by the name of the key `…Version`; provided in
-    parallel.
-    """
+    """What labs with a monitoring host install besides, by the name of the key `…Version`; provided in parallel."""
     parts = {
         "prometheus": prometheus,
         "alertmanager": alertmanager,
         "nodeexporter": nodeexporter,
         "otelcol": otelcol,
         "victorialogs": victorialogs,
-        # The lab's own has no provider of metrics
-        "zookeeper": zookeeper_with_metrics,
     }
     return run([Task(name, make) for name, make in parts.items()])
 
@@ -569,13 +572,6 @@ def victorialogs() -> Archive:
     """What keeps logs on a monitoring host."""
     file = "victorialogs-{version}.tar.gz"
     return _ensure(Part("victorialogs", programs.VICTORIALOGS, file, _victorialogs, _build_victorialogs, bare=True))
-
-
-def zookeeper_with_metrics() -> Archive:
-    """The ZooKeeper of labs with a monitoring host."""
-    site = partial(_apache, ZOOKEEPER, f"zookeeper/zookeeper-{ZOOKEEPER}/apache-zookeeper-{ZOOKEEPER}-bin.tar.gz")
-    file = "apache-zookeeper-{version}-metrics.tar.gz"
-    return _ensure(Part("zookeeper-metrics", ZOOKEEPER, file, site, _build_zookeeper_metrics))
 
 
 def oauth2proxy() -> Archive:
