@@ -19,7 +19,9 @@ from .inventory import InventoryHost
 
 _PLACES = ("haUri", "checkpointsUri", "savepointsUri")
 """On AWS hosts have rights in one bucket, below one prefix."""
-KEYS = ("inventory", "firewall", "keepState", "storageAccessKey", "storageSecretKey", *_PLACES)
+_ENCRYPTION = ("storageEncryption", "storageKmsKey")
+"""On AWS the bucket's default says it (`kmsKey`), and hosts have rights on that key only."""
+KEYS = ("inventory", "firewall", "keepState", "storageAccessKey", "storageSecretKey", *_PLACES, *_ENCRYPTION)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """S3: Amazon's, and servers that speak its protocol."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ import pulumi
 
 from .. import forms
 from ..flink import releases
+from ..forms import Form
 from ..problems import Problems, shown
 from .base import Asked, Backend, Kind
 
@@ -18,7 +20,37 @@ DEFAULT_PLUGIN = "flink-s3-fs-hadoop"
 PLUGINS = ("flink-s3-fs-native", "flink-s3-fs-presto", "flink-s3-fs-hadoop")
 """Flink's file systems for S3. Each release has them in `opt/`, the native one since 2.3."""
 
+ENCRYPTIONS = ("sse-s3", "sse-kms")
+"""How S3 encrypts what is written to it."""
+
 _SECRET_KEY = "storageSecretKey"
+_KMS_KEY = Form(
+    "a KMS key",
+    r"(?:arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:)?(?:key/[A-Za-z0-9-]+|alias/[A-Za-z0-9/_-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})",
+    "its ARN, such as arn:aws:kms:REGION:ACCOUNT:key/ID",
+)
+"""https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id"""
+_AWS_ENDPOINT = re.compile(r"https?://s3(?:-fips)?(?:[.-]dualstack)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+"""https://docs.aws.amazon.com/general/latest/gr/s3.html"""
+_DIRECTORY_BUCKET = "--x-s3"
+"""How names of buckets of S3 Express One Zone end."""
+_ENCRYPTION_OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "flink-s3-fs-hadoop": {
+        "sse-s3": {"fs.s3a.encryption.algorithm": "AES256"},
+        "sse-kms": {"fs.s3a.encryption.algorithm": "SSE-KMS"},
+    },
+    "flink-s3-fs-presto": {
+        "sse-s3": {"presto.s3.sse.enabled": True, "presto.s3.sse.type": "S3"},
+        "sse-kms": {"presto.s3.sse.enabled": True, "presto.s3.sse.type": "KMS"},
+    },
+    "flink-s3-fs-native": {"sse-s3": {"s3.sse.type": "sse-s3"}, "sse-kms": {"s3.sse.type": "sse-kms"}},
+}
+_KEY_OPTION = {
+    "flink-s3-fs-hadoop": "fs.s3a.encryption.key",
+    "flink-s3-fs-presto": "presto.s3.sse.kms-key-id",
+    "flink-s3-fs-native": "s3.sse.kms.key-id",
+}
+"""The option with the KMS key. Without it S3 uses the account's own key for S3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +69,10 @@ class S3(Backend):
     """URL of an S3-compatible server, such as `http://10.0.0.5:9000`; empty: AWS."""
     path_style: bool = False
     """Whether URLs have the bucket in the path instead of the host name, as most S3-compatible servers require."""
+    encryption: str = ""
+    """One of ENCRYPTIONS; empty: as the bucket's default says."""
+    kms_key: str = ""
+    """With sse-kms: ARN, alias or id; empty: the account's own key for S3."""
     access_key: pulumi.Input[str] | None = None
     secret_key: pulumi.Input[str] | None = None
     """Pass it as a secret Output."""
@@ -60,6 +96,8 @@ class S3(Backend):
             **found,
             **({"s3.endpoint": self.endpoint} if self.endpoint else {}),
             **({style: True} if self.path_style else {}),
+            **_ENCRYPTION_OPTIONS[self.plugin].get(self.encryption, {}),
+            **({_KEY_OPTION[self.plugin]: self.kms_key} if self.kms_key else {}),
         }
 
     def through(self, proxy: str) -> Mapping[str, Any]:
@@ -117,15 +155,59 @@ def _read(asked: Asked) -> S3:
         problems.catch("storageEndpoint", lambda: forms.SERVER_URL(endpoint), "")
     if region:
         problems.catch("storageRegion", lambda: forms.REGION(region), "")
+    _check_endpoint(endpoint, region or asked.region, problems)
+    _check_buckets(asked, plugin)
+    _check_encryption(values, endpoint, problems)
     access_key, secret_key = _keys(values, problems)
     return S3(
         plugin=plugin,
         endpoint=endpoint.rstrip("/"),
         region=region or asked.region or "us-east-1",
         path_style=values["storagePathStyle"],
+        encryption=values["storageEncryption"],
+        kms_key=values["storageKmsKey"],
         access_key=access_key,
         secret_key=secret_key,
     )
+
+
+def _check_endpoint(endpoint: str, region: str, problems: Problems) -> None:
+    """Signatures name a region: Amazon's endpoints accept only their own."""
+    found = _AWS_ENDPOINT.fullmatch(endpoint.rstrip("/"))
+    if found and found["region"] != region:
+        said = f"is {shown(region)}" if region else "is not set"
+        expected = found["region"]
+        problems.add("storageRegion", f"{said}, and storageEndpoint is in {expected}: expected {expected}")
+
+
+def _check_buckets(asked: Asked, plugin: str) -> None:
+    for key, uri in asked.places.items():
+        bucket = urlsplit(uri).netloc
+        if "." in bucket and not asked.values["storagePathStyle"]:
+            asked.problems.add(
+                key,
+                f"{shown(bucket)} has a dot: as the name of a host it fits no certificate of S3's; expected "
+                "storagePathStyle: true, or a bucket without a dot",
+            )
+        if bucket.endswith(_DIRECTORY_BUCKET) and plugin != "flink-s3-fs-native":
+            asked.problems.add(
+                key,
+                f"{shown(bucket)} is a directory bucket (S3 Express One Zone), which {plugin} cannot use: expected "
+                "storagePlugin: flink-s3-fs-native, or a general purpose bucket",
+            )
+
+
+def _check_encryption(values: Mapping[str, Any], endpoint: str, problems: Problems) -> None:
+    encryption, key = values["storageEncryption"], values["storageKmsKey"]
+    if encryption and encryption not in ENCRYPTIONS:
+        problems.add("storageEncryption", f"{shown(encryption)} is unknown: expected {' or '.join(ENCRYPTIONS)}")
+    if encryption == "sse-kms" and endpoint.startswith("http://"):
+        # Amazon's SDK refuses to send the name of a key in plain text, and S3 to answer
+        problems.add("storageEndpoint", f"{shown(endpoint)} is plain text: storageEncryption: sse-kms needs https://")
+    if key:
+        problems.catch("storageKmsKey", lambda: _KMS_KEY(key), "")
+        if encryption != "sse-kms":
+            problems.add("storageKmsKey", "has no effect: expected storageEncryption: sse-kms as well, or no key")
 
 
 def _keys(values: Mapping[str, Any], problems: Problems) -> tuple[pulumi.Input[str] | None, pulumi.Input[str] | None]:
@@ -150,6 +232,8 @@ KIND = Kind(
         "storageEndpoint",
         "storageRegion",
         "storagePathStyle",
+        "storageEncryption",
+        "storageKmsKey",
         "storageAccessKey",
         _SECRET_KEY,
     ),
