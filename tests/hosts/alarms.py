@@ -15,9 +15,9 @@ from unittest.mock import patch
 from components.monitoring import rules, targets
 from tests.serving import serving
 
-ALERTS, WATCHDOG = "/alerts", "/watchdog"
-"""Paths: of all alerts, and of the one that always fires."""
-SCRAPES = 3
+ALERTS, WATCHDOG, SECOND, LOGS = "/alerts", "/watchdog", "/second", "/otlp/v1/logs"
+"""Paths: of all alerts, of the one that always fires, of a second receiver of it, of logs."""
+SCRAPES = 5
 """Seconds between two requests for metrics, instead of 15, and for an answer."""
 
 
@@ -38,10 +38,11 @@ class Alert:
 
 @dataclass
 class Receiver:
-    """What was told, by the time."""
+    """What was told, by the time. `refused`: paths that answer 400."""
 
     told: list[tuple[float, str, Mapping[str, str], str]] = field(default_factory=list)
     """Time, path, labels, and `firing` or `resolved`."""
+    refused: set[str] = field(default_factory=set)
 
     def receive(self, path: str, message: Mapping[str, Any]) -> None:
         """Keep what a message of Alertmanager says."""
@@ -62,17 +63,25 @@ class Receiver:
         """Names of the alerts that anybody was told of since then."""
         return {labels["alertname"] for when, path, labels, _ in [*self.told] if when >= since and path == ALERTS}
 
+    def last(self, path: str) -> float:
+        """When a message last came to a path that said of an alert that it fires."""
+        return max([when for when, to, _, status in [*self.told] if to == path and status == "firing"], default=0)
+
 
 @contextmanager
 def receiving(address: str) -> Iterator[tuple[str, Receiver]]:
-    """A server for webhooks at an address of this machine: its URL, and what it is told."""
+    """A server for webhooks and logs at an address of this machine: its URL, and what it is told."""
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.receive(self.path, json.loads(body))
-            self.send_response(200)
+            if self.path in receiver.refused:
+                self.send_response(400)
+            else:
+                if self.path != LOGS:
+                    receiver.receive(self.path, json.loads(body))
+                self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -1,6 +1,5 @@
 package trouble;
 
-import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryUsage;
 import java.util.ArrayList;
@@ -30,7 +29,8 @@ public final class Trouble {
                                 "restart-strategy.type", "fixed-delay",
                                 "restart-strategy.fixed-delay.attempts", "1000000",
                                 "restart-strategy.fixed-delay.delay", "1 s",
-                                "execution.checkpointing.tolerable-failed-checkpoints", "1000000");
+                                "execution.checkpointing.tolerable-failed-checkpoints", "1000000",
+                                "execution.checkpointing.timeout", trouble.equals("unsaved") ? "2 s" : "10 min");
         StreamExecutionEnvironment env =
                 StreamExecutionEnvironment.getExecutionEnvironment(Configuration.fromMap(options));
         long then = System.currentTimeMillis() - HOUR;
@@ -109,7 +109,7 @@ public final class Trouble {
         @Override
         public void snapshotState(FunctionSnapshotContext context) throws Exception {
             if (trouble.equals("unsaved")) {
-                throw new IOException("checkpoints of this job fail");
+                Thread.sleep(3_000); // longer than a checkpoint may take; an exception would fail the job
             }
             if (trouble.equals("late")) {
                 Thread.sleep(7_000); // longer than the interval
