@@ -62,7 +62,7 @@ BEHIND: tuple[Port, ...] = (
     Port("door-metrics", 9180, (JM,), (MON,), "Front door: metrics"),
     Port("prometheus-web", 9090, (MON,), (JM,), "Prometheus, for the front door"),
     Port("alertmanager-web", 9093, (MON,), (JM,), "Alertmanager, for the front door"),
-    Port("grafana", 3000, (MON,), (JM,), "Grafana, for the front door, with `grafana`"),
+    Port("grafana", 3000, (MON,), (JM,), "Grafana, for the front door, with grafana: true"),
 )
 """Only of clusters with a monitoring host and a front door. Without one Prometheus and Alertmanager listen on the
 loopback, and there is no Grafana."""

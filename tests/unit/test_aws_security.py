@@ -135,6 +135,15 @@ def test_the_internet_is_in_no_ingress_rule(of: AwsSettings, preview: bool) -> N
         assert len(networks) + ("referencedSecurityGroupId" in rule.inputs) == 1, name
 
 
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
+DESCRIPTION = re.compile(r"[A-Za-z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}")
+
+
+def test_aws_takes_what_any_port_is_for() -> None:
+    for port in (*ports.table(443, rebalance=True, monitoring=True), *ports.table()):
+        assert DESCRIPTION.fullmatch(port.purpose), port.name
+
+
 @BOTH
 @EITHER
 def test_no_rule_is_without_a_description_that_aws_takes(of: AwsSettings, preview: bool) -> None:
@@ -143,8 +152,7 @@ def test_no_rule_is_without_a_description_that_aws_takes(of: AwsSettings, previe
     groups = of_type(found, "ec2/securityGroup:SecurityGroup")
     assert egress and groups
     for name, one in {**ingress(found), **egress, **groups}.items():
-        # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
-        assert re.fullmatch(r"[A-Za-z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}", one.inputs["description"]), name
+        assert DESCRIPTION.fullmatch(one.inputs["description"]), name
     for one in groups.values():
         # inline rules of a group and separate rules would remove each other
         assert not one.inputs.get("ingress") and not one.inputs.get("egress")
