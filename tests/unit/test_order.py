@@ -81,6 +81,25 @@ def unordered(steps: dict[str, Registered]) -> Iterator[str]:
         yield from (f"{role}-{number}-{what}: {user}" for user in sorted(used(script) - there))
 
 
+def test_without_the_front_door_again_the_agent_of_logs_needs_no_group_of_it(folder: Path) -> None:
+    """`system` ends the door, and leaves its user: the agent may have the group until its own step comes, which is
+    after that one. So no agent is ever started with a group that is not there.
+    """
+    agents = [f"{COMMAND}/jm-{number}-logs" for number in (0, 1)]
+    steps = registered(folder, **WITH_OIDC)
+    assert all("flink-frontdoor" in used(text(steps[agent])) for agent in agents)
+    # Another run of the program has another stack
+    steps = registered(folder)
+    for agent in agents:
+        system = agent.replace("-logs", "-system")
+        assert not {"flink-frontdoor"} & used(text(steps[agent])) and "/var/log/flink-frontdoor" not in text(
+            steps[agent]
+        )
+        assert system in before(steps, agent)
+        assert re.search(r"^absent=\(.*\bfrontdoor\b", text(steps[system]), re.MULTILINE)
+    assert not [key for key, one in steps.items() if one.type == COMMAND and "userdel" in text(one)]
+
+
 @pytest.mark.parametrize(
     "changes", [pytest.param({}, id="as it comes"), pytest.param(EVERYTHING, id="with everything")]
 )
