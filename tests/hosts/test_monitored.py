@@ -35,15 +35,15 @@ from lab.rest import Rest
 from ops import units
 from stand_ins.builds import archives
 from tests.hosts import grafana, snapshot
-from tests.hosts.alarms import ALERTS, LOGS, SECOND, WATCHDOG, Alert, Receiver, receiving, shortened
+from tests.hosts.alarms import ALERTS, LOGS, SCRAPES, SECOND, WATCHDOG, Alert, Receiver, receiving, shortened
 from tests.lab.commands import finish, traces
 from tests.measured import Measured
 from tests.unit.test_front_door import made
 from toolbox.paths import REPO
 
 NAME = "test-monitored"
-HEALTHY, CAUSED = 0.5, 0.05
-"""Factors."""
+HEALTHY, CAUSED, RESTARTING = 0.5, 0.05, 0.4
+"""Factors: in a twentieth of a quarter of an hour no daemon starts four times."""
 BOUND = 420
 """Seconds for alerts to fire, and to resolve; the measured times are printed."""
 SLOTS = 6
@@ -348,6 +348,24 @@ def taskmanager_is_not_registered(monitored: Monitored) -> Iterator[list[Alert]]
 
 
 @contextmanager
+def daemon_restarts_in_a_loop(monitored: Monitored) -> Iterator[list[Alert]]:
+    """It is killed some time after it answers; systemd starts it again. Prometheus sees a restart if less CPU time was
+    used than before: it has to see each life early, and after it has worked for a while.
+    """
+    host = monitored.standby()
+    ask = "curl -s -o /dev/null localhost:9249/metrics"
+    fall = (
+        f"while :; do until {ask}; do sleep 0.2; done; sleep {SCRAPES + 1}; "
+        f"timeout {2 * SCRAPES} bash -c 'while :; do {ask}; done'; systemctl kill -s KILL flink-jobmanager; done"
+    )
+    monitored.root(host, f"systemd-run -q --unit=flink-falls bash -c {shlex.quote(fall)}")
+    try:
+        yield [Alert("FlinkDaemonRestarting", {"host": host})]
+    finally:
+        monitored.root(host, "systemctl stop flink-falls; systemctl start flink-jobmanager")
+
+
+@contextmanager
 def target_is_not_listed(monitored: Monitored) -> Iterator[list[Alert]]:
     path = f"{targets.FOLDER}/targets/node.json"
     listed = monitored.root("mon-0", f"cat {path}")
@@ -440,6 +458,7 @@ ROUNDS: dict[str, list[Cause]] = {
     "leaders": [nobody_leads],
     "quorum": [quorum_is_lost],
     "daemons": [leader_hangs, taskmanager_is_stopped],
+    "restarts": [daemon_restarts_in_a_loop],
     "monitoring": [
         target_is_not_listed,
         prometheus_refuses_its_rules,
@@ -481,7 +500,7 @@ def quiet(monitored: Monitored) -> None:
 @pytest.mark.exhaustive  # a lab of its own, and minutes
 @pytest.mark.parametrize("name", ROUNDS)
 def test_alerts_fire_by_their_cause_and_resolve_without_it(monitored: Monitored, name: str, measured: Measured) -> None:
-    monitored.timed(CAUSED)
+    monitored.timed(RESTARTING if name == "restarts" else CAUSED)
     since = time.monotonic()
     with ExitStack() as causes:
         expected = [alert for cause in ROUNDS[name] for alert in causes.enter_context(cause(monitored))]
