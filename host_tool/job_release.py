@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CONFIG = "/etc/flink/config.yaml"
 _KEY = "execution.checkpointing.dir:"
 _HA = "high-availability.storageDir:"
+_ENTROPY = "s3.entropy.key:"
+"""What stands in that directory for a random name: what we look for, metadata, is without it."""
 _APART = "flink-host.storage:"
 """Of our own: where the storage is, if checkpoints or HA metadata are elsewhere (config_templates/config.yaml.j2)."""
 
@@ -38,14 +40,15 @@ def place(path: str = CONFIG) -> dict[str, str]:
     def value(key: str) -> str:
         return "".join(line[len(key) :].strip().strip("'\"") for line in lines if line.startswith(key))
 
-    storage, is_ours, cluster = value(_KEY).rpartition("/checkpoints/")
+    checkpoints = value(_KEY).removesuffix(f"/{value(_ENTROPY)}")
+    storage, is_ours, cluster = checkpoints.rpartition("/checkpoints/")
     if not is_ours:
         raise Failure(f"{path} does not say where checkpoints are: expected {_KEY} …/checkpoints/CLUSTER")
     apart = value(_APART)
     if not apart:
         return {"storage": storage, "cluster": cluster}
     ha = value(_HA)
-    return {"storage": apart, "cluster": cluster, "checkpoints": value(_KEY), **({"ha": ha} if ha else {})}
+    return {"storage": apart, "cluster": cluster, "checkpoints": checkpoints, **({"ha": ha} if ha else {})}
 
 
 class Declared:

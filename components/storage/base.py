@@ -40,6 +40,11 @@ class Backend:
         return "Flink reaches the storage directly"
 
     @property
+    def entropy(self) -> str:
+        """What stands in the path of checkpoints for a random name, which its options declare; empty without."""
+        return ""
+
+    @property
     def secrets(self) -> Mapping[str, pulumi.Input[str]]:
         """Environment variables of the daemons that are secrets. Without any, hosts need an identity of their own."""
         return {}

@@ -23,6 +23,10 @@ PLUGINS = ("flink-s3-fs-native", "flink-s3-fs-presto", "flink-s3-fs-hadoop")
 ENCRYPTIONS = ("sse-s3", "sse-kms")
 """How S3 encrypts what is written to it."""
 
+_ENTROPY = "_entropy_"
+"""https://nightlies.apache.org/flink/flink-docs-release-2.0/docs/deployment/filesystems/s3/#entropy-injection-for-s3-file-systems"""
+_ENTROPY_LENGTH = 4
+
 _SECRET_KEY = "storageSecretKey"
 _KMS_KEY = Form(
     "a KMS key",
@@ -73,6 +77,8 @@ class S3(Backend):
     """One of ENCRYPTIONS; empty: as the bucket's default says."""
     kms_key: str = ""
     """With sse-kms: ARN, alias or id; empty: the account's own key for S3."""
+    checkpoint_entropy: bool = False
+    """Whether data of checkpoints has random names, which S3 spreads over more of its servers."""
     access_key: pulumi.Input[str] | None = None
     secret_key: pulumi.Input[str] | None = None
     """Pass it as a secret Output."""
@@ -96,9 +102,15 @@ class S3(Backend):
             **found,
             **({"s3.endpoint": self.endpoint} if self.endpoint else {}),
             **({style: True} if self.path_style else {}),
+            **({"s3.entropy.key": _ENTROPY, "s3.entropy.length": _ENTROPY_LENGTH} if self.checkpoint_entropy else {}),
             **_ENCRYPTION_OPTIONS[self.plugin].get(self.encryption, {}),
             **({_KEY_OPTION[self.plugin]: self.kms_key} if self.kms_key else {}),
         }
+
+    @property
+    def entropy(self) -> str:
+        """The key of the options."""
+        return _ENTROPY if self.checkpoint_entropy else ""
 
     def through(self, proxy: str) -> Mapping[str, Any]:
         """The options of Hadoop's S3A for a proxy (fs.s3a.proxy.*). Other plugins reach the storage directly."""
@@ -158,6 +170,7 @@ def _read(asked: Asked) -> S3:
     _check_endpoint(endpoint, region or asked.region, problems)
     _check_buckets(asked, plugin)
     _check_encryption(values, endpoint, problems)
+    _check_entropy(asked)
     access_key, secret_key = _keys(values, problems)
     return S3(
         plugin=plugin,
@@ -166,6 +179,7 @@ def _read(asked: Asked) -> S3:
         path_style=values["storagePathStyle"],
         encryption=values["storageEncryption"],
         kms_key=values["storageKmsKey"],
+        checkpoint_entropy=values["checkpointEntropy"],
         access_key=access_key,
         secret_key=secret_key,
     )
@@ -210,6 +224,15 @@ def _check_encryption(values: Mapping[str, Any], endpoint: str, problems: Proble
             problems.add("storageKmsKey", "has no effect: expected storageEncryption: sse-kms as well, or no key")
 
 
+def _check_entropy(asked: Asked) -> None:
+    place = next((key for key in ("checkpointsUri", "storageUri") if asked.values[key]), "")
+    if asked.values["checkpointEntropy"] and place and place not in asked.places:
+        found = shown(asked.values[place])
+        asked.problems.add(
+            "checkpointEntropy", f"has no effect, because checkpoints are not on S3 ({place}: {found}): expected false"
+        )
+
+
 def _keys(values: Mapping[str, Any], problems: Problems) -> tuple[pulumi.Input[str] | None, pulumi.Input[str] | None]:
     """Access key and secret key; none if hosts have an identity of their own."""
     access, secret = values["storageAccessKey"], values[_SECRET_KEY]
@@ -234,6 +257,7 @@ KIND = Kind(
         "storagePathStyle",
         "storageEncryption",
         "storageKmsKey",
+        "checkpointEntropy",
         "storageAccessKey",
         _SECRET_KEY,
     ),

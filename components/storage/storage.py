@@ -63,6 +63,11 @@ class Storage:
         """The folder of a cluster's checkpoints."""
         return f"{self.checkpoints_uri or self.uri}/checkpoints/{cluster_id}"
 
+    def checkpoints_option(self, cluster_id: str) -> str:
+        """The same for Flink: with entropy it writes data below random names in that folder, and metadata without."""
+        entropy = self.at(self.checkpoints_uri or self.uri).entropy
+        return "/".join(filter(None, (self.checkpoints(cluster_id), entropy)))
+
     def savepoints(self, cluster_id: str) -> str:
         """The folder of a cluster's savepoints, except for those of declared jobs."""
         return f"{self.savepoints_uri or self.uri}/savepoints/{cluster_id}"

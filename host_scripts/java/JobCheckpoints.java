@@ -3,6 +3,7 @@ package flinkhost;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -25,6 +26,10 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
  */
 final class JobCheckpoints {
   private static final Pattern JOB = Pattern.compile("[0-9a-f]{32}");
+
+  /** With `checkpointEntropy` a job has a folder in each of many with a random name, besides the one with metadata. */
+  private static final Pattern ENTROPY = Pattern.compile("[A-Za-z0-9]{1,31}");
+
   private static final Pattern FILE = Pattern.compile("(chk-[0-9]+|shared|taskowned)/.+");
   private static final String METADATA = "_metadata";
 
@@ -68,8 +73,9 @@ final class JobCheckpoints {
   /** Prints `job ID COUNT BYTES SECONDS` for what nobody needs, and the reason for what stays. */
   void list() throws IOException, KeeperException, InterruptedException {
     Map<String, Set<String>> named = named();
-    for (String id : ids()) {
-      Map<String, FileStatus> files = new Folder(new Path(checkpoints.path, id)).files();
+    for (Map.Entry<String, List<Folder>> job : jobs().entrySet()) {
+      String id = job.getKey();
+      Map<String, FileStatus> files = files(job.getValue());
       if (isGarbage(id, files, named)) {
         long bytes = files.values().stream().mapToLong(FileStatus::getLen).sum();
         out.println(String.join("\t", "job", id, "" + files.size(), "" + bytes, "" + Leftovers.age(files)));
@@ -80,17 +86,43 @@ final class JobCheckpoints {
   /** Looks again at everything: a job may have been restored since it was listed. */
   void delete(Set<String> ids) throws IOException, KeeperException, InterruptedException {
     Map<String, Set<String>> named = named();
+    Map<String, List<Folder>> jobs = jobs();
     for (String id : ids) {
-      Folder folder = new Folder(new Path(checkpoints.path, id));
-      if (JOB.matcher(id).matches() && isGarbage(id, folder.files(), named)) {
-        out.println("removed\t" + folder.path + "\t" + folder.remove());
+      List<Folder> folders = jobs.getOrDefault(id, List.of());
+      if (JOB.matcher(id).matches() && isGarbage(id, files(folders), named)) {
+        int count = 0;
+        for (Folder folder : folders) {
+          count += folder.remove();
+        }
+        out.println("removed\t" + checkpoints.path + "/" + id + "\t" + count);
       }
     }
   }
 
-  private Set<String> ids() throws IOException {
-    Set<String> found = new TreeSet<>(checkpoints.folders());
-    found.removeIf(name -> !JOB.matcher(name).matches());
+  /** The folders of each job. */
+  private Map<String, List<Folder>> jobs() throws IOException {
+    Map<String, List<Folder>> found = new TreeMap<>();
+    for (String name : checkpoints.folders()) {
+      Folder folder = new Folder(new Path(checkpoints.path, name));
+      if (JOB.matcher(name).matches()) {
+        found.computeIfAbsent(name, id -> new ArrayList<>()).add(folder);
+      } else if (ENTROPY.matcher(name).matches()) {
+        for (String id : folder.folders()) {
+          if (JOB.matcher(id).matches()) {
+            found.computeIfAbsent(id, one -> new ArrayList<>()).add(new Folder(new Path(folder.path, id)));
+          }
+        }
+      }
+    }
+    return found;
+  }
+
+  /** All files below them, by their path in a folder of the job: names are unique. */
+  private static Map<String, FileStatus> files(List<Folder> folders) throws IOException {
+    Map<String, FileStatus> found = new TreeMap<>();
+    for (Folder folder : folders) {
+      found.putAll(folder.files());
+    }
     return found;
   }
 

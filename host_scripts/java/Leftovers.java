@@ -123,6 +123,9 @@ public final class Leftovers {
       throws IOException, KeeperException, InterruptedException {
     String id = cluster(configuration);
     Path checkpoints = new Path(configuration.get(CheckpointingOptions.CHECKPOINTS_DIRECTORY));
+    if (checkpoints.getName().equals(configuration.toMap().get("s3.entropy.key"))) {
+      checkpoints = checkpoints.getParent();
+    }
     // Of our own: where storageUri is, if checkpoints or HA metadata are elsewhere
     String apart = configuration.toMap().get("flink-host.storage");
     try (Ensemble ensemble = new Ensemble(args[2])) {

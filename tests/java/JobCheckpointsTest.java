@@ -2,6 +2,7 @@ package flinkhost;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -153,6 +154,28 @@ class JobCheckpointsTest {
     assertEquals("job", list());
     found().delete(Set.of("notes", "../prod/" + OTHER));
     assertEquals(4, left().size());
+  }
+
+  /** As with `checkpointEntropy`: data below random names, metadata without. */
+  @Test
+  void dataBelowRandomNamesGoesWithItsJobAndNotWithAnother() throws Exception {
+    write("checkpoints/dev/a1B2/" + OLD + "/shared/two", "state");
+    write("checkpoints/dev/zZ09/" + OLD + "/chk-7/three", "state");
+    write("checkpoints/dev/a1B2/" + OTHER + "/shared/four", "state");
+    write("checkpoints/dev/" + OTHER + "/chk-1/_metadata", "x");
+    server.make("/flink/dev/jobs/" + OTHER);
+    assertEquals("job runs", list());
+    assertTrue(said.toString().contains("job\t" + OLD + "\t4\t"), said.toString());
+    found().delete(Set.of(OLD, OTHER));
+    assertEquals(2, left().size(), left().toString());
+    assertTrue(left().stream().allMatch(name -> name.contains(OTHER)), left().toString());
+  }
+
+  @Test
+  void dataBelowRandomNamesKeepsItsJobIfItIsNew() throws Exception {
+    write("checkpoints/dev/a1B2/" + OLD + "/shared/two", "state");
+    Files.writeString(folder.resolve("checkpoints/dev/a1B2/" + OLD + "/shared/two"), "new");
+    stays("recent");
   }
 
   @Test

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.unit.program import load, refused
-from tests.unit.test_program import run
+from tests.unit.test_program import run, stdin
 from tests.unit.test_storages import text_of
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -75,3 +75,12 @@ def test_what_can_work_is_not_refused(folder: Path) -> None:
     load(folder, storageUri="s3://logs--euc1-az1--x-s3/x", storagePlugin="flink-s3-fs-native")
     for key in (KEY, "alias/flink", KEY.replace("key/1", "alias/a1"), KEY.rpartition("/")[2]):
         load(folder, **{**KMS, "storageKmsKey": key})
+
+
+def test_entropy_is_part_of_the_option_and_of_nothing_else(folder: Path) -> None:
+    found = run(folder, checkpointEntropy=True, keepState=False)
+    config = yaml.safe_load(text_of(found, "tm-0-config", "/etc/flink/config.yaml"))
+    assert config["execution.checkpointing.dir"] == "s3://flink/dev/checkpoints/dev/_entropy_"
+    assert (config["s3.entropy.key"], config["s3.entropy.length"]) == ("_entropy_", 4)
+    assert "_entropy_" not in config["execution.checkpointing.savepoint-dir"]
+    assert "s3://flink/dev/checkpoints/dev " in stdin(found, "dev-purge") and "entropy" not in stdin(found, "dev-purge")

@@ -534,6 +534,10 @@ def test_another_release_stops_the_declared_jobs_that_it_refuses_and_their_steps
 def test_flinks_configuration_says_where_declared_jobs_are(tmp_path: Path) -> None:
     golden = Path(__file__).parents[1] / "golden" / "jobmanager-config.yaml"
     assert place(str(golden)) == {"storage": "s3://flink/dev", "cluster": "dev"}
+    random = tmp_path / "random.yaml"
+    given = golden.read_text().replace("checkpoints/dev\n", "checkpoints/dev/_entropy_\n")
+    random.write_text(f"{given}s3.entropy.key: _entropy_\n")
+    assert place(str(random)) == place(str(golden)) and "_entropy_\n" in given
     text = golden.read_text().replace("storageDir: s3://flink/dev/ha", "storageDir: hdfs://nn/dev/ha")
     apart = tmp_path / "apart.yaml"
     apart.write_text(f"{text}flink-host.storage: s3://elsewhere/dev\n")
