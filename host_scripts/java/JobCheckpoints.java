@@ -27,8 +27,11 @@ import org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException;
 final class JobCheckpoints {
   private static final Pattern JOB = Pattern.compile("[0-9a-f]{32}");
 
-  /** With `checkpointEntropy` a job has a folder in each of many with a random name, besides the one with metadata. */
-  private static final Pattern ENTROPY = Pattern.compile("[A-Za-z0-9]{1,31}");
+  /**
+   * With `checkpointEntropy` a job has a folder in each of many with a random name, besides the one with metadata, and
+   * one in `_entropy_`, in which S3A marks folders that Flink makes.
+   */
+  private static final Pattern ENTROPY = Pattern.compile("[A-Za-z0-9_]{1,31}");
 
   private static final Pattern FILE = Pattern.compile("(chk-[0-9]+|shared|taskowned)/.+");
   private static final String METADATA = "_metadata";
