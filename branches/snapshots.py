@@ -13,6 +13,7 @@ from automation.stack import Stack
 from branches.errors import BranchesError
 
 _NONE = ("404", "NoSuchKey", "NoSuchBucket", "NotFound")
+_SCHEMES = ("s3", "s3a")
 _SECONDS = 15
 _SECRET = "flink:storageSecretKey"
 
@@ -21,6 +22,8 @@ def check(stack: Stack, config: Mapping[str, Any], states: Mapping[str, str]) ->
     """Look up what the jobs of a stack shall start from: job → URI. Raises BranchesError for what is not there,
     or cannot be read, or would have no effect.
     """
+    if urlsplit(str(config.get("flink:storageUri") or "s3:")).scheme not in _SCHEMES:
+        return  # only hosts can be sure to reach it: they say what is not there
     storage = Storage(config, stack.pulumi("config", "get", _SECRET).strip() if _SECRET in config else "")
     place, cluster = str(config.get("flink:storageUri") or "").rstrip("/"), config.get("flink:clusterId") or stack.name
     for job, uri in states.items():
@@ -58,7 +61,7 @@ class Storage:
     def check(self, job: str, uri: str) -> None:
         """Raise BranchesError unless the branch's storage has a complete snapshot there."""
         parts = urlsplit(uri)
-        if parts.scheme not in ("s3", "s3a"):
+        if parts.scheme not in _SCHEMES:
             raise BranchesError(f"job {job}: {uri} is not on S3, which is what the branch's hosts can read")
         key = parts.path.strip("/")
         folder = key.removesuffix("/_metadata")

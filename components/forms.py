@@ -105,7 +105,11 @@ PYTHON_VERSION = Form("a version of Python", r"3\.(?:9|1[0-9])", 'one such as "3
 SECRET_NAME = Form("a secret's name", r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62})", "letters, digits, . _ and -, up to 63")
 NONCE = Form("a nonce", r"[A-Za-z0-9._:+-]{0,64}", "letters, digits and . _ : + -, up to 64")
 PLACE_URI = Form(
-    "a path on a storage", r"[a-z][a-z0-9]{1,9}://[A-Za-z0-9!_.*'()=/-]{1,900}", "one such as s3://bucket/path"
+    "a path on a storage",
+    # Azure has a container and @ in front of its server, HDFS a port behind
+    r"[a-z][a-z0-9]{1,9}://(?:[A-Za-z0-9_-]{1,63}@)?[A-Za-z0-9!_.*'()=-]{0,253}(?::[0-9]{1,5}(?=/))?"
+    r"[A-Za-z0-9!_.*'()=/-]{0,900}(?<!://)",
+    "one such as s3://bucket/path",
 )
 LOGIN = Form(
     "a name to log in with",
@@ -172,6 +176,29 @@ STORAGE_URI = Form(
     "s3://bucket/prefix",
 )
 """It may have quotes and an asterisk, so it is quoted where it stands in a shell's text."""
+HDFS_URI = Form(
+    "an HDFS URI",
+    # With a path: hosts get access to everything below it. Port and nameservice are checked with Hadoop's configuration
+    rf"(?:hdfs://(?:{_ANY_NAME}|{_ADDRESS})(?:{_PORT})?|viewfs://{_ANY_NAME})"
+    r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9_.=-][A-Za-z0-9_.=-]{0,199})+",
+    "hdfs://NAMESERVICE/path, hdfs://HOST:PORT/path or viewfs://CLUSTER/path",
+    lambda text: _has_server(text) if text.startswith("hdfs:") else True,
+)
+HOST_FOLDER = Form(
+    "a folder of hosts", r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9_.+-]{1,100})+/?", "an absolute path such as /usr/lib/hadoop"
+)
+PRINCIPAL = Form(
+    "a Kerberos principal",
+    r"[A-Za-z0-9_.-]{1,64}(?:/[A-Za-z0-9_.-]{1,253})?@[A-Za-z0-9_.-]{1,253}",
+    "NAME@REALM or NAME/HOST@REALM",
+)
+KEYTAB = Form(
+    "a keytab in base64",
+    # Each begins with the bytes 5 and 2, the version of the format
+    r"BQ[I-L][A-Za-z0-9+/]{20,65536}={0,2}",
+    "the output of `base64 -w0 FILE.keytab`",
+    lambda text: len(text) % 4 == 0,
+)
 REGION = Form("a region", r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "one such as eu-central-1")
 SECRET = Form(
     "a key of a storage",

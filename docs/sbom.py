@@ -33,7 +33,8 @@ from components.flink import host_tool, releases
 from components.naming import PROJECT
 from components.remote import File
 from components.roles import ROLES
-from components.storage.s3 import DEFAULT_PLUGIN
+from components.storage import s3
+from components.storage.table import STORAGES, kind_of
 from toolbox.paths import REPO
 
 PRODUCT, LAB = "flink.cdx.json", "lab.cdx.json"
@@ -50,11 +51,13 @@ RELEASES = {
     "grafana": ("Grafana", "AGPL-3.0-only"),
     "otelcol": ("OpenTelemetry Collector", APACHE),
     "victorialogs": ("VictoriaLogs", APACHE),
+    "hadoop": ("Apache Hadoop", APACHE),
 }
 """What hosts install, with the licences that their projects name (https://flink.apache.org, https://zookeeper.apache.org,
 https://adoptium.net, https://caddyserver.com, https://oauth2-proxy.github.io, https://prometheus.io,
-https://grafana.com, https://opentelemetry.io, https://victoriametrics.com).
+https://grafana.com, https://opentelemetry.io, https://victoriametrics.com, https://hadoop.apache.org).
 """
+PLACES = ("storageUri", "haUri", "checkpointsUri", "savepointsUri")
 _MONITORING = ("monitoringHosts", 1)
 _ONLY_WITH: dict[str, tuple[str, Any]] = {
     "caddy": ("frontDoor", True),
@@ -162,8 +165,7 @@ def node_packages(lock: str) -> list[Component]:
 
 def _releases(configuration: dict[str, Any]) -> Iterable[Component]:
     for name, (title, licence) in RELEASES.items():
-        key, value = _ONLY_WITH.get(name, ("", None))
-        is_optional = bool(key) and configuration.get(key) != value
+        is_optional = not _is_used(name, configuration)
         version = str(configuration.get(f"{name}Version") or releases.DEFAULT_VERSIONS[name])
         archive = releases.official(name, version)
         url = str(configuration.get(f"{name}Url") or archive.url)
@@ -190,9 +192,19 @@ def _releases(configuration: dict[str, Any]) -> Iterable[Component]:
         )
 
 
+def _is_used(name: str, configuration: dict[str, Any]) -> bool:
+    if kind := next((kind for kind in STORAGES if f"{name}Version" in kind.keys), None):
+        return any(kind_of(str(configuration.get(key) or "")) is kind for key in PLACES)
+    key, value = _ONLY_WITH.get(name, ("", None))
+    return not key or configuration.get(key) == value
+
+
 def _plugins(configuration: dict[str, Any], version: str) -> list[Component]:
     """Flink's file system, which is a part of its archive."""
-    name = str(configuration.get("storagePlugin") or DEFAULT_PLUGIN)
+    places = [str(configuration[key]) for key in PLACES if configuration.get(key)]
+    if places and not any(kind_of(uri) is s3.KIND for uri in places):
+        return []
+    name = str(configuration.get("storagePlugin") or s3.DEFAULT_PLUGIN)
     return [
         Component(
             name=name,

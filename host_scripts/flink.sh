@@ -1,36 +1,52 @@
 # shellcheck shell=bash disable=SC2154
-# Installs Flink: a release with /etc/flink as its configuration, and the file system plugin for the storage.
-# Values: name (flink), version, url, checksum, check, plugin.
+# Installs Flink: a release with /etc/flink as its configuration, and the file system plugins for the storage.
+# Values: name (flink), version, url, checksum, check, plugin (one or more).
 
 apply() {
   fetch_release flink "$version" "$url" "$checksum" "$check"
-  local home=/opt/flink-$version jar
+  local home=/opt/flink-$version each jar
   # The configuration outlives versions, and scripts of every version find it
   if [ ! -L "$home/conf" ]; then
     [ ! -d "$home/conf" ] || mv -T "$home/conf" "$home/conf.shipped"
     ln -sfn /etc/flink "$home/conf"
   fi
-  jar=$plugin-$version.jar
-  if [ ! -e "$home/plugins/$plugin/$jar" ]; then
-    [ -e "$home/opt/$jar" ] || die "storagePlugin $plugin is not part of Flink $version: opt/$jar is missing"
-    install -D -m 0644 "$home/opt/$jar" "$home/plugins/$plugin/.$jar"
-    mv "$home/plugins/$plugin/.$jar" "$home/plugins/$plugin/$jar"
-    say "flink: plugin $plugin added"
-  fi
-  # Two plugins for s3:// would conflict
-  find "$home/plugins" -maxdepth 1 -name 'flink-s3-fs-*' ! -name "$plugin" -exec rm -rf {} +
+  for each in "${plugin[@]}"; do
+    jar=$each-$version.jar
+    [ ! -e "$home/plugins/$each/$jar" ] || continue
+    [ -e "$home/opt/$jar" ] || die "the storage's plugin $each is not part of Flink $version: opt/$jar is missing (flinkUrl)"
+    install -D -m 0644 "$home/opt/$jar" "$home/plugins/$each/.$jar"
+    mv "$home/plugins/$each/.$jar" "$home/plugins/$each/$jar"
+    say "flink: plugin $each added"
+  done
+  while read -r each; do rm -rf "$each"; done < <(others)
   # Last: a daemon that restarts in the meantime must find a version that works
   use_release flink "$version"
   forget_releases flink
 }
 
+# The library's leaves out the plugins for S3 alone.
+list_release() {
+  (cd "$1" && find . ! -type d ! -path ./.installed-by-pulumi ! -path './conf*' ! -path './plugins/flink-*-fs-*' \
+    -printf '%P %s %T@\n' | LC_ALL=C sort)
+}
+
+# Two plugins for s3:// would conflict. Without one of ours, another one is somebody's for a job.
+others() {
+  local each
+  for each in "/opt/flink-$version"/plugins/flink-s3-fs-*; do
+    [ -e "$each" ] || continue
+    case " ${plugin[*]} " in *" ${each##*/} "*) ;; *" flink-s3-fs-"*) echo "$each" ;; esac
+  done
+}
+
 check() {
-  local home=/opt/flink-$version jar=$plugin-$version.jar other
+  local home=/opt/flink-$version each jar
   check_release flink "$version" "$check"
   check_link "$home/conf" /etc/flink
-  cmp -s "$home/opt/$jar" "$home/plugins/$plugin/$jar" ||
-    differs "$home/plugins/$plugin/$jar" "is missing, or differs from the release's jar in opt"
-  for other in "$home"/plugins/flink-s3-fs-*; do
-    [ ! -e "$other" ] || [ "${other##*/}" = "$plugin" ] || differs "$other" "is installed in addition to $plugin"
+  for each in "${plugin[@]}"; do
+    jar=$each-$version.jar
+    cmp -s "$home/opt/$jar" "$home/plugins/$each/$jar" ||
+      differs "$home/plugins/$each/$jar" "is missing, or differs from the release's jar in opt"
   done
+  while read -r each; do differs "$each" "is installed in addition to ${plugin[*]}"; done < <(others)
 }

@@ -4,6 +4,7 @@
 # once here instead of at every start. The link `expected` points at the launch; service.sh and rollout.sh decide what runs.
 # Values: user, script (bin/NAME.sh), arguments (of the script), entrypoint (the daemon's class), home (of Flink's
 # release), java (the JDK), plugin, keep (how many launches are kept, so that a rollout can go back).
+# With a storage that Flink's scripts have to know of also: storage_environment (NAME=VALUE, of the scripts).
 # Files: config.yaml and the rest of /etc/flink. With secret options also: secrets (true). With TLS also: tls_options (a
 # file with options that contain its passwords).
 
@@ -48,6 +49,7 @@ digest() {
   {
     [ -z "${secrets:-}" ] || echo secrets
     [ -z "${tls_options:-}" ] || echo "$tls_options"
+    [ -z "${storage_environment[*]:-}" ] || printf '%s\n' "${storage_environment[@]}"
     printf '%s\n' "$recipe" "$home" "$java" "$plugin" "$script" "${arguments[@]}"
     cat /etc/flink/config.yaml /etc/flink/log4j-console.properties
   } | sha256sum | cut -c1-12
@@ -72,7 +74,7 @@ make_launch() {
   with_java "$work" >"$launch/conf/config.yaml"
   # A login's environment, as systemd sets it: nothing else may influence the command line
   if ! runuser -u "$user" -- env -i PATH="$PATH" HOME="/var/lib/$user" USER="$user" LOGNAME="$user" FLINK_CONF_DIR="$launch/conf" \
-    FLINK_PID_DIR="$work/pids" "$home/bin/$script" start-foreground "${arguments[@]}" >"$work/said" 2>&1 || [ ! -s "$work/argv" ]; then
+    FLINK_PID_DIR="$work/pids" ${storage_environment[@]+"${storage_environment[@]}"} "$home/bin/$script" start-foreground "${arguments[@]}" >"$work/said" 2>&1 || [ ! -s "$work/argv" ]; then
     tail -n 20 "$work/said" >&2
     rm -rf "$launch"
     take_back

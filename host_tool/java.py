@@ -27,6 +27,7 @@ CREDENTIALS = "/etc/flink/credentials.env"
 LAUNCH = "/var/lib/flink/launch/expected"
 OWN_PROPERTIES = ("-Dlog", "-Dcom.sun.management.")
 """System properties that are the daemon's alone: its log file, and the port that it already listens on."""
+KERBEROS_EXPORT = "--add-exports=java.security.jgss/"
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 """For a JVM that runs for seconds: optimizations for long runs would cost more than they save. It leaves no
 /tmp/hsperfdata_USER, which would stay on a host.
@@ -75,7 +76,9 @@ class Java:
         )
 
     def _argv(self, main: str, arguments: Sequence[str]) -> list[str]:
-        classpath = f"{self.classes()}:{self._flink}/lib/*"
+        environment = self.environment()
+        more = [environment[name] for name in ("HADOOP_CLASSPATH", "HADOOP_CONF_DIR") if environment.get(name)]
+        classpath = ":".join([self.classes(), f"{self._flink}/lib/*", *more])
         java = [
             f"{self._java}/bin/java",
             *SHORT_LIVED,
@@ -87,7 +90,7 @@ class Java:
 
     def properties(self) -> list[str]:
         """The daemon's system properties (`-DNAME=VALUE`): a trust store, a proxy or the address family matters here,
-        too. Its heap, collector, agents and dumps do not.
+        too. Its heap, collector, agents and dumps do not. With Kerberos also the JDK's package that Hadoop needs.
         """
         try:
             with open(f"{self._launch}/argv") as file:
@@ -96,8 +99,14 @@ class Java:
             return []
         options = words[: words.index("-classpath")] if "-classpath" in words else words
         return [
-            word for word in options if len(word) > 2 and word.startswith("-D") and not word.startswith(OWN_PROPERTIES)
+            word
+            for word in options
+            if (len(word) > 2 and word.startswith("-D") and not word.startswith(OWN_PROPERTIES))
+            or (self._has_hadoop() and word.startswith(KERBEROS_EXPORT))
         ]
+
+    def _has_hadoop(self) -> bool:
+        return bool(self.environment().get("HADOOP_CLASSPATH"))
 
     def classes(self) -> str:
         """The folder of the classes for the installed release of Flink; compiles them if necessary."""

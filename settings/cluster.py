@@ -1,15 +1,14 @@
 """Settings of the cluster, for the components of Flink and ZooKeeper."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
 from components import forms, yaml_text
-from components.flink import failover, releases, sizing
-from components.flink.releases import Archive
+from components.flink import failover, sizing
+from components.flink.releases import configured
 from components.flink.settings import RESULT_STORES, ROLLOUTS, ClusterSettings, HistorySettings
 from components.problems import Problems, shown
 from components.storage import Storage
@@ -98,9 +97,9 @@ def cluster_settings(
             lambda: failover.timings(values["failoverSeconds"]),
             failover.timings(failover.DEFAULT_SECONDS),
         ),
-        flink=_archive("flink", values, problems),
-        zookeeper=_archive("zookeeper", values, problems),
-        java=_archive("java", values, problems),
+        flink=configured("flink", values, problems),
+        zookeeper=configured("zookeeper", values, problems),
+        java=configured("java", values, problems),
         archive_copies=values["archiveCopies"],
         java_options=values["javaOptions"],
         **proxy_settings(values, storage, problems),
@@ -128,18 +127,20 @@ def cluster_settings(
         tls_authority=values["tlsAuthority"],
         tls_signer=tls_signer(values, root, problems),
         front_door=front_door(
-            values, _archive("caddy", values, problems), _archive("oauth2proxy", values, problems), problems
+            values, configured("caddy", values, problems), configured("oauth2proxy", values, problems), problems
         ),
         monitoring=monitoring(
             values,
-            _archive("prometheus", values, problems),
-            _archive("alertmanager", values, problems),
-            _archive("nodeexporter", values, problems),
-            _archive("grafana", values, problems),
+            configured("prometheus", values, problems),
+            configured("alertmanager", values, problems),
+            configured("nodeexporter", values, problems),
+            configured("grafana", values, problems),
             problems,
         ),
         metrics_cidrs=metrics_cidrs(values, problems),
-        logs=logs(values, _archive("otelcol", values, problems), _archive("victorialogs", values, problems), problems),
+        logs=logs(
+            values, configured("otelcol", values, problems), configured("victorialogs", values, problems), problems
+        ),
         trusted_certificates=trusted_certificates(values, owned, root, problems),
         keep_state=values["keepState"],
         history=_history(values, problems),
@@ -174,23 +175,3 @@ def _warn_of_heap(key: str, what: str, options: Any, problems: Problems) -> None
             f"{what}-Xmx and -Xms are also set from jobManagerMemory, taskManagerMemory and zookeeperHeap: leave them "
             "out",
         )
-
-
-def _archive(name: str, values: Mapping[str, Any], problems: Problems) -> Archive:
-    """The archive `name`, a name in `releases.DEFAULT_VERSIONS`, at its official URL unless the configuration sets
-    another.
-    """
-    key, version, checksum = f"{name}Version", values[f"{name}Version"], values[f"{name}Checksum"]
-    found = problems.catch(key, lambda: releases.official(name, version), releases.default(name))
-    url = values[f"{name}Url"] or found.url
-    problems.catch(f"{name}Url", lambda: forms.DOWNLOAD_URL(url), "")
-    if checksum:
-        problems.catch(f"{name}Checksum", lambda: forms.CHECKSUM(checksum), "")
-    own = bool(values[f"{name}Url"])
-    return replace(
-        found,
-        url=url,
-        checksum=checksum or found.checksum.replace(found.url, url),
-        mirror="" if own else found.mirror,
-        mirror_checksum="" if own or checksum else found.mirror_checksum,
-    )

@@ -34,10 +34,11 @@ def storage_settings(
     for kind in used:
         on = {key: uri for key, uri in places.items() if kind_of(uri) is kind}
         backends.append(kind.read(Asked(values=values, places=on, region=region, root=root, problems=problems)))
+    known = {key: uri for key, uri in places.items() if kind_of(uri)}
     # Where the storage is anyway it is not elsewhere
-    elsewhere = {key: uri for key, uri in places.items() if uri != places.get(URI, "")}
+    elsewhere = {key: uri for key, uri in known.items() if uri != known.get(URI, "")}
     return Storage(
-        uri=places.get(URI, ""),
+        uri=known.get(URI, ""),
         ha_uri=elsewhere.get("haUri", ""),
         checkpoints_uri=elsewhere.get("checkpointsUri", ""),
         savepoints_uri=elsewhere.get("savepointsUri", ""),

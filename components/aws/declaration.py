@@ -14,6 +14,8 @@ from ..forms import Form
 from ..host import Notices, Role
 from ..problems import Problems, shown
 from ..roles import ROLES
+from ..storage import s3
+from ..storage.table import kind_of
 from . import balancing, capacity, ci, disks, effects, names, placement, readings, subnets, tags
 from .balancing import BalancerSettings
 from .capacity import ON_DEMAND, SPOT, Lack
@@ -563,6 +565,13 @@ def _bucket(values: Mapping[str, Any], cluster_id: str, problems: Problems) -> t
     if values["storageUri"]:
         if name:
             problems.add("bucketName", "is set, and storageUri too: expected one of them")
+        if kind_of(values["storageUri"]) is not s3.KIND:
+            problems.add(
+                "storageUri",
+                f"{shown(values['storageUri'])} is not on S3, where provider aws gives hosts their rights: expected "
+                f"{s3.KIND.uri.expected}",
+            )
+            return "", ""
         bucket, _, prefix = values["storageUri"].partition("://")[2].partition("/")
         prefix = prefix.rstrip("/")
         if not prefix.strip("/") or "*" in prefix:

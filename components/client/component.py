@@ -9,7 +9,7 @@ import pulumi
 from pulumi_command import remote
 
 from .. import naming
-from ..flink import encryption, trusted
+from ..flink import encryption, storage_steps, trusted
 from ..flink.config_yaml import config_yaml, flink_config
 from ..flink.context import Context, Running, keep
 from ..flink.flink_host import configuration, install_flink
@@ -31,7 +31,9 @@ class Client(pulumi.ComponentResource):
         prepared = pulumi.ResourceOptions(parent=self, depends_on=node.prepared)
         python = python_environment(host, context.settings, prepared)
         store = pulumi.ResourceOptions(parent=self, depends_on=[node.prepared, node.java])
-        more = [each for each in (python, trusted.install(host, context.settings, store)) if each]
+        settings, storage = context.settings, context.storage
+        kinds = storage_steps.prepare(host, settings, storage, [node.prepared, release], self)
+        more = [*kinds, *(each for each in (python, trusted.install(host, context.settings, store)) if each)]
         after = [node.prepared, node.java, release, context.joined[name], *more]
         identity = context.encryption.identity(host, node, self) if context.encryption else None
         self.ready = step(

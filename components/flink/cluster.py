@@ -115,6 +115,7 @@ class Cluster(pulumi.ComponentResource):
 
     def _node(self, host: Host, opts: pulumi.ResourceOptions) -> Node:
         absent = [] if credentials.declared(host, self.storage, self.settings) else ["credentials"]
+        absent += self.storage.absent_steps
         if self.settings.job_secrets is None:
             absent.append("job_secrets")
         if self.settings.python is None:
@@ -123,6 +124,8 @@ class Cluster(pulumi.ComponentResource):
             absent.append("frontdoor")
         if not self.members.monitored:
             absent += ["monitor-exporter", "timer-storage"]
+        elif not self.storage.servers:
+            absent.append("timer-storage")
         if not self.settings.logs.collected(monitored=self.members.monitored):
             absent.append("monitor-logs")
         if not self.settings.history:

@@ -56,7 +56,7 @@ def flink_config(
         render(
             "config.yaml.j2",
             role=role.value,
-            java_flags=java_flags(_java_options(role, settings, members)),
+            java_flags=java_flags(_java_options(role, settings, storage, members)),
             quorum=",".join(f"{name}:{zookeeper}" for name in members.reached_as(Role.ZOOKEEPER)),
             cluster_id=settings.cluster_id,
             jobmanagers=members.reached_as(Role.JOBMANAGER),
@@ -76,10 +76,11 @@ def flink_config(
     return {key: _value(value) for key, value in {**base, **settings.common_config, **own}.items()}
 
 
-def _java_options(role: Role, settings: ClusterSettings, members: Members) -> str:
-    """Options of the JVM for the trust store, those of the stack, and those of ZooKeeper's client."""
+def _java_options(role: Role, settings: ClusterSettings, storage: Storage, members: Members) -> str:
+    """Options of the JVM for the trust store and the storage, those of the stack, and those of ZooKeeper's client."""
     secure = settings.tls and members.high_availability
-    parts = [trusted.java_options(settings), settings.java_options, ensemble_tls.client_options(role) if secure else ""]
+    client = ensemble_tls.client_options(role) if secure else ""
+    parts = [trusted.java_options(settings), storage.java_options, settings.java_options, client]
     return " ".join(filter(None, parts))
 
 

@@ -13,12 +13,12 @@ from ..storage import Storage
 from .settings import ClusterSettings
 
 
-def environment(secrets: Mapping[str, str], secret_config: str) -> str:
+def environment(storage: Mapping[str, str], secret_config: str) -> str:
     """The file's text, in a format for systemd and login shells, which treat single quotes alike: the storage's
-    secrets, if it has any, and the daemon's secret options on a line, if there are any, whatever is in them
+    variables, if it has any, and the daemon's secret options on a line, if there are any, whatever is in them
     (launch.sh).
     """
-    text = "".join(f"{name}='{value}'\n" for name, value in secrets.items())
+    text = "".join(f"{name}='{value}'\n" for name, value in storage.items())
     if secret_config:
         text += f"FLINK_SECRET_CONFIG='{base64.b64encode(secret_config.encode()).decode()}'\n"
     return text
@@ -27,7 +27,8 @@ def environment(secrets: Mapping[str, str], secret_config: str) -> str:
 def declared(host: Host, storage: Storage, settings: ClusterSettings) -> bool:
     """Whether a host has them. Where it does not, the step `system` removes those that it had."""
     row = ROLES[host.role]
-    return (row.uses_storage and bool(storage.secrets)) or (row.runs_flink and settings.secret_config is not None)
+    variables = storage.secrets or storage.daemon_environment
+    return (row.uses_storage and bool(variables)) or (row.runs_flink and settings.secret_config is not None)
 
 
 def credentials(
@@ -36,9 +37,11 @@ def credentials(
     """The step that writes the keys and secret options. None if there are none for the role."""
     if not declared(host, storage, settings):
         return None
-    user = ROLES[host.role].user
-    secrets = pulumi.Output.from_input(dict(storage.secrets))
-    stdin = pulumi.Output.all(secrets, settings.secret_config or "").apply(
+    row = ROLES[host.role]
+    user = row.user
+    known = {**storage.daemon_environment, **storage.secrets} if row.uses_storage else {}
+    variables = pulumi.Output.from_input(dict(known))
+    stdin = pulumi.Output.all(variables, settings.secret_config or "").apply(
         lambda known: script_text(
             host,
             "credentials.sh",

@@ -11,11 +11,11 @@ from ..host import Host
 from ..remote import File, script_text, step
 from ..roles import ROLES, daemon_of, unit_path
 from ..templates import render
-from . import daemon, encryption, trusted, unit
+from . import daemon, encryption, storage_steps, trusted, unit
 from .context import Context
 from .credentials import credentials
 from .job_secrets import job_secrets
-from .node import install
+from .node import install, one_or_more
 from .python import python_environment
 
 LAUNCHES_KEPT = 4
@@ -75,8 +75,11 @@ class FlinkHost(pulumi.ComponentResource):
             job_secrets(args.host, self._context.settings, prepared),
             python_environment(args.host, self._context.settings, prepared),
         ]
-        launch = self._launch(arguments, others, [node.prepared, node.java, release])
-        self.service = self._service(others, keys, identity, store, launch, [each for each in of_jobs if each])
+        settings, storage = self._context.settings, self._context.storage
+        more = storage_steps.prepare(args.host, settings, storage, [node.prepared, release], self)
+        launch = self._launch(arguments, others, [node.prepared, node.java, release, *more])
+        more += [each for each in of_jobs if each]
+        self.service = self._service(others, keys, identity, store, launch, more)
         self.register_outputs({})
 
     def _launch(
@@ -94,6 +97,8 @@ class FlinkHost(pulumi.ComponentResource):
             "plugin": self._context.storage.plugin,
             "keep": LAUNCHES_KEPT,
         }
+        if environment := self._context.storage.environment:
+            values["storage_environment"] = [f"{name}={value}" for name, value in environment.items()]
         if settings.secret_config is not None:
             values["secrets"] = "true"
         if settings.tls:
@@ -120,7 +125,7 @@ class FlinkHost(pulumi.ComponentResource):
         identity: remote.Command | None,
         store: remote.Command | None,
         launch: remote.Command,
-        of_jobs: Sequence[pulumi.Resource],
+        more: Sequence[pulumi.Resource],
     ) -> remote.Command:
         settings, storage = self._context.settings, self._context.storage
         role, disks = self._host.role, self._host.local_disks
@@ -148,7 +153,10 @@ class FlinkHost(pulumi.ComponentResource):
             )
         )
         joined, logins = self._context.joined[self._host.name], self._context.logins
-        needed = [joined, *logins, launch, *of_jobs, *([keys] if keys else []), *installed.values(), *storage.ready]
+        needed = [joined, *logins, launch, *more, *([keys] if keys else []), *installed.values(), *storage.ready]
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[*needed])
+        if looked := storage_steps.access(self._host, settings, storage, expected, opts):
+            needed.append(looked)
         self.needed = needed
         return daemon.run(
             self._host,
@@ -172,7 +180,7 @@ def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remo
         "bin/flink",
         pulumi.ResourceOptions(parent=parent, depends_on=context.probes[host.name]),
         script="flink.sh",
-        plugin=context.storage.plugin,
+        plugin=one_or_more(context.storage.plugins),
     )
 
 

@@ -35,6 +35,10 @@ def probe(
     and memory for `machine`.
     """
     row = ROLES[host.role]
+    web = [url for url in storage.servers if url.startswith("http")]
+    releases = {name: getattr(settings, name).version for name in row.releases}
+    if row.runs_flink:
+        releases |= {backend.release.name: backend.release.version for backend in storage.backends if backend.release}
     text = script_text(
         host,
         "probe.sh",
@@ -46,11 +50,11 @@ def probe(
             "address": host.address if host.ready is None and isinstance(host.address, str) else "",
             "firewall": "true" if settings.firewall else "false",
             "user": row.user,
-            "releases": row.releases,
-            "homes": [f"{name}-{getattr(settings, name).version}" for name in row.releases],
+            "releases": list(releases),
+            "homes": [f"{name}-{version}" for name, version in releases.items()],
             # Launches are below /var/lib
             "executed": ["/opt", "/usr/local/lib", *(["/var/lib"] if row.daemon and row.daemon.script else [])],
-            "storage": _one_or_more(storage.servers) if row.uses_storage else "",
+            "storage": one_or_more(web) if row.uses_storage and web else "",
             **trusted.download_values(settings),
             **({"jobs_python": settings.python.version} if settings.python and "flink" in row.releases else {}),
             "jump": "true" if host.ssh.jump else "false",
@@ -61,9 +65,9 @@ def probe(
     return step(host, "probe", text, seconds=360, first=_becomes_root(host), opts=opts)
 
 
-def _one_or_more(words: Sequence[str]) -> str | Sequence[str]:
+def one_or_more(words: Sequence[str]) -> str | Sequence[str]:
     """For a script in which `"${name[@]}"` is all of them; one is a text."""
-    return words if len(words) > 1 else "".join(words)
+    return words[0] if len(words) == 1 else words
 
 
 def _becomes_root(host: Host) -> str:
@@ -103,7 +107,7 @@ def install(
     check: str,
     opts: pulumi.ResourceOptions,
     script: str = "archive.sh",
-    **values: str,
+    **values: str | Sequence[str],
 ) -> remote.Command:
     """Install a release on a host. `check` is a file that the release must contain."""
     copies = settings.archive_copies and ROLES[host.role].uses_storage

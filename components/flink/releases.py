@@ -1,9 +1,12 @@
 """Releases that hosts install, with the URLs at which their projects publish them."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from ..problems import shown
+from .. import forms
+from ..problems import Problems, shown
 
 DEFAULT_VERSIONS = {
     "flink": "2.3.0",
@@ -17,6 +20,7 @@ DEFAULT_VERSIONS = {
     "grafana": "12.0.2",
     "otelcol": "0.165.0",
     "victorialogs": "1.52.2",
+    "hadoop": "3.4.2",
 }
 """The same as in Pulumi.yaml (a test compares them)."""
 
@@ -33,6 +37,8 @@ _LEAST = {
     # Names of components and options of its queue are those of this release
     "otelcol": (0, 165, 0),
     "victorialogs": (1, 40, 0),
+    # The first with a client whose libraries cannot conflict with Flink's
+    "hadoop": (3, 3, 0),
 }
 _PROMETHEUS = {"prometheus": "prometheus", "alertmanager": "alertmanager", "nodeexporter": "node_exporter"}
 """Names of the project's repositories."""
@@ -64,8 +70,8 @@ class Archive:
 
 def official(name: str, version: str) -> Archive:
     """A release at the URL of its project, with the checksum next to it: Adoptium for `java`, Apache's servers for
-    `flink` and `zookeeper`, Grafana's for `grafana`, GitHub for the others. Raises ValueError for an unsupported
-    version.
+    `flink`, `zookeeper` and `hadoop`, Grafana's for `grafana`, GitHub for the others. Raises ValueError for an
+    unsupported version.
 
     Apache's content delivery network has the current releases only, and no checksums of its own; all releases are in
     the archive, which is slow and limits downloads (https://www.apache.org/legal/release-policy.html, "Distribution").
@@ -110,6 +116,7 @@ def official(name: str, version: str) -> Archive:
     file = {
         "flink": f"flink/flink-{version}/flink-{version}-bin-scala_2.12.tgz",
         "zookeeper": f"zookeeper/zookeeper-{version}/apache-zookeeper-{version}-bin.tar.gz",
+        "hadoop": f"hadoop/common/hadoop-{version}/hadoop-{version}.tar.gz",
     }[name]
     url = f"https://archive.apache.org/dist/{file}"
     return Archive(
@@ -125,6 +132,24 @@ def official(name: str, version: str) -> Archive:
 def default(name: str) -> Archive:
     """The default release."""
     return official(name, DEFAULT_VERSIONS[name])
+
+
+def configured(name: str, values: Mapping[str, Any], problems: Problems) -> Archive:
+    """The archive `name`, a name in DEFAULT_VERSIONS, at its official URL unless the configuration sets another."""
+    key, version, checksum = f"{name}Version", values[f"{name}Version"], values[f"{name}Checksum"]
+    found = problems.catch(key, lambda: official(name, version), default(name))
+    url = values[f"{name}Url"] or found.url
+    problems.catch(f"{name}Url", lambda: forms.DOWNLOAD_URL(url), "")
+    if checksum:
+        problems.catch(f"{name}Checksum", lambda: forms.CHECKSUM(checksum), "")
+    own = bool(values[f"{name}Url"])
+    return replace(
+        found,
+        url=url,
+        checksum=checksum or found.checksum.replace(found.url, url),
+        mirror="" if own else found.mirror,
+        mirror_checksum="" if own or checksum else found.mirror_checksum,
+    )
 
 
 def parsed(version: str) -> tuple[int, ...]:

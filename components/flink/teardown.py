@@ -34,7 +34,7 @@ def declare(
     # Resources are deleted in reverse order of declaration
     for stage in sorted(Teardown, key=lambda stage: stage.value, reverse=True):
         going = [host for role in Role if ROLES[role].teardown is stage for host in members.of(role)]
-        cleaned = {host.name: _clean(host, opts, later) for host in going}
+        cleaned = {host.name: _clean(host, storage, opts, later) for host in going}
         found.update(cleaned)
         later = [*cleaned.values()] or later
         what = _purged(settings, storage, ha=members.high_availability) if stage is Teardown.AFTER_STORAGE else []
@@ -43,13 +43,14 @@ def declare(
     return found
 
 
-def _clean(host: Host, opts: pulumi.ResourceOptions, later: list[pulumi.Resource]) -> pulumi.Resource:
+def _clean(host: Host, storage: Storage, opts: pulumi.ResourceOptions, later: list[pulumi.Resource]) -> pulumi.Resource:
     """The resource that removes everything that the program installed on a host, before `later` is deleted."""
     row = ROLES[host.role]
+    more = [backend.release.name for backend in storage.backends if backend.release and row.runs_flink]
     text = script_text(
         host,
         "clean.sh",
-        {"user": row.user, "unit": row.unit, "releases": row.releases},
+        {"user": row.user, "unit": row.unit, "releases": [*row.releases, *more]},
         uses=("release.sh",),
     )
     runs = f"unit {row.unit} (which runs again when the host boots), " if row.daemon else ""

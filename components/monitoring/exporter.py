@@ -78,7 +78,7 @@ class Exporter(pulumi.ComponentResource):
 
         opts = pulumi.ResourceOptions(parent=self, depends_on=[release])
         self.ready = step(host, "exporter", told.apply(text), seconds=SECONDS + 60, opts=opts)
-        if ROLES[host.role].uses_storage:
+        if ROLES[host.role].uses_storage and args.storage.servers:
             watched = storage_text(host, args.settings, args.storage)
             opts = pulumi.ResourceOptions(parent=self, depends_on=[self.ready])
             step(host, "storage-watch", watched, opts=opts)
@@ -133,9 +133,12 @@ def _text(
 def storage_script(urls: Sequence[str], through: Mapping[str, str], folder: str = METRICS) -> str:
     """The text of STORAGE: the probe's request, to all servers. `through`: values of the library proxy.sh."""
     told = {name: shlex.quote(value) for name, value in through.items()}
-    asked = [shlex.quote(url) for url in urls]
+    tcp = [shlex.quote(url.removeprefix("tcp://")) for url in urls if url.startswith("tcp://")]
+    asked = [shlex.quote(url) for url in urls if url.startswith("http")]
     library = host_script("proxy.sh")
-    return render("monitoring/storage.sh.j2", library=library, folder=folder, metric=REACHABLE, urls=asked, **told)
+    return render(
+        "monitoring/storage.sh.j2", library=library, folder=folder, metric=REACHABLE, urls=asked, tcp=tcp, **told
+    )
 
 
 def storage_text(host: Host, settings: ClusterSettings, storage: Storage) -> str:

@@ -6,7 +6,8 @@ which kind a storage is of; a provider that creates one knows what it creates.
 """
 
 from .base import Backend
+from .hdfs import Hdfs, Kerberos
 from .s3 import S3
 from .storage import Storage
 
-__all__ = ["S3", "Backend", "Storage"]
+__all__ = ["S3", "Backend", "Hdfs", "Kerberos", "Storage"]

@@ -7,8 +7,28 @@ from typing import Any, ClassVar
 
 import pulumi
 
+from ..flink.releases import Archive
 from ..forms import Form
 from ..problems import Problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigFile:
+    """A file on hosts: absolute path, text."""
+
+    path: str
+    text: pulumi.Input[str]
+    secret: bool = False
+    """Only the daemons' user may read it, and only hosts that use the storage have it. Then the text is a secret."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostStep:
+    """A step on hosts that run Flink: a script of host_scripts with its values and files."""
+
+    script: str
+    values: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    files: Sequence[ConfigFile] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +50,11 @@ class Backend:
         """Its options in Flink's config.yaml. None of them is a secret."""
         return {}
 
+    @property
+    def java_options(self) -> str:
+        """JVM options of the daemons."""
+        return ""
+
     def through(self, proxy: str) -> Mapping[str, Any]:
         """The options with which Flink reaches it through a proxy (a URL); none if it reaches it directly."""
         return {}
@@ -45,13 +70,50 @@ class Backend:
         return ""
 
     @property
+    def environment(self) -> Mapping[str, str]:
+        """Environment variables of all that runs Flink's code, also of clients; none is a secret."""
+        return {}
+
+    @property
+    def daemon_environment(self) -> Mapping[str, str]:
+        """Those of the daemons alone, and of what runs with their rights. Another value restarts them."""
+        return {}
+
+    @property
     def secrets(self) -> Mapping[str, pulumi.Input[str]]:
         """Environment variables of the daemons that are secrets. Without any, hosts need an identity of their own."""
         return {}
 
     def server(self, uri: str) -> str:
-        """URL of the HTTP server that has `uri`; empty if there is none that could be asked."""
+        """URL of the server that has `uri`: of an HTTP server, or `tcp://` with servers of which one has to accept
+        connections, such as `tcp://nn-0:8020,nn-1:8020`. Empty if there is none that could be asked.
+        """
         return ""
+
+    @property
+    def release(self) -> Archive | None:
+        """What hosts install for it besides Flink: an archive that has the file `release_check`."""
+        return None
+
+    @property
+    def release_check(self) -> str:
+        """A file that the release must have."""
+        return ""
+
+    @property
+    def host_step(self) -> HostStep | None:
+        """What is done on all hosts that run Flink, after they have its release."""
+        return None
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether hosts write, list, read and delete a file on it before Flink starts (storage/access.sh)."""
+        return False
+
+    @property
+    def hints(self) -> Mapping[str, str]:
+        """What is expected, by an extended regular expression for what was said when that failed; the first counts."""
+        return {}
 
     @property
     def signing_region(self) -> str:
@@ -98,5 +160,7 @@ class Kind:
     """Those of them that are secrets."""
     owned: Sequence[str] = ()
     """Regular expressions of the options of Flink that `Backend.options` sets, so that a stack may not."""
+    step: str = ""
+    """The name of the script of `Backend.host_step`, without `.sh`, if there is one."""
     read: Callable[[Asked], Backend] = field(repr=False)
     """Its settings, checked without a request to anything."""

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pulumi
 
 from .base import Backend
+from .table import STORAGES
 
 T = TypeVar("T", bound=Backend)
 
@@ -44,10 +45,19 @@ class Storage:
         raise ValueError(f"{uri} is on no storage of `backends`: expected one of the schemes {known or '(none given)'}")
 
     @property
+    def places(self) -> Mapping[str, str]:
+        """Everywhere it is, by the keys of the configuration: `uri` first, each once."""
+        apart = {"haUri": self.ha_uri, "checkpointsUri": self.checkpoints_uri, "savepointsUri": self.savepoints_uri}
+        found: dict[str, str] = {"storageUri": self.uri}
+        for key, uri in apart.items():
+            if uri and uri not in found.values():
+                found[key] = uri
+        return found
+
+    @property
     def uris(self) -> Sequence[str]:
         """Everywhere it is: `uri` first, each once."""
-        apart = (self.ha_uri, self.checkpoints_uri, self.savepoints_uri)
-        return tuple(dict.fromkeys([self.uri, *filter(None, apart)]))
+        return tuple(self.places.values())
 
     @property
     def is_apart(self) -> bool:
@@ -73,9 +83,14 @@ class Storage:
         return f"{self.savepoints_uri or self.uri}/savepoints/{cluster_id}"
 
     @property
+    def plugins(self) -> Sequence[str]:
+        """Flink's file systems that hosts install as plugins."""
+        return [name for backend in self.backends for name in backend.plugins]
+
+    @property
     def plugin(self) -> str:
-        """Flink's plugins, as one word."""
-        return "+".join(name for backend in self.backends for name in backend.plugins)
+        """The same as one word."""
+        return "+".join(self.plugins)
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -83,9 +98,31 @@ class Storage:
         return {key: value for backend in self.backends for key, value in backend.options.items()}
 
     @property
+    def java_options(self) -> str:
+        """JVM options of the daemons."""
+        return " ".join(filter(None, (backend.java_options for backend in self.backends)))
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Environment variables of all that runs Flink's code, also of clients; none is a secret."""
+        return {key: value for backend in self.backends for key, value in backend.environment.items()}
+
+    @property
+    def daemon_environment(self) -> Mapping[str, str]:
+        """All environment variables of the daemons that are no secrets."""
+        own = {key: value for backend in self.backends for key, value in backend.daemon_environment.items()}
+        return {**self.environment, **own}
+
+    @property
     def secrets(self) -> Mapping[str, pulumi.Input[str]]:
         """Environment variables of the daemons that are secrets."""
         return {key: value for backend in self.backends for key, value in backend.secrets.items()}
+
+    @property
+    def absent_steps(self) -> Sequence[str]:
+        """The steps of kinds that it is not on, whose files hosts of earlier times may have."""
+        used = {backend.host_step.script for backend in self.backends if backend.host_step}
+        return [kind.step for kind in STORAGES if kind.step and f"storage/{kind.step}.sh" not in used]
 
     @property
     def servers(self) -> Sequence[str]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from . import s3
+from . import hdfs, s3
 from .base import Kind
 
-STORAGES: Sequence[Kind] = (s3.KIND,)
+STORAGES: Sequence[Kind] = (s3.KIND, hdfs.KIND)
 
 
 def kind_of(uri: str) -> Kind | None:

@@ -3,8 +3,11 @@ package flinkhost;
 import java.io.PrintStream;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.GlobalConfiguration;
+import org.apache.flink.configuration.SecurityOptions;
 import org.apache.flink.core.fs.FileSystem;
 import org.apache.flink.core.plugin.PluginUtils;
+import org.apache.flink.runtime.security.SecurityConfiguration;
+import org.apache.flink.runtime.security.SecurityUtils;
 
 /** Flink's code, as a daemon of this host uses it: with the host's configuration and file systems. */
 final class Flink {
@@ -19,8 +22,11 @@ final class Flink {
     return out;
   }
 
-  static Configuration start() {
+  static Configuration start() throws Exception {
     Configuration configuration = GlobalConfiguration.loadConfiguration(CONFIGURATION);
+    if (configuration.contains(SecurityOptions.KERBEROS_LOGIN_KEYTAB)) {
+      SecurityUtils.install(new SecurityConfiguration(configuration));
+    }
     FileSystem.initialize(configuration, PluginUtils.createPluginManagerFromRootFolder(configuration));
     return configuration;
   }

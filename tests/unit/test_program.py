@@ -27,6 +27,7 @@ def run(folder: Path, *, preview: bool = False, **changes: Any) -> dict[str, Rec
         "logs",
         "alertSmtp",
         "metricsRemoteWriteLogin",
+        "kerberosKeytab",
     )
     keys = [f"flink:{key}" for key in secrets if key in changes]
     pulumi.runtime.set_all_config(configuration(folder, **changes), keys)

@@ -58,7 +58,7 @@ def test_what_only_some_stacks_install_is_optional_elsewhere(product: dict[str, 
     required = dict.fromkeys(("flink", "zookeeper", "java"), "required")
     more = set(releases.DEFAULT_VERSIONS) - set(required)
     assert scopes(product) == {**required, **dict.fromkeys(more, "optional")}
-    keys = {"frontDoor": True, "frontDoorLogin": "oidc", "monitoringHosts": 1, "grafana": True}
+    keys = {"frontDoor": True, "frontDoorLogin": "oidc", "monitoringHosts": 1, "grafana": True, "haUri": "hdfs://a/b"}
     mine = json.loads(sbom.text(sbom.product(keys)))
     assert scopes(mine) == {**required, **dict.fromkeys(more, "required")}
 

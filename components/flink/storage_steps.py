@@ -1,0 +1,96 @@
+"""What a storage needs on hosts that run Flink, besides Flink's plugins: a release, a step of its kind, and a look
+whether the host can use it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import pulumi
+from pulumi_command import remote
+
+from ..host import Host
+from ..remote import File, host_script, script_text, step
+from ..roles import ROLES
+from ..storage import Backend, Storage
+from . import trusted
+from .node import install
+from .settings import ClusterSettings
+
+ACCESS_SECONDS = 40
+"""Seconds for a storage to do all: clients of HDFS look for the active NameNode for some seconds."""
+_PROFILE = "/etc/profile.d/flink-storage.sh"
+_ACCESS = "/usr/local/lib/flink/storage/Access.java"
+
+
+def prepare(
+    host: Host, settings: ClusterSettings, storage: Storage, after: Sequence[pulumi.Resource], parent: pulumi.Resource
+) -> list[remote.Command]:
+    """The steps that make a host ready for the storage's kinds; none for kinds that need nothing."""
+    found: list[remote.Command] = []
+    for backend in storage.backends:
+        opts = pulumi.ResourceOptions(parent=parent, depends_on=list(after))
+        if backend.release:
+            release = install(host, settings, storage, backend.release, backend.release_check, opts)
+            found.append(release)
+            opts = pulumi.ResourceOptions(parent=parent, depends_on=[*after, release])
+        if backend.host_step:
+            found.append(_step(host, backend, opts))
+    return found
+
+
+def _step(host: Host, backend: Backend, opts: pulumi.ResourceOptions) -> remote.Command:
+    row, declared = ROLES[host.role], backend.host_step
+    assert declared is not None
+    ours = [file for file in declared.files if row.uses_storage or not file.secret]
+    more = [] if row.daemon else [File(path=_PROFILE, text=_profile(backend.environment))]
+
+    def text(texts: Sequence[str]) -> str:
+        files = [
+            File(path=file.path, text=known, mode="0600", owner=f"{row.user}:{row.user}")
+            if file.secret
+            else File(path=file.path, text=known)
+            for file, known in zip(ours, texts, strict=True)
+        ]
+        return script_text(host, declared.script, declared.values, [*files, *more])
+
+    stdin = pulumi.Output.all(*[file.text for file in ours]).apply(text)
+    if any(file.secret for file in ours):
+        stdin = pulumi.Output.secret(stdin)
+    name = declared.script.rpartition("/")[2].removesuffix(".sh")
+    return step(host, f"storage-{name}", stdin, opts=opts)
+
+
+def _profile(environment: Mapping[str, str]) -> str:
+    """For people who log in: `flink` and `sql-client.sh` read the same storage."""
+    return "".join(f"export {name}='{value}'\n" for name, value in environment.items())
+
+
+def access(
+    host: Host,
+    settings: ClusterSettings,
+    storage: Storage,
+    generation: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+) -> remote.Command | None:
+    """The step that uses the storage as the daemons will; None if no kind asks for it. `generation`: what a daemon
+    would be restarted for.
+    """
+    looked_at = {key: uri for key, uri in storage.places.items() if storage.at(uri).is_looked_at}
+    if not looked_at:
+        return None
+    hints = {pattern: hint for backend in storage.backends for pattern, hint in backend.hints.items()}
+    options = " ".join(filter(None, (storage.java_options, trusted.java_options(settings), settings.java_options)))
+    values: dict[str, str | int | Sequence[str]] = {
+        "user": ROLES[host.role].user,
+        "keys": list(looked_at),
+        "uris": list(looked_at.values()),
+        # Those of Flink's scripts, with which Hadoop finds the realm
+        "options": ["--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED", *options.split()],
+        "patterns": list(hints),
+        "hints": list(hints.values()),
+        "seconds": ACCESS_SECONDS,
+    }
+    program = File(path=_ACCESS, text=host_script("storage/Access.java"))
+    stdin = pulumi.Output.from_input(generation).apply(
+        lambda known: script_text(host, "storage/access.sh", {**values, "generation": known}, [program])
+    )
+    return step(host, "storage-access", stdin, seconds=ACCESS_SECONDS * len(looked_at) + 180, opts=opts)

@@ -1,0 +1,315 @@
+"""HDFS, by Hadoop's own client, which Flink finds on its class path.
+
+The client is that of a release of Hadoop, which hosts install, or of one that is there. Only two of its jars are used,
+with all that they need inside under other names, so that no library of Hadoop conflicts with one of Flink or a job
+(https://nightlies.apache.org/flink/flink-docs-stable/docs/deployment/filesystems/overview/).
+"""
+
+import hashlib
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pulumi
+
+from .. import files, forms
+from ..flink import releases
+from ..flink.releases import Archive
+from ..problems import Problems, shown
+from .base import Asked, Backend, ConfigFile, HostStep, Kind
+
+CONF = "/etc/flink/hadoop"
+"""Hadoop's configuration on hosts."""
+JARS = "/usr/local/lib/flink/hadoop"
+"""A folder with links to the client's jars for each release."""
+_CLIENT = ("hadoop-client-api", "hadoop-client-runtime", "commons-logging")
+_KEYTAB, _KRB5 = f"{CONF}/keytab", f"{CONF}/krb5.conf"
+_KEYS = ("hadoopVersion", "hadoopUrl", "hadoopChecksum", "hadoopHome", "hadoopConf", "hadoopUser")
+_KERBEROS = ("kerberosPrincipal", "kerberosKeytab", "kerberosConf")
+_SECRET = re.compile(r"(?i)password|passphrase|secret|access\.?key|account\.key|\btoken\b")
+_RPC_PORT = 8020
+"""A NameNode's, unless the URI has another (hdfs-default.xml)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kerberos:
+    """Who the daemons are. Each of them logs in by itself, and again before its ticket ends."""
+
+    principal: str
+    """Such as `flink@EXAMPLE.COM`, the same on all hosts."""
+    keytab: pulumi.Input[str]
+    """In base64. Pass it as a secret Output."""
+    conf: str = ""
+    """Text of krb5.conf. Empty: that of the hosts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hdfs(Backend):
+    """HDFS, and what is mounted in a `viewfs://`."""
+
+    SCHEMES: ClassVar[Sequence[str]] = ("hdfs", "viewfs")
+
+    client: Archive | None = None
+    """The release of Hadoop that hosts install. None: that in `home`."""
+    home: str = ""
+    """The folder of a release of Hadoop that is on all hosts that run Flink."""
+    conf: Mapping[str, str] = field(default_factory=dict)
+    """Names and texts of the files of Hadoop's configuration, such as core-site.xml."""
+    user: str = ""
+    """Who the daemons are, without Kerberos. Empty: the user that they run as."""
+    kerberos: Kerberos | None = None
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """How Flink logs in."""
+        if self.kerberos is None:
+            return {}
+        return {
+            "security.kerberos.login.use-ticket-cache": False,
+            "security.kerberos.login.keytab": _KEYTAB,
+            "security.kerberos.login.principal": self.kerberos.principal,
+        }
+
+    @property
+    def java_options(self) -> str:
+        """Where the JVM finds the realm."""
+        return f"-Djava.security.krb5.conf={_KRB5}" if self.kerberos and self.kerberos.conf else ""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The class path."""
+        return {
+            "HADOOP_CLASSPATH": ":".join(f"{self._jars}/{name}.jar" for name in _CLIENT),
+            "HADOOP_CONF_DIR": CONF,
+        }
+
+    @property
+    def daemon_environment(self) -> Mapping[str, str]:
+        """Who the daemons are, and a digest of their configuration, because a change of it restarts them."""
+        told = {**self.conf, "krb5.conf": self.kerberos.conf if self.kerberos else ""}
+        text = "\0".join(f"{name}\0{told[name]}" for name in sorted(told))
+        return {
+            **({"HADOOP_USER_NAME": self.user} if self.user else {}),
+            "FLINK_HADOOP_CONF": hashlib.sha256(text.encode()).hexdigest()[:16],
+        }
+
+    @property
+    def _jars(self) -> str:
+        return f"{JARS}/{self.client.version}" if self.client else f"{JARS}/home"
+
+    @property
+    def release(self) -> Archive | None:
+        """Hadoop."""
+        return self.client
+
+    @property
+    def release_check(self) -> str:
+        """The client's jar."""
+        return f"share/hadoop/client/hadoop-client-api-{self.client.version}.jar" if self.client else ""
+
+    @property
+    def host_step(self) -> HostStep:
+        """Links to the jars, and configuration."""
+        found = [ConfigFile(path=f"{CONF}/{name}", text=text) for name, text in sorted(self.conf.items())]
+        if self.kerberos:
+            found += [ConfigFile(path=_KRB5, text=self.kerberos.conf)] if self.kerberos.conf else []
+            found += [ConfigFile(path=f"{_KEYTAB}.base64", text=self.kerberos.keytab, secret=True)]
+        values = {
+            "home": f"/opt/hadoop-{self.client.version}" if self.client else self.home,
+            "jars": self._jars,
+            "needed": _CLIENT,
+        }
+        return HostStep(script="storage/hdfs.sh", values=values, files=found)
+
+    def server(self, uri: str) -> str:
+        """The NameNodes: of a nameservice those that hdfs-site.xml has."""
+        authority = uri.partition("://")[2].partition("/")[0]
+        known = _properties(self.conf)
+        names = _list(known.get(f"dfs.ha.namenodes.{authority}", ""))
+        if names:
+            found = [known.get(f"dfs.namenode.rpc-address.{authority}.{name}", "") for name in names]
+        else:
+            found = [known.get(f"dfs.namenode.rpc-address.{authority}", "") or authority]
+        if uri.startswith("viewfs:"):
+            return ""
+        addresses = [each if ":" in each else f"{each}:{_RPC_PORT}" for each in found if each]
+        return f"tcp://{','.join(addresses)}"
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Rights, names and logins are found out by use alone."""
+        return True
+
+    @property
+    def hints(self) -> Mapping[str, str]:
+        """What is expected, by what Hadoop says."""
+        who = self.kerberos.principal if self.kerberos else self.user or "flink"
+        return {
+            "Permission denied|AccessControlException: Perm": f"expected a folder that belongs to {who} "
+            "(`hdfs dfs -mkdir -p` and `-chown`, by HDFS's superuser)",
+            "UnknownHostException": "expected a host that this one knows, or a nameservice of hdfs-site.xml "
+            "(hadoopConf)",
+            "SIMPLE authentication is not enabled": "this HDFS asks for Kerberos: expected kerberosPrincipal and "
+            "kerberosKeytab, and hadoop.security.authentication: kerberos in core-site.xml (hadoopConf)",
+            "LoginException|KrbException|GSSException|GSS initiate": f"expected that the KDC of krb5.conf knows {who} "
+            "with the key in kerberosKeytab, and that this host's clock is right",
+            "[Ss]afe ?mode": "expected an HDFS out of safe mode (`hdfs dfsadmin -safemode get`)",
+            "could only be written to 0|replicated to 0 nodes": "expected DataNodes that this host reaches",
+            "StandbyException": "expected an active NameNode",
+            "ConnectException|no answer|NoRouteToHost|SocketTimeout": "expected NameNodes there that this host reaches",
+        }
+
+
+def _list(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _properties(conf: Mapping[str, str]) -> dict[str, str]:
+    """The properties of all files."""
+    found: dict[str, str] = {}
+    for text in conf.values():
+        for entry in ET.fromstring(text).iter("property"):
+            found[(entry.findtext("name") or "").strip()] = (entry.findtext("value") or "").strip()
+    return found
+
+
+def _read(asked: Asked) -> Hdfs:
+    values, problems = asked.values, asked.problems
+    home = values["hadoopHome"]
+    if home:
+        problems.catch("hadoopHome", lambda: forms.HOST_FOLDER(home), "")
+        for key in ("hadoopUrl", "hadoopChecksum"):
+            if values[key]:
+                problems.add(key, f"has no effect with hadoopHome: {shown(home)}: remove one of the two")
+    none: dict[str, str] = {}
+    conf = problems.catch("hadoopConf", lambda: _conf(values["hadoopConf"], asked.root), none)
+    kerberos = _kerberos(values, asked.root, problems)
+    _check_kerberos(conf, kerberos, values, problems)
+    user = values["hadoopUser"]
+    if user:
+        problems.catch("hadoopUser", lambda: forms.USER(user), "")
+        if kerberos:
+            problems.add("hadoopUser", "has no effect with kerberosPrincipal: remove one of the two")
+    for key, uri in asked.places.items():
+        problems.catch(key, lambda uri=uri: _check_place(uri, _properties(conf)), None)  # type: ignore[misc]
+    return Hdfs(
+        client=None if home else releases.configured("hadoop", values, problems),
+        home=home.rstrip("/"),
+        conf=conf,
+        user=user,
+        kerberos=kerberos,
+    )
+
+
+def _conf(name: str, root: Path) -> dict[str, str]:
+    """Names and texts of the files. Raises ValueError for what is none of Hadoop's configurations."""
+    if not name:
+        return {}
+    folder = files.located(name, root)
+    paths = [folder] if folder.is_file() else sorted(folder.glob("*-site.xml")) if folder.is_dir() else []
+    if not paths:
+        raise ValueError(f"{folder} has no core-site.xml: expected a folder with core-site.xml and hdfs-site.xml")
+    found = {}
+    for path in paths:
+        text = files.text(path)
+        try:
+            root_element = ET.fromstring(text)
+        except ET.ParseError as error:
+            raise ValueError(f"{path} is not XML ({error}): expected a file of Hadoop's configuration") from None
+        if root_element.tag != "configuration":
+            raise ValueError(f"{path} has <{root_element.tag}>: expected <configuration>, as Hadoop has it")
+        for entry in root_element.iter("property"):
+            key = (entry.findtext("name") or "").strip()
+            if _SECRET.search(key) and not key.endswith((".file", ".path", ".provider.path")):
+                raise ValueError(f"{path} has {key}, which every user of the hosts could read: expected no secrets")
+        found[path.name] = text
+    return found
+
+
+def _kerberos(values: Mapping[str, Any], root: Path, problems: Problems) -> Kerberos | None:
+    principal, keytab, conf = (values[key] for key in _KERBEROS)
+    if not (principal or keytab or conf):
+        return None
+    for key, other in (("kerberosPrincipal", "kerberosKeytab"), ("kerberosKeytab", "kerberosPrincipal")):
+        if not values[key]:
+            problems.add(key, f"is missing: expected it with {other if values[other] else 'kerberosConf'}")
+    if principal:
+        problems.catch("kerberosPrincipal", lambda: forms.PRINCIPAL(principal), "")
+    # Not the text itself, which is a secret
+    if keytab and not forms.KEYTAB.fits(keytab):
+        problems.add("kerberosKeytab", f"is not {forms.KEYTAB.what}: expected {forms.KEYTAB.expected}")
+
+    def read() -> str:
+        return files.text(files.located(conf, root)) if conf else ""
+
+    return Kerberos(
+        principal=principal,
+        keytab=pulumi.Output.secret(keytab),
+        conf=problems.catch("kerberosConf", read, ""),
+    )
+
+
+def _check_kerberos(
+    conf: Mapping[str, str], kerberos: Kerberos | None, values: Mapping[str, Any], problems: Problems
+) -> None:
+    """Hadoop takes from its configuration whether there is Kerberos, whoever logs in."""
+    asks = _properties(conf).get("hadoop.security.authentication", "simple").lower()
+    if kerberos and asks != "kerberos" and (conf or not values["hadoopConf"]):
+        problems.add(
+            "hadoopConf",
+            f"has hadoop.security.authentication {asks}, and there is a kerberosPrincipal: expected kerberos in "
+            "core-site.xml",
+        )
+    if kerberos is None and asks == "kerberos":
+        problems.add(
+            "kerberosPrincipal",
+            "is missing: hadoop.security.authentication is kerberos in hadoopConf; expected it, and kerberosKeytab",
+        )
+
+
+def _check_place(uri: str, known: Mapping[str, str]) -> None:
+    """Raises ValueError for a place that this configuration of Hadoop does not lead to."""
+    scheme, _, rest = uri.partition("://")
+    authority = rest.partition("/")[0]
+    if scheme == "viewfs":
+        mounts = [key for key in known if key.startswith(f"fs.viewfs.mounttable.{authority}.")]
+        if not mounts:
+            raise ValueError(
+                f"{uri}: hadoopConf has no fs.viewfs.mounttable.{authority}.…: expected the mount table in "
+                "core-site.xml"
+            )
+        return
+    if ":" in authority:
+        return
+    services = _list(known.get("dfs.nameservices", ""))
+    if authority not in services:
+        raise ValueError(
+            f"{uri}: {authority} is no nameservice of hadoopConf (dfs.nameservices: {', '.join(services) or 'none'}): "
+            f"expected one of these, or HOST:PORT of a NameNode, such as {authority}:{_RPC_PORT}"
+        )
+    names = _list(known.get(f"dfs.ha.namenodes.{authority}", ""))
+    for name in names:
+        key = f"dfs.namenode.rpc-address.{authority}.{name}"
+        if not known.get(key):
+            raise ValueError(f"{uri}: hadoopConf has no {key}: expected HOST:PORT of this NameNode")
+    failover = f"dfs.client.failover.proxy.provider.{authority}"
+    if names and not known.get(failover):
+        raise ValueError(
+            f"{uri}: hadoopConf has no {failover}: expected "
+            "org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider"
+        )
+
+
+KIND = Kind(
+    title="HDFS",
+    schemes=Hdfs.SCHEMES,
+    uri=forms.HDFS_URI,
+    keys=(*_KEYS, *_KERBEROS),
+    secrets=("kerberosKeytab",),
+    owned=(r"security\.kerberos\.login\..*",),
+    step="hdfs",
+    read=_read,
+)
