@@ -7,7 +7,12 @@
 keytab=/etc/flink/hadoop/keytab
 
 # jar_of NAME: of the client's folder, or of the libraries.
-jar_of() { find "$home/share/hadoop/client" "$home/share/hadoop/common/lib" -maxdepth 1 -name "$1-[0-9]*.jar" 2>/dev/null | LC_ALL=C sort | head -n 1; }
+jar_of() {
+  local place
+  for place in "$home"/share/hadoop/{client,common/lib}/"$1"-[0-9]*.jar; do
+    [ ! -e "$place" ] || { echo "$place" && return; }
+  done
+}
 
 apply() {
   local name jar folder

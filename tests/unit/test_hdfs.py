@@ -208,9 +208,7 @@ def test_a_wrong_configuration_of_hadoop_is_refused(folder: Path, conf: Path, na
 def test_kerberos_must_be_asked_for_in_hadoops_configuration(folder: Path, conf: Path) -> None:
     values = configuration(folder, storageUri="hdfs://prod/x", hadoopConf=str(conf), kerberosPrincipal="flink@X")
     values["flink:kerberosKeytab"] = KEYTAB
-    with pytest.raises(
-        ConfigError, match=r"hadoopConf: has hadoop.security.authentication simple, and there is"
-    ):
+    with pytest.raises(ConfigError, match=r"hadoopConf: has hadoop.security.authentication simple, and there is"):
         load_settings(values, stack="dev", secrets=["kerberosKeytab"])
 
 
