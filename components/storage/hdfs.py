@@ -121,6 +121,7 @@ class Hdfs(Backend):
             "home": f"/opt/hadoop-{self.client.version}" if self.client else self.home,
             "jars": self._jars,
             "needed": _CLIENT,
+            "keytab": _KEYTAB if self.kerberos else "",
         }
         return HostStep(script="storage/hdfs.sh", values=values, files=found)
 

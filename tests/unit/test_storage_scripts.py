@@ -58,7 +58,8 @@ def release(root: Path, version: str) -> str:
 
 
 def step(home: str, version: str, files: list[File] | None = None) -> str:
-    values = {"home": home, "jars": f"/usr/local/lib/flink/hadoop/{version}", "needed": JARS}
+    keytab = "/etc/flink/hadoop/keytab" if files else ""
+    values = {"home": home, "jars": f"/usr/local/lib/flink/hadoop/{version}", "needed": JARS, "keytab": keytab}
     assert set(values) == set(Hdfs(home="/x").host_step.values)
     return script_text(HOST, "storage/hdfs.sh", values, files or [])
 
@@ -73,6 +74,7 @@ def test_flink_gets_three_jars_by_names_that_stay(root: Path) -> None:
         "hadoop-client-runtime.jar": "hadoop-client-runtime-3.4.2.jar",
         "commons-logging.jar": "commons-logging-1.3.0.jar",
     }
+    # What it made it declares, too: otherwise it is left over
     assert run(root, text, "check").stdout == ""
     (links / "commons-logging.jar").unlink()
     assert "commons-logging.jar\tis missing" in run(root, text, "check").stdout
@@ -108,6 +110,7 @@ def test_the_keytab_is_what_was_given_and_nobody_else_reads_it(root: Path) -> No
     keytab = root / "etc/flink/hadoop/keytab"
     assert keytab.read_bytes() == KEYTAB and keytab.stat().st_mode & 0o777 == 0o600
     assert text not in done.stdout + done.stderr
+    assert run(root, whole, "check").stdout == ""
     keytab.write_bytes(b"x")
     found = run(root, whole, "check").stdout
     assert "keytab\tdiffers" in found and text not in found
