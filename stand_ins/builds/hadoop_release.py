@@ -1,5 +1,5 @@
-"""A release of Hadoop as hosts install it, made of the client's jars from Maven, in the places where Apache's archive has
-them: that archive has a gigabyte, and is on no registry.
+"""A release of Hadoop as hosts install it, made of the client's jars from Maven, in the places where Apache's archive
+has them: that archive has a gigabyte, and is on no registry.
 """
 
 import shutil
