@@ -584,3 +584,14 @@ def test_grafana_is_told_who_asks_at_every_door(monitored: Monitored) -> None:
 def _ended(rest: Rest) -> dict[str, str]:
     """State of the jobs that a HistoryServer shows."""
     return {job["jid"]: job["state"] for job in rest.get("/history/jobs/overview")["jobs"]}
+
+
+@pytest.mark.exhaustive  # a lab of its own, and minutes
+def test_destroy_leaves_nothing(monitored: Monitored) -> None:
+    monitored.timed(CAUSED)
+    monitored.cluster.stack.destroy()
+    monitored.factor = 0
+    after = snapshot.take(monitored.lab, monitored.lab.hosts)
+    assert {name: snapshot.differences(monitored.before[name], found) for name, found in after.items()} == {
+        name: [] for name in after
+    }
