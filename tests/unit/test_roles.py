@@ -52,7 +52,7 @@ def test_names_and_units_are_those_of_one_role() -> None:
 def test_a_folder_of_templates_or_scripts_is_that_of_a_role() -> None:
     for name in ("config_templates", "host_scripts"):
         folders = {path.name for path in resources.folder(name).iterdir() if path.is_dir()}
-        assert folders - {"java", "tls", "frontdoor", "logs"} <= set(Role), name
+        assert folders - {"java", "tls", "frontdoor", "logs", "storage"} <= set(Role), name
 
 
 def test_nothing_branches_on_a_role_but_the_table_and_the_roles_own_folders() -> None:
