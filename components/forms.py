@@ -199,6 +199,20 @@ KEYTAB = Form(
     "the output of `base64 -w0 FILE.keytab`",
     lambda text: len(text) % 4 == 0,
 )
+AZURE_URI = Form(
+    "a URI of a container on Azure",
+    r"(?:abfss?://[a-z0-9][a-z0-9-]{1,61}[a-z0-9]@[a-z0-9]{3,24}\.dfs\.|wasbs?://[a-z0-9][a-z0-9-]{1,61}[a-z0-9]@[a-z0-9]{3,24}\.blob\.)"
+    rf"{_ANY_NAME}(?:/[A-Za-z0-9!_.*'()=/-]+)?",
+    "abfss://container@account.dfs.core.windows.net/prefix",
+)
+AZURE_KEY = Form(
+    "the key of a storage account",
+    r"[A-Za-z0-9+/]{86}==",
+    "64 bytes in base64, as `az storage account keys list` has it",
+)
+UUID = Form(
+    "an id", r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "one such as 00000000-0000-4000-8000-000000000000"
+)
 REGION = Form("a region", r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "one such as eu-central-1")
 SECRET = Form(
     "a key of a storage",

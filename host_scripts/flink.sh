@@ -1,6 +1,9 @@
 # shellcheck shell=bash disable=SC2154
 # Installs Flink: a release with /etc/flink as its configuration, and the file system plugins for the storage.
-# Values: name (flink), version, url, checksum, check, plugin (one or more).
+# Values: name (flink), version, url, checksum, check, plugin (one or more). For plugins whose Hadoop needs options that
+# Flink does not pass on to it also: sites (name of the plugin, core-site.xml, …).
+
+[ -n "${sites+x}" ] || sites=()
 
 apply() {
   fetch_release flink "$version" "$url" "$checksum" "$check"
@@ -18,10 +21,36 @@ apply() {
     mv "$home/plugins/$each/.$jar" "$home/plugins/$each/$jar"
     say "flink: plugin $each added"
   done
+  install_sites
   while read -r each; do rm -rf "$each"; done < <(others)
   # Last: a daemon that restarts in the meantime must find a version that works
   use_release flink "$version"
   forget_releases flink
+}
+
+# Flink's plugins read their own jars alone, so that the file is in one.
+install_sites() {
+  local i jar
+  for ((i = 0; i < ${#sites[@]}; i += 2)); do
+    jar=/opt/flink-$version/plugins/${sites[i]}/hadoop-site.jar
+    ! same_site "$jar" "${sites[i + 1]}" || continue
+    python3 - "$jar.new" "${sites[i + 1]}" <<'END'
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1], "w") as jar:
+    jar.writestr("core-site.xml", sys.argv[2])
+END
+    chmod 0644 "$jar.new"
+    mv -f "$jar.new" "$jar"
+  done
+}
+
+# same_site JAR TEXT
+same_site() {
+  [ -e "$1" ] && python3 - "$@" <<'END'
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as jar:
+    sys.exit(jar.read("core-site.xml").decode() != sys.argv[2])
+END
 }
 
 # The library's leaves out the plugins for S3 alone.
@@ -47,6 +76,11 @@ check() {
     jar=$each-$version.jar
     cmp -s "$home/opt/$jar" "$home/plugins/$each/$jar" ||
       differs "$home/plugins/$each/$jar" "is missing, or differs from the release's jar in opt"
+  done
+  local i
+  for ((i = 0; i < ${#sites[@]}; i += 2)); do
+    jar=$home/plugins/${sites[i]}/hadoop-site.jar
+    same_site "$jar" "${sites[i + 1]}" || differs "$jar" "is missing, or has another core-site.xml"
   done
   while read -r each; do differs "$each" "is installed in addition to ${plugin[*]}"; done < <(others)
 }

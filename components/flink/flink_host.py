@@ -10,6 +10,7 @@ from .. import naming
 from ..host import Host
 from ..remote import File, script_text, step
 from ..roles import ROLES, daemon_of, unit_path
+from ..storage.base import hadoop_site
 from ..templates import render
 from . import daemon, encryption, storage_steps, trusted, unit
 from .context import Context
@@ -171,7 +172,15 @@ class FlinkHost(pulumi.ComponentResource):
 
 
 def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remote.Command:
-    """Install Flink, with the plugin for the storage."""
+    """Install Flink, with the plugins for the storage."""
+    sites = [
+        text
+        for backend in context.storage.backends
+        for plugin in backend.plugins
+        if backend.hadoop
+        for text in (plugin, hadoop_site(backend.hadoop))
+    ]
+    more = {"sites": sites} if sites else {}
     return install(
         host,
         context.settings,
@@ -181,6 +190,7 @@ def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remo
         pulumi.ResourceOptions(parent=parent, depends_on=context.probes[host.name]),
         script="flink.sh",
         plugin=one_or_more(context.storage.plugins),
+        **more,
     )
 
 

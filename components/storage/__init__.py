@@ -5,9 +5,10 @@ configuration keys that belong to it, and what it means to Flink and to hosts. N
 which kind a storage is of; a provider that creates one knows what it creates.
 """
 
+from .azure import Azure
 from .base import Backend
 from .hdfs import Hdfs, Kerberos
 from .s3 import S3
 from .storage import Storage
 
-__all__ = ["S3", "Backend", "Hdfs", "Kerberos", "Storage"]
+__all__ = ["S3", "Azure", "Backend", "Hdfs", "Kerberos", "Storage"]

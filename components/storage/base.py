@@ -4,12 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
+from xml.sax.saxutils import escape
 
 import pulumi
 
 from ..flink.releases import Archive
 from ..forms import Form
 from ..problems import Problems
+
+LOCAL_FILES: Mapping[str, str] = {"fs.file.impl": "org.apache.hadoop.fs.LocalFileSystem"}
+"""For plugins that keep files on the host while a FileSink writes them. If that is the first that a TaskManager does
+with the plugin, its Hadoop looks for the local file system in the job's classes, and the job never runs again: No
+FileSystem for scheme "file" (seen with Flink 2.3.0, plugins for OSS and Azure).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +61,11 @@ class Backend:
     def java_options(self) -> str:
         """JVM options of the daemons."""
         return ""
+
+    @property
+    def hadoop(self) -> Mapping[str, str]:
+        """Options of the Hadoop within its plugin that Flink does not pass on to it."""
+        return {}
 
     def through(self, proxy: str) -> Mapping[str, Any]:
         """The options with which Flink reaches it through a proxy (a URL); none if it reaches it directly."""
@@ -164,3 +176,12 @@ class Kind:
     """The name of the script of `Backend.host_step`, without `.sh`, if there is one."""
     read: Callable[[Asked], Backend] = field(repr=False)
     """Its settings, checked without a request to anything."""
+
+
+def hadoop_site(options: Mapping[str, str]) -> str:
+    """A core-site.xml with these options, on one line."""
+    found = "".join(
+        f"<property><name>{escape(name)}</name><value>{escape(value)}</value></property>"
+        for name, value in options.items()
+    )
+    return f"<configuration>{found}</configuration>"

@@ -24,7 +24,7 @@ ask() {
     set +a
     export FLINK_PLUGINS_DIR=/opt/flink/plugins
     cd /
-    exec timeout -k 5 $((seconds + 30)) runuser -u "$user" -- /opt/java/bin/java "${short_lived[@]}" -Xmx256m "${options[@]}" \
+    exec timeout -k 5 $((seconds + 90)) runuser -u "$user" -- /opt/java/bin/java "${short_lived[@]}" -Xmx256m "${options[@]}" \
       -cp "/opt/flink/lib/*${HADOOP_CLASSPATH:+:$HADOOP_CLASSPATH:$HADOOP_CONF_DIR}" "$program" "$1" "$host" "$seconds"
   )
 }

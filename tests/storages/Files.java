@@ -15,9 +15,19 @@ import org.apache.flink.core.plugin.PluginUtils;
 
 /**
  * What Flink does with files, on a storage below URI, by the plugin and the options of a FLINK_CONF_DIR: a line for
- * each step that did what it should. `recoverable` or `no-recoverable`: whether a FileSink is expected to work.
+ * each step that did what it should.
+ *
+ * <pre>
+ * URI files
+ * URI begin FOLDER    what a FileSink does until its TaskManager ends; its state is in FOLDER
+ * URI again FOLDER    what it does on another one, until that ends, too
+ * URI resume FOLDER   what it does on the last one
+ * </pre>
  */
 public final class Files {
+  private static final String[] NAMES = {"small", "large"};
+  private static final int MORE = 3000;
+  private static final byte[] LARGE = new byte[12 << 20];
   private static FileSystem fs;
 
   public static void main(String[] args) throws Exception {
@@ -25,6 +35,26 @@ public final class Files {
     FileSystem.initialize(configuration, PluginUtils.createPluginManagerFromRootFolder(configuration));
     Path base = new Path(args[0]);
     fs = base.getFileSystem();
+    for (int i = 0; i < LARGE.length; i++) {
+      LARGE[i] = (byte) (i * 31 + (i >> 12));
+    }
+    switch (args[1]) {
+      case "begin":
+        begin(base, args[2]);
+        break;
+      case "again":
+        again(base, args[2]);
+        break;
+      case "resume":
+        resume(base, args[2]);
+        break;
+      default:
+        files(base);
+    }
+    System.exit(0);
+  }
+
+  private static void files(Path base) throws IOException {
     Path file = new Path(base, "a/b/file");
     expect(!fs.exists(file), "absent");
     write(file, FileSystem.WriteMode.OVERWRITE, "one");
@@ -36,18 +66,14 @@ public final class Files {
     } catch (IOException e) {
       expect(read(file).equals("two"), "kept");
     }
-    byte[] large = new byte[12 << 20];
-    for (int i = 0; i < large.length; i++) {
-      large[i] = (byte) (i * 31 + (i >> 12));
-    }
     Path big = new Path(base, "a/big file+%");
     try (FSDataOutputStream out = fs.create(big, FileSystem.WriteMode.OVERWRITE)) {
-      out.write(large);
+      out.write(LARGE);
     }
     try (FSDataInputStream in = fs.open(big)) {
-      expect(Arrays.equals(in.readAllBytes(), large), "large");
+      expect(Arrays.equals(in.readAllBytes(), LARGE), "large");
       in.seek(7_000_001);
-      expect(Arrays.equals(in.readNBytes(99), Arrays.copyOfRange(large, 7_000_001, 7_000_100)), "sought");
+      expect(Arrays.equals(in.readNBytes(99), Arrays.copyOfRange(LARGE, 7_000_001, 7_000_100)), "sought");
     }
     for (int i = 0; i < 25; i++) {
       write(new Path(base, "a/c/" + i), FileSystem.WriteMode.OVERWRITE, "" + i);
@@ -58,16 +84,6 @@ public final class Files {
     expect(fs.getFileStatus(file).getLen() == 3 && fs.getFileStatus(new Path(base, "a")).isDir(), "status");
     expect(fs.rename(file, new Path(base, "a/renamed")) && read(new Path(base, "a/renamed")).equals("two"), "renamed");
     expect(fs.delete(new Path(base, "a/renamed"), false) && !fs.exists(new Path(base, "a/renamed")), "deleted");
-    if (args[1].equals("recoverable")) {
-      recoverable(new Path(base, "sink/part-0"), large);
-    } else {
-      try {
-        fs.createRecoverableWriter();
-        throw new AssertionError("there is a recoverable writer");
-      } catch (IOException | UnsupportedOperationException e) {
-        System.out.println("no-recoverable-writer: " + e.getMessage());
-      }
-    }
     expect(fs.delete(base, true) && !fs.exists(file) && !fs.exists(new Path(base, "a/c/7")), "deleted-all");
     try {
       fs.open(file).read();
@@ -75,46 +91,67 @@ public final class Files {
     } catch (FileNotFoundException e) {
       System.out.println("not-found");
     }
-    System.exit(0);
   }
 
-  /** A FileSink's file: written, kept by a checkpoint, lost and recovered, published once. */
-  private static void recoverable(Path path, byte[] large) throws IOException {
+  /** A FileSink's files, one of them larger than what it buffers: written, and kept by a checkpoint. */
+  private static void begin(Path base, String kept) throws IOException {
     RecoverableWriter writer = fs.createRecoverableWriter();
-    RecoverableFsDataOutputStream out = writer.open(path);
-    out.write(large, 0, 6 << 20);
-    RecoverableWriter.ResumeRecoverable checkpoint = out.persist();
-    out.write(large, 0, 1000); // after the checkpoint: lost with the TaskManager
-    expect(!fs.exists(path), "unpublished");
-    byte[] kept = writer.getResumeRecoverableSerializer().serialize(checkpoint);
-    int version = writer.getResumeRecoverableSerializer().getVersion();
-    writer = fs.createRecoverableWriter();
-    out = writer.recover(writer.getResumeRecoverableSerializer().deserialize(version, kept));
-    expect(out.getPos() == 6 << 20, "resumed");
-    out.write(large, 6 << 20, 6 << 20);
-    RecoverableWriter.CommitRecoverable ready = out.closeForCommit().getRecoverable();
-    byte[] pending = writer.getCommitRecoverableSerializer().serialize(ready);
-    version = writer.getCommitRecoverableSerializer().getVersion();
-    writer = fs.createRecoverableWriter();
-    RecoverableFsDataOutputStream.Committer committer =
-        writer.recoverForCommit(writer.getCommitRecoverableSerializer().deserialize(version, pending));
-    committer.commitAfterRecovery();
-    try (FSDataInputStream in = fs.open(path)) {
-      expect(Arrays.equals(in.readAllBytes(), large), "published");
+    for (String name : NAMES) {
+      RecoverableFsDataOutputStream out = writer.open(new Path(base, name));
+      out.write(LARGE, 0, beginning(name));
+      byte[] state = writer.getResumeRecoverableSerializer().serialize(out.persist());
+      java.nio.file.Files.write(java.nio.file.Path.of(kept, name), state);
+      out.write(LARGE, 0, 1000); // after the checkpoint: lost with the TaskManager
+      expect(!fs.exists(new Path(base, name)), "unpublished");
     }
-    writer.recoverForCommit(writer.getCommitRecoverableSerializer().deserialize(version, pending)).commitAfterRecovery();
-    System.out.println("published-again");
-    // A file that fits into a buffer, as most are
-    out = writer.open(new Path(path.getParent(), "part-1"));
-    out.write("small".getBytes(StandardCharsets.UTF_8));
-    checkpoint = out.persist();
-    kept = writer.getResumeRecoverableSerializer().serialize(checkpoint);
-    writer = fs.createRecoverableWriter();
-    version = writer.getResumeRecoverableSerializer().getVersion();
-    out = writer.recover(writer.getResumeRecoverableSerializer().deserialize(version, kept));
-    out.write("er".getBytes(StandardCharsets.UTF_8));
-    out.closeForCommit().commit();
-    expect(read(new Path(path.getParent(), "part-1")).equals("smaller"), "small");
+  }
+
+  /** Another TaskManager continues with them, before it does anything else. */
+  private static void again(Path base, String kept) throws IOException {
+    for (String name : NAMES) {
+      java.nio.file.Path file = java.nio.file.Path.of(kept, name);
+      RecoverableWriter writer = fs.createRecoverableWriter();
+      int version = writer.getResumeRecoverableSerializer().getVersion();
+      RecoverableFsDataOutputStream out =
+          writer.recover(
+              writer.getResumeRecoverableSerializer().deserialize(version, java.nio.file.Files.readAllBytes(file)));
+      out.write(LARGE, beginning(name), MORE);
+      java.nio.file.Files.write(file, writer.getResumeRecoverableSerializer().serialize(out.persist()));
+      System.out.println("continued");
+    }
+  }
+
+  private static int beginning(String name) {
+    return name.equals("large") ? 6 << 20 : 5;
+  }
+
+  /** The last one publishes them once. */
+  private static void resume(Path base, String kept) throws IOException {
+    for (String name : NAMES) {
+      Path path = new Path(base, name);
+      byte[] state = java.nio.file.Files.readAllBytes(java.nio.file.Path.of(kept, name));
+      int beginning = beginning(name) + MORE;
+      RecoverableWriter writer = fs.createRecoverableWriter();
+      int version = writer.getResumeRecoverableSerializer().getVersion();
+      RecoverableFsDataOutputStream out =
+          writer.recover(writer.getResumeRecoverableSerializer().deserialize(version, state));
+      // The plugin for Azure counts from where it continues
+      expect(out.getPos() == beginning || out.getPos() == 0, "resumed");
+      out.write(LARGE, beginning, 5 << 20);
+      RecoverableWriter.CommitRecoverable ready = out.closeForCommit().getRecoverable();
+      byte[] pending = writer.getCommitRecoverableSerializer().serialize(ready);
+      version = writer.getCommitRecoverableSerializer().getVersion();
+      for (String step : new String[] {"published", "published-again"}) {
+        writer = fs.createRecoverableWriter();
+        writer
+            .recoverForCommit(writer.getCommitRecoverableSerializer().deserialize(version, pending))
+            .commitAfterRecovery();
+        try (FSDataInputStream in = fs.open(path)) {
+          expect(Arrays.equals(in.readAllBytes(), Arrays.copyOf(LARGE, beginning + (5 << 20))), step);
+        }
+      }
+    }
+    expect(fs.delete(base, true), "removed");
   }
 
   private static void write(Path path, FileSystem.WriteMode mode, String text) throws IOException {

@@ -2,19 +2,19 @@
 
 It gives tokens as Google's server does (RFC 7523, "Using OAuth 2.0 for Server to Server Applications"), for an
 assertion that is signed with the service account's key. Requests for the storage without such a token are refused; all
-others are passed on. A token is also what Compute Engine's metadata server would give (`/computeMetadata/v1/…`), if
-the environment's `METADATA` is `true`.
+others are passed on. A token is also what Compute Engine's metadata server gives (`/computeMetadata/v1/…`): this one
+does so at METADATA_PORT, for tests that lead 169.254.169.254 to it.
 
-`python -m tests.storages.google_door ADDRESS PORT STORAGE_PORT KEY_FILE`
+`python -m tests.storages.google_door ADDRESS PORT STORAGE_PORT METADATA_PORT KEY_FILE`
 """
 
 import base64
 import http.client
 import json
-import os
 import re
 import secrets
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -80,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "POST" and path == "/token":
             self._token()
             return
-        if self.server.metadata and path.startswith(_METADATA.rstrip("/")):
+        if self.server.gives_metadata:
             self._metadata(path)
             return
         # A batch has a token in each of its requests
@@ -133,11 +133,13 @@ class Handler(BaseHTTPRequestHandler):
         self._send(200, self.server.new_token())
 
     def _metadata(self, path: str) -> None:
+        """ "About VM metadata": `default` is the instance's service account."""
+        account = f"{_METADATA}instance/service-accounts/default/"
         if self.headers.get("Metadata-Flavor") != "Google":
             self._send(403, {"error": "Missing Metadata-Flavor:Google header."})
-        elif path.endswith("/token"):
+        elif path == f"{account}token":
             self._send(200, self.server.new_token())
-        elif path in (_METADATA, _METADATA.rstrip("/")):
+        elif path in ("/", _METADATA, _METADATA.rstrip("/")):
             self._send(200, {})
         else:
             self._send(404, {})
@@ -164,18 +166,20 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Door(ThreadingHTTPServer):
-    """The server; `storage` is fake-gcs-server's port at the same address."""
+    """The server; `storage` is fake-gcs-server's port at the same address. With `of`, another door, it is the metadata
+    server of its tokens.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: str, port: int, storage: int, key_file: str, metadata: bool = False) -> None:
+    def __init__(self, address: str, port: int, storage: int, key_file: str, of: "Door | None" = None) -> None:
         super().__init__((address, port), Handler)
         loaded = serialization.load_pem_private_key(json.loads(key_file)["private_key"].encode(), None)
         if not isinstance(loaded, rsa.RSAPrivateKey):
             raise TypeError("the account's key is not an RSA key")
-        self.key, self.storage, self.metadata = loaded.public_key(), storage, metadata
-        self._tokens: set[str] = set()
+        self.key, self.storage, self.gives_metadata = loaded.public_key(), storage, of is not None
+        self._tokens: set[str] = of._tokens if of else set()
 
     def new_token(self) -> dict[str, Any]:
         token = secrets.token_urlsafe(40)
@@ -188,9 +192,12 @@ class Door(ThreadingHTTPServer):
 
 def main() -> None:
     """Serve until the process is ended."""
-    address, port, storage, key_file = sys.argv[1:]
-    metadata = os.environ.get("METADATA") == "true"
-    Door(address, int(port), int(storage), Path(key_file).read_text(), metadata).serve_forever()
+    address, port, storage, metadata, path = sys.argv[1:]
+    key_file = Path(path).read_text()
+    door = Door(address, int(port), int(storage), key_file)
+    server = Door(address, int(metadata), int(storage), key_file, of=door)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    door.serve_forever()
 
 
 if __name__ == "__main__":

@@ -121,9 +121,9 @@ class Bucket:
         with self.open(key)[1] as file:
             return file.read()
 
-    def put(self, key: str, file: Path, etag: str) -> Found:
+    def put(self, key: str, file: Path, etag: str, modified: float = 0) -> Found:
         """An object is replaced as a whole. What is read at the time is read to its end."""
-        found = Found(key, file.name, etag, file.stat().st_size, time.time())
+        found = Found(key, file.name, etag, file.stat().st_size, modified or time.time())
         with self._lock:
             old = self._database.execute("select file from objects where key = ?", (key,)).fetchone()
             values = (found.key, found.file, found.etag, found.size, found.modified)

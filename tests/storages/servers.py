@@ -6,6 +6,7 @@ Each is what `lab.lab.Lab.serve` starts, and a test on loopback with `running`.
 import base64
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import subprocess
@@ -13,16 +14,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
 
 import requests
 
+from components.storage.base import LOCAL_FILES
 from lab import hdfs
 from lab.lab import free_port
 from stand_ins.builds import node_packages, programs
+from tests.lab import private_ca
 from tests.storages import google_door
+from tests.storages.oss_gateway import Bucket
 from toolbox import files
 from toolbox.paths import REPO
 
@@ -42,6 +49,19 @@ class Server:
     """None once it answers."""
 
 
+class Inside(Protocol):
+    """What a storage has, from behind."""
+
+    def names(self) -> list[str]:
+        """Of all objects, without those that only mark a folder."""
+
+    def read(self, name: str) -> bytes:
+        """An object's content."""
+
+    def plant(self, name: str, days: float) -> None:
+        """Make an object that was written that long ago."""
+
+
 @dataclass(frozen=True)
 class Storage:
     """A storage with its servers, in the order in which they start."""
@@ -53,10 +73,18 @@ class Storage:
     plugin: str = ""
     variables: dict[str, str] = field(default_factory=dict)
     """Of the environment of Flink's processes."""
+    authority: Path | None = None
+    """Certificate of who signed that of the server, and nobody knows."""
     names: tuple[str, ...] = ()
     """Names of the servers' address that a client must resolve."""
+    hadoop: dict[str, str] = field(default_factory=dict)
+    """Options of the Hadoop within the plugin that Flink does not pass on."""
     recoverable: bool = True
     """Whether Flink's plugin has what a FileSink needs."""
+    inside: "Inside | None" = None
+    """What it has, without Flink and its plugin."""
+    metadata: int = 0
+    """Port of its cloud's metadata server, if it has one."""
 
 
 def _answers(url: str, status: int) -> Callable[[], str | None]:
@@ -70,6 +98,25 @@ def _answers(url: str, status: int) -> Callable[[], str | None]:
         return None if found == status else f"{url}: {found}, expected {status}"
 
     return problem
+
+
+@dataclass(frozen=True)
+class OssInside:
+    """The gateway's folder."""
+
+    folder: Path
+
+    def names(self) -> list[str]:
+        return [found.key for found in Bucket(self.folder).after("", "") if not found.key.endswith("/")]
+
+    def read(self, name: str) -> bytes:
+        return Bucket(self.folder).content(name)
+
+    def plant(self, name: str, days: float) -> None:
+        bucket = Bucket(self.folder)
+        file = bucket.file()
+        file.write_bytes(b"x")
+        bucket.put(name, file, "0" * 32, time.time() - days * 86400)
 
 
 def oss(folder: Path, address: str) -> Storage:
@@ -89,20 +136,59 @@ def oss(folder: Path, address: str) -> Storage:
             "fs.oss.connection.secure.enabled": "false",
         },
         "flink-oss-fs-hadoop",
+        hadoop=dict(LOCAL_FILES),
+        inside=OssInside(folder / "oss"),
     )
+
+
+@dataclass(frozen=True)
+class GcsInside:
+    """fake-gcs-server's own interface, and its folder."""
+
+    url: str
+    folder: Path
+
+    def names(self) -> list[str]:
+        found: list[str] = []
+        token = ""
+        while True:
+            query = {"pageToken": token} if token else {}
+            page = self._ask("GET", f"/storage/v1/b/{BUCKET}/o", params=query).json()
+            found += [item["name"] for item in page.get("items", [])]
+            token = page.get("nextPageToken", "")
+            if not token:
+                return [name for name in found if not name.endswith("/")]
+
+    def read(self, name: str) -> bytes:
+        return self._ask("GET", f"/storage/v1/b/{BUCKET}/o/{quote(name, safe='')}", params={"alt": "media"}).content
+
+    def plant(self, name: str, days: float) -> None:
+        query = {"uploadType": "media", "name": name}
+        self._ask("POST", f"/upload/storage/v1/b/{BUCKET}/o", params=query, data=b"x")
+        path = self.folder / BUCKET / name
+        kept = json.loads(os.getxattr(path, "user.metadata"))
+        then = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+        os.setxattr(path, "user.metadata", json.dumps({**kept, "Created": then, "Updated": then}).encode())
+
+    def _ask(self, verb: str, path: str, **more: Any) -> requests.Response:
+        answer = requests.request(verb, f"{self.url}{path}", timeout=60, proxies={"http": ""}, **more)
+        answer.raise_for_status()
+        return answer
 
 
 def gcs(folder: Path, address: str) -> Storage:
     """fake-gcs-server, with a door that checks who asks (google_door.py)."""
-    port = free_port(address, PORT, set())
-    inner = free_port(address, PORT, {port})
+    ports: list[int] = []
+    for _ in range(3):
+        ports.append(free_port(address, PORT, set(ports)))
+    port, inner, metadata = ports
     (folder / "gcs" / BUCKET).mkdir(parents=True)
     files.write(folder / "account.json", google_door.account(address, port), 0o600)
     url = f"http://{address}:{port}"
     argv = [str(programs.fake_gcs()), "-host", address, "-port", str(inner), "-scheme", "http"]
     argv += ["-backend", "filesystem", "-filesystem-root", str(folder / "gcs")]
     argv += ["-external-url", url, "-public-host", f"{address}:{port}", "-log-level", "warn"]
-    words = [sys.executable, "-m", "tests.storages.google_door", address, str(port), str(inner)]
+    words = [sys.executable, "-m", "tests.storages.google_door", address, *map(str, ports)]
     return Storage(
         f"gs://{BUCKET}/flink",
         [
@@ -112,7 +198,17 @@ def gcs(folder: Path, address: str) -> Storage:
         {"gs.storage.root.url": url, "gs.token.server.url": f"{url}/token"},
         "flink-gs-fs-hadoop",
         {"GOOGLE_APPLICATION_CREDENTIALS": str(folder / "account.json")},
+        inside=GcsInside(f"http://{address}:{inner}", folder / "gcs"),
+        metadata=metadata,
     )
+
+
+def gcs_by_identity(folder: Path, address: str) -> Storage:
+    """The same, whose clients take a token from the metadata server, as on a Compute Engine instance."""
+    found = gcs(folder, address)
+    options = {"gs.storage.root.url": found.options["gs.storage.root.url"]}
+    variables = {"GCE_METADATA_HOST": f"{address}:{found.metadata}"}
+    return replace(found, options=options, variables=variables)
 
 
 def azurite(folder: Path, address: str) -> Storage:
@@ -138,6 +234,84 @@ def azurite(folder: Path, address: str) -> Storage:
         names=("lab.blob.flink.test",),
         recoverable=False,
     )
+
+
+@dataclass(frozen=True)
+class AbfsInside:
+    """The gateway's folder."""
+
+    folder: Path
+
+    def names(self) -> list[str]:
+        top = self.folder / BUCKET
+        return [str(path.relative_to(top)) for path in sorted(top.rglob("*")) if path.is_file()]
+
+    def read(self, name: str) -> bytes:
+        return (self.folder / BUCKET / name).read_bytes()
+
+    def plant(self, name: str, days: float) -> None:
+        path = self.folder / BUCKET / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+        then = time.time() - days * 86400
+        os.utime(path, (then, then))
+
+
+def abfs(folder: Path, address: str) -> Storage:
+    """The gateway with the interface of Azure's Data Lake Storage (abfs_gateway.py), behind TLS: with a token the
+    plugin asks for it.
+    """
+    port = free_port(address, PORT, set())
+    metadata = free_port(address, PORT, {port})
+    key = base64.b64encode(secrets.token_bytes(64)).decode()
+    certificates, data = folder / "abfs-tls", folder / "abfs"
+    certificates.mkdir()
+    (data / BUCKET).mkdir(parents=True)
+    private_ca.make_certificates(certificates, address)
+    argv = [sys.executable, "-m", "tests.storages.abfs_gateway", address, str(port), str(metadata), str(data), "lab"]
+    argv += [str(certificates / "server.pem"), str(certificates / "server.key")]
+    account = "lab.dfs.core.windows.net"
+
+    def problem() -> str | None:
+        try:
+            found = requests.get(
+                f"https://{address}:{port}/lab/{BUCKET}",
+                timeout=5,
+                proxies={"https": ""},
+                verify=str(certificates / "ca.pem"),
+            ).status_code
+        except requests.RequestException as error:
+            return str(error)
+        return None if found == 403 else f"{found}, expected 403"
+
+    return Storage(
+        f"abfss://{BUCKET}@{account}/flink",
+        [Server("abfs", argv, {"AZURE_STORAGE_KEY": key, "PYTHONPATH": str(REPO)}, problem)],
+        {
+            "fs.azure.abfs.endpoint": f"{address}:{port}",
+            f"fs.azure.account.key.{account}": "${env.AZURE_STORAGE_KEY}",
+        },
+        "flink-azure-fs-hadoop",
+        {"AZURE_STORAGE_KEY": key},
+        hadoop=dict(LOCAL_FILES),
+        authority=certificates / "ca.pem",
+        inside=AbfsInside(data),
+        metadata=metadata,
+    )
+
+
+def abfs_by_identity(folder: Path, address: str) -> Storage:
+    """The same, whose clients take a token from the metadata server, as on a virtual machine with an identity."""
+    found = abfs(folder, address)
+    options = {
+        "fs.azure.abfs.endpoint": found.options["fs.azure.abfs.endpoint"],
+        "fs.azure.account.auth.type": "OAuth",
+        "fs.azure.account.oauth.provider.type": "org.apache.hadoop.fs.azurebfs.oauth2.MsiTokenProvider",
+        "fs.azure.account.oauth2.msi.tenant": "",
+        "fs.azure.account.oauth2.client.id": "",
+        "fs.azure.account.oauth2.msi.endpoint": f"http://{address}:{found.metadata}/metadata/identity/oauth2/token",
+    }
+    return replace(found, options=options, variables={})
 
 
 def _container(server: str, host: str, key: str) -> str | None:

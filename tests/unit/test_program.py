@@ -10,26 +10,27 @@ import pulumi
 import pytest
 
 from branches import changes
+from components.storage.table import SECRETS as STORAGE_SECRETS
 from tests.unit.program import PRIVATE_KEY, SEVEN, Mocks, Recorded, configuration, entry, host, mocked, write_inventory
 
 SECRET = "a-secret-key-that-nobody-may-see"
 
 
+_SECRETS = (
+    "frontDoorUsers",
+    "frontDoorKey",
+    "frontDoorOidcSecret",
+    "alertReceivers",
+    "logs",
+    "alertSmtp",
+    "metricsRemoteWriteLogin",
+)
+
+
 def run(folder: Path, *, preview: bool = False, **changes: Any) -> dict[str, Recorded]:
     """The resources that the program registers."""
     mocks = Mocks()
-    secrets = (
-        "storageSecretKey",
-        "frontDoorUsers",
-        "frontDoorKey",
-        "frontDoorOidcSecret",
-        "alertReceivers",
-        "logs",
-        "alertSmtp",
-        "metricsRemoteWriteLogin",
-        "kerberosKeytab",
-    )
-    keys = [f"flink:{key}" for key in secrets if key in changes]
+    keys = [f"flink:{key}" for key in (*STORAGE_SECRETS, *_SECRETS) if key in changes]
     pulumi.runtime.set_all_config(configuration(folder, **changes), keys)
     mocked(lambda: entry(Path(__file__).parents[2] / "__main__.py"), mocks, stack="dev", preview=preview)
     return mocks.found
