@@ -199,6 +199,11 @@ KEYTAB = Form(
     "the output of `base64 -w0 FILE.keytab`",
     lambda text: len(text) % 4 == 0,
 )
+OSS_URI = Form(
+    "an OSS URI",
+    r"oss://[a-z0-9][a-z0-9-]{1,61}[a-z0-9](?:/[A-Za-z0-9!_.*'()=/-]+)?",
+    "oss://bucket/prefix",
+)
 AZURE_URI = Form(
     "a URI of a container on Azure",
     r"(?:abfss?://[a-z0-9][a-z0-9-]{1,61}[a-z0-9]@[a-z0-9]{3,24}\.dfs\.|wasbs?://[a-z0-9][a-z0-9-]{1,61}[a-z0-9]@[a-z0-9]{3,24}\.blob\.)"

@@ -28,6 +28,17 @@ def lab() -> Iterator[Lab]:
         found.down()
 
 
+def test_oss(lab: Lab) -> None:
+    """By a server that speaks OSS's interface (tests/storages/oss_gateway.py): there is none that could be had."""
+    storage = servers.oss(lab.dir, str(lab.gateway))
+    keys = {
+        "flink:ossEndpoint": storage.options["fs.oss.endpoint"],
+        "flink:ossAccessKey": storage.options["fs.oss.accessKeyId"],
+        "flink:ossSecretKey": storage.options["fs.oss.accessKeySecret"],
+    }
+    on_hosts.lives(on_hosts.made(lab, storage, keys))
+
+
 def test_azure(lab: Lab) -> None:
     """By a server that speaks as Data Lake Storage Gen2 does (tests/storages/abfs_gateway.py). Hosts have no key,
     but an identity, as virtual machines have.

@@ -1,4 +1,4 @@
-"""Azure: what is refused before anything is touched, and what hosts get."""
+"""OSS and Azure: what is refused before anything is touched, and what hosts get."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,13 @@ from tests.unit.test_program import run, stdin
 from tests.unit.test_storages import text_of
 
 NONE_OF_S3: dict[str, Any] = {"storageRegion": "", "storageAccessKey": "", "storageSecretKey": ""}
+OSS: dict[str, Any] = {
+    **NONE_OF_S3,
+    "storageUri": "oss://bucket/flink",
+    "ossEndpoint": "https://oss-cn-hangzhou-internal.aliyuncs.com/",
+    "ossAccessKey": "LTAIexample",
+    "ossSecretKey": "the-secret",
+}
 AZURE: dict[str, Any] = {**NONE_OF_S3, "storageUri": "abfss://flink@account.dfs.core.windows.net/dev"}
 KEY = "A" * 86 + "=="
 
@@ -23,6 +30,31 @@ def config(found: dict[str, Recorded]) -> dict[str, Any]:
 
 def of_storage(found: dict[str, Recorded]) -> dict[str, Any]:
     return {key: value for key, value in config(found).items() if key.startswith(("s3.", "fs.", "gs."))}
+
+
+def test_oss_gets_its_keys_from_the_environment(folder: Path) -> None:
+    found = run(folder, **OSS)
+    assert of_storage(found) == {
+        "fs.oss.endpoint": "https://oss-cn-hangzhou-internal.aliyuncs.com",
+        "fs.oss.accessKeyId": "${env.OSS_ACCESS_KEY_ID}",
+        "fs.oss.accessKeySecret": "${env.OSS_ACCESS_KEY_SECRET}",
+        "fs.oss.buffer.dir": "/var/lib/flink/tmp/oss",
+    }
+    assert config(found)["high-availability.storageDir"] == "oss://bucket/flink/ha"
+    variables = text_of(found, "tm-0-credentials", "/etc/flink/credentials.env").splitlines()
+    assert variables[:2] == ["OSS_ACCESS_KEY_ID='LTAIexample'", "OSS_ACCESS_KEY_SECRET='the-secret'"]
+    assert "flink-oss-fs-hadoop" in stdin(found, "jm-0-flink")
+    assert "storage=https://oss-cn-hangzhou-internal.aliyuncs.com" in stdin(found, "jm-0-probe").splitlines()
+    assert "uris=(oss://bucket/flink)" in stdin(found, "tm-0-storage-access")
+    site = "<property><name>fs.file.impl</name><value>org.apache.hadoop.fs.LocalFileSystem</value></property>"
+    assert f"sites=(flink-oss-fs-hadoop '<configuration>{site}</configuration>')" in stdin(found, "tm-0-flink")
+    for name, step in found.items():
+        assert "the-secret" not in str(step.inputs.get("stdin", "")) or name.endswith("-credentials"), name
+
+
+def test_oss_is_reached_through_a_proxy(folder: Path) -> None:
+    options = of_storage(run(folder, **OSS, httpProxy="http://proxy.example.org:3128"))
+    assert (options["fs.oss.proxy.host"], options["fs.oss.proxy.port"]) == ("proxy.example.org", 3128)
 
 
 def test_azure_needs_nothing_but_the_identity_of_hosts(folder: Path) -> None:
@@ -61,6 +93,15 @@ def test_azure_gets_its_key_from_the_environment(folder: Path, uri: str) -> None
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
+        ({**OSS, "ossEndpoint": ""}, "ossEndpoint: is missing: expected the URL of the bucket's region, such as https"),
+        ({**OSS, "ossEndpoint": "oss-cn-hangzhou"}, "ossEndpoint: 'oss-cn-hangzhou' is not the URL of a server"),
+        ({**OSS, "ossAccessKey": ""}, "ossAccessKey: is missing: expected both keys of a RAM user"),
+        ({**OSS, "ossSecretKey": ""}, "ossSecretKey: is missing: expected both keys of a RAM user"),
+        ({**OSS, "ossSecretKey": "it's"}, "ossSecretKey: is not a key of a storage"),
+        ({**OSS, "storageUri": "oss://Bucket/x"}, "storageUri: 'oss://Bucket/x' is not an OSS URI: expected oss://b"),
+        ({**OSS, "storageUri": "s3://b/x"}, "ossEndpoint: is for OSS, and no place is there .storageUri: 's3://b/x'"),
+        ({**OSS, "storageEndpoint": "http://x"}, "storageEndpoint: is for S3, and no place is there"),
+        ({**OSS, "flinkConfig": {"fs.oss.endpoint": "x"}}, "fs.oss.endpoint"),
         (
             {**AZURE, "storageUri": "abfss://account.dfs.core.windows.net/x"},
             "storageUri: .* is not a URI of a container",
@@ -88,3 +129,4 @@ def test_azure_gets_its_key_from_the_environment(folder: Path, uri: str) -> None
 def test_what_is_refused(folder: Path, changes: dict[str, Any], told: str) -> None:
     said = refused(folder, **changes)
     assert re.search(told, said), said
+    assert "the-secret" not in said
