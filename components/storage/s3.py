@@ -20,6 +20,12 @@ DEFAULT_PLUGIN = "flink-s3-fs-hadoop"
 PLUGINS = ("flink-s3-fs-native", "flink-s3-fs-presto", "flink-s3-fs-hadoop")
 """Flink's file systems for S3. Each release has them in `opt/`, the native one since 2.3."""
 
+_CANNOT = {
+    "flink-s3-fs-native": "a job with a FileSink never runs again after a failure",
+    "flink-s3-fs-presto": "a FileSink is refused, because the plugin has no exactly-once writer",
+}
+"""What a plugin cannot do (docs/decisions/0016-storage-plugin.md)."""
+
 ENCRYPTIONS = ("sse-s3", "sse-kms")
 """How S3 encrypts what is written to it."""
 
@@ -162,6 +168,8 @@ def _read(asked: Asked) -> S3:
             "storagePlugin",
             f"flink-s3-fs-native is not part of Flink {values['flinkVersion']}: expected {DEFAULT_PLUGIN}",
         )
+    elif cannot := _CANNOT.get(plugin):
+        problems.warn("storagePlugin", f"with {plugin} {cannot}; {DEFAULT_PLUGIN} has no such limit")
     endpoint, region = values["storageEndpoint"], values["storageRegion"]
     if endpoint:
         problems.catch("storageEndpoint", lambda: forms.SERVER_URL(endpoint), "")

@@ -70,6 +70,12 @@ def test_what_cannot_work_is_refused(folder: Path, changes: dict[str, Any], told
     assert told in refused(folder, **changes)
 
 
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_what_a_plugin_cannot_do_is_said_at_preview(folder: Path, plugin: str) -> None:
+    said = load(folder, storagePlugin=plugin).warnings
+    assert [plugin in text and "FileSink" in text for text in said] == ([True] if "hadoop" not in plugin else [])
+
+
 def test_what_can_work_is_not_refused(folder: Path) -> None:
     load(folder, storageUri="s3://my.bucket/x", storagePathStyle=True)
     load(folder, storageUri="s3://logs--euc1-az1--x-s3/x", storagePlugin="flink-s3-fs-native")
