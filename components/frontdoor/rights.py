@@ -150,9 +150,9 @@ TABLE: tuple[Endpoint, ...] = (
 HISTORY: tuple[Endpoint, ...] = tuple(
     Endpoint("GET", path, Right.READ)
     for path in _READ
-    # Its page asks for the overview, which it has not: that is no error to show
-    if path.startswith(("/applications/", "/config", "/jobs/", "/overview"))
-    and not path.endswith(("/metrics", "/log-url", "/flamegraph", "/backpressure"))
+    # Its page asks for the overview, and for metrics of a job's vertices, which it has not: its 404 is no error to
+    # show, a refusal is
+    if path.startswith(("/applications/", "/config", "/jobs/", "/overview")) and not path.endswith("/log-url")
 )
 """Of a HistoryServer: files that it has made of archives, which are read. Where logs are, the door knows by itself."""
 

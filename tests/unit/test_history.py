@@ -122,5 +122,8 @@ def test_people_read_what_it_has_and_nothing_else() -> None:
     assert method == "GET" and {each.right for each in HISTORY} == {Right.READ}
     for path in ("", "main.a1.js", "assets/favicon/favicon.ico", "config", "jobs/overview", f"jobs/{job}/exceptions"):
         assert re.fullmatch(pattern, f"/history/{path}"), path
+    # It answers "File not found.", of which its page says nothing; of a refusal it does
+    for path in ("overview", f"jobs/{job}/vertices/{job}/metrics", f"jobs/{job}/vertices/{job}/subtasks/metrics"):
+        assert re.fullmatch(pattern, f"/history/{path}"), path
     for path in ("jars", "jobmanager/logs", f"jobs/{job}/yarn-cancel", "../jars", "%2e%2e/jars", "taskmanagers"):
         assert not re.fullmatch(pattern, f"/history/{path}"), path
