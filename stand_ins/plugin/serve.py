@@ -21,6 +21,8 @@ _END_SECONDS = 10.0
 
 async def serve(make: Callable[[Engine], BaseProvider], arguments: list[str]) -> None:
     """Serve until SIGINT, SIGTERM or the engine's end. The last argument is the engine's address, if any."""
+    # Before the port: an engine that ends as soon as it has that is noticed, too
+    parent = os.getppid()
     addresses = [argument for argument in arguments if not argument.startswith("-")]
     engine = Engine(addresses[-1] if addresses else None)
     provider = make(engine)
@@ -29,7 +31,7 @@ async def serve(make: Callable[[Engine], BaseProvider], arguments: list[str]) ->
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    orphaned = asyncio.create_task(_watch_parent(ended))
+    orphaned = asyncio.create_task(_watch_parent(parent, ended))
     await ended.wait()
     orphaned.cancel()
     provider.cancel()
@@ -45,9 +47,8 @@ async def start(provider: BaseProvider) -> tuple[grpc.aio.Server, int]:
     return server, port
 
 
-async def _watch_parent(ended: asyncio.Event) -> None:
+async def _watch_parent(parent: int, ended: asyncio.Event) -> None:
     """End with the engine, also if it was killed: only a new parent process indicates this to a plugin."""
-    parent = os.getppid()
     while os.getppid() == parent:
         await asyncio.sleep(1)
     ended.set()
