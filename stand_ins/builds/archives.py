@@ -25,13 +25,14 @@ from stand_ins.builds import (
     fetch,
     flink_storages,
     jdk,
+    maven_jars,
     programs,
     python_packages,
     zookeeper_metrics,
 )
 from stand_ins.builds.fetch import FetchError
 from toolbox import console
-from toolbox.parallel import Task, command, run
+from toolbox.parallel import Task, run
 from toolbox.paths import cache_dir
 
 FLINK = "2.3.0"
@@ -151,16 +152,9 @@ def _temurin(version: str = "") -> Source:
 
 def _copy_jars(release: str, to: Path) -> None:
     """Copy with Maven what the release's file in `stand_ins/builds/maven` lists, and check every jar."""
-    if shutil.which("mvn") is None:
-        with console.step("archives", "installing Maven by apt-get") as step:
-            debian_packages.install(["maven"], step.tell)
-    with console.step("archives", f"downloading jars of {release} from Maven's registry") as step:
-        argv = ["mvn", "-B", "-ntp", "-q", "-C", "-f", str(_HERE / f"maven/{release}.xml")]
-        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={to}"]
-        with fetch.locked("maven"):  # two processes must not share its local repository
-            command([*argv, *goal], timeout=600, on_line=step.tell)
+    copied = maven_jars.copied(_HERE / f"maven/{release}.xml", to, f"jars of {release}")
     pinned = set(fetch.pins()["maven"][release].items())
-    found = {(jar.name, fetch.digest(jar, "sha256")) for jar in to.glob("*.jar")}
+    found = set(copied.items())
     if found != pinned:
         lines = [f'unpinned: "{name}" = "{value}"' for name, value in sorted(found - pinned)]
         lines += [f'not found: "{name}" = "{value}"' for name, value in sorted(pinned - found)]

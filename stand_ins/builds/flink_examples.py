@@ -1,11 +1,9 @@
 """The example jobs of Flink's distribution, which nobody here wrote."""
 
-import shutil
 from pathlib import Path
 
-from stand_ins.builds import debian_packages, fetch
+from stand_ins.builds import fetch, maven_jars
 from toolbox import console
-from toolbox.parallel import command
 from toolbox.paths import cache_dir
 
 VERSION = "2.3.0"
@@ -18,13 +16,9 @@ def streaming() -> Path:
     """The jar with the streaming examples. Raises FetchError."""
 
     def make(jar: Path) -> None:
-        with console.step("job", "downloading Flink's examples from Maven's registry") as step:
-            if shutil.which("mvn") is None:
-                debian_packages.install(["maven"], step.tell)
+        with console.step("job", "downloading Flink's examples from Maven's registry"):
             what = f"-Dartifact=org.apache.flink:flink-examples-streaming:{VERSION}:jar"
-            argv = ["mvn", "-B", "-ntp", "-q", "-C", "-f", str(_PROJECT)]
-            with fetch.locked("maven"):  # two processes must not share its local repository
-                command([*argv, "dependency:copy", what, f"-DoutputDirectory={jar.parent}"], timeout=600)
+            maven_jars.run(_PROJECT, "dependency:copy", what, f"-DoutputDirectory={jar.parent}")
         found = fetch.digest(jar, "sha256")
         if found != SHA256:
             raise fetch.FetchError(f"{JAR}: its SHA-256 is {found}, expected {SHA256}")

@@ -3,9 +3,7 @@
 import shutil
 from pathlib import Path
 
-from stand_ins.builds import debian_packages, fetch
-from toolbox import console
-from toolbox.parallel import command
+from stand_ins.builds import fetch, maven_jars
 from toolbox.paths import cache_dir
 
 VERSION = "2.3.0"
@@ -21,15 +19,7 @@ def jars() -> Path:
     """A folder with all of SHA256. Raises FetchError."""
 
     def make(to: Path) -> None:
-        with console.step("archives", "downloading Flink's further file systems from Maven's registry") as step:
-            if shutil.which("mvn") is None:
-                debian_packages.install(["maven"], step.tell)
-            argv = ["mvn", "-B", "-ntp", "-q", "-C", "-f", str(_PROJECT), "dependency:copy-dependencies"]
-            with fetch.locked("maven"):  # two processes must not share its local repository
-                command([*argv, "-DincludeScope=runtime", f"-DoutputDirectory={to}"], timeout=600, on_line=step.tell)
-        found = {jar.name: fetch.digest(jar, "sha256") for jar in to.glob("*.jar")}
-        if found != SHA256:
-            raise fetch.FetchError(f"Flink's file systems: Maven gave {found}, expected {SHA256}")
+        maven_jars.pinned(_PROJECT, to, "Flink's further file systems", SHA256)
 
     home = cache_dir() / f"flink-storages-{VERSION}"
     fetch.cached(home, make)

@@ -1,11 +1,8 @@
 """Hadoop's jars from Maven: its client, and the servers of HDFS, which are in its minicluster."""
 
-import shutil
 from pathlib import Path
 
-from stand_ins.builds import debian_packages, fetch
-from toolbox import console
-from toolbox.parallel import command
+from stand_ins.builds import fetch, maven_jars
 from toolbox.paths import cache_dir
 
 VERSION = "3.4.2"
@@ -30,15 +27,7 @@ def jars() -> Path:
     """A folder with all of SHA256. Raises FetchError."""
 
     def make(to: Path) -> None:
-        with console.step("archives", f"downloading Hadoop {VERSION} from Maven's registry") as step:
-            if shutil.which("mvn") is None:
-                debian_packages.install(["maven"], step.tell)
-            argv = ["mvn", "-B", "-ntp", "-q", "-C", "-f", str(_PROJECT), "dependency:copy-dependencies"]
-            with fetch.locked("maven"):  # two processes must not share its local repository
-                command([*argv, "-DincludeScope=runtime", f"-DoutputDirectory={to}"], timeout=600, on_line=step.tell)
-        found = {jar.name: fetch.digest(jar, "sha256") for jar in to.glob("*.jar")}
-        if found != SHA256:
-            raise fetch.FetchError(f"Hadoop: Maven gave {found}, expected {SHA256}")
+        maven_jars.pinned(_PROJECT, to, f"Hadoop {VERSION}", SHA256)
 
     home = cache_dir() / f"hadoop-{VERSION}"
     fetch.cached(home, make)

@@ -1,11 +1,8 @@
 """The jars of ZooKeeper's provider of metrics for Prometheus, from Maven."""
 
-import shutil
 from pathlib import Path
 
-from stand_ins.builds import debian_packages, fetch
-from toolbox import console
-from toolbox.parallel import command
+from stand_ins.builds import maven_jars
 
 _PROJECT = Path(__file__).parent / "zookeeper-metrics/pom.xml"
 SHA256 = {
@@ -27,13 +24,5 @@ SHA256 = {
 
 def jars(to: Path) -> list[Path]:
     """The jars, in the folder `to`. Raises FetchError."""
-    with console.step("archives", "downloading jars of ZooKeeper's metrics from Maven's registry") as step:
-        if shutil.which("mvn") is None:
-            debian_packages.install(["maven"], step.tell)
-        argv = ["mvn", "-B", "-ntp", "-q", "-C", "-f", str(_PROJECT), "dependency:copy-dependencies"]
-        with fetch.locked("maven"):  # two processes must not share its local repository
-            command([*argv, "-DincludeScope=runtime", f"-DoutputDirectory={to}"], timeout=600, on_line=step.tell)
-    found = {jar.name: fetch.digest(jar, "sha256") for jar in to.glob("*.jar")}
-    if found != SHA256:
-        raise fetch.FetchError(f"ZooKeeper's metrics: Maven gave {found}, expected {SHA256}")
+    maven_jars.pinned(_PROJECT, to, "jars of ZooKeeper's metrics", SHA256)
     return sorted(to.glob("*.jar"))

@@ -11,7 +11,7 @@ import pytest
 from components.remote import SCRIPTS
 from host_tool.java import FLINK, JAVA, SOURCES, Java
 from host_tool.output import Failure
-from stand_ins.builds import archives, fetch
+from stand_ins.builds import archives, fetch, maven_jars
 from toolbox.parallel import command
 from toolbox.paths import cache_dir
 
@@ -25,10 +25,8 @@ def junit() -> Path:
     """JUnit with its dependencies, by Maven."""
 
     def get(folder: Path) -> None:
-        argv = ["mvn", "-B", "-ntp", "-q", "-f", str(TESTS / "junit.xml")]
-        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
-        with fetch.locked("maven"):
-            command([*argv, *goal], timeout=600)
+        goal = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
+        maven_jars.run(TESTS / "junit.xml", *goal)
         assert fetch.digest(folder / JUNIT, "sha256") == JUNIT_SHA256
 
     folder = cache_dir() / "junit"

@@ -14,7 +14,6 @@ import http.client
 import json
 import shutil
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -26,7 +25,7 @@ import pytest
 
 from components.logs import collector
 from components.logs.settings import Destination
-from stand_ins.builds import fetch
+from stand_ins.builds import fetch, maven_jars
 from tests.engine.test_acme import free_port
 from tests.engine.test_logs import JOB, TRACE, Place, programs, until  # noqa: F401
 from tests.engine.test_monitoring import identity, started
@@ -87,9 +86,8 @@ def jars() -> Path:
     """OpenSearch's jars, from Maven."""
 
     def make(to: Path) -> None:
-        argv = ["mvn", "-B", "-ntp", "-q", "-C", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
-        with fetch.locked("maven"):
-            subprocess.run([*argv, "-DincludeScope=runtime", f"-DoutputDirectory={to}"], check=True, timeout=600)
+        goal = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={to}")
+        maven_jars.run(HERE / "pom.xml", *goal)
         lines = (f"{fetch.digest(jar, 'sha256')}  {jar.name}\n" for jar in sorted(to.glob("*.jar")))
         found = hashlib.sha256("".join(lines).encode()).hexdigest()
         assert found == JARS_SHA256, f"Maven gave other jars of OpenSearch, with {found}"
