@@ -96,9 +96,7 @@ def _account(uri: str) -> str:
 def _read(asked: Asked) -> Azure:
     values, problems = asked.values, asked.problems
     key = values[_KEY]
-    # Not the text itself, which is a secret
-    if key and not forms.AZURE_KEY.fits(key):
-        problems.add(_KEY, f"is not {forms.AZURE_KEY.what}: expected {forms.AZURE_KEY.expected}")
+    asked.check_secret(_KEY, forms.AZURE_KEY)
     for name in (_CLIENT, _TENANT):
         if values[name]:
             problems.catch(name, lambda name=name: forms.UUID(values[name]), "")  # type: ignore[misc]

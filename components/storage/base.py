@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 import pulumi
@@ -140,6 +141,13 @@ class Backend:
         return "needs URLs that hosts sign, which only S3 has: expected a storageUri on S3, or false"
 
 
+def proxy_options(prefix: str, proxy: str) -> Mapping[str, Any]:
+    """The options of a client of Hadoop's for a proxy (a URL), such as `fs.s3a.proxy.host`."""
+    parts = urlsplit(proxy)
+    # Without a port it would be taken from the storage's URL
+    return {f"{prefix}.proxy.host": parts.hostname or "", f"{prefix}.proxy.port": parts.port or 80}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """The input of `Kind.read`."""
@@ -154,6 +162,11 @@ class Asked:
     """Base of relative paths."""
     problems: Problems
     """Invalid values are added here, with their keys."""
+
+    def check_secret(self, key: str, form: Form) -> None:
+        """Add a problem if a secret that is there does not have its form; the text itself is not shown."""
+        if self.values[key] and not form.fits(self.values[key]):
+            self.problems.add(key, f"is not {form.what}: expected {form.expected}")
 
 
 @dataclass(frozen=True, kw_only=True)

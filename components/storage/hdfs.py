@@ -187,7 +187,7 @@ def _read(asked: Asked) -> Hdfs:
                 problems.add(key, f"has no effect with hadoopHome: {shown(home)}: remove one of the two")
     none: dict[str, str] = {}
     conf = problems.catch("hadoopConf", lambda: _conf(values["hadoopConf"], asked.root), none)
-    kerberos = _kerberos(values, asked.root, problems)
+    kerberos = _kerberos(asked)
     _check_kerberos(conf, kerberos, values, problems)
     user = values["hadoopUser"]
     if user:
@@ -230,7 +230,8 @@ def _conf(name: str, root: Path) -> dict[str, str]:
     return found
 
 
-def _kerberos(values: Mapping[str, Any], root: Path, problems: Problems) -> Kerberos | None:
+def _kerberos(asked: Asked) -> Kerberos | None:
+    values, problems = asked.values, asked.problems
     principal, keytab, conf = (values[key] for key in _KERBEROS)
     if not (principal or keytab or conf):
         return None
@@ -239,12 +240,10 @@ def _kerberos(values: Mapping[str, Any], root: Path, problems: Problems) -> Kerb
             problems.add(key, f"is missing: expected it with {other if values[other] else 'kerberosConf'}")
     if principal:
         problems.catch("kerberosPrincipal", lambda: forms.PRINCIPAL(principal), "")
-    # Not the text itself, which is a secret
-    if keytab and not forms.KEYTAB.fits(keytab):
-        problems.add("kerberosKeytab", f"is not {forms.KEYTAB.what}: expected {forms.KEYTAB.expected}")
+    asked.check_secret("kerberosKeytab", forms.KEYTAB)
 
     def read() -> str:
-        return files.text(files.located(conf, root)) if conf else ""
+        return files.text(files.located(conf, asked.root)) if conf else ""
 
     return Kerberos(
         principal=principal,

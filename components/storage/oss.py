@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import pulumi
 
 from .. import forms
-from .base import LOCAL_FILES, Asked, Backend, Kind
+from .base import LOCAL_FILES, Asked, Backend, Kind, proxy_options
 
 PLUGIN = "flink-oss-fs-hadoop"
 """Flink's file system for OSS. Each release has it in `opt/`."""
@@ -53,8 +52,7 @@ class Oss(Backend):
 
     def through(self, proxy: str) -> Mapping[str, Any]:
         """The options of Hadoop's client for a proxy."""
-        parts = urlsplit(proxy)
-        return {"fs.oss.proxy.host": parts.hostname or "", "fs.oss.proxy.port": parts.port or 80}
+        return proxy_options("fs.oss", proxy)
 
     @property
     def without_proxy(self) -> str:
@@ -102,10 +100,8 @@ def _read(asked: Asked) -> Oss:
         expected = "expected the URL of the bucket's region, such as https://oss-cn-hangzhou-internal.aliyuncs.com"
         problems.add("ossEndpoint", f"is missing: {expected}")
     for key in (_ACCESS_KEY, _SECRET_KEY):
-        # Not the text itself, which is a secret
-        if not forms.SECRET.fits(values[key]):
-            problems.add(key, f"is not {forms.SECRET.what}: expected {forms.SECRET.expected}")
-        elif not values[key]:
+        asked.check_secret(key, forms.SECRET)
+        if not values[key]:
             problems.add(
                 key,
                 "is missing: expected both keys of a RAM user, because Flink's plugin cannot use the role of a machine",

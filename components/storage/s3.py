@@ -12,7 +12,7 @@ from .. import forms
 from ..flink import releases
 from ..forms import Form
 from ..problems import Problems, shown
-from .base import Asked, Backend, Kind
+from .base import Asked, Backend, Kind, proxy_options
 
 DEFAULT_PLUGIN = "flink-s3-fs-hadoop"
 """The only one with which a FileSink stays exactly-once across failures (docs/decisions/0016-storage-plugin.md)."""
@@ -122,9 +122,7 @@ class S3(Backend):
         """The options of Hadoop's S3A for a proxy (fs.s3a.proxy.*). Other plugins reach the storage directly."""
         if self.plugin != "flink-s3-fs-hadoop":
             return {}
-        parts = urlsplit(proxy)
-        # Without it S3A takes the port from the storage's URL
-        return {"fs.s3a.proxy.host": parts.hostname or "", "fs.s3a.proxy.port": parts.port or 80}
+        return proxy_options("fs.s3a", proxy)
 
     @property
     def without_proxy(self) -> str:
@@ -179,7 +177,7 @@ def _read(asked: Asked) -> S3:
     _check_buckets(asked, plugin)
     _check_encryption(values, endpoint, problems)
     _check_entropy(asked)
-    access_key, secret_key = _keys(values, problems)
+    access_key, secret_key = _keys(asked)
     return S3(
         plugin=plugin,
         endpoint=endpoint.rstrip("/"),
@@ -241,16 +239,14 @@ def _check_entropy(asked: Asked) -> None:
         )
 
 
-def _keys(values: Mapping[str, Any], problems: Problems) -> tuple[pulumi.Input[str] | None, pulumi.Input[str] | None]:
+def _keys(asked: Asked) -> tuple[pulumi.Input[str] | None, pulumi.Input[str] | None]:
     """Access key and secret key; none if hosts have an identity of their own."""
-    access, secret = values["storageAccessKey"], values[_SECRET_KEY]
-    for key, value in (("storageAccessKey", access), (_SECRET_KEY, secret)):
-        # Not the text itself, which is a secret
-        if not forms.SECRET.fits(value):
-            problems.add(key, f"is not {forms.SECRET.what}: expected {forms.SECRET.expected}")
+    access, secret = asked.values["storageAccessKey"], asked.values[_SECRET_KEY]
+    for key in ("storageAccessKey", _SECRET_KEY):
+        asked.check_secret(key, forms.SECRET)
     if bool(access) != bool(secret):
         missing = "storageAccessKey" if secret else _SECRET_KEY
-        problems.add(missing, "is missing: expected both keys, or neither if the hosts have an instance profile")
+        asked.problems.add(missing, "is missing: expected both keys, or neither if the hosts have an instance profile")
     return access or None, pulumi.Output.secret(secret) if secret else None
 
 
