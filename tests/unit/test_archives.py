@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from stand_ins.builds import archives, fetch, jdk, python_packages
+from stand_ins.builds import archives, fetch, jdk, maven_jars, python_packages
 from stand_ins.builds.archives import Part, Source
 from stand_ins.builds.fetch import FetchError
 
@@ -197,7 +197,7 @@ def test_an_unpinned_or_altered_jar_is_refused(tmp_path: Path, monkeypatch: pyte
             for name, content in jars.items():
                 (to / f"{name}.jar").write_bytes(content)
 
-        monkeypatch.setattr(archives, "command", command)
+        monkeypatch.setattr(maven_jars, "command", command)
 
     sends(a=b"good")
     archives._copy_jars("thing-1.0", tmp_path / "1")
