@@ -132,6 +132,7 @@ def logs(values: Mapping[str, Any], agent: Archive, store: Archive, problems: Pr
         retention_mib=mib,
         builtin=values["logsStore"],
         destinations=pulumi.Output.secret(destinations) if destinations else None,
+        kinds=tuple(to.kind for to in destinations),
         agent=agent,
         store=store,
     )

@@ -7,6 +7,7 @@ from ..circles import Circle
 from ..host import Role
 from ..jobs.settings import JobSettings
 from ..logs.settings import KEYS as LOGS_KEYS
+from ..logs.settings import LOGS, OPENSEARCH
 from ..monitoring.settings import KEYS as MONITORING_KEYS
 from ..problems import Problems, shown
 from .settings import ClusterSettings
@@ -62,6 +63,12 @@ def check_monitoring(
     key, count = hosts
     if count > 1:
         problems.add(key, f"has {count} monitoring hosts: expected one at most")
+    if settings.logs.may_lose(monitored=bool(count)):
+        problems.warn(
+            f"{LOGS}.{OPENSEARCH}",
+            "lines that cannot be sent while it is away are lost, and nothing else has them (docs/logs.md): expected a "
+            "monitoring host with logsStore: true, or another destination beside it",
+        )
     if not count:
         for each in sorted({*MONITORING_KEYS, *LOGS_KEYS} & set(given)):
             problems.add(each, "has no effect without a monitoring host: expected one, or remove it")

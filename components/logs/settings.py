@@ -51,6 +51,8 @@ class LogsSettings:
     """Whether a monitoring host keeps logs."""
     destinations: pulumi.Output[Sequence[Destination]] | None = None
     """A secret. None: no others."""
+    kinds: Sequence[str] = ()
+    """Those of the destinations."""
     agent: Archive = field(default_factory=lambda: releases.default("otelcol"))
     store: Archive = field(default_factory=lambda: releases.default("victorialogs"))
 
@@ -61,3 +63,7 @@ class LogsSettings:
     def collected(self, *, monitored: bool) -> bool:
         """Whether hosts have an agent."""
         return self.destinations is not None or self.to_store(monitored=monitored)
+
+    def may_lose(self, *, monitored: bool) -> bool:
+        """Whether lines that cannot be sent for a while are nowhere: OpenSearch's exporter gives them up."""
+        return tuple(self.kinds) == (OPENSEARCH,) and not self.to_store(monitored=monitored)

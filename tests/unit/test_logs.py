@@ -131,6 +131,20 @@ def test_other_stores_get_what_their_exporters_know(folder: Path) -> None:
     assert (splunk["token"], splunk["index"], splunk["sourcetype"]) == ("planted-token", "flink", "flink")
 
 
+def test_opensearch_alone_is_warned_of(folder: Path) -> None:
+    """Its exporter gives up what it cannot send."""
+
+    def warned(logs: Any, **more: Any) -> bool:
+        known = settings.load(configuration(folder, logs=logs, **more), stack="dev", secrets={"logs"}, root=folder)
+        return any("lines that cannot be sent while it is away" in warning for warning in known.warnings)
+
+    alone = {"openSearch": OTHERS["openSearch"]}
+    write_inventory(folder, *map(host, SEVEN))
+    assert warned(alone) and not warned({**alone, **OTLP})
+    write_inventory(folder, *map(host, (*SEVEN, "mon-0")))
+    assert not warned(alone) and warned(alone, logsStore=False)
+
+
 def test_secrets_are_in_one_file_and_a_secret_of_the_state(folder: Path) -> None:
     write_inventory(folder, *map(host, SEVEN))
     found = run(folder, logs={**OTLP, **OTHERS})
