@@ -18,7 +18,7 @@ from pathlib import Path
 
 from automation.command_line import ran
 from automation.steps import Steps
-from bench import downtime, encryption, endpoints, jobs, plain_ssh, starts
+from bench import downtime, encryption, endpoints, jobs, monitoring, plain_ssh, starts
 from bench.starts import Starts
 from lab import prepare
 from lab.cluster import Cluster, SlowJob
@@ -53,10 +53,10 @@ def timed(what: str, work: Callable[[], object]) -> float:
         return time.monotonic() - began
 
 
-def fresh(lab: Lab) -> None:
+def fresh(lab: Lab, *, monitoring: int = 0) -> None:
     """Freshly booted, empty hosts, with the names, keys and S3 server of the previous ones."""
     lab.up(workers=0, jobmanagers=0, zookeepers=0, monitoring=0)
-    lab.up(workers=2, jobmanagers=2, zookeepers=3)
+    lab.up(workers=2, jobmanagers=2, zookeepers=3, monitoring=monitoring)
 
 
 def phases(steps: Steps) -> dict[str, float]:
@@ -113,8 +113,8 @@ def failover(cluster: Cluster, number: int) -> float:
     return seconds
 
 
-def _new(lab: Lab) -> Cluster:
-    fresh(lab)
+def _new(lab: Lab, *, monitoring: int = 0) -> Cluster:
+    fresh(lab, monitoring=monitoring)
     shutil.rmtree(lab.dir / "pulumi", ignore_errors=True)
     cluster = Cluster(lab, archives.ensure())
     cluster.stack.prepare()
@@ -125,6 +125,12 @@ def _new(lab: Lab) -> Cluster:
 def _tls(lab: Lab, rounds: int, file: Path) -> int:
     encryption.write(encryption.measure(_new(lab), rounds), file)
     print("\n".join(encryption.lines(file)))
+    return 0
+
+
+def _monitoring(lab: Lab, rounds: int, file: Path) -> int:
+    monitoring.write(monitoring.measure(_new(lab, monitoring=1), rounds), file)
+    print("\n".join(monitoring.lines(file)))
     return 0
 
 
@@ -196,6 +202,12 @@ def main() -> int:
         help="measure only what TLS costs a job, and write that to a file",
     )
     parser.add_argument(
+        "--monitoring",
+        type=Path,
+        metavar="FILE",
+        help="measure only what metrics and logs cost a job, and write that to a file",
+    )
+    parser.add_argument(
         "--endpoints",
         type=Path,
         metavar="FILE",
@@ -225,6 +237,8 @@ def main() -> int:
         prepare.everything()
         if chosen.tls:
             return _tls(lab, max(1, chosen.rounds), chosen.tls)
+        if chosen.monitoring:
+            return _monitoring(lab, max(1, chosen.rounds), chosen.monitoring)
         if chosen.jobs:
             return _jobs(lab, max(1, chosen.rounds), chosen.jobs)
         show(measure(lab, max(1, chosen.rounds), chosen.failovers, chosen.starts))

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: Python looks for `components` in docs/
 
 import settings  # noqa: E402
-from bench import downtime, encryption, endpoints, jobs  # noqa: E402
+from bench import downtime, encryption, endpoints, jobs, monitoring  # noqa: E402
 from components import ports  # noqa: E402
 from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
@@ -139,6 +139,11 @@ def tls_cost() -> str:
     return "\n".join(encryption.lines(RESULTS / "tls.json")) + "\n"
 
 
+def monitoring_cost() -> str:
+    """What metrics and logs cost a job."""
+    return "\n".join(monitoring.lines(RESULTS / "monitoring.json")) + "\n"
+
+
 def endpoints_cost() -> str:
     """What 100 TaskManagers cost Prometheus."""
     return "\n".join(endpoints.lines(RESULTS / "endpoints.json")) + "\n"
@@ -157,6 +162,7 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "downtime": (ROOT / "docs" / "bench.md", downtimes),
     "changes": (ROOT / "docs" / "bench.md", changes),
     "cost of TLS": (ROOT / "docs" / "bench.md", tls_cost),
+    "cost of monitoring": (ROOT / "docs" / "bench.md", monitoring_cost),
     "cost of endpoints": (ROOT / "docs" / "bench.md", endpoints_cost),
     "declared jobs": (ROOT / "docs" / "bench.md", declared_jobs),
 }

@@ -1,4 +1,4 @@
-"""Logs over the reboot of a host, on a lab of its own with a monitoring host."""
+"""Logs over the reboot of a host, and over a front door that comes and goes, on a lab with a monitoring host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from components.frontdoor.caddyfile import FOLDER as DOOR
 from components.logs import collector, store
+from lab import front_door
 from lab.cluster import Cluster, wait_for
 from lab.lab import Lab
 from stand_ins.builds import archives
@@ -64,3 +66,29 @@ def test_lines_of_before_a_reboot_arrive_after_it_though_the_store_was_away(watc
     lab.ssh("mon-0", f"sudo -n systemctl start {store.UNIT}")
     expected = [f"planted {where} {number}" for where in ("file", "journal") for number in (1, 2)]
     wait_for("all lines in the store", 180, lambda: set(expected) <= set(found(lab)))
+
+
+def agent(lab: Lab) -> dict[str, str]:
+    """What systemd says of a JobManager's agent."""
+    shown = lab.ssh("jm-0", f"systemctl show -p ActiveState,NRestarts,SupplementaryGroups {collector.UNIT}").stdout
+    return dict(line.split("=", 1) for line in shown.splitlines())
+
+
+def test_the_agent_is_in_the_group_of_a_front_door_only_while_there_is_one(watched: Cluster) -> None:
+    """It is never started with a group that is not there, in whichever direction."""
+    lab = watched.lab
+    try:
+        front_door.switch(lab, True)
+        watched.stack.up()
+        assert "flink-frontdoor" in agent(lab)["SupplementaryGroups"]
+        watched.wait_until_whole()
+    finally:
+        front_door.switch(lab, False)
+        watched.stack.up()
+    found = agent(lab)
+    assert (found["ActiveState"], found["NRestarts"]) == ("active", "0")
+    assert "flink-frontdoor" not in found["SupplementaryGroups"]
+    assert lab.ssh("jm-0", f"test -e {DOOR}", check=False).returncode == 1
+    # Nobody takes it away from a process
+    lab.ssh("jm-0", "getent group flink-frontdoor")
+    watched.wait_until_whole()
