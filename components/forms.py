@@ -204,6 +204,11 @@ OSS_URI = Form(
     r"oss://[a-z0-9][a-z0-9-]{1,61}[a-z0-9](?:/[A-Za-z0-9!_.*'()=/-]+)?",
     "oss://bucket/prefix",
 )
+GCS_URI = Form(
+    "a URI of Google Cloud Storage",
+    r"gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](?:/[A-Za-z0-9!_.*'()=/-]+)?",
+    "gs://bucket/prefix",
+)
 AZURE_URI = Form(
     "a URI of a container on Azure",
     r"(?:abfss?://[a-z0-9][a-z0-9-]{1,61}[a-z0-9]@[a-z0-9]{3,24}\.dfs\.|wasbs?://[a-z0-9][a-z0-9-]{1,61}[a-z0-9]@[a-z0-9]{3,24}\.blob\.)"

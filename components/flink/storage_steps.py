@@ -32,16 +32,19 @@ def prepare(
             release = install(host, settings, storage, backend.release, backend.release_check, opts)
             found.append(release)
             opts = pulumi.ResourceOptions(parent=parent, depends_on=[*after, release])
-        if backend.host_step:
-            found.append(_step(host, backend, opts))
+        if backend.host_step and (made := _step(host, backend, opts)):
+            found.append(made)
     return found
 
 
-def _step(host: Host, backend: Backend, opts: pulumi.ResourceOptions) -> remote.Command:
+def _step(host: Host, backend: Backend, opts: pulumi.ResourceOptions) -> remote.Command | None:
+    """None on a host that needs nothing of it: without a daemon it has no secrets."""
     row, declared = ROLES[host.role], backend.host_step
     assert declared is not None
     ours = [file for file in declared.files if row.uses_storage or not file.secret]
-    more = [] if row.daemon else [File(path=_PROFILE, text=_profile(backend.environment))]
+    more = [] if row.daemon or not backend.environment else [File(path=_PROFILE, text=_profile(backend.environment))]
+    if not (ours or more or declared.values):
+        return None
 
     def text(texts: Sequence[str]) -> str:
         files = [

@@ -7,9 +7,10 @@ which kind a storage is of; a provider that creates one knows what it creates.
 
 from .azure import Azure
 from .base import Backend
+from .gcs import Gcs
 from .hdfs import Hdfs, Kerberos
 from .oss import Oss
 from .s3 import S3
 from .storage import Storage
 
-__all__ = ["S3", "Azure", "Backend", "Hdfs", "Kerberos", "Oss", "Storage"]
+__all__ = ["S3", "Azure", "Backend", "Gcs", "Hdfs", "Kerberos", "Oss", "Storage"]

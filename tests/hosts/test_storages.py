@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from lab import stack
+from lab.errors import LabError
 from lab.lab import Lab
-from tests.storages import on_hosts, servers
+from tests.storages import google_door, on_hosts, servers
 
 NAME = "test-storages"
+METADATA = "169.254.169.254"
+"""The address of clouds' metadata servers."""
 pytestmark = pytest.mark.exhaustive  # each has a lab for ten minutes
 
 
@@ -39,6 +45,42 @@ def test_oss(lab: Lab) -> None:
     on_hosts.lives(on_hosts.made(lab, storage, keys))
 
 
+def test_google(lab: Lab) -> None:
+    """By fake-gcs-server. Hosts have no key: as on Compute Engine they take tokens from the metadata server."""
+    storage = servers.gcs(lab.dir, str(lab.gateway))
+    place = on_hosts.made(lab, storage, {"flink:gcsEndpoint": storage.options["gs.storage.root.url"]})
+    # As on each instance: the client with which a FileSink writes asks by this name, the other one by the address
+    for host in lab.hosts:
+        lab.ssh(host, f"echo {METADATA} metadata.google.internal | sudo -n tee -a /etc/hosts")
+    with led(lab, storage.metadata):
+        on_hosts.lives(place)
+
+
+def test_google_by_a_key(lab: Lab) -> None:
+    """Hosts have a service account's key. One that Google does not know is refused before Flink starts."""
+    storage = servers.gcs(lab.dir, str(lab.gateway))
+    key = Path(storage.variables["GOOGLE_APPLICATION_CREDENTIALS"]).read_text()
+    stranger = json.loads(google_door.account("127.0.0.1", 1)) | {"token_uri": json.loads(key)["token_uri"]}
+    keys = {
+        "flink:gcsEndpoint": storage.options["gs.storage.root.url"],
+        "flink:gcsCredentials": json.dumps(stranger),
+    }
+    place = on_hosts.made(lab, storage, keys)
+    with pytest.raises(LabError) as error:
+        on_hosts.up(place)
+    said = str(error.value)
+    assert re.search(rf"[jt]m-\d: cannot use the storage at {storage.uri} \(storageUri\): cannot write: ", said), said
+    assert f"expected that Google still has this key of {google_door.EMAIL} (gcsCredentials)" in said, said
+    assert not lab.ssh("tm-0", "pgrep -u flink java", check=False).stdout, "Flink is not started"
+
+    place.cluster.overrides["flink:gcsCredentials"] = key
+    on_hosts.up(place)
+    on_hosts.running(place).wait_for_checkpoints()
+    assert lab.ssh("tm-0", "sudo -n stat -c '%a %U' /etc/flink/gcs/key.json").stdout == "600 flink\n"
+    place.cluster.stack.destroy()
+    assert not lab.ssh("tm-0", "ls -d /etc/flink 2>/dev/null", check=False).stdout
+
+
 def test_azure(lab: Lab) -> None:
     """By a server that speaks as Data Lake Storage Gen2 does (tests/storages/abfs_gateway.py). Hosts have no key,
     but an identity, as virtual machines have.
@@ -61,7 +103,7 @@ def led(lab: Lab, port: int) -> Iterator[None]:
 table ip {table} {{
   chain prerouting {{
     type nat hook prerouting priority dstnat
-    iifname {lab.network.bridge} ip daddr 169.254.169.254 tcp dport 80 dnat to {lab.gateway}:{port}
+    iifname {lab.network.bridge} ip daddr {METADATA} tcp dport 80 dnat to {lab.gateway}:{port}
   }}
 }}
 """

@@ -2,8 +2,9 @@
 
 It gives tokens as Google's server does (RFC 7523, "Using OAuth 2.0 for Server to Server Applications"), for an
 assertion that is signed with the service account's key. Requests for the storage without such a token are refused; all
-others are passed on. A token is also what Compute Engine's metadata server gives (`/computeMetadata/v1/…`): this one
-does so at METADATA_PORT, for tests that lead 169.254.169.254 to it.
+others are passed on. In the answers an object with a custom time was written then, because fake-gcs-server can only say
+that objects were written now. A token is also what Compute Engine's metadata server gives (`/computeMetadata/v1/…`):
+this one does so at METADATA_PORT, for tests that lead 169.254.169.254 to it.
 
 `python -m tests.storages.google_door ADDRESS PORT STORAGE_PORT METADATA_PORT KEY_FILE`
 """
@@ -67,6 +68,17 @@ def claims(assertion: str, key: rsa.RSAPublicKey, audiences: set[str]) -> dict[s
     if found["iss"] != EMAIL or found["aud"] not in audiences or not found["iat"] - 60 <= now < found["exp"]:
         raise ValueError(f"it is of {found}, expected {EMAIL} and one of {audiences}")
     return found
+
+
+def _dated(content: bytes, kind: str) -> bytes:
+    """An answer about objects, in which those with a custom time were written then."""
+    if not kind.startswith("application/json") or b'"customTime"' not in content:
+        return content
+    found = json.loads(content)
+    for item in [found, *found.get("items", [])]:
+        if then := item.get("customTime"):
+            item.update(timeCreated=then, updated=then)
+    return json.dumps(found).encode()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -151,7 +163,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             connection.request(self.command, self.path, body, {**headers, "Host": self.headers["Host"]})
             answer = connection.getresponse()
-            content = answer.read()
+            content = _dated(answer.read(), answer.headers.get("Content-Type", ""))
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in _HOP_BY_HOP:

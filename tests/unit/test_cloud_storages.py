@@ -1,5 +1,6 @@
-"""OSS and Azure: what is refused before anything is touched, and what hosts get."""
+"""OSS, Google Cloud Storage and Azure: what is refused before anything is touched, and what hosts get."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.program import Recorded, refused
+from tests.unit.program import SEVEN, Recorded, host, refused, write_inventory
 from tests.unit.test_program import run, stdin
 from tests.unit.test_storages import text_of
 
@@ -19,8 +20,23 @@ OSS: dict[str, Any] = {
     "ossAccessKey": "LTAIexample",
     "ossSecretKey": "the-secret",
 }
+GCS: dict[str, Any] = {**NONE_OF_S3, "storageUri": "gs://bucket/flink"}
 AZURE: dict[str, Any] = {**NONE_OF_S3, "storageUri": "abfss://flink@account.dfs.core.windows.net/dev"}
 KEY = "A" * 86 + "=="
+ACCOUNT: dict[str, str] = {
+    "type": "service_account",
+    "project_id": "ours",
+    "private_key_id": "0123456789abcdef",
+    "private_key": "-----BEGIN PRIVATE KEY-----\nthe-secret\n-----END PRIVATE KEY-----\n",
+    "client_email": "flink@ours.iam.gserviceaccount.com",
+    "token_uri": "https://oauth2.googleapis.com/token",
+}
+CREDENTIALS = json.dumps(ACCOUNT, indent=2)
+
+
+def credentials(**fields: str | None) -> str:
+    """The key file with other fields; None: without it."""
+    return json.dumps({name: text for name, text in {**ACCOUNT, **fields}.items() if text is not None})
 
 
 def config(found: dict[str, Recorded]) -> dict[str, Any]:
@@ -55,6 +71,46 @@ def test_oss_gets_its_keys_from_the_environment(folder: Path) -> None:
 def test_oss_is_reached_through_a_proxy(folder: Path) -> None:
     options = of_storage(run(folder, **OSS, httpProxy="http://proxy.example.org:3128"))
     assert (options["fs.oss.proxy.host"], options["fs.oss.proxy.port"]) == ("proxy.example.org", 3128)
+
+
+def test_google_needs_nothing_but_the_identity_of_hosts(folder: Path) -> None:
+    found = run(folder, **GCS)
+    assert of_storage(found) == {}
+    assert "flink-gs-fs-hadoop" in stdin(found, "jm-0-flink")
+    assert "storage=https://storage.googleapis.com" in stdin(found, "jm-0-probe").splitlines()
+    assert "jm-0-credentials" not in found
+    assert "uris=(gs://bucket/flink)" in stdin(found, "tm-0-storage-access")
+    assert "sites=(flink" not in stdin(found, "tm-0-flink")
+    own = run(folder, **GCS, gcsEndpoint="https://storage-lab.p.googleapis.com/")
+    assert of_storage(own) == {"gs.storage.root.url": "https://storage-lab.p.googleapis.com"}
+
+
+def test_google_gets_a_key_as_a_file_of_the_daemons_user(folder: Path) -> None:
+    found = run(folder, **GCS, gcsCredentials=CREDENTIALS)
+    assert of_storage(found) == {}
+    for name in ("jm-0", "tm-0"):
+        written = stdin(found, f"{name}-storage-gcs")
+        assert "write_file /etc/flink/gcs/key.json 0600 flink:flink <<" in written
+        assert json.loads(text_of(found, f"{name}-storage-gcs", "/etc/flink/gcs/key.json")) == ACCOUNT
+        variables = text_of(found, f"{name}-credentials", "/etc/flink/credentials.env").splitlines()
+        assert variables[0] == "GOOGLE_APPLICATION_CREDENTIALS='/etc/flink/gcs/key.json'"
+        assert re.fullmatch("FLINK_GCS_KEY='[0-9a-f]{16}'", variables[1])
+    for name, step in found.items():
+        assert "the-secret" not in str(step.inputs.get("stdin", "")) or name.endswith("-storage-gcs"), name
+    same = run(folder, **GCS, gcsCredentials=json.dumps(ACCOUNT))
+    assert stdin(same, "tm-0-credentials") == stdin(found, "tm-0-credentials"), "blanks restart nothing"
+    other = run(folder, **GCS, gcsCredentials=json.dumps({**ACCOUNT, "private_key_id": "fedcba9876543210"}))
+    assert stdin(other, "tm-0-credentials") != stdin(found, "tm-0-credentials"), "another key restarts daemons"
+    elsewhere = run(folder, **GCS, gcsCredentials=credentials(token_uri="https://tokens.example.org/token"))
+    assert of_storage(elsewhere) == {"gs.token.server.url": "https://tokens.example.org/token"}
+    assert "absent=(gcs" not in stdin(found, "tm-0-system")
+
+
+def test_a_host_without_a_daemon_gets_no_key(tmp_path: Path) -> None:
+    write_inventory(tmp_path, *[host(name) for name in (*SEVEN, "cl-0")])
+    found = run(tmp_path, **GCS, gcsCredentials=CREDENTIALS)
+    assert "cl-0-config" in found and "tm-0-storage-gcs" in found
+    assert not {"cl-0-storage-gcs", "cl-0-credentials", "cl-0-storage-access"} & set(found)
 
 
 def test_azure_needs_nothing_but_the_identity_of_hosts(folder: Path) -> None:
@@ -93,6 +149,38 @@ def test_azure_gets_its_key_from_the_environment(folder: Path, uri: str) -> None
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
+        ({**GCS, "gcsEndpoint": "x"}, "gcsEndpoint: 'x' is not the URL of a server"),
+        ({**GCS, "storageUri": "gs://b_/x/"}, "storageUri: 'gs://b_/x' is not a URI of Google Cloud Storage"),
+        ({**GCS, "flinkConfig": {"fs.gs.storage.root.url": "x"}}, "fs.gs.storage.root.url"),
+        (
+            {**GCS, "gcsCredentials": "the-secret"},
+            "gcsCredentials: is not JSON: expected the JSON file that `gcloud iam",
+        ),
+        ({**GCS, "gcsCredentials": '["the-secret"]'}, "gcsCredentials: is JSON without fields: expected the JSON file"),
+        (
+            {**GCS, "gcsCredentials": credentials(type="authorized_user")},
+            "gcsCredentials: is of the type 'authorized_user': expected service_account",
+        ),
+        ({**GCS, "gcsCredentials": credentials(type=None)}, "gcsCredentials: has no type: expected service_account"),
+        ({**GCS, "gcsCredentials": credentials(client_email=None)}, "gcsCredentials: has no client_email: expected th"),
+        ({**GCS, "gcsCredentials": credentials(private_key="")}, "gcsCredentials: has no private_key: expected the"),
+        (
+            {**GCS, "gcsCredentials": credentials(private_key="the-secret")},
+            "gcsCredentials: has a private_key that is not in PEM",
+        ),
+        (
+            {**GCS, "gcsCredentials": credentials(token_uri="x")},
+            "gcsCredentials: has a token_uri that is not a URL: exp",
+        ),
+        (
+            {**OSS, "gcsCredentials": CREDENTIALS},
+            "gcsCredentials: is for Google Cloud Storage, and no place is there .storageUri: 'oss://bucket/flink'",
+        ),
+        (
+            {**GCS, "flinkConfig": {"gs.auth.service.account.json.keyfile": "/x"}},
+            "gs.auth.service.account.json.keyfile",
+        ),
+        ({**GCS, "archiveCopies": True}, "archiveCopies: .*needs URLs that hosts sign, which only S3 has"),
         ({**OSS, "ossEndpoint": ""}, "ossEndpoint: is missing: expected the URL of the bucket's region, such as https"),
         ({**OSS, "ossEndpoint": "oss-cn-hangzhou"}, "ossEndpoint: 'oss-cn-hangzhou' is not the URL of a server"),
         ({**OSS, "ossAccessKey": ""}, "ossAccessKey: is missing: expected both keys of a RAM user"),
