@@ -24,7 +24,7 @@ down: .venv/ready ## remove it: hosts, network, data, state
 test: .venv/ready ## all tests except the exhaustive ones, including their set-up (root; about an hour)
 	@$(PYTHON) tests/run.py test $(ARGS)
 
-test-all: .venv/ready ## also the exhaustive tests (root)
+test-all: .venv/ready ## also the exhaustive tests (root; two to three hours; ends with how long each part took)
 	@$(PYTHON) tests/run.py test-all $(ARGS)
 
 drill: .venv/ready ## faults on a separate lab while a job counts lost and duplicated records (root; half an hour)

@@ -88,7 +88,7 @@ class Hdfs:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For the servers and for `shell`."""
+        """For the servers."""
         return {"HADOOP_USER_NAME": SUPERUSER}
 
     def prepare(self) -> None:
@@ -101,10 +101,11 @@ class Hdfs:
             words = [_MAIN["namenode"], "-format", "-nonInteractive"]
             command(self._argv(*words), env=self.environment, timeout=180)
 
-    def shell(self, *words: str) -> str:
-        """What `hdfs dfs WORDS` prints, as the superuser; `CommandError` if it fails."""
-        words = ("org.apache.hadoop.fs.FsShell", *words)
-        return command(self._argv(*words), env=self.environment, timeout=180)
+    def shell(self, *words: str, user: str = SUPERUSER) -> str:
+        """What `hdfs dfs WORDS` prints, as the superuser or another; `CommandError` if it fails."""
+        quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
+        argv = self._argv(quiet, "org.apache.hadoop.fs.FsShell", *words)
+        return command(argv, env={"HADOOP_USER_NAME": user}, timeout=180)
 
     def home(self, path: str, owner: str) -> None:
         """Make a folder that belongs to this user, as the administrator of an HDFS does."""

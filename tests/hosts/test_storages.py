@@ -1,9 +1,12 @@
-"""Clusters whose state is on other storages than S3, each with a lab of its own."""
+"""Clusters whose state is on other storages than S3: one story for all of them (tests/storages/on_hosts.py), on the
+hosts of one lab, one after the other.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,54 +14,98 @@ from pathlib import Path
 
 import pytest
 
-from lab import stack
+from lab import processes, stack
 from lab.errors import LabError
 from lab.lab import Lab
+from lab.stack import LabStack
+from stand_ins.builds import archives, hadoop_release
+from tests.measured import Measured
 from tests.storages import google_door, on_hosts, servers
 
 NAME = "test-storages"
 METADATA = "169.254.169.254"
 """The address of clouds' metadata servers."""
-pytestmark = pytest.mark.exhaustive  # each has a lab for ten minutes
 
 
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    """Hosts, without a cluster."""
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Lab]:
+    """The lab that they share."""
     found = Lab(NAME)
     found.down()  # an earlier run may have been killed
     try:
-        found.up(workers=2, monitoring=0)
         yield found
     finally:
         found.down()
 
 
-def test_oss(lab: Lab) -> None:
+@pytest.fixture
+def lab(shared: Lab) -> Iterator[Lab]:
+    """Hosts without a cluster, new ones after a test that failed; with a folder `storage` for servers."""
+    shared.up(workers=2, monitoring=0)
+    folder = shared.dir / "storage"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    kept = {process.name for process in processes.find(shared.id)}
+    try:
+        yield shared
+    finally:
+        if LabStack(shared, archives.ensure()).exported(secrets=False).get("deployment", {}).get("resources"):
+            shared.down()
+        for name in {process.name for process in processes.find(shared.id)} - kept:
+            processes.kill(shared.id, name)
+
+
+def test_hdfs(lab: Lab, measured: Measured) -> None:
+    """In `make test`; the others are exhaustive."""
+    storage = servers.hadoop(lab.dir / "storage", str(lab.gateway))
+    assert isinstance(storage.inside, servers.HdfsInside)
+    keys = {"flink:hadoopConf": storage.variables["HADOOP_CONF_DIR"]}
+    place = on_hosts.made(lab, storage, {**keys, **stack.release(lab, "hadoop", hadoop_release.ensure())})
+
+    # Nobody but the superuser may write yet
+    with pytest.raises(LabError) as error:
+        place.cluster.stack.up()
+    said = str(error.value)
+    # The first one ends the run
+    assert re.search(rf"[jt]m-\d: cannot use the storage at {storage.uri} \(storageUri\): cannot write: ", said), said
+    assert "Permission denied: user=flink" in said and "expected a folder that belongs to flink" in said
+    assert not lab.ssh("tm-0", "pgrep -u flink java", check=False).stdout, "Flink is not started"
+
+    storage.inside.dfs.home("/flink", "flink")
+    on_hosts.lives(place, measured)
+    # Folders exist by themselves there
+    folders = [path for path in storage.inside.paths() if path.endswith("/") and not path.startswith("flink/out/")]
+    assert set(folders) <= {"flink/", *(f"flink/{name}/" for name in ("checkpoints", "savepoints", "jobs", "history"))}
+
+
+@pytest.mark.exhaustive  # the story of HDFS, on another storage
+def test_oss(lab: Lab, measured: Measured) -> None:
     """By a server that speaks OSS's interface (tests/storages/oss_gateway.py): there is none that could be had."""
-    storage = servers.oss(lab.dir, str(lab.gateway))
+    storage = servers.oss(lab.dir / "storage", str(lab.gateway))
     keys = {
         "flink:ossEndpoint": storage.options["fs.oss.endpoint"],
         "flink:ossAccessKey": storage.options["fs.oss.accessKeyId"],
         "flink:ossSecretKey": storage.options["fs.oss.accessKeySecret"],
     }
-    on_hosts.lives(on_hosts.made(lab, storage, keys))
+    on_hosts.lives(on_hosts.made(lab, storage, keys), measured)
 
 
-def test_google(lab: Lab) -> None:
+@pytest.mark.exhaustive  # the story of HDFS, on another storage
+def test_google(lab: Lab, measured: Measured) -> None:
     """By fake-gcs-server. Hosts have no key: as on Compute Engine they take tokens from the metadata server."""
-    storage = servers.gcs(lab.dir, str(lab.gateway))
+    storage = servers.gcs(lab.dir / "storage", str(lab.gateway))
     place = on_hosts.made(lab, storage, {"flink:gcsEndpoint": storage.options["gs.storage.root.url"]})
     # As on each instance: the client with which a FileSink writes asks by this name, the other one by the address
     for host in lab.hosts:
         lab.ssh(host, f"echo {METADATA} metadata.google.internal | sudo -n tee -a /etc/hosts")
     with led(lab, storage.metadata):
-        on_hosts.lives(place)
+        on_hosts.lives(place, measured)
 
 
+@pytest.mark.exhaustive  # a cluster for some minutes
 def test_google_by_a_key(lab: Lab) -> None:
     """Hosts have a service account's key. One that Google does not know is refused before Flink starts."""
-    storage = servers.gcs(lab.dir, str(lab.gateway))
+    storage = servers.gcs(lab.dir / "storage", str(lab.gateway))
     key = Path(storage.variables["GOOGLE_APPLICATION_CREDENTIALS"]).read_text()
     stranger = json.loads(google_door.account("127.0.0.1", 1)) | {"token_uri": json.loads(key)["token_uri"]}
     keys = {
@@ -81,18 +128,19 @@ def test_google_by_a_key(lab: Lab) -> None:
     assert not lab.ssh("tm-0", "ls -d /etc/flink 2>/dev/null", check=False).stdout
 
 
-def test_azure(lab: Lab) -> None:
+@pytest.mark.exhaustive  # the story of HDFS, on another storage
+def test_azure(lab: Lab, measured: Measured) -> None:
     """By a server that speaks as Data Lake Storage Gen2 does (tests/storages/abfs_gateway.py). Hosts have no key,
     but an identity, as virtual machines have.
     """
-    storage = servers.abfs(lab.dir, str(lab.gateway))
+    storage = servers.abfs(lab.dir / "storage", str(lab.gateway))
     endpoint = {"fs.azure.abfs.endpoint": storage.options["fs.azure.abfs.endpoint"]}
     keys = {
         "flink:flinkConfig": {**stack.shared()["flink:flinkConfig"], **endpoint},
         "flink:trustedCertificates": str(storage.authority),
     }
     with led(lab, storage.metadata):
-        on_hosts.lives(on_hosts.made(lab, storage, keys))
+        on_hosts.lives(on_hosts.made(lab, storage, keys), measured)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from lab.errors import LabError
 from lab.lab import Lab
 from stand_ins.builds import archives
 from tests.lab.commands import lab_command
+from tests.measured import Measured
 from tests.storages.servers import Storage
 
 RECORDS = 200 * 1800
@@ -41,6 +42,11 @@ class Place:
     storage: Storage
 
     @property
+    def kind(self) -> str:
+        """For people."""
+        return self.storage.uri.partition(":")[0]
+
+    @property
     def folder(self) -> str:
         """Of storageUri, within the storage."""
         return self.storage.uri.partition("://")[2].partition("/")[2]
@@ -54,14 +60,16 @@ class Place:
         """The committed records."""
         assert self.storage.inside
         parts = [name for name in self.below("out/") if name.rpartition("/")[2].startswith("part-")]
-        return [line for name in parts for line in self.storage.inside.read(name).decode().splitlines()]
+        return self.storage.inside.read(*parts).decode().splitlines()
 
 
 def made(lab: Lab, storage: Storage, keys: Mapping[str, Any]) -> Place:
     """The storage's servers and hosts; `keys`: what the stack declares of the storage."""
     for server in storage.servers:
         lab.serve(server.name, server.argv, server.environment, server.problem)
-    flink = stack.release(lab, "flink", archives.flink_with_storages())
+    # Its plugin is not in the lab's own archive of Flink
+    plugin = bool(storage.plugin)
+    flink = stack.release(lab, "flink", archives.flink_with_storages()) if plugin else {}
     overrides = {**NONE_OF_S3, **flink, "flink:storageUri": storage.uri, "flink:keepState": False, **keys}
     return Place(lab, Cluster(lab, archives.ensure(), overrides), storage)
 
@@ -95,41 +103,75 @@ def running(place: Place) -> RecordsJob:
     return RecordsJob(place.cluster, job["jid"], f"{place.storage.uri}/out", RECORDS)
 
 
-def lives(place: Place) -> None:
-    """All of it."""
-    lab, cluster = place.lab, place.cluster
+def lives(place: Place, measured: Measured = print) -> None:
+    """All of it. `measured` is told how long it took, and how long the job stood still."""
+    began = time.monotonic()
+    job = started(place)
+    code, output = ops("doctor", "--name", place.lab.name)
+    assert code == 0, output
+    survives(place, job, measured)
+    job = restored(place, job)
+    collects_garbage(place)
+    ends(place, job)
+    measured(f"state on {place.kind}: the whole story took {time.monotonic() - began:.0f} s")
+
+
+def started(place: Place, checkpoints: str = "") -> RecordsJob:
+    """The job, with state on the storage; with its checkpoints in another folder of it."""
     up(place)
     job = running(place)
-    job.wait_for_checkpoints()
-    assert place.below("ha/") and place.below(f"checkpoints/{lab.name}/{job.job_id}/")
+    job.wait_for_checkpoints(1)
+    found = place.below("")
+    for folder in ("ha", f"{checkpoints}checkpoints/{place.lab.name}/{job.job_id}"):
+        assert [name for name in found if name.startswith(f"{place.folder}/{folder}/")], f"{folder}: {found}"
+    return job
 
-    for name, unit in ((cluster.leader(), "flink-jobmanager"), (job.taskmanager(), "flink-taskmanager")):
-        least, since = job.checkpoint() or 0, time.monotonic()
-        lab.kill(name, unit)
+
+def survives(place: Place, job: RecordsJob, measured: Measured) -> None:
+    """The leader is killed, then a TaskManager."""
+    for name, unit in ((place.cluster.leader(), "flink-jobmanager"), (job.taskmanager(), "flink-taskmanager")):
+        # A later one than it runs from: otherwise what it does now would count
+        least = wait_for("a checkpoint", 120, lambda: newest(job))
+        since = time.monotonic()
+        place.lab.kill(name, unit)
         try:
-            print(f"{unit} killed: runs again after {job.seconds_until_restored(since, least, 240):.1f} s")
+            took = job.seconds_until_restored(since, least, 240)
         except LabError:
-            print(json.dumps(cluster.rest.get(f"/jobs/{job.job_id}/exceptions"), indent=1)[:4000])
+            print(json.dumps(place.cluster.rest.get(f"/jobs/{job.job_id}/exceptions"), indent=1)[:4000])
             raise
-        cluster.wait_until_whole()
+        measured(f"state on {place.kind}, {unit} killed: the job runs again after {took:.1f} s")
+    place.cluster.wait_until_whole()
 
+
+def newest(job: RecordsJob) -> int | None:
+    """Number of the last checkpoint; None while there is only the one that it has been restored from."""
+    last = job.checkpoint() or 0
+    return last if last > (job.restored_from() or 0) else None
+
+
+def restored(place: Place, job: RecordsJob) -> RecordsJob:
+    """It is stopped with a savepoint, and started from that."""
     up(place, restartNonce="again")
-    job, before = running(place), job.job_id
-    assert job.job_id != before
-    restored = cluster.rest.get(f"/jobs/{job.job_id}/checkpoints")["latest"]["restored"]
-    assert "/savepoints/" in restored["external_path"], restored
-    assert up(place, restartNonce="again") == [], "nothing runs without a change"
+    found = running(place)
+    assert found.job_id != job.job_id
+    savepoint = place.cluster.rest.get(f"/jobs/{found.job_id}/checkpoints")["latest"]["restored"]["external_path"]
+    assert savepoint.startswith(f"{place.storage.uri}/jobs/{place.lab.name}/counts/savepoints/"), savepoint
+    return found
 
-    collects_garbage(place)
 
-    wait_for("a checkpoint", 120, lambda: (job.checkpoint() or 0) > 0)
+def ends(place: Place, job: RecordsJob) -> None:
+    """Each record is there once, and `destroy` leaves nothing but those."""
+    wait_for("a checkpoint", 120, lambda: newest(job))
     job.hurry()
-    flights.wait(cluster.urls, job.job_id, 600)
+    flights.wait(place.cluster.urls, job.job_id, 600)
     assert records.count(place.lines(), RECORDS).exact
 
-    cluster.stack.destroy()
+    place.cluster.stack.destroy()
     # What jobs wrote is theirs
     assert [name for name in place.below("") if not name.startswith(f"{place.folder}/out/")] == []
+    for host in place.lab.hosts:
+        left = place.lab.ssh(host, "ls -d /opt/* /etc/flink 2>/dev/null", check=False).stdout
+        assert left == "", f"{host.name}: {left}"
 
 
 def collects_garbage(place: Place) -> None:
@@ -139,17 +181,16 @@ def collects_garbage(place: Place) -> None:
         f"{place.folder}/ha/old/completedCheckpoint0123456789ab",
         f"{place.folder}/ha/old/blob/job_{'0' * 32}/blob_p-a-b",
     }
-    for name in left:
-        place.storage.inside.plant(name, 9)
-    code, output = _ops("gc", "--dry-run", "--json", "--name", place.lab.name)
+    place.storage.inside.plant(left, 9)
+    code, output = ops("gc", "--yes", "--json", "--cluster", "old", "--name", place.lab.name)
     assert code == 0, output
-    assert [(entry["cluster"], entry["objects"]) for entry in json.loads(output)["garbage"]] == [("old", 2)]
-    code, output = _ops("gc", "--yes", "--cluster", "old", "--name", place.lab.name)
-    assert code == 0, output
+    said = json.loads(output)
+    assert [(entry["cluster"], entry["objects"]) for entry in said["garbage"]] == [("old", 2)]
+    assert said["removed"], said
     assert not place.below("ha/old/")
 
 
-def _ops(*arguments: str) -> tuple[int, str]:
+def ops(*arguments: str) -> tuple[int, str]:
     with lab_command(*arguments) as process:
         output, _ = process.communicate(timeout=300)
         print(output)

@@ -11,7 +11,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ import requests
 
 from components.storage.base import LOCAL_FILES
 from lab import hdfs
+from lab.hdfs import Hdfs
 from lab.lab import free_port
 from stand_ins.builds import node_packages, programs
 from tests.lab import private_ca
@@ -54,11 +55,11 @@ class Inside(Protocol):
     def names(self) -> list[str]:
         """Of all objects, without those that only mark a folder."""
 
-    def read(self, name: str) -> bytes:
-        """An object's content."""
+    def read(self, *names: str) -> bytes:
+        """The objects' contents, one after the other."""
 
-    def plant(self, name: str, days: float) -> None:
-        """Make an object that was written that long ago."""
+    def plant(self, names: Collection[str], days: float) -> None:
+        """Make objects that were written that long ago."""
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,15 @@ class OssInside:
     def names(self) -> list[str]:
         return [found.key for found in Bucket(self.folder).after("", "") if not found.key.endswith("/")]
 
-    def read(self, name: str) -> bytes:
-        return Bucket(self.folder).content(name)
+    def read(self, *names: str) -> bytes:
+        return b"".join(Bucket(self.folder).content(name) for name in names)
 
-    def plant(self, name: str, days: float) -> None:
+    def plant(self, names: Collection[str], days: float) -> None:
         bucket = Bucket(self.folder)
-        file = bucket.file()
-        file.write_bytes(b"x")
-        bucket.put(name, file, "0" * 32, time.time() - days * 86400)
+        for name in names:
+            file = bucket.file()
+            file.write_bytes(b"x")
+            bucket.put(name, file, "0" * 32, time.time() - days * 86400)
 
 
 def oss(folder: Path, address: str) -> Storage:
@@ -157,14 +159,19 @@ class GcsInside:
             if not token:
                 return [name for name in found if not name.endswith("/")]
 
-    def read(self, name: str) -> bytes:
+    def read(self, *names: str) -> bytes:
+        return b"".join(self._content(name) for name in names)
+
+    def _content(self, name: str) -> bytes:
         return self._ask("GET", f"/storage/v1/b/{BUCKET}/o/{quote(name, safe='')}", params={"alt": "media"}).content
 
-    def plant(self, name: str, days: float) -> None:
+    def plant(self, names: Collection[str], days: float) -> None:
         """The door says of an object with a custom time that it was written then."""
-        self._ask("POST", f"/upload/storage/v1/b/{BUCKET}/o", params={"uploadType": "media", "name": name}, data=b"x")
+        objects = f"/storage/v1/b/{BUCKET}/o"
         then = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        self._ask("PATCH", f"/storage/v1/b/{BUCKET}/o/{quote(name, safe='')}", json={"customTime": then})
+        for name in names:
+            self._ask("POST", f"/upload{objects}", params={"uploadType": "media", "name": name}, data=b"x")
+            self._ask("PATCH", f"{objects}/{quote(name, safe='')}", json={"customTime": then})
 
     def _ask(self, verb: str, path: str, **more: Any) -> requests.Response:
         answer = requests.request(verb, f"{self.url}{path}", timeout=60, proxies={"http": ""}, **more)
@@ -243,15 +250,16 @@ class AbfsInside:
         top = self.folder / BUCKET
         return [str(path.relative_to(top)) for path in sorted(top.rglob("*")) if path.is_file()]
 
-    def read(self, name: str) -> bytes:
-        return (self.folder / BUCKET / name).read_bytes()
+    def read(self, *names: str) -> bytes:
+        return b"".join((self.folder / BUCKET / name).read_bytes() for name in names)
 
-    def plant(self, name: str, days: float) -> None:
-        path = self.folder / BUCKET / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
+    def plant(self, names: Collection[str], days: float) -> None:
         then = time.time() - days * 86400
-        os.utime(path, (then, then))
+        for name in names:
+            path = self.folder / BUCKET / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+            os.utime(path, (then, then))
 
 
 def abfs(folder: Path, address: str) -> Storage:
@@ -326,6 +334,30 @@ def _container(server: str, host: str, key: str) -> str | None:
     return None if found.status_code in (201, 409) else f"{found.status_code}: {found.text}"
 
 
+@dataclass(frozen=True)
+class HdfsInside:
+    """`hdfs dfs`. Each call is a JVM, which takes seconds."""
+
+    dfs: Hdfs
+
+    def names(self) -> list[str]:
+        return [path for path in self.paths() if not path.endswith("/")]
+
+    def paths(self) -> list[str]:
+        """Those of folders, too, with a slash at the end."""
+        lines = self.dfs.shell("-ls", "-R", "/").splitlines()
+        return [line.split()[-1].lstrip("/") + ("/" if line.startswith("d") else "") for line in lines]
+
+    def read(self, *names: str) -> bytes:
+        return self.dfs.shell("-cat", *(f"/{name}" for name in names)).encode()
+
+    def plant(self, names: Collection[str], days: float) -> None:
+        then = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y%m%d:%H%M%S")
+        paths = [f"/{name}" for name in names]
+        self.dfs.shell("-mkdir", "-p", *{path.rpartition("/")[0] for path in paths}, user="flink")
+        self.dfs.shell("-touch", "-t", then, *paths, user="flink")
+
+
 def hadoop(folder: Path, address: str) -> Storage:
     """HDFS; Flink finds Hadoop's client by HADOOP_CLASSPATH."""
     found = hdfs.at(folder / "hdfs", address)
@@ -338,7 +370,7 @@ def hadoop(folder: Path, address: str) -> Storage:
     conf.mkdir()
     files.write(conf / "core-site.xml", found.client_site())
     variables = {"HADOOP_USER_NAME": hdfs.SUPERUSER, "HADOOP_CONF_DIR": str(conf)}
-    return Storage(f"{found.uri}/flink", servers, {}, variables=variables)
+    return Storage(f"{found.uri}/flink", servers, {}, variables=variables, inside=HdfsInside(found))
 
 
 @contextmanager
