@@ -5,6 +5,7 @@ with all that they need inside under other names, so that no library of Hadoop c
 (https://nightlies.apache.org/flink/flink-docs-stable/docs/deployment/filesystems/overview/).
 """
 
+import base64
 import hashlib
 import re
 import xml.etree.ElementTree as ET
@@ -19,6 +20,7 @@ from .. import files, forms
 from ..flink import releases
 from ..flink.releases import Archive
 from ..problems import Problems, shown
+from . import keytab as keytab_file
 from .base import Asked, Backend, ConfigFile, HostStep, Kind
 
 CONF = "/etc/flink/hadoop"
@@ -126,16 +128,17 @@ class Hdfs(Backend):
         return HostStep(script="storage/hdfs.sh", values=values, files=found)
 
     def server(self, uri: str) -> str:
-        """The NameNodes: of a nameservice those that hdfs-site.xml has."""
-        authority = uri.partition("://")[2].partition("/")[0]
+        """The NameNodes: of a nameservice those that hdfs-site.xml has, of a mounted path those that it leads to."""
         known = _properties(self.conf)
+        if uri.startswith("viewfs:"):
+            target = _target(uri, known)
+            return self.server(target) if target.startswith("hdfs:") else ""
+        authority = uri.partition("://")[2].partition("/")[0]
         names = _list(known.get(f"dfs.ha.namenodes.{authority}", ""))
         if names:
             found = [known.get(f"dfs.namenode.rpc-address.{authority}.{name}", "") for name in names]
         else:
             found = [known.get(f"dfs.namenode.rpc-address.{authority}", "") or authority]
-        if uri.startswith("viewfs:"):
-            return ""
         addresses = [each if ":" in each else f"{each}:{_RPC_PORT}" for each in found if each]
         return f"tcp://{','.join(addresses)}"
 
@@ -151,12 +154,25 @@ class Hdfs(Backend):
         return {
             "Permission denied|AccessControlException: Perm": f"expected a folder that belongs to {who} "
             "(`hdfs dfs -mkdir -p` and `-chown`, by HDFS's superuser)",
-            "UnknownHostException": "expected a host that this one knows, or a nameservice of hdfs-site.xml "
-            "(hadoopConf)",
             "SIMPLE authentication is not enabled": "this HDFS asks for Kerberos: expected kerberosPrincipal and "
             "kerberosKeytab, and hadoop.security.authentication: kerberos in core-site.xml (hadoopConf)",
+            "Clock skew": "this host's clock and that of the KDC or the NameNode differ by more than five minutes: "
+            "expected the same time there and here (`timedatectl`)",
+            "Client not found in Kerberos": f"expected a KDC (krb5.conf) that knows {who} (kerberosPrincipal)",
+            "Pre-authentication|Checksum failed|Integrity check": f"the key in kerberosKeytab is not that of {who}: "
+            "expected a keytab that was made after its last change",
+            "Server not found in Kerberos|server's Kerberos principal": "expected dfs.namenode.kerberos.principal in "
+            "hadoopConf as the KDC and the NameNodes have it",
+            "Cannot find KDC|Cannot locate|Cannot get kdc|default realm": "expected a krb5.conf (kerberosConf) with "
+            f"the realm of {who} and its KDC",
+            "LoginException.*(ConnectException|refused|timed out|Timeout|NoRoute|UnknownHost|ICMP)": "expected a KDC "
+            "that this host reaches (krb5.conf)",
             "LoginException|KrbException|GSSException|GSS initiate": f"expected that the KDC of krb5.conf knows {who} "
-            "with the key in kerberosKeytab, and that this host's clock is right",
+            "with the key in kerberosKeytab",
+            "NotInMountpoint|mount point|mount table": "expected a link for this path in the mount table "
+            "(fs.viewfs.mounttable.… in hadoopConf)",
+            "UnknownHostException": "expected a host that this one knows, or a nameservice of hdfs-site.xml "
+            "(hadoopConf)",
             "[Ss]afe ?mode": "expected an HDFS out of safe mode (`hdfs dfsadmin -safemode get`)",
             "could only be written to 0|replicated to 0 nodes": "expected DataNodes that this host reaches",
             "StandbyException": "expected an active NameNode",
@@ -241,6 +257,8 @@ def _kerberos(asked: Asked) -> Kerberos | None:
     if principal:
         problems.catch("kerberosPrincipal", lambda: forms.PRINCIPAL(principal), "")
     asked.check_secret("kerberosKeytab", forms.KEYTAB)
+    if principal and forms.KEYTAB.fits(keytab):
+        problems.catch("kerberosKeytab", lambda: _check_keytab(keytab, principal), None)
 
     def read() -> str:
         return files.text(files.located(conf, asked.root)) if conf else ""
@@ -250,6 +268,18 @@ def _kerberos(asked: Asked) -> Kerberos | None:
         keytab=pulumi.Output.secret(keytab),
         conf=problems.catch("kerberosConf", read, ""),
     )
+
+
+def _check_keytab(text: str, principal: str) -> None:
+    """Raises ValueError if it has no key of this principal. Whose keys it has is no secret."""
+    try:
+        found = keytab_file.principals(base64.b64decode(text))
+    except ValueError:
+        raise ValueError(f"is not {forms.KEYTAB.what}: expected {forms.KEYTAB.expected}") from None
+    if principal not in found:
+        raise ValueError(
+            f"has no key of {principal} (kerberosPrincipal), but of {', '.join(found) or 'nobody'}: expected its keytab"
+        )
 
 
 def _check_kerberos(
@@ -263,6 +293,13 @@ def _check_kerberos(
             f"has hadoop.security.authentication {asks}, and there is a kerberosPrincipal: expected kerberos in "
             "core-site.xml",
         )
+    named = [key for key in ("", ".pattern") if _properties(conf).get(f"dfs.namenode.kerberos.principal{key}")]
+    if asks == "kerberos" and not named:
+        problems.add(
+            "hadoopConf",
+            "has no dfs.namenode.kerberos.principal, and hadoop.security.authentication is kerberos: expected who the "
+            "NameNodes are, such as nn/_HOST@EXAMPLE.COM",
+        )
     if kerberos is None and asks == "kerberos":
         problems.add(
             "kerberosPrincipal",
@@ -275,12 +312,7 @@ def _check_place(uri: str, known: Mapping[str, str]) -> None:
     scheme, _, rest = uri.partition("://")
     authority = rest.partition("/")[0]
     if scheme == "viewfs":
-        mounts = [key for key in known if key.startswith(f"fs.viewfs.mounttable.{authority}.")]
-        if not mounts:
-            raise ValueError(
-                f"{uri}: hadoopConf has no fs.viewfs.mounttable.{authority}.…: expected the mount table in "
-                "core-site.xml"
-            )
+        _check_mounted(uri, authority, known)
         return
     if ":" in authority:
         return
@@ -300,6 +332,40 @@ def _check_place(uri: str, known: Mapping[str, str]) -> None:
         raise ValueError(
             f"{uri}: hadoopConf has no {failover}: expected "
             "org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider"
+        )
+
+
+_MOUNTS = "fs.viewfs.mounttable."
+
+
+def _links(table: str, known: Mapping[str, str]) -> dict[str, str]:
+    """Paths of a mount table, and where they lead."""
+    prefix = f"{_MOUNTS}{table}.link."
+    return {key.removeprefix(prefix): value for key, value in known.items() if key.startswith(f"{prefix}/")}
+
+
+def _target(uri: str, known: Mapping[str, str]) -> str:
+    """Where a `viewfs://` leads; empty if no link of the mount table says so."""
+    table, _, path = uri.partition("://")[2].partition("/")
+    links = _links(table, known)
+    found = [link for link in links if f"/{path}/".startswith(f"{link.rstrip('/')}/")]
+    return links[max(found, key=len)] if found else ""
+
+
+def _check_mounted(uri: str, table: str, known: Mapping[str, str]) -> None:
+    """Raises ValueError for a `viewfs://` that leads nowhere."""
+    prefix = f"{_MOUNTS}{table}."
+    mounts = [key for key in known if key.startswith(prefix) and key != f"{prefix}homedir"]
+    if not mounts:
+        raise ValueError(f"{uri}: hadoopConf has no {prefix}…: expected the mount table in core-site.xml")
+    target, links = _target(uri, known), _links(table, known)
+    if target.startswith("hdfs://"):
+        _check_place(target, known)
+    # Other kinds of links (linkFallback, linkMergeSlash, linkRegx, …) may lead there
+    elif not target and len(links) == len(mounts):
+        raise ValueError(
+            f"{uri}: hadoopConf has no {prefix}link.… for it, but for {', '.join(sorted(links))}: expected a path "
+            "below one of these"
         )
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,21 @@ from tests.unit.test_program import run, stdin
 from tests.unit.test_storages import text_of
 
 URI = "hdfs://nn-0.example.org:8020/flink/dev"
-KEYTAB = base64.b64encode(b"\x05\x02" + b"k" * 60).decode()
+
+
+def keytab(*principals: str) -> str:
+    """In base64: a removed entry, and one with a key for each principal."""
+    content = b"\x05\x02" + struct.pack(">i6x", -6)
+    for principal in principals:
+        name, _, realm = principal.partition("@")
+        parts = [realm, *name.split("/")]
+        texts = b"".join(struct.pack(">H", len(part)) + part.encode() for part in parts)
+        entry = struct.pack(">H", len(parts) - 1) + texts + struct.pack(">IIBHH32s", 1, 0, 1, 18, 32, b"k" * 32)
+        content += struct.pack(">i", len(entry)) + entry
+    return base64.b64encode(content).decode()
+
+
+KEYTAB = keytab("flink/nn@X", "flink@X", "flink@EXAMPLE.COM")
 SERVICE = {
     "dfs.nameservices": "prod, other",
     "dfs.ha.namenodes.prod": "nn1,nn2",
@@ -23,7 +38,12 @@ SERVICE = {
     "dfs.namenode.rpc-address.prod.nn2": "nn-2:9000",
     "dfs.client.failover.proxy.provider.prod": "a.Provider",
 }
-KERBEROS = {"hadoop.security.authentication": "kerberos"}
+KERBEROS = {"hadoop.security.authentication": "kerberos", "dfs.namenode.kerberos.principal": "nn/_HOST@EXAMPLE.COM"}
+MOUNTS = {
+    "fs.viewfs.mounttable.all.link./flink": "hdfs://prod/flink",
+    "fs.viewfs.mounttable.all.link./old": "hdfs://gone/flink",
+    "fs.viewfs.mounttable.all.homedir": "/home",
+}
 NO_S3: dict[str, Any] = {"storageUri": URI}
 
 
@@ -210,6 +230,46 @@ def test_kerberos_must_be_asked_for_in_hadoops_configuration(folder: Path, conf:
     values["flink:kerberosKeytab"] = KEYTAB
     with pytest.raises(ConfigError, match=r"hadoopConf: has hadoop.security.authentication simple, and there is"):
         load_settings(values, stack="dev", secrets=["kerberosKeytab"])
+
+
+def kerberized(folder: Path, conf: Path, site_properties: dict[str, str], **changes: Any) -> str:
+    """What is said of a stack with Kerberos."""
+    (conf / "core-site.xml").write_text(site(site_properties))
+    values = configuration(
+        folder, **{"storageUri": "hdfs://prod/x", "hadoopConf": str(conf), "kerberosKeytab": KEYTAB, **changes}
+    )
+    with pytest.raises(ConfigError) as error:
+        load_settings(values, stack="dev", secrets=["kerberosKeytab"])
+    return str(error.value)
+
+
+def test_the_namenodes_principal_must_be_known(folder: Path, conf: Path) -> None:
+    only = {"hadoop.security.authentication": "kerberos"}
+    said = kerberized(folder, conf, only, kerberosPrincipal="flink@X")
+    assert "hadoopConf: has no dfs.namenode.kerberos.principal, and hadoop.security.authentication is kerb" in said
+
+
+def test_a_keytab_of_somebody_else_is_refused(folder: Path, conf: Path) -> None:
+    said = kerberized(folder, conf, KERBEROS, kerberosPrincipal="etl@EXAMPLE.COM")
+    assert (
+        "kerberosKeytab: has no key of etl@EXAMPLE.COM (kerberosPrincipal), but of flink/nn@X, flink@X, "
+        "flink@EXAMPLE.COM: expected its keytab" in said
+    )
+    cut = base64.b64encode(base64.b64decode(KEYTAB)[:63]).decode()
+    said = kerberized(folder, conf, KERBEROS, kerberosPrincipal="etl@EXAMPLE.COM", kerberosKeytab=cut)
+    assert "kerberosKeytab: is not a keytab in base64: expected the output of `base64 -w0" in said
+
+
+def test_a_mount_table_leads_somewhere(folder: Path, conf: Path) -> None:
+    (conf / "core-site.xml").write_text(site(MOUNTS))
+    found = load(folder, storageUri="viewfs://all/flink/dev", hadoopConf=str(conf)).storage
+    assert found.servers == ("tcp://nn-1:8020,nn-2:9000",)
+    said = refused(folder, storageUri="viewfs://all/flinks", hadoopConf=str(conf))
+    assert "viewfs://all/flinks: hadoopConf has no fs.viewfs.mounttable.all.link.… for it, but for /flink, /old" in said
+    said = refused(folder, storageUri="viewfs://all/old/x", hadoopConf=str(conf))
+    assert "storageUri: hdfs://gone/flink: gone is no nameservice of hadoopConf (dfs.nameservices: prod, other)" in said
+    (conf / "core-site.xml").write_text(site({**MOUNTS, "fs.viewfs.mounttable.all.linkFallback": "hdfs://prod/"}))
+    assert load(folder, storageUri="viewfs://all/flinks", hadoopConf=str(conf))
 
 
 def test_it_is_refused_on_aws_where_rights_are_those_of_a_bucket(folder: Path) -> None:

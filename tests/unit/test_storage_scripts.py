@@ -153,7 +153,26 @@ def test_a_storage_that_does_all_is_said_with_its_places(root: Path) -> None:
         ("cannot write: AccessControlException: Permission denied: user=x", "expected a folder that belongs to etl"),
         ("cannot write: UnknownHostException: prod", "expected a host that this one knows, or a nameservice"),
         ("cannot write: SIMPLE authentication is not enabled.", "this HDFS asks for Kerberos: expected kerberosPr"),
-        ("cannot log in: LoginException: Cannot locate KDC", "expected that the KDC of krb5.conf knows etl"),
+        (
+            "cannot log in: LoginException: Cannot locate KDC",
+            "expected a krb5.conf (kerberosConf) with the realm of etl",
+        ),
+        (
+            "cannot log in: LoginException: Clock skew too great (37)",
+            "this host's clock and that of the KDC or the Name",
+        ),
+        (
+            "cannot log in: LoginException: Client not found in Kerberos database (6)",
+            "expected a KDC (krb5.conf) that kn",
+        ),
+        ("cannot log in: LoginException: Checksum failed", "the key in kerberosKeytab is not that of etl: expected"),
+        (
+            "cannot log in: LoginException: Pre-authentication information was invalid (24)",
+            "the key in kerberosKeytab ",
+        ),
+        ("cannot log in: LoginException: Connection refused", "expected a KDC that this host reaches (krb5.conf)"),
+        ("cannot log in: LoginException: of another kind", "expected that the KDC of krb5.conf knows etl with the key"),
+        ("cannot write: NotInMountpointException: /x", "expected a link for this path in the mount table"),
         ("cannot write: no answer within 7 s", "expected NameNodes there that this host reaches"),
         ("cannot write: ConnectException: Connection refused", "expected NameNodes there that this host reaches"),
         ("cannot write: could only be written to 0 of the 1", "expected DataNodes that this host reaches"),
