@@ -184,6 +184,11 @@ HDFS_URI = Form(
     "hdfs://NAMESERVICE/path, hdfs://HOST:PORT/path or viewfs://CLUSTER/path",
     lambda text: _has_server(text) if text.startswith("hdfs:") else True,
 )
+FILE_URI = Form(
+    "a folder that all hosts share",
+    r"file://(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9_.=-]{1,100})+",
+    "file:///mnt/flink/prod",
+)
 HOST_FOLDER = Form(
     "a folder of hosts", r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9_.+-]{1,100})+/?", "an absolute path such as /usr/lib/hadoop"
 )

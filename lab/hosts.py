@@ -7,6 +7,7 @@ that identifies it (name, address, keys) is written into its layer while it is o
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,6 +193,18 @@ class Machine:
             hosts_file(host.name),
         )
 
+    def mount(self, folders: Mapping[str, Path]) -> None:
+        """What it has at these paths from its next boot on, instead of what it had before: folders of this machine,
+        which several hosts may have, as those of a file server.
+        """
+        text = json.dumps({point: str(folder) for point, folder in folders.items()})
+        (self.directory / "mounts.json").write_text(text)
+
+    def _mounts(self) -> dict[str, str]:
+        path = self.directory / "mounts.json"
+        found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        return found
+
     # On and off
 
     def is_on(self) -> bool:
@@ -208,6 +222,7 @@ class Machine:
         module += ["--machine", host.machine, "--bridge", self.network.bridge]
         module += ["--base", str(self.base), "--directory", str(self.directory)]
         module += [f"--property={text}" for text in self.properties]
+        module += [f"--mount={folder}:{point}" for point, folder in self._mounts().items()]
         argv = ["unshare", "--mount", "--propagation=private", "--", *module]
         processes.spawn(self.lab_id, host.name, argv, self.console, {"PYTHONPATH": str(REPO)})
 

@@ -357,6 +357,14 @@ class Lab:
         with self._alone():
             self.machine(host).power_off()
 
+    def mount(self, host: LabHost | str, folders: Mapping[str, Path]) -> None:
+        """Give a host folders of this machine, by the paths at which it has them, instead of those that it had. It
+        boots for that.
+        """
+        self.stop(host)
+        self.machine(host).mount(folders)
+        self.start(host)
+
     def crash(self, host: LabHost | str) -> None:
         """Cut a host's power: first its network, then all processes at once. Its disk stays."""
         with self._alone():

@@ -59,6 +59,7 @@ def _nspawn(args: argparse.Namespace, root: Path) -> subprocess.Popen[bytes]:
     argv += ["--boot", f"--network-bridge={args.bridge}", f"--kill-signal={POWER_OFF}"]
     argv += ["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--setenv=TERM=dumb"]
     argv += [f"--setenv={processes.mark(args.lab, args.host)}"]
+    argv += [f"--bind={text}" for text in args.mount]
     if not Path("/run/systemd/system").is_dir():
         argv += ["--register=no", "--keep-unit"]
     else:
@@ -109,6 +110,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--base", required=True, help="root directory of the base image")
     parser.add_argument("--directory", required=True, type=Path, help="the host's own files")
     parser.add_argument("--property", action="append", default=[], help="a setting of the host's systemd scope")
+    parser.add_argument("--mount", action="append", default=[], help="FOLDER:POINT, a folder of this machine")
     args = parser.parse_args(argv)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     root = args.directory / "root"

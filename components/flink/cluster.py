@@ -16,7 +16,7 @@ from ..logs import component as collected
 from ..remote import script_text, step
 from ..roles import ROLES
 from ..storage import Storage
-from . import credentials, daemon, desired_state, discovery, node, start_cluster, teardown
+from . import credentials, daemon, desired_state, discovery, node, start_cluster, storage_steps, teardown
 from .context import Context, Running, declare_of
 from .encryption import Encryption, probed
 from .node import Node, NodeArgs
@@ -184,6 +184,7 @@ class Cluster(pulumi.ComponentResource):
             machines={host.name: node.machine(host, self._probes[host.name]) for host in hosts},
             probes={host.name: self._looked_at(host) for host in hosts},
             encryption=self._encryption(name, child),
+            shared=storage_steps.shared(self.settings, self.storage, hosts, self._on),
             logins=logins,
             front_door_authority=self.front_door_authority,
             front_door_sessions=shared_secret(sessions, "sessions", child) if door and door.oidc else None,

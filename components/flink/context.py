@@ -48,6 +48,8 @@ class Context:
     """From where the front doors' load balancer connects, if there is one."""
     front_doors: dict[str, FrontDoor] = field(default_factory=dict)
     """By host name, as the role of JobManagers declares them."""
+    shared: Mapping[str, remote.Command] = field(default_factory=dict)
+    """The steps that look on each host whether the storage's folders are the same ones everywhere."""
     logins: Sequence[pulumi.Resource] = ()
     """What must have succeeded before any daemon starts: the proof that JobManagers can log in for rollouts."""
 

@@ -79,7 +79,7 @@ class FlinkHost(pulumi.ComponentResource):
         settings, storage = self._context.settings, self._context.storage
         more = storage_steps.prepare(args.host, settings, storage, [node.prepared, release], self)
         launch = self._launch(arguments, others, [node.prepared, node.java, release, *more])
-        more += [each for each in of_jobs if each]
+        more += [each for each in [*of_jobs, self._context.shared.get(name)] if each]
         self.service = self._service(others, keys, identity, store, launch, more)
         self.register_outputs({})
 
@@ -151,6 +151,7 @@ class FlinkHost(pulumi.ComponentResource):
                 memory_mib=process.memory_mib,
                 disks=disks,
                 high_availability=self._context.members.high_availability,
+                marks=storage.marks(settings.cluster_id),
             )
         )
         joined, logins = self._context.joined[self._host.name], self._context.logins

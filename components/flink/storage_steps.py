@@ -2,7 +2,8 @@
 whether the host can use it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import pulumi
 from pulumi_command import remote
@@ -11,12 +12,15 @@ from ..host import Host
 from ..remote import File, host_script, script_text, step
 from ..roles import ROLES
 from ..storage import Backend, Storage
+from ..storage.storage import mark
 from . import trusted
 from .node import install
 from .settings import ClusterSettings
 
 ACCESS_SECONDS = 40
 """Seconds for a storage to do all: clients of HDFS look for the active NameNode for some seconds."""
+SHARED_SECONDS = 180
+"""Seconds for what is asked of a folder, if its server does not answer: some requests of 15 s each."""
 _PROFILE = "/etc/profile.d/flink-storage.sh"
 _ACCESS = "/usr/local/lib/flink/storage/Access.java"
 
@@ -65,6 +69,40 @@ def _step(host: Host, backend: Backend, opts: pulumi.ResourceOptions) -> remote.
 def _profile(environment: Mapping[str, str]) -> str:
     """For people who log in: `flink` and `sql-client.sh` read the same storage."""
     return "".join(f"export {name}='{value}'\n" for name, value in environment.items())
+
+
+def shared(
+    settings: ClusterSettings,
+    storage: Storage,
+    hosts: Sequence[Host],
+    options: Callable[[Host], pulumi.ResourceOptions],
+) -> dict[str, remote.Command]:
+    """Host name → the step that looks whether the storage's folders are the same on all of these hosts; none if it has
+    none. The first host writes a token there, and the others look for it. `options` are of a host's step.
+    """
+    folders = storage.folders
+    ours = [host for host in hosts if ROLES[host.role].uses_storage]
+    if not folders or not ours:
+        return {}
+    first = ours[0]
+    values: dict[str, str | int | Sequence[str]] = {
+        "keys": list(folders),
+        "folders": list(folders.values()),
+        "mark": mark(settings.cluster_id),
+        "first": first.name,
+    }
+
+    def text(host: Host, told: str = "") -> str:
+        token, *there = told.splitlines() or [""]
+        more: dict[str, str | Sequence[str]] = {"token": token, "there": there} if token else {}
+        return script_text(host, "storage/shared.sh", {"user": ROLES[host.role].user, **values, **more})
+
+    seconds = SHARED_SECONDS * len(folders)
+    found = {first.name: step(first, "storage-shared", text(first), seconds=seconds, opts=options(first))}
+    for host in ours[1:]:
+        stdin = found[first.name].stdout.apply(partial(text, host))
+        found[host.name] = step(host, "storage-shared", stdin, seconds=seconds, opts=options(host))
+    return found
 
 
 def access(

@@ -13,6 +13,7 @@ from ..host import Host, Role
 from ..remote import leave, script_text
 from ..roles import ROLES, Teardown
 from ..storage import Storage
+from ..storage.storage import mark
 from .settings import RESULT_STORES, ClusterSettings
 from .topology import Members
 
@@ -74,7 +75,8 @@ def _purged(settings: ClusterSettings, storage: Storage, *, ha: bool) -> list[st
         found += [f"{storage.uri}/{folder}/{cluster}" for folder in ("jobs", "history")]
         # Of all clusters with this storage: the next one that needs a copy makes it again
         found += [storage.copies] if settings.archive_copies else []
-    return found
+    # Last: daemons do not start without it
+    return [*found, *(f"{storage.places[key]}/{mark(cluster)}" for key in storage.folders)]
 
 
 def _purge(

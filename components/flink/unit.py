@@ -18,9 +18,17 @@ def inputs(role: Role, settings: ClusterSettings) -> Sequence[str]:
 
 
 def flink_unit(
-    role: Role, settings: ClusterSettings, *, memory_mib: int, disks: int = 0, high_availability: bool = False
+    role: Role,
+    settings: ClusterSettings,
+    *,
+    memory_mib: int,
+    disks: int = 0,
+    high_availability: bool = False,
+    marks: Sequence[str] = (),
 ) -> str:
-    """The unit of a Flink daemon whose process has `memory_mib`, on a machine with so many local disks."""
+    """The unit of a Flink daemon whose process has `memory_mib`, on a machine with so many local disks. `marks` are
+    folders of the storage that it has to see.
+    """
     return render(
         "flink.service.j2",
         row=ROLES[role],
@@ -29,6 +37,7 @@ def flink_unit(
         limit_mib=memory_limit_mib(memory_mib),
         local_disks=[local_disks.TOOL, ROLES[role].user, *local_disks.directories(disks)] if disks else [],
         devices=disks > 0 or _uses_devices(role, settings),
+        marks=marks,
         gives_up=high_availability and bool(daemon_of(role).session),
     )
 

@@ -44,6 +44,7 @@ class JobManager(FlinkHost):
             settings,
             history.config(settings, context.storage, members, settings.history),
             logs=settings.logs.collected(monitored=members.monitored),
+            marks=context.storage.marks(settings.cluster_id),
         )
         text = self.wants.apply(
             lambda wants: script_text(

@@ -82,8 +82,8 @@ def inputs(settings: ClusterSettings) -> Sequence[str]:
     ]
 
 
-def unit(settings: ClusterSettings) -> str:
-    """Its unit."""
+def unit(settings: ClusterSettings, marks: Sequence[str] = ()) -> str:
+    """Its unit; `marks` as in `flink_unit`."""
     return render(
         "jobmanager/flink-history.service.j2",
         inputs=inputs(settings),
@@ -92,14 +92,15 @@ def unit(settings: ClusterSettings) -> str:
         secrets=settings.secret_config is not None,
         home=f"/opt/flink-{settings.flink.version}",
         limit_mib=LIMIT_MIB,
+        marks=marks,
         devices=False,
     )
 
 
-def files(settings: ClusterSettings, config_text: str, *, logs: bool) -> list[File]:
-    """Its unit, which is stopped before the others are removed, and its configuration."""
+def files(settings: ClusterSettings, config_text: str, *, logs: bool, marks: Sequence[str] = ()) -> list[File]:
+    """Its unit, which is stopped before the others are removed, and its configuration; `marks` as in `flink_unit`."""
     return [
-        File(path=unit_path(UNIT), text=unit(settings)),
+        File(path=unit_path(UNIT), text=unit(settings, marks)),
         File(path=f"{FOLDER}/config.yaml", text=config_text),
         File(path=f"{FOLDER}/log4j-console.properties", text=logging(logs=logs)),
     ]

@@ -11,6 +11,7 @@ from .gcs import Gcs
 from .hdfs import Hdfs, Kerberos
 from .oss import Oss
 from .s3 import S3
+from .shared_files import SharedFiles
 from .storage import Storage
 
-__all__ = ["S3", "Azure", "Backend", "Gcs", "Hdfs", "Kerberos", "Oss", "Storage"]
+__all__ = ["S3", "Azure", "Backend", "Gcs", "Hdfs", "Kerberos", "Oss", "SharedFiles", "Storage"]

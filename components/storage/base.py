@@ -103,6 +103,10 @@ class Backend:
         """
         return ""
 
+    def folder(self, uri: str) -> str:
+        """The folder of hosts that `uri` is, which has to be the same one on all of them; empty if it is none."""
+        return ""
+
     @property
     def release(self) -> Archive | None:
         """What hosts install for it besides Flink: an archive that has the file `release_check`."""

@@ -12,6 +12,11 @@ from .table import STORAGES
 T = TypeVar("T", bound=Backend)
 
 
+def mark(cluster_id: str) -> str:
+    """The name of a folder in each folder of hosts that a cluster uses."""
+    return f".shared-{cluster_id}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Storage:
     """The storage of a cluster."""
@@ -58,6 +63,16 @@ class Storage:
     def uris(self) -> Sequence[str]:
         """Everywhere it is: `uri` first, each once."""
         return tuple(self.places.values())
+
+    @property
+    def folders(self) -> Mapping[str, str]:
+        """Folders of hosts that places are, by the keys of the configuration: all hosts share them."""
+        found = {key: self.at(uri).folder(uri) for key, uri in self.places.items()}
+        return {key: folder for key, folder in found.items() if folder}
+
+    def marks(self, cluster_id: str) -> Sequence[str]:
+        """Folders in them, in each of which a host that sees it finds the cluster's `token` (storage/shared.sh)."""
+        return [f"{folder}/{mark(cluster_id)}" for folder in self.folders.values()]
 
     @property
     def is_apart(self) -> bool:

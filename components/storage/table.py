@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from . import azure, gcs, hdfs, oss, s3
+from . import azure, gcs, hdfs, oss, s3, shared_files
 from .base import Kind
 
-STORAGES: Sequence[Kind] = (s3.KIND, hdfs.KIND, oss.KIND, gcs.KIND, azure.KIND)
+STORAGES: Sequence[Kind] = (s3.KIND, hdfs.KIND, oss.KIND, gcs.KIND, azure.KIND, shared_files.KIND)
 
 
 def kind_of(uri: str) -> Kind | None:

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -17,6 +18,7 @@ import org.apache.flink.core.fs.FSDataOutputStream;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
 import org.apache.flink.core.fs.Path;
+import org.apache.flink.core.fs.local.LocalFileSystem;
 
 /** A folder on any storage that Flink has a file system for. In an object store it exists if any object is below it. */
 final class Folder {
@@ -125,6 +127,22 @@ final class Folder {
   void write(String name, byte[] content) throws IOException {
     try (FSDataOutputStream out = system.create(new Path(path, name), FileSystem.WriteMode.OVERWRITE)) {
       out.write(content);
+    }
+  }
+
+  /**
+   * The same, for a file that other hosts read at any time. In a folder of hosts they would see one that is empty, or
+   * half of it: there it is written under another name. Other file systems show files when they are closed.
+   */
+  void writeAtOnce(String name, byte[] content) throws IOException {
+    if (!(system instanceof LocalFileSystem)) {
+      write(name, content);
+      return;
+    }
+    String draft = "." + name + "." + UUID.randomUUID();
+    write(draft, content);
+    if (!system.rename(new Path(path, draft), new Path(path, name))) { // replaces it
+      throw new IOException("cannot rename " + draft + " to " + name + " in " + path);
     }
   }
 

@@ -66,7 +66,7 @@ public final class Store {
           return read(new Path(words[1]));
         case "write":
           Path path = new Path(words[1]);
-          new Folder(path.getParent()).write(path.getName(), Base64.getDecoder().decode(words[2]));
+          new Folder(path.getParent()).writeAtOnce(path.getName(), Base64.getDecoder().decode(words[2]));
           return "ok";
         case "put":
           put(new File(words[1]), new Path(words[2]));

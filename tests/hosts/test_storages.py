@@ -5,6 +5,7 @@ hosts of one lab, one after the other.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from lab import processes, stack
+from lab.cluster import wait_for
 from lab.errors import LabError
 from lab.lab import Lab
 from lab.stack import LabStack
@@ -22,7 +24,9 @@ from stand_ins.builds import archives, hadoop_release
 from tests.measured import Measured
 from tests.storages import google_door, on_hosts, servers
 
-NAME = "test-storages"
+NAME, TASKMANAGER = "test-storages", "flink-taskmanager"
+POINT = "/mnt/shared"
+"""Where hosts have a folder that they share."""
 METADATA = "169.254.169.254"
 """The address of clouds' metadata servers."""
 
@@ -63,9 +67,7 @@ def test_hdfs(lab: Lab, measured: Measured) -> None:
     place = on_hosts.made(lab, storage, {**keys, **stack.release(lab, "hadoop", hadoop_release.ensure())})
 
     # Nobody but the superuser may write yet
-    with pytest.raises(LabError) as error:
-        place.cluster.stack.up()
-    said = str(error.value)
+    said = refused(place)
     # The first one ends the run
     assert re.search(rf"[jt]m-\d: cannot use the storage at {storage.uri} \(storageUri\): cannot write: ", said), said
     assert "Permission denied: user=flink" in said and "expected a folder that belongs to flink" in said
@@ -113,9 +115,7 @@ def test_google_by_a_key(lab: Lab) -> None:
         "flink:gcsCredentials": json.dumps(stranger),
     }
     place = on_hosts.made(lab, storage, keys)
-    with pytest.raises(LabError) as error:
-        on_hosts.up(place)
-    said = str(error.value)
+    said = refused(place)
     assert re.search(rf"[jt]m-\d: cannot use the storage at {storage.uri} \(storageUri\): cannot write: ", said), said
     assert f"expected that Google still has this key of {google_door.EMAIL} (gcsCredentials)" in said, said
     assert not lab.ssh("tm-0", "pgrep -u flink java", check=False).stdout, "Flink is not started"
@@ -141,6 +141,64 @@ def test_azure(lab: Lab, measured: Measured) -> None:
     }
     with led(lab, storage.metadata):
         on_hosts.lives(on_hosts.made(lab, storage, keys), measured)
+
+
+@pytest.mark.exhaustive  # the story of HDFS, on another storage
+def test_shared_folder(lab: Lab, measured: Measured) -> None:
+    """By a folder of this machine that all hosts have mounted, as they would have one of an NFS server. What is not
+    mounted, another folder, and one that Flink may not write to are refused by name.
+    """
+    storage = servers.shared(lab.dir / "storage", POINT)
+    assert isinstance(storage.inside, servers.FolderInside)
+    ours, other = storage.inside.folder, lab.dir / "storage/other"
+    other.mkdir()
+    place = on_hosts.made(lab, storage, {"flink:history": True})
+    daemons = [host.name for host in lab.hosts if host.role in ("jobmanager", "taskmanager")]
+    try:
+        for name in daemons:
+            lab.mount(name, {} if name == "tm-0" else {POINT: ours})
+        refuses_what_is_not_the_same(place, ours, other)
+
+        lab.mount("tm-0", {POINT: ours})
+        on_hosts.up(place)
+        lab.mount("tm-0", {})
+        wait_for(
+            "what is missing, in the log", 180, lambda: "the storage is not there" in lab.logs("tm-0", TASKMANAGER)
+        )
+        code, output = on_hosts.ops("doctor", "--name", NAME)
+        assert code != 0 and f"nothing is mounted at {POINT}/flink" in output, output
+        lab.mount("tm-0", {POINT: ours})
+        place.cluster.wait_until_whole()
+
+        on_hosts.lives(place, measured)
+    finally:
+        for name in daemons:
+            lab.mount(name, {})
+
+
+def refuses_what_is_not_the_same(place: on_hosts.Place, ours: Path, other: Path) -> None:
+    """Until tm-0 has a folder it has none; `other` is another one."""
+    lab, uri = place.lab, f"{place.storage.uri} (storageUri)"
+    said = refused(place)
+    denied = f"cannot write at {POINT}/flink: Permission denied; expected a folder that belongs to flink, here uid "
+    assert f"jm-0: cannot use the storage at {uri}: {denied}" in said, said
+    uid = int(lab.ssh("jm-0", "id -u flink").stdout)
+    for folder in (ours, other):
+        os.chown(folder, uid, uid)
+
+    said = refused(place)
+    assert f"tm-0: cannot use the storage at {uri}: nothing is mounted at {POINT}/flink or above it" in said, said
+    lab.mount("tm-0", {POINT: other})
+    said = refused(place)
+    assert f"tm-0: cannot use the storage at {uri}: {POINT}/flink is another directory than on jm-0" in said, said
+    assert not lab.ssh("jm-0", "pgrep -u flink java", check=False).stdout, "Flink is not started"
+
+
+def refused(place: on_hosts.Place) -> str:
+    """What `up` says, which does not start Flink."""
+    with pytest.raises(LabError) as error:
+        place.cluster.stack.up()
+    return str(error.value)
 
 
 @contextmanager

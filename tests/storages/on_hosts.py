@@ -191,6 +191,7 @@ def collects_garbage(place: Place) -> None:
 
 
 def ops(*arguments: str) -> tuple[int, str]:
+    """Exit code and output of one of the lab's commands."""
     with lab_command(*arguments) as process:
         output, _ = process.communicate(timeout=300)
         print(output)

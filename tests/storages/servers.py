@@ -241,25 +241,32 @@ def azurite(folder: Path, address: str) -> Storage:
 
 
 @dataclass(frozen=True)
-class AbfsInside:
-    """The gateway's folder."""
+class FolderInside:
+    """A folder of this machine; its name in the storage is `name`, with a slash at its end, or empty."""
 
     folder: Path
+    name: str = ""
 
     def names(self) -> list[str]:
-        top = self.folder / BUCKET
-        return [str(path.relative_to(top)) for path in sorted(top.rglob("*")) if path.is_file()]
+        found = (path for path in sorted(self.folder.rglob("*")) if path.is_file())
+        return [f"{self.name}{path.relative_to(self.folder)}" for path in found]
 
     def read(self, *names: str) -> bytes:
-        return b"".join((self.folder / BUCKET / name).read_bytes() for name in names)
+        return b"".join(self._path(name).read_bytes() for name in names)
 
     def plant(self, names: Collection[str], days: float) -> None:
-        then = time.time() - days * 86400
-        for name in names:
-            path = self.folder / BUCKET / name
+        """They belong to whom the folder belongs to, who may delete them."""
+        owner, then = self.folder.stat(), time.time() - days * 86400
+        for path in map(self._path, names):
+            missing = [each for each in path.parents if not each.exists()]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"x")
+            for each in (*missing, path):
+                os.chown(each, owner.st_uid, owner.st_gid)
             os.utime(path, (then, then))
+
+    def _path(self, name: str) -> Path:
+        return self.folder / name.removeprefix(self.name)
 
 
 def abfs(folder: Path, address: str) -> Storage:
@@ -300,7 +307,7 @@ def abfs(folder: Path, address: str) -> Storage:
         {"AZURE_STORAGE_KEY": key},
         hadoop=dict(LOCAL_FILES),
         authority=certificates / "ca.pem",
-        inside=AbfsInside(data),
+        inside=FolderInside(data / BUCKET),
         metadata=metadata,
     )
 
@@ -371,6 +378,12 @@ def hadoop(folder: Path, address: str) -> Storage:
     files.write(conf / "core-site.xml", found.client_site())
     variables = {"HADOOP_USER_NAME": hdfs.SUPERUSER, "HADOOP_CONF_DIR": str(conf)}
     return Storage(f"{found.uri}/flink", servers, {}, variables=variables, inside=HdfsInside(found))
+
+
+def shared(folder: Path, point: str) -> Storage:
+    """A folder of this machine that hosts have mounted at `point`."""
+    (folder / "shared").mkdir()
+    return Storage(f"file://{point}/flink", [], {}, inside=FolderInside(folder / "shared", f"{point[1:]}/"))
 
 
 @contextmanager

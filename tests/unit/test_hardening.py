@@ -45,7 +45,7 @@ def analyzed(name: str, text: str, folder: Path) -> tuple[float, str]:
 @pytest.mark.parametrize("role", [Role.JOBMANAGER, Role.TASKMANAGER])
 def test_exposure_of_flinks_daemons(role: Role, disks: int, tmp_path: Path) -> None:
     write_inventory(tmp_path, *map(host, SEVEN))
-    text = flink_unit(role, load(tmp_path).cluster, memory_mib=2048, disks=disks)
+    text = flink_unit(role, load(tmp_path).cluster, memory_mib=2048, disks=disks, marks=["/mnt/flink/.shared-dev"])
     exposure, table = analyzed("flink", text, tmp_path)
     assert exposure <= DAEMON, table
 
