@@ -94,7 +94,8 @@ class Gcs(Backend):
         return {
             "bucket does not exist": "expected a bucket of this name",
             "403|[Ff]orbidden|does not have": f"expected {who} with the rights in docs/storage.md",
-            "401|Unauthorized|[Cc]redential|access token|metadata|invalid_grant|Invalid JWT": f"expected {login}",
+            # Of a refused key only the first line is here: TokenResponseException: 400 Bad Request
+            "401|Unauthorized|[Cc]redential|TokenResponse|access token|metadata": f"expected {login}",
             "UnknownHost|ConnectException|SocketTimeout|no answer": "expected that this host reaches "
             f"{self.endpoint or GOOGLE}"
             + (" and the metadata server (169.254.169.254)" if self.key is None else " and the key's token_uri"),

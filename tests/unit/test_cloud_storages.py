@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.storage import Gcs
 from tests.unit.program import SEVEN, Recorded, host, refused, write_inventory
 from tests.unit.test_program import run, stdin
 from tests.unit.test_storages import text_of
@@ -104,6 +105,33 @@ def test_google_gets_a_key_as_a_file_of_the_daemons_user(folder: Path) -> None:
     elsewhere = run(folder, **GCS, gcsCredentials=credentials(token_uri="https://tokens.example.org/token"))
     assert of_storage(elsewhere) == {"gs.token.server.url": "https://tokens.example.org/token"}
     assert "absent=(gcs" not in stdin(found, "tm-0-system")
+
+
+@pytest.mark.parametrize(
+    ("key", "says", "told"),
+    [
+        (CREDENTIALS, "TokenResponseException: 400 Bad Request", "that Google still has this key of flink@ours.iam"),
+        (
+            CREDENTIALS,
+            "GoogleJsonResponseException: 403 Forbidden",
+            "expected flink@ours.iam.gserviceaccount.com with the r",
+        ),
+        (
+            "",
+            "GoogleJsonResponseException: 401 Unauthorized",
+            "expected an instance with a service account and the scope",
+        ),
+        ("", "IOException: The specified bucket does not exist", "expected a bucket of this name"),
+        (
+            "",
+            "java.net.UnknownHostException: x",
+            "that this host reaches https://storage.googleapis.com and the metadata",
+        ),
+    ],
+)
+def test_what_google_refuses_is_explained(key: str, says: str, told: str) -> None:
+    hints = Gcs(account=ACCOUNT["client_email"], key=key or None).hints
+    assert told in next(hint for pattern, hint in hints.items() if re.search(pattern, says))
 
 
 def test_a_host_without_a_daemon_gets_no_key(tmp_path: Path) -> None:
