@@ -2,7 +2,8 @@
 # Keeps a daemon running under systemd. A daemon that does not run what is expected (its unit, configuration, versions)
 # restarts: here and now, or, if it serves the cluster, in the rollout, a later step.
 # Values: unit, inputs (paths), launch (true: it runs a launch, see launch.sh), restart (now or later), seconds,
-# health (the arguments of the host tool's health check: kind, port, other hosts; host_tool/health.py).
+# health (the arguments of the host tool's health check: kind, port, other hosts; host_tool/health.py). With a storage that the
+# host tool can use also: look (JSON for it: it looks at the storage before the daemon starts, or restarts with what is new).
 # Files: the unit. Prints `pending` if the rollout has to restart the daemon.
 
 apply() {
@@ -11,13 +12,16 @@ apply() {
   systemctl is-enabled -q "$unit" 2>/dev/null || known=false
   write_files
   [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
+  if systemctl is-active -q "$unit" && runs_what_is_declared; then
+    systemctl enable -q "$unit"
+    prove
+    say "$unit: runs what is expected"
+    return 0
+  fi
+  # A host that cannot use the storage is as it was before this step, and its next run is a first one again
+  [ -z "${look:-}" ] || flink_host storage <<<"$look"
   systemctl enable -q "$unit"
   if systemctl is-active -q "$unit"; then
-    if runs_what_is_declared; then
-      prove
-      say "$unit: runs what is expected"
-      return 0
-    fi
     # It may not serve for a moment after a leader has failed
     if [ "$restart" = later ] && ! has_expired && it serves 10; then
       say "$unit: the rollout will restart it"
@@ -113,4 +117,5 @@ check() {
   elif ! runs_what_is_declared; then
     differs "$unit" "runs with another unit, configuration or version than is installed"
   fi
+  [ -z "${look:-}" ] || flink_host storage --check <<<"$look"
 }

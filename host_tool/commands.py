@@ -41,6 +41,9 @@ declared jobs, on a JobManager's host (/etc/flink/jobs.json):
 this host's daemon, by KIND (rest, registered or zookeeper), PORT and the other HOSTs that its health depends on:
   healthy|serves|stoppable|joins [--within SECONDS] KIND PORT [HOST...]
 
+the storage, as this host's daemon will use it; values as JSON on stdin (host_tool/s3_look.py):
+  storage [--check]        write, list, read and delete an object below each place on S3
+
 this host's ZooKeeper server:
   mode PORT                print leader, follower or observer; fail if it does not serve
 
@@ -224,6 +227,16 @@ def _job(values: dict[str, Any], only_look: bool) -> None:
         apply(values)
 
 
+def _storage(values: dict[str, Any], only_look: bool) -> None:
+    from .s3_look import of
+
+    look = of(values, Clock())
+    if only_look:
+        look.check()
+    else:
+        look.apply()
+
+
 def _watch(name: str, words: list[str]) -> int:
     from .daemon import Daemon, facts
     from .job_commands import watch
@@ -336,4 +349,5 @@ CLUSTER_COMMANDS: dict[str, Callable[[dict[str, Any], bool], None]] = {
     "ensemble": _ensemble,
     "logins": _logins,
     "job": _job,
+    "storage": _storage,
 }

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 
+from . import credentials
 from .output import Failure
 
 TYPE_CHECKING = False
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 SOURCES = "/usr/local/lib/flink/java"
 FLINK = "/opt/flink"
 JAVA = "/opt/java"
-CREDENTIALS = "/etc/flink/credentials.env"
-LAUNCH = "/var/lib/flink/launch/expected"
+LAUNCHES = "/var/lib/flink/launch"
+LAUNCH = f"{LAUNCHES}/expected"
 OWN_PROPERTIES = ("-Dlog", "-Dcom.sun.management.")
 """System properties that are the daemon's alone: its log file, and the port that it already listens on."""
 KERBEROS_EXPORT = "--add-exports=java.security.jgss/"
@@ -44,7 +45,7 @@ class Java:
         self._sources = f"{root}{SOURCES}"
         self._flink = f"{root}{FLINK}"
         self._java = f"{root}{JAVA}"
-        self._credentials = f"{root}{CREDENTIALS}"
+        self._credentials = f"{root}{credentials.FILE}"
         self._launch = f"{root}{LAUNCH}"
 
     def run(self, main: str, *arguments: str) -> bool:
@@ -149,16 +150,8 @@ class Java:
 
     def environment(self) -> dict[str, str]:
         """The environment of this process, with Flink's plugins and the storage's credentials."""
-        found = {**os.environ, "FLINK_PLUGINS_DIR": f"{self._flink}/plugins"}
-        try:
-            with open(self._credentials) as file:
-                for line in file:
-                    name, is_set, value = line.strip().partition("=")
-                    if is_set:
-                        found[name] = value.strip("'")
-        except FileNotFoundError:  # the host has its own identity, such as an instance profile
-            pass
-        return found
+        plugins = {"FLINK_PLUGINS_DIR": f"{self._flink}/plugins"}
+        return {**os.environ, **plugins, **credentials.variables(self._credentials)}
 
 
 def _digest(paths: Sequence[str]) -> str:

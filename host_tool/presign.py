@@ -1,8 +1,8 @@
 """Prints URLs with which anybody may use an object of S3 for an hour: Signature Version 4 in query parameters, with the
 credentials of this machine's instance profile.
 
-It is no part of the tool: the steps that install releases run it (host_scripts/copies.sh), perhaps before the tool is
-there, with nothing else than Python on the host.
+The steps that install releases run it alone (host_scripts/copies.sh), perhaps before the tool is there, with nothing
+else than Python on the host. The tool signs with it what it asks of S3 (s3_look.py).
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 """
@@ -44,11 +44,17 @@ def presigned(keys: dict[str, Any], region: str, method: str, url: str, now: flo
     path = urllib.parse.quote(place.path, safe="/-_.~")
     words = urllib.parse.urlencode(sorted(query.items()), quote_via=urllib.parse.quote, safe="-_.~")
     request = "\n".join([method, path, words, f"host:{place.netloc}\n", "host", "UNSIGNED-PAYLOAD"])
+    signature = signed(keys, scope, moment, request)
+    return f"{place.scheme}://{place.netloc}{path}?{words}&X-Amz-Signature={signature}"
+
+
+def signed(keys: dict[str, Any], scope: str, moment: str, request: str) -> str:
+    """The signature of a canonical request."""
     text = "\n".join(["AWS4-HMAC-SHA256", moment, scope, hashlib.sha256(request.encode()).hexdigest()])
-    key = ("AWS4" + keys["SecretAccessKey"]).encode()
+    key = f"AWS4{keys['SecretAccessKey']}".encode()
     for word in (*scope.split("/"), text):
         key = hmac.new(key, word.encode(), hashlib.sha256).digest()
-    return f"{place.scheme}://{place.netloc}{path}?{words}&X-Amz-Signature={key.hex()}"
+    return key.hex()
 
 
 def of_this_machine() -> dict[str, Any]:

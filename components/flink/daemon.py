@@ -53,13 +53,15 @@ def run(
     seconds: int,
     opts: pulumi.ResourceOptions,
     what: str = "service",
+    look: str = "",
 ) -> remote.Command:
     """Start the daemon with its `unit` (the text), or make sure that it runs what is `expected` (from `wants`).
 
     The step `service` does not restart a healthy daemon. If that runs something other than expected, the stdout of the
     step is `pending`, and the step `restart` restarts it. `inputs` are the files whose changes restart it, if not those
     of its role. `others` are the hosts that matter for its health (host_tool/health.py). It must be healthy within
-    `seconds` after a restart, and after a first start if it joins a running cluster.
+    `seconds` after a restart, and after a first start if it joins a running cluster. `look` is JSON for the host tool,
+    which looks at the storage first (storage_steps.look); empty: it does not.
     """
     told = pulumi.Output.all(expected, unit)
     stdin = told.apply(
@@ -74,6 +76,7 @@ def run(
                 "restart": "later" if what == "service" else "now",
                 "health": health(daemon, others),
                 "seconds": seconds,
+                **({"look": look} if look else {}),
             },
             [File(path=unit_path(daemon.unit), text=known[1])],
         )

@@ -168,6 +168,7 @@ class FlinkHost(pulumi.ComponentResource):
             inputs=unit.inputs(role, settings),
             others=others,
             seconds=settings.ready_timeout_seconds,
+            look=storage_steps.look(self._host, settings, storage),
             opts=pulumi.ResourceOptions(parent=self, depends_on=needed),
         )
 

@@ -18,6 +18,7 @@ _SOURCES = resources.folder("host_tool")
 _EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "identity", "output", "rest", "zookeeper")
 _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
+_WHERE_THE_STORAGE_IS_USED = ("credentials", "presign", "s3_look")
 _WHERE_IT_LOGS_IN_FROM = ("cluster", "hosts", "java", "jobs", "logins", "results", "rollout")
 _WHERE_IT_LEADS = ("session", "znodes")
 _WITH_JOBS = (
@@ -62,6 +63,8 @@ def files(row: Row) -> list[File]:
         modules += _OF_AN_ENSEMBLE
     if row.daemon and row.daemon.script:
         modules += _WITH_FLINK_DAEMON
+    if row.uses_storage:
+        modules += _WHERE_THE_STORAGE_IS_USED
     if row.logs_in:
         modules += [*_WHERE_IT_LOGS_IN_FROM, *_WHERE_IT_LEADS, *_WITH_JOBS]
     found = [File(path=f"{FOLDER}/flink-host", mode="0755", text=module("flink_host"))]

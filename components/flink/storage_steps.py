@@ -2,8 +2,10 @@
 whether the host can use it.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from urllib.parse import urlsplit
 
 import pulumi
 from pulumi_command import remote
@@ -13,7 +15,7 @@ from ..remote import File, host_script, script_text, step
 from ..roles import ROLES
 from ..storage import Backend, Storage
 from ..storage.storage import mark
-from . import trusted
+from . import proxy, trusted
 from .node import install
 from .settings import ClusterSettings
 
@@ -105,6 +107,30 @@ def shared(
     return found
 
 
+def look(host: Host, settings: ClusterSettings, storage: Storage) -> str:
+    """For the step that starts a daemon: JSON with which the host tool looks at the places where that is enough
+    (host_tool/s3_look.py). Empty if there are none.
+    """
+    options = _options(settings)
+    found = {key: uri for key, uri in storage.places.items() if storage.at(uri).host_look(uri, options)}
+    if not found:
+        return ""
+    uri = next(iter(found.values()))
+    backend = storage.at(uri)
+    direct = proxy.is_direct(urlsplit(backend.server(uri)).hostname or "", settings.no_proxy)
+    goes_through = settings.http_proxy and not direct and backend.through(settings.http_proxy)
+    stores = ["-keystore", trusted.STORE] if settings.trusted_certificates else ["-cacerts"]
+    values = {
+        "host": host.name,
+        "places": found,
+        **(backend.host_look(uri, options) or {}),
+        "proxy": settings.http_proxy if goes_through else "",
+        "certificates": trusted.PEM if settings.trusted_certificates else "",
+        "store": [] if trusted.PROPERTIES[0] in settings.java_options else stores,
+    }
+    return json.dumps(values)
+
+
 def access(
     host: Host,
     settings: ClusterSettings,
@@ -115,7 +141,8 @@ def access(
     """The step that uses the storage as the daemons will; None if no kind asks for it. `generation`: what a daemon
     would be restarted for.
     """
-    looked_at = {key: uri for key, uri in storage.places.items() if storage.at(uri).is_looked_at}
+    own = _options(settings)
+    looked_at = {key: uri for key, uri in storage.places.items() if _needs_flink(storage.at(uri), uri, own)}
     if not looked_at:
         return None
     hints = {pattern: hint for backend in storage.backends for pattern, hint in backend.hints.items()}
@@ -135,3 +162,14 @@ def access(
         lambda known: script_text(host, "storage/access.sh", {**values, "generation": known}, [program])
     )
     return step(host, "storage-access", stdin, seconds=ACCESS_SECONDS * len(looked_at) + 180, opts=opts)
+
+
+def _options(settings: ClusterSettings) -> list[str]:
+    """The names of the options of Flink that the stack itself has set."""
+    own = (settings.common_config, settings.jobmanager_config, settings.taskmanager_config, settings.secret_options)
+    return [name for names in own for name in names]
+
+
+def _needs_flink(backend: Backend, uri: str, options: Sequence[str]) -> bool:
+    """Whether a place is looked at with Flink's file systems."""
+    return backend.is_looked_at and backend.host_look(uri, options) is None

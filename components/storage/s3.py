@@ -1,7 +1,7 @@
 """S3: Amazon's, and servers that speak its protocol."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -28,6 +28,12 @@ _CANNOT = {
 
 ENCRYPTIONS = ("sse-s3", "sse-kms")
 """How S3 encrypts what is written to it."""
+
+_REACHED = re.compile(
+    r"(?:fs\.)?(?:s3|s3a|presto\.s3|aws)\..*(?:credential|provider|role|token|key|encrypt|sse|kms|endpoint|bucket|region|"
+    r"sign|request|proxy|ssl|acl|path.?style|factory)"
+)
+"""Options of Flink and of its plugins that may change who asks S3, where and how."""
 
 _ENTROPY = "_entropy_"
 """https://nightlies.apache.org/flink/flink-docs-release-2.0/docs/deployment/filesystems/s3/#entropy-injection-for-s3-file-systems"""
@@ -142,6 +148,26 @@ class S3(Backend):
         """URL of the server (https://docs.aws.amazon.com/general/latest/gr/s3.html)."""
         domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
         return self.endpoint or f"https://s3.{self.region}.{domain}"
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Where the host tool cannot."""
+        return True
+
+    def host_look(self, uri: str, options: Collection[str]) -> Mapping[str, str | bool] | None:
+        """As the plugin reaches it, unless the stack's own options may have changed that."""
+        bucket = urlsplit(uri).netloc
+        if bucket.endswith(_DIRECTORY_BUCKET) or any(map(_REACHED.match, options)):
+            return None
+        return {
+            "server": self.server(uri),
+            "region": self.region,
+            "pathStyle": self.path_style,
+            "encryption": self.encryption,
+            "kmsKey": self.kms_key,
+            # Without an endpoint S3A asks Amazon's SDK for "global bucket access"
+            "followsRegion": self.plugin == DEFAULT_PLUGIN and not self.endpoint,
+        }
 
     @property
     def signing_region(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +92,63 @@ def test_entropy_is_part_of_the_option_and_of_nothing_else(folder: Path) -> None
     assert (config["s3.entropy.key"], config["s3.entropy.length"]) == ("_entropy_", 4)
     assert "_entropy_" not in config["execution.checkpointing.savepoint-dir"]
     assert "s3://flink/dev/checkpoints/dev " in stdin(found, "dev-purge") and "entropy" not in stdin(found, "dev-purge")
+
+
+# The look before Flink starts
+
+
+def looked(folder: Path, host: str = "tm-0", **changes: Any) -> dict[str, Any]:
+    """What the step that starts a daemon tells the host tool of the storage; nothing if it does not look."""
+    found = run(folder, **changes)
+    assert not [name for name in found if name.startswith("zk-") and "\nlook=" in stdin(found, name)]
+    line = next((line for line in stdin(found, f"{host}-service").splitlines() if line.startswith("look=")), "")
+    return json.loads(shlex.split(line.removeprefix("look="))[0]) if line else {}
+
+
+def test_hosts_look_at_s3_as_the_plugin_reaches_it(folder: Path) -> None:
+    assert looked(folder, storagePathStyle=True, storageEndpoint="https://s3:9000") == {
+        "host": "tm-0",
+        "places": {"storageUri": "s3://flink/dev"},
+        "server": "https://s3:9000",
+        "region": "us-east-1",
+        "pathStyle": True,
+        "encryption": "",
+        "kmsKey": "",
+        "followsRegion": False,
+        "proxy": "",
+        "certificates": "",
+        "store": ["-cacerts"],
+    }
+    apart = {"haUri": "s3://flink-ha/dev", "savepointsUri": "hdfs://nn:8020/savepoints"}
+    found = looked(folder, "jm-0", **KMS, **apart, storageEndpoint="", storageRegion="eu-central-1")
+    assert found["places"] == {"storageUri": "s3://flink/dev", "haUri": "s3://flink-ha/dev"}
+    assert (found["server"], found["followsRegion"]) == ("https://s3.eu-central-1.amazonaws.com", True)
+    assert (found["encryption"], found["kmsKey"]) == ("sse-kms", KEY)
+
+
+def test_the_look_goes_through_the_proxy_only_if_flink_does(folder: Path) -> None:
+    proxy = {"httpProxy": "http://10.0.0.1:3128", "storageEndpoint": "https://s3.example.org"}
+    assert looked(folder, **proxy)["proxy"] == "http://10.0.0.1:3128"
+    assert looked(folder, **proxy, noProxy=["example.org"])["proxy"] == ""
+    assert looked(folder, **proxy, storagePlugin="flink-s3-fs-native")["proxy"] == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"flinkConfig": {"fs.s3a.aws.credentials.provider": "org.example.Own"}},
+        {"flinkConfig": {"s3.assumed.role.arn": "arn:aws:iam::1:role/x"}},
+        {"taskManagerConfig": {"fs.s3a.bucket.flink.endpoint": "https://elsewhere"}},
+        {"storageUri": "s3://logs--euc1-az1--x-s3/x", "storagePlugin": "flink-s3-fs-native"},
+    ],
+)
+def test_where_the_host_tool_cannot_know_flink_itself_looks(folder: Path, changes: dict[str, Any]) -> None:
+    assert looked(folder, **changes) == {}
+    place = changes.get("storageUri", "s3://flink/dev")
+    assert f"uris=({place})" in stdin(run(folder, **changes), "tm-0-storage-access")
+
+
+def test_options_that_change_nothing_of_that_do_not_matter(folder: Path) -> None:
+    changes: dict[str, Any] = {"flinkConfig": {"s3.upload.max.concurrent.uploads": 8, "fs.s3a.connection.maximum": 100}}
+    assert looked(folder, **changes)
+    assert "tm-0-storage-access" not in run(folder, **changes)
