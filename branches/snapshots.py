@@ -1,7 +1,7 @@
 """Whether a branch's hosts will find the snapshots from which its jobs start, looked up before anything is created."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,22 +14,53 @@ from branches.errors import BranchesError
 
 _NONE = ("404", "NoSuchKey", "NoSuchBucket", "NotFound")
 _SCHEMES = ("s3", "s3a")
+_URI = "storageUri"
+_PLACES = (_URI, "haUri", "checkpointsUri", "savepointsUri")
 _SECONDS = 15
 _SECRET = "flink:storageSecretKey"
 
 
-def check(stack: Stack, config: Mapping[str, Any], states: Mapping[str, str]) -> None:
+def check(stack: Stack, config: Mapping[str, Any], states: Mapping[str, str], say: Callable[[str], object]) -> None:
     """Look up what the jobs of a stack shall start from: job → URI. Raises BranchesError for what is not there,
-    or cannot be read, or would have no effect.
+    or cannot be read, or would have no effect. What only hosts can look at is told with `say`.
     """
-    if urlsplit(str(config.get("flink:storageUri") or "s3:")).scheme not in _SCHEMES:
-        return  # only hosts can be sure to reach it: they say what is not there
+    places = {name: str(config.get(f"flink:{name}") or "").rstrip("/") for name in _PLACES}
+    on_s3 = {job: uri for job, uri in states.items() if _is_known(job, uri, places) and _is_s3(uri)}
+    for job in states.keys() - on_s3.keys():
+        say(
+            f"job {job}: only the branch's hosts can look at {states[job]}. They say whether it is complete before the "
+            "job starts; if an earlier cluster of this branch has left the job's own state, it continues from that"
+        )
+    if not on_s3:
+        return
     storage = Storage(config, stack.pulumi("config", "get", _SECRET).strip() if _SECRET in config else "")
-    place, cluster = str(config.get("flink:storageUri") or "").rstrip("/"), config.get("flink:clusterId") or stack.name
-    for job, uri in states.items():
+    place, cluster = places["storageUri"], config.get("flink:clusterId") or stack.name
+    for job, uri in on_s3.items():
         storage.check(job, uri)
-        if place:
+        if place and _is_s3(place):
             storage.check_record(job, uri, f"{place}/jobs/{cluster}/{job}/record.json")
+
+
+def _is_known(job: str, uri: str, places: Mapping[str, str]) -> bool:
+    """True. Raises BranchesError if no place of the stack is on the snapshot's kind of storage: then its hosts have
+    neither what reads it nor keys.
+    """
+    from components.storage.table import CREATED, kind_of  # `down` works where nothing of the program does
+
+    found = {name: kind_of(place) if place else CREATED for name, place in places.items() if place or name == _URI}
+    kind = kind_of(uri)
+    if kind is None or kind not in found.values():
+        known = ", ".join(f"{name}: {each.title}" for name, each in found.items() if each)
+        expected = f"a place on {kind.title} as well (savepointsUri), or " if kind else ""
+        raise BranchesError(
+            f"job {job}: {uri} is on {kind.title if kind else 'no kind of storage that is known'}, and the branch's "
+            f"hosts read what its places are on ({known}): expected {expected}a savepoint there. Nothing was created"
+        )
+    return True
+
+
+def _is_s3(uri: str) -> bool:
+    return urlsplit(uri).scheme in _SCHEMES
 
 
 class Storage:
@@ -61,8 +92,6 @@ class Storage:
     def check(self, job: str, uri: str) -> None:
         """Raise BranchesError unless the branch's storage has a complete snapshot there."""
         parts = urlsplit(uri)
-        if parts.scheme not in _SCHEMES:
-            raise BranchesError(f"job {job}: {uri} is not on S3, which is what the branch's hosts can read")
         key = parts.path.strip("/")
         folder = key.removesuffix("/_metadata")
         try:

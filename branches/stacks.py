@@ -213,15 +213,14 @@ class Stacks:
             state = workspace.export(source, secrets=True)
         return savepoints.taken(source, state, jobs, self._say)
 
-    @staticmethod
-    def _look_up(stack: Stack, content: Mapping[str, Any], states: Mapping[str, str], *, created: bool) -> None:
+    def _look_up(self, stack: Stack, content: Mapping[str, Any], states: Mapping[str, str], *, created: bool) -> None:
         """Look up what the jobs shall start from; otherwise the stack that was created for this is removed again."""
         if not states:
             return
         from branches import snapshots  # only this needs boto3
 
         try:
-            snapshots.check(stack, content["config"], states)
+            snapshots.check(stack, content["config"], states, self._say)
         except BaseException:
             if created:
                 stack.pulumi("stack", "rm", "--yes", "--remove-backups")

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 from moto import mock_aws
 
-from branches import __main__, savepoints, stacks, starts
+from branches import __main__, savepoints, snapshots, stacks, starts
 from branches.errors import BranchesError, UsageError
 from branches.snapshots import Storage
 from branches.starts import From
@@ -208,9 +208,54 @@ def test_what_is_no_complete_snapshot_is_refused(storage: Storage, uri: str) -> 
     assert uri in str(error.value) and "Nothing was created" in str(error.value)
 
 
-def test_another_storage_is_refused(storage: Storage) -> None:
-    with pytest.raises(BranchesError, match="hdfs://x/y is not on S3"):
-        storage.check("clicks", "hdfs://x/y")
+class Opened:
+    """A branch's stack."""
+
+    name = "c"
+
+    def pulumi(self, *words: str) -> str:
+        raise AssertionError("it has no secrets")
+
+
+def looked(uri: str, **places: str) -> list[str]:
+    said: list[str] = []
+    config = {"flink:storageRegion": "us-east-1", **{f"flink:{name}": place for name, place in places.items()}}
+    snapshots.check(Opened(), config, {"clicks": uri}, said.append)  # type: ignore[arg-type]
+    return said
+
+
+@pytest.mark.parametrize(
+    ("uri", "places", "told"),
+    [
+        ("hdfs://x/y", {}, "is on HDFS, and the branch's hosts read what its places are on (storageUri: S3)"),
+        ("hdfs://x/y", {"storageUri": "s3://prod/b"}, "expected a place on HDFS as well (savepointsUri), or"),
+        (URI, {"storageUri": "hdfs://x/b", "haUri": "oss://b/x"}, "(storageUri: HDFS, haUri: OSS): expected a place"),
+        ("ftp://x/y", {}, "is on no kind of storage that is known, and the branch's hosts read what its places are on"),
+    ],
+)  # fmt: skip
+def test_a_snapshot_on_a_storage_that_the_branch_has_not_is_refused(
+    storage: Storage, uri: str, places: dict[str, str], told: str
+) -> None:
+    with pytest.raises(BranchesError) as error:
+        looked(uri, **places)
+    assert told in str(error.value) and "Nothing was created" in str(error.value)
+
+
+def test_what_only_hosts_can_look_at_is_said(storage: Storage) -> None:
+    (said,) = looked("hdfs://x/y", storageUri="hdfs://x/b")
+    assert said.startswith(
+        "job clicks: only the branch's hosts can look at hdfs://x/y. They say whether it is complete"
+    )
+    assert looked("hdfs://x/y", storageUri="s3://prod", savepointsUri="hdfs://x/b") == [said]
+
+
+def test_a_snapshot_on_s3_is_looked_at_wherever_the_branch_is(storage: Storage) -> None:
+    assert looked(URI) == looked(URI, storageUri="hdfs://x/b", savepointsUri="s3://prod") == []
+    with pytest.raises(BranchesError, match="has no complete savepoint or checkpoint at"):
+        looked("s3://prod/x/half", storageUri="hdfs://x/b", savepointsUri="s3://prod")
+    boto3.client("s3", region_name="us-east-1").put_object(Bucket="prod", Key="x/other/_metadata", Body=b"")
+    with pytest.raises(BranchesError, match="would continue from its own state instead of s3://prod/x/other"):
+        looked("s3://prod/x/other", storageUri="s3://prod")
 
 
 def test_a_job_that_an_earlier_cluster_of_the_branch_has_left_would_not_start_from_it(storage: Storage) -> None:
