@@ -62,6 +62,7 @@ what clusters have left on the storage and in ZooKeeper, on a JobManager's host:
   leftovers delete STORAGE QUORUM ROOT QUIET_SECONDS IDS
   leftovers jobs STORAGE QUORUM ROOT QUIET_SECONDS IDS    list checkpoints of ended jobs; delete those of IDS
   leftovers mark           renew the mark that this cluster is alive, at which `list` and `delete` look
+  held URI                 what this cluster has there, and which declared jobs need it, as JSON
   leftovers results [remove]    list, or remove, results of ended jobs with which no JobManager of this cluster starts
 
 exit status: 0 yes, or done; 1 no, or failed; 2 wrong usage
@@ -172,11 +173,18 @@ def _rollout(values: dict[str, Any], only_look: bool) -> None:
 
         return stop_declared(values, jobs, only_all=only_all)
 
-    rollout = Rollout(values, hosts, Clock(), hand_over, stop_declared, _results(values).forget)
+    rollout = Rollout(values, hosts, Clock(), hand_over, stop_declared, _results(values).forget, _moved)
     if only_look:
         rollout.check()
     else:
         rollout.apply()
+
+
+def _moved() -> str:
+    from .java import LAUNCHES
+    from .job_release import moved
+
+    return moved(*(f"{LAUNCHES}/{name}/conf/config.yaml" for name in ("current", "expected")))
 
 
 def _cluster(values: dict[str, Any], only_look: bool) -> None:
@@ -275,6 +283,17 @@ def _leftovers(name: str, words: list[str]) -> int:
     return _status(Java(facts()["user"]).run("Leftovers", *words))
 
 
+def _held(name: str, words: list[str]) -> int:
+    import json
+
+    from .job_commands import held
+
+    if len(words) != 1 or "://" not in words[0]:
+        raise Usage(f"{name}: expected a place such as s3://bucket/prefix, found {' '.join(words) or 'nothing'}")
+    print(json.dumps(held(words[0])))
+    return 0
+
+
 def _jobs(name: str, words: list[str]) -> int:
     from .daemon import facts
     from .jobs import OVERVIEW, missing, running
@@ -340,6 +359,7 @@ HOST_COMMANDS: dict[str, Callable[[str, list[str]], int]] = {
     "watch": _watch,
     "savepoints": _savepoints,
     "leftovers": _leftovers,
+    "held": _held,
     "relinquish": _relinquish,
 }
 

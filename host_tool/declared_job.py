@@ -12,7 +12,7 @@ import hashlib
 
 from . import artifacts
 from .job_attempts import LIVE, UNKNOWN, Attempts, Unstable
-from .job_record import Attempt, Kept, Record
+from .job_record import Attempt, Kept, Record, folder
 from .output import Failure, differs, say
 
 TYPE_CHECKING = False
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 RESULT_SECONDS = 10
 """Time for a JobManager to remove the stored result of a job that has ended, where it does."""
+_MOVING = "(docs/storage.md, Moving)"
 _HOW = {"savepoint": "savepoint", "blue-green": "savepoint", "last-state": "last-state", "stateless": "cancel"}
 """Upgrade mode → how the running job is stopped."""
 
@@ -40,10 +41,11 @@ class Job:
     """One declared job.
 
     `values`: host (this one's name), cluster (id), name, storage (URI), checkpoints and ha (folders, if they are not
-    below storage), spec (jar: name and sha256, entryClass, args, parallelism, allowNonRestoredState, flinkConfig,
-    restartNonce), upgradeMode, state (running or suspended), initialSavepoint, savepointNonce, stop (what becomes of
-    it when it is no longer declared: savepoint, drain or cancel), seconds (within which it has to be stable),
-    stableSeconds (how long it has to stay so beside the one that it replaces).
+    below storage), before (storage and cluster when this host changed it the last time, if it ever has), spec (jar:
+    name and sha256, entryClass, args, parallelism, allowNonRestoredState, flinkConfig, restartNonce), upgradeMode,
+    state (running or suspended), initialSavepoint, savepointNonce, stop (what becomes of it when it is no longer
+    declared: savepoint, drain or cancel), seconds (within which it has to be stable), stableSeconds (how long it has to
+    stay so beside the one that it replaces).
     """
 
     def __init__(self, values: dict[str, Any], rest: JobManagers, store: Store, clock: Clock, submit: Submit) -> None:
@@ -62,6 +64,8 @@ class Job:
     def apply(self) -> dict[str, Any]:
         """Bring it to its declared state; returns what runs then. Raises Failure, and says what runs instead."""
         self._kept.read()
+        if self._kept.is_new:
+            self._move()
         self._continue()
         if self._values["state"] == "suspended":
             self._suspend()
@@ -106,8 +110,7 @@ class Job:
     def _run(self) -> None:
         record, running = self._record, self._record.running
         if running is None:
-            state = "" if self._values["upgradeMode"] == "stateless" else record.state
-            self._start(self._values["initialSavepoint"] if record.origin is None else state)
+            self._start(self._first_state() if record.origin is None else self._own_state())
             return
         status = self._attempts.status(running.number)
         same = running.spec == self._spec
@@ -124,6 +127,22 @@ class Job:
             self._take_savepoint(running, status)
         elif self._values["upgradeMode"] == "blue-green" or not self._rescales(running, status):
             self._upgrade(running, status)
+
+    def _first_state(self) -> str:
+        """Where a job starts that has never had state. Raises Failure if that is not there."""
+        uri: str = self._values["initialSavepoint"]
+        if uri and "_metadata" not in self._store.files(uri.rstrip("/").removesuffix("/_metadata")):
+            raise Failure(
+                f"job {self._values['name']}: there is no complete savepoint or checkpoint at {uri}: expected a file"
+                " _metadata there (initialSavepoint). Nothing was started"
+            )
+        return uri
+
+    def _own_state(self) -> str:
+        initial = self._values["initialSavepoint"]
+        if initial not in ("", self._record.origin):
+            self._say(f"it has state of its own: {initial} (initialSavepoint) is not used")
+        return "" if self._values["upgradeMode"] == "stateless" else self._record.state
 
     def _upgrade(self, running: Attempt, status: str) -> None:
         if self._values["upgradeMode"] == "blue-green" and status == "RUNNING":
@@ -146,6 +165,46 @@ class Job:
         cancelled has left a checkpoint, and without any it is never started again by itself: it may be a batch job.
         """
         return status == "FINISHED" or (status == UNKNOWN and self._kept.newest(running) == running.restored)
+
+    # Another storage
+
+    def _move(self) -> None:
+        """Take the record from where the storage was before; nothing if the job was never there. Raises Failure if the
+        job would start without its state, or a second time.
+        """
+        name, storage = f"job {self._values['name']}", self._values["storage"]
+        if live := self._attempts.live():
+            raise Failure(
+                f"{name}: attempt {live[-1]} runs, and {storage} has no record of it. Expected the storageUri with"
+                f" which it started, and the job suspended before that changes {_MOVING}"
+            )
+        before = self._values.get("before") or {}
+        if before.get("cluster") != self._values["cluster"] or before["storage"] == storage:
+            return
+        old = f"{folder({**self._values, **before})}/record.json"
+        try:
+            text = self._store.read(old)
+        except Failure as why:
+            stateless = self._values["upgradeMode"] == "stateless"
+            if stateless or self._values["initialSavepoint"]:
+                self._say(f"{old} cannot be read any more ({why}); it starts as declared")
+                return
+            raise Failure(
+                f"{name} was at {before['storage']} before, which cannot be read from here ({why}): it would start"
+                " from nothing. Expected a savepointsUri there until it runs, or the savepoint where it stopped as"
+                f" initialSavepoint, or upgradeMode: stateless {_MOVING}"
+            ) from None
+        if text is None:
+            return
+        record = Record(text)
+        if record.running or record.starting or record.leaving:
+            raise Failure(
+                f"{name}: {old} does not say that it is suspended: nothing was started. Expected storageUri as it was,"
+                f" state: suspended and `up`, before storageUri changes {_MOVING}"
+            )
+        self._kept.record = record
+        self._kept.write()
+        self._say(f"its record was at {before['storage']}; it continues from {self._from()}")
 
     # Interrupted runs
 

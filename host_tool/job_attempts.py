@@ -53,6 +53,12 @@ class Attempts:
             (int(job["jid"][16:], 16) for job in overview["jobs"] if job["jid"].startswith(self._mark)), default=0
         )
 
+    def live(self) -> list[int]:
+        """The numbers of those that have not ended, as far as the cluster knows; without their record, too."""
+        overview = self._rest.json(OVERVIEW) or {"jobs": []}
+        known = [job for job in overview["jobs"] if job["jid"].startswith(self._mark)]
+        return sorted(int(job["jid"][16:], 16) for job in known if job["state"] not in ENDED)
+
     def status(self, number: int) -> str:
         """Its state; UNKNOWN only if a JobManager says so. Raises Failure if none answers."""
         status = ""

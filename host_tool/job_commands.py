@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
-from . import job_watch
+from . import job_watch, old_place
 from .artifacts import Artifacts
 from .clock import Clock
+from .daemon import facts
 from .declared_job import Job
 from .java import Java
 from .job_lock import locked, waits
@@ -61,12 +63,30 @@ def apply(values: dict[str, Any]) -> None:
                 return submitter(job, spec, restore, seconds)
 
         job_watch.forget(values, store)
-        job = Job(values, _rest(values), store, clock, submit)
+        job = Job({**values, "before": _noted(values)}, _rest(values), store, clock, submit)
         if values["remove"]:
             job.remove()
         else:
             _kept(values, store).keep(values["spec"], values["files"])
             print(json.dumps(job.apply()))
+            _note(values)
+
+
+def _noted(values: dict[str, Any]) -> dict[str, str]:
+    """Where the job was when this host changed it the last time; empty if it never has."""
+    try:
+        with open(values["note"]) as file:
+            found: dict[str, str] = json.load(file)
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def _note(values: dict[str, Any]) -> None:
+    """Note where the job is: at another place nothing would say that it has state."""
+    with open(f"{values['note']}.new", "w") as file:
+        json.dump({name: values[name] for name in ("storage", "cluster")}, file)
+    os.replace(f"{values['note']}.new", values["note"])
 
 
 def check(values: dict[str, Any]) -> None:
@@ -108,6 +128,12 @@ def watch() -> bool:
 
     with ThreadPoolExecutor(job_watch.AT_ONCE) as pool:
         return all([*pool.map(look, job_watch.declared())])
+
+
+def held(uri: str) -> dict[str, Any]:
+    """What this host's cluster has at a place."""
+    with _store(Java(facts()["user"])) as store:
+        return old_place.held(uri, place()["cluster"], job_watch.declared(), store)
 
 
 def savepoints(what: str, job: str = "", path: str = "") -> list[dict[str, Any]]:

@@ -118,10 +118,13 @@ class Kept:
         self._checkpoints = values.get("checkpoints") or f"{storage}/checkpoints/{cluster}"
         self._results = f"{values.get('ha') or f'{storage}/ha'}/job-result-store/{cluster}"
         self.record = Record(None)
+        self.is_new = True
+        """Whether the storage has no record of the job."""
 
     def read(self) -> None:
         """Read the record."""
-        self.record = Record(self._store.read(f"{self._folder}/record.json"))
+        text = self._store.read(f"{self._folder}/record.json")
+        self.record, self.is_new = Record(text), text is None
 
     def write(self) -> None:
         """Write the record."""

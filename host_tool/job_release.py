@@ -26,8 +26,12 @@ _KEY = "execution.checkpointing.dir:"
 _HA = "high-availability.storageDir:"
 _ENTROPY = "s3.entropy.key:"
 """What stands in that directory for a random name: what we look for, metadata, is without it."""
+_SAVEPOINTS = "execution.checkpointing.savepoint-dir:"
 _APART = "flink-host.storage:"
 """Of our own: where the storage is, if checkpoints or HA metadata are elsewhere (config_templates/config.yaml.j2)."""
+
+
+_PLACES = (_KEY, _HA, _SAVEPOINTS, _APART)
 
 
 def place(path: str = CONFIG) -> dict[str, str]:
@@ -49,6 +53,31 @@ def place(path: str = CONFIG) -> dict[str, str]:
         return {"storage": storage, "cluster": cluster}
     ha = value(_HA)
     return {"storage": apart, "cluster": cluster, "checkpoints": checkpoints, **({"ha": ha} if ha else {})}
+
+
+def moved(before: str, after: str) -> str:
+    """Whether running jobs would lose what they need by a change of configuration (paths): from where to where the
+    storage or HA metadata move, or which kind of storage is no longer known that has their checkpoints. Empty if not,
+    or if there was no configuration, or that of another cluster.
+    """
+    try:
+        old = place(before)
+    except (OSError, Failure):
+        return ""
+    new = place(after)
+    if old["cluster"] != new["cluster"]:
+        return ""
+    for here, there in ((old["storage"], new["storage"]), (_ha_of(old), _ha_of(new))):
+        if here != there:
+            return f"from {here} to {there}"
+    checkpoints = old.get("checkpoints", old["storage"])
+    with open(after) as file:
+        known = {line.split()[1].partition("://")[0] for line in file if line.startswith(_PLACES)}
+    return "" if checkpoints.partition("://")[0] in known else f"away from {checkpoints}, where checkpoints are"
+
+
+def _ha_of(found: dict[str, str]) -> str:
+    return found.get("ha") or f"{found['storage']}/ha"
 
 
 class Declared:

@@ -6,7 +6,7 @@ rollout ends at the first daemon that is not healthy, and leaves the rest as the
 
 from __future__ import annotations
 
-from .jobs import missing, running
+from .jobs import ENDED, OVERVIEW, missing, running
 from .output import Failure, differs, say
 from .rest import JobManagers, short, taskmanager_ids
 
@@ -52,7 +52,8 @@ class Rollout:
     `values`: host (this one's name), pending (hosts whose daemons may have to be restarted), jobmanagers, taskmanagers
     (all of the cluster's), restPort, strategy (rolling or parallel), maxUnavailable, highAvailability, seconds (within
     which a daemon, and then the jobs, have to be healthy), user. `forget_results` removes stored results of jobs with
-    which no JobManager would start (results.py).
+    which no JobManager would start (results.py). `moved` says from where to where the state moves with what is expected
+    (job_release.py); empty if it stays.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Rollout:
         hand_over: HandOver,
         stop_declared: StopDeclared,
         forget_results: Callable[[], None],
+        moved: Callable[[], str],
     ) -> None:
         self._values = values
         self._pending: list[str] = values["pending"]
@@ -71,7 +73,7 @@ class Rollout:
         self._seconds: int = values["seconds"]
         self._rest = JobManagers(self._jobmanagers, values["restPort"])
         self._hosts, self._clock, self._hand_over_jobs = hosts, clock, hand_over
-        self._stop_declared, self._forget_results = stop_declared, forget_results
+        self._stop_declared, self._forget_results, self._moved = stop_declared, forget_results, moved
         self._states: dict[str, State] = {}
         self._held: list[str] = []
         self._left: list[str] = []
@@ -96,6 +98,8 @@ class Rollout:
         taskmanagers = [name for name in self._taskmanagers if self._waits(name)]
         self._left = [*jobmanagers, *taskmanagers]
         self._total = len(self._left)
+        if jobmanagers:
+            self._stay_or_have_no_jobs()
         if self._other_release(jobmanagers):
             self._change_release(jobmanagers)
             return
@@ -118,6 +122,30 @@ class Rollout:
         for name in self._pending:
             if self._states[name].what == "pending":
                 differs(name, "waits for a restart: run up again")
+
+    def _stay_or_have_no_jobs(self) -> None:
+        """Raise Failure if the state moves while jobs run: what ZooKeeper and declared jobs know of them refers to the
+        old place.
+        """
+        where = self._moved()
+        if not where or all(self._states[name].what == "down" for name in self._jobmanagers if name in self._states):
+            return
+        overview = None
+
+        def answered() -> bool:
+            nonlocal overview
+            overview = self._rest.json(OVERVIEW)
+            return overview is not None
+
+        self._clock.until(ANSWER_SECONDS, answered)
+        jobs = [job for job in overview["jobs"] if job["state"] not in ENDED] if overview else None
+        if jobs == []:
+            return
+        found = f"{len(jobs)} jobs run, which need what is there" if jobs else "no JobManager says whether jobs run"
+        raise Failure(
+            f"rollout: the state moves {where}, and {found}; nothing was restarted. Set the places back, suspend"
+            " declared jobs, stop others with savepoints, and change the places then (docs/storage.md, Moving)"
+        )
 
     # Order
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from automation.command_line import ran
 from automation.pending import operations, unread
-from ops import bundle, doctor, gc, reboot, savepoints, state, status
+from ops import bundle, doctor, gc, held, reboot, savepoints, state, status
 from ops.errors import OpsError
 from ops.gc import Listing
 from ops.options import add_options
@@ -35,6 +35,7 @@ examples:
   python -m ops gc --stack prod                 the same, and delete it after confirmation
   python -m ops gc --stack prod --yes           delete what clusters of this stack have left
   python -m ops gc --stack prod --yes --cluster old    delete what the cluster old has left, even of another stack
+  python -m ops gc --stack prod --at s3://bucket/old    what this cluster still has where its storage was before
   python -m ops gc --stack prod --jobs 30       the checkpoints of ended jobs that nothing needs, after 30 days
   python -m ops reboot --stack prod --dry-run   list the hosts that wait for a reboot, in the order of their reboots
   python -m ops reboot --stack prod             the same, and reboot them one after the other; jobs continue
@@ -152,6 +153,8 @@ def run_reboot(stack: str, deployment: Mapping[str, Any], args: argparse.Namespa
 
 def run_gc(deployment: Mapping[str, Any], others: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> int:
     """Print what clusters have left, except that of the deployment and `others`; delete it if requested."""
+    if args.at:
+        return _gc_at(state.jobmanagers(deployment), args)
     found_here = state.clusters(deployment)
     if not found_here:
         raise OpsError("the stack has no JobManager with high availability: nothing is stored below ha/")
@@ -171,6 +174,15 @@ def run_gc(deployment: Mapping[str, Any], others: Sequence[Mapping[str, Any]], a
             print("\n".join([f"deleted: {what}" for what in done.removed] + done.kept()))
     if args.json:
         print(json.dumps(found.json(), indent=2))
+    return 0
+
+
+def _gc_at(hosts: Sequence[state.Host], args: argparse.Namespace) -> int:
+    """Print what the cluster has at a place."""
+    if args.yes or args.cluster or args.jobs:
+        raise OpsError("--at deletes nothing: expected no --yes, --cluster or --jobs")
+    found = held.look(hosts, args.at)
+    print(json.dumps(asdict(found), indent=2) if args.json else "\n".join(found.lines()))
     return 0
 
 

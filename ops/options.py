@@ -70,6 +70,9 @@ def add_options(command: argparse.ArgumentParser, kind: str) -> None:
         command.add_argument("--dry-run", action="store_true", help="change nothing")
         command.add_argument("--yes", action="store_true", help="without confirmation")
     else:
+        command.add_argument(
+            "--at", default="", metavar="URI", help="list what this cluster has where its storage was; delete nothing"
+        )
         command.add_argument("--dry-run", action="store_true", help="delete nothing")
         command.add_argument(
             "--yes", action="store_true", help="delete without confirmation: what this stack has left, or --cluster"

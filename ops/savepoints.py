@@ -92,7 +92,11 @@ def _savepoint(found: dict[str, Any]) -> Savepoint:
 
 
 def _run(hosts: Sequence[Host], *words: str) -> Any:
-    """Run the tool on the first JobManager's host that is reachable."""
+    return ask(hosts, "savepoints", *words)
+
+
+def ask(hosts: Sequence[Host], *words: str) -> Any:
+    """What the tool answers, as JSON, on the first JobManager's host that is reachable."""
     said = []
     for host in hosts:
         # First: a restore whose connection is lost later continues there, and may not be repeated elsewhere
@@ -102,7 +106,7 @@ def _run(hosts: Sequence[Host], *words: str) -> Any:
         said.append(f"{host.name}: {done.stderr.strip() or f'exited with {done.returncode}'}")
     else:
         raise OpsError("\n".join(said) or "the stack has no JobManager")
-    done = ssh.run(host.name, host.login, f"sudo -n {ssh.TOOL} savepoints {shlex.join(words)}", "", SECONDS)
+    done = ssh.run(host.name, host.login, f"sudo -n {ssh.TOOL} {shlex.join(words)}", "", SECONDS)
     if done.returncode == WRONG_USAGE:
         raise OpsError(f"{done.stderr.strip()}\n{OTHER_TOOL}")
     if done.returncode:

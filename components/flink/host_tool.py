@@ -33,6 +33,7 @@ _WITH_JOBS = (
     "job_savepoint_commands",
     "job_savepoints",
     "job_watch",
+    "old_place",
     "python_trace",
     "store",
     "submit",

@@ -129,6 +129,7 @@ def values(host: Host, cluster: Cluster, settings: JobSettings) -> dict[str, Any
         "name": settings.name,
         "storage": storage.uri,
         **apart(storage, cluster.settings.cluster_id),
+        "note": f"{FOLDER}/{settings.name}.place",
         "spec": _spec(cluster, settings),
         "upgradeMode": settings.upgrade_mode,
         "state": settings.state,

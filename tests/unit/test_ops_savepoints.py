@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import Any
 
@@ -45,7 +46,7 @@ class Hosts:
             return subprocess.CompletedProcess([], ssh.UNREACHED, "", f"ssh: {name}: No route to host")
         if command == "true":
             return subprocess.CompletedProcess([], 0, "", "")
-        words = command.removeprefix("sudo -n /usr/local/lib/flink/flink-host savepoints ")
+        words = re.sub("^sudo -n /usr/local/lib/flink/flink-host (savepoints|held) ", "", command)
         self.asked.append(f"{name} {words}")
         code, out, said = self.answers[words.split()[0]]
         return subprocess.CompletedProcess([], code, out, said)
@@ -143,3 +144,33 @@ def test_nothing_declared(hosts: Hosts, capsys: pytest.CaptureFixture[str]) -> N
     hosts.answers["list"] = (0, json.dumps(empty), "")
     run()
     assert capsys.readouterr().out == "job counts: new, continues from no state; no savepoints\n"
+
+
+HELD = {
+    "place": "s3://b/old",
+    "folders": [{"folder": "jobs/c", "files": 12, "bytes": 12345, "newest": 1795891702500}],
+    "needed": {"counts": "s3://b/old/jobs/c/counts/savepoints/1-1/savepoint-1"},
+}
+
+
+def at(*words: str) -> int:
+    return ops.run_gc({}, [], ops._parser().parse_args(["gc", "--stack", "prod", "--at", *words]))
+
+
+def test_what_is_at_an_old_place_is_listed(hosts: Hosts, capsys: pytest.CaptureFixture[str]) -> None:
+    hosts.answers["s3://b/old"] = (0, json.dumps(HELD), "")
+    assert at("s3://b/old") == 0
+    assert hosts.asked == ["jm-0 s3://b/old"]
+    assert capsys.readouterr().out.splitlines() == [
+        "s3://b/old: 12 files of this cluster",
+        "  jobs/c: 12 files, 12,345 bytes, the last written 2026-11-28 18:48:22 UTC",
+        "needed: job counts continues from s3://b/old/jobs/c/counts/savepoints/1-1/savepoint-1",
+    ]
+    hosts.answers["s3://b/old"] = (0, json.dumps({**HELD, "needed": {}}), "")
+    assert at("s3://b/old") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "no declared job needs it"
+    with pytest.raises(OpsError, match="--at deletes nothing"):
+        at("s3://b/old", "--yes")
+    hosts.answers["s3://b/old"] = (1, "", "jm-0: the storage cannot list s3://b/old: no plugin")
+    with pytest.raises(OpsError, match="no plugin"):
+        at("s3://b/old")

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from host_tool import job_commands
 from host_tool.declared_job import Job
-from host_tool.job_release import Declared, place
+from host_tool.job_release import Declared, moved, place
 from host_tool.output import Failure
 from host_tool.rest import Answer
 from tests.unit.host_tool.world import FakeClock
@@ -60,6 +61,8 @@ class Flink:
     adaptive: bool = False
     slots: int = 2
     leaderless: bool = False
+    away: str = ""
+    """What the URIs begin with that cannot be read."""
     number: int = 0
     kill: int = 0
     log: list[str] = field(default_factory=list)
@@ -75,6 +78,8 @@ class Flink:
 
     def read(self, uri: str) -> str | None:
         self._tick()
+        if self.away and uri.startswith(self.away):
+            raise Failure("no plugin")
         return self.files.get(uri)
 
     def write(self, uri: str, text: str) -> None:
@@ -136,7 +141,7 @@ class Flink:
         if parts == ["overview"]:
             return 200, {"slots-available": self.slots - sum(job.parallelism for job in self.running())}
         if parts == ["jobs", "overview"]:
-            return 200, {"jobs": [{"jid": id} for id in self.jobs]}
+            return 200, {"jobs": [{"jid": id, "state": job.state} for id, job in self.jobs.items()]}
         id, _, _query = parts[1].partition("?")
         if id not in self.jobs:
             return 404, {}
@@ -275,10 +280,14 @@ def test_other_modes_of_upgrade(mode: str, from_: str) -> None:
 
 def test_until_a_job_has_state_of_its_own_its_initial_savepoint_can_be_corrected() -> None:
     flink = Flink(refused={"a.jar"})
-    flink.files["s3://other/sp/_metadata"] = ""
+    for name in ("sp", "other"):
+        flink.files[f"s3://other/{name}/_metadata"] = ""
     with pytest.raises(Failure, match="no main class"):
-        apply(flink, initialSavepoint="s3://other/typo")
+        apply(flink, initialSavepoint="s3://other/other")
     flink.refused.clear()
+    with pytest.raises(Failure, match=r"no complete savepoint or checkpoint at s3://other/typo: expected a file _met"):
+        apply(flink, initialSavepoint="s3://other/typo")
+    apply(flink, initialSavepoint="s3://other/sp/_metadata", state="suspended")
     apply(flink, initialSavepoint="s3://other/sp")
     assert only(flink).restored == "s3://other/sp"
     # And never again after that
@@ -551,3 +560,122 @@ def test_flinks_configuration_says_where_declared_jobs_are(tmp_path: Path) -> No
     other.write_text("a: b\n")
     with pytest.raises(Failure, match="does not say where checkpoints are"):
         place(str(other))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ""),
+        ({"s3://flink/dev/": "s3://flink/other/"}, "from s3://flink/dev to s3://flink/other"),
+        ({"storageDir: s3://flink/dev/ha": "storageDir: hdfs://nn/ha"}, "from s3://flink/dev/ha to hdfs://nn/ha"),
+        ({"checkpointing.dir: s3://flink/dev": "checkpointing.dir: s3://fast/dev"}, ""),
+        ({"savepoint-dir: s3://flink": "savepoint-dir: s3://slow"}, ""),
+        ({"/dev\n": "/other\n", "/dev/": "/other/"}, ""),
+    ],
+    ids=["nothing", "all", "HA", "checkpoints", "savepoints", "another cluster"],
+)
+def test_what_moves_is_known_from_the_configurations(tmp_path: Path, changes: dict[str, str], told: str) -> None:
+    golden = (Path(__file__).parents[1] / "golden" / "jobmanager-config.yaml").read_text()
+    # So that only what is changed moves
+    golden += "flink-host.storage: s3://flink/dev\n" if told == "" or "storageDir" in str(changes) else ""
+    text = golden
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    before, after = tmp_path / "before.yaml", tmp_path / "after.yaml"
+    before.write_text(golden)
+    after.write_text(text)
+    assert moved(str(before), str(after)) == told
+    assert moved(str(tmp_path / "none"), str(after)) == "", "a new host"
+
+
+def test_checkpoints_on_a_kind_of_storage_that_goes_are_missed(tmp_path: Path) -> None:
+    golden = (Path(__file__).parents[1] / "golden" / "jobmanager-config.yaml").read_text().replace("s3://", "hdfs://")
+    golden += "flink-host.storage: hdfs://flink/dev\n"
+    before, after = tmp_path / "before.yaml", tmp_path / "after.yaml"
+    before.write_text(golden.replace("checkpointing.dir: hdfs://", "checkpointing.dir: oss://"))
+    after.write_text(golden)
+    assert moved(str(before), str(after)) == "away from oss://flink/dev/checkpoints/dev, where checkpoints are"
+    after.write_text(golden.replace("savepoint-dir: hdfs://", "savepoint-dir: oss://"))
+    assert moved(str(before), str(after)) == "", "it is still there"
+
+
+# Another storage
+
+BEFORE = {"before": {"storage": "s3://old/x", "cluster": "c"}}
+OLD = "s3://old/x/jobs/c/counts"
+
+
+def moving(flink: Flink, **changes: Any) -> None:
+    """A job with state at the old place, that ended there with the changes."""
+    flink.files["s3://other/sp/_metadata"] = ""
+    apply(flink, storage="s3://old/x", initialSavepoint="s3://other/sp")
+    apply(flink, storage="s3://old/x", state="suspended", **changes)
+    flink.jobs.clear()
+    flink.log.clear()
+
+
+def test_a_suspended_job_continues_at_another_place_from_its_savepoint() -> None:
+    flink = Flink()
+    moving(flink)
+    assert apply(flink, state="suspended", **BEFORE)["from"] == f"{OLD}/savepoints/1-1/savepoint-1"
+    apply(flink, **BEFORE)
+    assert flink.log == [f"start a.jar from {OLD}/savepoints/1-1/savepoint-1"]
+    assert only(flink).restored.startswith("s3://old/x/") and len(flink.jobs) == 1
+    apply(flink, state="suspended", **BEFORE)
+    assert job_record(flink)["state"].startswith(f"{STORAGE}/jobs/c/counts/savepoints/2-"), "its next state is here"
+
+
+def job_record(flink: Flink) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(flink.files[f"{STORAGE}/jobs/c/counts/record.json"])
+    return found
+
+
+def test_a_job_that_runs_does_not_start_a_second_time_at_another_place() -> None:
+    flink = Flink()
+    apply(flink, storage="s3://old/x")
+    for before in (BEFORE, {}):
+        with pytest.raises(Failure, match=r"attempt 1 runs, and s3://bucket/x has no record of it\. Expected the stor"):
+            apply(flink, **before)
+    assert len(flink.running()) == 1
+
+
+def test_a_job_that_was_not_suspended_does_not_start_without_its_state() -> None:
+    flink = Flink()
+    apply(flink, storage="s3://old/x")
+    flink.jobs.clear()  # a single JobManager has restarted
+    with pytest.raises(Failure, match=r"record\.json does not say that it is suspended: nothing was started"):
+        apply(flink, **BEFORE)
+    assert not flink.jobs
+
+
+def test_a_job_whose_old_place_cannot_be_read_needs_a_savepoint() -> None:
+    flink = Flink(away="s3://old/")
+    with pytest.raises(
+        Failure, match=r"was at s3://old/x before, which cannot be read from here \(no plugin\): it wou"
+    ):
+        apply(flink, **BEFORE)
+    assert not flink.jobs
+    flink.files["s3://copy/sp/_metadata"] = ""
+    apply(flink, initialSavepoint="s3://copy/sp", **BEFORE)
+    assert only(flink).restored == "s3://copy/sp"
+    flink = Flink(away="s3://old/")
+    apply(flink, upgradeMode="stateless", **BEFORE)
+    assert only(flink).restored == ""
+
+
+@pytest.mark.parametrize("before", [{}, {"before": {"storage": "s3://old/x", "cluster": "d"}}, BEFORE])
+def test_a_job_that_was_nowhere_before_starts(before: dict[str, Any]) -> None:
+    flink = Flink()
+    apply(flink, **before)
+    assert flink.log == ["start a.jar from nothing"]
+
+
+def test_a_host_notes_where_a_job_is(tmp_path: Path) -> None:
+    told = values(note=str(tmp_path / "counts.place"))
+    assert job_commands._noted(told) == {}
+    job_commands._note(told)
+    assert job_commands._noted(told) == {"storage": STORAGE, "cluster": "c"}
+    job_commands._note({**told, "storage": "s3://new"})
+    assert job_commands._noted(told)["storage"] == "s3://new"
+    assert [path.name for path in tmp_path.iterdir()] == ["counts.place"]

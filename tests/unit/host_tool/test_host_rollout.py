@@ -24,7 +24,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def rollout(
-    world: World, pending: list[str], *answers: bool | list[str], declared: Sequence[str] = (), **more: Any
+    world: World,
+    pending: list[str],
+    *answers: bool | list[str],
+    declared: Sequence[str] = (),
+    moved: str = "",
+    **more: Any,
 ) -> Rollout:
     """A rollout; `answers`: whether jobs can be handed over, or which cannot, one for each call."""
     values = {
@@ -56,7 +61,9 @@ def rollout(
     def forget_results() -> None:
         world.log.append("forget results")
 
-    return Rollout(values, Hosts("flink", SECONDS), world.clock, hand_over, stop_declared, forget_results)
+    return Rollout(
+        values, Hosts("flink", SECONDS), world.clock, hand_over, stop_declared, forget_results, lambda: moved
+    )
 
 
 def done(world: World) -> list[str]:
@@ -377,3 +384,39 @@ def test_many_hosts_are_asked_side_by_side(tmp_path: Path, monkeypatch: pytest.M
         rollout(world, world.pending(*names), strategy="parallel").apply()
         assert len([entry for entry in world.log if entry.endswith("state")]) == 45
         assert len(done(world)) == 45
+
+
+# The state moves
+
+MOVED = "from s3://old/ha to s3://new/ha"
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "RESTARTING", "FAILING"])
+def test_while_jobs_run_the_state_does_not_move(world: World, state: str) -> None:
+    world.jobs = [job(1, state=state), job(2, state="FINISHED")]
+    with pytest.raises(Failure) as failure:
+        rollout(world, world.pending("jm-0", "jm-1", "tm-0"), moved=MOVED).apply()
+    assert str(failure.value).startswith(
+        f"rollout: the state moves {MOVED}, and 1 jobs run, which need what is there; nothing was restarted. Set the "
+        "places back, suspend declared jobs"
+    )
+    assert done(world) == []
+
+
+def test_without_jobs_the_state_moves(world: World) -> None:
+    world.jobs = [job(1, state="FINISHED"), job(2, state="CANCELED")]
+    rollout(world, world.pending("jm-0", "tm-0"), moved=MOVED).apply()
+    assert done(world) == ["jm-0 switch", "tm-0 switch"]
+
+
+def test_who_does_not_know_whether_jobs_run_does_not_move_the_state(world: World) -> None:
+    world.leader = None
+    with pytest.raises(Failure, match="no JobManager says whether jobs run; nothing was restarted"):
+        rollout(world, world.pending("jm-0", "jm-1"), moved=MOVED).apply()
+    assert done(world) == []
+
+
+def test_taskmanagers_alone_move_nothing(world: World) -> None:
+    world.jobs = [job(1)]
+    rollout(world, world.pending("tm-0"), moved=MOVED).apply()
+    assert done(world) == ["tm-0 switch"]
