@@ -36,7 +36,7 @@ from toolbox.errors import ToolError
 from toolbox.paths import REPO
 
 DEFAULT_COUNTS = {"jobmanager": 2, "zookeeper": 3, "taskmanager": 2}
-_SERVER_SECONDS = 30.0
+_SERVER_SECONDS = 90.0
 _PROBE = r"""
 systemctl list-units --all --plain --no-legend 'zookeeper*.service' 'flink-*.service' |
     awk '$1 !~ /^flink-(alive|jobs)\.service$/ || $3 == "failed" {print "unit", $1, $3}'
@@ -516,4 +516,13 @@ def http_problem(url: str) -> str | None:
         with opener.open(url, timeout=5):
             return None
     except (urllib.error.URLError, OSError) as error:
+        return str(error)
+
+
+def port_problem(address: str, port: int) -> str | None:
+    """The problem of a server that does not speak HTTP; None if it accepts connections."""
+    try:
+        with socket.create_connection((address, port), 5):
+            return None
+    except OSError as error:
         return str(error)

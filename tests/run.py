@@ -69,8 +69,8 @@ class Run:
 RUNS = {
     "check": Run(("unit",), "not exhaustive"),
     "engine": Run(("engine", "aws"), "not root and not exhaustive", lint=False),
-    "test": Run(("lab", "aws", "hosts", "engine", "unit"), "not exhaustive", prepare=True),
-    "test-all": Run(("lab", "aws", "hosts", "engine", "unit"), "", prepare=True),
+    "test": Run(("lab", "aws", "hosts", "engine", "storages", "unit"), "not exhaustive", prepare=True),
+    "test-all": Run(("lab", "aws", "hosts", "engine", "storages", "unit"), "", prepare=True),
 }
 
 

@@ -161,8 +161,8 @@ class Hdfs(Backend):
             "Client not found in Kerberos": f"expected a KDC (krb5.conf) that knows {who} (kerberosPrincipal)",
             "Pre-authentication|Checksum failed|Integrity check": f"the key in kerberosKeytab is not that of {who}: "
             "expected a keytab that was made after its last change",
-            "Server not found in Kerberos|server's Kerberos principal": "expected dfs.namenode.kerberos.principal in "
-            "hadoopConf as the KDC and the NameNodes have it",
+            "Server not found in Kerberos|server's Kerberos principal|invalid Kerberos principal": "expected "
+            "dfs.namenode.kerberos.principal in hadoopConf as the KDC and the NameNodes have it",
             "Cannot find KDC|Cannot locate|Cannot get kdc|default realm": "expected a krb5.conf (kerberosConf) with "
             f"the realm of {who} and its KDC",
             "LoginException.*(ConnectException|refused|timed out|Timeout|NoRoute|UnknownHost|ICMP)": "expected a KDC "
@@ -174,7 +174,8 @@ class Hdfs(Backend):
             "UnknownHostException": "expected a host that this one knows, or a nameservice of hdfs-site.xml "
             "(hadoopConf)",
             "[Ss]afe ?mode": "expected an HDFS out of safe mode (`hdfs dfsadmin -safemode get`)",
-            "could only be written to 0|replicated to 0 nodes": "expected DataNodes that this host reaches",
+            "could only be written to 0|replicated to 0 nodes": "expected DataNodes that this host reaches"
+            + (", and their dfs.data.transfer.protection in hadoopConf" if self.kerberos else ""),
             "StandbyException": "expected an active NameNode",
             "ConnectException|no answer|NoRouteToHost|SocketTimeout": "expected NameNodes there that this host reaches",
         }

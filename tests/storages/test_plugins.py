@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import requests
 
 from components.storage.base import hadoop_site
-from stand_ins.builds import archives, flink_storages, hadoop
+from stand_ins.builds import flink_storages, hadoop
 from tests.storages import servers
 from tests.storages.servers import Storage, running
 
@@ -36,17 +35,6 @@ appender.console.type = CONSOLE
 appender.console.target = SYSTEM_ERR
 """
 pytestmark = pytest.mark.exhaustive  # half a minute each, and what they start is built from Go modules and npm
-
-
-@pytest.fixture(scope="module")
-def flink(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Flink's classes and its configuration file."""
-    home = tmp_path_factory.mktemp("flink")
-    wanted = re.compile(r"[^/]+/(lib/(flink-dist|log4j)[^/]*\.jar|conf/config\.yaml)")
-    with tarfile.open(archives.ensure().flink.path) as archive:
-        members = [entry for entry in archive if wanted.fullmatch(entry.name)]
-        archive.extractall(home, members, filter="data")
-    return next(home.iterdir())
 
 
 def used(flink: Path, folder: Path, storage: Storage, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -171,6 +171,10 @@ def test_a_storage_that_does_all_is_said_with_its_places(root: Path) -> None:
             "the key in kerberosKeytab ",
         ),
         ("cannot log in: LoginException: Connection refused", "expected a KDC that this host reaches (krb5.conf)"),
+        (
+            "cannot write: Server has invalid Kerberos principal: a/b@X, expecting: c/d@X",
+            "expected dfs.namenode.kerberos.",
+        ),
         ("cannot log in: LoginException: of another kind", "expected that the KDC of krb5.conf knows etl with the key"),
         ("cannot write: NotInMountpointException: /x", "expected a link for this path in the mount table"),
         ("cannot write: no answer within 7 s", "expected NameNodes there that this host reaches"),
