@@ -8,29 +8,44 @@ import json
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from lab import jar
 from lab.errors import LabError
 from lab.kdc import REALM, Kdc
-from lab.lab import free_port
-from stand_ins.builds import hadoop
+from lab.lab import free_port, port_problem
+from stand_ins.builds import archives, fetch, hadoop
 from toolbox import files
 from toolbox.parallel import command
+from toolbox.paths import cache_dir
 
 SUPERUSER = "hdfs"
 """Who the servers run as, in HDFS's eyes: it may do everything there."""
 PORTS = {"namenode": 8020, "namenode-http": 9870, "datanode": 9866, "datanode-ipc": 9867, "datanode-http": 9864}
 """First port that is tried of each listener: Hadoop's defaults (hdfs-default.xml)."""
+PAIR_PORTS = {
+    **PORTS,
+    **{"namenode-2": 8020, "namenode-2-http": 9870, "zkfc": 8019, "zkfc-2": 8019},
+    **{"journalnode": 8485, "journalnode-http": 8480, "zookeeper": 2181},
+}
+"""Those of `Pair`."""
+NAMESERVICE = "prod"
 _JAVA = ("-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 # Hadoop asks the JDK for its realm
 _KERBEROS = "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED"
 _MAIN = {
     "namenode": "org.apache.hadoop.hdfs.server.namenode.NameNode",
     "datanode": "org.apache.hadoop.hdfs.server.datanode.DataNode",
+    "journalnode": "org.apache.hadoop.hdfs.qjournal.server.JournalNode",
+    "zkfc": "org.apache.hadoop.hdfs.tools.DFSZKFailoverController",
+    "zookeeper": "org.apache.hadoop.shaded.org.apache.zookeeper.server.ZooKeeperServerMain",
 }
+Serve = Callable[[str, list[str], Mapping[str, str], Callable[[], str | None]], None]
+"""Starts a server with its name, command line, environment and problem: `lab.lab.Lab.serve`."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,8 @@ class Hdfs:
     jars: Path
     kdc: Kdc | None = None
     """Who knows its users, if it believes nobody else."""
+    classes: str = ""
+    """A folder with what the jars lack."""
 
     @property
     def uri(self) -> str:
@@ -104,8 +121,9 @@ class Hdfs:
         java = shutil.which("java")
         if java is None:
             raise LabError("HDFS needs Java on this machine, and there is none")
+        classes = f":{self.classes}" if self.classes else ""
         realm = [_KERBEROS, f"-Djava.security.krb5.conf={self.kdc.conf}"] if self.kdc else []
-        return [java, *_JAVA, *realm, "-cp", f"{self.directory / 'conf'}:{self.jars}/*", *words]
+        return [java, *_JAVA, *realm, "-cp", f"{self.directory / 'conf'}:{self.jars}/*{classes}", *words]
 
     def server(self, name: str, *words: str) -> list[str]:
         """The command line of a server such as `namenode`. `prepare` comes first."""
@@ -130,6 +148,12 @@ class Hdfs:
 
     def _once(self, name: str, *words: str) -> None:
         command(self.server(name, *words), env=self.environment, timeout=180)
+
+    def start(self, serve: Serve) -> None:
+        """All servers, in their order."""
+        self.prepare()
+        serve("namenode", self.server("namenode"), self.environment, self.namenode_problem)
+        serve("datanode", self.server("datanode"), self.environment, self.problem)
 
     def shell(self, *words: str, user: str = SUPERUSER) -> str:
         """What `hdfs dfs WORDS` prints, as the superuser or another; `CommandError` if it fails."""
@@ -174,9 +198,122 @@ class Hdfs:
         return beans[0] if beans else "it has no state yet"
 
 
+@dataclass(frozen=True)
+class Pair(Hdfs):
+    """An HDFS with two NameNodes, of which one is active and the other takes over by itself: each has a failover
+    controller, which ask a ZooKeeper server of their own, and what the active one writes is on a JournalNode.
+    """
+
+    NAMENODES = ("namenode", "namenode-2")
+
+    @property
+    def uri(self) -> str:
+        """The nameservice."""
+        return f"hdfs://{NAMESERVICE}"
+
+    def _shared(self) -> dict[str, str]:
+        provider = "org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider"
+        return {
+            **super()._shared(),
+            "dfs.nameservices": NAMESERVICE,
+            f"dfs.ha.namenodes.{NAMESERVICE}": ",".join(self.NAMENODES),
+            **{f"dfs.namenode.rpc-address.{NAMESERVICE}.{name}": self._listener(name) for name in self.NAMENODES},
+            f"dfs.client.failover.proxy.provider.{NAMESERVICE}": provider,
+        }
+
+    def _site(self) -> dict[str, str]:
+        found = {
+            **super()._site(),
+            "dfs.namenode.shared.edits.dir": f"qjournal://{self._listener('journalnode')}/{NAMESERVICE}",
+            "dfs.journalnode.edits.dir": str(self.directory / "journal"),
+            "dfs.journalnode.rpc-address": self._listener("journalnode"),
+            "dfs.journalnode.http-address": self._listener("journalnode-http"),
+            "dfs.ha.automatic-failover.enabled": "true",
+            "ha.zookeeper.quorum": self._listener("zookeeper"),
+            "ha.zookeeper.session-timeout.ms": "5000",
+            # The JournalNode accepts one writer alone, so no other fence is needed
+            "dfs.ha.fencing.methods": "shell(/bin/true)",
+        }
+        for name, zkfc in zip(self.NAMENODES, ("zkfc", "zkfc-2"), strict=True):
+            own = f"{NAMESERVICE}.{name}"
+            found |= {
+                f"dfs.namenode.name.dir.{own}": str(self._folder(name)),
+                f"dfs.namenode.http-address.{own}": self._listener(f"{name}-http"),
+                f"dfs.ha.zkfc.port.{own}": str(self.ports[zkfc]),
+            }
+        return found
+
+    def _folder(self, name: str) -> Path:
+        return self.directory / f"name-{name}"
+
+    def _as(self, server: str, namenode: str, *words: str) -> list[str]:
+        """The command line of a server of a NameNode: both have the same address, which says which one usually."""
+        return self.server(server, "-D", f"dfs.ha.namenode.id={namenode}", *words)
+
+    def start(self, serve: Serve) -> None:
+        """All servers, in their order."""
+        self._configure()
+        zookeeper = self.directory / "zoo.cfg"
+        (self.directory / "zookeeper").mkdir(exist_ok=True)
+        files.write(
+            zookeeper,
+            f"dataDir={self.directory / 'zookeeper'}\nclientPort={self.ports['zookeeper']}\n"
+            f"clientPortAddress={self.address}\nadmin.enableServer=false\ntickTime=1000\n",
+        )
+        serve("hdfs-zookeeper", self.server("zookeeper", str(zookeeper)), {}, partial(self._closed, "zookeeper"))
+        serve("journalnode", self.server("journalnode"), self.environment, partial(self._closed, "journalnode"))
+        one, other = self.NAMENODES
+        if not self._folder(other).exists():
+            command(self._as("namenode", one, "-format", "-nonInteractive"), env=self.environment, timeout=180)
+            # The other one begins with the same (HDFSHighAvailabilityWithQJM.html: or by -bootstrapStandby)
+            shutil.copytree(self._folder(one), self._folder(other))
+            command(self._as("zkfc", one, "-formatZK", "-nonInteractive"), env=self.environment, timeout=180)
+        for name in self.NAMENODES:
+            self.start_namenode(serve, name)
+        serve("datanode", self.server("datanode"), self.environment, self.problem)
+
+    def start_namenode(self, serve: Serve, name: str) -> None:
+        """A NameNode and its failover controller."""
+        serve(name, self._as("namenode", name), self.environment, partial(self.namenode_problem, name))
+        zkfc = f"zkfc-{name}"
+        serve(zkfc, self._as("zkfc", name), self.environment, lambda: None)
+
+    def _closed(self, name: str) -> str | None:
+        """The problem of a server; None if it accepts connections."""
+        return port_problem(self.address, self.ports[name])
+
+    def active(self) -> str:
+        """The name of the active NameNode; empty if none is."""
+        states = {name: self._state(name, "NameNodeStatus") for name in self.NAMENODES}
+        return next((name for name, it in states.items() if isinstance(it, dict) and it["State"] == "active"), "")
+
+    def problem(self) -> str | None:
+        """The problem of the active NameNode and the DataNode; None if files can be written."""
+        active = self.active()
+        return self._namespace_problem(active) if active else "no NameNode is active"
+
+
 def at(directory: Path, address: str, kdc: Kdc | None = None) -> Hdfs:
     """A new HDFS over `directory` with free ports of this address."""
     return Hdfs(directory, address, _free(address, PORTS), hadoop.jars(), kdc)
+
+
+def pair(directory: Path, address: str) -> Pair:
+    """The same with two NameNodes."""
+    return Pair(directory, address, _free(address, PAIR_PORTS), hadoop.jars(), classes=str(_classes()))
+
+
+def _classes() -> Path:
+    """A folder with the class that ZooKeeper's client in Hadoop's jars lacks."""
+    source = Path(hadoop.__file__).parent / "hadoop/Testable.java"
+
+    def make(to: Path) -> None:
+        with jar.jdk(archives.ensure().java) as home:
+            jar.compile_java(home / "bin/javac", [source], to)
+
+    path = cache_dir() / f"jars/hadoop-{hadoop.VERSION}"
+    fetch.cached(path, make)
+    return path
 
 
 def _free(address: str, preferred: Mapping[str, int]) -> dict[str, int]:

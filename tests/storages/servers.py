@@ -402,14 +402,20 @@ def _process(server: Server, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @contextmanager
+def started(server: Server, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A server that answers, until the end of the block."""
+    with _process(server, log) as process:
+        deadline = time.monotonic() + 120
+        while (found := server.problem()) is not None:
+            assert process.poll() is None and time.monotonic() < deadline, f"{found}\n{log.read_text()}"
+            time.sleep(0.1)
+        yield process
+
+
+@contextmanager
 def running(storage: Storage, logs: Path) -> Iterator[None]:
     """The servers, until the end of the block."""
     with ExitStack() as stack:
         for server in storage.servers:
-            log = logs / f"{server.name}.log"
-            process = stack.enter_context(_process(server, log))
-            deadline = time.monotonic() + 120
-            while (found := server.problem()) is not None:
-                assert process.poll() is None and time.monotonic() < deadline, f"{found}\n{log.read_text()}"
-                time.sleep(0.1)
+            stack.enter_context(started(server, logs / f"{server.name}.log"))
         yield
