@@ -1,13 +1,14 @@
 """SSH keys: private ones in files, and public ones of hosts."""
 
 import stat
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import dsa, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from . import files
 from .problems import Problems
@@ -48,6 +49,33 @@ def public_key(text: str) -> tuple[str, int]:
     except (AttributeError, KeyError, ValueError, UnsupportedAlgorithm):
         raise ValueError("is of a type that OpenSSH does not have") from None
     return line.decode(), getattr(key, "key_size", 256)
+
+
+@cache
+def shortest(text: str) -> str:
+    """The same private key in the shortest form that Go's SSH client reads: an Ed25519 key in PKCS #8, a third of
+    OpenSSH's own form. Other keys, and what is none, as they are.
+    """
+    try:
+        key = _load(text)
+    except (KeyError, TypeError, ValueError, UnsupportedAlgorithm):
+        return text
+    return _written(key, PrivateFormat.PKCS8) if isinstance(key, ed25519.Ed25519PrivateKey) else text
+
+
+@cache
+def for_openssh(text: str) -> str:
+    """The same private key in a form that OpenSSH reads: before 9.6 it reads no Ed25519 key in PKCS #8. That form has a
+    random part, so it is not for what is compared with an earlier one.
+    """
+    if not text.lstrip().startswith("-----BEGIN PRIVATE KEY-----"):
+        return text
+    key = _load(text)
+    return _written(key, PrivateFormat.OpenSSH) if isinstance(key, ed25519.Ed25519PrivateKey) else text
+
+
+def _written(key: ed25519.Ed25519PrivateKey, form: PrivateFormat) -> str:
+    return key.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
 
 
 def _load(text: str) -> Any:

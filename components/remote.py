@@ -11,16 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pulumi
 from pulumi_command import local, remote
 
-from . import naming, openssh, resources
+from . import naming, openssh, private_key, resources
 from .host import Host, Ssh
 
 SCRIPTS = resources.folder("host_scripts")
 LEAVE = Path(__file__).resolve().parent / "leave.sh"
+
+T = TypeVar("T")
 
 END_OF_FILE = "END_OF_FILE"
 """Line that ends a file in the script. No file may contain this line."""
@@ -98,13 +100,14 @@ def step(
     opts: pulumi.ResourceOptions,
     seconds: int = 600,
     runs: pulumi.Input[str] = "",
-    first: str = "",
+    first: str | None = None,
 ) -> remote.Command:
     """Run a script (text from `script_text`) as root on a host, again whenever the text changes.
 
     `seconds` is its time limit on the host, because Pulumi's custom timeouts do not stop a remote command. Its stderr
     is shown while it runs, and its stdout is the result of the step. `runs` is a hash of a daemon's desired state: if
-    it changes, `branches` reports a restart. The script does not use it. `first` is a command that must succeed before.
+    it changes, `branches` reports a restart. The script does not use it. `first`: this is the host's first step, and a
+    command that must succeed before it. All others depend on it (by `opts`, perhaps through others).
     """
     # Scripts and files are the same on many hosts: their changes are shown once (flink/desired_state.py)
     hidden = ["stdin", "create"] if runs else ["stdin"]
@@ -116,12 +119,13 @@ def step(
     create: pulumi.Input[str] = f"{first + '; ' if first else ''}{run} apply {client}"
     if host.machine:
         # A replaced machine under the same name, or even the same address, is another input
-        create = pulumi.Output.concat(create, " ", host.machine)
+        machine = host.machine if first else _already_waited_for(host.machine)
+        create = pulumi.Output.concat(create, " ", machine)
     if runs:
         create = pulumi.Output.concat(create, " runs=", runs)
     return remote.Command(
         naming.step(host, what),
-        connection=connection(host.ssh),
+        connection=connection(host.ssh, first=first is not None),
         create=create,
         stdin=stdin,
         logging=remote.Logging.STDERR,
@@ -186,22 +190,40 @@ def _login_of(ssh: Ssh) -> pulumi.Output[openssh.Login]:
     )
 
 
-def connection(ssh: Ssh) -> remote.ConnectionArgs:
-    """How the command plugin logs in to a host."""
-    proxy = None if ssh.jump is None else remote.ProxyConnectionArgs(**_login(ssh.jump))
-    return remote.ConnectionArgs(**_login(ssh), proxy=proxy)
+def connection(ssh: Ssh, *, first: bool = False) -> remote.ConnectionArgs:
+    """How the command plugin logs in to a host. `first`: nothing on which the resource depends has logged in before."""
+    proxy = None if ssh.jump is None else remote.ProxyConnectionArgs(**_login(ssh.jump, first=first))
+    return remote.ConnectionArgs(**_login(ssh, first=first), proxy=proxy)
 
 
-def _login(ssh: Ssh) -> dict[str, Any]:
+def _login(ssh: Ssh, *, first: bool) -> dict[str, Any]:
     """What a connection and its proxy have in common."""
+    # The state has every connection twice
+    key = pulumi.Output.from_input(ssh.private_key).apply(private_key.shortest)
+    known: list[pulumi.Input[str]] = [ssh.address, key, ssh.host_key]
+    address, own_key, host_key = known if first else map(_already_waited_for, known)
     return {
-        "host": ssh.address,
+        "host": address,
         "user": ssh.user,
         "port": ssh.port,
-        "private_key": ssh.private_key,
-        "host_key": ssh.host_key,
+        "private_key": own_key,
+        "host_key": host_key,
         # pulumi-command waits up to 5 s between two attempts, and less between the first ones: half a minute for an
         # existing machine, and 5 minutes for one that boots and refuses connections
         "dial_error_limit": 60 if ssh.new else 10,
         "per_dial_timeout": 10 if ssh.new else 15,
     }
+
+
+def _already_waited_for(value: pulumi.Input[T]) -> pulumi.Input[T]:
+    """The value without the resources it comes from. A step that depends on another of its host depends on them anyway,
+    and the state would name each one twice in every step: a fifth of it, in large stacks.
+    """
+    if not isinstance(value, pulumi.Output):
+        return value
+
+    async def itself() -> T:
+        found: Any = await value.future(with_unknowns=True)
+        return cast(T, found)
+
+    return pulumi.Output(set(), itself(), value.is_known(), value.is_secret())

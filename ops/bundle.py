@@ -26,6 +26,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from components import private_key
 from components.frontdoor import login
 from components.frontdoor.caddyfile import FOLDER as DOOR_FOLDER
 from components.host import Role
@@ -227,8 +228,9 @@ def parse(host: str, output: str) -> Told:
 
 
 def _keys(host: Host) -> list[str]:
-    """The lines of the private keys that lead to a host."""
-    keys = [host.login.private_key, *([host.login.jump.private_key] if host.login.jump else [])]
+    """The lines of the private keys that lead to a host, as OpenSSH and as the command plugin read them."""
+    own = [host.login.private_key, *([host.login.jump.private_key] if host.login.jump else [])]
+    keys = [*own, *map(private_key.shortest, own)]
     return [line for key in keys for line in key.splitlines() if not line.startswith("-----")]
 
 

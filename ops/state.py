@@ -14,6 +14,7 @@ from pulumi.automation import CommandError, ConcurrentUpdateError
 from automation.engine import Engine, EngineError, stderr
 from automation.stack import Stack
 from automation.workspace import Workspace
+from components import private_key
 from components.flink.desired_state import HIGH_AVAILABILITY
 from components.host import Role
 from components.openssh import Login
@@ -180,7 +181,7 @@ def _login(connection: Mapping[str, Any]) -> Login:
         address=connection["host"],
         user=connection["user"],
         port=int(connection["port"]),
-        private_key=connection["privateKey"],
+        private_key=private_key.for_openssh(connection["privateKey"]),
         host_key=connection["hostKey"],
         jump=_login(proxy) if proxy else None,
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from automation.steps import Steps
+from components import private_key
 from lab.cluster import UNITS, wait_for
 from lab.errors import LabError
 from lab.lab import Lab
@@ -318,7 +319,7 @@ def _logins(state: dict[str, Any]) -> dict[str, Login]:
             found[name.removesuffix("-probe")] = Login(
                 _plain(connection["host"]),
                 _plain(connection["user"]),
-                _plain(connection["privateKey"]),
+                private_key.for_openssh(_plain(connection["privateKey"])),
                 _plain(connection["hostKey"]),
             )
     return found
