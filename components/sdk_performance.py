@@ -7,8 +7,10 @@ import asyncio
 import gc
 
 import pulumi
-from pulumi.runtime import resource
+from pulumi.runtime import resource, rpc
 from pulumi.runtime.proto import source_pb2
+
+from . import dependency_cycles
 
 
 def prepare() -> None:
@@ -20,6 +22,7 @@ def prepare() -> None:
     # Where each resource was declared, a trace of 25 calls through the SDK: 2.4 KB of the state for each resource, and
     # a file backend writes all of the state after every step
     resource._get_stack_trace = source_pb2.StackTrace
+    rpc.declare_dependency = dependency_cycles.declare  # type: ignore[assignment,attr-defined]
 
 
 async def settle() -> None:
