@@ -244,8 +244,8 @@ class Look:
             ) from None
 
     def _opener(self) -> urllib.request.OpenerDirector:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
+        if self._tls is None and self._server.startswith("https:"):
+            self._tls = ssl.create_default_context()  # reads all certificates of this system
             if self._values["certificates"]:
                 self._tls.load_verify_locations(self._values["certificates"])
         proxy = self._values["proxy"]

@@ -131,7 +131,7 @@ class Backend:
 
     def host_look(self, uri: str, options: Collection[str]) -> Mapping[str, str | bool] | None:
         """What the host tool has to know to look at a place without Flink's file systems (host_tool/s3_look.py), which
-        costs a tenth of a second instead of a JVM's start; None if only Flink can use it. `options` are the names of
+        costs a tenth of a JVM's start; None if only Flink can use it. `options` are the names of
         the options of Flink that the stack itself has set.
         """
         return None
