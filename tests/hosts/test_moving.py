@@ -156,10 +156,7 @@ def test_a_cluster_moves_from_s3_to_hdfs(moving: Moving, measured: Measured) -> 
     moving.up("running", storageUri=moving.new, **NO_S3)
     assert moving.job().job_id == job.job_id, "it has continued"
     assert "AWS_" not in moving.lab.ssh("tm-0", "sudo cat /etc/flink/credentials.env").stdout
-    assert not moving.lab.ssh("tm-0", "ls /opt/flink/plugins | grep s3", check=False).stdout
     job = moving.job()
-    code, output = moving.held(moving.old)
-    assert code == 2, "what it does not know it cannot list"
     least, since = job.checkpoint() or 0, time.monotonic()
     moving.lab.kill(job.cluster.leader(), "flink-jobmanager")
     job.seconds_until_restored(since, least, BOUND)
