@@ -18,8 +18,9 @@ from pathlib import Path
 
 from automation.command_line import ran
 from automation.steps import Steps
-from bench import downtime, encryption, endpoints, jobs, monitoring, plain_ssh, starts
+from bench import downtime, encryption, endpoints, jobs, monitoring, plain_ssh, starts, steady
 from bench.starts import Starts
+from components.flink.failover import MINIMUM_SECONDS
 from lab import prepare
 from lab.cluster import Cluster, SlowJob
 from lab.lab import Lab
@@ -143,6 +144,13 @@ def _jobs(lab: Lab, rounds: int, file: Path) -> int:
     return 0
 
 
+def _steady(lab: Lab, chosen: argparse.Namespace) -> int:
+    found = steady.measure(_new(lab), chosen.minutes, chosen.failover_seconds, chosen.burners)
+    steady.write(found, chosen.steady)
+    print("\n".join(steady.lines(chosen.steady)))
+    return 0
+
+
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
     """The ratio of the medians, and the ratio of each round."""
     by_round = " ".join(f"{one / other:.2f}" for one, other in zip(ours, theirs, strict=True))
@@ -214,6 +222,29 @@ def main() -> int:
         help="measure only what Prometheus needs for 100 TaskManagers, without a lab, and write that to a file",
     )
     parser.add_argument(
+        "--steady",
+        type=Path,
+        metavar="FILE",
+        help="count only failovers without a cause on busy CPUs, and write them to a file",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=60, metavar="N", help="for --steady: how long (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--failover-seconds",
+        type=int,
+        default=MINIMUM_SECONDS,
+        metavar="N",
+        help="for --steady: failoverSeconds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--burners",
+        type=int,
+        default=os.cpu_count(),
+        metavar="N",
+        help="for --steady: processes on each host that only use CPU (default: one for each processor)",
+    )
+    parser.add_argument(
         "--downtime",
         type=Path,
         metavar="FILE",
@@ -241,6 +272,8 @@ def main() -> int:
             return _monitoring(lab, max(1, chosen.rounds), chosen.monitoring)
         if chosen.jobs:
             return _jobs(lab, max(1, chosen.rounds), chosen.jobs)
+        if chosen.steady:
+            return _steady(lab, chosen)
         show(measure(lab, max(1, chosen.rounds), chosen.failovers, chosen.starts))
     except ToolError as error:
         console.fail("bench", str(error))

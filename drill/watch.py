@@ -72,9 +72,18 @@ class Watch:
         if running and restored and restored != self._restored:
             self._restored = restored
             began = self._down if self._down is not None else self._ran
-            self.interruptions.append(Interruption(began, time.time(), restored[1]))
+            self.interruptions.append(Interruption(began, max(began, self._runs_since(details)), restored[1]))
         self._latest = latest
         self._note(running, details["state"])
+
+    def _runs_since(self, details: dict[str, Any]) -> float:
+        """When the last of its tasks began to run: between two looks, on a busy machine seconds apart."""
+        since = []
+        for vertex in details["vertices"]:
+            subtasks = self._rest.get(f"/jobs/{self.job.job_id}/vertices/{vertex['id']}")["subtasks"]
+            durations = [task["status-duration"]["RUNNING"] for task in subtasks if task["status"] == "RUNNING"]
+            since.append(time.time() - min(durations, default=0) / 1000)
+        return max(since)
 
     def _note(self, running: bool, state: str) -> None:
         self._running, self.state = running, state

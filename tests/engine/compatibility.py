@@ -44,8 +44,12 @@ that is dead is noticed after two heartbeats.
 """
 
 ADDED = {
-    "/etc/flink/config.yaml": "heartbeat.interval: 1000 ms\n",
-    "/etc/flink/log4j-console.properties": """\
+    "/etc/flink/config.yaml": (
+        "heartbeat.interval: 1000 ms\n",
+        "restart-strategy.exponential-delay.initial-backoff: 100 ms\n",
+    ),
+    "/etc/flink/log4j-console.properties": (
+        """\
 # Its sessions, for `flink-host relinquish`, with which the unit ends
 logger.session.name = org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.ClientCnxn
 logger.session.level = INFO
@@ -62,8 +66,9 @@ appender.session.filter.session.regex = .*session id = 0x.*
 appender.session.filter.session.onMatch = ACCEPT
 appender.session.filter.session.onMismatch = DENY
 """,
+    ),
 }
-"""Likewise, blocks that it may add: a JobManager that was killed gives up its session."""
+"""Likewise, blocks that it may add: a JobManager that was killed gives up its session; jobs do not wait a second."""
 
 _UNITS = """\
 PrivateMounts=yes
@@ -178,7 +183,10 @@ class Earlier:
             new = after[name]
             for path in filter(_matters, old.files):
                 kept = _without(old.files[path], DROPPED.get(path, ""))
-                found = new.files.get(path, "").replace(ADDED.get(path, "\0"), "").splitlines()
+                text = new.files.get(path, "")
+                for block in ADDED.get(path, ()):
+                    text = text.replace(block, "")
+                found = text.splitlines()
                 if path.endswith(".service"):
                     found = _without("\n".join(found), _UNITS)
                 assert found == kept, f"{name}: {path}\n" + "\n".join(unified_diff(kept, found, n=0, lineterm=""))
