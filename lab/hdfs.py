@@ -5,10 +5,12 @@ server takes 150 MiB of memory.
 """
 
 import json
+import os
 import shutil
+import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -157,13 +159,26 @@ class Hdfs:
 
     def shell(self, *words: str, user: str = SUPERUSER) -> str:
         """What `hdfs dfs WORDS` prints, as the superuser or another; `CommandError` if it fails."""
+        argv, variables = self._shell(words, user)
+        return command(argv, env=variables, timeout=180)
+
+    def listed(self) -> list[str]:
+        """The lines of `hdfs dfs -ls -R /`, without what is removed meanwhile; `LabError` if it fails otherwise."""
+        argv, variables = self._shell(("-ls", "-R", "/"), SUPERUSER)
+        done = subprocess.run(argv, env={**os.environ, **variables}, capture_output=True, text=True, timeout=180)
+        others = [line for line in done.stderr.splitlines() if "No such file or directory" not in line]
+        if done.returncode and (others or not done.stderr):
+            raise LabError(f"hdfs dfs -ls -R / ended with status {done.returncode}: {' '.join(others)}")
+        return done.stdout.splitlines()
+
+    def _shell(self, words: Sequence[str], user: str) -> tuple[list[str], dict[str, str]]:
+        """A command of FsShell and its variables."""
         quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
         argv = self._argv(quiet, "org.apache.hadoop.fs.FsShell", *words)
-        variables = {"HADOOP_USER_NAME": user}
-        if self.kdc:
-            principal, name = (f"{SUPERUSER}/nn", "namenode") if user == SUPERUSER else (user, user)
-            variables = {"KRB5CCNAME": str(self.kdc.ticket(principal, self.kdc.keytab(principal, name)))}
-        return command(argv, env=variables, timeout=180)
+        if not self.kdc:
+            return argv, {"HADOOP_USER_NAME": user}
+        principal, name = (f"{SUPERUSER}/nn", "namenode") if user == SUPERUSER else (user, user)
+        return argv, {"KRB5CCNAME": str(self.kdc.ticket(principal, self.kdc.keytab(principal, name)))}
 
     def home(self, path: str, owner: str) -> None:
         """Make a folder that belongs to this user, as the administrator of an HDFS does."""

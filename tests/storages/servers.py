@@ -352,7 +352,7 @@ class HdfsInside:
 
     def paths(self) -> list[str]:
         """Those of folders, too, with a slash at the end."""
-        lines = self.dfs.shell("-ls", "-R", "/").splitlines()
+        lines = self.dfs.listed()
         return [line.split()[-1].lstrip("/") + ("/" if line.startswith("d") else "") for line in lines]
 
     def read(self, *names: str) -> bytes:
