@@ -138,11 +138,11 @@ def access(
     generation: pulumi.Input[str],
     opts: pulumi.ResourceOptions,
 ) -> remote.Command | None:
-    """The step that uses the storage as the daemons will; None if no kind asks for it. `generation`: what a daemon
+    """The step that uses the storage as the daemons will; None if `look` is enough. `generation`: what a daemon
     would be restarted for.
     """
     own = _options(settings)
-    looked_at = {key: uri for key, uri in storage.places.items() if _needs_flink(storage.at(uri), uri, own)}
+    looked_at = {key: uri for key, uri in storage.places.items() if storage.at(uri).host_look(uri, own) is None}
     if not looked_at:
         return None
     hints = {pattern: hint for backend in storage.backends for pattern, hint in backend.hints.items()}
@@ -168,8 +168,3 @@ def _options(settings: ClusterSettings) -> list[str]:
     """The names of the options of Flink that the stack itself has set."""
     own = (settings.common_config, settings.jobmanager_config, settings.taskmanager_config, settings.secret_options)
     return [name for names in own for name in names]
-
-
-def _needs_flink(backend: Backend, uri: str, options: Sequence[str]) -> bool:
-    """Whether a place is looked at with Flink's file systems."""
-    return backend.is_looked_at and backend.host_look(uri, options) is None

@@ -67,11 +67,6 @@ class Azure(Backend):
         return f"https://{_account(uri)}"
 
     @property
-    def is_looked_at(self) -> bool:
-        """Identity and rights are found out by use alone."""
-        return True
-
-    @property
     def hints(self) -> Mapping[str, str]:
         """What is expected, by what Azure says."""
         return {

@@ -122,17 +122,11 @@ class Backend:
         """What is done on all hosts that run Flink, after they have its release."""
         return None
 
-    @property
-    def is_looked_at(self) -> bool:
-        """Whether hosts write, list, read and delete a file on it before Flink starts, with Flink's file systems
-        (storage/access.sh), unless `host_look` says how the host tool does it.
-        """
-        return False
-
     def host_look(self, uri: str, options: Collection[str]) -> Mapping[str, str | bool] | None:
         """What the host tool has to know to look at a place without Flink's file systems (host_tool/s3_look.py), which
-        costs a tenth of a JVM's start; None if only Flink can use it. `options` are the names of
-        the options of Flink that the stack itself has set.
+        costs a tenth of a JVM's start. None if only Flink can use it: then hosts write, list, read and delete a file on
+        it before Flink starts, with Flink's file systems (storage/access.sh). `options` are the names of the options of
+        Flink that the stack itself has set.
         """
         return None
 

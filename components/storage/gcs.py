@@ -77,11 +77,6 @@ class Gcs(Backend):
         return self.endpoint or GOOGLE
 
     @property
-    def is_looked_at(self) -> bool:
-        """Identity and rights are found out by use alone."""
-        return True
-
-    @property
     def hints(self) -> Mapping[str, str]:
         """What is expected, by what Google's clients say."""
         if self.key is None:

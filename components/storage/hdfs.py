@@ -143,11 +143,6 @@ class Hdfs(Backend):
         return f"tcp://{','.join(addresses)}"
 
     @property
-    def is_looked_at(self) -> bool:
-        """Rights, names and logins are found out by use alone."""
-        return True
-
-    @property
     def hints(self) -> Mapping[str, str]:
         """What is expected, by what Hadoop says."""
         who = self.kerberos.principal if self.kerberos else self.user or "flink"

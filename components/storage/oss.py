@@ -69,11 +69,6 @@ class Oss(Backend):
         return self.endpoint
 
     @property
-    def is_looked_at(self) -> bool:
-        """Keys and rights are found out by use alone."""
-        return True
-
-    @property
     def hints(self) -> Mapping[str, str]:
         """What is expected, by what OSS says."""
         return {

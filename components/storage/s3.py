@@ -149,11 +149,6 @@ class S3(Backend):
         domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
         return self.endpoint or f"https://s3.{self.region}.{domain}"
 
-    @property
-    def is_looked_at(self) -> bool:
-        """Where the host tool cannot."""
-        return True
-
     def host_look(self, uri: str, options: Collection[str]) -> Mapping[str, str | bool] | None:
         """As the plugin reaches it, unless the stack's own options may have changed that."""
         bucket = urlsplit(uri).netloc

@@ -34,11 +34,6 @@ class SharedFiles(Backend):
         return uri.partition("://")[2]
 
     @property
-    def is_looked_at(self) -> bool:
-        """Rights are found out by use alone."""
-        return True
-
-    @property
     def hints(self) -> Mapping[str, str]:
         """What is expected, by what the kernel says."""
         return {

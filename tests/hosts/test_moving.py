@@ -24,13 +24,12 @@ from lab.stack import release
 from stand_ins.builds import archives, hadoop_release
 from tests.lab.commands import lab_command
 from tests.measured import Measured
+from tests.storages.on_hosts import NONE_OF_S3
 
 NAME = "test-moving"
 RECORDS = 200 * 1800
 BOUND = 240
 """Maximum seconds of a wait on a busy machine."""
-NO_S3 = {"storageEndpoint": "", "storageRegion": "", "storageAccessKey": "", "storagePathStyle": False}
-"""What a lab declares for its own storage."""
 pytestmark = pytest.mark.exhaustive  # a lab for ten minutes
 
 
@@ -153,7 +152,7 @@ def test_a_cluster_moves_from_s3_to_hdfs(moving: Moving, measured: Measured) -> 
     assert folders[f"jobs/{NAME}"] > 1 and set(folders) <= {f"{name}/{NAME}" for name in ("ha", "jobs", "checkpoints")}
 
     # 5. Leave the old one
-    moving.up("running", storageUri=moving.new, **NO_S3)
+    moving.up("running", storageUri=moving.new, **NONE_OF_S3)
     assert moving.job().job_id == job.job_id, "it has continued"
     assert "AWS_" not in moving.lab.ssh("tm-0", "sudo cat /etc/flink/credentials.env").stdout
     job = moving.job()

@@ -21,15 +21,7 @@ from tests.measured import Measured
 from tests.storages.servers import Storage
 
 RECORDS = 200 * 1800
-NONE_OF_S3 = {
-    f"flink:{key}": value
-    for key, value in {
-        "storageEndpoint": "",
-        "storageRegion": "",
-        "storageAccessKey": "",
-        "storagePathStyle": False,
-    }.items()
-}
+NONE_OF_S3 = {"storageEndpoint": "", "storageRegion": "", "storageAccessKey": "", "storagePathStyle": False}
 """What a lab declares for its own storage."""
 
 
@@ -70,7 +62,8 @@ def made(lab: Lab, storage: Storage, keys: Mapping[str, Any]) -> Place:
     # Its plugin is not in the lab's own archive of Flink
     plugin = bool(storage.plugin)
     flink = stack.release(lab, "flink", archives.flink_with_storages()) if plugin else {}
-    overrides = {**NONE_OF_S3, **flink, "flink:storageUri": storage.uri, "flink:keepState": False, **keys}
+    none_of_s3 = {f"flink:{key}": value for key, value in NONE_OF_S3.items()}
+    overrides = {**none_of_s3, **flink, "flink:storageUri": storage.uri, "flink:keepState": False, **keys}
     return Place(lab, Cluster(lab, archives.ensure(), overrides), storage)
 
 

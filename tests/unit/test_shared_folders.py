@@ -11,10 +11,10 @@ import pytest
 
 from components.remote import script_text
 from tests.unit.program import load, refused
+from tests.unit.test_cloud_storages import NONE_OF_S3
 from tests.unit.test_program import run, stdin
 from tests.unit.test_storages import text_of
 
-NONE_OF_S3: dict[str, Any] = {"storageRegion": "", "storageAccessKey": "", "storageSecretKey": ""}
 SHARED: dict[str, Any] = {**NONE_OF_S3, "storageUri": "file:///mnt/flink/dev/"}
 MARK = "/mnt/flink/dev/.shared-dev"
 
