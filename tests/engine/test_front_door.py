@@ -31,6 +31,8 @@ from tests.unit.test_front_door import JOB, made
 
 PASSWORDS = {"anna": "operators-password", "vic": "viewers-password"}
 REST, METRICS = 8081, 9249
+LISTENS = "0A"
+"""The state of a socket in /proc/net/tcp."""
 
 
 @dataclass
@@ -183,6 +185,14 @@ class Door:
         ]
         socket_path = f"unix/{self.folder}/admin.sock"
         subprocess.run([*words, "--address", socket_path], check=True, capture_output=True)
+        # Caddy answers before it closes the earlier listener, and then answers nothing that has come to that one
+        until(lambda: self.listeners() == 1, 60)
+
+    def listeners(self) -> int:
+        """How many sockets listen at the door's port."""
+        sockets = "".join(Path("/proc/net", table).read_text() for table in ("tcp", "tcp6"))
+        lines = [line.split() for line in sockets.splitlines()]
+        return sum(words[1].endswith(f":{self.port:04X}") and words[3] == LISTENS for words in lines)
 
 
 def login(who: str, password: str = "") -> str:
