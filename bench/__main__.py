@@ -1,5 +1,5 @@
 """`python -m bench`: seconds of `up` by phase, of an `up` without changes, of a failover, of a daemon's start; and of
-the same work by plain parallel ssh.
+the same work by plain parallel ssh and by Ansible.
 
 Everything is compared within one run, alternating and from freshly booted hosts, because other programs run on the
 machine: the ratio is the result, the seconds are for orientation. It creates a separate lab and removes it.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from automation.command_line import ran
 from automation.steps import Steps
-from bench import downtime, encryption, endpoints, jobs, monitoring, plain_ssh, starts, steady
+from bench import by_ansible, downtime, encryption, endpoints, jobs, make_up, monitoring, plain_ssh, starts, steady
 from bench.starts import Starts
 from components.flink.failover import MINIMUM_SECONDS
 from lab import prepare
@@ -39,6 +39,7 @@ class Figures:
     up: list[float] = field(default_factory=list)
     ssh: list[float] = field(default_factory=list)
     shared_ssh: list[float] = field(default_factory=list)
+    ansible: list[float] = field(default_factory=list)
     no_change: list[float] = field(default_factory=list)
     failover: list[float] = field(default_factory=list)
     phases: list[dict[str, float]] = field(default_factory=list)
@@ -94,6 +95,9 @@ def measure(lab: Lab, rounds: int, failovers: int, start_rounds: int) -> Figures
             found.loads.append(os.getloadavg()[0])
             work = partial(plain_ssh.run, lab, todo, shared=shared)
             seconds.append(timed(f"the same by plain parallel ssh, a connection {how}", work))
+        fresh(lab)
+        found.loads.append(os.getloadavg()[0])
+        found.ansible.append(timed("the same by Ansible", partial(by_ansible.run, lab, todo)))
     return found
 
 
@@ -135,6 +139,12 @@ def _monitoring(lab: Lab, rounds: int, file: Path) -> int:
     return 0
 
 
+def _make_up(lab: Lab, rounds: int, file: Path) -> int:
+    make_up.write(make_up.measure(lab, rounds), file)
+    print("\n".join(make_up.lines(file)))
+    return 0
+
+
 def _jobs(lab: Lab, rounds: int, file: Path) -> int:
     cluster = _new(lab)
     before = os.getloadavg()[0]
@@ -170,11 +180,13 @@ def show(found: Figures) -> None:
     lines += [
         row("the same by plain ssh, connection per step", found.ssh),
         row("the same by plain ssh, connection per host", found.shared_ssh),
+        row("the same by Ansible", found.ansible),
         row("up with no change", found.no_change),
         row("failover: kill -9 of the leader to job running", found.failover),
         f"load averages (1 min) at the starts: {' '.join(f'{load:.1f}' for load in found.loads)}",
         f"ratio of up to plain ssh: {ratio(found.up, found.ssh)}; expected: at most 0.75",
         f"ratio of up to plain ssh with shared connections: {ratio(found.up, found.shared_ssh)}",
+        f"ratio of up to Ansible: {ratio(found.up, found.ansible)}",
     ]
     console.say("bench", "\n".join([*lines, *starts.lines(found.starts)]))
 
@@ -189,7 +201,7 @@ def main() -> int:
         type=int,
         default=2,
         metavar="N",
-        help="alternating rounds of Pulumi and plain ssh (default: %(default)s)",
+        help="alternating rounds of Pulumi, plain ssh and Ansible (default: %(default)s)",
     )
     parser.add_argument(
         "--failovers", type=int, default=2, metavar="N", help="number of failovers (default: %(default)s)"
@@ -214,6 +226,12 @@ def main() -> int:
         type=Path,
         metavar="FILE",
         help="measure only what metrics and logs cost a job, and write that to a file",
+    )
+    parser.add_argument(
+        "--make-up",
+        type=Path,
+        metavar="FILE",
+        help="measure only what a monitoring host adds to `make up`, and write that to a file",
     )
     parser.add_argument(
         "--endpoints",
@@ -270,6 +288,8 @@ def main() -> int:
             return _tls(lab, max(1, chosen.rounds), chosen.tls)
         if chosen.monitoring:
             return _monitoring(lab, max(1, chosen.rounds), chosen.monitoring)
+        if chosen.make_up:
+            return _make_up(lab, max(1, chosen.rounds), chosen.make_up)
         if chosen.jobs:
             return _jobs(lab, max(1, chosen.rounds), chosen.jobs)
         if chosen.steady:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: Python looks for `components` in docs/
 
 import settings  # noqa: E402
-from bench import downtime, encryption, endpoints, jobs, monitoring  # noqa: E402
+from bench import downtime, encryption, endpoints, jobs, make_up, monitoring  # noqa: E402
 from components import ports  # noqa: E402
 from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
@@ -144,6 +144,11 @@ def monitoring_cost() -> str:
     return "\n".join(monitoring.lines(RESULTS / "monitoring.json")) + "\n"
 
 
+def make_up_cost() -> str:
+    """What a monitoring host adds to `make up`."""
+    return "\n".join(make_up.lines(RESULTS / "make-up.json")) + "\n"
+
+
 def endpoints_cost() -> str:
     """What 100 TaskManagers cost Prometheus."""
     return "\n".join(endpoints.lines(RESULTS / "endpoints.json")) + "\n"
@@ -163,6 +168,7 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "changes": (ROOT / "docs" / "bench.md", changes),
     "cost of TLS": (ROOT / "docs" / "bench.md", tls_cost),
     "cost of monitoring": (ROOT / "docs" / "bench.md", monitoring_cost),
+    "cost of make up": (ROOT / "docs" / "bench.md", make_up_cost),
     "cost of endpoints": (ROOT / "docs" / "bench.md", endpoints_cost),
     "declared jobs": (ROOT / "docs" / "bench.md", declared_jobs),
 }
