@@ -1,31 +1,27 @@
 """Steps on hosts over SSH. All commands are created here, so that connection, sudo, quoting, time limits and deletion
 are handled in one place.
 
-A step is one idempotent script in `host_scripts/`. Script and values are sent on stdin, never in argv, which any user
-of the host could read. The same stdin has two modes: `apply` makes changes, `check` only compares (`ops`). A separate
-script for each host removes what the steps created (`leave`).
+A step is one idempotent script in `host_scripts/`. The scripts are copied to each host once (scripts.py); a step's
+values and files are sent on stdin, never in argv, which any user of the host could read. The same stdin has two modes:
+`apply` makes changes, `check` only compares (`ops`). A separate script for each host removes what the steps created
+(`leave`).
 """
 
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pulumi
 from pulumi_command import local, remote
 
-from . import naming, openssh, private_key, resources
+from . import naming, openssh, private_key, scripts, sources
 from .host import Host, Ssh
 
-SCRIPTS = resources.folder("host_scripts")
 LEAVE = Path(__file__).resolve().parent / "leave.sh"
 
 T = TypeVar("T")
-
-END_OF_FILE = "END_OF_FILE"
-"""Line that ends a file in the script. No file may contain this line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,24 +32,15 @@ class File:
     text: str
     mode: str = "0644"
     owner: str = "root:root"
+    source: str = ""
+    """The part of scripts.py that has the text; empty: the step has it."""
 
 
-@cache
-def host_script(name: str) -> str:
-    """Text of `host_scripts/NAME`."""
-    return (SCRIPTS / name).read_text()
-
-
-@cache
-def _code(name: str) -> str:
-    """`host_scripts/NAME` without comments: the state contains the script of every step twice, and a local backend
-    writes the whole state after every step.
-    """
-    return _without_comments(host_script(name))
-
-
-def _without_comments(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+def shipped(path: str, source: str, *, mode: str = "0644") -> File:
+    """A file that is a part of the program's own text, such as `host_tool/rest.py`."""
+    name = source.rpartition("/")[2].removesuffix(".py")
+    text = sources.module(name) if source.startswith("host_tool/") else sources.host_script(source)
+    return File(path=path, text=text, mode=mode, source=source)
 
 
 def script_text(
@@ -62,10 +49,13 @@ def script_text(
     values: Mapping[str, str | int | Sequence[str]] | None = None,
     files: Sequence[File] = (),
     uses: Sequence[str] = (),
+    *,
+    alone: bool = False,
 ) -> str:
-    """The text for bash's stdin: values as quoted variables, files as heredocs, the library, the script.
+    """The text for bash's stdin: values as quoted variables, files as heredocs, then what reads the script and its
+    library from the host; or these themselves, if the text is for a host that may not have them (`alone`).
 
-    A script for one role only is in the role's folder: `ROLE/NAME.sh`. `uses` are further parts of the library. A
+    A script for one role only is in the role's folder: `ROLE/NAME.sh`. `uses` are further parts of scripts.py. A
     sequence becomes a bash array. Only the last line calls the functions, so that a connection that breaks during the
     transfer runs nothing. Raises ValueError for a file that contains the end marker.
     """
@@ -77,19 +67,35 @@ def script_text(
             lines.append(f"{name}={shlex.quote(str(value))}")
         else:
             lines.append(f"{name}=({' '.join(shlex.quote(item) for item in value)})")
-    lines += ["write_files() {", "  :"]
-    for file in files:
-        if END_OF_FILE in file.text.splitlines():
-            raise ValueError(
-                f"{file.path}: has a line {END_OF_FILE}, which ends a file in scripts: expected a text without it"
-            )
-        lines.append(f"  write_file {shlex.quote(file.path)} {file.mode} {file.owner} <<'{END_OF_FILE}'")
-        lines.append(file.text.removesuffix("\n"))
-        lines.append(END_OF_FILE)
-    lines.append("}")
-    body = "\n".join(lines)
-    code = "\n".join(_code(name) for name in ("lib.sh", *uses, script))
-    return f'{body}\n{code}\nmain "$@" </dev/null\n'
+    lines += ["write_files() {", "  :", *map(_written, files), "}\n"]
+    used = {scripts.LIBRARY, *uses, script, *(file.source for file in files if file.source)}
+    code = scripts.picked(used) if alone else scripts.load(host, used)
+    text = "\n".join(lines)
+    return f'{text}{code}main "$@" </dev/null\n'
+
+
+def _written(file: File) -> str:
+    """The line that writes a file, and its text unless the host has that."""
+    write = f"write_file {shlex.quote(file.path)} {file.mode} {file.owner}"
+    if file.source:
+        return f"  {scripts.file(file.source)} {write}"
+    return f"  {write} <<'{scripts.END_OF_FILE}'\n{scripts.ended(file.path, file.text)}".removesuffix("\n")
+
+
+def scripts_on(host: Host, opts: pulumi.ResourceOptions) -> remote.CopyToRemote:
+    """The scripts on a host. It is the first to log in: all steps of the host have to depend on it (by `opts`, perhaps
+    through others).
+    """
+    # It copies again only if the text has changed, or one of these. Another machine may have the name, or the address
+    known = [host.ssh.address, host.ssh.host_key, *([host.machine] if host.machine else [])]
+    return remote.CopyToRemote(
+        naming.step(host, "scripts"),
+        connection=connection(host.ssh, first=True),
+        source=pulumi.FileAsset(str(scripts.local_file())),
+        remote_path=scripts.place(host),
+        triggers=known,
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(deleted_with=host.ready)),
+    )
 
 
 def step(
@@ -100,14 +106,14 @@ def step(
     opts: pulumi.ResourceOptions,
     seconds: int = 600,
     runs: pulumi.Input[str] = "",
-    first: str | None = None,
+    before: str = "",
 ) -> remote.Command:
     """Run a script (text from `script_text`) as root on a host, again whenever the text changes.
 
     `seconds` is its time limit on the host, because Pulumi's custom timeouts do not stop a remote command. Its stderr
     is shown while it runs, and its stdout is the result of the step. `runs` is a hash of a daemon's desired state: if
-    it changes, `branches` reports a restart. The script does not use it. `first`: this is the host's first step, and a
-    command that must succeed before it. All others depend on it (by `opts`, perhaps through others).
+    it changes, `branches` reports a restart. The script does not use it. `before` is a command that must succeed
+    before it. Every step depends on the host's scripts (by `opts`, perhaps through others).
     """
     # Scripts and files are the same on many hosts: their changes are shown once (flink/desired_state.py)
     hidden = ["stdin", "create"] if runs else ["stdin"]
@@ -116,16 +122,15 @@ def step(
     run = f"sudo -n timeout -k 10 {seconds} bash -s --"
     # sudo drops the variable, with which members.sh checks that the firewall does not lock us out
     client = '"${SSH_CONNECTION%% *}"'
-    create: pulumi.Input[str] = f"{first + '; ' if first else ''}{run} apply {client}"
+    create: pulumi.Input[str] = f"{before + '; ' if before else ''}{run} apply {client}"
     if host.machine:
         # A replaced machine under the same name, or even the same address, is another input
-        machine = host.machine if first else _already_waited_for(host.machine)
-        create = pulumi.Output.concat(create, " ", machine)
+        create = pulumi.Output.concat(create, " ", _already_waited_for(host.machine))
     if runs:
         create = pulumi.Output.concat(create, " runs=", runs)
     return remote.Command(
         naming.step(host, what),
-        connection=connection(host.ssh, first=first is not None),
+        connection=connection(host.ssh),
         create=create,
         stdin=stdin,
         logging=remote.Logging.STDERR,
@@ -156,7 +161,7 @@ def leave(
     def environment(known: Sequence[openssh.Login]) -> dict[str, str]:
         files = openssh.files({host.name: login for host, login in zip(hosts, known, strict=True)})
         return {
-            "LEAVE": _without_comments(LEAVE.read_text()),
+            "LEAVE": sources.without_comments(LEAVE.read_text()),
             "LEAVE_HOSTS": " ".join(host.name for host in hosts),
             "LEAVE_BEFORE": before,
             "LEAVE_RUN": f"sudo -n timeout -k 10 {seconds} bash -s -- remove",

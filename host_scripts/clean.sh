@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Removes everything that the steps created on a host that leaves the cluster, and nothing else. The machine stays, and
-# so does the data on the storage (see purge.sh). Values: user, unit (empty: no daemon), releases (names below /opt).
+# so does the data on the storage (see purge.sh). Values: user, unit (empty: no daemon), releases (names below /opt), login
+# (the user who logs in).
 #
 # What stays on purpose is listed in tests/hosts/snapshot.py: the backups that useradd and userdel write of /etc/passwd and
 # similar files, the journal, and the system's own network-online.target, which units of daemons require.
@@ -35,6 +36,7 @@ remove() {
   remove_tree "/var/log/$user"
   remove_user
   rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-jobs /run/lock/flink-jobs
+  no_scripts
   # Last, so that a retry after a failure above still finds the mark
   rm -f /etc/flink-owner
   say "removed everything of $owner"
@@ -46,8 +48,12 @@ is_ours() {
   found=$(cat /etc/flink-owner 2>/dev/null || echo "$owner")
   [ "$found" = "$owner" ] && return 0
   say "this host is now $found: nothing of $owner is removed"
+  [ "${found##* }" = "$host" ] || no_scripts
   return 1
 }
+
+# What components/scripts.py copies.
+no_scripts() { rm -f "$(getent passwd "$login" | cut -d: -f6)/.flink-scripts-$host"; }
 
 # A step that a cancelled `up` left running would continue to install files.
 others_ended() {

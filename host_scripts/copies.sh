@@ -1,7 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # Copies of releases on the cluster's storage: the first host that needs a release makes one, the others use it. Part of
-# the library of the steps that install one. Values: copies (the URL of their folder), copies_region, signer (the text of
-# host_tool/presign.py).
+# the library of the steps that install one. Values: copies (the URL of their folder), copies_region. It needs the part host_tool/presign.py.
 #
 # The name of a copy is its checksum, and what it contains is verified like any download: so two hosts may make the same
 # one, and a wrong one harms nobody. Whatever the storage says, the release's own places remain.
@@ -34,7 +33,7 @@ with_copies() {
 # signed: sets the signed URLs.
 signed() {
   local copy=$copies/$kind-$expected
-  urls=$(timeout 60 python3 -I -S -c "$signer" "$copies_region" GET "$copy" HEAD "$copy" PUT "$copy" \
+  urls=$(timeout 60 python3 -I -S -c "$(from_host_tool_presign_py cat)" "$copies_region" GET "$copy" HEAD "$copy" PUT "$copy" \
     PUT "$copy.making" GET "$copy.making" DELETE "$copy.making" 2>&1) || {
     say "$name: uses no copy on the storage: ${urls##*$'\n'}"
     return 1

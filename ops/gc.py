@@ -189,7 +189,8 @@ def script(host: Host, arguments: Sequence[str]) -> str:
     login = host.login
     reached = Ssh(address=login.address, user=login.user, port=login.port, private_key="", host_key=login.host_key)
     known = ClusterHost(name=host.name, role=Role.JOBMANAGER, address=login.address, ssh=reached)
-    return script_text(known, "gc.sh", {"arguments": arguments})
+    # The host has the scripts of the last `up`, which may be of another version
+    return script_text(known, "gc.sh", {"arguments": arguments}, alone=True)
 
 
 def parse(storage: str, output: str) -> Listing:

@@ -24,7 +24,7 @@ from components.jobs.settings import (
     SavepointSettings,
 )
 from components.problems import Problems, shown
-from components.remote import END_OF_FILE
+from components.scripts import END_OF_FILE
 from components.shapes import Shape, fields
 from settings import python_files, sql_script
 from settings.overrides import FLINK, overrides, suspicious

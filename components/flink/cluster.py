@@ -13,7 +13,7 @@ from .. import naming, ports
 from ..frontdoor.certificates import FrontDoorAuthority, shared_secret
 from ..host import Host, Role
 from ..logs import component as collected
-from ..remote import script_text, step
+from ..remote import script_text, scripts_on, step
 from ..roles import ROLES
 from ..storage import Storage
 from . import credentials, daemon, desired_state, discovery, node, start_cluster, storage_steps, teardown
@@ -71,12 +71,9 @@ class Cluster(pulumi.ComponentResource):
         self.members = Members(tuple(args.hosts))
         child = pulumi.ResourceOptions(parent=self)
         desired_state.show(name, args.settings, args.storage, self.members, child)
-        self._probes = {
-            host.name: node.probe(host, args.settings, args.storage, probed(host.role, args.settings), child)
-            for host in args.hosts
-        }
+        leaving = teardown.declare(name, args.hosts, args.settings, args.storage, child)
+        self._probes = {host.name: self._probe(host, leaving.get(host.name), child) for host in args.hosts}
         self._all_fit = self._gate(name)
-        self._leaving = teardown.declare(name, args.hosts, args.settings, args.storage, child)
         self._nodes = {host.name: self._node(host, child) for host in args.hosts}
         keys = [self._nodes[name].public_key for name in self.members.names(Role.JOBMANAGER)]
         directory = discovery.Directory(args.settings, self.members, keys)
@@ -98,6 +95,14 @@ class Cluster(pulumi.ComponentResource):
         self.works = self._works(slots, [*services.values(), rolled, *finished])
         self.overview = self.works.stdout
 
+    def _probe(self, host: Host, leaving: pulumi.Resource | None, opts: pulumi.ResourceOptions) -> remote.Command:
+        """Copy the scripts to a host, and probe it. `leaving` removes what is on it from the scripts on."""
+        before = [leaving] if leaving else []
+        copied = scripts_on(host, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=before)))
+        after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=copied))
+        settings = self._args.settings
+        return node.probe(host, settings, self._args.storage, probed(host.role, settings), after)
+
     def _gate(self, name: str) -> pulumi.Resource:
         """The barrier between the probes and any change. Without it every step would depend on the probe of every host,
         and a preview of 100 hosts would take a third longer. It does not wait for machines that wait for others.
@@ -110,8 +115,7 @@ class Cluster(pulumi.ComponentResource):
         """What must have succeeded before `host` is changed: all probes, except those of machines that are created only
         after others, perhaps this one, are in service again.
         """
-        looked = [self._all_fit, self._probes[host.name]] if host.waits else [self._all_fit]
-        return [*looked, *([self._leaving[host.name]] if host.name in self._leaving else [])]
+        return [self._all_fit, self._probes[host.name]] if host.waits else [self._all_fit]
 
     def _node(self, host: Host, opts: pulumi.ResourceOptions) -> Node:
         absent = [] if credentials.declared(host, self.storage, self.settings) else ["credentials"]

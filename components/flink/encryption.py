@@ -23,7 +23,7 @@ from .. import naming
 from ..certificates import notice
 from ..circles import Circle, circles
 from ..host import Host, Role
-from ..remote import File, host_script, script_text, step
+from ..remote import File, script_text, shipped, step
 from ..roles import ROLES
 from .authorities import Request, Signed, authorities, is_address, joined
 from .node import Node
@@ -240,7 +240,7 @@ class Encryption(pulumi.ComponentResource):
                 "notice_seconds": int(notice(self._settings.certificate_life).total_seconds()),
                 "program": _PROGRAM,
             }
-            files = [File(path=_PROGRAM, text=host_script("tls/IdentityStores.java"))]
+            files = [shipped(_PROGRAM, "tls/IdentityStores.java")]
             for circle, own, pems in zip(row.circles, signed, trusted, strict=True):
                 place = f"{folder(host.role)}/declared/{circle.value}"
                 files += [

@@ -11,7 +11,7 @@ from pulumi_command import remote
 
 from .. import naming
 from ..host import Host
-from ..remote import File, host_script, script_text, step
+from ..remote import File, script_text, shipped, step
 from ..roles import ROLES, needed_mib
 from ..storage import Storage
 from ..templates import render
@@ -62,7 +62,7 @@ def probe(
         },
         uses=trusted.download_libraries(settings),
     )
-    return step(host, "probe", text, seconds=360, first=_becomes_root(host), opts=opts)
+    return step(host, "probe", text, seconds=360, before=_becomes_root(host), opts=opts)
 
 
 def one_or_more(words: Sequence[str]) -> str | Sequence[str]:
@@ -111,6 +111,9 @@ def install(
 ) -> remote.Command:
     """Install a release on a host. `check` is a file that the release must contain."""
     copies = settings.archive_copies and ROLES[host.role].uses_storage
+    uses = [*trusted.download_libraries(settings), "release.sh"]
+    if copies:
+        uses += ["copies.sh", "host_tool/presign.py"]
     text = script_text(
         host,
         script,
@@ -127,7 +130,7 @@ def install(
             **(_copies(storage) if copies else {}),
             **values,
         },
-        uses=(*trusted.download_libraries(settings), "release.sh", *(("copies.sh",) if copies else ())),
+        uses=uses,
     )
     if copies:
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(storage.ready)))
@@ -136,11 +139,7 @@ def install(
 
 def _copies(storage: Storage) -> dict[str, str]:
     """Values of the library `copies.sh`."""
-    return {
-        "copies": storage.copies_url,
-        "copies_region": storage.at(storage.uri).signing_region,
-        "signer": host_tool.module("presign"),
-    }
+    return {"copies": storage.copies_url, "copies_region": storage.at(storage.uri).signing_region}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,10 +170,7 @@ class Node(pulumi.ComponentResource):
         if row.daemon and row.daemon.script:
             scripts["classes"] = "class_archive.sh"
         files = [
-            *(
-                File(path=f"{host_tool.FOLDER}/{called}", mode="0755", text=host_script(script))
-                for called, script in scripts.items()
-            ),
+            *(shipped(f"{host_tool.FOLDER}/{called}", script, mode="0755") for called, script in scripts.items()),
             *host_tool.files(row),
             File(path="/etc/sysctl.d/60-flink.conf", text=sysctl),
             # Also where needrestart is not installed: it may be later
@@ -211,7 +207,7 @@ class Node(pulumi.ComponentResource):
 
     def _local_disks(self, host: Host) -> remote.Command:
         """Mount the machine's own disks, now and whenever the daemon starts."""
-        tool = File(path=local_disks.TOOL, mode="0755", text=host_script("local_disks_tool.sh"))
+        tool = shipped(local_disks.TOOL, "local_disks_tool.sh", mode="0755")
         values = {"tool": local_disks.TOOL, "user": ROLES[host.role].user}
         directories = local_disks.directories(host.local_disks)
         text = script_text(host, "local_disks.sh", {**values, "directories": directories}, [tool])

@@ -11,7 +11,7 @@ import pulumi
 from pulumi_command import remote
 
 from ..host import Host
-from ..remote import File, host_script, script_text, step
+from ..remote import File, script_text, shipped, step
 from ..roles import ROLES
 from ..storage import Backend, Storage
 from ..storage.storage import mark
@@ -157,7 +157,7 @@ def access(
         "hints": list(hints.values()),
         "seconds": ACCESS_SECONDS,
     }
-    program = File(path=_ACCESS, text=host_script("storage/Access.java"))
+    program = shipped(_ACCESS, "storage/Access.java")
     stdin = pulumi.Output.from_input(generation).apply(
         lambda known: script_text(host, "storage/access.sh", {**values, "generation": known}, [program])
     )

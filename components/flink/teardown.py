@@ -51,8 +51,9 @@ def _clean(host: Host, storage: Storage, opts: pulumi.ResourceOptions, later: li
     text = script_text(
         host,
         "clean.sh",
-        {"user": row.user, "unit": row.unit, "releases": [*row.releases, *more]},
+        {"user": row.user, "unit": row.unit, "releases": [*row.releases, *more], "login": host.ssh.user},
         uses=("release.sh",),
+        alone=True,
     )
     runs = f"unit {row.unit} (which runs again when the host boots), " if row.daemon else ""
     return leave(
@@ -90,7 +91,7 @@ def _purge(
     It belongs to the cluster, not to a host, so that a single JobManager that leaves removes nothing.
     """
     row = ROLES[hosts[0].role]
-    text = script_text(hosts[0], "purge.sh", {"what": what})
+    text = script_text(hosts[0], "purge.sh", {"what": what}, alone=True)
     return leave(
         f"{name}-purge",
         hosts,

@@ -17,8 +17,9 @@ from ..flink.node import Node, install
 from ..flink.settings import ClusterSettings
 from ..host import Host
 from ..monitoring.exporter import METRICS, NOT_AFTER, WARNING, identity_of
-from ..remote import File, host_script, script_text, step
+from ..remote import File, script_text, step
 from ..roles import unit_path
+from ..sources import host_script
 from ..storage import Storage
 from ..templates import render
 from . import login as logins

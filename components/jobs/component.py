@@ -51,7 +51,7 @@ class Job(pulumi.ComponentResource):
         leaving = leave(
             f"{name}-stop",
             hosts,
-            script_text(first, "job.sh", {**own, "values": json.dumps({**told, "remove": True})}),
+            script_text(first, "job.sh", {**own, "values": json.dumps({**told, "remove": True})}, alone=True),
             left=f"job {settings.name}, which is not stopped",
             seconds=_seconds(settings),
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),

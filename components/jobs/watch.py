@@ -58,7 +58,7 @@ class JobWatch(pulumi.ComponentResource):
         leaving = leave(
             naming.step(host, "jobs-leave"),
             [host],
-            script_text(host, "jobmanager/jobs.sh", unit),
+            script_text(host, "jobmanager/jobs.sh", unit, alone=True),
             left=f"{UNIT}.timer, which has no jobs to look after",
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.cluster.works, deleted_with=host.ready),
         )

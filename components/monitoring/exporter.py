@@ -18,8 +18,9 @@ from ..flink.node import Node, install
 from ..flink.settings import ClusterSettings
 from ..frontdoor.certificates import reported_before
 from ..host import Host
-from ..remote import File, host_script, script_text, step
+from ..remote import File, script_text, step
 from ..roles import ROLES, unit_path
+from ..sources import host_script
 from ..storage import Storage
 from ..templates import render
 from .program import Program

@@ -35,7 +35,7 @@ def watch(
 
     def text(slots: int) -> str:
         files = [
-            File(path=f"{host_tool.FOLDER}/host_tool/spot.py", text=host_tool.module("spot")),
+            host_tool.module("spot"),
             File(path="/etc/flink/spot.json", text=facts(host.notices, jobmanagers, slots)),
             File(path=unit_path("flink-spot"), text=render("taskmanager/flink-spot.service")),
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.remote import SCRIPTS
+from components.sources import SCRIPTS
 from host_tool.java import FLINK, JAVA, SOURCES, Java
 from host_tool.output import Failure
 from stand_ins.builds import archives, fetch, maven_jars

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.remote import host_script
+from components.sources import host_script
 from components.storage import Hdfs
 from stand_ins.builds import hadoop
 

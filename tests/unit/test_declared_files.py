@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.remote import SCRIPTS
+from components.sources import SCRIPTS
 
 
 @dataclass

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from components.flink import host_tool, unit
-from components.flink.host_tool import without_comments
 from components.flink.settings import ClusterSettings
 from components.host import Role
-from components.remote import SCRIPTS
 from components.roles import ROLES
+from components.sources import SCRIPTS, python_without_comments
 
 SETTINGS = ClusterSettings(cluster_id="dev", operator_cidrs=("198.51.100.0/24",))
 SOURCES = sorted((Path(__file__).resolve().parents[2] / "host_tool").glob("*.py"))
@@ -38,7 +37,7 @@ def program(source: str) -> str:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_comments_are_left_out_and_nothing_else(path: Path) -> None:
     source = path.read_text()
-    shipped = without_comments(source)
+    shipped = python_without_comments(source)
     assert program(shipped) == program(source)
     assert len(shipped) < len(source)
     compile(shipped, path.name, "exec")
@@ -49,7 +48,8 @@ def test_what_looks_like_a_comment_in_a_text_stays() -> None:
         'def f():\n    """Doc."""\n\n\nX = """\n# no comment\n\n"""\n# comment\nclass E(Exception):\n    """Doc."""\n'
     )
     assert (
-        without_comments(source) == 'def f():\n    pass\nX = """\n# no comment\n\n"""\nclass E(Exception):\n    pass\n'
+        python_without_comments(source)
+        == 'def f():\n    pass\nX = """\n# no comment\n\n"""\nclass E(Exception):\n    pass\n'
     )
 
 

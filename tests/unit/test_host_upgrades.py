@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.aws import user_data
-from components.remote import SCRIPTS
+from components.sources import SCRIPTS
 from components.templates import render
 from ops.waiting import WAITS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.remote import SCRIPTS
+from components.sources import SCRIPTS
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="users need root")
 

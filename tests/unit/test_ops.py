@@ -14,7 +14,8 @@ import pytest
 from components.host import Host as ClusterHost
 from components.host import Role, Ssh
 from components.openssh import Login
-from components.remote import SCRIPTS, File, script_text
+from components.remote import File, script_text
+from components.sources import SCRIPTS
 from ops import __main__ as ops
 from ops import doctor, gc, state
 from ops.doctor import Diagnosis, Difference, Looked

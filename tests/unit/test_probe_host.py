@@ -11,7 +11,7 @@ from time import time
 
 import pytest
 
-from components.remote import SCRIPTS
+from components.sources import SCRIPTS
 from tests.serving import serving
 
 HEAD = """\

@@ -308,7 +308,7 @@ def test_scripts_hold_values_and_files_as_they_are(tmp_path: Path) -> None:
         text = texts(one)[Role.TASKMANAGER]
         script = script_text(one.members.hosts[0], "files.sh", {**values, "list": list(values.values())}, [
             File(path="/etc/flink/config.yaml", text=text)
-        ])  # fmt: skip
+        ], alone=True)  # fmt: skip
         file = tmp_path / f"{number}.sh"
         file.write_text(script)
         head = script.partition("\nsay() {")[0]

@@ -11,7 +11,7 @@ import pytest
 from components.errors import ConfigError
 from components.flink import config_yaml, proxy
 from components.host import Role
-from components.remote import SCRIPTS
+from components.sources import SCRIPTS
 from components.storage import S3, Storage
 from tests.unit.program import load, write_inventory
 

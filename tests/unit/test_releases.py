@@ -25,8 +25,8 @@ from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from components.flink import host_tool, releases
-from components.remote import SCRIPTS
+from components import scripts
+from components.flink import releases
 from host_tool import presign
 from tests.serving import serving
 from tests.unit.program import Mocks, configuration, entry, load, mocked, refused
@@ -126,8 +126,8 @@ def fetch(folder: Path, values: Mapping[str, str]) -> "subprocess.CompletedProce
     patience = values.get("patience", "60")
     known = {"name": "thing", "host": "h", "step": "s", "proxy": "", "direct": "", "mirror": "", "mirror_checksum": ""}
     lines = [f"{key}={shlex.quote(value)}" for key, value in {**known, **values}.items()]
-    scripts = ("lib.sh", "proxy.sh", "release.sh", *(("copies.sh",) if "copies" in values else ()))
-    text = "\n".join((SCRIPTS / script).read_text() for script in scripts)
+    copies = ("copies.sh", "host_tool/presign.py") if "copies" in values else ()
+    text = scripts.picked(("lib.sh", "proxy.sh", "release.sh", *copies))
     call = f'fetch_verified {shlex.quote(str(folder))} thing 1 "$url" "$checksum" lib'
     text = text.replace("copy_wait_seconds=600", f"copy_wait_seconds={patience}")
     script = "\n".join(["set -euo pipefail", *lines, text, call])
@@ -213,8 +213,7 @@ def bucket() -> Iterator[Web]:
 
 def copied(folder: Path, server: Web, **more: str) -> "subprocess.CompletedProcess[str]":
     """Fetch the release on a host that uses copies, without a mirror."""
-    signer = host_tool.module("presign")
-    known = {"copies": f"{server.url}/bucket/prefix/archives", "copies_region": "eu-central-1", "signer": signer}
+    known = {"copies": f"{server.url}/bucket/prefix/archives", "copies_region": "eu-central-1"}
     argv = folder.with_suffix(".argv")
     curl = folder.with_suffix(".bin") / "curl"
     curl.parent.mkdir()
@@ -359,7 +358,7 @@ def declared(folder: Path, **changes: object) -> dict[str, str]:
 def test_copies_are_an_option_for_hosts_that_use_the_storage(folder: Path) -> None:
     assert not any("copies" in text.replace("${copies:+with_copies}", "") for text in declared(folder).values())
     found = declared(folder, archiveCopies=True, storageRegion="eu-central-1", storageUri="s3://data/x/y")
-    assert {name for name, text in found.items() if "\nsigned()" in text} == {
+    assert {name for name, text in found.items() if " copies.sh " in text} == {
         f"{host}-{release}" for host in ("jm-0", "jm-1", "tm-0", "tm-1") for release in ("java", "flink")
     }
     assert "\ncopies=https://s3.eu-central-1.amazonaws.com/data/x/y/archives\n" in found["tm-0-java"]

@@ -113,7 +113,8 @@ def shared(root: Path, host: str, place: str, mode: str = "apply", **more: Any) 
         "first": "jm-0",
         **more,
     }
-    text = script_text(SimpleNamespace(name=host, role="taskmanager"), "storage/shared.sh", values)  # type: ignore[arg-type]
+    known = SimpleNamespace(name=host, role="taskmanager")
+    text = script_text(known, "storage/shared.sh", values, alone=True)  # type: ignore[arg-type]
     for folder in ("/usr/local/lib/flink", "/etc/flink", "/run/flink-steps"):
         text = re.sub(rf"(?<![\w.]){folder}\b", f"{root}{folder}", text)
     text = text.replace("PATH=/usr/local/sbin", f"PATH={root}/bin:/usr/local/sbin")

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from components.remote import File, host_script, script_text
+from components.remote import File, script_text
+from components.sources import host_script
 from components.storage import Hdfs
 
 HOST: Any = SimpleNamespace(name="tm-0", role="taskmanager")
@@ -61,7 +62,7 @@ def step(home: str, version: str, files: list[File] | None = None) -> str:
     keytab = "/etc/flink/hadoop/keytab" if files else ""
     values = {"home": home, "jars": f"/usr/local/lib/flink/hadoop/{version}", "needed": JARS, "keytab": keytab}
     assert set(values) == set(Hdfs(home="/x").host_step.values)
-    return script_text(HOST, "storage/hdfs.sh", values, files or [])
+    return script_text(HOST, "storage/hdfs.sh", values, files or [], alone=True)
 
 
 def test_flink_gets_three_jars_by_names_that_stay(root: Path) -> None:
@@ -131,7 +132,8 @@ def access(**values: Any) -> str:
     }
     file = File(path="/usr/local/lib/flink/storage/Access.java", text=host_script("storage/Access.java"))
     user = f"{os.getuid()}:{os.getgid()}"
-    return script_text(HOST, "storage/access.sh", known, [File(path=file.path, text=file.text, owner=user)])
+    files = [File(path=file.path, text=file.text, owner=user)]
+    return script_text(HOST, "storage/access.sh", known, files, alone=True)
 
 
 def test_a_storage_that_does_all_is_said_with_its_places(root: Path) -> None:

@@ -21,7 +21,7 @@ from components.flink.config_yaml import config_yaml, flink_config
 from components.flink.topology import Members
 from components.flink.unit import inputs
 from components.host import Role
-from components.remote import SCRIPTS
+from components.sources import SCRIPTS
 from components.storage import S3, Storage
 from tests.lab import private_ca
 from tests.unit.program import SEVEN, host, load, refused, write_inventory

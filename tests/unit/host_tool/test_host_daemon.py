@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from components import ports
-from components.remote import SCRIPTS
+from components.sources import SCRIPTS
 from host_tool import commands, connection, health, zookeeper
 from host_tool.daemon import Daemon
 from host_tool.health import KINDS, Health
