@@ -7,6 +7,7 @@ instances. Each has the host key, and accepts the user, of its user data.
 import asyncio
 import base64
 import socket
+import tempfile
 import threading
 import traceback
 from collections import Counter
@@ -51,6 +52,7 @@ class FakeHosts:
         self._machines: dict[str, Machine] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._files = tempfile.TemporaryDirectory(prefix="fake-hosts-")
         self.connections = 0
         """The number of TCP connections to port 22."""
         self.steps: Counter[str] = Counter()
@@ -65,6 +67,7 @@ class FakeHosts:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(BOUND)
         self._loop.close()
+        self._files.cleanup()
 
     async def _listen(self) -> None:
         # Not asyncssh.listen: the host key depends on the address that the client connected to
@@ -91,6 +94,8 @@ class FakeHosts:
             server_factory=lambda: _Server(machine),
             server_host_keys=[machine.host_key],
             process_factory=self._run,
+            # What is copied to any of them: names have the host's
+            sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=self._files.name.encode()),
             encoding=None,
         )
 

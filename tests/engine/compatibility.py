@@ -19,6 +19,7 @@ from pulumi import automation as auto
 from lab.stack import Stack
 from ops import state
 from stand_ins.plugins import SILENT_COMMAND, Plugin
+from tests.host_steps import with_files, with_scripts
 
 FIXTURES = Path(__file__).parent / "fixtures"
 VERSION = "before-12"
@@ -220,7 +221,7 @@ def _told(deployment: Mapping[str, Any]) -> dict[str, Told]:
     """By name of the step."""
     found = {}
     for name, inputs in state.commands(deployment):
-        text = inputs.get("stdin") or ""
+        text = with_files(with_scripts(inputs.get("stdin") or ""))
         files = {path: body for path, _, body in _FILE.findall(text)}
         found[name] = Told(files, dict(_VALUE.findall(_FILE.sub("", text))) if _runs_a_daemon(text) else {})
     return found

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,6 +39,7 @@ class ExistingHosts:
         self._host_key = asyncssh.generate_private_key("ssh-ed25519")
         self._client_key = asyncssh.generate_private_key("ssh-ed25519")
         self._count, self._at = 0, 0
+        self._files = tempfile.TemporaryDirectory(prefix="existing-hosts-")
         self._do: Callable[[], object] = lambda: None
         self._servers: list[asyncssh.SSHAcceptor] = []
         self._loop = asyncio.new_event_loop()
@@ -53,6 +55,7 @@ class ExistingHosts:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(BOUND)
         self._loop.close()
+        self._files.cleanup()
 
     def on_command(self, number: int, do: Callable[[], object]) -> None:
         """Call `do` during the command `number` from now on, once; never for 0."""
@@ -99,6 +102,8 @@ class ExistingHosts:
                 server_host_keys=[self._host_key],
                 authorized_client_keys=asyncssh.import_authorized_keys(self._client_key.export_public_key().decode()),
                 process_factory=self._run,
+                # What is copied to any of them: names have the host's
+                sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=self._files.name.encode()),
                 encoding=None,
                 backlog=100,
             )

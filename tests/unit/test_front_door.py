@@ -32,6 +32,7 @@ from ops.errors import OpsError
 from ops.state import Step
 from stand_ins.builds import archives, programs
 from tests.golden import same
+from tests.host_steps import with_scripts
 from tests.unit.program import SEVEN, configuration, host, refused, write_inventory
 from tests.unit.test_program import run, stdin
 
@@ -615,7 +616,7 @@ def test_without_openid_there_is_none_of_it(folder: Path) -> None:
 
 def reported(text: str) -> list[str]:
     """What `doctor` says of certificates: a step of it checks this machine, which has no front door."""
-    whole = doctor.script([Step("jm-0-front-door", text)])
+    whole = doctor.script([Step("jm-0-front-door", with_scripts(text))])
     done = subprocess.run(["bash", "-s"], input=whole, capture_output=True, text=True, check=True, timeout=60)
     found = doctor.parse("jm-0", done.stdout)
     assert not found.error and found.differences, done.stdout

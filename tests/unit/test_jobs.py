@@ -15,6 +15,7 @@ import pytest
 
 import settings
 from components.jobs.settings import JobSettings, RestartSettings, SavepointSettings
+from tests.host_steps import with_scripts
 from tests.unit.program import Mocks, Recorded, configuration, entry, load, mocked, refused
 from toolbox.paths import REPO
 
@@ -172,8 +173,8 @@ def test_steps_of_two_jobs_do_not_wait_for_each_other_on_their_host(folder: Path
     for job in ("one", "two"):
         inputs = found[resource.format(job)].inputs
         texts = [inputs.get("stdin"), *inputs.get("environment", {}).values()]
-        (text,) = [str(text) for text in texts if "flink-steps" in str(text)]
-        said = text.rpartition("\nmain ")[0] + '\necho "$record"\n'
+        (text,) = [str(text) for text in texts if '\nmain "$@"' in str(text)]
+        said = with_scripts(text).rpartition("\nmain ")[0] + '\necho "$record"\n'
         locks.append(subprocess.run(["bash"], input=said, capture_output=True, text=True, check=True).stdout)
     assert locks == ["job-one\n", "job-two\n"]
 
@@ -223,7 +224,7 @@ def test_a_jar_on_a_web_server_is_downloaded_like_a_release_through_the_proxy(fo
     job = {"jar": "https://x.example/a.jar", "sha256": "0" * 64}
     found = declared(folder, jobs={"departures": job}, httpProxy="http://10.0.0.2:3128")
     text = str(found["jm-0-job-departures"].inputs["stdin"])
-    assert "urls=(https://x.example/a.jar)" in text and "proxy=http://10.0.0.2:3128" in text and "own_proxy" in text
+    assert "urls=(https://x.example/a.jar)" in text and "proxy=http://10.0.0.2:3128" in text and " proxy.sh " in text
     assert f"/var/lib/flink/jobs/.departures.download.{'0' * 16}" in text
     assert "jm-0-jar-departures" not in found
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +56,15 @@ def test_types_are_ours_or_the_command_plugins(folder: Path) -> None:
     assert types == {
         "flink:existing:Hosts", "flink:flink:Cluster", "flink:flink:Node", "flink:flink:ZooKeeper",
         "flink:flink:JobManager", "flink:flink:TaskManager", "command:remote:Command", "command:local:Command",
-        "pulumi:index:Stash",
+        "command:remote:CopyToRemote", "pulumi:index:Stash",
     }  # fmt: skip
 
 
 def test_every_command_checks_the_host_key_and_puts_nothing_in_argv(folder: Path) -> None:
     for name, resource in run(folder).items():
-        if resource.type == "command:remote:Command":
+        if resource.type.startswith("command:remote:"):
             assert resource.inputs["connection"]["value"]["hostKey"].startswith("ssh-ed25519 "), name
+        if resource.type == "command:remote:Command":
             assert re.match(r"(sudo -n true .*; )?sudo -n timeout -k 10 ", resource.inputs["create"]), name
             assert "triggers" not in resource.inputs, name
 
@@ -135,8 +135,12 @@ def test_a_wrong_configuration_registers_nothing(folder: Path) -> None:
 
 
 def differing(before: dict[str, Recorded], after: dict[str, Recorded]) -> set[str]:
-    changed: Callable[[str], bool] = lambda name: before[name].inputs != after[name].inputs  # noqa: E731
-    return {name for name in before.keys() & after.keys() if changed(name)} | (after.keys() - before.keys())
+    def inputs(found: Recorded) -> dict[str, Any]:
+        files = {key: value.path for key, value in found.inputs.items() if isinstance(value, pulumi.FileAsset)}
+        return {**found.inputs, **files}
+
+    both = before.keys() & after.keys()
+    return {name for name in both if inputs(before[name]) != inputs(after[name])} | (after.keys() - before.keys())
 
 
 def test_a_taskmanager_setting_runs_nothing_on_other_hosts(folder: Path) -> None:
