@@ -8,7 +8,7 @@ values and files are sent on stdin, never in argv, which any user of the host co
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -38,9 +38,7 @@ class File:
 
 def shipped(path: str, source: str, *, mode: str = "0644") -> File:
     """A file that is a part of the program's own text, such as `host_tool/rest.py`."""
-    name = source.rpartition("/")[2].removesuffix(".py")
-    text = sources.module(name) if source.startswith("host_tool/") else sources.host_script(source)
-    return File(path=path, text=text, mode=mode, source=source)
+    return File(path=path, text=scripts.text(source), mode=mode, source=source)
 
 
 def script_text(
@@ -67,19 +65,22 @@ def script_text(
             lines.append(f"{name}={shlex.quote(str(value))}")
         else:
             lines.append(f"{name}=({' '.join(shlex.quote(item) for item in value)})")
-    lines += ["write_files() {", "  :", *map(_written, files), "}\n"]
+    lines += ["write_files() {", *_written(files), "}\n"]
     used = {scripts.LIBRARY, *uses, script, *(file.source for file in files if file.source)}
     code = scripts.picked(used) if alone else scripts.load(host, used)
     text = "\n".join(lines)
     return f'{text}{code}main "$@" </dev/null\n'
 
 
-def _written(file: File) -> str:
-    """The line that writes a file, and its text unless the host has that."""
-    write = f"write_file {shlex.quote(file.path)} {file.mode} {file.owner}"
-    if file.source:
-        return f"  {scripts.file(file.source)} {write}"
-    return f"  {write} <<'{scripts.END_OF_FILE}'\n{scripts.ended(file.path, file.text)}".removesuffix("\n")
+def _written(files: Sequence[File]) -> Iterator[str]:
+    """The lines that write files, with the texts that the host does not have."""
+    yield "  write_own" if any(scripts.is_own(file.source, file.path) for file in files) else "  :"
+    for file in files:
+        write = f"write_file {shlex.quote(file.path)} {file.mode} {file.owner}"
+        if not file.source:
+            yield f"  {write} <<'{scripts.END_OF_FILE}'\n{scripts.ended(file.path, file.text)}".removesuffix("\n")
+        elif not scripts.is_own(file.source, file.path):
+            yield f"  {scripts.file(file.source)} {write}"
 
 
 def scripts_on(host: Host, opts: pulumi.ResourceOptions) -> remote.CopyToRemote:

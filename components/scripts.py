@@ -18,6 +18,7 @@ from pathlib import Path
 
 from . import sources
 from .host import Host
+from .templates import render
 
 END_OF_FILE = "END_OF_FILE"
 """Line that ends a file in a script. No file may contain this line."""
@@ -31,25 +32,66 @@ LIBRARY = "lib.sh"
 _INSTALLED = ("class_archive.sh", "fingerprint.sh", "local_disks_tool.sh")
 """Scripts that are files on hosts, and no steps."""
 
+_TEMPLATES = (
+    "flink-classes.service",
+    "flink-firewall.service",
+    "frontdoor/flink-acme.timer",
+    "jobmanager/flink-alive.service",
+    "jobmanager/flink-alive.timer",
+    "jobmanager/flink-jobs.service",
+    "jobmanager/flink-jobs.timer",
+    "log4j-cli.properties",
+    "log4j-console.properties",
+    "log4j-console.properties:logs",
+    "monitoring/flink-storage.timer",
+    "needrestart.conf",
+    "sysctl.conf",
+    "taskmanager/flink-spot.service",
+)
+"""Templates that need no values of a stack; the name of one that is on goes after a colon."""
+
+_OWN = re.compile(r"(host_tool|java)/")
+"""Parts whose files have their name below FOLDER."""
+
+FOLDER = "/usr/local/lib/flink"
+"""On hosts: the host tool, and what else is the program's own."""
+
 
 @cache
 def parts() -> dict[str, str]:
     """Name → text of each part, the library first: `NAME.sh` and `ROLE/NAME.sh` of host_scripts, `java/NAME.java` and
-    other files of it, `host_tool/NAME.py`.
+    other files of it, `host_tool/NAME.py`, `config_templates/NAME`.
     """
     names = sorted(path.relative_to(sources.SCRIPTS).as_posix() for path in sources.SCRIPTS.rglob("*.*"))
     steps = {name: sources.code(name) for name in names if name.endswith(".sh") and name not in _INSTALLED}
-    files = {name: sources.host_script(name) for name in names if name.endswith(".java") or name in _INSTALLED}
-    files |= {f"host_tool/{path.stem}.py": sources.module(path.stem) for path in sorted(sources.TOOL.glob("*.py"))}
-    known = {**steps, **{name: _function(name, text) for name, text in files.items()}}
-    for name, text in known.items():
-        if any(line.startswith(_HEAD) for line in text.splitlines()):
+    files = [name for name in names if name.endswith(".java") or name in _INSTALLED]
+    files += [f"host_tool/{path.name}" for path in sources.TOOL.glob("*.py")]
+    files += [f"config_templates/{name}" for name in _TEMPLATES]
+    known = {**steps, **{name: _function(name) for name in files}}
+    for name, part in known.items():
+        if any(line.startswith(_HEAD) for line in part.splitlines()):
             raise ValueError(f"{name}: has a line that begins with `{_HEAD}`, as a part does: expected none")
     return {name: f"{_HEAD}{name}\n{known[name]}\n" for name in sorted(known, key=lambda name: (name != LIBRARY, name))}
 
 
-def _function(name: str, text: str) -> str:
-    return f"{file(name)}() {{\n\"$@\" <<'{END_OF_FILE}'\n{ended(name, text)}}}"
+def text(name: str) -> str:
+    """The file of a part."""
+    folder, _, rest = name.partition("/")
+    if folder == "host_tool":
+        return sources.module(rest.removesuffix(".py"))
+    if folder == "config_templates":
+        template, _, value = rest.partition(":")
+        return render(template, logs=value == "logs", session="")
+    return sources.host_script(name)
+
+
+def is_own(name: str, path: str) -> bool:
+    """Whether the library writes the file of a part to this path by itself (`write_own`)."""
+    return bool(_OWN.match(name)) and path == f"{FOLDER}/{name}"
+
+
+def _function(name: str) -> str:
+    return f"{file(name)}() {{\n\"$@\" <<'{END_OF_FILE}'\n{ended(name, text(name))}}}"
 
 
 def file(name: str) -> str:
@@ -89,7 +131,8 @@ def load(host: Host, names: Collection[str]) -> str:
     where = f"~{host.ssh.user}/{place(host)}"
     # The parts are read once, and what runs is what was compared. The state has this text twice for each step
     return f"""\
-_code=$(awk -v u=' {used} ' '/^{_HEAD}/{{p=index(u," "$2" ")}}p' {where}) || :
+used=' {used} '
+_code=$(awk -v u="$used" '/^{_HEAD}/{{p=index(u," "$2" ")}}p' {where}) || :
 [ "$(sha256sum <<<"$_code")" = '{digest}  -' ] || {{
 echo "$host: {where}: expected the scripts of this step; \\`repair: true\\` for one \\`up\\` restores them" >&2
 exit 1

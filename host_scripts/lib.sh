@@ -176,6 +176,16 @@ write_file() {
   put_file "$@"
 }
 
+# write_own: writes the parts of the host tool, and its Java classes, that the step uses (components/scripts.py).
+write_own() {
+  local part
+  for part in $used; do
+    case $part in
+      host_tool/* | java/*) "from_${part//[^A-Za-z0-9]/_}" write_file "/usr/local/lib/flink/$part" 0644 root:root ;;
+    esac
+  done
+}
+
 put_file() {
   if [ "$checking" = true ]; then
     check_file "$@"

@@ -22,14 +22,14 @@ def answer(script: str, *, taskmanagers: int) -> str:
     return "ok"
 
 
-_LOADED = re.compile(r"^_code=\$\(awk -v u=' ([^']+) '.*?^eval \"\$_code\"\n", re.MULTILINE | re.DOTALL)
+_LOADED = re.compile(r"^(used=' ([^']+) '\n)_code=.*?^eval \"\$_code\"\n", re.MULTILINE | re.DOTALL)
 
 
 def with_scripts(text: str) -> str:
     """A step's text with the parts of scripts.py in place of what reads them from the host: it runs on any machine. Of
     earlier versions the text is as it is.
     """
-    return _LOADED.sub(lambda match: scripts.picked(match[1].split()), text)
+    return _LOADED.sub(lambda match: match[1] + scripts.picked(match[2].split()), text)
 
 
 _SHIPPED = re.compile(r"^  (from_\w+) (write_file .*)$", re.MULTILINE)
@@ -38,9 +38,14 @@ _SHIPPED = re.compile(r"^  (from_\w+) (write_file .*)$", re.MULTILINE)
 def with_files(text: str) -> str:
     """A step's text with the files that it takes from parts of scripts.py as if they were its own."""
     names = {scripts.file(name): name for name in scripts.parts()}
+    used = match[1].split() if (match := re.search("^used='(.*)'$", text, re.MULTILINE)) else []
+    paths = {name: f"{scripts.FOLDER}/{name}" for name in used}
+    own = [f"  {scripts.file(name)} write_file {path} 0644 root:root" for name, path in paths.items()
+           if scripts.is_own(name, path)]  # fmt: skip
+    text = text.replace("\n  write_own\n", "\n".join(["", *own, ""]))
 
-    def own(match: re.Match[str]) -> str:
-        _, start, rest = scripts.parts()[names[match[1]]].partition(f"<<'{scripts.END_OF_FILE}'\n")
-        return f"  {match[2]} {start}{rest.removesuffix('}' + chr(10)).rstrip(chr(10))}"
+    def whole(match: re.Match[str]) -> str:
+        name = names[match[1]]
+        return f"  {match[2]} <<'{scripts.END_OF_FILE}'\n{scripts.ended(name, scripts.text(name))}".rstrip("\n")
 
-    return _SHIPPED.sub(own, text)
+    return _SHIPPED.sub(whole, text)

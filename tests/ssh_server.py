@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -30,6 +31,8 @@ class SshServer:
         self.connections = 0
         self.tunnels: list[tuple[str, int]] = []
         self.commands: list[str] = []
+        self.home: Path | None = None
+        """Where commands begin, and what is copied goes; None: as this process, and anywhere."""
         self.refuse_first = 0
         """Number of connections to drop before the handshake."""
         self.holds_tunnels = False
@@ -76,11 +79,14 @@ class SshServer:
             server_factory=lambda: _Server(self),
             server_host_keys=[self.host_key],
             process_factory=self._run,
-            sftp_factory=True,
+            sftp_factory=self._files,
             encoding=None,
             backlog=500,
         )
         self.port = self._acceptor.get_port()
+
+    def _files(self, channel: Any) -> asyncssh.SFTPServer:
+        return asyncssh.SFTPServer(channel, chroot=str(self.home).encode() if self.home else None)
 
     async def _drop(self) -> None:
         for connection in list(self._open):
@@ -111,6 +117,7 @@ class SshServer:
             "-c",
             command,
             env={**os.environ, **process.env},
+            cwd=self.home,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

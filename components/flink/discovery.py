@@ -7,9 +7,8 @@ import pulumi
 from pulumi_command import remote
 
 from ..host import Host, Role
-from ..remote import File, script_text, step
+from ..remote import File, script_text, shipped, step
 from ..roles import ROLES
-from ..templates import render
 from . import firewall, start_cluster
 from .host_names import hosts_block
 from .settings import ClusterSettings
@@ -75,7 +74,7 @@ def text(host: Host, settings: ClusterSettings, members: Members, known: Known) 
                     settings.metrics_readers(monitoring=members.monitored),
                 ),
             ),
-            File(path="/etc/systemd/system/flink-firewall.service", text=render("flink-firewall.service")),
+            shipped("/etc/systemd/system/flink-firewall.service", "config_templates/flink-firewall.service"),
         ]
     files += start_cluster.files(host, members, known.host_keys)
     return script_text(host, "members.sh", values, files)

@@ -8,7 +8,7 @@ from pulumi_command import remote
 
 from .. import naming
 from ..host import Host
-from ..remote import File, script_text, step
+from ..remote import File, script_text, shipped, step
 from ..roles import ROLES, daemon_of, unit_path
 from ..storage.base import hadoop_site
 from ..templates import render
@@ -111,7 +111,7 @@ class FlinkHost(pulumi.ComponentResource):
         def text(process: Process) -> str:
             files = [
                 *configuration(process.config_yaml, logs=collected, session=session),
-                File(path=unit_path("flink-classes"), text=render("flink-classes.service", devices=False)),
+                shipped(unit_path("flink-classes"), "config_templates/flink-classes.service"),
                 File(path="/etc/flink/daemon.json", text=unit.daemon_json(host.role, settings, others)),
             ]
             return script_text(host, "launch.sh", values, files)
@@ -202,15 +202,18 @@ def configuration(config_yaml: str, *, logs: bool = False, session: str = "") ->
     """
     return [
         File(path="/etc/flink/config.yaml", text=config_yaml),
-        File(path="/etc/flink/log4j-console.properties", text=logging(logs=logs, session=session)),
+        logging("/etc/flink/log4j-console.properties", logs=logs, session=session),
         # Used by start-cluster.sh
-        File(path="/etc/flink/log4j.properties", text=logging(logs=logs)),
-        File(path="/etc/flink/log4j-cli.properties", text=render("log4j-cli.properties")),
+        logging("/etc/flink/log4j.properties", logs=logs),
+        shipped("/etc/flink/log4j-cli.properties", "config_templates/log4j-cli.properties"),
     ]
 
 
-def logging(*, logs: bool, session: str = "") -> str:
+def logging(path: str, *, logs: bool, session: str = "") -> File:
     """The configuration of log4j. `logs`: an agent reads the log, which then has job and thread in each line.
     `session`: the file to which it writes what ZooKeeper's client says of its session; empty: none.
     """
-    return render("log4j-console.properties", logs=logs, session=session)
+    template = "log4j-console.properties"
+    if session:
+        return File(path=path, text=render(template, logs=logs, session=session))
+    return shipped(path, f"config_templates/{template}{':logs' if logs else ''}")

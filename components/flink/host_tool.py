@@ -5,8 +5,8 @@ They are plain text, so that `doctor` can show differences, without docstrings a
 
 from ..remote import File, shipped
 from ..roles import Health, Row
+from ..scripts import FOLDER
 
-FOLDER = "/usr/local/lib/flink"
 _EVERYWHERE = ("__init__", "clock", "commands", "connection", "health", "identity", "output", "rest", "zookeeper")
 _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)

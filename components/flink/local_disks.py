@@ -5,9 +5,9 @@ and its temporary files over directories itself, Debian's image for EC2 has neit
 32 CPUs mostly have one disk. The price: the state of one subtask must fit on one disk, and has the speed of one.
 """
 
-from . import host_tool
+from .. import scripts
 
-TOOL = f"{host_tool.FOLDER}/local-disks"
+TOOL = f"{scripts.FOLDER}/local-disks"
 """Gives them file systems and mounts them (host_scripts/local_disks_tool.sh)."""
 
 

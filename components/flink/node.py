@@ -11,8 +11,9 @@ from pulumi_command import remote
 
 from .. import naming
 from ..host import Host
-from ..remote import File, script_text, shipped, step
+from ..remote import script_text, shipped, step
 from ..roles import ROLES, needed_mib
+from ..scripts import FOLDER
 from ..storage import Storage
 from ..templates import render
 from . import host_tool, local_disks, trusted
@@ -170,11 +171,11 @@ class Node(pulumi.ComponentResource):
         if row.daemon and row.daemon.script:
             scripts["classes"] = "class_archive.sh"
         files = [
-            *(shipped(f"{host_tool.FOLDER}/{called}", script, mode="0755") for called, script in scripts.items()),
+            *(shipped(f"{FOLDER}/{called}", script, mode="0755") for called, script in scripts.items()),
             *host_tool.files(row),
-            File(path="/etc/sysctl.d/60-flink.conf", text=sysctl),
+            shipped("/etc/sysctl.d/60-flink.conf", "config_templates/sysctl.conf"),
             # Also where needrestart is not installed: it may be later
-            File(path="/etc/needrestart/conf.d/60-flink.conf", text=render("needrestart.conf")),
+            shipped("/etc/needrestart/conf.d/60-flink.conf", "config_templates/needrestart.conf"),
         ]
         values: Mapping[str, str | Sequence[str]] = {
             "user": row.user,

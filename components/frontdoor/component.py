@@ -17,7 +17,7 @@ from ..flink.node import Node, install
 from ..flink.settings import ClusterSettings
 from ..host import Host
 from ..monitoring.exporter import METRICS, NOT_AFTER, WARNING, identity_of
-from ..remote import File, script_text, step
+from ..remote import File, script_text, shipped, step
 from ..roles import unit_path
 from ..sources import host_script
 from ..storage import Storage
@@ -234,7 +234,7 @@ def _acme_watch(name: str) -> list[File]:
     return [
         File(path=ACME_SCRIPT, text=acme_script(name)),
         File(path=unit_path(ACME_UNIT), text=acme_unit()),
-        File(path=f"/etc/systemd/system/{ACME_UNIT}.timer", text=render("frontdoor/flink-acme.timer")),
+        shipped(f"/etc/systemd/system/{ACME_UNIT}.timer", "config_templates/frontdoor/flink-acme.timer"),
     ]
 
 

@@ -11,8 +11,7 @@ from ..flink.context import Context, Running, keep
 from ..flink.flink_host import FlinkHost, FlinkHostArgs, Process
 from ..frontdoor.component import FrontDoor, FrontDoorArgs
 from ..host import Host, Role
-from ..remote import File, script_text, step
-from ..templates import render
+from ..remote import script_text, shipped, step
 from . import history
 
 
@@ -59,7 +58,7 @@ class JobManager(FlinkHost):
         for dead.
         """
         files = [
-            File(path=f"/etc/systemd/system/{name}", text=render(f"jobmanager/{name}"))
+            shipped(f"/etc/systemd/system/{name}", f"config_templates/jobmanager/{name}")
             for name in ("flink-alive.service", "flink-alive.timer")
         ]
         text = script_text(host, "timer.sh", {"unit": "flink-alive"}, files)

@@ -102,7 +102,7 @@ def files(settings: ClusterSettings, config_text: str, *, logs: bool, marks: Seq
     return [
         File(path=unit_path(UNIT), text=unit(settings, marks)),
         File(path=f"{FOLDER}/config.yaml", text=config_text),
-        File(path=f"{FOLDER}/log4j-console.properties", text=logging(logs=logs)),
+        logging(f"{FOLDER}/log4j-console.properties", logs=logs),
     ]
 
 

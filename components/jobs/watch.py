@@ -12,8 +12,7 @@ import pulumi
 from .. import naming
 from ..flink.cluster import Cluster
 from ..host import Host, Role
-from ..remote import File, leave, script_text, step
-from ..templates import render
+from ..remote import File, leave, script_text, shipped, step
 from .component import values
 from .settings import JobSettings
 
@@ -65,7 +64,7 @@ class JobWatch(pulumi.ComponentResource):
         files = [
             File(path=FACTS, text=facts(host, args.cluster, args.jobs)),
             *(
-                File(path=f"/etc/systemd/system/{UNIT}.{kind}", text=render(f"jobmanager/{UNIT}.{kind}"))
+                shipped(f"/etc/systemd/system/{UNIT}.{kind}", f"config_templates/jobmanager/{UNIT}.{kind}")
                 for kind in ("service", "timer")
             ),
         ]

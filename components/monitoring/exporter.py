@@ -18,7 +18,7 @@ from ..flink.node import Node, install
 from ..flink.settings import ClusterSettings
 from ..frontdoor.certificates import reported_before
 from ..host import Host
-from ..remote import File, script_text, step
+from ..remote import File, script_text, shipped, step
 from ..roles import ROLES, unit_path
 from ..sources import host_script
 from ..storage import Storage
@@ -148,7 +148,7 @@ def storage_text(host: Host, settings: ClusterSettings, storage: Storage) -> str
     files = [
         File(path=STORAGE, text=storage_script(storage.servers, proxy.values(settings))),
         File(path=unit_path(STORAGE_UNIT), text=service),
-        File(path=f"/etc/systemd/system/{STORAGE_UNIT}.timer", text=render("monitoring/flink-storage.timer")),
+        shipped(f"/etc/systemd/system/{STORAGE_UNIT}.timer", "config_templates/monitoring/flink-storage.timer"),
     ]
     return script_text(host, "timer.sh", {"name": "storage", "unit": STORAGE_UNIT}, files)
 

@@ -9,9 +9,8 @@ from pulumi_command import remote
 from .. import ports
 from ..flink import host_tool
 from ..host import Host, Notices, Role
-from ..remote import File, script_text, step
+from ..remote import File, script_text, shipped, step
 from ..roles import daemon_of, unit_path
-from ..templates import render
 
 
 def facts(notices: Notices, jobmanagers: Sequence[str], slots: int) -> str:
@@ -37,7 +36,7 @@ def watch(
         files = [
             host_tool.module("spot"),
             File(path="/etc/flink/spot.json", text=facts(host.notices, jobmanagers, slots)),
-            File(path=unit_path("flink-spot"), text=render("taskmanager/flink-spot.service")),
+            shipped(unit_path("flink-spot"), "config_templates/taskmanager/flink-spot.service"),
         ]
         return script_text(host, "taskmanager/spot.sh", files=files)
 
