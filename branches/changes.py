@@ -77,8 +77,12 @@ LEFT_BEHIND = {
 
 MACHINE = "aws:ec2/instance:Instance"
 STEP = "command:remote:Command"
+COPY = "command:remote:CopyToRemote"
 _LOCAL_STEP = "command:local:Command"
-"""A host's only local step is `clean`, which removes what the other steps installed when the host leaves."""
+_HOSTS_OWN = {COPY: "scripts", _LOCAL_STEP: "clean"}
+"""What else each host has: a copy of the scripts of its steps, and what removes when the host leaves what they
+installed. Other copies are files of jobs.
+"""
 DECLARED = "pulumi:index:Stash"
 """See components/flink/desired_state.py: its input is the cluster's desired state, without secrets."""
 
@@ -245,7 +249,7 @@ def _inputs(state: auto.StepEventStateMetadata | None) -> dict[str, Any]:
 def _host(kind: str, name: str) -> str:
     """`tm-0` for its steps, such as `tm-0-config`, and for its machine."""
     host, _, what = name.rpartition("-")
-    if kind == STEP or (kind == _LOCAL_STEP and what == "clean"):
+    if kind == STEP or _HOSTS_OWN.get(kind) == what:
         return host
     return name if kind == MACHINE else ""
 

@@ -159,9 +159,10 @@ def check_nothing_else(name: str, found: Changes, lost: Sequence[str]) -> None:
 def _follows(resource: Resource, lost: Sequence[str]) -> bool:
     if any(resource.name == host or resource.name.startswith(f"{host}-") for host in lost):
         return not resource.danger
-    # Files with the keys or addresses of a machine, checks of the cluster, and the rule that names the machines.
+    # Files with the keys or addresses of a machine, checks of the cluster, and the rule that names the machines; copies
+    # if the machine is the bastion through which all others are reached.
     # Kind.RESTART is a daemon with another desired state
-    return resource.kind is Kind.UPDATE and resource.type in (changes.STEP, _RULE)
+    return resource.kind is Kind.UPDATE and resource.type in (changes.STEP, changes.COPY, _RULE)
 
 
 def check_loop(name: str, history: Sequence[Mapping[str, Any]], lost: Sequence[str], now: datetime) -> None:

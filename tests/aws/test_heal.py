@@ -35,6 +35,7 @@ NAME = "dev"
 TOKEN = "a-token-that-nobody-may-see"
 WAIT = timedelta(minutes=20)
 INSTANCE, COMMAND = "aws:ec2/instance:Instance", "command:remote:Command"
+COPY = "command:remote:CopyToRemote"
 
 
 HEALER = "ci-flink-heal"
@@ -240,6 +241,8 @@ def test_what_follows_from_the_return_of_a_machine_is_allowed() -> None:
             step("create-replacement", COMMAND, "tm-1-config", old={}, new={}),
             step("update", "aws:route53/record:Record", "tm-1", old={"a": 1}, new={"a": 2}),
             step("create-replacement", "aws:ec2/volumeAttachment:VolumeAttachment", "zk-0-data", old={}, new={}),
+            step("create-replacement", COPY, "tm-1-scripts", old={}, new={}),
+            step("update", COPY, "jm-0-scripts", old={"connection": "a"}, new={"connection": "b"}),
             step("update", COMMAND, "jm-0-cluster", old={"stdin": "a"}, new={"stdin": "b"}),
             step("update", heal._RULE, "healing-0", old={"eventPattern": "a"}, new={"eventPattern": "b"}),
         ),
@@ -255,6 +258,7 @@ def test_what_follows_from_the_return_of_a_machine_is_allowed() -> None:
         step("delete", INSTANCE, "tm-2", old={}),
         step("update", INSTANCE, "tm-0", old={"tags": {}}, new={"tags": {"a": "b"}}),
         step("delete", COMMAND, "tm-2-config", old={}),
+        step("create-replacement", COPY, "tm-2-scripts", old={}, new={}),
         step("create", heal._RULE, "healing-0", new={}),
         step("create-replacement", "aws:ebs/volume:Volume", "tm-1-data", old={}, new={}),
         step("update", COMMAND, "tm-0-service", old={"create": "x runs=a"}, new={"create": "x runs=b"}),

@@ -149,10 +149,11 @@ def test_a_step_runs_nothing_else_than_what_is_expected(site: Site, harm: Callab
     site.up()
     harm(site.file)
     site.values["two"] = "b"
-    said = site.refused()
-    assert "h-0: ~no-such-user/.flink-scripts-h-0: expected the scripts of this step; `repair: true`" in said
+    for _ in range(2):  # nobody repairs it
+        assert (
+            "h-0: ~no-such-user/.flink-scripts-h-0: expected the scripts of this step; `repair: true`" in site.refused()
+        )
     assert not (site.folder.parent / "hacked").exists()
-    assert site.refused() == said, "nobody has repaired it"
     # As `repair: true` does (components/flink/cluster.py)
     site.machine = "repair"
     site.up()

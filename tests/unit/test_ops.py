@@ -158,6 +158,14 @@ def test_what_somebody_wrote_into_a_file_as_a_secret_is_not_shown() -> None:
     assert "abc" not in json.dumps(Diagnosis("dev", [looked]).json())
 
 
+def test_what_keeps_all_steps_of_a_host_from_their_checks_is_reported_once() -> None:
+    """A step's script is on the host (components/scripts.py), and this machine has none."""
+    steps = [Step(f"jm-0-{name}", script_text(cluster_host(), "files.sh", {"what": name})) for name in ("one", "two")]
+    done = subprocess.run(["bash", "-s"], input=doctor.script(steps), capture_output=True, text=True, check=True)
+    (found,) = doctor.parse("jm-0", done.stdout).differences
+    assert found.step == "jm-0-one" and "expected the scripts of this step; `repair: true` for one" in found.message
+
+
 def test_exit_codes_and_texts_tell_differences_from_hosts_that_are_dead() -> None:
     fine, dead = Looked("a"), Looked("b", error="No route to host")
     other = Looked("c", [Difference("c-config", "/etc/a", "is missing")])

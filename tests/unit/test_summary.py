@@ -57,6 +57,19 @@ def test_what_is_protected_is_dangerous_to_lose() -> None:
     assert not changes.read([step("delete", "aws:ec2/vpc:Vpc", "net", old={})]).warnings
 
 
+def test_a_changed_script_is_one_line_for_all_hosts() -> None:
+    """Each with the copy of its scripts and the steps that use it; another copy is a file of a job."""
+    copy, command = "command:remote:CopyToRemote", "command:remote:Command"
+    events = [step("update", copy, "jm-0-jar-flights", old={"source": "a"}, new={"source": "b"})]
+    for number in range(12):
+        events.append(step("update", copy, f"tm-{number}-scripts", old={"source": "a"}, new={"source": "b"}))
+        events.append(step("update", command, f"tm-{number}-trust", old={"stdin": "a"}, new={"stdin": "b"}))
+    text = summary.markdown(changes.read(events), stack="dev")
+    assert "nothing restarts" in text
+    assert "- TaskManager: `tm-0` … `tm-11` (12 hosts): scripts, trust\n" in text
+    assert "`jm-0-jar-flights` (CopyToRemote)" in text
+
+
 def test_what_stays_or_is_only_read_is_no_change() -> None:
     found = changes.read([step(op, "aws:ec2/vpc:Vpc", op, old={}, new={}) for op in ("same", "read", "refresh")])
     assert (found.verdict, found.same, found.resources) == (Verdict.NONE, 3, [])
