@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components import scripts
 from lab.errors import LabError
 from lab.lab import Lab
 from ops import state
@@ -82,6 +83,7 @@ def run(lab: Lab, todo: Sequence[Step], *, shared: bool) -> None:
     """Run the steps. Raises LabError for the first step that fails."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, ThreadPoolExecutor(len(lab.hosts)) as pool:
         sockets = Path(folder) if shared else None
+        list(pool.map(lambda host: _copy_scripts(lab, host.name, sockets), lab.hosts))
         for phase in PHASES:
             by_host: defaultdict[str, list[Step]] = defaultdict(list)
             for what in phase:
@@ -92,6 +94,13 @@ def run(lab: Lab, todo: Sequence[Step], *, shared: bool) -> None:
         if sockets:
             for host in lab.hosts:
                 _ssh(lab, host.name, sockets, ["-O", "exit"], "")
+
+
+def _copy_scripts(lab: Lab, host: str, sockets: Path | None) -> None:
+    """The steps' texts only say which scripts they use."""
+    done = _ssh(lab, host, sockets, [f"cat >{scripts.place(host)}"], scripts.whole())
+    if done.returncode:
+        raise LabError(f"{host} scripts: {done.stderr.strip()[-2000:]}")
 
 
 def _on_host(lab: Lab, host: str, work: Sequence[Step], sockets: Path | None) -> None:

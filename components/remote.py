@@ -93,7 +93,7 @@ def scripts_on(host: Host, opts: pulumi.ResourceOptions) -> remote.CopyToRemote:
         naming.step(host, "scripts"),
         connection=connection(host.ssh, first=True),
         source=pulumi.FileAsset(str(scripts.local_file())),
-        remote_path=scripts.place(host),
+        remote_path=scripts.place(host.name),
         triggers=known,
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(deleted_with=host.ready)),
     )

@@ -118,17 +118,17 @@ def picked(names: Collection[str]) -> str:
     return "".join(text for name, text in parts().items() if name in wanted)
 
 
-def place(host: Host) -> str:
+def place(host: str) -> str:
     """The file, relative to the home directory of the user who logs in. With the host's name, as hosts may have one
     file system for all homes.
     """
-    return f".flink-scripts-{host.name}"
+    return f".flink-scripts-{host}"
 
 
 def load(host: Host, names: Collection[str]) -> str:
     """Bash that defines what these parts define, if they are on the host as they are here; else it ends with 1."""
     used, digest = _digest(frozenset(names))
-    where = f"~{host.ssh.user}/{place(host)}"
+    where = f"~{host.ssh.user}/{place(host.name)}"
     # The parts are read once, and what runs is what was compared. The state has this text twice for each step
     return f"""\
 used=' {used} '

@@ -22,7 +22,8 @@ SHUT_SECONDS = 20
 class SshServer:
     """Runs in a separate thread. Accepts any user with `private_key` or `PASSWORD`."""
 
-    def __init__(self, host_key_type: str = "ssh-ed25519") -> None:
+    def __init__(self, host_key_type: str = "ssh-ed25519", *, sftp: bool = True) -> None:
+        self._sftp = sftp
         self.host_key = asyncssh.generate_private_key(host_key_type)
         self.client_key = asyncssh.generate_private_key("ssh-ed25519")
         self.private_key = self.client_key.export_private_key().decode()
@@ -79,7 +80,7 @@ class SshServer:
             server_factory=lambda: _Server(self),
             server_host_keys=[self.host_key],
             process_factory=self._run,
-            sftp_factory=self._files,
+            sftp_factory=self._files if self._sftp else None,
             encoding=None,
             backlog=500,
         )
@@ -200,9 +201,9 @@ class _Server(asyncssh.SSHServer):
 
 
 @contextmanager
-def serving(host_key_type: str = "ssh-ed25519") -> Iterator[SshServer]:
+def serving(host_key_type: str = "ssh-ed25519", *, sftp: bool = True) -> Iterator[SshServer]:
     """A server until the end of the context."""
-    server = SshServer(host_key_type)
+    server = SshServer(host_key_type, sftp=sftp)
     server.start()
     try:
         yield server

@@ -30,6 +30,9 @@ async def copy(inputs: Object, log: Log, timeout: float | None) -> None:
         try:
             async with connection.start_sftp_client() as sftp:
                 await _copy(sftp, inputs["source"], inputs["remotePath"])
+        except asyncssh.ChannelOpenError:
+            # In the words of golang.org/x/crypto/ssh
+            raise CommandError("ssh: subsystem request failed") from None
         except (OSError, asyncssh.Error) as error:
             where = endpoint(inputs["connection"])
             raise CommandError(f"failed to copy to {where}:{inputs['remotePath']}: {error}") from None

@@ -14,7 +14,7 @@ import pytest
 from stand_ins.command_plugin.assets import asset_archive, content_hash, file_asset, find_assets
 from stand_ins.plugin.values import ARCHIVE, ASSET, SIGNATURE
 from tests.plugin_client import COPY, PluginClient
-from tests.ssh_server import SshServer
+from tests.ssh_server import SshServer, serving
 
 
 @pytest.fixture
@@ -59,6 +59,14 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def inputs(ssh: SshServer, source: dict[str, Any], path: Path) -> dict[str, Any]:
     return {"connection": ssh.connection(), "source": source, "remotePath": str(path)}
+
+
+def test_a_server_without_sftp_is_named_in_the_words_of_the_official_plugin(
+    client: PluginClient, source: Path, target: Path
+) -> None:
+    with serving(sftp=False) as ssh, pytest.raises(grpc.RpcError) as error:
+        client.create(COPY, inputs(ssh, file(source / "a.txt"), target / "f"))
+    assert "ssh: subsystem request failed" in str(error.value)
 
 
 def test_file_to_a_new_path_makes_parents(client: PluginClient, ssh: SshServer, source: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ def home(tmp_path: Path) -> Path:
     """bash leaves `~USER` as it is for a user that is not there, so the home is a folder of that name."""
     home = tmp_path / "~no-such-user"
     home.mkdir()
-    (home / scripts.place(HOST)).write_text(scripts.whole())
+    (home / scripts.place(HOST.name)).write_text(scripts.whole())
     return home
 
 
@@ -105,7 +105,7 @@ def _elsewhere(file: Path) -> None:
 @pytest.mark.parametrize("harm", [_nothing, _empty, _half, _less, _more, _twice, _folder, _elsewhere])
 @pytest.mark.parametrize("mode", ["apply", "check"])
 def test_other_scripts_are_refused_by_host_file_and_remedy(home: Path, harm: Callable[[Path], None], mode: str) -> None:
-    harm(home / scripts.place(HOST))
+    harm(home / scripts.place(HOST.name))
     done = run(home, script_text(HOST, "files.sh", {"what": "x"}), mode)
     assert (done.returncode, done.stdout) == (1, "")
     expected = "tm-0: ~no-such-user/.flink-scripts-tm-0: expected the scripts of this step; `repair: true` for one `up`"
@@ -114,7 +114,7 @@ def test_other_scripts_are_refused_by_host_file_and_remedy(home: Path, harm: Cal
 
 
 def test_parts_that_a_step_does_not_use_do_not_matter(home: Path) -> None:
-    file = home / scripts.place(HOST)
+    file = home / scripts.place(HOST.name)
     file.write_text(file.read_text().replace("#= rollout.sh\n", "#= rollout.sh\ntouch hacked\n"))
     assert run(home, script_text(HOST, "files.sh", {"what": "x"}), "nothing").stderr == LOADED
     assert not (home.parent / "hacked").exists()
