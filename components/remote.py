@@ -87,11 +87,12 @@ def scripts_on(host: Host, opts: pulumi.ResourceOptions) -> remote.CopyToRemote:
     """The scripts on a host. It is the first to log in: all steps of the host have to depend on it (by `opts`, perhaps
     through others).
     """
-    # It copies again only if the text has changed, or one of these. Another machine may have the name, or the address
-    known = [host.ssh.address, host.ssh.host_key, *([host.machine] if host.machine else [])]
+    # It copies again only if the text has changed, or one of these: it is another machine, or another home directory
+    ssh = host.ssh
+    known = [ssh.user, ssh.address, ssh.host_key, *([host.machine] if host.machine else [])]
     return remote.CopyToRemote(
         naming.step(host, "scripts"),
-        connection=connection(host.ssh, first=True),
+        connection=connection(ssh, first=True),
         source=pulumi.FileAsset(str(scripts.local_file())),
         remote_path=scripts.place(host.name),
         triggers=known,

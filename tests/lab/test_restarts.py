@@ -287,11 +287,16 @@ def test_repair_mends_what_somebody_changed(cluster: Cluster) -> None:
     lab.ssh("tm-0", "sudo -n sed -i s/taskmanager.data.port/data.port/ /etc/flink/config.yaml")
     lab.ssh("jm-0", "sudo -n sh -c 'echo LimitNOFILE=9 >>/etc/systemd/system/flink-jobmanager.service'")
     lab.ssh("tm-1", "sudo -n rm /usr/local/lib/flink/flink-host")
+    # The scripts of all steps of a host
+    lab.ssh("zk-0", "rm .flink-scripts-zk-0")
+    lab.ssh("zk-1", "sed -i s/nothing/something/ .flink-scripts-zk-1")
     try:
         code, found = finish(300, "doctor", "--name", lab.name)
         assert code == 1
         for told in ("/etc/flink/config.yaml", "flink-jobmanager.service", "/usr/local/lib/flink/flink-host"):
             assert told in found
+        for host in ("zk-0", "zk-1"):
+            assert found.count(f"/.flink-scripts-{host}: expected the scripts of this step") == 1
         assert "repair" in found
         ran = change(cluster, repair=True)
         assert steps(JOBMANAGERS | TASKMANAGERS | ZOOKEEPERS, "service", "members") <= set(ran)
