@@ -74,6 +74,7 @@ def parts() -> dict[str, str]:
     return {name: f"{_HEAD}{name}\n{known[name]}\n" for name in sorted(known, key=lambda name: (name != LIBRARY, name))}
 
 
+@cache
 def text(name: str) -> str:
     """The file of a part."""
     folder, _, rest = name.partition("/")
@@ -86,7 +87,7 @@ def text(name: str) -> str:
 
 
 def is_own(name: str, path: str) -> bool:
-    """Whether the library writes the file of a part to this path by itself (`write_own`)."""
+    """Whether the library writes the file of a part to this path by itself (`write_own`), with mode 0644."""
     return bool(_OWN.match(name)) and path == f"{FOLDER}/{name}"
 
 
@@ -133,7 +134,7 @@ def load(host: Host, names: Collection[str]) -> str:
     return f"""\
 used=' {used} '
 _code=$(awk -v u="$used" '/^{_HEAD}/{{p=index(u," "$2" ")}}p' {where}) || :
-[ "$(sha256sum <<<"$_code")" = '{digest}  -' ] || {{
+[ "$(printf '%s\\n' "$_code" | sha256sum)" = '{digest}  -' ] || {{
 echo "$host: {where}: expected the scripts of this step; \\`repair: true\\` for one \\`up\\` restores them" >&2
 exit 1
 }}
@@ -153,5 +154,5 @@ def local_file() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="flink-scripts-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / "scripts"
-    path.write_text(whole())
+    path.write_bytes(whole().encode())
     return path

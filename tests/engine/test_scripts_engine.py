@@ -27,7 +27,8 @@ STEPS = ("one", "two")
 
 def _renew() -> None:
     """As if the program began: it reads its scripts once."""
-    for known in (sources.host_script, sources.code, scripts.parts, scripts.whole, scripts._digest, scripts.local_file):
+    caches = (sources.host_script, sources.code, scripts.text, scripts.parts, scripts.whole)
+    for known in (*caches, scripts._digest, scripts.local_file):
         known.cache_clear()
 
 

@@ -132,6 +132,7 @@ def test_a_file_of_the_program_comes_as_it_is(home: Path) -> None:
     """Each that any host may have: it is written where the step says."""
     names = [name for name in scripts.parts() if f"\n{scripts.file(name)}()" in scripts.parts()[name]]
     assert {"host_tool/rest.py", "java/Claim.java", "fingerprint.sh", "config_templates/sysctl.conf"} <= set(names)
+    assert len({scripts.file(name) for name in names}) == len(names)
     files = [shipped(f"{home}/{number}", name, mode="0600") for number, name in enumerate(names)]
     text = script_text(HOST, "files.sh", {"what": "x"}, files).replace("apply, check", "a, b")
     write = 'write_file() { cat >"$1"; }\nwrite_files\n'
@@ -156,7 +157,7 @@ def test_no_file_may_end_a_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     (tmp_path / "lib.sh").write_text("true\n")
     (tmp_path / "A.java").write_text("#= lib.sh\n")
     monkeypatch.setattr(sources, "SCRIPTS", tmp_path)
-    caches = (sources.host_script, sources.code, scripts.parts, scripts.whole)
+    caches = (sources.host_script, sources.code, scripts.text, scripts.parts, scripts.whole)
     try:
         for known in caches:
             known.cache_clear()
