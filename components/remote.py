@@ -89,13 +89,13 @@ def scripts_on(host: Host, opts: pulumi.ResourceOptions) -> remote.CopyToRemote:
     """
     # It copies again only if the text has changed, or one of these: it is another machine, or another home directory
     ssh = host.ssh
-    known = [ssh.user, ssh.address, ssh.host_key, *([host.machine] if host.machine else [])]
+    known = [ssh.address, ssh.host_key, *([host.machine] if host.machine else [])]
     return remote.CopyToRemote(
         naming.step(host, "scripts"),
         connection=connection(ssh, first=True),
         source=pulumi.FileAsset(str(scripts.local_file())),
         remote_path=scripts.place(host.name),
-        triggers=known,
+        triggers=[ssh.user, *map(_already_waited_for, known)],
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(deleted_with=host.ready)),
     )
 
