@@ -57,17 +57,27 @@ def script_text(
     sequence becomes a bash array. Only the last line calls the functions, so that a connection that breaks during the
     transfer runs nothing. Raises ValueError for a file that contains the end marker.
     """
+    used = {scripts.LIBRARY, *uses, script, *(file.source for file in files if file.source)}
+    return _text(host, script, values or {}, files, scripts.picked(used) if alone else scripts.load(host, used))
+
+
+def clean_text(host: Host, values: Mapping[str, str | int | Sequence[str]]) -> str:
+    """The text for bash's stdin that cleans a host, with `remove`."""
+    return _text(host, "clean.sh", values, (), scripts.load_clean(host))
+
+
+def _text(
+    host: Host, script: str, values: Mapping[str, str | int | Sequence[str]], files: Sequence[File], code: str
+) -> str:
     name = script.rpartition("/")[2]
     lines = [f"# host {host.name}, step {name}", "set -euo pipefail", f"host={host.name}", f"step={name}"]
     lines.append(f"owner={shlex.quote(f'{host.role} {host.name}')}")
-    for name, value in (values or {}).items():
+    for name, value in values.items():
         if isinstance(value, str | int):
             lines.append(f"{name}={shlex.quote(str(value))}")
         else:
             lines.append(f"{name}=({' '.join(shlex.quote(item) for item in value)})")
     lines += ["write_files() {", *_written(files), "}\n"]
-    used = {scripts.LIBRARY, *uses, script, *(file.source for file in files if file.source)}
-    code = scripts.picked(used) if alone else scripts.load(host, used)
     text = "\n".join(lines)
     return f'{text}{code}main "$@" </dev/null\n'
 

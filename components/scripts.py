@@ -56,6 +56,11 @@ _OWN = re.compile(r"(host_tool|java)/")
 FOLDER = "/usr/local/lib/flink"
 """On hosts: the host tool, and what else is the program's own."""
 
+CLEAN = "clean"
+"""The part with what cleans a host, as a file of root's in FOLDER: a host may leave without what was copied."""
+
+CLEANS = (LIBRARY, "release.sh", "clean.sh")
+
 
 @cache
 def parts() -> dict[str, str]:
@@ -66,7 +71,7 @@ def parts() -> dict[str, str]:
     steps = {name: sources.code(name) for name in names if name.endswith(".sh") and name not in _INSTALLED}
     files = [name for name in names if name.endswith(".java") or name in _INSTALLED]
     files += [f"host_tool/{path.name}" for path in sources.TOOL.glob("*.py")]
-    files += [f"config_templates/{name}" for name in _TEMPLATES]
+    files += [CLEAN, *(f"config_templates/{name}" for name in _TEMPLATES)]
     known = {**steps, **{name: _function(name) for name in files}}
     for name, part in known.items():
         if any(line.startswith(_HEAD) for line in part.splitlines()):
@@ -77,6 +82,8 @@ def parts() -> dict[str, str]:
 @cache
 def text(name: str) -> str:
     """The file of a part."""
+    if name == CLEAN:
+        return "".join(f"{sources.code(script)}\n" for script in CLEANS)
     folder, _, rest = name.partition("/")
     if folder == "host_tool":
         return sources.module(rest.removesuffix(".py"))
@@ -126,20 +133,33 @@ def place(host: str) -> str:
     return f".flink-scripts-{host}"
 
 
-def load(host: Host, names: Collection[str]) -> str:
-    """Bash that defines what these parts define, if they are on the host as they are here; else it ends with 1."""
+def load(host: Host, names: Collection[str], otherwise: str = "") -> str:
+    """Bash that defines what these parts define, if they are on the host as they are here; else it ends with 1, after
+    the command `otherwise`.
+    """
     used, digest = _digest(frozenset(names))
     where = f"~{host.ssh.user}/{place(host.name)}"
+    said = f"{where}: expected the scripts of this step; \\`repair: true\\` for one \\`up\\` restores them"
     # The parts are read once, and what runs is what was compared. The state has this text twice for each step
     return f"""\
 used=' {used} '
 _code=$(awk -v u="$used" '/^{_HEAD}/{{p=index(u," "$2" ")}}p' {where}) || :
 [ "$(printf '%s\\n' "$_code" | sha256sum)" = '{digest}  -' ] || {{
-echo "$host: {where}: expected the scripts of this step; \\`repair: true\\` for one \\`up\\` restores them" >&2
+{otherwise}echo "$host: {said}" >&2
 exit 1
 }}
 eval "$_code"
 """
+
+
+def load_clean(host: Host) -> str:
+    """Bash that defines what cleans a host: from root's own file, or from the parts. Without either it ends, with 1 if
+    something was installed.
+    """
+    nothing = f"[ ! -e {FOLDER} ] && ! compgen -G '/opt/*/.installed-by-pulumi' >/dev/null"
+    left = f"~{host.ssh.user}/{place(host.name)} /etc/flink-owner"
+    load_parts = load(host, CLEANS, f"if {nothing}; then rm -f {left} && exit; fi\n")
+    return f"if [ -e {FOLDER}/{CLEAN} ]; then\n. {FOLDER}/{CLEAN}\nelse\n{load_parts}fi\n"
 
 
 @cache

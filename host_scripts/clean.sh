@@ -35,8 +35,8 @@ remove() {
   remove_tree "/etc/$user"
   remove_tree "/var/log/$user"
   remove_user
-  rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-jobs /run/lock/flink-jobs
   no_scripts
+  rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-jobs /run/lock/flink-jobs
   # Last, so that a retry after a failure above still finds the mark
   rm -f /etc/flink-owner
   say "removed everything of $owner"

@@ -13,7 +13,7 @@ from .. import naming
 from ..host import Host
 from ..remote import script_text, shipped, step
 from ..roles import ROLES, needed_mib
-from ..scripts import FOLDER
+from ..scripts import CLEAN, FOLDER
 from ..storage import Storage
 from ..templates import render
 from . import host_tool, local_disks, trusted
@@ -173,6 +173,7 @@ class Node(pulumi.ComponentResource):
         files = [
             *(shipped(f"{FOLDER}/{called}", script, mode="0755") for called, script in scripts.items()),
             *host_tool.files(row),
+            shipped(f"{FOLDER}/{CLEAN}", CLEAN),
             shipped("/etc/sysctl.d/60-flink.conf", "config_templates/sysctl.conf"),
             # Also where needrestart is not installed: it may be later
             shipped("/etc/needrestart/conf.d/60-flink.conf", "config_templates/needrestart.conf"),

@@ -10,7 +10,7 @@ import pulumi
 
 from .. import naming
 from ..host import Host, Role
-from ..remote import leave, script_text
+from ..remote import clean_text, leave, script_text
 from ..roles import ROLES, Teardown
 from ..storage import Storage
 from ..storage.storage import mark
@@ -48,13 +48,8 @@ def _clean(host: Host, storage: Storage, opts: pulumi.ResourceOptions, later: li
     """The resource that removes everything that the program installed on a host, before `later` is deleted."""
     row = ROLES[host.role]
     more = [backend.release.name for backend in storage.backends if backend.release and row.runs_flink]
-    text = script_text(
-        host,
-        "clean.sh",
-        {"user": row.user, "unit": row.unit, "releases": [*row.releases, *more], "login": host.ssh.user},
-        uses=("release.sh",),
-        alone=True,
-    )
+    releases = [*row.releases, *more]
+    text = clean_text(host, {"user": row.user, "unit": row.unit, "releases": releases, "login": host.ssh.user})
     runs = f"unit {row.unit} (which runs again when the host boots), " if row.daemon else ""
     return leave(
         naming.step(host, "clean"),

@@ -39,6 +39,8 @@ class Site:
         self.stack, self.ssh, self.folder = stack, ssh, folder
         self.machine = "i-1"
         self.values = dict.fromkeys(STEPS, "a")
+        for name in scripts.CLEANS:
+            (folder / name).touch()
         self.script("lib", LIBRARY)
         for name in STEPS:
             self.script(name, f'apply() {{ echo "{name} $value"; }}\n')

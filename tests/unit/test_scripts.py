@@ -9,7 +9,7 @@ import pytest
 
 from components import scripts, sources
 from components.host import Host, Role, Ssh
-from components.remote import File, script_text, shipped
+from components.remote import File, clean_text, script_text, shipped
 from tests.host_steps import with_files, with_scripts
 
 SSH = Ssh(address="10.9.9.10", user="no-such-user", private_key="", host_key="")
@@ -43,7 +43,8 @@ def test_every_step_reads_what_it_uses(home: Path, script: str) -> None:
 def test_a_part_is_defined_once_whatever_a_step_uses() -> None:
     """The order of the parts is theirs, not that in which a step names them."""
     library = set(re.findall(r"^(\w+)\(\)", scripts.parts()[scripts.LIBRARY], re.MULTILINE))
-    for name, text in scripts.parts().items():
+    steps = {name: text for name, text in scripts.parts().items() if f"\n{scripts.file(name)}()" not in text}
+    for name, text in steps.items():
         again = set(re.findall(r"^(\w+)\(\)", text, re.MULTILINE)) & library
         assert name == scripts.LIBRARY or not again, (name, again)
     # It fetches in place of the one before it
@@ -153,8 +154,57 @@ def test_files_of_the_host_tool_go_where_their_names_say(home: Path) -> None:
     assert done.stdout.splitlines() == [*(f"{file.path} 0644 root:root" for file in own), "/etc/x 0644 root:root"]
 
 
+@pytest.fixture
+def leaving(home: Path) -> str:
+    """The text that cleans a host, with folders in the test's."""
+    text = clean_text(HOST, {"user": "flink", "unit": "", "releases": ["java"], "login": "admin"})
+    for folder in (scripts.FOLDER, "/opt", "/etc/flink-owner"):
+        text = text.replace(folder, f"{home.parent}/host{folder}")
+    (home.parent / "host/etc").mkdir(parents=True)
+    (home.parent / "host/etc/flink-owner").write_text("taskmanager tm-0\n")
+    return text
+
+
+def test_a_host_is_cleaned_by_what_root_has_there(home: Path, leaving: str) -> None:
+    """Whatever became of the copy: files of root's need no digest."""
+    own = Path(f"{home.parent}/host{scripts.FOLDER}/{scripts.CLEAN}")
+    own.parent.mkdir(parents=True)
+    own.write_text(scripts.text(scripts.CLEAN))
+    (home / scripts.place(HOST.name)).unlink()
+    assert run(home, leaving, "nothing").stderr == LOADED
+    assert run(home, leaving.replace('main "$@"', "declare -F remove remove_releases no_scripts")).returncode == 0
+
+
+def test_a_host_that_is_not_ready_yet_is_cleaned_by_what_was_copied(home: Path, leaving: str) -> None:
+    assert run(home, leaving, "nothing").stderr == LOADED
+    assert run(home, leaving.replace('main "$@"', "declare -F remove remove_releases no_scripts")).returncode == 0
+
+
+def test_a_host_with_nothing_but_half_of_a_copy_may_leave(home: Path, leaving: str) -> None:
+    file = home / scripts.place(HOST.name)
+    _half(file)
+    assert run(home, leaving, "remove").returncode == 0
+    assert not file.exists() and not (home.parent / "host/etc/flink-owner").exists()
+    assert run(home, leaving, "remove").returncode == 0, "and again"
+
+
+@pytest.mark.parametrize("there", ["opt/java-17/.installed-by-pulumi", "usr/local/lib/flink/flink-host"])
+def test_a_host_on_which_something_is_installed_does_not_leave_without_scripts(
+    home: Path, leaving: str, there: str
+) -> None:
+    installed = home.parent / "host" / there
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    file = home / scripts.place(HOST.name)
+    _half(file)
+    done = run(home, leaving, "remove")
+    assert done.returncode == 1 and "expected the scripts of this step" in done.stderr
+    assert file.exists() and installed.exists()
+
+
 def test_no_file_may_end_a_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "lib.sh").write_text("true\n")
+    for name in scripts.CLEANS:
+        (tmp_path / name).write_text("true\n")
     (tmp_path / "A.java").write_text("#= lib.sh\n")
     monkeypatch.setattr(sources, "SCRIPTS", tmp_path)
     caches = (sources.host_script, sources.code, scripts.text, scripts.parts, scripts.whole)
