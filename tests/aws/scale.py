@@ -51,6 +51,8 @@ class Created:
     seconds: float
     steps: int
     connections: int
+    state_bytes: int
+    """Of the state in the backend."""
     second: Point
     """The `up` after it, without changes."""
     changed: list[str]
@@ -115,9 +117,11 @@ def create(endpoint: str, workers: int) -> Created:
         first, _ = measure(folder, endpoint, workers, "up")
         names = limits(endpoint)
         connections, steps = hosts.connections, sum(hosts.steps.values())
+        (state,) = (folder / "state" / ".pulumi" / "stacks").rglob("*.json")
+        size = state.stat().st_size
         second, changed = measure(folder, endpoint, workers, "up")
         created = Created(
-            workers, first.seconds, steps, connections, second, changed, hosts.connections - connections, names
+            workers, first.seconds, steps, connections, size, second, changed, hosts.connections - connections, names
         )
         with console.step("scale", f"destroy of {workers} TaskManagers"):
             operation.the_stack(folder, endpoint, workers).destroy()
@@ -135,6 +139,7 @@ def show(found: Found) -> str:
         )
     if it := found.created:
         lines.append(f"up of {it.workers}: {it.seconds:.1f} s, {it.steps} steps over {it.connections} connections")
+        lines.append(f"state: {it.state_bytes / 10**6:.2f} MB")
         lines.append(f"Route 53: {it.names['answered']} requests answered, {it.names['throttled']} throttled")
         lines.append(
             f"up with no change: {it.second.seconds:.1f} s, {it.second.usage.peak_mib:.0f} MiB,"
