@@ -9,6 +9,7 @@ from components.flink.topology import Members
 from components.host import Role
 from components.roles import ROLES
 from components.zookeeper.zoo_cfg import inputs, zoo_cfg, zookeeper_unit
+from tests.host_steps import with_scripts
 from tests.unit.program import load
 from tests.unit.test_config import STORAGE
 from tests.unit.test_program import run, stdin
@@ -66,6 +67,6 @@ def test_flinks_client_has_its_own_identity_where_there_is_an_ensemble(folder: P
 def test_plain_text_is_refused_one_server_after_the_other_after_the_rollout(folder: Path) -> None:
     found = run(folder, tls=True)
     for name in SERVERS:
-        assert "point both.cfg" in stdin(found, f"{name}-config")
+        assert "point both.cfg" in with_scripts(stdin(found, f"{name}-config"))
         assert "health=(zookeeper 2181 " in stdin(found, f"{name}-secured")
     assert not [name for name in run(folder) if "secured" in name]

@@ -100,7 +100,7 @@ def test_entropy_is_part_of_the_option_and_of_nothing_else(folder: Path) -> None
 def looked(folder: Path, host: str = "tm-0", **changes: Any) -> dict[str, Any]:
     """What the step that starts a daemon tells the host tool of the storage; nothing if it does not look."""
     found = run(folder, **changes)
-    assert not [name for name in found if name.startswith("zk-") and "\nlook=" in stdin(found, name)]
+    assert not [name for name in found if name.startswith("zk-") and "\nlook=" in str(found[name].inputs.get("stdin"))]
     line = next((line for line in stdin(found, f"{host}-service").splitlines() if line.startswith("look=")), "")
     return json.loads(shlex.split(line.removeprefix("look="))[0]) if line else {}
 
