@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.plain_ssh import Step
-from components.flink import host_tool
+from components import scripts
 from lab.errors import LabError
 from lab.hosts import ADMIN
 from lab.lab import Lab
@@ -26,6 +26,8 @@ from lab.lab import Lab
 PLAYBOOK = Path(__file__).parent / "ansible" / "cluster.yml"
 
 _FILE = re.compile(r"^  write_file (\S+) (\d+) (\S+) <<'END_OF_FILE'\n(.*?)^END_OF_FILE$", re.MULTILINE | re.DOTALL)
+_SHIPPED = re.compile(r"^  (from_\w+) write_file (\S+) (\d+) (\S+)$", re.MULTILINE)
+"""A file that the hosts have from the program (components/scripts.py)."""
 _VALUE = re.compile(r"^(\w+)=((?:'[^']*'|[^'\n])*)$", re.MULTILINE)
 _RELEASES = {"java", "flink", "zookeeper"}
 _OURS = re.compile(r"^(?:ExecStartP|ExecStopPost).*\n", re.MULTILINE)
@@ -82,7 +84,7 @@ def _variables(lab: Lab, name: str, role: str, steps: Sequence[Step]) -> dict[st
         found["files"] += [
             {"path": path, "text": text, "mode": mode, "owner": owner, "group": group}
             for path, mode, owner, group, text in _files(step.stdin)
-            if not path.startswith(host_tool.FOLDER)
+            if not path.startswith(scripts.FOLDER)
         ]
     for file in found["files"]:
         if file["path"] == f"/etc/systemd/system/{found['unit']}.service":
@@ -92,9 +94,13 @@ def _variables(lab: Lab, name: str, role: str, steps: Sequence[Step]) -> dict[st
 
 
 def _files(text: str) -> list[tuple[str, str, str, str, str]]:
+    names = {scripts.file(name): name for name in scripts.parts()}
+    shipped = [
+        (path, mode, owner, scripts.text(names[function])) for function, path, mode, owner in _SHIPPED.findall(text)
+    ]
     return [
         (shlex.split(path)[0], mode, *owner.partition(":")[::2], content)
-        for path, mode, owner, content in _FILE.findall(text)
+        for path, mode, owner, content in [*_FILE.findall(text), *shipped]
     ]
 
 
