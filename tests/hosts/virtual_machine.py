@@ -144,15 +144,20 @@ def _connected(path: Path) -> Iterator[socket.socket]:
         yield connection
 
 
-def _wait(folder: Path, said: str, seconds: float) -> None:
-    """Wait until the guest has said this on its console."""
+def _wait(folder: Path, said: str, seconds: float, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Wait until the guest has said this on its console; not any longer if QEMU, this process, has ended."""
 
     def console() -> str:
         path = folder / "console"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def look() -> bool:
+        if process and process.poll() is not None:
+            raise LabError(f"QEMU ended with status {process.returncode}")
+        return said in console()
+
     try:
-        wait_for(said, seconds, lambda: said in console())
+        wait_for(said, seconds, look)
     except LabError as error:
         error.add_note(f"{(folder / 'log').read_text()}\n{console()[-2000:]}")
         raise
@@ -179,7 +184,7 @@ def running(
         argv += ["-qmp", f"unix:{folder / 'monitor'},server=on,wait=off"]
         process = processes.spawn(lab_id, NAME, argv, folder / "log")
         try:
-            _wait(folder, _READY, BOOT_SECONDS)
+            _wait(folder, _READY, BOOT_SECONDS, process)
             made = VirtualMachine(folder)
             # It has read its own clock in whole seconds
             made.order("begin")
