@@ -60,11 +60,12 @@ until nc 127.0.0.1 {_PORT} </dev/null 2>/dev/null; do sleep 0.2; done
 
 of() {{ awk "/^$1:/ {{print \\$2}}" /proc/meminfo; }}
 left=$(($(of MemTotal) * {int(_LEFT * 10)} / 1000))
+# In pieces, so that one that is on its way when it is killed is small
 fill() {{
-    while :; do
+    while sleep 0.1; do
         more=$((($(of MemAvailable) - left) / 1024))
-        if [ $more -gt 0 ]; then dd if=/dev/zero bs=1M count=$more >>/full/file 2>/dev/null; fi
-        sleep 1
+        [ $more -le 16 ] || more=16
+        [ $more -le 0 ] || dd if=/dev/zero bs=1M count=$more >>/full/file 2>/dev/null
     done
 }}
 
