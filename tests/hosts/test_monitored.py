@@ -461,8 +461,12 @@ def machine_is_troubled(monitored: Monitored) -> Iterator[list[Alert]]:
         Alert("HostCpuBusy", {"host": host}),
     ]
     began = time.monotonic()
+    answers = f'node_memory_MemTotal_bytes{{host="{host}"}} < {virtual_machine.MIB << 20}'
 
     def is_well() -> bool:
+        # Not the host itself, which has more memory
+        if not monitored.ask(answers):
+            return False
         told = {monitored.receiver.state(alert, began) for alert in causes}
         return "firing" not in told and not {alert.name for alert in causes} & monitored.alerts_of(host)
 
