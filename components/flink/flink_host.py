@@ -48,8 +48,6 @@ class FlinkHost(pulumi.ComponentResource):
     service: remote.Command
     wants: pulumi.Output[str]
     """The desired state of the daemon, on one line."""
-    needed: Sequence[pulumi.Resource]
-    """What must have succeeded before a process of Flink starts on the host."""
 
     def __init__(
         self,
@@ -159,7 +157,6 @@ class FlinkHost(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions(parent=self, depends_on=[*needed])
         if looked := storage_steps.access(self._host, settings, storage, expected, opts):
             needed.append(looked)
-        self.needed = needed
         return daemon.run(
             self._host,
             self._daemon,

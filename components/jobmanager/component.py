@@ -16,9 +16,7 @@ from . import history
 
 
 class JobManager(FlinkHost):
-    """A JobManager on a host. It is healthy when its REST API answers. `ready` are the steps of what runs beside it."""
-
-    ready: Sequence[remote.Command]
+    """A JobManager on a host. It is healthy when its REST API answers."""
 
     def __init__(self, name: str, args: FlinkHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         others = [host for host in args.context.members.of(Role.JOBMANAGER) if host is not args.host]
@@ -32,10 +30,13 @@ class JobManager(FlinkHost):
         )
         if args.context.members.high_availability:
             self._mark(args.host)
-        self.ready = [self._history(args)] if args.context.settings.history else []
+        if args.context.settings.history:
+            self._history(args)
 
-    def _history(self, args: FlinkHostArgs) -> remote.Command:
-        """Keep a HistoryServer running beside the JobManager."""
+    def _history(self, args: FlinkHostArgs) -> None:
+        """Keep a HistoryServer running beside the JobManager. Nothing waits for it, and it takes no CPU from the start of
+        the JobManager: it starts for half a minute on a small machine.
+        """
         context, host = args.context, args.host
         settings, members = context.settings, context.members
         assert settings.history is not None
@@ -50,8 +51,8 @@ class JobManager(FlinkHost):
                 host, "jobmanager/history.sh", history.values(settings, wants), files, uses=("program.sh",)
             )
         )
-        opts = pulumi.ResourceOptions(parent=self, depends_on=[*self.needed])
-        return step(host, "history", text, seconds=history.seconds(settings) + 60, opts=opts)
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[self.service])
+        step(host, "history", text, seconds=history.seconds(settings) + 60, opts=opts)
 
     def _mark(self, host: Host) -> None:
         """Renew a mark on the storage while the JobManager runs, so that no other stack's `ops gc` takes the cluster
@@ -73,16 +74,15 @@ def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOption
     )
     process = pulumi.Output.from_input(Process(memory_mib=memory, config_yaml=text))
     services: dict[str, remote.Command] = {}
-    ready: list[remote.Command] = []
+    doors: list[remote.Command] = []
     for host in hosts:
         args = FlinkHostArgs(context=context, host=host, process=process)
         made = JobManager(host.name, args, opts)
         services[host.name] = made.service
-        ready += made.ready
         keep(host, services[host.name])
         if context.settings.front_door:
-            ready.append(_front_door(context, host, opts).ready)
-    return Running(services=services, ready=ready)
+            doors.append(_front_door(context, host, opts).ready)
+    return Running(services=services, ready=doors)
 
 
 def _front_door(context: Context, host: Host, opts: pulumi.ResourceOptions) -> FrontDoor:
