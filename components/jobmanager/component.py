@@ -34,8 +34,8 @@ class JobManager(FlinkHost):
             self._history(args)
 
     def _history(self, args: FlinkHostArgs) -> None:
-        """Keep a HistoryServer running beside the JobManager. Nothing waits for it, and it takes no CPU from the start of
-        the JobManager: it starts for half a minute on a small machine.
+        """Keep a HistoryServer running beside the JobManager. Nothing waits for it, and it starts after the JobManager:
+        on a small machine it takes half a minute.
         """
         context, host = args.context, args.host
         settings, members = context.settings, context.members
