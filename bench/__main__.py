@@ -18,7 +18,19 @@ from pathlib import Path
 
 from automation.command_line import ran
 from automation.steps import Steps
-from bench import by_ansible, downtime, encryption, endpoints, jobs, make_up, monitoring, plain_ssh, starts, steady
+from bench import (
+    by_ansible,
+    downtime,
+    encryption,
+    endpoints,
+    figures,
+    jobs,
+    make_up,
+    monitoring,
+    plain_ssh,
+    starts,
+    steady,
+)
 from bench.starts import Starts
 from components.flink.failover import MINIMUM_SECONDS
 from lab import prepare
@@ -128,19 +140,19 @@ def _new(lab: Lab, *, monitoring: int = 0) -> Cluster:
 
 
 def _tls(lab: Lab, rounds: int, file: Path) -> int:
-    encryption.write(encryption.measure(_new(lab), rounds), file)
+    figures.write(encryption.measure(_new(lab), rounds), file)
     print("\n".join(encryption.lines(file)))
     return 0
 
 
 def _monitoring(lab: Lab, rounds: int, file: Path) -> int:
-    monitoring.write(monitoring.measure(_new(lab, monitoring=1), rounds), file)
+    figures.write(monitoring.measure(_new(lab, monitoring=1), rounds), file)
     print("\n".join(monitoring.lines(file)))
     return 0
 
 
 def _make_up(lab: Lab, rounds: int, file: Path) -> int:
-    make_up.write(make_up.measure(lab, rounds), file)
+    figures.write(make_up.measure(lab, rounds), file)
     print("\n".join(make_up.lines(file)))
     return 0
 
@@ -156,7 +168,7 @@ def _jobs(lab: Lab, rounds: int, file: Path) -> int:
 
 def _steady(lab: Lab, chosen: argparse.Namespace) -> int:
     found = steady.measure(_new(lab), chosen.minutes, chosen.failover_seconds, chosen.burners)
-    steady.write(found, chosen.steady)
+    figures.write(found, chosen.steady)
     print("\n".join(steady.lines(chosen.steady)))
     return 0
 
@@ -278,7 +290,7 @@ def main() -> int:
     if chosen.before:
         parser.error("--before requires --downtime")
     if chosen.endpoints:
-        endpoints.write(endpoints.measure(), chosen.endpoints)
+        figures.write(endpoints.measure(), chosen.endpoints)
         print("\n".join(endpoints.lines(chosen.endpoints)))
         return 0
     lab = Lab(NAME)

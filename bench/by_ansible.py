@@ -112,9 +112,7 @@ def _values(text: str) -> dict[str, str]:
 
 
 def _release(values: Mapping[str, str]) -> dict[str, str]:
-    kind, _, digest = values["checksum"].partition(":")
-    known = {key: values[key].replace("{arch}", "x64") for key in ("name", "version", "url", "check")}
-    return {**known, "checksum": f"{kind}:{digest}"}
+    return {key: values[key].replace("{arch}", "x64") for key in ("name", "version", "url", "check", "checksum")}
 
 
 def _by_script(unit: str, role: str, name: str) -> str:

@@ -4,7 +4,7 @@ without TLS, alternating on the same cluster.
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import throughput
@@ -34,11 +34,6 @@ def measure(cluster: Cluster, rounds: int) -> Costs:
     cluster.overrides["flink:tls"] = False
     cluster.stack.up()
     return found
-
-
-def write(found: Costs, file: Path) -> None:
-    """Store the figures."""
-    file.write_text(json.dumps(asdict(found), indent=1) + "\n")
 
 
 def lines(file: Path) -> list[str]:

@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.monitoring import rules, targets
@@ -177,11 +177,6 @@ def _largest_kib(pid: int) -> int:
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found, "the kernel shows no VmHWM"
     return int(found[1])
-
-
-def write(found: Endpoints, file: Path) -> None:
-    """Store the figures."""
-    file.write_text(json.dumps(asdict(found), indent=1) + "\n")
 
 
 def lines(file: Path) -> list[str]:

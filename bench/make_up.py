@@ -6,10 +6,10 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import throughput
+from bench import figures, throughput
 from lab.lab import Lab
 from toolbox import console
 from toolbox.errors import ToolError
@@ -26,14 +26,12 @@ class Ups:
 
 
 def measure(lab: Lab, rounds: int) -> Ups:
-    """Measure, in turns; the first of a round is the second of the next one. Raises ToolError if an `up` fails."""
+    """Measure, in turns. Raises ToolError if an `up` fails."""
     found = Ups()
-    for number in range(rounds):
-        for hosts in (0, 1) if number % 2 == 0 else (1, 0):
-            lab.down()
-            found.loads.append(round(os.getloadavg()[0], 1))
-            seconds = _up(lab.name, hosts)
-            (found.on if hosts else found.off).append(seconds)
+    for _, on in figures.turns(rounds):
+        lab.down()
+        found.loads.append(round(os.getloadavg()[0], 1))
+        (found.on if on else found.off).append(_up(lab.name, int(on)))
     return found
 
 
@@ -47,11 +45,6 @@ def _up(name: str, monitoring: int) -> float:
             raise ToolError(f"{' '.join(words[1:])} ended with status {done.returncode}:\n{done.stdout[-2000:]}")
         step.result = f"{seconds} s"
     return seconds
-
-
-def write(found: Ups, file: Path) -> None:
-    """Store the figures."""
-    file.write_text(json.dumps(asdict(found), indent=1) + "\n")
 
 
 def lines(file: Path) -> list[str]:

@@ -4,10 +4,10 @@ belongs to it is stopped, and while it runs, alternating, in short runs: what el
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import throughput
+from bench import figures, throughput
 from bench.throughput import Cost
 from components.monitoring import targets
 from lab.cluster import Cluster, wait_for
@@ -32,19 +32,18 @@ class Costs:
 
 
 def measure(cluster: Cluster, rounds: int) -> Costs:
-    """Measure, alternating; the first of a round is the second of the next one."""
+    """Measure, in turns."""
     found = Costs()
     try:
-        for number in range(rounds):
-            for on in (False, True) if number % 2 == 0 else (True, False):
-                _switch(cluster, on)
-                cluster.wait_until_whole()
-                found.loads.append(round(os.getloadavg()[0], 1))
-                before = throughput.cpu_seconds(cluster, *AGENTS)
-                name, cost = (f"on-{number}", found.on) if on else (f"off-{number}", found.off)
-                throughput.run(cluster, name, cost, RECORDS)
-                if on:
-                    found.agents.append(round(throughput.cpu_seconds(cluster, *AGENTS) - before, 2))
+        for number, on in figures.turns(rounds):
+            _switch(cluster, on)
+            cluster.wait_until_whole()
+            found.loads.append(round(os.getloadavg()[0], 1))
+            before = throughput.cpu_seconds(cluster, *AGENTS)
+            name, cost = (f"on-{number}", found.on) if on else (f"off-{number}", found.off)
+            throughput.run(cluster, name, cost, RECORDS)
+            if on:
+                found.agents.append(round(throughput.cpu_seconds(cluster, *AGENTS) - before, 2))
     finally:
         _switch(cluster, True)
     return found
@@ -66,11 +65,6 @@ def _switch(cluster: Cluster, on: bool) -> None:
         return bool(text and json.loads(text)["data"]["result"])
 
     wait_for("the metrics of all hosts", _BOUND, all_seen)
-
-
-def write(found: Costs, file: Path) -> None:
-    """Store the figures."""
-    file.write_text(json.dumps(asdict(found), indent=1) + "\n")
 
 
 def lines(file: Path) -> list[str]:

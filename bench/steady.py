@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from drill import records
@@ -103,11 +103,6 @@ def _cpu() -> tuple[int, int]:
     words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     ticks = [int(word) for word in words]
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
-
-
-def write(found: Steady, file: Path) -> None:
-    """Store the figures."""
-    file.write_text(json.dumps(asdict(found), indent=1) + "\n")
 
 
 def lines(file: Path) -> list[str]:

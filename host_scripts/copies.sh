@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Copies of releases on the cluster's storage: the first host that needs a release makes one, the others use it. Part of
-# the library of the steps that install one. Values: copies (the URL of their folder), copies_region. It needs the part host_tool/presign.py.
+# the library of the steps that install one. Values: copies (the URL of their folder), copies_region. It needs the part
+# host_tool/presign.py.
 #
 # The name of a copy is its checksum, and what it contains is verified like any download: so two hosts may make the same
 # one, and a wrong one harms nobody. Whatever the storage says, the release's own places remain.

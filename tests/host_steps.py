@@ -3,7 +3,7 @@
 import json
 import re
 
-from components import scripts
+from components import scripts, sources
 
 HEAD = re.compile(r"# host (\S+), step (\S+)\n")
 """The beginning of a step's script: the host, and the script's name."""
@@ -49,3 +49,12 @@ def with_files(text: str) -> str:
         return f"  {match[2]} <<'{scripts.END_OF_FILE}'\n{scripts.ended(name, scripts.text(name))}".rstrip("\n")
 
     return _SHIPPED.sub(whole, text)
+
+
+def read_scripts_anew() -> None:
+    """As if the program began: it reads its scripts once."""
+    for known in (
+        *(sources.host_script, sources.code, scripts.text, scripts.parts, scripts.whole),
+        *(scripts._digest, scripts.local_file),
+    ):
+        known.cache_clear()

@@ -19,17 +19,11 @@ from components.remote import script_text, scripts_on, step
 from stand_ins.builds import programs
 from stand_ins.plugins import COMMAND
 from tests.engine_stack import EngineStack
+from tests.host_steps import read_scripts_anew
 from tests.ssh_server import SshServer
 
 LIBRARY = "main() { apply; }\n"
 STEPS = ("one", "two")
-
-
-def _renew() -> None:
-    """As if the program began: it reads its scripts once."""
-    caches = (sources.host_script, sources.code, scripts.text, scripts.parts, scripts.whole)
-    for known in (*caches, scripts._digest, scripts.local_file):
-        known.cache_clear()
 
 
 class Site:
@@ -55,7 +49,7 @@ class Site:
         return self.ssh.home / ".flink-scripts-h-0"
 
     def up(self) -> Steps:
-        _renew()
+        read_scripts_anew()
         return self.stack.up(self._program)
 
     def changed(self) -> dict[str, str]:
@@ -102,7 +96,7 @@ def site(tmp_path: Path, ssh: SshServer, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(sources, "SCRIPTS", tmp_path / "scripts")
     ssh.home = tmp_path / "begin/~no-such-user"
     yield Site(EngineStack(tmp_path / "stack"), ssh, tmp_path / "scripts")
-    _renew()
+    read_scripts_anew()
 
 
 def test_a_changed_script_is_a_change_of_the_steps_that_use_it(site: Site) -> None:

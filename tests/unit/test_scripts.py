@@ -10,7 +10,7 @@ import pytest
 from components import scripts, sources
 from components.host import Host, Role, Ssh
 from components.remote import File, clean_text, script_text, shipped
-from tests.host_steps import with_files, with_scripts
+from tests.host_steps import read_scripts_anew, with_files, with_scripts
 
 SSH = Ssh(address="10.9.9.10", user="no-such-user", private_key="", host_key="")
 HOST = Host(name="tm-0", role=Role.TASKMANAGER, address="10.9.9.10", ssh=SSH)
@@ -207,15 +207,12 @@ def test_no_file_may_end_a_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         (tmp_path / name).write_text("true\n")
     (tmp_path / "A.java").write_text("#= lib.sh\n")
     monkeypatch.setattr(sources, "SCRIPTS", tmp_path)
-    caches = (sources.host_script, sources.code, scripts.text, scripts.parts, scripts.whole)
     try:
-        for known in caches:
-            known.cache_clear()
+        read_scripts_anew()
         with pytest.raises(ValueError, match=r"A\.java: has a line that begins with `#= `"):
             scripts.parts()
     finally:
-        for known in caches:
-            known.cache_clear()
+        read_scripts_anew()
 
 
 def test_the_file_is_the_same_whoever_makes_it() -> None:
