@@ -28,7 +28,7 @@ apply() {
   . /etc/os-release
   [ -d "$systemd" ] || problems+=("init is not systemd")
   case $(uname -m) in x86_64 | aarch64) ;; *) problems+=("architecture $(uname -m): expected x86_64 or aarch64") ;; esac
-  for command in curl tar gzip sha256sum sha512sum mkfifo flock runuser findmnt ss sysctl pgrep pkill ssh-keygen systemctl \
+  for command in curl tar sha256sum flock runuser findmnt ss sysctl pgrep pkill ssh-keygen systemctl \
     useradd groupadd; do
     command -v "$command" >/dev/null || problems+=("$command is missing")
   done

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Releases below /opt: the library of the steps that install one. The rest of the library is in lib.sh.
+# Releases below /opt: the library of the steps that install one, with the part host_tool/unpack.py. The rest of the
+# library is in lib.sh.
 
 # fetch_release NAME VERSION URL CHECKSUM CHECK: installs /opt/NAME-VERSION, complete, verified and with the file CHECK in
 # it, or nothing, even if interrupted. Versions stay side by side. Changed files of the release are restored; added files,
@@ -87,18 +88,14 @@ download() { fetch -fsSL --connect-timeout 10 --speed-limit 10000 --speed-time 6
 # unpack URL CURL-OPTION...: as $work/home, and as it is as $keep. It downloads, hashes and unpacks in one pass: on a small
 # disk each further pass over several hundred MB costs seconds.
 unpack() {
-  local hash
-  rm -rf "${work:?}/home" "${work:?}/pipe"
+  rm -rf "${work:?}/home"
   mkdir "$work/home"
-  mkfifo "$work/pipe"
-  "${kind}sum" <"$work/pipe" >"$work/digest" &
-  hash=$!
   download "$1" --retry 5 --retry-connrefused "${@:2}" |
-    tee "$work/pipe" "$keep" | tar -xzf - -C "$work/home" --strip-components="${strip:-1}" --no-same-owner || return 1
-  wait "$hash"
+    python3 -I -S -c "$(from_host_tool_unpack_py cat)" "$kind" "$work/digest" "$keep" |
+    tar -xf - -C "$work/home" --strip-components="${strip:-1}" --no-same-owner
 }
 
-digest() { cut -d' ' -f1 "$work/digest"; }
+digest() { cat "$work/digest"; }
 
 fits() { [ "$(digest)" = "$expected" ]; }
 

@@ -38,8 +38,9 @@ def timings(budget_seconds: int) -> Timings:
     """Timings for a budget in seconds. Raises ValueError if the budget is out of range.
 
     ZooKeeper allows sessions of 2 to 20 ticks (administrator's guide, minSessionTimeout). With six ticks a session
-    survives two lost pings. A follower may lag five seconds before the ensemble drops it. Without a quorum a client
-    retries for at least 30 s.
+    survives two lost pings. A follower may lag five seconds before the ensemble drops it, and has 15 s to find its leader
+    and to have all data, which are few; a server that leads without followers tries again after that. Without a quorum a
+    client retries for at least 30 s.
     """
     if not MINIMUM_SECONDS <= budget_seconds <= MAXIMUM_SECONDS:
         raise ValueError(
@@ -56,6 +57,6 @@ def timings(budget_seconds: int) -> Timings:
         heartbeat_interval=min(1000, max(500, session // 5)),
         heartbeat_timeout=session,
         tick_time=tick,
-        init_limit=max(10, -(-30_000 // tick)),
+        init_limit=max(10, -(-15_000 // tick)),
         sync_limit=max(4, -(-5_000 // tick)),
     )

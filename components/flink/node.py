@@ -112,7 +112,7 @@ def install(
 ) -> remote.Command:
     """Install a release on a host. `check` is a file that the release must contain."""
     copies = settings.archive_copies and ROLES[host.role].uses_storage
-    uses = [*trusted.download_libraries(settings), "release.sh"]
+    uses = [*trusted.download_libraries(settings), "release.sh", "host_tool/unpack.py"]
     if copies:
         uses += ["copies.sh", "host_tool/presign.py"]
     text = script_text(
