@@ -16,7 +16,6 @@ apply() {
   install -d -m 0750 -o root -g "$user" "$folder" "$folder/rest"
   write_files
   valid
-  [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
   with_login run_login
   keep_running "$unit" runs_the_release loaded_the_configuration
   wait_until "$seconds" answers || program_failed "$unit" "does not answer on port $port after $seconds s"

@@ -1,10 +1,9 @@
 # shellcheck shell=bash disable=SC2154
 # Writes Flink's configuration, and creates the daemon's launch from it: an immutable folder with a copy of the
-# configuration and the java command line that Flink's own start scripts derive from it. They run several JVMs for this:
-# once here instead of at every start. The link `expected` points at the launch; service.sh and rollout.sh decide what runs.
-# Values: user, script (bin/NAME.sh), arguments (of the script), entrypoint (the daemon's class), home (of Flink's
-# release), java (the JDK), plugin, keep (how many launches are kept, so that a rollout can go back).
-# With a storage that Flink's scripts have to know of also: storage_environment (NAME=VALUE, of the scripts).
+# configuration and the java command line that Flink's own start scripts derive from it (recorder.sh). The link `expected`
+# points at the launch; service.sh and rollout.sh decide what runs.
+# Values besides those of recorder.sh: script (bin/NAME.sh), arguments (of the script), entrypoint (the daemon's class),
+# plugin, keep (how many launches are kept, so that a rollout can go back).
 # Files: config.yaml and the rest of /etc/flink. With secret options also: secrets (true). With TLS also: tls_options (a
 # file with options that contain its passwords).
 
@@ -65,28 +64,23 @@ point() {
 make_launch() {
   local launch=$1 work=$1/work
   rm -rf "$launch"
-  mkdir -p "$launch/conf" "$work/bin"
+  mkdir -p "$launch/conf"
   chmod 0755 "$launch" "$launch/conf"
   cp /etc/flink/log4j-console.properties "$launch/conf/"
-  chown "$user" "$work"
-  recorder >"$work/bin/java"
-  chmod 0755 "$work/bin/java"
-  with_java "$work" >"$launch/conf/config.yaml"
-  # A login's environment, as systemd sets it: nothing else may influence the command line
-  if ! runuser -u "$user" -- env -i PATH="$PATH" HOME="/var/lib/$user" USER="$user" LOGNAME="$user" FLINK_CONF_DIR="$launch/conf" \
-    FLINK_PID_DIR="$work/pids" ${storage_environment[@]+"${storage_environment[@]}"} "$home/bin/$script" start-foreground "${arguments[@]}" >"$work/said" 2>&1 || [ ! -s "$work/argv" ]; then
+  with_java "$work" /etc/flink/config.yaml >"$launch/conf/config.yaml"
+  if ! record "$work" "$launch/conf" "$script" "$entrypoint" "${arguments[@]}"; then
     tail -n 20 "$work/said" >&2
     rm -rf "$launch"
     take_back
     die "Flink's own $script cannot derive the command line from the new /etc/flink/config.yaml, which was not kept; its output is above"
   fi
-  with_java "$java" >"$launch/conf/config.yaml"
+  with_java "$java" /etc/flink/config.yaml >"$launch/conf/config.yaml"
   # What daemons must have in common to work together: only the rollout changes it, for all at once
   echo "$(basename "$home")${tls_options:++tls}" >"$launch/release"
   echo "$java" >"$launch/java"
   echo "$(basename "$java")-$(basename "$home")-${script%.sh}" >"$launch/classes"
   cp "$work/argv" "$launch/argv"
-  environment "$work" >"$launch/environment"
+  exported "$work" >"$launch/environment"
   start_script "$launch" >"$launch/.start"
   chmod -R a+rX "$launch"
   chmod 0755 "$launch/.start"
@@ -94,43 +88,6 @@ make_launch() {
   # Last: a launch with this file is complete
   mv "$launch/.start" "$launch/start"
   say "flink: created the launch ${launch##*/} of ${home##*/}"
-}
-
-# The configuration with another JDK: the scripts must run the recorder, and a daemon's launch names its JDK's version.
-with_java() { sed "s|^env.java.home: .*|env.java.home: $1|" /etc/flink/config.yaml; }
-
-# Takes the place of `java` for Flink's scripts: runs what they need to derive the command line, and records the daemon's.
-recorder() {
-  cat <<RECORDER
-#!/bin/bash
-for word; do
-  if [ "\$word" = "$entrypoint" ]; then
-    printf '%s\0' "\$@" >"$work/argv"
-    env -0 | grep -z '^FLINK_.*_DIR=' >"$work/environment"
-    exit 0
-  fi
-done
-# Each script parses the configuration once
-flags=(${short_lived[*]})
-case " \$* " in
-  *-XshowSettings*) exec "$java/bin/java" -XX:-UsePerfData "\$@" ;;
-  *" UPDATE_AND_GET_FLINK_CONFIGURATION "*)
-    [ -s "$work/parsed" ] || "$java/bin/java" "\${flags[@]}" "\$@" >"$work/parsed" 2>&1 || { cat "$work/parsed"; exit 1; }
-    cat "$work/parsed"
-    ;;
-  *) exec "$java/bin/java" "\${flags[@]}" "\$@" ;;
-esac
-RECORDER
-}
-
-# The directories that Flink's scripts export, except that of the PID file.
-environment() {
-  local word
-  while IFS= read -r -d '' word; do
-    case $word in FLINK_PID_DIR=*) continue ;; esac
-    printf '%s=%q\n' "${word%%=*}" "${word#*=}"
-  done <"$1/environment"
-  printf 'JAVA_HOME=%q\n' "$java"
 }
 
 # What the unit runs: the recorded command line, one word per line, each quoted for the shell. The JVM uses the class

@@ -107,24 +107,41 @@ declares() {
   [ "$remembering" = false ] || remember "$record" "$1" "$2"
 }
 
+declare -A remembered=() # RECORD, if its lines are known, and `RECORD LINE` for each
+
 # remember RECORD KIND PATH
 remember() {
-  ! grep -qxF "$2 $3" "$records/$1" 2>/dev/null || return 0
-  mkdir -p "$records"
+  local line known="$1 $2 $3"
+  if [ -z "${remembered[$1]:-}" ]; then
+    mkdir -p "$records"
+    remembered[$1]=yes
+    [ ! -e "$records/$1" ] || while IFS= read -r line; do remembered["$1 $line"]=yes; done <"$records/$1"
+  fi
+  [ -z "${remembered[$known]:-}" ] || return 0
+  remembered[$known]=yes
   echo "$2 $3" >>"$records/$1"
+}
+
+# note_declared: sets the keys of the associative array `declared` to what this run declares.
+note_declared() {
+  local line
+  while IFS= read -r line; do declared[$line]=yes; done </dev/fd/8
 }
 
 # left_over RECORD: what of it is still there, though this run does not declare it, and no other step of the host.
 left_over() {
-  local kind path
+  local kind path line
+  local -A declared=()
+  note_declared
   while read -r kind path; do
+    line="$kind $path"
+    [ -z "${declared[$line]:-}" ] || continue
     case $kind in
       file | tree) [ -e "$path" ] || [ -L "$path" ] || continue ;;
       block) grep -q '^# BEGIN flink$' "$path" 2>/dev/null || continue ;;
     esac
-    ! grep -qxF "$kind $path" /dev/fd/8 || continue
-    ! grep -lxF "$kind $path" "$records"/* | grep -qvxF "$records/$1" || continue
-    echo "$kind $path"
+    ! grep -lxF "$line" "$records"/* | grep -qvxF "$records/$1" || continue
+    echo "$line"
   done < <(recorded "$1")
 }
 
@@ -135,13 +152,16 @@ recorded() { [ ! -e "$records/$1" ] || sed 's/^gone //' "$records/$1" | awk '!se
 # another step from removing it.
 forget() {
   local line
+  local -A declared=()
   while read -r line; do remove_left_over "$line"; done < <(left_over "$1")
   [ -e "$records/$1" ] || return 0
+  note_declared
   while read -r line; do
-    grep -qxF "$line" /dev/fd/8 || line="gone $line"
+    [ -n "${declared[$line]:-}" ] || line="gone $line"
     echo "$line"
   done < <(recorded "$1") >"$records/.$1"
   mv -f "$records/.$1" "$records/$1"
+  remembered=()
 }
 
 # remove_left_over LINE
@@ -163,8 +183,12 @@ remove_left_over() {
 
 # report_left_over RECORD
 report_left_over() {
-  local kind path
+  local kind path line
+  local -A declared=()
+  note_declared
   while read -r kind path; do
+    line="$kind $path"
+    [ -z "${declared[$line]:-}" ] || continue
     [ "$kind" != block ] || path="the lines of this program in $path"
     differs "$path" "left from an earlier configuration: expected none"
   done < <(left_over "$1")
@@ -191,15 +215,17 @@ put_file() {
     check_file "$@"
     return 0
   fi
-  local path=$1 mode=$2 owner=$3 new
-  mkdir -p "$(dirname "$path")"
+  # With few other programs: a step may write dozens of files
+  local path=$1 mode=$2 owner=$3 new found
+  [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
   new=$(mktemp "$path.XXXXXX")
-  cat >"$new"
-  chown "$owner" "$new"
-  chmod "$mode" "$new"
-  if cmp -s "$new" "$path" && [ "$(stat -c %a:%U:%G "$new")" = "$(stat -c %a:%U:%G "$path")" ]; then
-    rm -f "$new"
-    return 0
+  install -m "$mode" -o "${owner%:*}" -g "${owner#*:}" /dev/stdin "$new"
+  if [ -f "$path" ] && cmp -s "$new" "$path"; then
+    found=$(stat -c %a:%U:%G "$new" "$path")
+    if [ "${found%$'\n'*}" = "${found#*$'\n'}" ]; then
+      rm -f "$new"
+      return 0
+    fi
   fi
   mv -f "$new" "$path"
   changed+=("$path")
@@ -258,6 +284,16 @@ replace_block() {
 
 report() {
   if [ ${#changed[@]} -eq 0 ]; then say "$1: nothing to change"; else say "$1: wrote ${changed[*]}"; fi
+}
+
+# at_boot UNIT [UNIT...]: the first one starts at boot, and systemd knows the files of all as they are now, also after a run
+# that was interrupted. Enabling a unit makes systemd read all units again, which takes it a tenth of a second.
+at_boot() {
+  case $(systemctl show -p UnitFileState -p NeedDaemonReload "$@") in
+    *NeedDaemonReload=yes*) ;;
+    *UnitFileState=enabled*) return 0 ;;
+  esac
+  systemctl enable -q "$1"
 }
 
 # wait_until SECONDS COMMAND...: false if the command does not succeed in that time.

@@ -10,8 +10,7 @@ apply() {
   install -d -m 0700 -o "$user" -g "$user" "/var/lib/$user/.ssh"
   write_files
   if [ "$firewall" = true ]; then
-    systemctl daemon-reload
-    systemctl enable -q flink-firewall.service
+    at_boot flink-firewall.service
     systemctl reload-or-restart flink-firewall.service
   fi
   report members

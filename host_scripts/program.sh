@@ -10,7 +10,7 @@ own_user() {
 
 # keep_running UNIT RUNS [LOADED]: starts, restarts or reloads it, or leaves it as it is.
 keep_running() {
-  systemctl enable -q "$1"
+  at_boot "$1"
   systemctl reset-failed "$1" 2>/dev/null || true
   if ! systemctl is-active -q "$1" || ! "$2"; then
     systemctl restart "$1" || program_failed "$1" "does not start"

@@ -11,16 +11,15 @@ apply() {
   unproven=/run/flink-steps/unproven-$unit
   systemctl is-enabled -q "$unit" 2>/dev/null || known=false
   write_files
-  [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
   if systemctl is-active -q "$unit" && runs_what_is_declared; then
-    systemctl enable -q "$unit"
+    at_boot "$unit"
     prove
     say "$unit: runs what is expected"
     return 0
   fi
   # A host that cannot use the storage is as it was before this step, and its next run is a first one again
   [ -z "${look:-}" ] || flink_host storage <<<"$look"
-  systemctl enable -q "$unit"
+  at_boot "$unit"
   if systemctl is-active -q "$unit"; then
     # It may not serve for a moment after a leader has failed
     if [ "$restart" = later ] && ! has_expired && it serves 10; then

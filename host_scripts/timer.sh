@@ -3,8 +3,7 @@
 
 apply() {
   write_files
-  [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
-  systemctl enable -q "$unit.timer"
+  at_boot "$unit.timer" "$unit.service"
   # A running timer would keep the times of its unit's earlier text
   if [ ${#changed[@]} -gt 0 ]; then systemctl restart "$unit.timer"; else systemctl start "$unit.timer"; fi
   report "$unit.timer"

@@ -14,7 +14,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
 CHUNK = 1 << 20
 
@@ -22,16 +22,18 @@ CHUNK = 1 << 20
 class Noted(io.RawIOBase):
     """What is read from `source`: its checksum of a kind (`sha256` …), and a copy of it."""
 
-    def __init__(self, source: BinaryIO, kind: str, copy: BinaryIO) -> None:
+    def __init__(self, source: io.RawIOBase, kind: str, copy: BinaryIO) -> None:
         super().__init__()
         self._source, self._copy = source, copy
         self._found = hashlib.new(kind)
 
     def readable(self) -> bool:
+        """Always."""
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        read = self._source.readinto(buffer)
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer; returns the number of bytes, 0 at the end."""
+        read = self._source.readinto(buffer) or 0
         self._found.update(buffer[:read])
         self._copy.write(buffer[:read])
         return read
@@ -41,7 +43,7 @@ class Noted(io.RawIOBase):
         return self._found.hexdigest()
 
 
-def unpack(source: BinaryIO, target: BinaryIO, kind: str, copy: BinaryIO) -> str:
+def unpack(source: io.RawIOBase, target: BinaryIO, kind: str, copy: BinaryIO) -> str:
     """Returns the checksum. Raises OSError or EOFError if it is no gzip, or does not end as one."""
     noted = Noted(source, kind, copy)
     buffered = io.BufferedReader(noted, CHUNK)

@@ -1,15 +1,16 @@
 """What all Flink hosts share: the release, the storage's credentials, the configuration, the daemon's launch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 from pulumi_command import remote
 
 from .. import naming
-from ..host import Host
+from ..host import Host, Role
 from ..remote import File, script_text, shipped, step
 from ..roles import ROLES, daemon_of, unit_path
+from ..storage import Storage
 from ..storage.base import hadoop_site
 from ..templates import render
 from . import daemon, encryption, storage_steps, trusted, unit
@@ -18,7 +19,10 @@ from .credentials import credentials
 from .job_secrets import job_secrets
 from .node import install, one_or_more
 from .python import python_environment
+from .settings import ClusterSettings
 
+RECORDER = "recorder.sh"
+"""A library of scripts: the command line that Flink's own start scripts derive from a configuration."""
 LAUNCHES_KEPT = 4
 """How many launches a host keeps, for a fast return to an earlier one."""
 
@@ -87,17 +91,13 @@ class FlinkHost(pulumi.ComponentResource):
         """Write the configuration, and determine the daemon's command line."""
         host, settings = self._host, self._context.settings
         values: dict[str, str | int | Sequence[str]] = {
-            "user": ROLES[host.role].user,
+            **recorded(host.role, settings, self._context.storage),
             "script": self._daemon.script,
             "arguments": arguments,
             "entrypoint": self._daemon.entrypoint,
-            "home": f"/opt/flink-{settings.flink.version}",
-            "java": f"/opt/java-{settings.java.version}",
             "plugin": self._context.storage.plugin,
             "keep": LAUNCHES_KEPT,
         }
-        if environment := self._context.storage.environment:
-            values["storage_environment"] = [f"{name}={value}" for name, value in environment.items()]
         if settings.secret_config is not None:
             values["secrets"] = "true"
         if settings.tls:
@@ -112,7 +112,7 @@ class FlinkHost(pulumi.ComponentResource):
                 shipped(unit_path("flink-classes"), "config_templates/flink-classes.service"),
                 File(path="/etc/flink/daemon.json", text=unit.daemon_json(host.role, settings, others)),
             ]
-            return script_text(host, "launch.sh", values, files)
+            return script_text(host, "launch.sh", values, files, uses=(RECORDER,))
 
         opts = pulumi.ResourceOptions(parent=self, depends_on=list(after))
         return step(host, "config", self._args.process.apply(text), opts=opts)
@@ -168,6 +168,17 @@ class FlinkHost(pulumi.ComponentResource):
             look=storage_steps.look(self._host, settings, storage),
             opts=pulumi.ResourceOptions(parent=self, depends_on=needed),
         )
+
+
+def recorded(role: Role, settings: ClusterSettings, storage: Storage) -> Mapping[str, str | Sequence[str]]:
+    """Values of recorder.sh."""
+    environment = [f"{name}={value}" for name, value in storage.environment.items()]
+    return {
+        "user": ROLES[role].user,
+        "home": f"/opt/flink-{settings.flink.version}",
+        "java": f"/opt/java-{settings.java.version}",
+        **({"storage_environment": environment} if environment else {}),
+    }
 
 
 def install_flink(context: Context, host: Host, parent: pulumi.Resource) -> remote.Command:

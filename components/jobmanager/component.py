@@ -8,7 +8,7 @@ from pulumi_command import remote
 from .. import naming, ports
 from ..flink.config_yaml import config_yaml, flink_config
 from ..flink.context import Context, Running, keep
-from ..flink.flink_host import FlinkHost, FlinkHostArgs, Process
+from ..flink.flink_host import RECORDER, FlinkHost, FlinkHostArgs, Process
 from ..frontdoor.component import FrontDoor, FrontDoorArgs
 from ..host import Host, Role
 from ..remote import script_text, shipped, step
@@ -46,9 +46,10 @@ class JobManager(FlinkHost):
             logs=settings.logs.collected(monitored=members.monitored),
             marks=context.storage.marks(settings.cluster_id),
         )
+        uses = ("program.sh", RECORDER)
         text = self.wants.apply(
             lambda wants: script_text(
-                host, "jobmanager/history.sh", history.values(settings, wants), files, uses=("program.sh",)
+                host, "jobmanager/history.sh", history.values(settings, context.storage, wants), files, uses
             )
         )
         opts = pulumi.ResourceOptions(parent=self, depends_on=[self.service])

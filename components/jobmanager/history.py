@@ -12,7 +12,7 @@ from .. import ports
 from ..circles import Circle
 from ..flink import encryption, trusted
 from ..flink.config_yaml import config_yaml, flink_config
-from ..flink.flink_host import logging
+from ..flink.flink_host import logging, recorded
 from ..flink.settings import ClusterSettings, HistorySettings
 from ..flink.topology import Members
 from ..host import Role
@@ -23,7 +23,10 @@ from ..storage import Storage
 from ..templates import render
 
 UNIT = "flink-history"
+ENTRYPOINT = "org.apache.flink.runtime.webmonitor.history.HistoryServer"
 FOLDER = f"/etc/{UNIT}"
+CONF = f"/run/{UNIT}/conf"
+"""In memory, since it has passwords."""
 _SECONDS, _JOBS_PER_SECOND = 120, 4
 """Seconds for it to start, while daemons of the same host start, too; before it answers it reads all archives."""
 REFRESH_SECONDS = 30
@@ -77,6 +80,7 @@ def inputs(settings: ClusterSettings) -> Sequence[str]:
     return [
         unit_path(UNIT),
         f"{FOLDER}/config.yaml",
+        f"{FOLDER}/start",
         "/etc/flink/credentials.env",
         *(encryption.inputs(Role.JOBMANAGER) if settings.tls else ()),
         *trusted.inputs(settings),
@@ -89,9 +93,9 @@ def unit(settings: ClusterSettings, marks: Sequence[str] = ()) -> str:
         "jobmanager/flink-history.service.j2",
         inputs=inputs(settings),
         folder=FOLDER,
+        conf=CONF,
         tls_options=encryption.OPTIONS if settings.tls else "",
         secrets=settings.secret_config is not None,
-        home=f"/opt/flink-{settings.flink.version}",
         limit_mib=LIMIT_MIB,
         marks=marks,
         devices=False,
@@ -107,10 +111,13 @@ def files(settings: ClusterSettings, config_text: str, *, logs: bool, marks: Seq
     ]
 
 
-def values(settings: ClusterSettings, wants: str) -> dict[str, str | int | Sequence[str]]:
+def values(settings: ClusterSettings, storage: Storage, wants: str) -> dict[str, str | int | Sequence[str]]:
     """Values of history.sh."""
     scheme = "https" if settings.tls else "http"
     return {
+        **recorded(Role.JOBMANAGER, settings, storage),
+        "entrypoint": ENTRYPOINT,
+        "conf": CONF,
         "unit": UNIT,
         "folder": FOLDER,
         "inputs": inputs(settings),

@@ -1,17 +1,56 @@
 # shellcheck shell=bash disable=SC2154
 # Keeps Flink's HistoryServer running, beside a JobManager. Another release, configuration, certificate or key restarts it.
-# Values: unit, folder (of its configuration), inputs (files whose changes restart it), url (that answers when it is ready),
-# tls (the folder of the host's identity for that; empty: no TLS), seconds (until it answers), wants (what is not in these
-# texts and restarts it: the step runs again). Files: the unit, and the configuration. Uses program.sh.
+# Values besides those of recorder.sh: unit, folder (of its configuration), conf (where it reads it), entrypoint (its class),
+# inputs (files whose changes restart it), url (that answers when it is ready), tls (the folder of the host's identity for
+# that; empty: no TLS), seconds (until it answers), wants (what is not in these texts and restarts it: the step runs again).
+# Files: the unit, and the configuration. Uses program.sh, recorder.sh.
+
+recipe=1 # increase it when `make_start` makes something else of the same configuration
 
 apply() {
-  declares tree "$folder"
-  declares tree "/var/cache/$unit"
+  declare_all
   install -d -m 0755 "$folder"
   write_files
-  [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
+  [ "$(sed -n 's/^# of //p' "$folder/start" 2>/dev/null)" = "$(digest)" ] || make_start
   keep_running "$unit" runs_the_inputs
   wait_until "$seconds" answers || program_failed "$unit" "does not answer at $url after $seconds s"
+}
+
+declare_all() {
+  declares tree "$folder"
+  declares tree "/var/cache/$unit"
+}
+
+digest() {
+  { printf '%s\n' "$recipe" "$home" "$java" "$conf" ${storage_environment[@]+"${storage_environment[@]}"} && cat "$folder/config.yaml"; } |
+    sha256sum | cut -c1-12
+}
+
+# The command line that Flink's script makes of the configuration, as a script. The unit runs it with the configuration in
+# $conf.
+make_start() {
+  local work word
+  work=$(mktemp -d)
+  # shellcheck disable=SC2064  # the folder of now
+  trap "rm -rf '$work'" EXIT
+  install -d -m 0755 "$work" "$work/conf"
+  cp "$folder/log4j-console.properties" "$work/conf/"
+  with_java "$work" "$folder/config.yaml" >"$work/conf/config.yaml"
+  if ! record "$work" "$work/conf" historyserver.sh "$entrypoint"; then
+    tail -n 20 "$work/said" >&2
+    die "$unit: Flink's own historyserver.sh cannot derive the command line from $folder/config.yaml; its output is above"
+  fi
+  {
+    echo '#!/bin/bash'
+    echo "# What ${home##*/}/bin/historyserver.sh makes of config.yaml beside this. Managed by Pulumi: changes are overwritten."
+    echo "# of $(digest)"
+    exported "$work" | sed "s|$work/conf|$conf|g; s/^/export /"
+    printf 'exec %q' "$java/bin/java"
+    while IFS= read -r -d '' word; do printf ' \\\n  %q' "${word//"$work/conf"/$conf}"; done <"$work/argv"
+    echo
+  } | write_file "$folder/start" 0755 root:root
+  rm -rf "$work"
+  trap - EXIT
 }
 
 runs_the_inputs() { [ "$(fingerprint "${inputs[@]}")" = "$(cat "/run/$unit/fingerprint" 2>/dev/null || true)" ]; }
@@ -23,9 +62,10 @@ answers() {
 }
 
 check() {
-  declares tree "$folder"
-  declares tree "/var/cache/$unit"
+  declare_all
   files_differ
   check_directory "$folder" 755 root:root
+  [ "$(sed -n 's/^# of //p' "$folder/start" 2>/dev/null)" = "$(digest)" ] ||
+    differs "$folder/start" "is missing, or was made of another configuration"
   check_program "$unit" answers "does not answer at $url" runs_the_inputs || true
 }

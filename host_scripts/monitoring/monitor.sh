@@ -17,7 +17,6 @@ apply() {
   # Before a reload, which would read what is not declared any more
   forget "$record"
   valid
-  [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
   keep_running "$unit" runs_the_release loaded_the_configuration
   wait_until "$seconds" answers || program_failed "$unit" "does not answer at $url after $seconds s"
 }

@@ -5,8 +5,7 @@
 apply() {
   write_files
   report "watch for notices"
-  [ ${#changed[@]} -eq 0 ] || systemctl daemon-reload
-  systemctl enable -q flink-spot
+  at_boot flink-spot
   if [ ${#changed[@]} -gt 0 ] || ! systemctl is-active -q flink-spot; then
     systemctl restart flink-spot || die "flink-spot does not start: \`journalctl -u flink-spot\`"
   fi

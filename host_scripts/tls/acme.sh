@@ -8,7 +8,7 @@ run_acme() {
   wait_until "$acme_seconds" certified ||
     program_failed "$unit" "has no certificate for $acme_name from $directory after $acme_seconds s, and goes on asking for one. The server must reach port $port of that name"
   [ -n "$acme_watch" ] || return 0
-  systemctl enable -q "$acme_watch.timer"
+  at_boot "$acme_watch.timer" "$acme_watch.service"
   # A running timer would keep the times of its unit's earlier text
   if [ ${#changed[@]} -gt 0 ]; then systemctl restart "$acme_watch.timer"; else systemctl start "$acme_watch.timer"; fi
 }

@@ -55,8 +55,8 @@ def test_what_looks_like_a_comment_in_a_text_stays() -> None:
 
 def test_every_module_has_its_place() -> None:
     shipped = {Path(file.path).name for row in ROLES.values() for file in host_tool.files(row)}
-    # spot.py: components/taskmanager/spot.py
-    assert {path.name for path in SOURCES} - {"__main__.py", "flink_host.py", "spot.py"} == {
+    # spot.py: components/taskmanager/spot.py; unpack.py: host_scripts/release.sh
+    assert {path.name for path in SOURCES} - {"__main__.py", "flink_host.py", "spot.py", "unpack.py"} == {
         name for name in shipped if name.endswith(".py")
     }
     assert {path.name for path in SCRIPTS.glob("java/*.java")} == {name for name in shipped if name.endswith(".java")}

@@ -127,7 +127,7 @@ def fetch(folder: Path, values: Mapping[str, str]) -> "subprocess.CompletedProce
     known = {"name": "thing", "host": "h", "step": "s", "proxy": "", "direct": "", "mirror": "", "mirror_checksum": ""}
     lines = [f"{key}={shlex.quote(value)}" for key, value in {**known, **values}.items()]
     copies = ("copies.sh", "host_tool/presign.py") if "copies" in values else ()
-    text = scripts.picked(("lib.sh", "proxy.sh", "release.sh", *copies))
+    text = scripts.picked(("lib.sh", "proxy.sh", "release.sh", "host_tool/unpack.py", *copies))
     call = f'fetch_verified {shlex.quote(str(folder))} thing 1 "$url" "$checksum" lib'
     text = text.replace("copy_wait_seconds=600", f"copy_wait_seconds={patience}")
     script = "\n".join(["set -euo pipefail", *lines, text, call])
