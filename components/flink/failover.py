@@ -11,10 +11,14 @@ from dataclasses import dataclass
 
 from ..problems import shown
 
-MINIMUM_SECONDS = 8
-"""Less would make a session shorter than 4 s, and a garbage collection or a busy host would look like a failure."""
+MINIMUM_SECONDS = 5
+"""Less would make a session shorter than 2.5 s, and a garbage collection or a busy host would look like a failure."""
 
 MAXIMUM_SECONDS = 600
+
+HEARTBEAT_MS = 500
+"""The second heartbeat that a host refuses is a death, so it is noticed within two intervals. The shortest session has
+five."""
 
 DEFAULT_SECONDS = 15
 
@@ -54,7 +58,7 @@ def timings(budget_seconds: int) -> Timings:
         connection_timeout=max(3000, session * 2 // 3),
         retry_wait=retry_wait,
         retry_attempts=-(-30_000 // retry_wait),
-        heartbeat_interval=min(1000, max(500, session // 5)),
+        heartbeat_interval=HEARTBEAT_MS,
         heartbeat_timeout=session,
         tick_time=tick,
         init_limit=max(10, -(-15_000 // tick)),

@@ -36,19 +36,25 @@ GONE = re.compile(r"flink:aws:Security\$.*::zookeeper(-.*)?$")
 DROPPED = {
     "/etc/flink/config.yaml": """\
 rest.bind-port: 8081
+heartbeat.interval: 1000 ms
 heartbeat.interval: 1500 ms
 heartbeat.interval: 3000 ms
 """,
+    "/etc/zookeeper/zoo.cfg": """initLimit=12
+initLimit=24
+initLimit=46
+""",
 }
 """Lines that an upgrade may remove, although the daemons restart once: sql-client.sh would use the port; a TaskManager
-that is dead is noticed after two heartbeats.
+that is dead is noticed after two heartbeats; a ZooKeeper server that leads nobody tries again sooner.
 """
 
 ADDED = {
     "/etc/flink/config.yaml": (
-        "heartbeat.interval: 1000 ms\n",
+        "heartbeat.interval: 500 ms\n",
         "restart-strategy.exponential-delay.initial-backoff: 100 ms\n",
     ),
+    "/etc/zookeeper/zoo.cfg": ("initLimit=10\n", "initLimit=12\n", "leaderConnectDelayDuringRetryMs=400\n"),
     "/etc/flink/log4j-console.properties": (
         """\
 # Its sessions, for `flink-host relinquish`, with which the unit ends

@@ -149,7 +149,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
         "storagePathStyle": st.booleans(),
         "storagePlugin": st.sampled_from(["flink-s3-fs-hadoop", "flink-s3-fs-native", "flink-s3-fs-presto"]),
         "httpProxy": of(forms.PROXY_URL, 80),
-        "failoverSeconds": st.integers(8, 600),
+        "failoverSeconds": st.integers(5, 600),
         "flinkConfig": st.dictionaries(KEY, SCALAR | OPTION | st.lists(SCALAR, max_size=3), max_size=4),
         "taskManagerConfig": st.dictionaries(KEY, SCALAR | OPTION, max_size=3),
         "zookeeperConfig": st.dictionaries(

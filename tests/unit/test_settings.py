@@ -79,7 +79,7 @@ def test_all_problems_are_reported_together(folder: Path) -> None:
         ({"storageAccessKey": "a'b", "storageSecretKey": "x"}, "storageAccessKey: is not a key of a storage"),
         ({"zookeeperConfig": {"dataDir": "/x"}}, "zookeeperConfig: dataDir is set by this program"),
         ({"readyTimeoutSeconds": 1}, "readyTimeoutSeconds: 1 is out of range"),
-        ({"failoverSeconds": 1000}, "failoverSeconds: 1000 is out of range: expected 8 to 600"),
+        ({"failoverSeconds": 1000}, "failoverSeconds: 1000 is out of range: expected 5 to 600"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused(folder: Path, changes: dict[str, Any], told: str) -> None:
