@@ -42,7 +42,7 @@ def timings(budget_seconds: int) -> Timings:
     """Timings for a budget in seconds. Raises ValueError if the budget is out of range.
 
     ZooKeeper allows sessions of 2 to 20 ticks (administrator's guide, minSessionTimeout). With six ticks a session
-    survives two lost pings. A follower may lag five seconds before the ensemble drops it, and has 15 s to find its
+    survives two lost pings. A follower may lag five seconds before the ensemble drops it, and has 10 s to find its
     leader and to get all data, which are few; a server that leads nobody tries again after as long. Without a quorum a
     client retries for at least 30 s.
     """
@@ -61,6 +61,6 @@ def timings(budget_seconds: int) -> Timings:
         heartbeat_interval=HEARTBEAT_MS,
         heartbeat_timeout=session,
         tick_time=tick,
-        init_limit=max(10, -(-15_000 // tick)),
+        init_limit=max(10, -(-10_000 // tick)),
         sync_limit=max(4, -(-5_000 // tick)),
     )

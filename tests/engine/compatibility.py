@@ -54,7 +54,7 @@ ADDED = {
         "heartbeat.interval: 500 ms\n",
         "restart-strategy.exponential-delay.initial-backoff: 100 ms\n",
     ),
-    "/etc/zookeeper/zoo.cfg": ("initLimit=10\n", "initLimit=12\n", "leaderConnectDelayDuringRetryMs=400\n"),
+    "/etc/zookeeper/zoo.cfg": ("initLimit=10\n", "leaderConnectDelayDuringRetryMs=400\n"),
     "/etc/flink/log4j-console.properties": (
         """\
 # Its sessions, for `flink-host relinquish`, with which the unit ends

@@ -178,7 +178,7 @@ def test_timings_are_ones_that_zookeeper_and_flink_grant(budget: int) -> None:
     assert found.session_timeout <= budget * 1000 / 2
     assert found.heartbeat_interval * 2 < found.heartbeat_timeout <= budget * 1000 / 2
     assert found.retry_wait * found.retry_attempts >= 30_000
-    assert found.init_limit * found.tick_time >= 15_000
+    assert found.init_limit * found.tick_time >= 10_000
 
 
 def test_no_other_key_may_be_a_secret(folder: Path) -> None:
