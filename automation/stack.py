@@ -33,10 +33,12 @@ class Stack:
         parallel: int | None = None,
         diff: bool = False,
         message: str | None = None,
+        continue_on_error: bool = False,
         tell: Told | None = None,
     ) -> Steps:
         """Create and update everything as the program declares it; with `refresh` after reading the actual state. The
-        `message` is recorded in the stack's history.
+        `message` is recorded in the stack's history. With `continue_on_error` a resource that fails ends only what
+        depends on it.
         """
         recorder = recorder or Recorder()
         self._stack().up(
@@ -44,6 +46,7 @@ class Stack:
             parallel=parallel,
             diff=diff,
             message=message,
+            continue_on_error=continue_on_error,
             suppress_outputs=tell is None,
             **_shown(recorder, tell),
         )

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 TOOL = "/usr/local/lib/flink/flink-host"
 CONNECT_SECONDS = 10
+KEY_EXCHANGE = "KexAlgorithms=-sntrup761*"
+"""Of 0.15 s of CPU time for a login, Debian 12's default, which no quantum computer breaks, takes 0.13. What is said here
+is no secret: whether a daemon runs, and that it has to restart. Newer versions prefer ML-KEM, which takes no time.
+"""
 AT_ONCE = 20
 """Hosts asked in parallel: each is a process here."""
 
@@ -73,5 +77,5 @@ class Hosts:
     def _argv(self, host: str, words: Sequence[str]) -> list[str]:
         # `timeout` runs as the user: as root it would end runuser, but not its children
         bound = ["runuser", "-u", self._user, "--", "timeout", str(self._seconds)]
-        options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10"]
+        options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10", KEY_EXCHANGE]
         return [*bound, "ssh", "-n", *(word for option in options for word in ("-o", option)), host, TOOL, *words]

@@ -104,9 +104,7 @@ class Rollout:
             self._change_release(jobmanagers)
             return
         # An earlier rollout may have ended at these: nothing else restarts before they are healthy
-        for name in self._pending:
-            if self._states[name].what == "current":
-                self._prove(name)
+        self._prove([name for name in self._pending if self._states[name].what == "current"])
         if not self._total:
             self._say("all daemons run what is expected")
             return
@@ -225,8 +223,8 @@ class Rollout:
         for name in switching:
             if switched[name] is None:
                 self._end(name, "cannot be restarted")
+        self._prove(names)
         for name in names:
-            self._prove(name)
             self._restarted += 1
             self._say(f"{short(name)} restarted and healthy ({self._restarted} of {self._total})")
         if not self._clock.until(self._seconds, self._jobs_run):
@@ -235,12 +233,21 @@ class Rollout:
                 f" {self._seconds} s after the restart of {', '.join(map(short, names))}; {self._untouched()}"
             )
 
-    def _prove(self, name: str) -> None:
-        healthy = self._hosts.does(name, "proves", str(self._seconds))
-        if healthy and name in self._taskmanagers:
-            healthy = self._clock.until(self._seconds, lambda: short(name) in self._registered())
-        if not healthy:
-            self._end(name, f"was started and is not healthy after {self._seconds} s")
+    def _prove(self, names: Sequence[str]) -> None:
+        """Wait until all of them are healthy. One login after the other would add a third to a rollout of many."""
+        proved = self._hosts.ask_all(names, "proves", str(self._seconds))
+        missing = [name for name in names if proved[name] is None]
+        if not missing:
+            taskmanagers = [name for name in names if name in self._taskmanagers]
+
+            def all_registered() -> bool:
+                registered = self._registered() if taskmanagers else set()
+                missing[:] = [name for name in taskmanagers if short(name) not in registered]
+                return not missing
+
+            self._clock.until(self._seconds, all_registered)
+        if missing:
+            self._end(missing[0], f"was started and is not healthy after {self._seconds} s")
 
     def _end(self, name: str, what: str) -> None:
         told = self._hosts.show(name, "tell")

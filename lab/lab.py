@@ -310,6 +310,13 @@ class Lab:
                 + network.outbound_problem()
             )
 
+    def use_image(self, root: Path) -> None:
+        """Hosts that are created from now on have this root directory below their own files."""
+        with self._alone():
+            state = self._state()
+            state.base = str(root)
+            self._save(state)
+
     # Down
 
     def down(self) -> None:

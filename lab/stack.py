@@ -295,13 +295,16 @@ class Stack:
         with self._reported(self._recorder()):
             self._open()
 
-    def up(self, *, refresh: bool = False) -> Steps:
-        """Create and update everything as declared; with `refresh` after reading the actual state. Raises LabError with
-        the engine's message.
+    def up(self, *, refresh: bool = False, continue_on_error: bool = False, on_event: OnEvent | None = None) -> Steps:
+        """Create and update everything as declared; with `refresh` after reading the actual state. With
+        `continue_on_error` a step that fails ends only what depends on it. Raises LabError with the engine's message.
         """
-        recorder = self._recorder(show=True)
+        recorder = self._recorder(show=True, on_event=on_event)
         with self._reported(recorder):
-            return _totals(self._settled().up(recorder, parallel=self._parallel, refresh=refresh))
+            done = self._settled().up(
+                recorder, parallel=self._parallel, refresh=refresh, continue_on_error=continue_on_error
+            )
+            return _totals(done)
 
     def preview(
         self, *, refresh: bool = False, diff: bool = False, on_event: OnEvent | None = None, tell: Told | None = None
@@ -348,7 +351,9 @@ class Stack:
         known += [f"pulumi-resource-{plugin.name} from $PATH" for plugin in self._plugins]
         if not show:
             return Recorder(known=known, on_event=on_event)
-        return Recorder(known=known, on_step=_say, on_warning=lambda text: console.say("pulumi", text))
+        return Recorder(
+            known=known, on_step=_say, on_warning=lambda text: console.say("pulumi", text), on_event=on_event
+        )
 
     @contextlib.contextmanager
     def _reported(self, recorder: Recorder) -> Iterator[None]:
@@ -387,9 +392,9 @@ class LabStack(Stack):
         )
         self.lab = lab
 
-    def up(self, *, refresh: bool = False) -> Steps:
+    def up(self, *, refresh: bool = False, continue_on_error: bool = False, on_event: OnEvent | None = None) -> Steps:
         """As `Stack.up`; then who asks the lab trusts the authority of its front door, which may be another one."""
-        steps = super().up(refresh=refresh)
+        steps = super().up(refresh=refresh, continue_on_error=continue_on_error, on_event=on_event)
         if front_door.is_on(self.lab):
             front_door.trust(self.lab, self.outputs()["frontDoorAuthority"])
         return steps

@@ -57,6 +57,8 @@ class FakeHosts:
         """The number of TCP connections to port 22."""
         self.steps: Counter[str] = Counter()
         """The number of runs of each script."""
+        self.ran: set[str] = set()
+        """The hosts on which a script ran."""
 
     def start(self) -> None:
         self._thread.start()
@@ -111,6 +113,7 @@ class FakeHosts:
         script = (await process.stdin.read()).decode()
         first = HEAD.match(script)
         self.steps[first[2] if first else "?"] += 1
+        self.ran.add(first[1] if first else "?")
         try:
             said = answer(script, taskmanagers=0)
         except Exception:  # asyncssh would close the connection, and nobody would see why

@@ -45,7 +45,7 @@ class Point:
 
 @dataclass
 class Created:
-    """The creation of a stack by the real engine, with machines that only answer."""
+    """The creation of a stack by the real engine, with machines that only answer, and what follows."""
 
     workers: int
     seconds: float
@@ -58,6 +58,10 @@ class Created:
     changed: list[str]
     """Its changes; expected none."""
     connections_of_second: int
+    grown: Point
+    """One worker more."""
+    grown_hosts: list[str]
+    """On which that ran a step."""
     names: dict[str, int]
     """Requests to Route 53 that were `answered`, and those that were `throttled`, in the first `up`."""
 
@@ -120,11 +124,16 @@ def create(endpoint: str, workers: int) -> Created:
         (state,) = (folder / "state" / ".pulumi" / "stacks").rglob("*.json")
         size = state.stat().st_size
         second, changed = measure(folder, endpoint, workers, "up")
+        again = hosts.connections - connections
+        hosts.ran.clear()
+        grown, _ = measure(folder, endpoint, workers + 1, "up")
         created = Created(
-            workers, first.seconds, steps, connections, size, second, changed, hosts.connections - connections, names
+            **{"workers": workers, "seconds": first.seconds, "steps": steps, "connections": connections},
+            **{"state_bytes": size, "second": second, "changed": changed, "connections_of_second": again},
+            **{"grown": grown, "grown_hosts": sorted(hosts.ran), "names": names},
         )
         with console.step("scale", f"destroy of {workers} TaskManagers"):
-            operation.the_stack(folder, endpoint, workers).destroy()
+            operation.the_stack(folder, endpoint, workers + 1).destroy()
     return created
 
 
@@ -145,6 +154,7 @@ def show(found: Found) -> str:
             f"up with no change: {it.second.seconds:.1f} s, {it.second.usage.peak_mib:.0f} MiB,"
             f" {it.connections_of_second} connections, {len(it.changed)} changes"
         )
+        lines.append(f"up with one worker more: {it.grown.seconds:.1f} s, steps on {' '.join(it.grown_hosts)}")
     return "\n".join(lines)
 
 

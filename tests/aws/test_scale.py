@@ -67,3 +67,5 @@ def test_an_up_without_a_change_makes_no_connection(workers: int) -> None:
     assert created["state_bytes"] < 700_000 + 100_000 * workers
     assert created["changed"] == []
     assert created["connections_of_second"] == 0
+    # The new one, and those with lists of workers
+    assert created["grown_hosts"] == ["jm-0", "jm-1", f"tm-{workers}"]

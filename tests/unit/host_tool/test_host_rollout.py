@@ -121,7 +121,8 @@ def test_max_unavailable_and_parallel_restart_several_at_once(world: World) -> N
     rollout(world, world.pending("tm-0", "tm-1", "tm-2"), maxUnavailable=2).apply()
     acts = [entry for entry in world.log if not entry.endswith(("state", "results"))]
     assert set(acts[:2]) == {"tm-0 switch", "tm-1 switch"}
-    assert acts[2:] == ["tm-0 proves 30", "tm-1 proves 30", "tm-2 switch", "tm-2 proves 30"]
+    assert set(acts[2:4]) == {"tm-0 proves 30", "tm-1 proves 30"}
+    assert acts[4:] == ["tm-2 switch", "tm-2 proves 30"]
     world.log.clear()
     rollout(world, world.pending("jm-0", "tm-0", "tm-1", "tm-2"), strategy="parallel").apply()
     acts = [entry for entry in world.log if not entry.endswith(("state", "results"))]
