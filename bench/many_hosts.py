@@ -36,6 +36,7 @@ SLOW_RATE = "128kbit"
 """Of the slow host's network, towards it."""
 
 OVERRIDES = {
+    "flink:workers": 0,
     "flink:taskManagerMemory": "1024m",
     "flink:maxUnavailable": 10,
     # Two cores start all daemons

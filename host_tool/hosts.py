@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 TOOL = "/usr/local/lib/flink/flink-host"
 CONNECT_SECONDS = 10
 KEY_EXCHANGE = "KexAlgorithms=-sntrup761*"
-"""Of 0.15 s of CPU time for a login, Debian 12's default, which no quantum computer breaks, takes 0.13. What is said here
-is no secret: whether a daemon runs, and that it has to restart. Newer versions prefer ML-KEM, which takes no time.
+"""Without what Debian 12 prefers, because no quantum computer breaks it: that takes 0.13 of the 0.15 s of CPU time of a
+login. What is said here is no secret: whether a daemon runs, and that it has to restart. Newer versions prefer ML-KEM,
+which takes hardly any time.
 """
 AT_ONCE = 20
 """Hosts asked in parallel: each is a process here."""
+WAITS = 4
+"""Time limits of a login that waits: until others are healthy, have registered, and run their jobs; then its own."""
 
 
 class Hosts:
@@ -41,6 +44,18 @@ class Hosts:
         ran = self._run_on(hosts, words)
         return {host: output.strip() if status == 0 else None for host, status, output, _ in ran}
 
+    def log_in(self, hosts: Sequence[str], *words: str) -> Waiting:
+        """Log in to the hosts, at most `AT_ONCE` of them; the command runs when it is told to. It never does if this
+        program ends before.
+        """
+        import subprocess
+
+        def start(host: str) -> subprocess.Popen[str]:
+            argv = self._argv(host, ("read", "-r", "_", "&&", TOOL, *words), WAITS * self._seconds)
+            return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+        return Waiting({host: start(host) for host in hosts[:AT_ONCE]})
+
     def problems(self, hosts: Sequence[str]) -> dict[str, str]:
         """For each of the hosts where nobody can log in and run the tool, what was said about that."""
         import subprocess
@@ -53,7 +68,7 @@ class Hosts:
         import subprocess
 
         sys.stderr.flush()
-        argv = self._argv(host, words)
+        argv = self._argv(host, (TOOL, *words), self._seconds)
         return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode == 0
 
     def _run_on(
@@ -62,20 +77,53 @@ class Hosts:
         """Run a command on hosts in parallel: host, exit status, output, and what was said on `stderr` if that is a
         pipe.
         """
-        for first in range(0, len(hosts), AT_ONCE):
-            started = {host: self._start(host, words, stderr) for host in hosts[first : first + AT_ONCE]}
-            for host, process in started.items():
-                output, said = process.communicate()
-                yield host, process.returncode, output, said
+        left = list(hosts)
+        started: dict[str, subprocess.Popen[str]] = {}
+        while left or started:
+            while left and len(started) < AT_ONCE:
+                host = left.pop(0)
+                started[host] = self._start(host, words, stderr)
+            host = next(iter(started))
+            process = started.pop(host)
+            output, said = process.communicate()
+            yield host, process.returncode, output, said
 
     def _start(self, host: str, words: Sequence[str], stderr: int | None = None) -> subprocess.Popen[str]:
         import subprocess
 
-        argv = self._argv(host, words)
+        argv = self._argv(host, (TOOL, *words), self._seconds)
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
-    def _argv(self, host: str, words: Sequence[str]) -> list[str]:
+    def _argv(self, host: str, words: Sequence[str], seconds: int) -> list[str]:
         # `timeout` runs as the user: as root it would end runuser, but not its children
-        bound = ["runuser", "-u", self._user, "--", "timeout", str(self._seconds)]
+        bound = ["runuser", "-u", self._user, "--", "timeout", str(seconds)]
         options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10", KEY_EXCHANGE]
-        return [*bound, "ssh", "-n", *(word for option in options for word in ("-o", option)), host, TOOL, *words]
+        return [*bound, "ssh", *(word for option in options for word in ("-o", option)), host, *words]
+
+
+class Waiting:
+    """Logins whose command waits for `go`."""
+
+    def __init__(self, started: dict[str, subprocess.Popen[str]]) -> None:
+        self._started = started
+
+    def go(self, hosts: Sequence[str]) -> list[str]:
+        """Let the command run on those of the hosts where it waits; returns where it succeeded."""
+        told = [host for host in hosts if host in self._started and self._end(host, "\n")]
+        return [host for host in told if self._started[host].wait() == 0]
+
+    def close(self) -> None:
+        """Log out where the command still waits: it does not run."""
+        for host in self._started:
+            self._end(host)
+
+    def _end(self, host: str, last: str = "") -> bool:
+        stdin = self._started[host].stdin
+        try:
+            if stdin and not stdin.closed:
+                stdin.write(last)
+                stdin.close()
+                return True
+        except OSError:  # the login has failed, or the connection was lost
+            pass
+        return False

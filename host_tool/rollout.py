@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .clock import Clock
-    from .hosts import Hosts
+    from .hosts import Hosts, Waiting
 
     class HandOver(Protocol):
         """Hands over jobs to another release of Flink (java.py)."""
@@ -211,18 +211,33 @@ class Rollout:
         # The second condition: an interrupted change of release
         together = self._values["strategy"] == "parallel" or self._other_release(taskmanagers[:1])
         at_once = len(taskmanagers) if together else self._values["maxUnavailable"]
+        ready = self._hosts.log_in(())
         for first in range(0, len(taskmanagers), max(1, at_once)):
-            self._restart(taskmanagers[first : first + at_once])
+            following = taskmanagers[first + at_once : first + 2 * at_once]
+            ready = self._restart(taskmanagers[first : first + at_once], ready, following)
 
-    def _restart(self, names: Sequence[str]) -> None:
-        """Restart all of them at once, and wait until each is healthy and the jobs run again."""
+    def _restart(self, names: Sequence[str], ready: Waiting | None = None, following: Sequence[str] = ()) -> Waiting:
+        """Restart all of them at once, and wait until each is healthy and the jobs run again. `ready` are logins for
+        that; returns those to the `following` ones, which are made while the daemons start.
+        """
         # In a change of release, some are already switched
         switching = [name for name in names if name not in self._held]
         self._left = [name for name in self._left if name not in names]
-        switched = self._hosts.ask_all(switching, "switch")
+        done = ready.go(switching) if ready else []
+        switched = self._hosts.ask_all([name for name in switching if name not in done], "switch")
         for name in switching:
-            if switched[name] is None:
+            if name not in done and switched[name] is None:
                 self._end(name, "cannot be restarted")
+        ready = self._hosts.log_in(following, "switch")
+        try:
+            self._finish(names)
+        except Failure:
+            ready.close()
+            raise
+        return ready
+
+    def _finish(self, names: Sequence[str]) -> None:
+        """Wait until each is healthy and the jobs run again."""
         self._prove(names)
         for name in names:
             self._restarted += 1

@@ -1,6 +1,7 @@
 """The rollout, with simulated hosts and JobManagers: the order of restarts, and when it ends."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,13 @@ def test_max_unavailable_and_parallel_restart_several_at_once(world: World) -> N
     acts = [entry for entry in world.log if not entry.endswith(("state", "results"))]
     assert acts[:2] == ["jm-0 switch", "jm-0 proves 30"]
     assert set(acts[2:5]) == {"tm-0 switch", "tm-1 switch", "tm-2 switch"}
+
+
+def test_daemons_that_restart_together_are_proved_side_by_side(world: World) -> None:
+    both = threading.Barrier(2)
+    for name in ("tm-0", "tm-1"):
+        world.happens[f"{name} proves 30"] = lambda: both.wait(10)
+    rollout(world, world.pending("tm-0", "tm-1"), maxUnavailable=2).apply()
 
 
 def test_a_daemon_that_is_not_healthy_ends_it_and_the_rest_stay(
