@@ -9,7 +9,7 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help up down test test-all drill rehearse check engine bench requirements sbom audit clean
+.PHONY: help up down test test-all drill rehearse check engine bench scale requirements sbom audit clean
 
 help: ## this list
 	@echo 'usage: make TARGET [ARGS="--name demo …"]'
@@ -42,6 +42,9 @@ engine: .venv/ready ## tests that need Pulumi's engine but neither root nor a la
 
 bench: .venv/ready ## measured comparisons, as ratios (root)
 	@$(PYTHON) -m bench $(ARGS)
+
+scale: .venv/ready ## many hosts: previews of 300, a rollout over 100, 60 lab hosts by SSH (root, 18 GiB; an hour)
+	@$(PYTHON) -m bench.scale $(ARGS)
 
 requirements: ## pin the newest packages that requirements*.in allow, with hashes
 	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \

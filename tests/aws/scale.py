@@ -128,9 +128,17 @@ def create(endpoint: str, workers: int) -> Created:
         hosts.ran.clear()
         grown, _ = measure(folder, endpoint, workers + 1, "up")
         created = Created(
-            **{"workers": workers, "seconds": first.seconds, "steps": steps, "connections": connections},
-            **{"state_bytes": size, "second": second, "changed": changed, "connections_of_second": again},
-            **{"grown": grown, "grown_hosts": sorted(hosts.ran), "names": names},
+            workers=workers,
+            seconds=first.seconds,
+            steps=steps,
+            connections=connections,
+            state_bytes=size,
+            second=second,
+            changed=changed,
+            connections_of_second=again,
+            grown=grown,
+            grown_hosts=sorted(hosts.ran),
+            names=names,
         )
         with console.step("scale", f"destroy of {workers} TaskManagers"):
             operation.the_stack(folder, endpoint, workers + 1).destroy()

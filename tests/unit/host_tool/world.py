@@ -1,6 +1,6 @@
 """A simulated cluster: its hosts answer over a fake `ssh`, its JobManagers over REST, and it has its own clock.
 
-`ssh` and `runuser` are executables that come first on PATH and forward their arguments to a server of this process.
+`ssh` is an executable that comes first on PATH and forwards its arguments to a server of this process.
 """
 
 import http.server
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from host_tool import connection
+from host_tool import hosts as hosts_module
 from host_tool.clock import Clock
 from host_tool.hosts import TOOL
 from tests.serving import serving
@@ -33,7 +34,6 @@ cat <&3
 [ "$status" != 255 ] || echo "ssh: connect to host: No route to host" >&2
 exit "$status"
 """
-RUNUSER = '#!/bin/sh\nshift 3\nexec "$@"\n'
 
 
 class FakeClock(Clock):
@@ -222,9 +222,8 @@ def standing(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """The world as the tool sees it: by `ssh`, and by the names of its JobManagers."""
     programs = folder / "bin"
     programs.mkdir()
-    for name, text in (("ssh", SSH), ("runuser", RUNUSER)):
-        (programs / name).write_text(text)
-        (programs / name).chmod(0o755)
+    (programs / "ssh").write_text(SSH)
+    (programs / "ssh").chmod(0o755)
     hosts, rest = _Threads(("127.0.0.1", 0), _Hosts), _Threads(("127.0.0.1", 0), _Rest)
 
     def connect(host: str, port: int, seconds: float) -> socket.socket:
@@ -233,6 +232,8 @@ def standing(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             raise ConnectionRefusedError(111, "Connection refused")
         return socket.create_connection(rest.server_address[:2], seconds)  # type: ignore[arg-type]
 
+    # Its user does not exist here
+    monkeypatch.setattr(hosts_module, "as_user", lambda user: {})
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("WORLD_PORT", str(hosts.server_address[1]))
     monkeypatch.setattr(connection, "connect", connect)
