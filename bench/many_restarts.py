@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components import ports
-from host_tool.hosts import TOOL
 from lab.lab import Lab
 from toolbox import console
 from toolbox.paths import REPO
@@ -25,6 +24,7 @@ END_SECONDS = 1.0
 """From the signal to the end of the process."""
 START_SECONDS = (4.0, 9.0)
 """From there until it is healthy. The first is that of a lab's TaskManager, with what systemd waits."""
+TOOL = "/usr/local/lib/flink/flink-host"
 _JM, _TM = "jm-0", "tm-0"
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: Python looks for `components` in docs/
 
 import settings  # noqa: E402
-from bench import downtime, encryption, endpoints, jobs, make_up, monitoring  # noqa: E402
+from bench import downtime, encryption, endpoints, jobs, make_up, monitoring, scale  # noqa: E402
 from components import ports  # noqa: E402
 from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
@@ -134,6 +134,21 @@ def declared_jobs() -> str:
     return "\n".join(jobs.lines(RESULTS / "jobs.json")) + "\n"
 
 
+def previews() -> str:
+    """Previews by the number of workers."""
+    return "\n".join(scale.curve_lines(RESULTS / "scale.json")) + "\n"
+
+
+def rollouts() -> str:
+    """What the tool adds to a rollout."""
+    return "\n".join(scale.rollout_lines(RESULTS / "scale.json")) + "\n"
+
+
+def many_hosts() -> str:
+    """The operations on 60 hosts."""
+    return "\n".join(scale.hosts_lines(RESULTS / "scale.json")) + "\n"
+
+
 def tls_cost() -> str:
     """What TLS costs a job."""
     return "\n".join(encryption.lines(RESULTS / "tls.json")) + "\n"
@@ -171,6 +186,9 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "cost of make up": (ROOT / "docs" / "bench.md", make_up_cost),
     "cost of endpoints": (ROOT / "docs" / "bench.md", endpoints_cost),
     "declared jobs": (ROOT / "docs" / "bench.md", declared_jobs),
+    "previews": (ROOT / "docs" / "bench.md", previews),
+    "rollouts": (ROOT / "docs" / "bench.md", rollouts),
+    "many hosts": (ROOT / "docs" / "bench.md", many_hosts),
 }
 """The document and the generator of each table."""
 
