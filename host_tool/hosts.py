@@ -118,20 +118,20 @@ class Waiting:
     """Logins whose command waits for `go`."""
 
     def __init__(self, started: dict[str, subprocess.Popen[str]]) -> None:
-        self._started = started
+        self.started = started
 
     def go(self, hosts: Sequence[str]) -> list[str]:
         """Let the command run on those of the hosts where it waits; returns where it succeeded."""
-        told = [host for host in hosts if host in self._started and self._end(host, "\n")]
-        return [host for host in told if self._started[host].wait() == 0]
+        told = [host for host in hosts if host in self.started and self._end(host, "\n")]
+        return [host for host in told if self.started[host].wait() == 0]
 
     def close(self) -> None:
         """Log out where the command still waits: it does not run."""
-        for host in self._started:
+        for host in self.started:
             self._end(host)
 
     def _end(self, host: str, last: str = "") -> bool:
-        stdin = self._started[host].stdin
+        stdin = self.started[host].stdin
         try:
             if stdin and not stdin.closed:
                 stdin.write(last)

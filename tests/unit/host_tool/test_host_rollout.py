@@ -1,6 +1,7 @@
 """The rollout, with simulated hosts and JobManagers: the order of restarts, and when it ends."""
 
 import re
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from host_tool.hosts import Hosts
+from host_tool.hosts import Hosts, Waiting
 from host_tool.output import Failure
 from host_tool.rollout import Rollout
 from tests.unit.host_tool.world import FakeDaemon, World, job, standing
@@ -136,6 +137,24 @@ def test_daemons_that_restart_together_are_proved_side_by_side(world: World) -> 
     for name in ("tm-0", "tm-1"):
         world.happens[f"{name} proves 30"] = lambda: both.wait(10)
     rollout(world, world.pending("tm-0", "tm-1"), maxUnavailable=2).apply()
+
+
+def test_a_login_that_was_lost_while_it_waited_is_made_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(hosts: Hosts, names: Sequence[str], *words: str) -> Waiting:
+        return Waiting({name: subprocess.Popen(["false"], stdin=subprocess.PIPE, text=True) for name in names})
+
+    monkeypatch.setattr(Hosts, "log_in", lost)
+    rollout(world, world.pending("tm-0", "tm-1", "tm-2")).apply()
+    assert done(world) == ["tm-0 switch", "tm-1 switch", "tm-2 switch"]
+
+
+def test_a_login_waits_until_it_is_told(world: World) -> None:
+    waiting = Hosts("flink", SECONDS).log_in(["tm-0", "tm-1"], "switch")
+    assert waiting.go(["tm-1", "tm-2"]) == ["tm-1"]
+    assert done(world) == ["tm-1 switch"]
+    waiting.close()
+    assert [process.wait() != 0 for process in waiting.started.values()] == [True, False]
+    assert done(world) == ["tm-1 switch"]
 
 
 def test_a_daemon_that_is_not_healthy_ends_it_and_the_rest_stay(
