@@ -81,16 +81,15 @@ def curve_lines(file: Path) -> list[str]:
     rows: list[list[str]] = []
     before: tuple[int, float] | None = None
     for point in points:
-        cpu = sum(point["usage"]["cpu"].values())
-        factors = [f"x {point['workers'] / before[0]:.1f}", f"x {cpu / before[1]:.1f}"] if before else ["", ""]
-        before = point["workers"], cpu
-        rows.append(
-            [
-                *(f"{point['workers']}", f"{point['resources']:,}", f"{point['seconds']:.1f}", f"{cpu:.1f}"),
-                *(f"{1000 * cpu / point['workers']:.0f}", f"{point['usage']['peak_mib']:.0f}", *factors),
-            ]
-        )
-    head = ["workers", "resources", "seconds", "CPU s", "CPU ms for each worker", "MiB", "workers", "CPU"]
+        workers, cpu = point["workers"], sum(point["usage"]["cpu"].values())
+        more = ["", "", ""]
+        if before:
+            each = 1000 * (cpu - before[1]) / (workers - before[0])
+            more = [f"{each:.0f}", f"x {workers / before[0]:.1f}", f"x {cpu / before[1]:.1f}"]
+        before = workers, cpu
+        known = [f"{workers}", f"{point['resources']:,}", f"{point['seconds']:.1f}", f"{cpu:.1f}"]
+        rows.append([*known, f"{point['usage']['peak_mib']:.0f}", *more])
+    head = ["workers", "resources", "seconds", "CPU s", "MiB", "CPU ms for each worker more", "workers", "CPU"]
     return _table(head, rows)
 
 
