@@ -76,7 +76,7 @@ def main() -> int:
 
 
 def curve_lines(file: Path) -> list[str]:
-    """Previews, as a table in Markdown."""
+    """Previews, as a table in Markdown. CPU time: other programs stretch wall time."""
     points = json.loads(file.read_text()).get("curve", {}).get("curve", [])
     rows: list[list[str]] = []
     before: tuple[int, float] | None = None
@@ -87,9 +87,9 @@ def curve_lines(file: Path) -> list[str]:
             each = 1000 * (cpu - before[1]) / (workers - before[0])
             more = [f"{each:.0f}", f"x {workers / before[0]:.1f}", f"x {cpu / before[1]:.1f}"]
         before = workers, cpu
-        known = [f"{workers}", f"{point['resources']:,}", f"{point['seconds']:.1f}", f"{cpu:.1f}"]
+        known = [f"{workers}", f"{point['resources']:,}", f"{cpu:.1f}"]
         rows.append([*known, f"{point['usage']['peak_mib']:.0f}", *more])
-    head = ["workers", "resources", "seconds", "CPU s", "MiB", "CPU ms for each worker more", "workers", "CPU"]
+    head = ["workers", "resources", "CPU s", "MiB", "CPU ms for each worker more", "workers", "CPU"]
     return _table(head, rows)
 
 
