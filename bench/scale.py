@@ -117,7 +117,7 @@ def hosts_lines(file: Path) -> list[str]:
             f"`up` {what}",
             f"{it['seconds']:.0f} s",
             f"{it['steps']} on {len(it['hosts'])}",
-            f"{it['others']:.0f} s" if it["steps"] else "",
+            f"{it['others']:.0f} s" if it["others"] else "",
             f"{it['slow']:.0f} s" if it["slow"] else "",
             f"{it['rollout']:.0f} s" if it["rollout"] else "",
             ", ".join(it["failed"]),
