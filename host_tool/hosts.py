@@ -81,7 +81,8 @@ class Hosts:
         import subprocess
 
         sys.stderr.flush()
-        argv = self._argv(host, (TOOL, *words), self._seconds)
+        # What is shown may be a log
+        argv = self._argv(host, (TOOL, *words), self._seconds, options=())
         shown = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False, **as_user(self._user))
         return shown.returncode == 0
 
@@ -109,8 +110,10 @@ class Hosts:
         pipe, as_them = subprocess.PIPE, as_user(self._user)
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=stderr, text=True, **as_them)
 
-    def _argv(self, host: str, words: Sequence[str], seconds: int) -> list[str]:
-        options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10", KEY_EXCHANGE]
+    def _argv(
+        self, host: str, words: Sequence[str], seconds: int, options: Sequence[str] = (KEY_EXCHANGE,)
+    ) -> list[str]:
+        options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10", *options]
         return ["timeout", str(seconds), "ssh", *(word for option in options for word in ("-o", option)), host, *words]
 
 
