@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 TOOL = "/usr/local/lib/flink/flink-host"
 CONNECT_SECONDS = 10
 KEY_EXCHANGE = "KexAlgorithms=^curve25519-sha256,curve25519-sha256@libssh.org"
-"""Before what Debian 12 prefers, because no quantum computer breaks it (sntrup761): that takes 0.13 of the 0.15 s of CPU
-time of a login. A host that accepts nothing else is still reached. What is said here is no secret: whether a daemon runs,
-and that it has to restart.
+"""Before what Debian 12 prefers, because no quantum computer breaks it (sntrup761): that takes 0.13 of the 0.15 s of
+CPU time of a login. A host that accepts nothing else is still reached. What is said here is no secret: whether a daemon
+runs, and that it has to restart.
 """
 AT_ONCE = 20
 """Hosts asked in parallel: each is a process here."""

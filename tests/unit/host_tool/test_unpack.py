@@ -37,7 +37,8 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_what_is_no_whole_gzip_is_refused(wrong: str, tmp_path: Path) -> None:
-    argv = [sys.executable, "-I", "-S", REPO / "host_tool/unpack.py", "sha256", tmp_path / "digest", "/dev/null"]
+    program, digest = str(REPO / "host_tool/unpack.py"), str(tmp_path / "digest")
+    argv = [sys.executable, "-I", "-S", program, "sha256", digest, "/dev/null"]
     done = subprocess.run(argv, input=WRONG[wrong], capture_output=True, check=False)
     assert (done.returncode, (tmp_path / "digest").exists()) == (1, False)
     assert done.stderr.startswith(b"cannot unpack it: ")
