@@ -30,8 +30,8 @@ def zookeeper_config(settings: ClusterSettings, members: Members, *, plain_text:
         "tickTime": timings.tick_time,
         "initLimit": timings.init_limit,
         "syncLimit": timings.sync_limit,
-        # A follower asks five times. A leader on a busy host accepts followers after a second: by default, 100,
-        # they turn to others meanwhile, and it leads nobody for initLimit
+        # A follower asks five times, and a leader on a busy host accepts followers after a second. With the default,
+        # 100 ms, they turn to others meanwhile, and it leads nobody for initLimit
         "leaderConnectDelayDuringRetryMs": 400,
         "dataDir": ROLES[Role.ZOOKEEPER].data_directory,
         **(ensemble_tls.server(port, plain_text=plain_text) if settings.tls else {"clientPort": port}),
