@@ -48,7 +48,7 @@ make_start() {
     printf 'exec %q' "$java/bin/java"
     while IFS= read -r -d '' word; do printf ' \\\n  %q' "${word//"$work/conf"/$conf}"; done <"$work/argv"
     echo
-  } | write_file "$folder/start" 0755 root:root
+  } | put_file "$folder/start" 0755 root:root # declared with the folder
   rm -rf "$work"
   trap - EXIT
 }
