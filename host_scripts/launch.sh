@@ -69,7 +69,7 @@ make_launch() {
   cp /etc/flink/log4j-console.properties "$launch/conf/"
   with_java "$work" /etc/flink/config.yaml >"$launch/conf/config.yaml"
   if ! record "$work" "$launch/conf" "$script" "$entrypoint" "${arguments[@]}"; then
-    tail -n 20 "$work/said" >&2
+    tail -n 20 <<<"$said" >&2
     rm -rf "$launch"
     take_back
     die "Flink's own $script cannot derive the command line from the new /etc/flink/config.yaml, which was not kept; its output is above"
@@ -79,7 +79,7 @@ make_launch() {
   echo "$(basename "$home")${tls_options:++tls}" >"$launch/release"
   echo "$java" >"$launch/java"
   echo "$(basename "$java")-$(basename "$home")-${script%.sh}" >"$launch/classes"
-  cp "$work/argv" "$launch/argv"
+  from_record "$work" argv >"$launch/argv"
   exported "$work" >"$launch/environment"
   start_script "$launch" >"$launch/.start"
   chmod -R a+rX "$launch"

@@ -146,7 +146,7 @@ left_over() {
 }
 
 # recorded RECORD: all that it ever declared.
-recorded() { [ ! -e "$records/$1" ] || sed 's/^gone //' "$records/$1" | awk '!seen[$0]++'; }
+recorded() { [ ! -e "$records/$1" ] || sed 's/^gone //' "$records/$1" | awk 'NF && !seen[$0]++'; }
 
 # forget RECORD: removes what is left over, and marks in the record what this run does not declare: it no longer keeps
 # another step from removing it.
@@ -216,17 +216,17 @@ put_file() {
     return 0
   fi
   # With few other programs: a step may write dozens of files
-  local path=$1 mode=$2 owner=$3 new found
+  local path=$1 mode=$2 owner=$3 new wanted
   [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
   new=$(mktemp "$path.XXXXXX")
-  install -m "$mode" -o "${owner%:*}" -g "${owner#*:}" /dev/stdin "$new"
-  if [ -f "$path" ] && cmp -s "$new" "$path"; then
-    found=$(stat -c %a:%U:%G "$new" "$path")
-    if [ "${found%$'\n'*}" = "${found#*$'\n'}" ]; then
-      rm -f "$new"
-      return 0
-    fi
+  cat >"$new"
+  printf -v wanted '%o:%s' "0$mode" "$owner"
+  if [ -f "$path" ] && cmp -s "$new" "$path" && [ "$(stat -c %a:%U:%G "$path")" = "$wanted" ]; then
+    rm -f "$new"
+    return 0
   fi
+  chown "$owner" "$new"
+  chmod "$mode" "$new"
   mv -f "$new" "$path"
   changed+=("$path")
 }
@@ -289,10 +289,9 @@ report() {
 # at_boot UNIT [UNIT...]: the first one starts at boot, and systemd knows the files of all as they are now, also after a run
 # that was interrupted. Enabling a unit makes systemd read all units again, which takes it a tenth of a second.
 at_boot() {
-  case $(systemctl show -p UnitFileState -p NeedDaemonReload "$@") in
-    *NeedDaemonReload=yes*) ;;
-    *UnitFileState=enabled*) return 0 ;;
-  esac
+  if [ ${#changed[@]} -eq 0 ] && [ "$(systemctl is-enabled "$1" 2>/dev/null)" = enabled ]; then
+    case $(systemctl show -p NeedDaemonReload "$@") in *=yes*) ;; *) return 0 ;; esac
+  fi
   systemctl enable -q "$1"
 }
 

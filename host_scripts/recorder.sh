@@ -5,20 +5,23 @@
 # storage_environment (NAME=VALUE, of the scripts).
 
 # record WORK CONF SCRIPT ENTRYPOINT ARGUMENT...: runs bin/SCRIPT with the configuration folder CONF and a recorder in place
-# of `java`, WORK/bin/java, which env.java.home has to name. The command line is in WORK/argv, each word ended by a NUL, and
-# what the script exports in WORK/environment. Fails with what it said in WORK/said.
+# of `java`, WORK/bin/java, which env.java.home has to name. Sets `said` to what it says. `from_record WORK argv` then prints
+# the command line, each word ended by a NUL, and `exported WORK` what the script exports.
 record() {
   local work=$1 conf=$2 script=$3 entrypoint=$4
   shift 4
   mkdir -p "$work/bin"
-  chown "$user" "$work"
   recorder >"$work/bin/java"
   chmod 0755 "$work/bin/java"
+  # The user's jobs may write in it from here on: so only the user reads and writes there
+  chown "$user" "$work"
   # A login's environment, as systemd sets it: nothing else may influence the command line
-  runuser -u "$user" -- env -i PATH="$PATH" HOME="/var/lib/$user" USER="$user" LOGNAME="$user" FLINK_CONF_DIR="$conf" \
-    FLINK_PID_DIR="$work/pids" ${storage_environment[@]+"${storage_environment[@]}"} "$home/bin/$script" start-foreground "$@" \
-    >"$work/said" 2>&1 && [ -s "$work/argv" ]
+  said=$(runuser -u "$user" -- env -i PATH="$PATH" HOME="/var/lib/$user" USER="$user" LOGNAME="$user" FLINK_CONF_DIR="$conf" \
+    FLINK_PID_DIR="$work/pids" ${storage_environment[@]+"${storage_environment[@]}"} "$home/bin/$script" start-foreground "$@" 2>&1) &&
+    runuser -u "$user" -- test -s "$work/argv"
 }
+
+from_record() { runuser -u "$user" -- cat "$1/$2"; }
 
 # Takes the place of `java` for Flink's scripts: runs what they need to derive the command line, and records the daemon's.
 recorder() {
@@ -51,7 +54,7 @@ exported() {
   while IFS= read -r -d '' word; do
     case $word in FLINK_PID_DIR=*) continue ;; esac
     printf '%s=%q\n' "${word%%=*}" "${word#*=}"
-  done <"$1/environment"
+  done < <(from_record "$1" environment)
   printf 'JAVA_HOME=%q\n' "$java"
 }
 

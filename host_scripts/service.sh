@@ -7,19 +7,21 @@
 # Files: the unit. Prints `pending` if the rollout has to restart the daemon.
 
 apply() {
-  local known=true
+  local known=true units=("$unit")
+  # Its launch's step writes this one
+  [ "$launch" = false ] || units+=(flink-classes.service)
   unproven=/run/flink-steps/unproven-$unit
   systemctl is-enabled -q "$unit" 2>/dev/null || known=false
   write_files
   if systemctl is-active -q "$unit" && runs_what_is_declared; then
-    at_boot "$unit"
+    at_boot "${units[@]}"
     prove
     say "$unit: runs what is expected"
     return 0
   fi
   # A host that cannot use the storage is as it was before this step, and its next run is a first one again
   [ -z "${look:-}" ] || flink_host storage <<<"$look"
-  at_boot "$unit"
+  at_boot "${units[@]}"
   if systemctl is-active -q "$unit"; then
     # It may not serve for a moment after a leader has failed
     if [ "$restart" = later ] && ! has_expired && it serves 10; then

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from .output import Failure
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
@@ -19,18 +21,23 @@ runs, and that it has to restart.
 """
 AT_ONCE = 20
 """Hosts asked in parallel: each is a process here."""
+LOST = 255
+"""How OpenSSH ends if it could not log in, or the connection was lost."""
 WAITS = 4
 """Time limits of a login that waits: until others are healthy, have registered, and run their jobs; then its own."""
 
 
 def as_user(user: str) -> dict[str, Any]:
     """Arguments of `Popen` for a process of `user`. By `runuser`, which opens a session of PAM for each, a login would
-    take half as much CPU time again.
+    take half as much CPU time again. Raises Failure if there is no such user.
     """
     import os
     import pwd
 
-    group = pwd.getpwnam(user).pw_gid
+    try:
+        group = pwd.getpwnam(user).pw_gid
+    except KeyError:
+        raise Failure(f"user {user} is missing, which the step system creates") from None
     return {"user": user, "group": group, "extra_groups": os.getgrouplist(user, group)}
 
 
@@ -67,7 +74,7 @@ class Hosts:
             as_them = as_user(self._user)
             return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, **as_them)
 
-        return Waiting({host: start(host) for host in hosts[:AT_ONCE]})
+        return Waiting({host: start(host) for host in hosts[:AT_ONCE]}, self._seconds)
 
     def problems(self, hosts: Sequence[str]) -> dict[str, str]:
         """For each of the hosts where nobody can log in and run the tool, what was said about that."""
@@ -120,13 +127,29 @@ class Hosts:
 class Waiting:
     """Logins whose command waits for `go`."""
 
-    def __init__(self, started: dict[str, subprocess.Popen[str]]) -> None:
+    def __init__(self, started: dict[str, subprocess.Popen[str]], seconds: float) -> None:
         self.started = started
+        self._seconds = seconds
 
-    def go(self, hosts: Sequence[str]) -> list[str]:
-        """Let the command run on those of the hosts where it waits; returns where it succeeded."""
+    def go(self, hosts: Sequence[str]) -> dict[str, bool]:
+        """Let the command run on those of the hosts where it waits. Returns whether it succeeded, in the time limit of
+        one; not of hosts whose connection was lost, where it may not have run.
+        """
+        import subprocess
+        import time
+
         told = [host for host in hosts if host in self.started and self._end(host, "\n")]
-        return [host for host in told if self.started[host].wait() == 0]
+        end, ran = time.monotonic() + self._seconds, {}
+        for host in told:
+            process = self.started[host]
+            try:
+                status = process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.terminate()
+                status = -1
+            if status != LOST:
+                ran[host] = status == 0
+        return ran
 
     def close(self) -> None:
         """Log out where the command still waits: it does not run."""

@@ -223,10 +223,10 @@ class Rollout:
         # In a change of release, some are already switched
         switching = [name for name in names if name not in self._held]
         self._left = [name for name in self._left if name not in names]
-        done = ready.go(switching) if ready else []
-        switched = self._hosts.ask_all([name for name in switching if name not in done], "switch")
+        ran = ready.go(switching) if ready else {}
+        asked = self._hosts.ask_all([name for name in switching if name not in ran], "switch")
         for name in switching:
-            if name not in done and switched[name] is None:
+            if not ran.get(name, asked.get(name) is not None):
                 self._end(name, "cannot be restarted")
         ready = self._hosts.log_in(following, "switch")
         try:

@@ -41,8 +41,8 @@ def config(settings: ClusterSettings, storage: Storage, members: Members, histor
     base = flink_config(Role.JOBMANAGER, settings, storage, members)
     folder = base["jobmanager.archive.fs.dir"]
     own: dict[str, Any] = {
-        # It is idle most of the time: the better compiler and collector cost more than they save
-        "env.java.opts.historyserver": f"-Xmx{HEAP_MIB}m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        # It is idle most of the time: the better compiler costs more than it saves
+        "env.java.opts.historyserver": f"-Xmx{HEAP_MIB}m -XX:TieredStopAtLevel=1",
         "historyserver.archive.fs.dir": folder,
         "historyserver.archive.fs.refresh-interval": f"{REFRESH_SECONDS} s",
         # What another one has deleted disappears

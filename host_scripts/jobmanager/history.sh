@@ -11,7 +11,7 @@ apply() {
   declare_all
   install -d -m 0755 "$folder"
   write_files
-  [ "$(sed -n 's/^# of //p' "$folder/start" 2>/dev/null)" = "$(digest)" ] || make_start
+  if ! is_made; then make_start; fi
   keep_running "$unit" runs_the_inputs
   wait_until "$seconds" answers || program_failed "$unit" "does not answer at $url after $seconds s"
 }
@@ -26,29 +26,36 @@ digest() {
     sha256sum | cut -c1-12
 }
 
+# is_made: `start` is what `make_start` makes of this configuration, and nobody has changed it since.
+is_made() {
+  [ -e "$folder/start" ] &&
+    [ "$(head -n 1 "$folder/start")" = "# $(digest) $(tail -n +2 "$folder/start" | sha256sum | cut -c1-12)" ]
+}
+
 # The command line that Flink's script makes of the configuration, as a script. The unit runs it with the configuration in
 # $conf.
 make_start() {
-  local work word
-  work=$(mktemp -d)
+  local work word text
+  # Programs in /tmp may not run (noexec)
+  rm -rf /usr/local/lib/flink/.history.*
+  work=$(mktemp -d /usr/local/lib/flink/.history.XXXXXX)
   # shellcheck disable=SC2064  # the folder of now
   trap "rm -rf '$work'" EXIT
   install -d -m 0755 "$work" "$work/conf"
   cp "$folder/log4j-console.properties" "$work/conf/"
   with_java "$work" "$folder/config.yaml" >"$work/conf/config.yaml"
   if ! record "$work" "$work/conf" historyserver.sh "$entrypoint"; then
-    tail -n 20 "$work/said" >&2
+    tail -n 20 <<<"$said" >&2
     die "$unit: Flink's own historyserver.sh cannot derive the command line from $folder/config.yaml; its output is above"
   fi
-  {
-    echo '#!/bin/bash'
+  text=$(
     echo "# What ${home##*/}/bin/historyserver.sh makes of config.yaml beside this. Managed by Pulumi: changes are overwritten."
-    echo "# of $(digest)"
     exported "$work" | sed "s|$work/conf|$conf|g; s/^/export /"
     printf 'exec %q' "$java/bin/java"
-    while IFS= read -r -d '' word; do printf ' \\\n  %q' "${word//"$work/conf"/$conf}"; done <"$work/argv"
-    echo
-  } | put_file "$folder/start" 0755 root:root # declared with the folder
+    while IFS= read -r -d '' word; do printf ' \\\n  %q' "${word//"$work/conf"/$conf}"; done < <(from_record "$work" argv)
+  )
+  # Declared with its folder
+  put_file "$folder/start" 0755 root:root < <(echo "# $(digest) $(sha256sum <<<"$text" | cut -c1-12)" && echo "$text")
   rm -rf "$work"
   trap - EXIT
 }
@@ -62,10 +69,14 @@ answers() {
 }
 
 check() {
+  local found
   declare_all
-  files_differ
+  found=$(files_differ)
+  if [ -n "$found" ]; then
+    echo "$found"
+  elif ! is_made; then
+    differs "$folder/start" "is missing, or has other contents than Flink's script has made of the configuration"
+  fi
   check_directory "$folder" 755 root:root
-  [ "$(sed -n 's/^# of //p' "$folder/start" 2>/dev/null)" = "$(digest)" ] ||
-    differs "$folder/start" "is missing, or was made of another configuration"
   check_program "$unit" answers "does not answer at $url" runs_the_inputs || true
 }

@@ -67,7 +67,7 @@ def hardened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         inventory["ssh"]["port"] = SSHD_PORT
         path = tmp_path_factory.mktemp("hardened") / "inventory.yaml"
         path.write_text(yaml.safe_dump(inventory))
-        overrides = {"flink:inventory": str(path), "flink:firewall": False, "flink:workers": 0}
+        overrides = {"flink:inventory": str(path), "flink:firewall": False, "flink:workers": 0, "flink:history": True}
         yield Cluster(lab, archives.ensure(), overrides)
     finally:
         lab.down()

@@ -141,16 +141,31 @@ def test_daemons_that_restart_together_are_proved_side_by_side(world: World) -> 
 
 def test_a_login_that_was_lost_while_it_waited_is_made_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(hosts: Hosts, names: Sequence[str], *words: str) -> Waiting:
-        return Waiting({name: subprocess.Popen(["false"], stdin=subprocess.PIPE, text=True) for name in names})
+        argv = ["sh", "-c", "exit 255"]
+        return Waiting({name: subprocess.Popen(argv, stdin=subprocess.PIPE, text=True) for name in names}, SECONDS)
 
     monkeypatch.setattr(Hosts, "log_in", lost)
     rollout(world, world.pending("tm-0", "tm-1", "tm-2")).apply()
     assert done(world) == ["tm-0 switch", "tm-1 switch", "tm-2 switch"]
 
 
+@pytest.mark.parametrize("what", ["read _; exit 1", "read _; exec sleep 60"])
+def test_what_fails_or_hangs_where_it_was_told_is_not_told_again(
+    what: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(hosts: Hosts, names: Sequence[str], *words: str) -> Waiting:
+        argv = ["sh", "-c", what]
+        return Waiting({name: subprocess.Popen(argv, stdin=subprocess.PIPE, text=True) for name in names}, 0.5)
+
+    monkeypatch.setattr(Hosts, "log_in", fails)
+    with pytest.raises(Failure, match="tm-1 cannot be restarted"):
+        rollout(world, world.pending("tm-0", "tm-1", "tm-2")).apply()
+    assert done(world) == ["tm-0 switch"]
+
+
 def test_a_login_waits_until_it_is_told(world: World) -> None:
     waiting = Hosts("flink", SECONDS).log_in(["tm-0", "tm-1"], "switch")
-    assert waiting.go(["tm-1", "tm-2"]) == ["tm-1"]
+    assert waiting.go(["tm-1", "tm-2"]) == {"tm-1": True}
     assert done(world) == ["tm-1 switch"]
     waiting.close()
     assert [process.wait() != 0 for process in waiting.started.values()] == [True, False]
