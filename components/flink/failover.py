@@ -43,8 +43,8 @@ def timings(budget_seconds: int) -> Timings:
 
     ZooKeeper allows sessions of 2 to 20 ticks (administrator's guide, minSessionTimeout). With six ticks a session
     survives two lost pings. A follower may lag five seconds before the ensemble drops it, and has ten or more to find
-    its leader and to get all data, which are few; a server that leads nobody tries again after as long. Without a quorum
-    a client retries for at least 30 s.
+    its leader and to get all data, which are few; a server that leads nobody tries again after as long. A client retries
+    for at least 30 s without a quorum.
     """
     if not MINIMUM_SECONDS <= budget_seconds <= MAXIMUM_SECONDS:
         raise ValueError(
