@@ -42,9 +42,9 @@ def timings(budget_seconds: int) -> Timings:
     """Timings for a budget in seconds. Raises ValueError if the budget is out of range.
 
     ZooKeeper allows sessions of 2 to 20 ticks (administrator's guide, minSessionTimeout). With six ticks a session
-    survives two lost pings. A follower may lag five seconds before the ensemble drops it, and has ten or more to find
-    its leader and to get all data, which are few; a server that leads nobody tries again after as long. A client retries
-    for at least 30 s without a quorum.
+    survives two lost pings. A follower may lag five seconds before the ensemble drops it, and has ten or more to
+    find its leader and to get all data, which are few; a server that leads nobody tries again after as long. A client
+    retries for at least 30 s without a quorum.
     """
     if not MINIMUM_SECONDS <= budget_seconds <= MAXIMUM_SECONDS:
         raise ValueError(
