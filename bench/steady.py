@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drill import records
-from lab.cluster import Cluster, Job
+from lab.cluster import Cluster, Job, wait_for
 from lab.rest import Rest
 from toolbox import console
 
@@ -62,7 +62,9 @@ def measure(cluster: Cluster, minutes: float, failover_seconds: int, burners: in
                 loads.append(round(os.getloadavg()[0], 1))
         then_used, then_total = _cpu()
         job.wait_for_checkpoints((job.checkpoint() or 0) + 1)
-        restarts = cluster.rest.get(f"/jobs/{job.job_id}/metrics?get=numRestarts")
+        # The first question only makes the JobManager collect metrics
+        path = f"/jobs/{job.job_id}/metrics?get=numRestarts"
+        restarts = wait_for("number of restarts", 60, lambda: cluster.rest.get(path))
         found = Steady(
             failover_seconds,
             minutes,
