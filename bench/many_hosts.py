@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from automation.steps import Recorder
+from lab import preflight
 from lab.cluster import Cluster
 from lab.errors import LabError
 from lab.lab import Lab
@@ -241,7 +242,4 @@ def _dropped(lab: Lab) -> int:
 
 
 def _available_mib() -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) // 1024
-    raise LabError("the kernel shows no MemAvailable in /proc/meminfo")
+    return preflight.available_kib(Path("/proc/meminfo").read_text()) // 1024

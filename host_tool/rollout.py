@@ -211,7 +211,7 @@ class Rollout:
         # The second condition: an interrupted change of release
         together = self._values["strategy"] == "parallel" or self._other_release(taskmanagers[:1])
         at_once = len(taskmanagers) if together else self._values["maxUnavailable"]
-        ready = self._hosts.log_in(())
+        ready: Waiting | None = None
         for first in range(0, len(taskmanagers), max(1, at_once)):
             following = taskmanagers[first + at_once : first + 2 * at_once]
             ready = self._restart(taskmanagers[first : first + at_once], ready, following)

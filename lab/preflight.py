@@ -93,10 +93,14 @@ def _python() -> list[Finding]:
     return []
 
 
+def available_kib(meminfo: str) -> int:
+    """What is free without swapping, by the text of /proc/meminfo; 0 if that does not say it."""
+    return next((int(line.split()[1]) for line in meminfo.splitlines() if line.startswith("MemAvailable:")), 0)
+
+
 def _memory(workers: int, monitoring: int, meminfo: str) -> list[Finding]:
     """`meminfo` is the text of /proc/meminfo."""
-    kib = next((int(line.split()[1]) for line in meminfo.splitlines() if line.startswith("MemAvailable:")), 0)
-    free, needed = kib / 2**20, memory_gib(workers, monitoring)
+    free, needed = available_kib(meminfo) / 2**20, memory_gib(workers, monitoring)
     if free >= needed:
         return []
     fewer = [count for count in range(1, workers) if memory_gib(count, monitoring) <= free]
