@@ -119,54 +119,9 @@ def drilled() -> str:
     return "\n".join(report.table(report.read(RESULTS / "drill.json"))) + "\n"
 
 
-def downtimes() -> str:
-    """The same, compared with the earlier results."""
-    return "\n".join(downtime.lines(RESULTS / "drill.json", RESULTS / "drill-before.json")) + "\n"
-
-
-def changes() -> str:
-    """The downtime of a job for each change."""
-    return "\n".join(downtime.lines(RESULTS / "changes.json")) + "\n"
-
-
-def declared_jobs() -> str:
-    """How long a declared job stands still while it changes."""
-    return "\n".join(jobs.lines(RESULTS / "jobs.json")) + "\n"
-
-
-def previews() -> str:
-    """Previews by the number of workers."""
-    return "\n".join(scale.curve_lines(RESULTS / "scale.json")) + "\n"
-
-
-def rollouts() -> str:
-    """What the tool adds to a rollout."""
-    return "\n".join(scale.rollout_lines(RESULTS / "scale.json")) + "\n"
-
-
-def many_hosts() -> str:
-    """The operations on 60 hosts."""
-    return "\n".join(scale.hosts_lines(RESULTS / "scale.json")) + "\n"
-
-
-def tls_cost() -> str:
-    """What TLS costs a job."""
-    return "\n".join(encryption.lines(RESULTS / "tls.json")) + "\n"
-
-
-def monitoring_cost() -> str:
-    """What metrics and logs cost a job."""
-    return "\n".join(monitoring.lines(RESULTS / "monitoring.json")) + "\n"
-
-
-def make_up_cost() -> str:
-    """What a monitoring host adds to `make up`."""
-    return "\n".join(make_up.lines(RESULTS / "make-up.json")) + "\n"
-
-
-def endpoints_cost() -> str:
-    """What 100 TaskManagers cost Prometheus."""
-    return "\n".join(endpoints.lines(RESULTS / "endpoints.json")) + "\n"
+def measured(lines: Callable[..., list[str]], *files: str) -> Callable[[], str]:
+    """The generator of a table of stored figures."""
+    return lambda: "\n".join(lines(*(RESULTS / file for file in files))) + "\n"
 
 
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
@@ -179,16 +134,16 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "behind-ports": (ROOT / "docs" / "ports.md", lambda: port_table(ports.BEHIND)),
     "faults": (ROOT / "docs" / "drill.md", fault_table),
     "drilled": (ROOT / "docs" / "drill.md", drilled),
-    "downtime": (ROOT / "docs" / "bench.md", downtimes),
-    "changes": (ROOT / "docs" / "bench.md", changes),
-    "cost of TLS": (ROOT / "docs" / "bench.md", tls_cost),
-    "cost of monitoring": (ROOT / "docs" / "bench.md", monitoring_cost),
-    "cost of make up": (ROOT / "docs" / "bench.md", make_up_cost),
-    "cost of endpoints": (ROOT / "docs" / "bench.md", endpoints_cost),
-    "declared jobs": (ROOT / "docs" / "bench.md", declared_jobs),
-    "previews": (ROOT / "docs" / "bench.md", previews),
-    "rollouts": (ROOT / "docs" / "bench.md", rollouts),
-    "many hosts": (ROOT / "docs" / "bench.md", many_hosts),
+    "downtime": (ROOT / "docs" / "bench.md", measured(downtime.lines, "drill.json", "drill-before.json")),
+    "changes": (ROOT / "docs" / "bench.md", measured(downtime.lines, "changes.json")),
+    "cost of TLS": (ROOT / "docs" / "bench.md", measured(encryption.lines, "tls.json")),
+    "cost of monitoring": (ROOT / "docs" / "bench.md", measured(monitoring.lines, "monitoring.json")),
+    "cost of make up": (ROOT / "docs" / "bench.md", measured(make_up.lines, "make-up.json")),
+    "cost of endpoints": (ROOT / "docs" / "bench.md", measured(endpoints.lines, "endpoints.json")),
+    "declared jobs": (ROOT / "docs" / "bench.md", measured(jobs.lines, "jobs.json")),
+    "previews": (ROOT / "docs" / "bench.md", measured(scale.curve_lines, "scale.json")),
+    "rollouts": (ROOT / "docs" / "bench.md", measured(scale.rollout_lines, "scale.json")),
+    "many hosts": (ROOT / "docs" / "bench.md", measured(scale.hosts_lines, "scale.json")),
 }
 """The document and the generator of each table."""
 
