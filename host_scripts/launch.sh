@@ -62,13 +62,13 @@ point() {
 }
 
 make_launch() {
-  local launch=$1 work=$1/work
+  local launch=$1 work=$1/work said
   rm -rf "$launch"
   mkdir -p "$launch/conf"
   chmod 0755 "$launch" "$launch/conf"
   cp /etc/flink/log4j-console.properties "$launch/conf/"
   with_java "$work" /etc/flink/config.yaml >"$launch/conf/config.yaml"
-  if ! record "$work" "$launch/conf" "$script" "$entrypoint" "${arguments[@]}"; then
+  if ! said=$(record "$work" "$launch/conf" "$script" "$entrypoint" "${arguments[@]}"); then
     tail -n 20 <<<"$said" >&2
     rm -rf "$launch"
     take_back

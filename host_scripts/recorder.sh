@@ -5,8 +5,8 @@
 # storage_environment (NAME=VALUE, of the scripts).
 
 # record WORK CONF SCRIPT ENTRYPOINT ARGUMENT...: runs bin/SCRIPT with the configuration folder CONF and a recorder in place
-# of `java`, WORK/bin/java, which env.java.home has to name. Sets `said` to what it says. `from_record WORK argv` then prints
-# the command line, each word ended by a NUL, and `exported WORK` what the script exports.
+# of `java`, WORK/bin/java, which env.java.home has to name, and prints what it says. `from_record WORK argv` then prints the
+# command line, each word ended by a NUL, and `exported WORK` what the script exports.
 record() {
   local work=$1 conf=$2 script=$3 entrypoint=$4
   shift 4
@@ -16,8 +16,8 @@ record() {
   # The user's jobs may write in it from here on: so only the user reads and writes there
   chown "$user" "$work"
   # A login's environment, as systemd sets it: nothing else may influence the command line
-  said=$(runuser -u "$user" -- env -i PATH="$PATH" HOME="/var/lib/$user" USER="$user" LOGNAME="$user" FLINK_CONF_DIR="$conf" \
-    FLINK_PID_DIR="$work/pids" ${storage_environment[@]+"${storage_environment[@]}"} "$home/bin/$script" start-foreground "$@" 2>&1) &&
+  runuser -u "$user" -- env -i PATH="$PATH" HOME="/var/lib/$user" USER="$user" LOGNAME="$user" FLINK_CONF_DIR="$conf" \
+    FLINK_PID_DIR="$work/pids" ${storage_environment[@]+"${storage_environment[@]}"} "$home/bin/$script" start-foreground "$@" 2>&1 &&
     runuser -u "$user" -- test -s "$work/argv"
 }
 

@@ -35,7 +35,7 @@ is_made() {
 # The command line that Flink's script makes of the configuration, as a script. The unit runs it with the configuration in
 # $conf.
 make_start() {
-  local work word text
+  local work word text said
   # Programs in /tmp may not run (noexec)
   rm -rf /usr/local/lib/flink/.history.*
   work=$(mktemp -d /usr/local/lib/flink/.history.XXXXXX)
@@ -44,7 +44,7 @@ make_start() {
   install -d -m 0755 "$work" "$work/conf"
   cp "$folder/log4j-console.properties" "$work/conf/"
   with_java "$work" "$folder/config.yaml" >"$work/conf/config.yaml"
-  if ! record "$work" "$work/conf" historyserver.sh "$entrypoint"; then
+  if ! said=$(record "$work" "$work/conf" historyserver.sh "$entrypoint"); then
     tail -n 20 <<<"$said" >&2
     die "$unit: Flink's own historyserver.sh cannot derive the command line from $folder/config.yaml; its output is above"
   fi
