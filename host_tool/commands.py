@@ -156,28 +156,26 @@ def _relinquish(name: str, words: list[str]) -> int:
 
 
 def _rollout(values: dict[str, Any], only_look: bool) -> None:
+    from contextlib import closing
+
+    from .hand_over import HandOver
     from .hosts import Hosts
+    from .java import Java
     from .rollout import GRACE_SECONDS, Rollout
 
     hosts = Hosts(values["user"], values["seconds"] + GRACE_SECONDS)
-
-    def hand_over(*, check_only: bool) -> list[str] | None:
-        from .java import Java
-
-        code, lines = Java(values["user"]).lines("HandOver", *(["check"] if check_only else []))
-        refused = [line.split("\t")[1] for line in lines if line.startswith("refused\t")]
-        return refused if code == 0 or refused else None
 
     def stop_declared(jobs: Sequence[str], *, only_all: bool) -> list[str]:
         from .job_commands import stop_declared
 
         return stop_declared(values, jobs, only_all=only_all)
 
-    rollout = Rollout(values, hosts, Clock(), hand_over, stop_declared, _results(values).forget, _moved)
-    if only_look:
-        rollout.check()
-    else:
-        rollout.apply()
+    with closing(HandOver(lambda: Java(values["user"]).start("HandOver"))) as hand_over:
+        rollout = Rollout(values, hosts, Clock(), hand_over, stop_declared, _results(values).forget, _moved)
+        if only_look:
+            rollout.check()
+        else:
+            rollout.apply()
 
 
 def _moved() -> str:

@@ -16,13 +16,8 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .clock import Clock
+    from .hand_over import HandOver
     from .hosts import Hosts, Waiting
-
-    class HandOver(Protocol):
-        """Hands over jobs to another release of Flink (java.py)."""
-
-        def __call__(self, *, check_only: bool) -> list[str] | None:
-            """The ids of those that are refused: none if all can be handed over, or were. None if that is unknown."""
 
     class StopDeclared(Protocol):
         """Stops declared jobs with savepoints (job_release.py)."""
@@ -72,7 +67,7 @@ class Rollout:
         self._taskmanagers: list[str] = values["taskmanagers"]
         self._seconds: int = values["seconds"]
         self._rest = JobManagers(self._jobmanagers, values["restPort"])
-        self._hosts, self._clock, self._hand_over_jobs = hosts, clock, hand_over
+        self._hosts, self._clock, self._stored_jobs = hosts, clock, hand_over
         self._stop_declared, self._forget_results, self._moved = stop_declared, forget_results, moved
         self._states: dict[str, State] = {}
         self._held: list[str] = []
@@ -175,7 +170,7 @@ class Rollout:
         Raises Failure if it refuses others.
         """
         lasting = self._values["highAvailability"]
-        refused = self._hand_over_jobs(check_only=True) if lasting else self._jobs
+        refused = self._stored_jobs.check() if lasting else self._jobs
         others = self._stop_declared(refused, only_all=lasting) if refused else []
         if refused is None or (lasting and others):
             raise Failure(
@@ -192,11 +187,11 @@ class Rollout:
             " true"
         )
         # A JobManager removes a stored job shortly after its end
-        if lasting and not self._clock.until(self._seconds, lambda: self._hand_over_jobs(check_only=True) == []):
+        if lasting and not self._clock.until(self._seconds, lambda: self._stored_jobs.check() == []):
             raise Failure("rollout: stopped jobs are still stored; nothing was restarted. Run `up` again")
 
     def _hand_over(self) -> None:
-        if self._values["highAvailability"] and self._hand_over_jobs(check_only=False) != []:
+        if self._values["highAvailability"] and self._stored_jobs.carry() != []:
             for name in self._held:
                 if self._hosts.does(name, "back"):
                     self._hosts.does(name, "go")

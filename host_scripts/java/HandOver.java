@@ -1,7 +1,10 @@
 package flinkhost;
 
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.net.URLClassLoader;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import org.apache.flink.api.common.JobID;
@@ -13,47 +16,56 @@ import org.apache.flink.streaming.api.graph.ExecutionPlan;
 
 /**
  * Hands jobs over to the release of Flink that it runs with: reads all jobs that an earlier release stored for its
- * failover, and stores them in the format of this one. The rollout runs it on a JobManager's host, while no JobManager
- * runs. The jobs' ids, checkpoints and jars stay where they are.
+ * failover, and stores them in the format of this one. The rollout runs it on a JobManager's host. The jobs' ids,
+ * checkpoints and jars stay where they are.
  *
- * <p>It prints a line for each job, fields separated by tabs: `same ID NAME`, `carried ID NAME`, `refused ID NAME WHY`.
- * If a job is refused, none is changed, and the exit code is 3. Everything else goes to stderr. With the argument
- * `check` it only reports; the jobs may be running.
+ * <p>It does what it reads on stdin, until that ends: `check` only reports, and the jobs may be running; with `carry` no
+ * JobManager may run. So the JVM starts while the jobs still run. It prints a line for each job, fields separated by
+ * tabs: `same ID NAME`, `carried ID NAME`, `refused ID NAME WHY`, and then `end`, or `failed`. If a job is refused, none
+ * is changed. Everything else goes to stderr.
  */
 public final class HandOver {
   private final PrintStream out;
-  private final boolean checkOnly;
   private final JobJars jars;
 
-  HandOver(PrintStream out, boolean checkOnly, JobJars jars) {
+  HandOver(PrintStream out, JobJars jars) {
     this.out = out;
-    this.checkOnly = checkOnly;
     this.jars = jars;
   }
 
   public static void main(String[] args) throws Exception {
     PrintStream out = Flink.output();
     Configuration configuration = Flink.start();
-    boolean checkOnly = args.length > 0 && args[0].equals("check");
-    HandOver handOver = new HandOver(out, checkOnly, new JobJars(configuration));
-    System.exit(handOver.run(configuration) ? 0 : 3); // does not wait for the S3 client's threads
-  }
-
-  private boolean run(Configuration configuration) throws Exception {
+    HandOver handOver = new HandOver(out, new JobJars(configuration));
     try (CuratorFrameworkWithUnhandledErrorListener client =
         ZooKeeperUtils.startCuratorFramework(configuration, HandOver::fatal)) {
-      ExecutionPlanStore store = ZooKeeperUtils.createExecutionPlans(client.asCuratorFramework(), configuration);
+      BufferedReader asked = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+      for (String word = asked.readLine(); word != null; word = asked.readLine()) {
+        ExecutionPlanStore store = ZooKeeperUtils.createExecutionPlans(client.asCuratorFramework(), configuration);
+        out.println(handOver.answer(store, word.equals("check")));
+        out.flush();
+      }
+    }
+    System.exit(0); // does not wait for the S3 client's threads
+  }
+
+  private String answer(ExecutionPlanStore store, boolean checkOnly) {
+    try {
       store.start(new Deaf());
       try {
-        return carry(store);
+        handOver(store, checkOnly);
       } finally {
-        store.stop(); // releases the locks on the plans
+        store.stop(); // releases the locks on the plans, with which a JobManager could not remove them
       }
+      return "end";
+    } catch (Exception e) {
+      e.printStackTrace();
+      return "failed";
     }
   }
 
-  /** Hands over all jobs; false if one is refused. */
-  boolean carry(ExecutionPlanStore store) throws Exception {
+  /** Hands over all jobs, or only says whether that is possible; none if one is refused. */
+  void handOver(ExecutionPlanStore store, boolean checkOnly) throws Exception {
     List<ExecutionPlan> carried = new ArrayList<>();
     boolean good = true;
     for (JobID id : store.getJobIds()) {
@@ -79,7 +91,6 @@ public final class HandOver {
         out.println("carried\t" + plan.getJobID() + "\t" + plan.getName());
       }
     }
-    return good;
   }
 
   /** Changes the plan for this release of Flink; false if that was not necessary. */

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -57,10 +56,10 @@ class HandOverTest {
             });
   }
 
-  private boolean carry(boolean checkOnly) throws Exception {
+  private void handOver(boolean checkOnly) throws Exception {
     said.reset();
     JobJars jars = new JobJars(new Configuration());
-    return new HandOver(new PrintStream(said, true), checkOnly, jars).carry(store());
+    new HandOver(new PrintStream(said, true), jars).handOver(store(), checkOnly);
   }
 
   private List<String> lines() {
@@ -118,7 +117,7 @@ class HandOverTest {
   @Test
   void aJobOfAnEarlierReleaseIsCompletedAndWrittenDown() throws Exception {
     StreamGraph graph = add(earlier("counts"));
-    assertTrue(carry(false));
+    handOver(false);
     assertEquals(List.of("carried\t" + graph.getJobID() + "\tcounts"), lines());
     assertEquals(List.of(graph.getJobID()), written);
     assertEquals(graph.getJobID().toHexString(), graph.getApplicationId().get().toHexString());
@@ -132,8 +131,8 @@ class HandOverTest {
   @Test
   void oneThatWasCarriedOverStaysTheSame() throws Exception {
     StreamGraph graph = add(earlier("counts"));
-    assertTrue(carry(false));
-    assertTrue(carry(false));
+    handOver(false);
+    handOver(false);
     assertEquals(List.of("same\t" + graph.getJobID() + "\tcounts"), lines());
     assertEquals(1, written.size());
   }
@@ -141,7 +140,7 @@ class HandOverTest {
   @Test
   void checkChangesNothingOnTheStorage() throws Exception {
     add(earlier("counts"));
-    assertTrue(carry(true));
+    handOver(true);
     assertEquals(List.of(), lines());
     assertEquals(List.of(), written);
   }
@@ -150,7 +149,7 @@ class HandOverTest {
   void ifOneIsRefusedNoneIsWrittenDown() throws Exception {
     add(earlier("counts"));
     JobGraph refused = add(new JobGraph("opaque"));
-    assertFalse(carry(false));
+    handOver(false);
     String why = "java.io.IOException: its plan is a JobGraph, which cannot be opened";
     assertEquals(List.of("refused\t" + refused.getJobID() + "\topaque\t" + why), lines());
     assertEquals(List.of(), written);
@@ -159,7 +158,7 @@ class HandOverTest {
   @Test
   void oneThatHasEndedMeanwhileIsLeftOut() throws Exception {
     plans.put(new JobID(), null);
-    assertTrue(carry(false));
+    handOver(false);
     assertEquals(List.of(), lines());
   }
 

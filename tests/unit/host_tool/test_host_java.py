@@ -32,12 +32,12 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_they_run_with_flinks_plugins_and_the_storages_keys(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     java = Java("flink", str(root))
-    assert java.lines("HandOver", "check")[0], "the status is the program's"
+    assert java.lines("Leftovers", "results")[0], "the status is the program's"
     out, said = capfd.readouterr()
     assert out == ""
     lines = said.splitlines()
     assert lines[:2] == [f"{root}/opt/flink/plugins s=e c/r+et", "/"]
-    assert lines[-4:] == ["-cp", f"{java.classes()}:{root}/opt/flink/lib/*", "flinkhost.HandOver", "check"]
+    assert lines[-4:] == ["-cp", f"{java.classes()}:{root}/opt/flink/lib/*", "flinkhost.Leftovers", "results"]
     assert not java.run("Leftovers", "purge", "s3://b/x y")
     assert capfd.readouterr().out.splitlines()[-3:] == ["flinkhost.Leftovers", "purge", "s3://b/x y"]
 
@@ -62,7 +62,7 @@ def test_they_have_the_system_properties_of_the_daemon(root: Path, capfd: pytest
 
 def test_no_credentials_are_needed(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (root / "etc/flink/credentials.env").unlink()
-    Java("flink", str(root)).lines("HandOver")
+    Java("flink", str(root)).lines("Leftovers")
     assert f"{root}/opt/flink/plugins \n" in capfd.readouterr().err
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from host_tool.hand_over import HandOver
 from host_tool.hosts import Hosts, Waiting
 from host_tool.output import Failure
 from host_tool.rollout import Rollout
@@ -49,10 +50,11 @@ def rollout(
     }
     left = list(answers)
 
-    def hand_over(*, check_only: bool) -> list[str] | None:
-        world.log.append(f"hand over{' check' if check_only else ''}")
-        answer = left.pop(0)
-        return answer if isinstance(answer, list) else [] if answer else None
+    class Answers(HandOver):
+        def _ask(self, what: str) -> list[str] | None:
+            world.log.append(f"hand over: {what}")
+            answer = left.pop(0)
+            return answer if isinstance(answer, list) else [] if answer else None
 
     def stop_declared(jobs: Sequence[str], *, only_all: bool) -> list[str]:
         others = [job for job in jobs if job not in declared]
@@ -63,6 +65,7 @@ def rollout(
     def forget_results() -> None:
         world.log.append("forget results")
 
+    hand_over = Answers(lambda: pytest.fail("no Java process here"))
     return Rollout(
         values, Hosts("flink", SECONDS), world.clock, hand_over, stop_declared, forget_results, lambda: moved
     )
@@ -346,7 +349,8 @@ def test_another_release_is_a_handing_over_and_then_all_at_once(
     rollout(world, other_release(world), True, True).apply()
     acts = done(world)
     assert acts[:8] == [
-        "hand over check", "jm-1 hold", "jm-0 hold", "jm-1 switch", "jm-0 switch", "hand over", "jm-1 go", "jm-0 go",
+        "hand over: check", "jm-1 hold", "jm-0 hold", "jm-1 switch", "jm-0 switch", "hand over: carry",
+        "jm-1 go", "jm-0 go",
     ]  # fmt: skip
     assert set(acts[8:]) == {"tm-0 switch", "tm-1 switch", "tm-2 switch"}
     proofs = [entry for entry in world.log if "proves" in entry]
@@ -359,7 +363,7 @@ def test_another_release_is_a_handing_over_and_then_all_at_once(
 def test_jobs_that_the_other_release_refuses_leave_everything_as_it_was(world: World) -> None:
     with pytest.raises(Failure, match=r"cannot be handed over .* nothing was restarted"):
         rollout(world, other_release(world), False).apply()
-    assert done(world) == ["hand over check"]
+    assert done(world) == ["hand over: check"]
 
 
 def test_declared_jobs_that_the_other_release_refuses_stop_before_it_starts(
@@ -371,14 +375,14 @@ def test_declared_jobs_that_the_other_release_refuses_stop_before_it_starts(
     answers = (ids[:1], ids[:1], True, True)
     rollout(world, other_release(world), *answers, declared=ids).apply()
     acts = done(world)
-    assert acts[:5] == ["hand over check", f"stop {ids[0]}", "hand over check", "hand over check", "jm-1 hold"]
+    assert acts[:5] == ["hand over: check", f"stop {ids[0]}", "hand over: check", "hand over: check", "jm-1 hold"]
     assert "1 declared jobs cannot be handed over" in capfd.readouterr().err
 
 
 def test_no_declared_job_stops_if_another_one_is_refused(world: World) -> None:
     with pytest.raises(Failure, match=r"cannot be handed over .* nothing was restarted"):
         rollout(world, other_release(world), ["a", "b"], declared=["a"]).apply()
-    assert done(world) == ["hand over check"]
+    assert done(world) == ["hand over: check"]
 
 
 def test_a_handing_over_that_fails_leaves_the_old_release(world: World) -> None:
@@ -397,7 +401,7 @@ def test_an_earlier_one_that_was_interrupted_while_it_held_is_continued(
         world.daemons[name] = FakeDaemon("current", NEW, NEW, held=True)
     rollout(world, pending, True).apply()
     acts = done(world)
-    assert acts[:3] == ["hand over", "jm-0 go", "jm-1 go"]
+    assert acts[:3] == ["hand over: carry", "jm-0 go", "jm-1 go"]
     assert set(acts[3:]) == {"tm-0 switch", "tm-1 switch", "tm-2 switch"}, "all at once: they run another release"
     assert world.log.index("jm-0 proves 30") < world.log.index("tm-0 switch")
     assert "was interrupted" in capfd.readouterr().err
