@@ -40,6 +40,8 @@ _TEMPLATES = (
     "jobmanager/flink-alive.timer",
     "jobmanager/flink-jobs.service",
     "jobmanager/flink-jobs.timer",
+    "jobmanager/flink-superseded.service",
+    "jobmanager/flink-superseded.timer",
     "log4j-cli.properties",
     "log4j-console.properties",
     "log4j-console.properties:logs",

@@ -115,6 +115,12 @@ ALL: Sequence[Fault] = (
         bound=FAILOVER,
     ),
     Fault(
+        name="pause-jobmanager",
+        title="the leading JobManager paused for 30 s",
+        make=hosts.pause_jobmanager,
+        bound=FAILOVER,
+    ),
+    Fault(
         name="partition-taskmanager",
         title="a TaskManager cut off from all for 30 s",
         make=hosts.partition_taskmanager,

@@ -75,6 +75,17 @@ def partition_jobmanager(scene: Scene) -> None:
     _cut_for_a_while(scene, leader, outgoing=[rules[0]], incoming=[rules[1]])
 
 
+def pause_jobmanager(scene: Scene) -> None:
+    """The JVM of the leading JobManager is stopped (SIGSTOP), and goes on after 30 s, as on a machine that pauses."""
+    leader = scene.cluster.leader()
+    scene.happens()
+    with ExitStack() as paused:
+        paused.callback(scene.cluster.lab.kill, leader, "flink-jobmanager", "CONT")
+        scene.cluster.lab.kill(leader, "flink-jobmanager", "STOP")
+        scene.lasts()
+    scene.is_over()
+
+
 def partition_taskmanager(scene: Scene) -> None:
     """For 30 s a TaskManager that runs tasks can reach no other host and no S3; only the operator's SSH works."""
     operator = scene.cluster.lab.gateway

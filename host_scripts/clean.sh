@@ -14,11 +14,11 @@ remove() {
   no_front_door
   no_monitoring
   rm -rf /etc/flink-history /var/cache/flink-history
-  rm -f /etc/systemd/system/flink-{classes,history}.service /etc/systemd/system/flink-{alive,jobs}.{service,timer}
+  rm -f /etc/systemd/system/flink-{classes,history}.service /etc/systemd/system/flink-{alive,jobs,superseded}.{service,timer}
   if [ -n "$unit" ]; then rm -rf "/etc/systemd/system/$unit.service" "/run/$unit"; fi
   systemctl daemon-reload
   # A unit that failed would otherwise be listed as failed without a file, and the system as degraded, until the next boot
-  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-history flink-alive flink-jobs flink-firewall flink-frontdoor flink-login flink-acme flink-storage flink-exporter flink-prometheus flink-alertmanager flink-grafana 2>/dev/null || true
+  systemctl reset-failed ${unit:+"$unit"} flink-classes flink-history flink-alive flink-jobs flink-superseded flink-firewall flink-frontdoor flink-login flink-acme flink-storage flink-exporter flink-prometheus flink-alertmanager flink-grafana 2>/dev/null || true
   replace_block /etc/hosts ""
   local template
   for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
@@ -36,7 +36,7 @@ remove() {
   remove_tree "/var/log/$user"
   remove_user
   no_scripts
-  rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-jobs /run/lock/flink-jobs
+  rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-jobs /run/flink-superseded /run/lock/flink-jobs
   # Last, so that a retry after a failure above still finds the mark
   rm -f /etc/flink-owner
   say "removed everything of $owner"
@@ -70,6 +70,7 @@ no_process() { ! pgrep -u "$user" >/dev/null; }
 stop_daemons() {
   systemctl disable -q --now flink-alive.timer 2>/dev/null || true
   systemctl disable -q --now flink-jobs.timer 2>/dev/null || true
+  systemctl disable -q --now flink-superseded.timer 2>/dev/null || true
   [ -z "$unit" ] || systemctl disable -q --now "$unit" 2>/dev/null || true
   systemctl disable -q --now flink-history 2>/dev/null || true
   systemctl stop -q flink-classes 2>/dev/null || true # it may still work; the daemon's start has started it

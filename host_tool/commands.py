@@ -27,6 +27,7 @@ this host's Flink daemon (/etc/flink/daemon.json):
   leads                    succeed if it is the leading JobManager
   tell                     print the end of its log
   relinquish               after a JobManager has ended: delete what it left in ZooKeeper, so that another one leads
+  superseded               end a JobManager that has lost its place to another one and has not learned of it
 
 the cluster, on a JobManager's host:
   jobs [ID...]             print the ids of those that run; or of these, that do not run and have not ended
@@ -146,12 +147,17 @@ def _mode(name: str, words: list[str]) -> int:
     return _status(bool(found))
 
 
-def _relinquish(name: str, words: list[str]) -> int:
-    from .session import relinquish
-
+def _session(name: str, words: list[str]) -> int:
     if words:
         raise Usage(f"{name} takes no argument, found {' '.join(words)}")
-    relinquish()
+    if name == "relinquish":
+        from .session import relinquish
+
+        relinquish()
+    else:
+        from .superseded import watch
+
+        watch()
     return 0
 
 
@@ -358,7 +364,8 @@ HOST_COMMANDS: dict[str, Callable[[str, list[str]], int]] = {
     "savepoints": _savepoints,
     "leftovers": _leftovers,
     "held": _held,
-    "relinquish": _relinquish,
+    "relinquish": _session,
+    "superseded": _session,
 }
 
 CLUSTER_COMMANDS: dict[str, Callable[[dict[str, Any], bool], None]] = {

@@ -91,6 +91,11 @@ class Daemon:
         metrics = self._metrics.text("/metrics") or ""
         return any(line.startswith(LEADS) for line in metrics.splitlines())
 
+    def process(self) -> list[int] | None:
+        """Its process: the PID, and when it started, as the file system tells time. None if it does not live."""
+        process = self._pid()
+        return [process, os.stat(f"{self._run}/pid").st_mtime_ns] if _lives(process) else None
+
     def tell(self) -> None:
         """Print the end of its log. Raises Failure if there is none."""
         logs = [f"{self._logs}/{name}" for name in os.listdir(self._logs) if name.endswith(".log")]

@@ -18,7 +18,10 @@ from .znodes import Nodes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 LAUNCH = "/var/lib/flink/launch/current/conf/config.yaml"
 _SESSION = re.compile(r"session id = 0x([0-9a-f]+),")
@@ -27,21 +30,43 @@ _SESSION = re.compile(r"session id = 0x([0-9a-f]+),")
 
 def relinquish() -> None:
     """Delete the nodes of the session that the daemon of this host had, below the folder of its leaders."""
-    session = last_session(_text(facts().get("session", "")))
+
+    def tell(text: str) -> None:
+        say("flink-host", f"relinquish: {text}")
+
+    session = own()
+    deleted = _ask(lambda nodes, folder: delete(nodes, folder, session), tell) if session else None
+    if deleted is not None:
+        tell(f"{len(deleted)} nodes of the session {session:#x} of the process that has ended")
+
+
+def own() -> int:
+    """The last session of the daemon of this host; 0 if there is none."""
+    return last_session(_text(facts().get("session", "")))
+
+
+def places() -> set[int]:
+    """The sessions of the cluster's JobManagers that lead or wait to lead; none if ZooKeeper does not answer."""
+    return _ask(latches, lambda _: None) or set()
+
+
+def _ask(question: Callable[[Nodes, str], T], tell: Callable[[str], None]) -> T | None:
+    """Ask the first server that answers about the folder of the cluster's leaders; None if none does."""
     found = options(_text(LAUNCH))
-    if not session or not found.get("quorum"):
-        return
     tls = identity.context("zookeeper") if identity.runs_with_tls() else None
     folder = f"{found['root'].rstrip('/')}/{found['id'].strip('/')}/leader"
-    for server, port in servers(found["quorum"]):
+    for server, port in servers(found.get("quorum", "")):
         try:
             with Nodes(server, port, tls) as nodes:
-                deleted = delete(nodes, folder, session)
+                return question(nodes, folder)
         except OSError as error:
-            say("flink-host", f"relinquish: {server}:{port}: {error}")
-            continue
-        say("flink-host", f"relinquish: {len(deleted)} nodes of the session {session:#x} of the process that has ended")
-        return
+            tell(f"{server}:{port}: {error}")
+    return None
+
+
+def latches(nodes: Nodes, folder: str) -> set[int]:
+    """The sessions that own a latch in the folder of leaders."""
+    return {nodes.owner(f"{folder}/latch/{name}") for name in nodes.children(f"{folder}/latch")} - {0}
 
 
 def delete(nodes: Nodes, folder: str, session: int) -> Sequence[str]:

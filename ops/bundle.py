@@ -58,7 +58,16 @@ _MONITORING = {
 }
 """What the monitoring host is asked for, as far as it does not ask for a certificate (units.ASK)."""
 _SCRIPT = Path(__file__).with_suffix(".sh")
-_HELPERS = ("flink-firewall", "flink-classes", "flink-alive", "flink-jobs", "flink-spot", "flink-storage", "flink-acme")
+_HELPERS = (
+    "flink-firewall",
+    "flink-classes",
+    "flink-alive",
+    "flink-jobs",
+    "flink-superseded",
+    "flink-spot",
+    "flink-storage",
+    "flink-acme",
+)
 
 
 @dataclass

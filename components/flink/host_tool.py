@@ -12,7 +12,7 @@ _OF_AN_ENSEMBLE = ("ensemble",)
 _WITH_FLINK_DAEMON = ("daemon",)
 _WHERE_THE_STORAGE_IS_USED = ("credentials", "presign", "s3_look")
 _WHERE_IT_LOGS_IN_FROM = ("cluster", "hand_over", "hosts", "java", "jobs", "logins", "results", "rollout")
-_WHERE_IT_LEADS = ("session", "znodes")
+_WHERE_IT_LEADS = ("session", "superseded", "znodes")
 _WITH_JOBS = (
     "artifacts",
     "configuration",

@@ -1,6 +1,6 @@
 """A JobManager, which ZooKeeper elects as leader or keeps as standby."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pulumi
 from pulumi_command import remote
@@ -29,7 +29,9 @@ class JobManager(FlinkHost):
             opts=opts,
         )
         if args.context.members.high_availability:
-            self._mark(args.host)
+            # A mark on the storage, so that no other stack's `ops gc` takes the cluster for dead
+            self._timer(args.host, "alive", {})
+            self._timer(args.host, "superseded", {"name": "superseded"})
         if args.context.settings.history:
             self._history(args)
 
@@ -55,16 +57,13 @@ class JobManager(FlinkHost):
         opts = pulumi.ResourceOptions(parent=self, depends_on=[self.service])
         step(host, "history", text, seconds=history.seconds(settings) + 60, opts=opts)
 
-    def _mark(self, host: Host) -> None:
-        """Renew a mark on the storage while the JobManager runs, so that no other stack's `ops gc` takes the cluster
-        for dead.
-        """
-        files = [
-            shipped(f"/etc/systemd/system/{name}", f"config_templates/jobmanager/{name}")
-            for name in ("flink-alive.service", "flink-alive.timer")
-        ]
-        text = script_text(host, "timer.sh", {"unit": "flink-alive"}, files)
-        step(host, "alive", text, opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]))
+    def _timer(self, host: Host, what: str, name: Mapping[str, str]) -> None:
+        """Run a helper of the JobManager again and again; `name` as in lib.sh."""
+        unit = f"flink-{what}"
+        names = [f"{unit}.{kind}" for kind in ("service", "timer")]
+        files = [shipped(f"/etc/systemd/system/{name}", f"config_templates/jobmanager/{name}") for name in names]
+        text = script_text(host, "timer.sh", {**name, "unit": unit}, files)
+        step(host, what, text, opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]))
 
 
 def declare(context: Context, hosts: Sequence[Host], opts: pulumi.ResourceOptions) -> Running:

@@ -37,7 +37,17 @@ AUDIT = "/var/log/flink-frontdoor/audit.jsonl"
 _UNITS = (
     *(
         f"flink-{name}"
-        for name in ("jobmanager", "history", "taskmanager", "alive", "jobs", "classes", "spot", "firewall")
+        for name in (
+            "jobmanager",
+            "history",
+            "taskmanager",
+            "alive",
+            "jobs",
+            "superseded",
+            "classes",
+            "spot",
+            "firewall",
+        )
     ),
     *(
         f"flink-{name}"

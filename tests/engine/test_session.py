@@ -104,6 +104,8 @@ def test_only_what_the_dead_session_owned_is_deleted_and_at_once(homes: tuple[Pa
         ended = time.monotonic()
         with ensemble.nodes() as nodes:
             assert nodes.owner(f"{LEADER}/latch/_c_1-latch-0000000000") == first, "it is still there"
+            assert session.latches(nodes, LEADER) == {first, second}
+            assert session.latches(nodes, "/flink/other") == set()
             assert session.delete(nodes, LEADER, 0x1234) == []
             deleted = session.delete(nodes, LEADER, first)
             assert deleted == [path.split()[-1] for path in leads], "the latch first"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lab import stack
-from lab.cluster import Cluster, SlowJob
+from lab.cluster import Cluster, SlowJob, wait_for
 from tests.measured import Measured
 
 BOUND = 300
@@ -38,3 +38,27 @@ def test_a_taskmanagers_host_reboots(cluster: Cluster, measured: Measured) -> No
     rules = cluster.lab.ssh(victim, "sudo -n nft list table inet flink").stdout
     assert "policy drop" in rules, "the firewall is back as well"
     job.finish()
+
+
+FORGET = """
+from host_tool import session
+session._ask(lambda nodes, folder: print(len(session.delete(nodes, f"{folder}/latch", session.own()))), print)
+"""
+
+
+def test_a_jobmanager_that_has_lost_its_place_ends(cluster: Cluster, measured: Measured) -> None:
+    """As one does that was paused and has not learned of it: ZooKeeper elects another one, and it still leads."""
+    leader = cluster.leader()
+    # The watch has to have seen its place
+    cluster.lab.ssh(leader, "sudo -n systemctl start flink-superseded")
+    daemon = f"{leader} flink-jobmanager.service"
+    process = cluster.processes()[daemon]
+    began = time.monotonic()
+    asked = "cd /usr/local/lib/flink && sudo -n -u flink python3 -"
+    assert cluster.lab.ssh(leader, asked, FORGET).stdout.strip() == "1"
+    wait_for("its end", BOUND, lambda: cluster.processes().get(daemon) not in (None, process))
+    measured(f"a JobManager without a place was ended after {time.monotonic() - began:.1f} s")
+    said = cluster.lab.ssh(leader, "sudo -n journalctl -u flink-superseded -o cat").stdout
+    assert "superseded: another JobManager leads" in said
+    cluster.wait_until_whole()
+    assert cluster.leader() != leader, "it is the standby"

@@ -62,6 +62,8 @@ def test_exposure_of_what_runs_beside_them(tmp_path: Path) -> None:
     assert exposure <= DAEMON, table
     exposure, table = analyzed("flink-classes", render("flink-classes.service", devices=False), tmp_path)
     assert exposure <= DAEMON, table
+    exposure, table = analyzed("flink-superseded", render("jobmanager/flink-superseded.service"), tmp_path)
+    assert exposure <= DAEMON, table
     for name in ("taskmanager/flink-spot", "jobmanager/flink-alive", "jobmanager/flink-jobs"):
         exposure, table = analyzed(name.partition("/")[2], render(f"{name}.service"), tmp_path)
         assert exposure <= ROOT, table
