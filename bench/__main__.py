@@ -1,133 +1,34 @@
-"""`python -m bench`: seconds of `up` by phase, of an `up` without changes, of a failover, of a daemon's start; and of
-the same work by plain parallel ssh and by Ansible.
+"""`python -m bench`: a first `up`, one with a changed setting and one without changes, a failover, a daemon's start;
+and the same work by plain parallel ssh and by Ansible. Seconds, ratios, and CPU seconds by part.
 
-Everything is compared within one run, alternating and from freshly booted hosts, because other programs run on the
+Everything is compared within one run, in turns and from freshly booted hosts, because other programs run on the
 machine: the ratio is the result, the seconds are for orientation. It creates a separate lab and removes it.
 """
 
 import argparse
 import os
 import shutil
-import statistics
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from automation.command_line import ran
-from automation.steps import Steps
-from bench import (
-    by_ansible,
-    downtime,
-    encryption,
-    endpoints,
-    figures,
-    jobs,
-    make_up,
-    monitoring,
-    plain_ssh,
-    starts,
-    steady,
-)
-from bench.starts import Starts
+from bench import downtime, encryption, endpoints, figures, jobs, make_up, monitoring, steady, ups
 from components.flink.failover import MINIMUM_SECONDS
 from lab import prepare
-from lab.cluster import Cluster, SlowJob
+from lab.cluster import Cluster
 from lab.lab import Lab
 from stand_ins.builds import archives
 from toolbox import console
 from toolbox.errors import ToolError
 
 NAME = "bench"
-FAILOVER_BOUND = 60.0
-
-
-@dataclass
-class Figures:
-    """Measured seconds; each list has one entry for each round."""
-
-    up: list[float] = field(default_factory=list)
-    ssh: list[float] = field(default_factory=list)
-    shared_ssh: list[float] = field(default_factory=list)
-    ansible: list[float] = field(default_factory=list)
-    no_change: list[float] = field(default_factory=list)
-    failover: list[float] = field(default_factory=list)
-    phases: list[dict[str, float]] = field(default_factory=list)
-    loads: list[float] = field(default_factory=list)
-    starts: Starts = field(default_factory=Starts)
-
-
-def timed(what: str, work: Callable[[], object]) -> float:
-    """Seconds that `work` takes; prints a line."""
-    with console.step("bench", f"{what} (load {os.getloadavg()[0]:.1f})"):
-        began = time.monotonic()
-        work()
-        return time.monotonic() - began
+TABLES = ups.lines, ups.cpu_lines, ups.phase_lines, ups.step_lines, ups.start_lines
 
 
 def fresh(lab: Lab, *, monitoring: int = 0) -> None:
     """Freshly booted, empty hosts, with the names, keys and S3 server of the previous ones."""
     lab.up(workers=0, jobmanagers=0, zookeepers=0, monitoring=0)
     lab.up(workers=2, jobmanagers=2, zookeepers=3, monitoring=monitoring)
-
-
-def phases(steps: Steps) -> dict[str, float]:
-    """Seconds from the first beginning to the last end of each kind of step, in the order of their beginnings."""
-    spans: dict[str, tuple[float, float]] = {}
-    for name, (began, ended) in steps.spans.items():
-        kind = name.rpartition("-")[2]
-        known = spans.get(kind, (began, ended))
-        spans[kind] = (min(known[0], began), max(known[1], ended))
-    return {kind: ended - began for kind, (began, ended) in sorted(spans.items(), key=lambda item: item[1][0])}
-
-
-def measure(lab: Lab, rounds: int, failovers: int, start_rounds: int) -> Figures:
-    """Measure everything, alternating."""
-    found = Figures()
-    inputs = archives.ensure()
-    for _ in range(rounds):
-        fresh(lab)
-        shutil.rmtree(lab.dir / "pulumi", ignore_errors=True)
-        cluster = Cluster(lab, inputs)
-        cluster.stack.prepare()
-        steps: list[Steps] = []
-        found.loads.append(os.getloadavg()[0])
-        found.up.append(timed("up by Pulumi", partial(_up, cluster, steps)))
-        found.phases.append(phases(steps[0]))
-        found.no_change.append(timed("up with no change", cluster.stack.up))
-        todo = plain_ssh.steps(cluster.stack.state())
-        if len(found.failover) < failovers:
-            found.failover += [failover(cluster, number) for number in range(failovers)]
-        if start_rounds and not found.starts.seconds:
-            found.starts = starts.measure(cluster, start_rounds)
-        for seconds, shared, how in ((found.ssh, False, "for each step"), (found.shared_ssh, True, "for each host")):
-            fresh(lab)
-            found.loads.append(os.getloadavg()[0])
-            work = partial(plain_ssh.run, lab, todo, shared=shared)
-            seconds.append(timed(f"the same by plain parallel ssh, a connection {how}", work))
-        fresh(lab)
-        found.loads.append(os.getloadavg()[0])
-        found.ansible.append(timed("the same by Ansible", partial(by_ansible.run, lab, todo)))
-    return found
-
-
-def _up(cluster: Cluster, steps: list[Steps]) -> None:
-    steps.append(cluster.stack.up())
-
-
-def failover(cluster: Cluster, number: int) -> float:
-    """Seconds from kill -9 of the leading JobManager until the job runs again from its last checkpoint."""
-    cluster.wait_until_whole()
-    job = SlowJob.start(cluster, f"failover-{number}", 60)
-    checkpoint, leader = job.checkpoint() or 0, cluster.leader()
-    began = time.monotonic()
-    cluster.lab.kill(leader, "flink-jobmanager")
-    seconds = job.seconds_until_restored(began, checkpoint, FAILOVER_BOUND)
-    console.say("bench", f"failover {number + 1}: {seconds:.1f} s")
-    job.finish()
-    return seconds
 
 
 def _new(lab: Lab, *, monitoring: int = 0) -> Cluster:
@@ -173,36 +74,6 @@ def _steady(lab: Lab, chosen: argparse.Namespace) -> int:
     return 0
 
 
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """The ratio of the medians, and the ratio of each round."""
-    by_round = " ".join(f"{one / other:.2f}" for one, other in zip(ours, theirs, strict=True))
-    return f"{statistics.median(ours) / statistics.median(theirs):.2f} (by round: {by_round})"
-
-
-def show(found: Figures) -> None:
-    """Print the figures."""
-
-    def row(what: str, values: Sequence[float]) -> str:
-        shown = "  ".join(f"{value:6.1f}" for value in values)
-        return f"{what:<44}{statistics.median(values):8.1f} s   ({shown})" if values else f"{what:<44}  not measured"
-
-    lines = ["", row("up by Pulumi, from booted hosts", found.up)]
-    for kind in found.phases[0]:
-        lines.append(row(f"    {kind}", [phase.get(kind, 0.0) for phase in found.phases]))
-    lines += [
-        row("the same by plain ssh, connection per step", found.ssh),
-        row("the same by plain ssh, connection per host", found.shared_ssh),
-        row("the same by Ansible", found.ansible),
-        row("up with no change", found.no_change),
-        row("failover: kill -9 of the leader to job running", found.failover),
-        f"load averages (1 min) at the starts: {' '.join(f'{load:.1f}' for load in found.loads)}",
-        f"ratio of up to plain ssh: {ratio(found.up, found.ssh)}; expected: at most 0.75",
-        f"ratio of up to plain ssh with shared connections: {ratio(found.up, found.shared_ssh)}",
-        f"ratio of up to Ansible: {ratio(found.up, found.ansible)}",
-    ]
-    console.say("bench", "\n".join([*lines, *starts.lines(found.starts)]))
-
-
 def main() -> int:
     """Measure and print; the exit status is 1 on failure."""
     parser = argparse.ArgumentParser(
@@ -214,6 +85,9 @@ def main() -> int:
         default=2,
         metavar="N",
         help="alternating rounds of Pulumi, plain ssh and Ansible (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--json", type=Path, default=ups.FILE, metavar="FILE", help="the figures (default: %(default)s)"
     )
     parser.add_argument(
         "--failovers", type=int, default=2, metavar="N", help="number of failovers (default: %(default)s)"
@@ -306,7 +180,10 @@ def main() -> int:
             return _jobs(lab, max(1, chosen.rounds), chosen.jobs)
         if chosen.steady:
             return _steady(lab, chosen)
-        show(measure(lab, max(1, chosen.rounds), chosen.failovers, chosen.starts))
+        bench = ups.Bench(lab, fresh)
+        bench.measure(max(1, chosen.rounds), chosen.failovers, chosen.starts)
+        figures.write(bench.found, chosen.json)
+        print("\n".join(line for lines in TABLES for line in ["", *lines(chosen.json)]))
     except ToolError as error:
         console.fail("bench", str(error))
         return 1

@@ -1,7 +1,7 @@
 """What the benchmarks that store their figures have in common."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,3 +22,8 @@ def turns(rounds: int) -> Iterator[tuple[int, bool]]:
     for number in range(rounds):
         for on in (False, True) if number % 2 == 0 else (True, False):
             yield number, on
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown."""
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]

@@ -6,6 +6,7 @@ that runs Flink's `bin/*.sh start-foreground`. Each step has its own connection,
 with `shared`, one connection serves all steps of a host (ControlMaster), the fastest possible ssh.
 """
 
+import re
 import subprocess
 import tempfile
 from collections import defaultdict
@@ -30,6 +31,10 @@ PHASES: tuple[tuple[str, ...], ...] = (
     ("flink service",),
     ("cluster",),
 )
+
+
+_USED = "user and system time:"
+"""Begins the last line of what a step says here."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,9 @@ def _instead(text: str, function: str) -> str:
     return f"{body}\n{function}\n{last}\n"
 
 
-def run(lab: Lab, todo: Sequence[Step], *, shared: bool) -> None:
-    """Run the steps. Raises LabError for the first step that fails."""
+def run(lab: Lab, todo: Sequence[Step], *, shared: bool) -> dict[str, float]:
+    """Run the steps; returns the CPU seconds of each kind on all hosts. Raises LabError for the first that fails."""
+    used: dict[str, float] = defaultdict(float)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, ThreadPoolExecutor(len(lab.hosts)) as pool:
         sockets = Path(folder) if shared else None
         list(pool.map(lambda host: _copy_scripts(lab, host.name, sockets), lab.hosts))
@@ -90,10 +96,34 @@ def run(lab: Lab, todo: Sequence[Step], *, shared: bool) -> None:
                 for step in todo:
                     if step.what == what:
                         by_host[step.host].append(step)
-            list(pool.map(lambda host, work=by_host: _on_host(lab, host, work[host], sockets), by_host))
+            for each in pool.map(lambda host, work=by_host: _on_host(lab, host, work[host], sockets), by_host):
+                for what, seconds in each:
+                    used[what] += seconds
         if sockets:
             for host in lab.hosts:
                 _ssh(lab, host.name, sockets, ["-O", "exit"], "")
+    return {what: round(seconds, 1) for what, seconds in used.items()}
+
+
+def change(lab: Lab, todo: Sequence[Step]) -> None:
+    """Write the configuration of a changed setting on all hosts in parallel, then restart the daemons one after the
+    other, each when the one before is healthy. Raises LabError for the first that is not.
+    """
+    configs = [step for step in todo if step.what == "config"]
+    with ThreadPoolExecutor(len(configs)) as pool:
+        list(pool.map(lambda step: _on_host(lab, step.host, [step], None), configs))
+    for step in todo:
+        if step.what == "flink service":
+            unit, health = (found[1] for name in ("unit", "health") if (found := _value(name, step.stdin)))
+            asked = f"sudo -n /usr/local/lib/flink/flink-host healthy --within 120 {health.strip('()')}"
+            done = _ssh(lab, step.host, None, [f"sudo -n systemctl restart {unit} && {asked}"], "")
+            if done.returncode:
+                raise LabError(f"{step.host} {unit}: {done.stderr.strip()[-2000:]}")
+
+
+def _value(name: str, text: str) -> "re.Match[str] | None":
+    """A value of a step's script, which has each one on a line of its own."""
+    return re.search(f"^{name}=(.*)$", text, re.MULTILINE)
 
 
 def _copy_scripts(lab: Lab, host: str, sockets: Path | None) -> None:
@@ -103,11 +133,15 @@ def _copy_scripts(lab: Lab, host: str, sockets: Path | None) -> None:
         raise LabError(f"{host} scripts: {done.stderr.strip()[-2000:]}")
 
 
-def _on_host(lab: Lab, host: str, work: Sequence[Step], sockets: Path | None) -> None:
+def _on_host(lab: Lab, host: str, work: Sequence[Step], sockets: Path | None) -> list[tuple[str, float]]:
+    used = []
     for step in work:
-        done = _ssh(lab, host, sockets, [step.create], step.stdin)
+        # The login shell is bash, as on most machines
+        done = _ssh(lab, host, sockets, [f"TIMEFORMAT='{_USED} %U %S'; time {{ {step.create}; }}"], step.stdin)
         if done.returncode:
             raise LabError(f"{host} {step.what}: {done.stderr.strip()[-2000:]}")
+        used.append((step.what, sum(map(float, done.stderr.rpartition(_USED)[2].split()))))
+    return used
 
 
 def _ssh(lab: Lab, host: str, sockets: Path | None, words: list[str], text: str) -> "subprocess.CompletedProcess[str]":

@@ -13,13 +13,14 @@ The lab is removed at the end. A part that is not measured keeps its figures in 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from automation.command_line import ran
 from bench import many_hosts, many_restarts
+from bench.figures import table
 from lab import prepare
 from lab.lab import Lab
 from stand_ins.builds import archives
@@ -66,7 +67,7 @@ def main() -> int:
             found = json.loads(chosen.json.read_text()) if chosen.json.exists() else {}
             found[part] = parts[part]()
             chosen.json.write_text(json.dumps(found, indent=1) + "\n")
-        print("\n".join(line for table in TABLES for line in ["", *table(chosen.json)]))
+        print("\n".join(line for lines in TABLES for line in ["", *lines(chosen.json)]))
     except ToolError as error:
         console.fail("scale", str(error))
         return 1
@@ -90,7 +91,7 @@ def curve_lines(file: Path) -> list[str]:
         known = [f"{workers}", f"{point['resources']:,}", f"{cpu:.1f}"]
         rows.append([*known, f"{point['usage']['peak_mib']:.0f}", *more])
     head = ["workers", "resources", "CPU s", "MiB", "CPU ms for each worker more", "workers", "CPU"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def rollout_lines(file: Path) -> list[str]:
@@ -106,7 +107,7 @@ def rollout_lines(file: Path) -> list[str]:
         ]
         for it in json.loads(file.read_text()).get("rollout", [])
     ]
-    return _table(["restart and healthy", "times 100 / 10", "rollout", "the tool adds", "its CPU s", "load"], rows)
+    return table(["restart and healthy", "times 100 / 10", "rollout", "the tool adds", "its CPU s", "load"], rows)
 
 
 def hosts_lines(file: Path) -> list[str]:
@@ -126,14 +127,10 @@ def hosts_lines(file: Path) -> list[str]:
         for what, it in operations.items()
     ]
     head = ["", "seconds", "steps on hosts", "others done after", "slow one after", "rollout", "fails, names", "load"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 TABLES = (curve_lines, rollout_lines, hosts_lines)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
 
 
 if __name__ == "__main__":

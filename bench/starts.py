@@ -5,10 +5,12 @@ programs on this machine.
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from bench import figures
 from lab.cluster import Cluster
 from toolbox import console
 
@@ -27,10 +29,10 @@ ENTRYPOINTS = {
 
 @dataclass
 class Starts:
-    """Seconds and CPU seconds by role and way, one entry for each round."""
+    """Seconds and CPU seconds by role, and then by way, one entry for each round."""
 
-    seconds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    cpu: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    seconds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    cpu: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
 
 def measure(cluster: Cluster, rounds: int) -> Starts:
@@ -48,24 +50,22 @@ def measure(cluster: Cluster, rounds: int) -> Starts:
                 with console.step("bench", f"start {number + 1} of a {role}: {way}"):
                     words = ["bash", "-s", "--", f"flink-{role}", way, role, ENTRYPOINTS[role]]
                     took = json.loads(cluster.lab.ssh(host, words, input=_MEASURE, timeout=180).stdout)
-                found.seconds.setdefault((role, way), []).append(took["seconds"])
-                found.cpu.setdefault((role, way), []).append(took["cpu"])
+                for what, values in ((found.seconds, took["seconds"]), (found.cpu, took["cpu"])):
+                    what.setdefault(role, {}).setdefault(way, []).append(values)
             cluster.wait_until_whole()
     return found
 
 
-def lines(found: Starts) -> list[str]:
-    """The measurements as text."""
-    shown: list[str] = []
-    for role, until in ROLES.items() if found.seconds else ():
-        shown.append(f"start of a {role} {until}; ratio to {WAYS[0]}")
+def lines(seconds: Mapping[str, Mapping[str, Sequence[float]]], cpu: Mapping[str, Any]) -> list[str]:
+    """A table in Markdown, with the ratios to Flink's own script; `seconds` and `cpu` as in `Starts`."""
+    rows = []
+    for role, until in ROLES.items() if seconds else ():
         for way in WAYS:
-            seconds, cpu = found.seconds[role, way], found.cpu[role, way]
-            took = _figure(seconds, found.seconds[role, WAYS[0]], "s")
-            shown.append(f"    {way:<32}{took} {_figure(cpu, found.cpu[role, WAYS[0]], 'CPU s')}")
-    return shown
+            took = [_figures(found[role][way], found[role][WAYS[0]]) for found in (seconds, cpu)]
+            rows.append([f"{role} {until}: {way}", *took[0], *took[1]])
+    return figures.table(["start", "seconds", "ratio", "CPU seconds", "ratio"], rows)
 
 
-def _figure(values: Sequence[float], than: Sequence[float], unit: str) -> str:
+def _figures(values: Sequence[float], than: Sequence[float]) -> list[str]:
     middle = statistics.median(values)
-    return f"{middle:6.1f} {unit} ({middle / statistics.median(than):.2f})"
+    return [f"{middle:.1f}", f"{middle / statistics.median(than):.2f}"]
