@@ -1,9 +1,14 @@
 #!/bin/bash
 # classes: creates the class archive (CDS, https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html) with
 # which this host's Flink daemon starts faster, unless one for the same JDK and jars exists. Managed by Pulumi.
-# flink-classes.service runs it in the background after the daemon has started. Nothing depends on its success.
+# flink-classes.service runs it in the background after the daemon has started; and before a rollout starts it with another
+# release or JDK (launch.sh). Nothing depends on its success.
 set -eu
-launch=$(readlink /var/lib/flink/launch/current)
+launches=/var/lib/flink/launch
+launch=$(readlink "$launches/current") ahead=false
+if [ "$(cat "$launches/expected/classes")" != "$(cat "$launch/classes")" ]; then
+  launch=$(readlink "$launches/expected") ahead=true
+fi
 folder=/var/lib/flink/cds
 needed_mib=768
 
@@ -52,8 +57,10 @@ give_up() {
 java=$(cat "$launch/java")/bin/java
 found=$(jars | sha256sum)
 if [ -r "$archive" ] && [ "$(cat "$archive.of" 2>/dev/null)" = "$found" ]; then exit 0; fi
-/usr/local/lib/flink/flink-host proves 600 || exit 0 # not healthy: this can wait
-until calm || [ "$SECONDS" -gt "${PATIENCE:-300}" ]; do :; done
+if [ "$ahead" = false ]; then
+  /usr/local/lib/flink/flink-host proves 600 || exit 0 # not healthy: this can wait
+  until calm || [ "$SECONDS" -gt "${PATIENCE:-300}" ]; do :; done
+fi
 available=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
 if [ "$available" -lt "$needed_mib" ]; then
   echo "no class archive: $available MiB of memory free, expected $needed_mib"

@@ -8,6 +8,7 @@
 # file with options that contain its passwords).
 
 launches=/var/lib/flink/launch
+archive_seconds=90
 recipe=3 # increase it when this script creates something else from the same configuration
 
 apply() {
@@ -19,6 +20,18 @@ apply() {
   if [ ! -e "$launch/start" ]; then make_launch "$launch"; fi
   point expected "$launch"
   forget_old_launches
+  archive_classes
+}
+
+# Another release or JDK has other classes. While the daemon still runs with the ones of now: for its next start jobs stand
+# still. A machine that is busy, or has no memory for it, does without.
+archive_classes() {
+  local next
+  next=$(cat "$launches/expected/classes")
+  if [ ! -e "$launches/current/classes" ] || [ "$next" = "$(cat "$launches/current/classes")" ]; then return 0; fi
+  systemctl is-active -q "flink-${script%.sh}" || return 0
+  say "flink: archiving the classes of $next, for a faster start (at most $archive_seconds s)"
+  timeout "$archive_seconds" systemctl start flink-classes.service || systemctl stop flink-classes.service || true
 }
 
 # What Flink's scripts refuse must not stay: nothing would write the earlier files again, because their step is the same as
