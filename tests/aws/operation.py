@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -23,13 +24,16 @@ PARALLEL = 32
 """Parallel steps when the stack is created: this only has to complete; the number of connections does not matter."""
 
 
+WRITES = "FLINK_SCALE_WRITES"
+"""The environment variable with one of `VARIABLES`; none: `end`."""
+
 VARIABLES = {
-    **stack.VARIABLES,
-    # The state of 100 workers is 18 MB, and by default the engine writes all of it after each of 1,200 resources.
-    # Here it writes only at the end: nothing could be lost
-    "PULUMI_EXPERIMENTAL": "true",
-    "PULUMI_SKIP_CHECKPOINTS": "true",
+    # By default the engine writes all of the state after each of 1,300 resources. Here nothing could be lost
+    "end": {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"},
+    "each": {},
+    "compressed": {"PULUMI_DIY_BACKEND_GZIP": "true"},
 }
+"""For the engine, by when and how it writes the state."""
 
 
 def configuration(workers: int) -> dict[str, Any]:
@@ -51,7 +55,8 @@ def configuration(workers: int) -> dict[str, Any]:
 def the_stack(folder: Path, endpoint: str, workers: int) -> Stack:
     """The stack with this number of TaskManagers."""
     settings = configuration(workers)
-    return stack.stack(BASE, folder, endpoint, settings, variables=VARIABLES, parallel=PARALLEL)
+    variables = {**stack.VARIABLES, **VARIABLES[os.environ.get(WRITES, "end")]}
+    return stack.stack(BASE, folder, endpoint, settings, variables=variables, parallel=PARALLEL)
 
 
 def run(folder: Path, endpoint: str, workers: int, what: str) -> dict[str, Any]:

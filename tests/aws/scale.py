@@ -121,7 +121,7 @@ def create(endpoint: str, workers: int) -> Created:
         first, _ = measure(folder, endpoint, workers, "up")
         names = limits(endpoint)
         connections, steps = hosts.connections, sum(hosts.steps.values())
-        (state,) = (folder / "state" / ".pulumi" / "stacks").rglob("*.json")
+        (state,) = (folder / "state" / ".pulumi" / "stacks").rglob("*.json*[nz]")
         size = state.stat().st_size
         second, changed = measure(folder, endpoint, workers, "up")
         again = hosts.connections - connections
@@ -199,7 +199,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.aws.scale", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="*", default=[10, 30, 100], metavar="N", help="of the curve")
     parser.add_argument("--create", type=int, default=0, metavar="N", help="create so many for real; 0: none")
+    parser.add_argument(
+        "--writes",
+        choices=operation.VARIABLES,
+        default="end",
+        help="when the engine writes the state: at the end (default), after each step, or that and compressed",
+    )
     chosen = parser.parse_args()
+    os.environ[operation.WRITES] = chosen.writes
     if INSIDE not in os.environ:
         os.environ[INSIDE] = "1"
         os.execvp("unshare", [*inside(), sys.executable, "-m", "tests.aws.scale", *sys.argv[1:]])
