@@ -137,7 +137,7 @@ def _on_host(lab: Lab, host: str, work: Sequence[Step], sockets: Path | None) ->
     used = []
     for step in work:
         # The login shell is bash, as on most machines
-        done = _ssh(lab, host, sockets, [f"TIMEFORMAT='{_USED} %U %S'; time {{ {step.create}; }}"], step.stdin)
+        done = _ssh(lab, host, sockets, [f"LC_ALL=C TIMEFORMAT='{_USED} %U %S'; time {{ {step.create}; }}"], step.stdin)
         if done.returncode:
             raise LabError(f"{host} {step.what}: {done.stderr.strip()[-2000:]}")
         used.append((step.what, sum(map(float, done.stderr.rpartition(_USED)[2].split()))))

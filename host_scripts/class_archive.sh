@@ -1,14 +1,12 @@
 #!/bin/bash
 # classes: creates the class archive (CDS, https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html) with
 # which this host's Flink daemon starts faster, unless one for the same JDK and jars exists. Managed by Pulumi.
-# flink-classes.service runs it in the background after the daemon has started; and before a rollout starts it with another
-# release or JDK (launch.sh). Nothing depends on its success.
+# flink-classes.service runs it in the background after the daemon has started; and when launch.sh asks for it, before a
+# rollout starts the daemon with another release or JDK. Nothing depends on its success.
 set -eu
 launches=/var/lib/flink/launch
 launch=$(readlink "$launches/current") ahead=false
-if [ "$(cat "$launches/expected/classes")" != "$(cat "$launch/classes")" ]; then
-  launch=$(readlink "$launches/expected") ahead=true
-fi
+if [ -e "$launches/ahead" ]; then launch=$(readlink "$launches/expected") ahead=true; fi
 folder=/var/lib/flink/cds
 needed_mib=768
 
@@ -57,7 +55,9 @@ give_up() {
 java=$(cat "$launch/java")/bin/java
 found=$(jars | sha256sum)
 if [ -r "$archive" ] && [ "$(cat "$archive.of" 2>/dev/null)" = "$found" ]; then exit 0; fi
-if [ "$ahead" = false ]; then
+if [ "$ahead" = true ]; then
+  until calm; do [ "$SECONDS" -lt 30 ] || exit 0; done # jobs need the machine, and an `up` waits
+else
   /usr/local/lib/flink/flink-host proves 600 || exit 0 # not healthy: this can wait
   until calm || [ "$SECONDS" -gt "${PATIENCE:-300}" ]; do :; done
 fi
@@ -68,7 +68,8 @@ if [ "$available" -lt "$needed_mib" ]; then
 fi
 
 # Run the daemon again, small, alone and on other ports: it loads its classes, finds no peer, and ends.
-# With TLS, or secret options, its configuration is the daemon's copy in memory: only that has the passwords.
+# With TLS, or secret options, its configuration is the daemon's copy in memory: only that has the passwords. For the classes
+# of another release it is good enough.
 conf=$launch/conf arguments=()
 for own in /run/flink-*manager/conf; do [ ! -r "$own/config.yaml" ] || conf=$own; done
 for word in "${words[@]}"; do
@@ -105,5 +106,9 @@ wait "$pid" || true
 cp "$TMPDIR/classes.jsa" "$archive.new"
 echo "$found" >"$archive.of"
 mv -f "$archive.new" "$archive"
-find "$folder" -type f ! -path "$archive*" -mtime +30 -delete
+used=()
+for name in current previous expected; do
+  [ ! -r "$launches/$name/classes" ] || used+=(! -path "$folder/$(cat "$launches/$name/classes").jsa*")
+done
+find "$folder" -type f "${used[@]}" -mtime +30 -delete
 echo "made $archive, $(($(stat -c %s "$archive") / 1048576)) MiB"

@@ -13,6 +13,8 @@ recipe=3 # increase it when this script creates something else from the same con
 
 apply() {
   local launch
+  # An earlier run may have been killed
+  rm -f "$launches/ahead"
   remember_files
   write_files
   report configuration
@@ -23,15 +25,18 @@ apply() {
   archive_classes
 }
 
-# Another release or JDK has other classes. While the daemon still runs with the ones of now: for its next start jobs stand
-# still. A machine that is busy, or has no memory for it, does without.
+# Another release or JDK has other classes. Their archive is made while the old daemon still runs: jobs wait for the start
+# that follows. A machine that is busy, or has no memory for it, does without.
 archive_classes() {
   local next
   next=$(cat "$launches/expected/classes")
   if [ ! -e "$launches/current/classes" ] || [ "$next" = "$(cat "$launches/current/classes")" ]; then return 0; fi
   systemctl is-active -q "flink-${script%.sh}" || return 0
-  say "flink: archiving the classes of $next, for a faster start (at most $archive_seconds s)"
-  timeout "$archive_seconds" systemctl start flink-classes.service || systemctl stop flink-classes.service || true
+  say "flink: archiving the classes of $next while the daemon still runs, for at most $archive_seconds s"
+  touch "$launches/ahead"
+  # It may be busy with those of now
+  timeout "$archive_seconds" systemctl restart flink-classes.service || systemctl stop flink-classes.service || true
+  rm -f "$launches/ahead"
 }
 
 # What Flink's scripts refuse must not stay: nothing would write the earlier files again, because their step is the same as

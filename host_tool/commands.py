@@ -27,7 +27,7 @@ this host's Flink daemon (/etc/flink/daemon.json):
   leads                    succeed if it is the leading JobManager
   tell                     print the end of its log
   relinquish               after a JobManager has ended: delete what it left in ZooKeeper, so that another one leads
-  superseded               end a JobManager that has lost its place to another one and has not learned of it
+  superseded               one look of a timer, which ends a JobManager that has lost its place to another one
 
 the cluster, on a JobManager's host:
   jobs [ID...]             print the ids of those that run; or of these, that do not run and have not ended

@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
+ANSWER_SECONDS = 240.0
+"""For an answer. JobManagers that wait for it start after 10 minutes by themselves (launch.sh)."""
+END_SECONDS = 10.0
+
 
 class HandOver:
     """The jobs that the cluster keeps. `start` starts the process, at the first question."""
 
-    def __init__(self, start: Callable[[], subprocess.Popen[str]]) -> None:
-        self._start = start
+    def __init__(self, start: Callable[[], subprocess.Popen[str]], seconds: float = ANSWER_SECONDS) -> None:
+        self._start, self._seconds = start, seconds
         self._process: subprocess.Popen[str] | None = None
 
     def check(self) -> list[str] | None:
@@ -31,28 +35,51 @@ class HandOver:
 
     def close(self) -> None:
         """End the process."""
+        import contextlib
+        import subprocess
+
         process, self._process = self._process, None
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):  # what was not sent is of no use any more
+                pipe and pipe.close()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
             process.wait()
 
     def _ask(self, what: str) -> list[str] | None:
+        has_waited = self._process is not None
+        answer, ended = self._answer(what)
+        if ended:
+            self.close()
+            if has_waited:  # it may have ended long ago, for a reason that is none any more
+                answer, ended = self._answer(what)
+        return answer
+
+    def _answer(self, what: str) -> tuple[list[str] | None, bool]:
+        """The answer of the process; and whether it has ended instead. What it says is shown."""
+        import threading
+
         process = self._process = self._process or self._start()
         assert process.stdin is not None and process.stdout is not None
         refused: list[str] = []
+        late = threading.Timer(self._seconds, process.terminate)
+        late.start()
         try:
             process.stdin.write(f"{what}\n")
             process.stdin.flush()
             for line in process.stdout:
                 word, *fields = line.rstrip("\n").split("\t")
-                if word == "end":
-                    return refused
-                if word == "failed":
-                    return None
+                if word in ("end", "failed"):
+                    return refused if word == "end" else None, False
                 sys.stderr.write(line)
                 if word == "refused":
                     refused.append(fields[0])
-        except OSError:  # it has ended; the reason is above
+        except OSError:  # nobody reads it
             pass
-        self.close()
-        return None
+        finally:
+            late.cancel()
+        return None, True

@@ -191,7 +191,10 @@ class Rollout:
             raise Failure("rollout: stopped jobs are still stored; nothing was restarted. Run `up` again")
 
     def _hand_over(self) -> None:
-        if self._values["highAvailability"] and self._stored_jobs.carry() != []:
+        refused = self._stored_jobs.carry() if self._values["highAvailability"] else []
+        # Its JVM has no part in what follows
+        self._stored_jobs.close()
+        if refused != []:
             for name in self._held:
                 if self._hosts.does(name, "back"):
                     self._hosts.does(name, "go")

@@ -2,9 +2,9 @@
 
 A process that ends without closing its session leaves its ephemeral nodes there until ZooKeeper takes the session for
 expired. systemd knows at once that the process is dead, and the unit then runs `flink-host relinquish`, which deletes
-the nodes by which that process led, or waited to lead. They belong to its session, whose number the daemon's log wrote
-to a file of this very start of the unit (log4j-console.properties), so no other process loses anything. It is never
-needed: without it, the time-out does the same.
+the nodes by which that process led, or waited to lead. They belong to its sessions, whose numbers the daemon's log
+wrote to a file of this very start of the unit (log4j-console.properties), so no other process loses anything. It is
+never needed: without it, the time-out does the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .znodes import Nodes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence, Set
     from typing import TypeVar
 
     T = TypeVar("T")
@@ -29,25 +29,32 @@ _SESSION = re.compile(r"session id = 0x([0-9a-f]+),")
 
 
 def relinquish() -> None:
-    """Delete the nodes of the session that the daemon of this host had, below the folder of its leaders."""
+    """Delete the nodes of the sessions that the daemon of this host had, below the folder of its leaders."""
 
     def tell(text: str) -> None:
         say("flink-host", f"relinquish: {text}")
 
-    session = own()
-    deleted = _ask(lambda nodes, folder: delete(nodes, folder, session), tell) if session else None
+    known = own()
+    deleted = _ask(lambda nodes, folder: delete(nodes, folder, known), tell) if known else None
     if deleted is not None:
-        tell(f"{len(deleted)} nodes of the session {session:#x} of the process that has ended")
+        found = ", ".join(f"{session:#x}" for session in sorted(known))
+        tell(f"{len(deleted)} nodes of the process that has ended (session {found})")
 
 
-def own() -> int:
-    """The last session of the daemon of this host; 0 if there is none."""
-    return last_session(_text(facts().get("session", "")))
+def own() -> set[int]:
+    """All sessions that the daemon of this host has had since it started: also those of what jobs have run in it."""
+    return sessions(_text(facts().get("session", "")))
 
 
 def places() -> set[int]:
     """The sessions of the cluster's JobManagers that lead or wait to lead; none if ZooKeeper does not answer."""
     return _ask(latches, lambda _: None) or set()
+
+
+def timeout_seconds() -> float:
+    """After which a session expires whose client is gone; 0 if that is unknown."""
+    word = options(_text(LAUNCH)).get("timeout", "")
+    return int(word.removesuffix(" ms")) / 1000 if word.endswith(" ms") else 0.0
 
 
 def _ask(question: Callable[[Nodes, str], T], tell: Callable[[str], None]) -> T | None:
@@ -69,12 +76,12 @@ def latches(nodes: Nodes, folder: str) -> set[int]:
     return {nodes.owner(f"{folder}/latch/{name}") for name in nodes.children(f"{folder}/latch")} - {0}
 
 
-def delete(nodes: Nodes, folder: str, session: int) -> Sequence[str]:
-    """Delete what the session owns at or below a folder; returns the paths. The latch first: the next one in line leads
+def delete(nodes: Nodes, folder: str, sessions: Set[int]) -> Sequence[str]:
+    """Delete what the sessions own at or below a folder; returns the paths. The latch first: the next one in line leads
     when it is gone.
     """
     found = sorted(below(nodes, folder), key=lambda path: "/latch/" not in path)
-    owned = [path for path in found if nodes.owner(path) == session]
+    owned = [path for path in found if nodes.owner(path) in sessions]
     for path in owned:
         nodes.delete(path)
     return owned
@@ -88,21 +95,20 @@ def below(nodes: Nodes, path: str) -> Iterator[str]:
         yield from below(nodes, child)
 
 
-def last_session(log: str) -> int:
-    """The number of the last session that a log tells of; 0 if there is none. A process has another one only after it
-    has lost the one before.
-    """
-    found = _SESSION.findall(log)
-    return int(found[-1], 16) if found else 0
+def sessions(log: str) -> set[int]:
+    """The numbers of all sessions that a log tells of."""
+    return {int(number, 16) for number in _SESSION.findall(log)}
 
 
 def options(config: str) -> dict[str, str]:
-    """What Flink's configuration says of ZooKeeper: `quorum`, `root` and `id`, with Flink's defaults. config.yaml.j2
+    """What Flink's configuration says of ZooKeeper: `quorum`, `timeout`, `root` and `id`, with Flink's defaults of
+    these two. config.yaml.j2
     writes each key on a line of its own.
     """
     names = {
         "high-availability.zookeeper.quorum": "quorum",
         "high-availability.zookeeper.path.root": "root",
+        "high-availability.zookeeper.client.session-timeout": "timeout",
         "high-availability.cluster-id": "id",
     }
     found = {"root": "/flink", "id": "/default"}

@@ -1,9 +1,12 @@
 """Ends a JobManager that has lost its place in ZooKeeper to another one and does not learn of it.
 
 One that is paused for longer than its session, with its machine for example, learns of that when it goes on. But
-Flink's client of ZooKeeper may repeat a write on the very thread that would tell it: then it shows for minutes jobs
-that wait for slots, at a front door, too. A timer runs this on each JobManager's host. A process ends only if it had a
-place, and has none for `SECONDS` in which others have one: never while it starts, or while ZooKeeper does not answer.
+Flink's client of ZooKeeper may repeat a write on the very thread that would tell it. Then it shows for minutes jobs that
+wait for slots, at a front door, too.
+
+A timer has this look on each JobManager's host. A process ends only if it had a place, and has none and the same
+sessions for `SECONDS`, or as long as a session lasts, while others have one: never while it starts, or while ZooKeeper
+does not answer.
 """
 
 from __future__ import annotations
@@ -20,52 +23,65 @@ from .output import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Set
 
 SEEN = "/run/flink-superseded/seen.json"
 SECONDS = 30.0
-"""One that can learn of it does so within seconds."""
+"""One that can learn of it does so sooner, and has another session then."""
 
 
 class Watch:
-    """What was seen of the daemon, in the file `path`: which of its processes had a place, and since when that has none
-    (on the monotonic clock), or null.
+    """What was seen of the daemon, in the file `path`: which of its processes had a place; since when that has none, on
+    the monotonic clock, or null; and with how many sessions. `patience`: seconds without a place until it ends.
     """
 
-    def __init__(self, daemon: Daemon, path: str = SEEN, now: Callable[[], float] = time.monotonic) -> None:
-        self._daemon, self._path, self._now = daemon, path, now
+    def __init__(
+        self, daemon: Daemon, patience: float, path: str = SEEN, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._daemon, self._patience, self._path, self._now = daemon, patience, path, now
 
-    def look(self, own: int, places: Collection[int]) -> None:
-        """Compare the daemon's session with those that have a place, of which there are none if ZooKeeper does not
+    def look(self, places: Set[int], own: Set[int]) -> None:
+        """Compare the daemon's sessions with those that have a place, of which there are none if ZooKeeper does not
         answer; end the daemon if it is time.
         """
         process = self._daemon.process()
-        had, lost = self._read()
-        if process is None or had != process or not places:
-            self._write(process if own in places else had, None)
-        elif own in places or lost is None:
-            self._write(process, None if own in places else self._now())
-        elif self._now() - lost >= SECONDS:
+        had, lost, known = self._read()
+        if process is None or not own or not places:
+            self._write(had, None, 0)
+        elif own & places:
+            self._write(process, None, 0)
+        elif had != process:
+            self._write(None, None, 0)
+        elif lost is None or known != len(own):
+            self._write(process, self._now(), len(own))
+        elif self._now() - lost >= self._patience:
+            os.kill(process[0], signal.SIGKILL)
             say(
                 "flink-host",
-                f"superseded: another JobManager leads, and process {process[0]} has had no place in ZooKeeper for"
-                f" {SECONDS:.0f} s and has not learned of it; it was ended, and starts again as standby",
+                f"superseded: another JobManager has led for {self._patience:.0f} s, and process {process[0]}, which"
+                " had lost its place in ZooKeeper, had no new one; it was ended, and starts again as standby",
             )
-            os.kill(process[0], signal.SIGKILL)
 
-    def _read(self) -> tuple[list[int] | None, float | None]:
+    def _read(self) -> tuple[list[int] | None, float | None, int]:
         try:
             with open(self._path) as file:
-                had, lost = json.load(file)
-        except (OSError, ValueError):
-            return None, None
-        return had, lost
+                had, lost, known = json.load(file)
+        except (OSError, ValueError, TypeError):
+            return None, None, 0
+        return had, lost, known
 
-    def _write(self, had: list[int] | None, lost: float | None) -> None:
-        with open(self._path, "w") as file:
-            json.dump([had, lost], file)
+    def _write(self, had: list[int] | None, lost: float | None, known: int) -> None:
+        # Another file: this one may be root's, who has looked by hand
+        with open(f"{self._path}.new", "w") as file:
+            json.dump([had, lost, known], file)
+        os.replace(f"{self._path}.new", self._path)
 
 
 def watch() -> None:
     """Look once at the daemon of this host."""
-    Watch(Daemon(facts(), Clock())).look(session.own(), session.places())
+    daemon = Daemon(facts(), Clock())
+    if daemon.process() is None:
+        return
+    # In this order: what it has now may be newer than what ZooKeeper has told
+    places = session.places()
+    Watch(daemon, max(SECONDS, session.timeout_seconds())).look(places, session.own())

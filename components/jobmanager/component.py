@@ -57,12 +57,12 @@ class JobManager(FlinkHost):
         opts = pulumi.ResourceOptions(parent=self, depends_on=[self.service])
         step(host, "history", text, seconds=history.seconds(settings) + 60, opts=opts)
 
-    def _timer(self, host: Host, what: str, name: Mapping[str, str]) -> None:
-        """Run a helper of the JobManager again and again; `name` as in lib.sh."""
+    def _timer(self, host: Host, what: str, record: Mapping[str, str]) -> None:
+        """Run a helper of the JobManager again and again. `record`: the value `name` of lib.sh, if the step has one."""
         unit = f"flink-{what}"
         names = [f"{unit}.{kind}" for kind in ("service", "timer")]
         files = [shipped(f"/etc/systemd/system/{name}", f"config_templates/jobmanager/{name}") for name in names]
-        text = script_text(host, "timer.sh", {**name, "unit": unit}, files)
+        text = script_text(host, "timer.sh", {**record, "unit": unit}, files)
         step(host, what, text, opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]))
 
 

@@ -7,6 +7,7 @@ import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.Callable;
 import org.apache.flink.api.common.JobID;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.runtime.highavailability.zookeeper.CuratorFrameworkWithUnhandledErrorListener;
@@ -33,35 +34,47 @@ public final class HandOver {
     this.jars = jars;
   }
 
-  public static void main(String[] args) throws Exception {
+  public static void main(String[] args) {
     PrintStream out = Flink.output();
-    Configuration configuration = Flink.start();
+    try {
+      serve(out, Flink.start());
+      System.exit(0); // does not wait for the S3 client's threads
+    } catch (Throwable e) {
+      e.printStackTrace();
+      System.exit(1);
+    }
+  }
+
+  private static void serve(PrintStream out, Configuration configuration) throws Exception {
     HandOver handOver = new HandOver(out, new JobJars(configuration));
     try (CuratorFrameworkWithUnhandledErrorListener client =
         ZooKeeperUtils.startCuratorFramework(configuration, HandOver::fatal)) {
       BufferedReader asked = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
       for (String word = asked.readLine(); word != null; word = asked.readLine()) {
-        ExecutionPlanStore store = ZooKeeperUtils.createExecutionPlans(client.asCuratorFramework(), configuration);
-        out.println(handOver.answer(store, word.equals("check")));
-        out.flush();
+        handOver.answer(
+            () -> ZooKeeperUtils.createExecutionPlans(client.asCuratorFramework(), configuration),
+            word.equals("check"));
       }
     }
-    System.exit(0); // does not wait for the S3 client's threads
   }
 
-  private String answer(ExecutionPlanStore store, boolean checkOnly) {
+  /** Answers a question, whatever happens. */
+  void answer(Callable<ExecutionPlanStore> stores, boolean checkOnly) {
+    String last = "end";
     try {
+      ExecutionPlanStore store = stores.call();
       store.start(new Deaf());
       try {
         handOver(store, checkOnly);
       } finally {
         store.stop(); // releases the locks on the plans, with which a JobManager could not remove them
       }
-      return "end";
-    } catch (Exception e) {
+    } catch (Exception | LinkageError | OutOfMemoryError e) {
       e.printStackTrace();
-      return "failed";
+      last = "failed";
     }
+    out.println(last);
+    out.flush();
   }
 
   /** Hands over all jobs, or only says whether that is possible; none if one is refused. */
@@ -73,7 +86,7 @@ public final class HandOver {
       if (plan == null) {
         continue; // it has ended in the meantime
       }
-      String name = id + "\t" + plan.getName();
+      String name = id + "\t" + oneLine(plan.getName());
       try {
         if (change(plan)) {
           carried.add(plan);
@@ -88,7 +101,7 @@ public final class HandOver {
     for (ExecutionPlan plan : carried) {
       if (good && !checkOnly) {
         store.putExecutionPlan(plan);
-        out.println("carried\t" + plan.getJobID() + "\t" + plan.getName());
+        out.println("carried\t" + plan.getJobID() + "\t" + oneLine(plan.getName()));
       }
     }
   }
@@ -111,7 +124,11 @@ public final class HandOver {
     while (root.getCause() != null) {
       root = root.getCause();
     }
-    return (root == e ? e.toString() : e + ", caused by " + root).replaceAll("\\s+", " ");
+    return oneLine(root == e ? e.toString() : e + ", caused by " + root);
+  }
+
+  private static String oneLine(String text) {
+    return String.valueOf(text).replaceAll("\\s+", " ");
   }
 
   private static void fatal(Throwable error) {

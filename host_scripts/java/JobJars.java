@@ -1,10 +1,10 @@
 package flinkhost;
 
-import java.io.File;
 import java.io.IOException;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.apache.flink.configuration.Configuration;
@@ -21,18 +21,36 @@ final class JobJars {
     this.configuration = configuration;
   }
 
-  /** A class loader for a job: its jars, and Flink's. */
+  /** A class loader for a job: its jars, which this removes when it is closed, and Flink's. */
   URLClassLoader of(ExecutionPlan plan) throws IOException {
     List<URL> urls = new ArrayList<>(plan.getClasspaths());
-    BlobStoreService blobs = BlobUtils.createBlobStoreFromConfig(configuration);
-    for (BlobKey key : plan.getUserJarBlobKeys()) {
-      File file = Files.createTempFile("job", ".jar").toFile();
-      file.deleteOnExit();
-      if (!blobs.get(plan.getJobID(), key, file)) {
-        throw new IOException("its jar " + key + " is not in the HA storage");
+    List<Path> copies = new ArrayList<>();
+    try {
+      BlobStoreService blobs = BlobUtils.createBlobStoreFromConfig(configuration);
+      for (BlobKey key : plan.getUserJarBlobKeys()) {
+        Path copy = Files.createTempFile("job", ".jar");
+        copies.add(copy);
+        if (!blobs.get(plan.getJobID(), key, copy.toFile())) {
+          throw new IOException("its jar " + key + " is not in the HA storage");
+        }
+        urls.add(copy.toUri().toURL());
       }
-      urls.add(file.toURI().toURL());
+    } catch (IOException | RuntimeException e) {
+      remove(copies);
+      throw e;
     }
-    return new URLClassLoader(urls.toArray(new URL[0]), JobJars.class.getClassLoader());
+    return new URLClassLoader(urls.toArray(new URL[0]), JobJars.class.getClassLoader()) {
+      @Override
+      public void close() throws IOException {
+        super.close();
+        remove(copies);
+      }
+    };
+  }
+
+  private static void remove(List<Path> copies) throws IOException {
+    for (Path copy : copies) {
+      Files.deleteIfExists(copy);
+    }
   }
 }

@@ -121,7 +121,8 @@ def create(endpoint: str, workers: int) -> Created:
         first, _ = measure(folder, endpoint, workers, "up")
         names = limits(endpoint)
         connections, steps = hosts.connections, sum(hosts.steps.values())
-        (state,) = (folder / "state" / ".pulumi" / "stacks").rglob("*.json*[nz]")
+        files = (folder / "state" / ".pulumi" / "stacks").rglob("*.json*")
+        (state,) = (file for file in files if file.name.endswith((".json", ".json.gz")))
         size = state.stat().st_size
         second, changed = measure(folder, endpoint, workers, "up")
         again = hosts.connections - connections

@@ -97,8 +97,8 @@ def test_only_what_the_dead_session_owned_is_deleted_and_at_once(homes: tuple[Pa
         ensemble.client("leader", *(f"create {path}" for path in folders), *leads) as (leader, log),
         ensemble.client("standby", *waits) as (_, standby),
     ):
-        first, second = (session.last_session(found.read_text()) for found in (log, standby))
-        assert first and second and first != second
+        (first,), (second,) = (session.sessions(found.read_text()) for found in (log, standby))
+        assert first != second
         leader.kill()
         leader.wait()
         ended = time.monotonic()
@@ -106,10 +106,10 @@ def test_only_what_the_dead_session_owned_is_deleted_and_at_once(homes: tuple[Pa
             assert nodes.owner(f"{LEADER}/latch/_c_1-latch-0000000000") == first, "it is still there"
             assert session.latches(nodes, LEADER) == {first, second}
             assert session.latches(nodes, "/flink/other") == set()
-            assert session.delete(nodes, LEADER, 0x1234) == []
-            deleted = session.delete(nodes, LEADER, first)
+            assert session.delete(nodes, LEADER, {0x1234}) == []
+            deleted = session.delete(nodes, LEADER, {first, 0x1234})
             assert deleted == [path.split()[-1] for path in leads], "the latch first"
-            assert session.delete(nodes, LEADER, first) == [], "again is nothing"
+            assert session.delete(nodes, LEADER, {first, 0x1234}) == [], "again is nothing"
             assert nodes.children(f"{LEADER}/latch") == ["_c_2-latch-0000000001"]
             assert nodes.owner(f"{LEADER}/latch/_c_2-latch-0000000001") == second
             assert nodes.owner(LEADER) == 0

@@ -33,6 +33,7 @@ import org.junit.jupiter.api.Test;
 class HandOverTest {
   private final Map<JobID, ExecutionPlan> plans = new LinkedHashMap<>();
   private final List<JobID> written = new ArrayList<>();
+  private final List<String> calls = new ArrayList<>();
   private final ByteArrayOutputStream said = new ByteArrayOutputStream();
 
   /** Replaces the JobManagers' store in ZooKeeper. */
@@ -47,6 +48,10 @@ class HandOverTest {
                   return (Collection<JobID>) new ArrayList<>(plans.keySet());
                 case "recoverExecutionPlan":
                   return plans.get(arguments[0]);
+                case "start":
+                case "stop":
+                  calls.add(method.getName());
+                  return null;
                 case "putExecutionPlan":
                   written.add(((ExecutionPlan) arguments[0]).getJobID());
                   return null;
@@ -153,6 +158,22 @@ class HandOverTest {
     String why = "java.io.IOException: its plan is a JobGraph, which cannot be opened";
     assertEquals(List.of("refused\t" + refused.getJobID() + "\topaque\t" + why), lines());
     assertEquals(List.of(), written);
+  }
+
+  @Test
+  void everyQuestionHasAnAnswerAndLeavesNoLock() {
+    HandOver handOver = new HandOver(new PrintStream(said), new JobJars(new Configuration()));
+    add(new JobGraph("a\tname\nend"));
+    handOver.answer(this::store, true);
+    plans.put(new JobID(), null);
+    handOver.answer(() -> { throw new IOException("no ZooKeeper"); }, false);
+    handOver.answer(() -> { throw new NoClassDefFoundError("a/Class"); }, false);
+    plans.clear();
+    handOver.answer(this::store, false);
+    assertEquals(4, lines().stream().filter(line -> !line.startsWith("refused")).count());
+    assertEquals(List.of("end", "failed", "failed", "end"), lines().subList(1, 5));
+    assertEquals("a name end", lines().get(0).split("\t")[2]);
+    assertEquals(List.of("start", "stop", "start", "stop"), calls);
   }
 
   @Test

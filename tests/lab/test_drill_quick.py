@@ -34,7 +34,9 @@ def test_nothing_is_lost_and_nothing_doubled(cluster: Cluster, fault: faults.Fau
     if fault.name == "kill-jobmanager":
         assert cluster.leader() != leader, "the standby has taken over"
         said = cluster.lab.ssh(leader, "sudo -n journalctl -u flink-jobmanager -o cat | grep relinquish:").stdout
-        assert re.search(r"relinquish: [1-9]\d* nodes of the session", said), "nobody waits for its session to expire"
+        assert re.search(r"relinquish: [1-9]\d* nodes of the process that has ended", said), (
+            "nobody waits for its session to expire"
+        )
     if fault.name == "kill-zookeeper":
         assert row.interruptions == 0, "the job does not notice"
         assert cluster.leader() == leader

@@ -19,7 +19,7 @@ for line in sys.stdin:
 """
 
 
-def processes(program: str) -> tuple[HandOver, list[subprocess.Popen[str]]]:
+def processes(program: str, seconds: float = 60) -> tuple[HandOver, list[subprocess.Popen[str]]]:
     """The questions, and the processes that they have started."""
     started: list[subprocess.Popen[str]] = []
 
@@ -28,7 +28,7 @@ def processes(program: str) -> tuple[HandOver, list[subprocess.Popen[str]]]:
         started.append(subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, text=True))
         return started[-1]
 
-    return HandOver(start), started
+    return HandOver(start, seconds), started
 
 
 def test_one_process_answers_all_questions_and_what_it_says_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +43,7 @@ def test_one_process_answers_all_questions_and_what_it_says_is_shown(capfd: pyte
 
 
 @pytest.mark.parametrize("program", ["", "import sys; sys.stdin.readline(); print('refused\t1\ta\tb')"])
-def test_one_that_has_ended_says_nothing_and_the_next_question_starts_another(program: str) -> None:
+def test_one_that_ends_says_nothing_and_the_next_question_starts_another(program: str) -> None:
     hand_over, started = processes(program)
     assert hand_over.check() is None
     assert hand_over.check() is None
@@ -55,3 +55,33 @@ def test_without_a_question_there_is_no_process() -> None:
     hand_over, started = processes(PROGRAM)
     hand_over.close()
     assert started == []
+
+
+ONCE = """
+import sys
+sys.stdin.readline()
+print("end", flush=True)
+"""
+
+
+def test_one_that_has_ended_after_an_answer_is_followed_by_another() -> None:
+    """The JobManagers are down then: who says that it failed has them restarted for nothing."""
+    hand_over, started = processes(ONCE)
+    assert hand_over.check() == []
+    started[0].wait()
+    assert hand_over.carry() == []
+    hand_over.close()
+    assert [process.returncode for process in started] == [0, 0]
+
+
+def test_one_that_does_not_answer_is_ended() -> None:
+    hand_over, started = processes("import time; time.sleep(600)", seconds=0.1)
+    assert hand_over.carry() is None
+    assert [process.returncode for process in started] == [-15]
+
+
+def test_much_that_nobody_has_read_keeps_nobody_waiting() -> None:
+    hand_over, started = processes("import sys\nprint('end')\nfor _ in range(100000): print('more')")
+    assert hand_over.check() == []
+    hand_over.close()
+    assert started[0].returncode is not None
