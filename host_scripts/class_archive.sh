@@ -56,7 +56,8 @@ java=$(cat "$launch/java")/bin/java
 found=$(jars | sha256sum)
 if [ -r "$archive" ] && [ "$(cat "$archive.of" 2>/dev/null)" = "$found" ]; then exit 0; fi
 if [ "$ahead" = true ]; then
-  until calm; do [ "$SECONDS" -lt 30 ] || exit 0; done # jobs need the machine, and an `up` waits
+  # Jobs need the machine, and an `up` waits
+  until [ "${PATIENCE:-}" = 0 ] || calm; do [ "$SECONDS" -lt 30 ] || exit 0; done
 else
   /usr/local/lib/flink/flink-host proves 600 || exit 0 # not healthy: this can wait
   until calm || [ "$SECONDS" -gt "${PATIENCE:-300}" ]; do :; done

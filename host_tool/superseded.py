@@ -1,8 +1,8 @@
 """Ends a JobManager that has lost its place in ZooKeeper to another one and does not learn of it.
 
 One that is paused for longer than its session, with its machine for example, learns of that when it goes on. But
-Flink's client of ZooKeeper may repeat a write on the very thread that would tell it. Then it shows for minutes jobs that
-wait for slots, at a front door, too.
+Flink's client of ZooKeeper may repeat a write on the very thread that would tell it. Then it shows for minutes jobs
+that wait for slots, at a front door, too.
 
 A timer has this look on each JobManager's host. A process ends only if it had a place, and has none and the same
 sessions for `SECONDS`, or as long as a session lasts, while others have one: never while it starts, or while ZooKeeper

@@ -19,6 +19,7 @@ from lab.rest import Rest
 from lab.stack import release
 from stand_ins.builds import archives
 from stand_ins.builds.archives import Archive, Archives
+from tests.lab import test_starts
 
 
 def change_release(cluster: Cluster, flink: Archive, job: RecordsJob) -> set[str]:
@@ -105,7 +106,9 @@ def test_jobs_continue_with_another_release_of_flink_and_back(cluster: Cluster) 
     daemons = {*cluster.hosts("jobmanager"), *cluster.hosts("taskmanager")}
     jobs = [RecordsJob.start(cluster, "made-by-the-present", parallelism=1)]
     try:
+        cluster.lab.ssh("tm-0", "sudo -n bash -eu", input=test_starts.AT_ONCE)
         assert change_release(cluster, earlier, jobs[0]) == daemons, "and no ZooKeeper server"
+        assert test_starts.mapped(cluster), "jobs stand still for less if the archive is there before"
         there = cluster.lab.ssh("tm-0", "ls -d /opt/flink-*").stdout.split()
         assert {f"/opt/flink-{earlier.version}", f"/opt/flink-{present.version}"} <= set(there), "in parallel"
         inputs = replace(cluster.archives, flink=earlier)
@@ -129,6 +132,7 @@ def test_jobs_continue_with_another_release_of_flink_and_back(cluster: Cluster) 
         for job in jobs:
             if not job.ended():
                 job.cancel()
+        cluster.lab.ssh("tm-0", "sudo -n bash -eu", input=test_starts.AS_USUAL)
         cluster.overrides = {}
         cluster.stack.up()
     cluster.wait_until_whole()

@@ -108,7 +108,7 @@ def restart(cluster: Cluster) -> None:
     cluster.lab.ssh("tm-0", "sudo -n runuser -u flink -- /usr/local/lib/flink/flink-host proves 300", timeout=330)
 
 
-HURRY = """
+AT_ONCE = """
 mkdir -p /run/systemd/system/flink-classes.service.d
 cat >/run/systemd/system/flink-classes.service.d/test.conf <<'END'
 [Service]
@@ -117,13 +117,15 @@ Nice=0
 CPUSchedulingPolicy=other
 END
 systemctl daemon-reload
+"""
+"""Archives are made at once. Normally that waits for an idle machine, which there is not while other tests run."""
+AS_USUAL = "rm -rf /run/systemd/system/flink-classes.service.d; systemctl daemon-reload; rm -f /var/lib/flink/cds/*"
+HURRY = f"""{AT_ONCE}
 systemctl stop flink-classes
 rm -f /var/lib/flink/cds/*
 systemctl start flink-classes
 """
-"""Recreates the archive, and waits for it. Normally it waits for an idle machine, which there is not while other tests
-run.
-"""
+"""Recreates the archive, and waits for it."""
 
 
 @pytest.mark.exhaustive  # it waits until the machine is idle
@@ -142,8 +144,7 @@ def test_a_start_uses_the_archive_of_classes_and_needs_none(cluster: Cluster) ->
             restart(cluster)
             assert not mapped(cluster), harm
     finally:
-        cluster.lab.ssh("tm-0", "sudo -n rm -rf /run/systemd/system/flink-classes.service.d")
-        cluster.lab.ssh("tm-0", "sudo -n systemctl daemon-reload; sudo -n rm -f /var/lib/flink/cds/*")
+        cluster.lab.ssh("tm-0", "sudo -n bash -eu", input=AS_USUAL)
         restart(cluster)
     cluster.wait_until_whole()
 
