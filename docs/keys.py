@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: Python looks for `components` in docs/
 
 import settings  # noqa: E402
-from bench import downtime, encryption, endpoints, jobs, make_up, monitoring, scale  # noqa: E402
+from bench import downtime, encryption, endpoints, jobs, make_up, monitoring, scale, ups  # noqa: E402
 from components import ports  # noqa: E402
 from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
@@ -134,6 +134,11 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "behind-ports": (ROOT / "docs" / "ports.md", lambda: port_table(ports.BEHIND)),
     "faults": (ROOT / "docs" / "drill.md", fault_table),
     "drilled": (ROOT / "docs" / "drill.md", drilled),
+    "ups": (ROOT / "docs" / "bench.md", measured(ups.lines, "ups.json")),
+    "ups by part": (ROOT / "docs" / "bench.md", measured(ups.cpu_lines, "ups.json")),
+    "steps": (ROOT / "docs" / "bench.md", measured(ups.step_lines, "ups.json")),
+    "phases": (ROOT / "docs" / "bench.md", measured(ups.phase_lines, "ups.json")),
+    "starts": (ROOT / "docs" / "bench.md", measured(ups.start_lines, "ups.json")),
     "downtime": (ROOT / "docs" / "bench.md", measured(downtime.lines, "drill.json", "drill-before.json")),
     "changes": (ROOT / "docs" / "bench.md", measured(downtime.lines, "changes.json")),
     "cost of TLS": (ROOT / "docs" / "bench.md", measured(encryption.lines, "tls.json")),
