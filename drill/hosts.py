@@ -11,7 +11,7 @@ _TABLE = "inet drill"
 
 
 def kill_jobmanager(scene: Scene) -> None:
-    """SIGKILL to the JVM of the leading JobManager; systemd starts it again after a second."""
+    """SIGKILL to the JVM of the leading JobManager; systemd starts it again."""
     leader = scene.cluster.leader()
     scene.happens()
     scene.cluster.lab.kill(leader, "flink-jobmanager")
@@ -23,7 +23,7 @@ def stop_jobmanager_host(scene: Scene) -> None:
 
 
 def kill_taskmanager(scene: Scene) -> None:
-    """SIGKILL to the JVM of a TaskManager that runs tasks; systemd starts it again after a second."""
+    """SIGKILL to the JVM of a TaskManager that runs tasks; systemd starts it again."""
     victim = scene.job.taskmanager()
     scene.happens()
     scene.cluster.lab.kill(victim, "flink-taskmanager")
