@@ -14,14 +14,10 @@ PROGRAM = "the program"
 PROCESSES = "what it runs here"
 """Pulumi's engine and plugins, `ssh`, or Ansible, with all that they have waited for."""
 STEPS = "steps on hosts, with their logins"
-DAEMONS = "daemons"
-REST = "the rest of the hosts"
+DAEMONS = "daemons, and the rest of the hosts"
 
-_UNITS = {
-    STEPS: ("user.slice", "system.slice/ssh.service"),
-    DAEMONS: tuple(f"system.slice/{name}.service" for name in ("flink-jobmanager", "flink-taskmanager", "zookeeper")),
-}
-"""cgroups of a host by part."""
+_STEPS = ("user.slice", "system.slice/ssh.service")
+"""cgroups of a host. Those of daemons begin anew when these do."""
 
 
 @contextmanager
@@ -41,8 +37,8 @@ def _now(lab: Lab) -> Counter[str]:
     found = Counter({PROGRAM: sum(os.times()[:2]), PROCESSES: children.ru_utime + children.ru_stime})
     for host in lab.hosts:
         for folder in supervise.cgroups(host.machine)[-1:]:
-            parts = {part: sum(_used(folder / "payload" / unit) for unit in units) for part, units in _UNITS.items()}
-            found.update({**parts, REST: _used(folder) - sum(parts.values())})
+            steps = sum(_used(folder / "payload" / cgroup) for cgroup in _STEPS)
+            found.update({STEPS: steps, DAEMONS: _used(folder) - steps})
     return found
 
 

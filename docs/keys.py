@@ -135,7 +135,7 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "faults": (ROOT / "docs" / "drill.md", fault_table),
     "drilled": (ROOT / "docs" / "drill.md", drilled),
     "ups": (ROOT / "docs" / "bench.md", measured(ups.lines, "ups.json")),
-    "ups by part": (ROOT / "docs" / "bench.md", measured(ups.cpu_lines, "ups.json")),
+    "ups by part": (ROOT / "docs" / "bench.md", measured(ups.cpu_lines, "ups.json", "ups-before.json")),
     "steps": (ROOT / "docs" / "bench.md", measured(ups.step_lines, "ups.json")),
     "phases": (ROOT / "docs" / "bench.md", measured(ups.phase_lines, "ups.json")),
     "starts": (ROOT / "docs" / "bench.md", measured(ups.start_lines, "ups.json")),
