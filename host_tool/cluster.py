@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .results import Results
 
 LOG_SECONDS = 15
+LEADER_SECONDS = 30.0
+"""Somebody leads by then if results do not prevent it. To ask for these costs a JVM, the first time also a compiler,
+while daemons start.
+"""
 LOGS_SHOWN = 5
 """Enough to find the cause; each host that is down costs a timeout."""
 
@@ -39,7 +43,7 @@ class Cluster:
     def apply(self) -> str:
         """Wait until the cluster is complete, and return Flink's /overview. Raises Failure if it is not in time."""
         values = self._values
-        if not self._complete() and "flink-version" not in self._found:
+        if not self._clock.until(min(LEADER_SECONDS, values["seconds"]), self._has_leader):
             self._results.forget()
         if not self._clock.until(values["seconds"], self._complete):
             self._explain()
@@ -68,6 +72,9 @@ class Cluster:
         self._registered = taskmanager_ids(self._here.json("/taskmanagers"))
         # A standby that does not answer cannot take over
         return not self._missing() and all(server.answers("/overview") for server in self._jobmanagers)
+
+    def _has_leader(self) -> bool:
+        return self._complete() or "flink-version" in self._found
 
     def _missing(self) -> list[str]:
         """TaskManagers that have not registered."""

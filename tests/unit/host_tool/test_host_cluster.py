@@ -157,6 +157,13 @@ def test_a_storage_that_does_not_answer_is_said(world: World, capfd: pytest.Capt
     )
 
 
+def test_before_somebody_leads_nobody_asks_for_them(world: World) -> None:
+    world.leader = None
+    world.clock.after(20, lambda: setattr(world, "leader", "jm-0"))
+    cluster(world).apply()
+    assert not any("results" in entry for entry in world.log)
+
+
 def test_without_a_leader_they_are_removed_and_a_jobmanager_can_lead(
     world: World, capfd: pytest.CaptureFixture[str]
 ) -> None:
