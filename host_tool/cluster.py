@@ -43,9 +43,10 @@ class Cluster:
     def apply(self) -> str:
         """Wait until the cluster is complete, and return Flink's /overview. Raises Failure if it is not in time."""
         values = self._values
+        end = self._clock.now() + values["seconds"]
         if not self._clock.until(min(LEADER_SECONDS, values["seconds"]), self._has_leader):
             self._results.forget()
-        if not self._clock.until(values["seconds"], self._complete):
+        if not self._clock.until(end - self._clock.now(), self._complete):
             self._explain()
             raise Failure(
                 f"the cluster is not complete after {values['seconds']} s: {self._expected()}; found {self._summary()}"

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import sys
 
+from .output import say
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
@@ -44,42 +46,57 @@ class HandOver:
         for pipe in (process.stdin, process.stdout):
             with contextlib.suppress(OSError):  # what was not sent is of no use any more
                 pipe and pipe.close()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # It is runuser's: that ends what it runs, if it is asked to
+        for end in (process.terminate, process.kill):
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                end()
+        process.wait()
 
     def _ask(self, what: str) -> list[str] | None:
         has_waited = self._process is not None
-        answer, ended = self._answer(what)
-        if ended:
+        try:
+            return self._answer(what)
+        except EOFError:
             self.close()
-            if has_waited:  # it may have ended long ago, for a reason that is none any more
-                answer, ended = self._answer(what)
-        return answer
+        # One that has waited may have ended long ago, for a reason that is none any more
+        return self._ask(what) if has_waited else None
 
-    def _answer(self, what: str) -> tuple[list[str] | None, bool]:
-        """The answer of the process; and whether it has ended instead. What it says is shown."""
+    def _answer(self, what: str) -> list[str] | None:
+        """The answer of the process, which is None also if it comes too late. What it says is shown. Raises EOFError
+        if it has ended.
+        """
+        import contextlib
         import threading
 
         process = self._process = self._process or self._start()
         assert process.stdin is not None and process.stdout is not None
         refused: list[str] = []
-        late = threading.Timer(self._seconds, process.terminate)
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
+            process.terminate()
+
+        late = threading.Timer(self._seconds, end)
         late.start()
         try:
-            process.stdin.write(f"{what}\n")
-            process.stdin.flush()
+            with contextlib.suppress(OSError):  # it has ended
+                process.stdin.write(f"{what}\n")
+                process.stdin.flush()
             for line in process.stdout:
                 word, *fields = line.rstrip("\n").split("\t")
                 if word in ("end", "failed"):
-                    return refused if word == "end" else None, False
-                sys.stderr.write(line)
+                    return refused if word == "end" else None
+                with contextlib.suppress(OSError):  # nobody looks any more: this goes on
+                    sys.stderr.write(line)
                 if word == "refused":
                     refused.append(fields[0])
-        except OSError:  # nobody reads it
-            pass
         finally:
             late.cancel()
-        return None, True
+        if not is_late.is_set():
+            raise EOFError
+        say("flink-host", f"handing over jobs: no answer within {self._seconds:.0f} s")
+        self.close()
+        return None

@@ -6,16 +6,13 @@ rollout ends at the first daemon that is not healthy, and leaves the rest as the
 
 from __future__ import annotations
 
-import contextlib
-import threading
-
 from .jobs import ENDED, OVERVIEW, missing, running
 from .output import Failure, differs, say
 from .rest import JobManagers, short, taskmanager_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, Protocol
 
     from .clock import Clock
@@ -74,7 +71,6 @@ class Rollout:
         self._stop_declared, self._forget_results, self._moved = stop_declared, forget_results, moved
         self._states: dict[str, State] = {}
         self._held: list[str] = []
-        self._switched: list[str] = []
         self._left: list[str] = []
         self._jobs: list[str] = []
         self._restarted = self._total = 0
@@ -90,8 +86,7 @@ class Rollout:
         self._held = [name for name in self._pending if self._states[name].held]
         if self._held:
             self._say("an earlier rollout was interrupted while it changed the release of Flink; continuing it")
-            self._switched = [name for name in self._taskmanagers if self._is_current(name)]
-            self._let_go(self._carry())
+            self._continue()
         jobmanagers = [name for name in self._jobmanagers if self._waits(name)]
         if len(jobmanagers) > 1:  # standbys first, in their order
             jobmanagers.sort(key=lambda name: self._hosts.does(name, "leads"))
@@ -104,7 +99,7 @@ class Rollout:
             self._change_release(jobmanagers)
             return
         # An earlier rollout may have ended at these: nothing else restarts before they are healthy
-        self._prove([name for name in self._pending if self._is_current(name)])
+        self._prove([name for name in self._pending if self._states[name].what == "current"])
         if not self._total:
             self._say("all daemons run what is expected")
             return
@@ -149,9 +144,9 @@ class Rollout:
 
     def _change_release(self, jobmanagers: Sequence[str]) -> None:
         """Two releases of Flink do not work together, and a new one cannot run the jobs that the old one stored. So the
-        JobManagers stop, the new release converts the stored jobs, and all daemons start with it: TaskManagers, which
-        take longest, meanwhile. If it cannot, the old release continues, on all of them. Declared jobs that it refuses
-        stop with savepoints before: their own steps, after the rollout, start them again.
+        JobManagers stop, the new release converts the stored jobs, and all daemons start with it. If it cannot, the old
+        release continues; for the TaskManagers this is a failover. Declared jobs that it refuses stop with savepoints
+        before: their own steps, after the rollout, start them again.
         """
         self._remember_jobs()
         state = self._states[jobmanagers[0]]
@@ -166,9 +161,7 @@ class Rollout:
         for name in jobmanagers:
             if not self._hosts.does(name, "switch"):
                 self._end(name, "cannot be restarted")
-        with self._switched_meanwhile([name for name in self._left if name not in jobmanagers]):
-            refused = self._carry()
-        self._let_go(refused)
+        self._hand_over()
         self._restart(self._left)
         self._say(f"restarted {self._restarted} daemons")
 
@@ -197,42 +190,37 @@ class Rollout:
         if lasting and not self._clock.until(self._seconds, lambda: self._stored_jobs.check() == []):
             raise Failure("rollout: stopped jobs are still stored; nothing was restarted. Run `up` again")
 
+    def _continue(self) -> None:
+        """If a JobManager serves, none was stopped yet, or the jobs are handed over: what it runs says what is next."""
+        if self._rest.json(OVERVIEW) is None:
+            self._hand_over()
+            return
+        for name in self._held:
+            self._hosts.does(name, "go")
+        self._held = []
+
     def _carry(self) -> list[str] | None:
-        """As of `HandOver`."""
-        refused = self._stored_jobs.carry() if self._values["highAvailability"] else []
-        # Its JVM has no part in what follows
-        self._stored_jobs.close()
-        return refused
-
-    @contextlib.contextmanager
-    def _switched_meanwhile(self, taskmanagers: Sequence[str]) -> Iterator[None]:
-        """Restart TaskManagers while the block runs: they wait for a leader. One that cannot be restarted is tried
-        again later: it must not keep JobManagers down.
-        """
-
-        def switch() -> None:
-            asked = self._hosts.ask_all(taskmanagers, "switch")
-            self._switched = [name for name in taskmanagers if asked[name] is not None]
-
-        thread = threading.Thread(target=switch)
-        thread.start()
+        """As in `HandOver`. JobManagers wait for it: whatever fails is said, and they go back."""
         try:
-            yield
+            return self._stored_jobs.carry() if self._values["highAvailability"] else []
+        except (Failure, OSError) as error:
+            self._say(str(error))
+            return None
         finally:
-            thread.join()
+            # Its JVM has no part in what follows
+            self._stored_jobs.close()
 
-    def _let_go(self, refused: list[str] | None) -> None:
-        """Let the JobManagers start, with the earlier release if jobs are refused. Raises Failure then."""
-        held = self._held
-        if refused != []:
-            back = self._hosts.ask_all([*held, *self._switched], "back")
-            held = [name for name in held if back[name] is not None]
-        self._hosts.ask_all(held, "go")
-        if refused != []:
+    def _hand_over(self) -> None:
+        if self._carry() != []:
+            for name in self._held:
+                if self._hosts.does(name, "back"):
+                    self._hosts.does(name, "go")
             raise Failure(
                 "rollout: the jobs cannot be handed over to the other release of Flink (reasons above), and the old one"
                 f" continues. {STOP_FIRST}"
             )
+        for name in self._held:
+            self._hosts.does(name, "go")
 
     def _roll(self, taskmanagers: Sequence[str]) -> None:
         # The second condition: an interrupted change of release
@@ -248,7 +236,7 @@ class Rollout:
         that; returns those to the `following` ones, which are made while the daemons start.
         """
         # In a change of release, some are already switched
-        switching = [name for name in names if name not in self._held and name not in self._switched]
+        switching = [name for name in names if name not in self._held]
         self._left = [name for name in self._left if name not in names]
         ran = ready.go(switching) if ready else {}
         asked = self._hosts.ask_all([name for name in switching if name not in ran], "switch")
@@ -310,10 +298,6 @@ class Rollout:
                 user = self._values["user"]
                 raise Failure(f"rollout: cannot query {name} over SSH as {user}; nothing was restarted")
             self._states[name] = State(answer)
-
-    def _is_current(self, name: str) -> bool:
-        """Whether the daemon runs what is expected."""
-        return name in self._states and self._states[name].what == "current"
 
     def _waits(self, name: str) -> bool:
         """Whether the daemon does not run, or does not run what is expected."""
