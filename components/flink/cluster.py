@@ -134,7 +134,8 @@ class Cluster(pulumi.ComponentResource):
             absent.append("monitor-logs")
         if not self.settings.history:
             absent.append("history")
-        if host.role is Role.JOBMANAGER and not self.members.high_availability:
+        daemon = ROLES[host.role].daemon
+        if daemon and daemon.session and not self.members.high_availability:
             absent += ["timer", "timer-superseded"]
         if not (self.settings.trusted_certificates and ROLES[host.role].runs_flink):
             absent.append("trusted")
