@@ -127,6 +127,9 @@ class ExistingHosts:
         process.exit(0)
 
 
+_SEVERAL = ("archive.sh", "timer.sh")
+
+
 def _own_address() -> str:
     """An address of this machine that is not of the loopback; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -135,11 +138,11 @@ def _own_address() -> str:
 
 
 def _key(script: str) -> tuple[str, str] | None:
-    """Host and purpose of a script; a host has several archives, by name."""
+    """Host and purpose of a script; a host has several archives and timers, by name."""
     if not (head := HEAD.match(script)):
         return None
     name = re.search("^name=(.*)$", script, re.MULTILINE)
-    return head[1], f"{head[2]} {name[1]}" if head[2] == "archive.sh" and name else head[2]
+    return head[1], f"{head[2]} {name[1]}" if head[2] in _SEVERAL and name else head[2]
 
 
 def stack_on(hosts: ExistingHosts, folder: Path, changes: Mapping[str, Any]) -> Stack:
