@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.plain_ssh import Step
+from bench.plain_ssh import Step, values_of
 from components import scripts
 from lab.errors import LabError
 from lab.hosts import ADMIN
@@ -28,7 +28,6 @@ PLAYBOOK = Path(__file__).parent / "ansible" / "cluster.yml"
 _FILE = re.compile(r"^  write_file (\S+) (\d+) (\S+) <<'END_OF_FILE'\n(.*?)^END_OF_FILE$", re.MULTILINE | re.DOTALL)
 _SHIPPED = re.compile(r"^  (from_\w+) write_file (\S+) (\d+) (\S+)$", re.MULTILINE)
 """A file that the hosts have from the program (components/scripts.py)."""
-_VALUE = re.compile(r"^(\w+)=((?:'[^']*'|[^'\n])*)$", re.MULTILINE)
 _RELEASES = {"java", "flink", "zookeeper"}
 _OURS = re.compile(r"^(?:ExecStartP|ExecStopPost).*\n", re.MULTILINE)
 """What only Pulumi's daemons have in their units: marks of a rollout, launches, sessions that are given up."""
@@ -69,7 +68,7 @@ def _variables(lab: Lab, name: str, role: str, steps: Sequence[Step]) -> dict[st
         "files": [],
     }
     for step in steps:
-        values = _values(step.stdin)
+        values = values_of(step.stdin)
         if step.what in _RELEASES:
             found["releases"].append(_release(values))
         if step.what == "flink":
@@ -102,13 +101,6 @@ def _files(text: str) -> list[tuple[str, str, str, str, str]]:
         (shlex.split(path)[0], mode, *owner.partition(":")[::2], content)
         for path, mode, owner, content in [*_FILE.findall(text), *shipped]
     ]
-
-
-def _values(text: str) -> dict[str, str]:
-    """The values at the beginning of a step's script; a list as bash writes it."""
-    head = text.partition("\nwrite_files() {")[0]
-    found = dict(_VALUE.findall(head))
-    return {name: value if value.startswith("(") else shlex.split(f"{value} ''")[0] for name, value in found.items()}
 
 
 def _release(values: Mapping[str, str]) -> dict[str, str]:

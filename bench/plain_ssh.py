@@ -7,6 +7,7 @@ with `shared`, one connection serves all steps of a host (ControlMaster), the fa
 """
 
 import re
+import shlex
 import subprocess
 import tempfile
 from collections import defaultdict
@@ -32,9 +33,9 @@ PHASES: tuple[tuple[str, ...], ...] = (
     ("cluster",),
 )
 
-
 _USED = "user and system time:"
 """Begins the last line of what a step says here."""
+_VALUE = re.compile(r"^(\w+)=((?:'[^']*'|[^'\n])*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -114,16 +115,19 @@ def change(lab: Lab, todo: Sequence[Step]) -> None:
         list(pool.map(lambda step: _on_host(lab, step.host, [step], None), configs))
     for step in todo:
         if step.what == "flink service":
-            unit, health = (found[1] for name in ("unit", "health") if (found := _value(name, step.stdin)))
-            asked = f"sudo -n /usr/local/lib/flink/flink-host healthy --within 120 {health.strip('()')}"
+            values = values_of(step.stdin)
+            unit, health = values["unit"], values["health"].strip("()")
+            asked = f"sudo -n /usr/local/lib/flink/flink-host healthy --within 120 {health}"
             done = _ssh(lab, step.host, None, [f"sudo -n systemctl restart {unit} && {asked}"], "")
             if done.returncode:
                 raise LabError(f"{step.host} {unit}: {done.stderr.strip()[-2000:]}")
 
 
-def _value(name: str, text: str) -> "re.Match[str] | None":
-    """A value of a step's script, which has each one on a line of its own."""
-    return re.search(f"^{name}=(.*)$", text, re.MULTILINE)
+def values_of(text: str) -> dict[str, str]:
+    """The values at the beginning of a step's script; a list as bash writes it."""
+    head = text.partition("\nwrite_files() {")[0]
+    found = dict(_VALUE.findall(head))
+    return {name: value if value.startswith("(") else shlex.split(f"{value} ''")[0] for name, value in found.items()}
 
 
 def _copy_scripts(lab: Lab, host: str, sockets: Path | None) -> None:

@@ -17,6 +17,7 @@ from typing import TypeVar
 from automation.steps import Steps
 from bench import by_ansible, cpu, figures, plain_ssh, starts, throughput
 from bench.starts import Starts
+from drill import changes
 from lab.cluster import Cluster, SlowJob
 from lab.lab import Lab
 from stand_ins.builds import archives
@@ -30,10 +31,6 @@ NO_CHANGE = "up with no change"
 CHANGE, CHANGE_SSH = "up with another setting of all daemons", "the same by plain ssh"
 PAIRS = {SSH: UP, SHARED: UP, ANSIBLE: UP, CHANGE_SSH: CHANGE}
 """What is compared with which of ours."""
-SETTINGS = {
-    "flink:jobManagerConfig": {"jobmanager.execution.attempts-history-size": 17},
-    "flink:taskManagerConfig": {"taskmanager.network.retries": 3},
-}
 
 
 @dataclass
@@ -89,7 +86,7 @@ class Bench:
                 if start_rounds:
                     found.starts = starts.measure(cluster, start_rounds)
             cluster.wait_until_whole()
-            cluster.overrides |= SETTINGS
+            cluster.overrides |= changes.SETTINGS
             self._timed(CHANGE, cluster.stack.up)
             changed = plain_ssh.steps(cluster.stack.state())
             self._fresh(self._lab)

@@ -16,7 +16,7 @@ from lab.errors import LabError
 from stand_ins.builds import archives
 
 _UP_SECONDS = 600.0
-_CONFIG: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "flink:jobManagerConfig": {"jobmanager.execution.attempts-history-size": 17},
     "flink:taskManagerConfig": {"taskmanager.network.retries": 3},
 }
@@ -36,15 +36,15 @@ def setting(what: str, settings: dict[str, Any]) -> Callable[[Scene], None]:
     return make
 
 
-config = setting("`up` with a changed setting of JobManagers and one of TaskManagers.", _CONFIG)
+config = setting("`up` with a changed setting of JobManagers and one of TaskManagers.", SETTINGS)
 nothing = setting("`up` with nothing changed.", {})
 jobmanagers = setting(
     "`up` with a changed setting of JobManagers.",
-    {"flink:jobManagerConfig": _CONFIG["flink:jobManagerConfig"]},
+    {"flink:jobManagerConfig": SETTINGS["flink:jobManagerConfig"]},
 )
 taskmanagers = setting(
     "`up` with a changed setting of TaskManagers.",
-    {"flink:taskManagerConfig": _CONFIG["flink:taskManagerConfig"]},
+    {"flink:taskManagerConfig": SETTINGS["flink:taskManagerConfig"]},
 )
 zookeeper = setting(
     "`up` with a changed setting of ZooKeeper.", {"flink:zookeeperConfig": {"autopurge.purgeInterval": 12}}
@@ -119,7 +119,7 @@ def upgrade(scene: Scene) -> None:
 
 def killed_up(scene: Scene) -> None:
     """The same `up`, killed as soon as it has restarted the first daemon, and run again."""
-    cluster, overrides = scene.cluster, _changed(scene, _CONFIG)
+    cluster, overrides = scene.cluster, _changed(scene, SETTINGS)
     before = _starts(cluster)
     scene.happens()
     with _process(cluster, overrides) as process:

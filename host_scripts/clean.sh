@@ -68,9 +68,8 @@ no_process() { ! pgrep -u "$user" >/dev/null; }
 
 # Gracefully: with SIGTERM a TaskManager releases its slots, and nothing has to wait for its heartbeat timeout.
 stop_daemons() {
-  systemctl disable -q --now flink-alive.timer 2>/dev/null || true
-  systemctl disable -q --now flink-jobs.timer 2>/dev/null || true
-  systemctl disable -q --now flink-superseded.timer 2>/dev/null || true
+  local timer
+  for timer in flink-{alive,jobs,superseded}.timer; do systemctl disable -q --now "$timer" 2>/dev/null || true; done
   [ -z "$unit" ] || systemctl disable -q --now "$unit" 2>/dev/null || true
   systemctl disable -q --now flink-history 2>/dev/null || true
   systemctl stop -q flink-classes 2>/dev/null || true # it may still work; the daemon's start has started it

@@ -195,8 +195,7 @@ class Rollout:
         if self._rest.json(OVERVIEW) is None:
             self._hand_over()
             return
-        for name in self._held:
-            self._hosts.does(name, "go")
+        self._go()
         self._held = []
 
     def _carry(self) -> list[str] | None:
@@ -219,6 +218,9 @@ class Rollout:
                 "rollout: the jobs cannot be handed over to the other release of Flink (reasons above), and the old one"
                 f" continues. {STOP_FIRST}"
             )
+        self._go()
+
+    def _go(self) -> None:
         for name in self._held:
             self._hosts.does(name, "go")
 

@@ -102,8 +102,7 @@ def sessions(log: str) -> set[int]:
 
 def options(config: str) -> dict[str, str]:
     """What Flink's configuration says of ZooKeeper: `quorum`, `timeout`, `root` and `id`, with Flink's defaults of
-    these two. config.yaml.j2
-    writes each key on a line of its own.
+    the last two. config.yaml.j2 writes each key on a line of its own.
     """
     names = {
         "high-availability.zookeeper.quorum": "quorum",

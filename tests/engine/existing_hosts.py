@@ -127,14 +127,14 @@ class ExistingHosts:
         process.exit(0)
 
 
-_SEVERAL = ("archive.sh", "timer.sh")
-
-
 def _own_address() -> str:
     """An address of this machine that is not of the loopback; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])
+
+
+_SEVERAL = ("archive.sh", "timer.sh")
 
 
 def _key(script: str) -> tuple[str, str] | None:
