@@ -4,8 +4,11 @@ its JVM has started when the JobManagers stop.
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 
+from .java import Conversation
 from .output import say
 
 TYPE_CHECKING = False
@@ -15,15 +18,13 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 240.0
 """For an answer. JobManagers that wait for it start after 10 minutes by themselves (launch.sh)."""
-END_SECONDS = 10.0
 
 
 class HandOver:
     """The jobs that the cluster keeps. `start` starts the process, at the first question."""
 
     def __init__(self, start: Callable[[], subprocess.Popen[str]], seconds: float = ANSWER_SECONDS) -> None:
-        self._start, self._seconds = start, seconds
-        self._process: subprocess.Popen[str] | None = None
+        self._java, self._seconds = Conversation(start), seconds
 
     def check(self) -> list[str] | None:
         """The ids of the jobs that the release refuses, which may be running. None if that is unknown."""
@@ -37,25 +38,10 @@ class HandOver:
 
     def close(self) -> None:
         """End the process."""
-        import contextlib
-        import subprocess
-
-        process, self._process = self._process, None
-        if process is None:
-            return
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):  # what was not sent is of no use any more
-                pipe and pipe.close()
-        # It is runuser's: that ends what it runs, if it is asked to
-        for end in (process.terminate, process.kill):
-            try:
-                process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                end()
-        process.wait()
+        self._java.close()
 
     def _ask(self, what: str) -> list[str] | None:
-        has_waited = self._process is not None
+        has_waited = self._java.has_begun
         try:
             return self._answer(what)
         except EOFError:
@@ -67,25 +53,17 @@ class HandOver:
         """The answer of the process, which is None also if it comes too late. What it says is shown. Raises EOFError
         if it has ended.
         """
-        import contextlib
-        import threading
-
-        process = self._process = self._process or self._start()
-        assert process.stdin is not None and process.stdout is not None
         refused: list[str] = []
         is_late = threading.Event()
 
         def end() -> None:
             is_late.set()
-            process.terminate()
+            self._java.terminate()
 
         late = threading.Timer(self._seconds, end)
         late.start()
         try:
-            with contextlib.suppress(OSError):  # it has ended
-                process.stdin.write(f"{what}\n")
-                process.stdin.flush()
-            for line in process.stdout:
+            for line in self._java.ask(what):
                 word, *fields = line.rstrip("\n").split("\t")
                 if word in ("end", "failed"):
                     return refused if word == "end" else None

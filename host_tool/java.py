@@ -6,6 +6,7 @@ as Flink's user, with its plugins, configuration and credentials, and with the d
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -19,7 +20,7 @@ from .output import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SOURCES = "/usr/local/lib/flink/java"
 FLINK = "/opt/flink"
@@ -33,6 +34,8 @@ SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"
 """For a JVM that runs for seconds: optimizations for long runs would cost more than they save. It leaves no
 /tmp/hsperfdata_USER, which would stay on a host.
 """
+END_SECONDS = 10.0
+"""For a process to end by itself."""
 RELEASE = "11"
 """The oldest Java that Flink 2.x supports: classes for it run on all later versions."""
 
@@ -152,6 +155,52 @@ class Java:
         """The environment of this process, with Flink's plugins and the storage's credentials."""
         plugins = {"FLINK_PLUGINS_DIR": f"{self._flink}/plugins"}
         return {**os.environ, **plugins, **credentials.variables(self._credentials)}
+
+
+class Conversation:
+    """A process that answers on stdout what it reads on stdin, as `Java.start` starts it. `start` does so at the first
+    question.
+    """
+
+    def __init__(self, start: Callable[[], subprocess.Popen[str]]) -> None:
+        self._start = start
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a process, which may have ended."""
+        return self._process is not None
+
+    def ask(self, line: str) -> Iterator[str]:
+        """Ask, and read lines of the answer, of which the process says which is the last one. None if it has ended."""
+        process = self._process = self._process or self._start()
+        assert process.stdin is not None and process.stdout is not None
+        with contextlib.suppress(OSError):  # it has ended
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+        for line in process.stdout:  # `yield from` would close it for who stops reading
+            yield line
+
+    def terminate(self) -> None:
+        """Ask the process to end, also while it is asked."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):  # what was not sent is of no use any more
+                pipe and pipe.close()
+        # It is runuser's: that ends what it runs, if it is asked to
+        for end in (process.terminate, process.kill):
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                end()
+        process.wait()
 
 
 def _digest(paths: Sequence[str]) -> str:

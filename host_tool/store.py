@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+from .java import Conversation
 from .output import Failure
 
 TYPE_CHECKING = False
@@ -18,8 +19,7 @@ class Store:
     """
 
     def __init__(self, start: Callable[[], subprocess.Popen[str]]) -> None:
-        self._start = start
-        self._process: subprocess.Popen[str] | None = None
+        self._java = Conversation(start)
 
     def read(self, uri: str) -> str | None:
         """The text of a file; None if there is none."""
@@ -64,20 +64,10 @@ class Store:
 
     def close(self) -> None:
         """End the process."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.wait()
-            self._process = None
+        self._java.close()
 
     def _ask(self, *words: str) -> list[str] | None:
-        process = self._process = self._process or self._start()
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            process.stdin.write("\t".join(words) + "\n")
-            process.stdin.flush()
-            answer = process.stdout.readline()
-        except OSError:
-            answer = ""
+        answer = next(self._java.ask("\t".join(words)), "")
         what, *fields = answer.rstrip("\n").split("\t")
         if what == "none":
             return None

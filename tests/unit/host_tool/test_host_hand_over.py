@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from host_tool.hand_over import HandOver
+from host_tool.output import Failure
+from host_tool.store import Store
 
 PROGRAM = """
 import sys
@@ -85,3 +87,14 @@ def test_much_that_nobody_has_read_keeps_nobody_waiting() -> None:
     assert hand_over.check() == []
     hand_over.close()
     assert started[0].returncode is not None
+
+
+def test_a_storage_whose_process_has_ended_says_so_and_closes() -> None:
+    """It asks by the same conversation."""
+    pipe = subprocess.PIPE
+    ended = subprocess.Popen([sys.executable, "-c", ""], stdin=pipe, stdout=pipe, text=True)
+    ended.wait()
+    store = Store(lambda: ended)
+    with pytest.raises(Failure, match="the Java process has ended"):
+        store.read("s3://bucket/a")
+    store.close()
