@@ -36,7 +36,7 @@ remove() {
   remove_tree "/var/log/$user"
   remove_user
   no_scripts
-  rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-jobs /run/flink-superseded /run/lock/flink-jobs
+  rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-jobs /run/lock/flink-jobs
   # Last, so that a retry after a failure above still finds the mark
   rm -f /etc/flink-owner
   say "removed everything of $owner"

@@ -25,7 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Set
 
-SEEN = "/run/flink-superseded/seen.json"
+SEEN = "/run/flink-jobmanager/superseded.json"
+"""Where the daemon writes, too, and systemd deletes it when that has ended. Who may write there may also end it."""
 SECONDS = 30.0
 """One that can learn of it does so sooner, and has another session then."""
 
@@ -72,9 +73,12 @@ class Watch:
 
     def _write(self, had: list[int] | None, lost: float | None, known: int) -> None:
         # Another file: this one may be root's, who has looked by hand
-        with open(f"{self._path}.new", "w") as file:
-            json.dump([had, lost, known], file)
-        os.replace(f"{self._path}.new", self._path)
+        try:
+            with open(f"{self._path}.new", "w") as file:
+                json.dump([had, lost, known], file)
+            os.replace(f"{self._path}.new", self._path)
+        except FileNotFoundError:
+            pass  # the daemon has ended meanwhile, and its folder with it
 
 
 def watch() -> None:

@@ -1,6 +1,7 @@
 """Which JobManager is ended because another one has taken its place."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from host_tool.clock import Clock
 from host_tool.daemon import Daemon
-from host_tool.superseded import SECONDS, Watch
+from host_tool.superseded import SECONDS, SEEN, Watch
 
 OWN, OTHER = 7, 8
 FACTS = {"unit": "flink-jobmanager", "inputs": [], "health": "rest", "port": 8081, "metricsPort": 9249}
@@ -34,7 +35,7 @@ class Host:
         """Look some seconds later."""
         self.time += after
         daemon = Daemon(FACTS, Clock(), str(self.root))
-        Watch(daemon, SECONDS, str(self.root / "seen.json"), lambda: self.time).look(set(places), set(own))
+        Watch(daemon, SECONDS, f"{self.root}{SEEN}", lambda: self.time).look(set(places), set(own))
 
     def lives(self) -> bool:
         """Whether the daemon does, however late the kernel ends one that was killed."""
@@ -134,10 +135,16 @@ def test_without_an_answer_of_zookeeper_nobody_is_ended(host: Host) -> None:
     assert not host.lives()
 
 
+def test_a_daemon_that_ends_during_a_look_is_no_failure(host: Host) -> None:
+    shutil.rmtree(host.root / "run/flink-jobmanager")
+    host.look(OWN, OTHER)
+    assert host.lives()
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "[1]"])
 def test_what_cannot_be_read_is_as_if_nothing_was_seen(host: Host, text: str) -> None:
     host.look(OWN, OTHER)
-    (host.root / "seen.json").write_text(text)
+    Path(f"{host.root}{SEEN}").write_text(text)
     host.look(OTHER, after=SECONDS)
     host.look(OTHER, after=SECONDS)
     assert host.lives()
