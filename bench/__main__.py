@@ -9,6 +9,7 @@ import argparse
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 from automation.command_line import ran
@@ -25,10 +26,10 @@ NAME = "bench"
 TABLES = ups.lines, ups.cpu_lines, ups.phase_lines, ups.step_lines, ups.start_lines
 
 
-def fresh(lab: Lab, *, monitoring: int = 0) -> None:
-    """Freshly booted, empty hosts, with the names, keys and S3 server of the previous ones."""
+def fresh(lab: Lab, *, monitoring: int = 0, small: bool = False) -> None:
+    """Freshly booted, empty hosts, with the names, keys and S3 server of the previous ones: 7, or 4 if `small`."""
     lab.up(workers=0, jobmanagers=0, zookeepers=0, monitoring=0)
-    lab.up(workers=2, jobmanagers=2, zookeepers=3, monitoring=monitoring)
+    lab.up(workers=2, jobmanagers=1 if small else 2, zookeepers=1 if small else 3, monitoring=monitoring)
 
 
 def _new(lab: Lab, *, monitoring: int = 0) -> Cluster:
@@ -85,6 +86,11 @@ def main() -> int:
         default=2,
         metavar="N",
         help="alternating rounds of Pulumi, plain ssh and Ansible (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--small",
+        action="store_true",
+        help="four hosts instead of seven: one JobManager, one ZooKeeper server and two TaskManagers",
     )
     parser.add_argument(
         "--json", type=Path, default=ups.FILE, metavar="FILE", help="the figures (default: %(default)s)"
@@ -180,7 +186,7 @@ def main() -> int:
             return _jobs(lab, max(1, chosen.rounds), chosen.jobs)
         if chosen.steady:
             return _steady(lab, chosen)
-        bench = ups.Bench(lab, fresh)
+        bench = ups.Bench(lab, partial(fresh, small=chosen.small))
         bench.measure(max(1, chosen.rounds), chosen.failovers, chosen.starts)
         figures.write(bench.found, chosen.json)
         print("\n".join(line for lines in TABLES for line in ["", *lines(chosen.json)]))

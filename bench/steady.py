@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import figures
 from drill import records
 from lab.cluster import Cluster, Job, wait_for
 from lab.rest import Rest
@@ -32,6 +33,7 @@ class Steady:
     busy: float
     """Share of the machine's CPU time that was used, or that a hypervisor took."""
     loads: list[float]
+    """Load averages (1 min): the lowest, the median, the highest."""
     leaders: int
     """Changes of the leader."""
     gone: int
@@ -107,17 +109,17 @@ def _cpu() -> tuple[int, int]:
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
-def lines(file: Path) -> list[str]:
-    """A table in Markdown."""
-    found = Steady(**json.loads(file.read_text()))
-    low, middle, high = found.loads
+def lines(*files: Path) -> list[str]:
+    """A table in Markdown with a column for each file."""
+    found = [Steady(**json.loads(file.read_text())) for file in files]
     rows = [
-        ("`failoverSeconds`", found.failover_seconds),
-        ("minutes", f"{found.minutes:.0f}"),
-        ("CPU in use", f"{100 * found.busy:.0f}%"),
-        ("load", f"{low} to {high}, median {middle}"),
-        ("changes of the leader", found.leaders),
-        ("heartbeats that timed out or were refused", found.gone),
-        ("restarts of the job", found.restarts),
+        ["`failoverSeconds`", *(str(one.failover_seconds) for one in found)],
+        ["minutes", *(f"{one.minutes:.0f}" for one in found)],
+        ["processes on each host that only use CPU", *(str(one.burners) for one in found)],
+        ["CPU in use", *(f"{100 * one.busy:.0f} %" for one in found)],
+        ["load, median", *(f"{one.loads[1]:.1f}" for one in found)],
+        ["changes of the leader", *(str(one.leaders) for one in found)],
+        ["heartbeats that timed out or were refused", *(str(one.gone) for one in found)],
+        ["restarts of the job", *(str(one.restarts) for one in found)],
     ]
-    return ["|  |  |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)]
+    return figures.table(["", *([""] * len(found))], rows)

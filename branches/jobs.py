@@ -39,7 +39,7 @@ _STOPS = {
 _STATELESS = "stateless"
 _WITHOUT_EFFECT = {
     *("onDelete", "upgradeMode", "initialSavepoint"),
-    *("stableSeconds", "startTimeoutSeconds", "savepoints", "restarts", "secrets"),
+    *("stableSeconds", "startTimeoutSeconds", "savepoints", "restarts"),
 }
 """Settings that matter only later."""
 

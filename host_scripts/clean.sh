@@ -22,7 +22,7 @@ remove() {
   replace_block /etc/hosts ""
   local template
   for template in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$template" ] || replace_block "$template" ""; done
-  rm -f /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg /etc/needrestart/conf.d/60-flink.conf
+  rm -f /etc/cloud/cloud.cfg.d/99-flink-hosts.cfg /etc/needrestart/conf.d/60-flink.conf /etc/profile.d/flink-storage.sh
   # The package has files there
   rmdir --ignore-fail-on-non-empty /etc/needrestart/conf.d /etc/needrestart 2>/dev/null || true
   restore_kernel

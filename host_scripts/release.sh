@@ -145,7 +145,8 @@ forget_releases() {
   for home in /opt/"$1"-*; do
     # An earlier version of this program listed no files: what was added is not known
     [ -s "$home/.installed-by-pulumi" ] && [ "$home" != "$(readlink "/opt/$1")" ] || continue
-    ! grep -qsxF -e "$home" -e "${home##*/}" /var/lib/flink/launch/*/java /var/lib/flink/launch/*/release || continue
+    # With TLS a launch names RELEASE+tls (launch.sh)
+    ! grep -qsxF -e "$home" -e "${home##*/}" -e "${home##*/}+tls" /var/lib/flink/launch/*/{java,release} || continue
     [ -z "$(find /proc/[0-9]*/exe /proc/[0-9]*/fd -lname "$home/*" -print -quit 2>/dev/null)" ] || continue
     [ -z "$(touched_files "$home" | sed -n 's/^> //p')" ] || continue
     mv -T "$home" "$(mktemp -d "/opt/.fetch.$1.XXXXXX")"

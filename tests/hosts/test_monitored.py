@@ -37,6 +37,7 @@ from ops import units
 from stand_ins.builds import archives
 from tests.hosts import grafana, snapshot, virtual_machine
 from tests.hosts.alarms import ALERTS, LOGS, SCRAPES, SECOND, WATCHDOG, Alert, Receiver, receiving, shortened
+from tests.lab import reach
 from tests.lab.commands import finish, traces
 from tests.measured import Measured
 from tests.unit.test_front_door import made
@@ -630,6 +631,13 @@ def test_grafana_is_told_who_asks_at_every_door(monitored: Monitored) -> None:
         shown = Rest([url]).get("/grafana/d/flink-cluster")
         assert (shown["user"], shown["role"]) == (front_door.USER, "Editor")
         assert "cluster.json" in shown["dashboards"]
+
+
+@pytest.mark.exhaustive  # a lab of its own, and minutes
+def test_a_job_reaches_what_is_its_own_users_beside_all_that_monitors_it(monitored: Monitored) -> None:
+    monitored.timed(CAUSED)
+    for host, unit in (("jm-0", "flink-jobmanager"), ("tm-0", "flink-taskmanager")):
+        assert reach.beyond_its_own(monitored.lab, host, unit) == []
 
 
 def _ended(rest: Rest) -> dict[str, str]:

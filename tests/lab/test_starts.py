@@ -2,11 +2,10 @@
 never prevent a start.
 """
 
-import re
-
 import pytest
 
 from lab.cluster import Cluster, wait_for
+from tests.lab import reach
 
 UNITS = {"jm-0": "flink-jobmanager", "tm-0": "flink-taskmanager", "zk-0": "zookeeper"}
 
@@ -45,38 +44,9 @@ def test_a_daemon_can_do_little_on_its_host(cluster: Cluster, host: str, unit: s
     assert "hidepid=invisible" in cluster.lab.ssh(host, f"{inside} findmnt -no OPTIONS /proc").stdout
 
 
-LOOK = r"""
-pid=$(systemctl show -p MainPID --value "$1") user=$(systemctl show -p User --value "$1")
-cd /
-inside() { nsenter --target="$pid" --mount --setuid "$(id -u "$user")" --setgid "$(id -g "$user")" "$@" 2>/dev/null; }
-sweep() { inside find / '(' -path /proc -o -path /sys -o -path /dev ')' -prune -o "$@" -print || true; }
-sweep -type f -readable ! -perm -o+r | sed 's/^/reads /'
-sweep ! -type l -writable | sed 's/^/writes /'
-inside grep -rlsI -e '-----BEGIN [A-Z ]*PRIVATE KEY-----' /etc /home /root /run /srv /tmp /var | sed 's/^/key /'
-inside find /proc -maxdepth 1 -name '[0-9]*' ! -user "$user" | sed 's/^/sees /'
-"""
-"""What the daemon's process, and so a job, reads that not everybody reads, writes, and sees."""
-OWN = {
-    "flink": r"/(etc/flink/(credentials\.env|(job-secrets|tls)/.*)|var/(lib|log)/flink.*|run/flink-[a-z]+manager.*)",
-    "zookeeper": r"/(etc/zookeeper/.*|var/lib/zookeeper.*|run/zookeeper.*)",
-}
-SHARED = re.compile(r"/(tmp|var/tmp)(/.*)?|/run/lock|/run/(dbus|systemd)/.*")
-"""Its own /tmp and /var/tmp, and what every process of a host may write to."""
-
-
 @pytest.mark.parametrize(("host", "unit"), UNITS.items())
 def test_a_job_reads_and_writes_what_is_its_own_users(cluster: Cluster, host: str, unit: str) -> None:
-    """docs/security.md has the list."""
-    user = shown(cluster, host, unit)["User"]
-    lines = cluster.lab.ssh(host, f"sudo -n bash -s {unit}", input=LOOK).stdout.splitlines()
-    found = [(what, path) for what, _, path in (line.partition(" ") for line in lines)]
-    own = re.compile(OWN[user])
-    assert ("writes", "/tmp") in found and ("writes", f"/run/{unit}") in found
-    others = [each for each in found if not own.fullmatch(each[1]) and not SHARED.fullmatch(each[1])]
-    assert others == []
-    # Keys for TLS are its own, too, and stay on a host that once had it
-    keys = {path for what, path in found if what == "key" and not path.endswith("/identity.pem")}
-    assert keys <= {"/var/lib/flink/.ssh/id_ed25519"}
+    assert reach.beyond_its_own(cluster.lab, host, unit) == []
 
 
 @pytest.mark.parametrize(("host", "unit"), UNITS.items())

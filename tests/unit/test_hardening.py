@@ -89,6 +89,22 @@ def test_a_job_that_uses_devices_of_the_machine_sees_them(tmp_path: Path) -> Non
     assert private not in flink_unit(Role.TASKMANAGER, load(tmp_path).cluster, memory_mib=2048, disks=1)
 
 
+def test_docs_name_the_directories_that_jobs_may_use_as_the_user_of_their_daemon() -> None:
+    """A job can do what another unit of the same user can: tests/lab/reach.py looks from inside."""
+    roots = {"Runtime": "/run", "State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log"}
+    folder = Path(__file__).parents[2] / "config_templates"
+    texts = [text for path in folder.rglob("*.service*") if "\nUser=flink\n" in (text := path.read_text())]
+    assert len(texts) >= 4
+    found = {
+        f"{roots[kind]}/{name}"
+        for text in texts
+        for kind, name in re.findall(r"^(Runtime|State|Cache|Logs)Directory=(.*)$", text, re.MULTILINE)
+    }
+    assert "/run/{{ row.daemon.unit }}" in found, "the daemons', `/run/flink-*` in the documents"
+    docs = (folder.parent / "docs/security.md").read_text().partition("### What a job can read")[2].partition("### ")[0]
+    assert [path for path in found if f"`{path}`" not in docs] == ["/run/{{ row.daemon.unit }}"]
+
+
 def test_exposure_of_monitoring(tmp_path: Path) -> None:
     for name, text in (
         ("flink-prometheus", prometheus_unit(MonitoringSettings(), data_disk=True)),

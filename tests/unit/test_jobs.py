@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import zipfile
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pulumi
 import pytest
 
 import settings
-from components.jobs.settings import JobSettings, RestartSettings, SavepointSettings
+from branches.jobs import fate
+from components.jobs.settings import Artifact, JobSettings, RestartSettings, SavepointSettings
 from tests.host_steps import with_scripts
 from tests.unit.program import Mocks, Recorded, configuration, entry, load, mocked, refused
 from toolbox.paths import REPO
@@ -55,6 +57,47 @@ def test_durations_are_seconds(folder: Path, jar: str) -> None:
     assert found.savepoints == SavepointSettings(every=21_600, keep=7, max_age=2_592_000)
     assert found.restarts == RestartSettings(attempts=5, within=300)
     assert loaded(folder, jar=jar).savepoints is None and loaded(folder, jar=jar).restarts == RestartSettings()
+
+
+ONLY_LATER = {
+    "upgrade_mode": "last-state",
+    "initial_savepoint": "s3://flink/old",
+    "start_timeout_seconds": 7,
+    "stable_seconds": 7,
+    "on_delete": "cancel",
+    "savepoints": SavepointSettings(every=60, keep=1, max_age=60),
+    "restarts": RestartSettings(attempts=1),
+}
+RESTARTS = {
+    "jar": "",
+    "sql": "",
+    "python": "s3://flink/other.py",
+    "sha256": "0" * 64,
+    "dependencies": [Artifact(place="s3://flink/more.jar", sha256="1" * 64)],
+    "entry_class": "org.example.Other",
+    "entry_module": "other",
+    "args": ["more"],
+    "allow_non_restored_state": True,
+    "restart_nonce": "2",
+    "flink_config": {"pipeline.name": "other"},
+    "secrets": ["db"],
+}
+ON_THEIR_OWN = {"name", "state", "parallelism", "savepoint_nonce"}
+"""docs/jobs.md has a row for each."""
+
+
+def test_summary_says_of_each_setting_whether_the_job_continues() -> None:
+    names = {it.name for it in fields(JobSettings)}
+    assert names == set(ONLY_LATER) | set(RESTARTS) | ON_THEIR_OWN
+    base = JobSettings(name="a", python="s3://flink/a.py", sha256="2" * 64)
+    for name, value in {**ONLY_LATER, **RESTARTS}.items():
+        other = replace(base, **({"python": "", name: "s3://flink/b"} if name in ("jar", "sql") else {name: value}))
+        first, *rest = name.split("_")
+        key = first + "".join(map(str.title, rest))
+        if name != "upgrade_mode":  # every fate depends on it
+            what = fate({"upgradeMode": "savepoint"}, {"upgradeMode": "savepoint", key: "other"}).what
+            assert (what == "continues to run") == (name in ONLY_LATER), name
+        assert (other.spec() == base.spec()) == (name in ONLY_LATER), name
 
 
 def test_everything_together(folder: Path, jar: str) -> None:

@@ -220,11 +220,14 @@ def test_a_modified_release_is_reported(tmp_path: Path) -> None:
 
 
 def test_old_releases_go_when_nothing_needs_them(tmp_path: Path) -> None:
-    """The one in use, one of a kept launch, one that runs, one with somebody's jar and one that is not ours stay."""
+    """Those in use, of a kept launch, also with TLS, that run, with somebody's jar, and that are not ours stay."""
     opt, launch = tmp_path / "opt", tmp_path / "launch/0a1b"
     launch.mkdir(parents=True)
     (launch / "release").write_text("flink-2\n")
     (launch / "java").write_text("/opt/java-17\n")
+    encrypted = tmp_path / "launch/0a1c"
+    encrypted.mkdir()
+    (encrypted / "release").write_text("flink-7+tls\n")
     library = "\n".join((SCRIPTS / name).read_text() for name in ("lib.sh", "release.sh"))
     library = library.replace("/opt/", f"{opt}/").replace("/var/lib/flink/launch/", f"{tmp_path}/launch/")
 
@@ -234,7 +237,7 @@ def test_old_releases_go_when_nothing_needs_them(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         return done.stderr
 
-    for version in range(1, 7):
+    for version in range(1, 8):
         home = opt / f"flink-{version}"
         (home / "lib").mkdir(parents=True)
         (home / "lib/a.jar").write_text("jar")
@@ -244,7 +247,7 @@ def test_old_releases_go_when_nothing_needs_them(tmp_path: Path) -> None:
     (opt / "flink").symlink_to(opt / "flink-1")
     with (opt / "flink-3/lib/a.jar").open():
         assert run("forget_releases flink") == f"h: flink: removed {opt}/flink-5, which nothing needs any more\n"
-    assert sorted(path.name for path in opt.iterdir()) == ["flink", *(f"flink-{it}" for it in (1, 2, 3, 4, 6))]
+    assert sorted(path.name for path in opt.iterdir()) == ["flink", *(f"flink-{it}" for it in (1, 2, 3, 4, 6, 7))]
     assert "flink-3" in run("forget_releases flink"), "it ended"
 
 
