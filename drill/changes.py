@@ -118,7 +118,7 @@ def upgrade(scene: Scene) -> None:
 
 
 def killed_up(scene: Scene) -> None:
-    """The same `up`, killed as soon as it has restarted the first daemon, and run again."""
+    """The `up` of `config-rollout`, killed as soon as it has restarted the first daemon, and run again."""
     cluster, overrides = scene.cluster, _changed(scene, SETTINGS)
     before = _starts(cluster)
     scene.happens()

@@ -11,10 +11,16 @@ apply() {
 
 # download URL FILE. If it fails, the storage may have the file: the host tool decides.
 download() {
-  mkdir -p "${2%/*}"
-  fetch -fsSL --retry 3 --connect-timeout 20 --speed-limit 10000 --speed-time 60 -o "$2" "$1" && return 0
-  rm -f "$2"
-  say "cannot fetch $1"
+  local new
+  new=$(mktemp /var/tmp/flink-download.XXXXXX)
+  if fetch -fsSL --retry 3 --connect-timeout 20 --speed-limit 10000 --speed-time 60 -o "$new" "$1"; then
+    chmod 0644 "$new"
+    # shellcheck disable=SC2016  # that shell expands it
+    as_holder "${2%/*}" sh -euc 'mkdir -p "${2%/*}" && cp -fT "$1" "$2"' sh "$new" "$2"
+  else
+    say "cannot fetch $1"
+  fi
+  rm -f "$new"
 }
 
 check() { flink_host job --check <<<"$values"; }

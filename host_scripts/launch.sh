@@ -2,6 +2,7 @@
 # Writes Flink's configuration, and creates the daemon's launch from it: an immutable folder with a copy of the
 # configuration and the java command line that Flink's own start scripts derive from it (recorder.sh). The link `expected`
 # points at the launch; service.sh and rollout.sh decide what runs.
+# The launches are below the home of the daemons' user, who runs them: that user puts them there (as_holder).
 # Values besides those of recorder.sh: script (bin/NAME.sh), arguments (of the script), entrypoint (the daemon's class),
 # plugin, keep (how many launches are kept, so that a rollout can go back).
 # Files: config.yaml and the rest of /etc/flink. With secret options also: secrets (true). With TLS also: tls_options (a
@@ -14,7 +15,7 @@ recipe=3 # increase it when this script creates something else from the same con
 apply() {
   local launch
   # An earlier run may have been killed
-  rm -f "$launches/ahead"
+  as_holder "$launches" rm -f "$launches/ahead"
   remember_files
   write_files
   report configuration
@@ -33,10 +34,10 @@ archive_classes() {
   if [ ! -e "$launches/current/classes" ] || [ "$next" = "$(cat "$launches/current/classes")" ]; then return 0; fi
   systemctl is-active -q "flink-${script%.sh}" || return 0
   say "flink: archiving the classes of $next while the daemon still runs, for at most $archive_seconds s"
-  touch "$launches/ahead"
+  as_holder "$launches" touch "$launches/ahead"
   # It may be busy with those of now
   timeout "$archive_seconds" systemctl restart flink-classes.service || systemctl stop flink-classes.service || true
-  rm -f "$launches/ahead"
+  as_holder "$launches" rm -f "$launches/ahead"
 }
 
 # What Flink's scripts refuse must not stay: nothing would write the earlier files again, because their step is the same as
@@ -75,51 +76,63 @@ digest() {
 # Replaces the link atomically.
 point() {
   [ "$(readlink "$launches/$1" || true)" != "$2" ] || return 0
-  ln -sfn "$2" "$launches/.$1"
-  mv -fT "$launches/.$1" "$launches/$1"
+  # shellcheck disable=SC2016  # that shell expands it
+  as_holder "$launches" sh -euc 'ln -sfn "$2" "$1.new" && mv -fT "$1.new" "$1"' sh "$launches/$1" "$2"
 }
 
+# Made where only root writes, since what runs in Flink's scripts, and jobs beside them, could change it meanwhile.
 make_launch() {
-  local launch=$1 work=$1/work said
-  rm -rf "$launch"
-  mkdir -p "$launch/conf"
-  chmod 0755 "$launch" "$launch/conf"
-  cp /etc/flink/log4j-console.properties "$launch/conf/"
-  with_java "$work" /etc/flink/config.yaml >"$launch/conf/config.yaml"
-  if ! said=$(record "$work" "$launch/conf" "$script" "$entrypoint" "${arguments[@]}"); then
+  local launch=$1 made work said
+  # Programs in /tmp may not run (noexec)
+  rm -rf /usr/local/lib/flink/.launch.*
+  made=$(mktemp -d /usr/local/lib/flink/.launch.XXXXXX)
+  # shellcheck disable=SC2064  # the folders of now
+  trap "rm -rf '$made' '$before'" EXIT
+  work=$made/work
+  install -d -m 0755 "$made" "$made/conf"
+  cp /etc/flink/log4j-console.properties "$made/conf/"
+  with_java "$work" /etc/flink/config.yaml >"$made/conf/config.yaml"
+  if ! said=$(record "$work" "$made/conf" "$script" "$entrypoint" "${arguments[@]}"); then
     tail -n 20 <<<"$said" >&2
-    rm -rf "$launch"
     take_back
     die "Flink's own $script cannot derive the command line from the new /etc/flink/config.yaml, which was not kept; its output is above"
   fi
-  with_java "$java" /etc/flink/config.yaml >"$launch/conf/config.yaml"
+  with_java "$java" /etc/flink/config.yaml >"$made/conf/config.yaml"
   # What daemons must have in common to work together: only the rollout changes it, for all at once
-  echo "$(basename "$home")${tls_options:++tls}" >"$launch/release"
-  echo "$java" >"$launch/java"
-  echo "$(basename "$java")-$(basename "$home")-${script%.sh}" >"$launch/classes"
-  from_record "$work" argv >"$launch/argv"
-  exported "$work" >"$launch/environment"
-  start_script "$launch" >"$launch/.start"
-  chmod -R a+rX "$launch"
-  chmod 0755 "$launch/.start"
+  echo "$(basename "$home")${tls_options:++tls}" >"$made/release"
+  echo "$java" >"$made/java"
+  echo "$(basename "$java")-$(basename "$home")-${script%.sh}" >"$made/classes"
+  from_record "$work" argv | sed -z "s|$made/conf|$launch/conf|g" >"$made/argv"
+  exported "$work" | sed "s|$made/conf|$launch/conf|g" >"$made/environment"
+  start_script "$launch" "$made" >"$made/start"
+  chmod -R a+rX "$made"
+  chmod 0755 "$made/start"
   rm -rf "$work"
-  # Last: a launch with this file is complete
-  mv "$launch/.start" "$launch/start"
+  put_launch "$made" "$launch"
+  rm -rf "$made"
   say "flink: created the launch ${launch##*/} of ${home##*/}"
 }
 
-# What the unit runs: the recorded command line, one word per line, each quoted for the shell. The JVM uses the class
-# archive of an earlier process with this JDK and these jars, if there is one (class_archive.sh). Without an archive that
-# fits, it loads the classes from the jars.
+# put_launch FROM TO: a launch is there completely, or not at all. What was left half made before may be root's.
+put_launch() {
+  rm -rf "$2" "$2.new"
+  # shellcheck disable=SC2016  # that shell expands it
+  as_holder "$launches" sh -euc 'umask 022 && cp -rT "$1" "$2.new" && mv -T "$2.new" "$2"' sh "$1" "$2"
+}
+
+# start_script LAUNCH MADE: what the unit runs of the launch, which is made in the folder MADE: the recorded command line,
+# one word per line, each quoted for the shell. The JVM uses the class archive of an earlier process with this JDK and these
+# jars, if there is one (class_archive.sh). Without an archive that fits, it loads the classes from the jars.
 start_script() {
-  local launch=$1 word archive
-  archive=/var/lib/flink/cds/$(cat "$launch/classes").jsa
+  local launch=$1 made=$2 word archive
+  archive=/var/lib/flink/cds/$(cat "$made/classes").jsa
   echo '#!/bin/bash'
   echo "# What ${home##*/}/bin/$script makes of conf/config.yaml beside this. Managed by Pulumi: another configuration is another launch."
-  sed 's/^/export /' "$launch/environment"
+  sed 's/^/export /' "$made/environment"
   # shellcheck disable=SC2016  # expanded when the daemon starts
   echo 'echo $$ >"$RUNTIME_DIRECTORY/pid"'
-  echo 'for ((i = 0; i < 3000; i++)); do [ -e /var/lib/flink/launch/hold ] || break; sleep 0.2; done # rollout.sh'
+  # shellcheck disable=SC2016
+  echo 'while [ -n "$(find /var/lib/flink/launch/hold -mmin -10 2>/dev/null)" ]; do sleep 0.2; done # rollout.sh'
   printf 'classes=(); [ ! -r %q ] || classes=(-XX:SharedArchiveFile=%q)\n' "$archive" "$archive"
   # shellcheck disable=SC2016
   ! own_configuration || secret_configuration "$launch"
@@ -128,7 +141,7 @@ start_script() {
   while IFS= read -r -d '' word; do
     # shellcheck disable=SC2016
     if own_configuration && [ "$word" = "$launch/conf" ]; then printf ' \\\n  "$FLINK_CONF_DIR"'; else printf ' \\\n  %q' "$word"; fi
-  done <"$launch/argv"
+  done <"$made/argv"
   echo
 }
 
@@ -152,10 +165,12 @@ forget_old_launches() {
   local launch kept
   kept="$(readlink "$launches/current" || true) $(readlink "$launches/previous" || true) $(readlink "$launches/expected" || true)"
   # shellcheck disable=SC2012  # names of ours, hexadecimal
-  for launch in $(ls -td "$launches"/*/ 2>/dev/null | tail -n "+$((keep + 1))"); do
+  while IFS= read -r launch; do
     launch=${launch%/}
-    case " $kept " in *" $launch "*) ;; *) [ -L "$launch" ] || rm -rf "$launch" ;; esac
-  done
+    case " $kept " in *" $launch "*) continue ;; esac
+    # Those of an earlier version of this program are root's
+    if [[ ${launch##*/} =~ ^[0-9a-f]{12}(\.new)?$ ]] && [ ! -L "$launch" ]; then rm -rf "$launch"; fi
+  done < <(ls -td "$launches"/*/ 2>/dev/null | tail -n "+$((keep + 1))")
 }
 
 check() {

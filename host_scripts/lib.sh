@@ -175,8 +175,8 @@ remove_left_over() {
       systemctl daemon-reload
       systemctl reset-failed "${path##*/}" 2>/dev/null || true
       ;;
-    "tree "*) rm -rf "$path" ;;
-    *) rm -f "$path" ;;
+    "tree "*) as_holder "${path%/*}" rm -rf "$path" ;;
+    *) as_holder "${path%/*}" rm -f "$path" ;;
   esac
   say "removed $path: it is no longer declared"
 }
@@ -192,6 +192,52 @@ report_left_over() {
     [ "$kind" != block ] || path="the lines of this program in $path"
     differs "$path" "left from an earlier configuration: expected none"
   done < <(left_over "$1")
+}
+
+# Root follows no path that somebody else can change. Below a directory of another user, who could put a link in place of
+# anything, all is made as that user.
+
+declare -A holders=() # DIRECTORY, and who could put something in its place
+
+# find_holder DIRECTORY: sets `holder` to the owner of the first directory on the way to it that is not root's, or to root.
+find_holder() {
+  local path=$1 way=() owners=() behind=() i
+  holder=${holders[$1]:-}
+  [ -z "$holder" ] || return 0
+  while [ -n "$path" ]; do
+    way=("$path" "${way[@]}")
+    path=${path%/*}
+  done
+  # Also of what a link of root's points at. What is missing is at the end
+  mapfile -t owners < <(stat -c %U -- "${way[@]}" 2>/dev/null)
+  mapfile -t behind < <(stat -L -c %U -- "${way[@]}" 2>/dev/null)
+  holder=root
+  for i in "${!owners[@]}"; do
+    if [ "${owners[i]}" != root ]; then holder=${owners[i]}; elif [ "${behind[i]:-root}" != root ]; then holder=${behind[i]}; fi
+    [ "$holder" = root ] || break
+  done
+  # Root's may still be created for somebody
+  if [ "$holder" != root ] || [ -d "$1" ]; then holders[$1]=$holder; fi
+}
+
+# as_holder DIRECTORY COMMAND...: runs it as the user who could put something in the directory's place.
+as_holder() {
+  local holder
+  find_holder "$1"
+  shift
+  if [ "$holder" = root ]; then "$@"; else (cd / && exec runuser -u "$holder" -- "$@"); fi
+}
+
+# own_directory MODE USER DIRECTORY: creates it, or gives it its mode.
+own_directory() {
+  local holder
+  find_holder "${3%/*}"
+  case $holder in
+    root) install -d -m "$1" -o "$2" -g "$2" "$3" ;;
+    "$2") as_holder "${3%/*}" install -d -m "$1" "$3" ;;
+    *) die "$3 is below a directory of user $holder: expected one of root's or of user $2" ;;
+  esac
+  holders=()
 }
 
 # write_file PATH MODE OWNER < TEXT: replaces the file atomically, and only if something differs.
@@ -216,7 +262,12 @@ put_file() {
     return 0
   fi
   # With few other programs: a step may write dozens of files
-  local path=$1 mode=$2 owner=$3 new wanted
+  local path=$1 mode=$2 owner=$3 new wanted holder
+  find_holder "${path%/*}"
+  if [ "$holder" != root ]; then
+    put_held_file "$@"
+    return 0
+  fi
   [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
   new=$(mktemp "$path.XXXXXX")
   cat >"$new"
@@ -229,6 +280,26 @@ put_file() {
   chmod "$mode" "$new"
   mv -f "$new" "$path"
   changed+=("$path")
+}
+
+# put_held_file PATH MODE OWNER < TEXT: the same below a directory of another user, whose the file is.
+put_held_file() {
+  local written
+  [ "${3%%:*}" = "$holder" ] || die "$1 is below a directory of user $holder: expected another place for a file of ${3%%:*}"
+  # shellcheck disable=SC2016  # that shell expands it
+  written=$(as_holder "${1%/*}" bash -euc '
+    umask 022
+    [ -d "${1%/*}" ] || mkdir -p "${1%/*}"
+    new=$(mktemp "$1.XXXXXX")
+    cat >"$new"
+    if [ -f "$1" ] && cmp -s "$new" "$1" && [ "$(stat -c %a:%U "$1")" = "$(printf %o "0$2"):$(id -un)" ]; then
+      rm -f "$new"
+    else
+      chmod "$2" "$new"
+      mv -fT "$new" "$1"
+      echo written
+    fi' bash "$1" "$2") || die "cannot write $1 as user $holder"
+  [ -z "$written" ] || changed+=("$1")
 }
 
 # check_file PATH MODE OWNER < TEXT: reports how the file differs; of a secret file only that it differs.

@@ -28,14 +28,17 @@ found_on() { blkid -p -s TYPE -s PTTYPE -s LABEL "$1" 2>/dev/null | cut -d: -f2-
 
 # serve DISK DIRECTORY
 serve() {
-  local found
+  local found owner
   found=$(found_on "$1")
+  owner=$(id -u "$user"):$(id -g "$user")
   case $found in
-    "" | *" LABEL=\"$label\""*) mkfs.ext4 -q -F -m 0 -L "$label" "$1" ;;
+    "" | *" LABEL=\"$label\""*) mkfs.ext4 -q -F -m 0 -L "$label" -E root_owner="$owner" "$1" ;;
     *) fail "$1 has$found: expected a blank disk; erase it (wipefs --all $1) if nothing needs it" ;;
   esac
-  mkdir -p "$2"
-  mount -t ext4 -o noatime "$1" "$2"
+  # The directory is below the user's home, who could put a link in its place
+  (cd / && runuser -u "$user" -- mkdir -p "$2")
+  (cd "$2" && [ "$(pwd -P)" = "$(realpath "${2%/*}")/${2##*/}" ] && mount --no-canonicalize -t ext4 -o noatime "$1" .) ||
+    fail "cannot mount $1 at $2: expected a directory there, no link"
 }
 
 user=$1
@@ -54,6 +57,4 @@ for directory in "$@"; do
   number=$((number + 1))
   mountpoint -q "$directory" || serve "$disk" "$directory"
   [ "$(findmnt -no SOURCE "$directory")" -ef "$disk" ] || fail "$directory is not on $disk"
-  chown "$user:$user" "$directory"
-  chmod 0755 "$directory"
 done

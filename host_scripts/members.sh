@@ -7,7 +7,7 @@ apply() {
   if [ "$firewall" = true ]; then stays_reachable; fi
   cloud_init
   replace_block /etc/hosts "$hosts_block"
-  install -d -m 0700 -o "$user" -g "$user" "/var/lib/$user/.ssh"
+  own_directory 0700 "$user" "/var/lib/$user/.ssh"
   write_files
   if [ "$firewall" = true ]; then
     at_boot flink-firewall.service

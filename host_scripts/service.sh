@@ -44,7 +44,8 @@ apply() {
     stop_is_safe
     if it healthy 0 || { [ "$known" = false ] && it joins 0; }; then touch "$unproven"; fi
   fi
-  [ "$launch" = false ] || ln -sfnT "$(readlink /var/lib/flink/launch/expected)" /var/lib/flink/launch/current
+  [ "$launch" = false ] || as_holder /var/lib/flink/launch \
+    ln -sfnT "$(readlink /var/lib/flink/launch/expected)" /var/lib/flink/launch/current
   systemctl reset-failed "$unit" 2>/dev/null || true
   systemctl restart "$unit" || fail "$unit does not start"
   if [ -e "$unproven" ]; then

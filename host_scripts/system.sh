@@ -14,7 +14,7 @@ apply() {
   echo "$owner" | write_file /etc/flink-owner 0644 root:root
   create_user
   local directory
-  for directory in "${directories[@]}"; do install -d -m 0755 -o "$user" -g "$user" "$directory"; done
+  for directory in "${directories[@]}"; do own_directory 0755 "$user" "$directory"; done
   for directory in "${shared_directories[@]}"; do install -d -m 1777 -o root -g root "$directory"; done
   install -d -m 0755 "$configuration"
   remember_kernel
@@ -25,9 +25,10 @@ apply() {
   sysctl -q -e --load /etc/sysctl.d/60-flink.conf 2>/dev/null || true
   [ "$logs_in" = true ] || return 0
   local ssh=/var/lib/$user/.ssh
-  install -d -m 0700 -o "$user" -g "$user" "$ssh"
-  [ -s "$ssh/id_ed25519" ] || runuser -u "$user" -- ssh-keygen -q -t ed25519 -N '' -C "$user@$host" -f "$ssh/id_ed25519"
-  cat "$ssh/id_ed25519.pub"
+  own_directory 0700 "$user" "$ssh"
+  as_holder "$ssh" test -s "$ssh/id_ed25519" ||
+    as_holder "$ssh" ssh-keygen -q -t ed25519 -N '' -C "$user@$host" -f "$ssh/id_ed25519"
+  as_holder "$ssh" cat "$ssh/id_ed25519.pub"
 }
 
 create_user() {

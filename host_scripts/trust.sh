@@ -2,7 +2,7 @@
 # Lets the JobManagers log in as the daemons' user, for start-cluster.sh. Values: user. Files: SSH trust.
 
 apply() {
-  install -d -m 0700 -o "$user" -g "$user" "/var/lib/$user/.ssh"
+  own_directory 0700 "$user" "/var/lib/$user/.ssh"
   write_files
   report trust
 }

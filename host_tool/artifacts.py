@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import pwd
+import secrets
 import shutil
 
 from .output import Failure
@@ -101,9 +103,12 @@ class Artifacts:
         """Where a file is written until it is complete: another job may bring the same at the same time."""
         os.umask(0o022)
         os.makedirs(FOLDER, exist_ok=True)
-        # Flink's file systems run as this user
-        shutil.chown(FOLDER, self._user, self._user)
-        return f"{FOLDER}/.{os.getpid()}-{name}"
+        # Flink's file systems run as this user, who could put links in place of the folder, or of a name that is known
+        if os.path.islink(FOLDER):
+            raise Failure(f"{FOLDER} is a link: expected a folder; remove the link")
+        account = pwd.getpwnam(self._user)
+        os.chown(FOLDER, account.pw_uid, account.pw_gid, follow_symlinks=False)
+        return f"{FOLDER}/.{secrets.token_hex(8)}-{name}"
 
     def _get(self, file: str, new: str) -> bool:
         """Copy the declared artifact from where it is; whether it is there."""

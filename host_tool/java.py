@@ -30,7 +30,11 @@ LAUNCH = f"{LAUNCHES}/expected"
 OWN_PROPERTIES = ("-Dlog", "-Dcom.sun.management.")
 """System properties that are the daemon's alone: its log file, and the port that it already listens on."""
 KERBEROS_EXPORT = "--add-exports=java.security.jgss/"
-SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
+SHORT_LIVED = (
+    *("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"),
+    # The JVM's own warnings go to stdout by default, where our programs answer
+    *("-Xlog:disable", "-Xlog:all=warning:stderr"),
+)
 """For a JVM that runs for seconds: optimizations for long runs would cost more than they save. It leaves no
 /tmp/hsperfdata_USER, which would stay on a host.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
@@ -84,9 +85,11 @@ def _noted(values: dict[str, Any]) -> dict[str, str]:
 
 def _note(values: dict[str, Any]) -> None:
     """Note where the job is: at another place nothing would say that it has state."""
-    with open(f"{values['note']}.new", "w") as file:
+    # The daemons' user owns the folder, and could put a link in place of a name that is known
+    new = f"{values['note']}.{secrets.token_hex(8)}"
+    with open(new, "x") as file:
         json.dump({name: values[name] for name in ("storage", "cluster")}, file)
-    os.replace(f"{values['note']}.new", values["note"])
+    os.replace(new, values["note"])
 
 
 def check(values: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from .output import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Set
+    from collections.abc import Callable, Iterable, Set
 
 SEEN = "/run/flink-jobmanager/superseded.json"
 """Where the daemon writes, too, and systemd deletes it when that has ended. Who may write there may also end it."""
@@ -33,7 +33,7 @@ SECONDS = 30.0
 
 class Watch:
     """What was seen of the daemon, in the file `path`: which of its processes had a place; since when that has none, on
-    the monotonic clock, or null; and with how many sessions. `patience`: seconds without a place until it ends.
+    the monotonic clock, or null; and with which sessions. `patience`: seconds without a place until it ends.
     """
 
     def __init__(
@@ -47,14 +47,15 @@ class Watch:
         """
         process = self._daemon.process()
         had, lost, known = self._read()
-        if process is None or not own or not places:
-            self._write(had, None, 0)
+        # The daemon only adds to its note: without what was there another JVM with Flink's configuration has written it
+        if process is None or not places or (had == process and not known <= own):
+            self._write(had, None, known)
         elif own & places:
-            self._write(process, None, 0)
+            self._write(process, None, own)
         elif had != process:
-            self._write(None, None, 0)
-        elif lost is None or known != len(own):
-            self._write(process, self._now(), len(own))
+            self._write(None, None, ())
+        elif lost is None or known != own:
+            self._write(process, self._now(), own)
         elif self._now() - lost >= self._patience:
             os.kill(process[0], signal.SIGKILL)
             say(
@@ -63,19 +64,19 @@ class Watch:
                 " had lost its place in ZooKeeper, had no new one; it was ended, and starts again as standby",
             )
 
-    def _read(self) -> tuple[list[int] | None, float | None, int]:
+    def _read(self) -> tuple[list[int] | None, float | None, set[int]]:
         try:
             with open(self._path) as file:
                 had, lost, known = json.load(file)
+                return had, lost, set(known)
         except (OSError, ValueError, TypeError):
-            return None, None, 0
-        return had, lost, known
+            return None, None, set()
 
-    def _write(self, had: list[int] | None, lost: float | None, known: int) -> None:
+    def _write(self, had: list[int] | None, lost: float | None, known: Iterable[int]) -> None:
         # Another file: this one may be root's, who has looked by hand
         try:
             with open(f"{self._path}.new", "w") as file:
-                json.dump([had, lost, known], file)
+                json.dump([had, lost, sorted(known)], file)
             os.replace(f"{self._path}.new", self._path)
         except FileNotFoundError:
             pass  # the daemon has ended meanwhile, and its folder with it

@@ -74,7 +74,8 @@ done
 for unit in "${known[@]}"; do part "logs/$unit.journal" journalctl -u "$unit" -n "$lines" --no-pager -o short-iso-precise; done
 part logs/sshd.journal journalctl -t sshd -n 100 --no-pager -o short-iso
 for file in /var/log/flink/*.log /var/log/zookeeper/*.log /var/log/flink-frontdoor/*.log; do
-  [ ! -f "$file" ] || part "logs/${file##*/}" tail -n "$lines" "$file"
+  # The daemons' users could put links there
+  [ ! -f "$file" ] || [ -L "$file" ] || part "logs/${file##*/}" tail -n "$lines" "$file"
 done
 
 pid=0

@@ -43,7 +43,7 @@ class ZooKeeper(pulumi.ComponentResource):
 
     def _installed(self, host: Host) -> list[pulumi.Resource]:
         """What a host needs before its server can start."""
-        context = self._context
+        context, row = self._context, ROLES[host.role]
         settings, node = context.settings, context.nodes[host.name]
         collected = settings.logs.collected(monitored=context.members.monitored)
         logging = render("zookeeper/logback.xml", tls=settings.tls, logs=collected)
@@ -55,7 +55,11 @@ class ZooKeeper(pulumi.ComponentResource):
                 path="/etc/zookeeper/logback.xml",
                 text=logging,
             ),
-            File(path=f"{ROLES[host.role].data_directory}/myid", text=f"{naming.server_id(host.name)}\n"),
+            File(
+                path=f"{row.data_directory}/myid",
+                owner=f"{row.user}:{row.user}",
+                text=f"{naming.server_id(host.name)}\n",
+            ),
         ]
         written = step(
             host,

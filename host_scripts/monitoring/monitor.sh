@@ -12,7 +12,7 @@ apply() {
   declare_all
   [ "$own_user" = false ] || own_user "$user" "/var/lib/$user"
   for directory in "$folder" "${folders[@]}"; do install -d -m 0755 "$directory"; done
-  for directory in "${data[@]}"; do install -d -m 0750 -o "$user" -g "$user" "$directory"; done
+  for directory in "${data[@]}"; do own_directory 0750 "$user" "$directory"; done
   write_files
   # Before a reload, which would read what is not declared any more
   forget "$record"

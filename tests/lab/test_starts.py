@@ -5,6 +5,7 @@ never prevent a start.
 import pytest
 
 from lab.cluster import Cluster, wait_for
+from ops import state
 from tests.lab import reach
 
 UNITS = {"jm-0": "flink-jobmanager", "tm-0": "flink-taskmanager", "zk-0": "zookeeper"}
@@ -47,6 +48,29 @@ def test_a_daemon_can_do_little_on_its_host(cluster: Cluster, host: str, unit: s
 @pytest.mark.parametrize(("host", "unit"), UNITS.items())
 def test_a_job_reads_and_writes_what_is_its_own_users(cluster: Cluster, host: str, unit: str) -> None:
     assert reach.beyond_its_own(cluster.lab, host, unit) == []
+
+
+PLANT = """
+mkdir -m 0700 /root/roots
+runuser -u flink -- sh -euc 'cd /var/lib/flink && mv upload upload.away && ln -s /root/roots upload'
+"""
+REMOVE = """
+runuser -u flink -- sh -euc 'cd /var/lib/flink && rm -f upload && mv upload.away upload'
+rmdir /root/roots
+"""
+
+
+def test_root_follows_no_link_of_the_daemons_user(cluster: Cluster) -> None:
+    """tests/unit/test_holders.py has files, and directories that are missing."""
+    (step,) = (inputs for name, inputs in state.commands(cluster.stack.state()) if name == "tm-0-system")
+    cluster.lab.ssh("tm-0", "sudo -n bash -eu", input=PLANT)
+    try:
+        done = cluster.lab.ssh("tm-0", step["create"], input=step["stdin"], check=False)
+        assert done.returncode != 0 and "/var/lib/flink/upload" in done.stderr
+        assert cluster.lab.ssh("tm-0", "sudo -n stat -c '%U %a' /root/roots").stdout == "root 700\n"
+    finally:
+        cluster.lab.ssh("tm-0", "sudo -n bash -eu", input=REMOVE)
+    cluster.lab.ssh("tm-0", step["create"], input=step["stdin"])
 
 
 @pytest.mark.parametrize(("host", "unit"), UNITS.items())

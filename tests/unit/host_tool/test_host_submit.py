@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import io
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -44,7 +44,6 @@ class Store:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of jars, which belongs to whoever runs the tests."""
     monkeypatch.setattr(artifacts, "FOLDER", str(tmp_path / "jars"))
-    monkeypatch.setattr(shutil, "chown", lambda *_: None)
     return tmp_path / "jars"
 
 
@@ -58,7 +57,7 @@ def spec(**more: Any) -> dict[str, Any]:
 
 
 def kept(store: Store) -> Artifacts:
-    return Artifacts("flink", store, FOLDER)  # type: ignore[arg-type]
+    return Artifacts(getpass.getuser(), store, FOLDER)  # type: ignore[arg-type]
 
 
 def keep(store: Store, file: object) -> None:

@@ -92,6 +92,20 @@ def test_sessions_of_what_a_job_runs_in_the_jobmanager_are_no_reason(host: Host)
     assert host.lives()
 
 
+def test_another_process_that_writes_the_note_is_no_reason(host: Host) -> None:
+    """Flink's own scripts use the same configuration of logs: `sql-gateway.sh start-foreground`, for example."""
+    host.look(OWN, OTHER)
+    for _ in range(3):
+        host.look(OWN, OTHER, own=(9,), after=SECONDS)
+    assert host.lives()
+    for _ in range(3):
+        host.look(OTHER, own=(9,), after=SECONDS)
+    assert host.lives()
+    host.look(OTHER)
+    host.look(OTHER, after=SECONDS)
+    assert not host.lives(), "the daemon's own session is in it again"
+
+
 def test_without_a_note_of_sessions_nobody_is_ended(host: Host) -> None:
     host.look(OWN, OTHER)
     for _ in range(3):
