@@ -102,9 +102,11 @@ def main(words: Sequence[str]) -> int:
 
 
 def _daemon(name: str, words: list[str]) -> int:
-    from .daemon import Daemon, facts
+    from .daemon import Daemon, become, facts
 
-    return ask_daemon(Daemon(facts(), Clock()), name, words)
+    known = facts()
+    become(known["user"])
+    return ask_daemon(Daemon(known, Clock()), name, words)
 
 
 def ask_daemon(daemon: Daemon, name: str, words: list[str]) -> int:

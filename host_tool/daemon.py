@@ -38,6 +38,23 @@ def facts() -> dict[str, Any]:
     return found
 
 
+def become(user: str) -> None:
+    """Continue as `user` if this is root, which must not follow what that user writes. Raises Failure if there is
+    no such user.
+    """
+    import pwd
+
+    if os.geteuid() != 0:
+        return
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        raise Failure(f"user {user} is missing, which the step system creates") from None
+    os.setgroups(os.getgrouplist(user, account.pw_gid))
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+
+
 class Daemon:
     """The daemon that `facts` describes. `root` is a prefix of absolute paths, for tests."""
 
