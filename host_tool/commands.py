@@ -21,8 +21,8 @@ usage: flink-host COMMAND
 this host's Flink daemon (/etc/flink/daemon.json):
   state                    current, pending or down; the running release and the expected one; held or go
   switch                   end it; systemd restarts it with what is expected
-  hold, go                 hold the next start until `go`, for 10 minutes at most
-  back                     end it; systemd restarts it with what it ran before `switch`
+  hold, go                 hold the next start until `go` or `back`, for 10 minutes at most
+  back                     let it start with what it ran at `hold`; if it was switched since, it ends for that
   proves SECONDS           wait until it runs what is expected and is healthy
   leads                    succeed if it is the leading JobManager
   tell                     print the end of its log
@@ -102,9 +102,11 @@ def main(words: Sequence[str]) -> int:
 
 
 def _daemon(name: str, words: list[str]) -> int:
-    from .daemon import Daemon, facts
+    from .daemon import Daemon, become, facts
 
-    return ask_daemon(Daemon(facts(), Clock()), name, words)
+    known = facts()
+    become(known["user"])
+    return ask_daemon(Daemon(known, Clock()), name, words)
 
 
 def ask_daemon(daemon: Daemon, name: str, words: list[str]) -> int:
@@ -169,6 +171,7 @@ def _rollout(values: dict[str, Any], only_look: bool) -> None:
     from .java import Java
     from .rollout import GRACE_SECONDS, Rollout
 
+    exit_at_sigterm(values["host"])
     hosts = Hosts(values["user"], values["seconds"] + GRACE_SECONDS)
 
     def stop_declared(jobs: Sequence[str], *, only_all: bool) -> list[str]:
@@ -182,6 +185,19 @@ def _rollout(values: dict[str, Any], only_look: bool) -> None:
             rollout.check()
         else:
             rollout.apply()
+
+
+def exit_at_sigterm(who: str) -> None:
+    """Have SIGTERM, which a step's time limit sends, end this program by an exception, so that it leaves nothing half
+    done. Only once: nothing interrupts what happens then.
+    """
+    import signal
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        raise SystemExit(f"{who}: ended by SIGTERM: run `up` again at once, which continues")
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _moved() -> str:

@@ -38,6 +38,23 @@ def facts() -> dict[str, Any]:
     return found
 
 
+def become(user: str) -> None:
+    """Continue as `user` if this is root, which must not follow what that user writes. Raises Failure if there is
+    no such user.
+    """
+    import pwd
+
+    if os.geteuid() != 0:
+        return
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        raise Failure(f"user {user} is missing, which the step system creates") from None
+    os.setgroups(os.getgrouplist(user, account.pw_gid))
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+
+
 class Daemon:
     """The daemon that `facts` describes. `root` is a prefix of absolute paths, for tests."""
 
@@ -49,6 +66,7 @@ class Daemon:
         self._clock = clock
         self._run = f"{root}/run/{self._unit}"
         self._launches = f"{root}/var/lib/flink/launch"
+        self._hold = f"{self._launches}/hold"
         self._logs = f"{root}/var/log/flink"
         self._fingerprint = f"{root}/usr/local/lib/flink/fingerprint"
 
@@ -57,30 +75,36 @@ class Daemon:
         what = "current" if self._expected() == self._runs() else "pending"
         if not self._lives():
             what = "down"
-        held = "held" if os.path.exists(f"{self._launches}/hold") else "go"
+        held = "held" if os.path.exists(self._hold) else "go"
         return f"{what} {self._release('current')} {self._release('expected')} {held}"
 
     def switch(self) -> None:
         """End it, so that systemd restarts it with what is expected."""
-        current, expected = f"{self._launches}/current", os.readlink(f"{self._launches}/expected")
-        # Not if it was switched already: `back` would have no previous launch
-        if os.path.islink(current) and os.readlink(current) != expected:
-            self._point("previous", os.readlink(current))
+        current, expected = _link(f"{self._launches}/current"), os.readlink(f"{self._launches}/expected")
+        # Not if it was switched already: what it ran before would be lost
+        if current and current != expected:
+            self._point("previous", current)
         self._restart_with(expected)
 
-    def back(self) -> None:
-        """End it, so that systemd restarts it with what it ran before `switch`."""
-        self._restart_with(os.readlink(f"{self._launches}/previous"))
-
     def hold(self) -> None:
-        """Hold the next start until `go`, for 10 minutes at most."""
-        with open(f"{self._launches}/hold", "w"):
-            pass
+        """Hold the next start until `go` or `back`, for 10 minutes at most."""
+        # Since an interrupted rollout it may start with something else than it ran
+        ran = _text(self._hold) or _link(f"{self._launches}/current")
+        with open(f"{self._hold}.new", "w") as file:
+            file.write(ran)
+        os.replace(file.name, self._hold)
+
+    def back(self) -> None:
+        """Let it start with what it ran at `hold`: if it was switched since, end it, and systemd restarts it."""
+        ran = _text(self._hold)
+        if ran and ran != _link(f"{self._launches}/current"):
+            self._restart_with(ran)
+        self.go()
 
     def go(self) -> None:
         """Let it start."""
-        if os.path.exists(f"{self._launches}/hold"):
-            os.remove(f"{self._launches}/hold")
+        if os.path.exists(self._hold):
+            os.remove(self._hold)
 
     def proves(self, seconds: float) -> bool:
         """Whether it runs what is expected and is healthy, within the given seconds."""
@@ -156,6 +180,10 @@ def _text(path: str) -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def _link(path: str) -> str:
+    return os.readlink(path) if os.path.islink(path) else ""
 
 
 def _lives(process: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from .output import Failure
@@ -9,7 +10,7 @@ from .output import Failure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
 TOOL = "/usr/local/lib/flink/flink-host"
@@ -23,6 +24,8 @@ AT_ONCE = 20
 """Hosts asked in parallel: each is a process here."""
 LOST = 255
 """How OpenSSH ends if it could not log in, or the connection was lost."""
+LAST_SECONDS = 4.0
+"""For what hosts still do when this program is ended: what it tells them then must not overtake that."""
 WAITS = 4
 """Time limits of a login that waits: until others are healthy, have registered, and run their jobs; then its own."""
 
@@ -101,14 +104,17 @@ class Hosts:
         """
         left = list(hosts)
         started: dict[str, subprocess.Popen[str]] = {}
-        while left or started:
-            while left and len(started) < AT_ONCE:
-                host = left.pop(0)
-                started[host] = self._start(host, words, stderr)
-            host = next(iter(started))
-            process = started.pop(host)
-            output, said = process.communicate()
-            yield host, process.returncode, output, said
+        try:
+            while left or started:
+                while left and len(started) < AT_ONCE:
+                    host = left.pop(0)
+                    started[host] = self._start(host, words, stderr)
+                host, process = next(iter(started.items()))
+                output, said = process.communicate()
+                del started[host]
+                yield host, process.returncode, output, said
+        finally:
+            _await(started.values(), LAST_SECONDS)
 
     def _start(self, host: str, words: Sequence[str], stderr: int | None = None) -> subprocess.Popen[str]:
         import subprocess
@@ -122,6 +128,17 @@ class Hosts:
     ) -> list[str]:
         options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10", *options]
         return ["timeout", str(seconds), "ssh", *(word for option in options for word in ("-o", option)), host, *words]
+
+
+def _await(processes: Iterable[subprocess.Popen[str]], seconds: float) -> None:
+    """Wait until they have ended, within the given seconds."""
+    import subprocess
+    import time
+
+    end = time.monotonic() + seconds
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, end - time.monotonic()))
 
 
 class Waiting:

@@ -40,6 +40,11 @@ class State:
         self.what, self.running, self.expected, held = answer.split()
         self.held = held == "held"
 
+    @property
+    def is_of_another_release(self) -> bool:
+        """Whether what it runs, or starts with when it is held, is of another release than what is expected."""
+        return self.running != self.expected
+
 
 class Rollout:
     """One rollout.
@@ -66,40 +71,37 @@ class Rollout:
         self._jobmanagers: list[str] = values["jobmanagers"]
         self._taskmanagers: list[str] = values["taskmanagers"]
         self._seconds: int = values["seconds"]
+        self._user: str = values["user"]
         self._rest = JobManagers(self._jobmanagers, values["restPort"])
         self._hosts, self._clock, self._stored_jobs = hosts, clock, hand_over
         self._stop_declared, self._forget_results, self._moved = stop_declared, forget_results, moved
         self._states: dict[str, State] = {}
-        self._held: list[str] = []
         self._left: list[str] = []
         self._jobs: list[str] = []
         self._restarted = self._total = 0
 
     def apply(self) -> None:
         """Restart the pending daemons. Raises Failure at the first daemon or job that is not healthy afterwards."""
-        if not self._pending:
+        self._look()
+        held = [name for name in self._jobmanagers if name in self._states and self._states[name].held]
+        if not self._pending and not held:
             self._say("nothing to restart")
             return
-        self._look()
         if self._values["highAvailability"]:
             self._forget_results()
-        self._held = [name for name in self._pending if self._states[name].held]
-        if self._held:
-            self._say("an earlier rollout was interrupted while it changed the release of Flink; continuing it")
-            self._continue()
-        jobmanagers = [name for name in self._jobmanagers if self._waits(name)]
-        if len(jobmanagers) > 1:  # standbys first, in their order
-            jobmanagers.sort(key=lambda name: self._hosts.does(name, "leads"))
+        resumed = self._resume(held) if held else []
+        jobmanagers = self._standbys_first([name for name in self._jobmanagers if self._waits(name)])
         taskmanagers = [name for name in self._taskmanagers if self._waits(name)]
         self._left = [*jobmanagers, *taskmanagers]
         self._total = len(self._left)
         if jobmanagers:
             self._stay_or_have_no_jobs()
         if self._other_release(jobmanagers):
-            self._change_release(jobmanagers)
+            self._change_release(taskmanagers)
             return
         # An earlier rollout may have ended at these: nothing else restarts before they are healthy
-        self._prove([name for name in self._pending if self._states[name].what == "current"])
+        started = dict.fromkeys([*self._pending, *resumed])
+        self._prove([name for name in started if self._states[name].what == "current"])
         if not self._total:
             self._say("all daemons run what is expected")
             return
@@ -110,27 +112,24 @@ class Rollout:
         self._say(f"restarted {self._restarted} daemons")
 
     def check(self) -> None:
-        """Report the daemons that wait for a restart. Raises Failure if a host is unreachable."""
+        """Report the daemons that wait for a restart, and JobManagers that an interrupted rollout has left waiting.
+        Raises Failure if the host of one that was pending is unreachable.
+        """
         self._look()
-        for name in self._pending:
-            if self._states[name].what == "pending":
+        for name, state in self._states.items():
+            if name in self._pending and state.what == "pending":
                 differs(name, "waits for a restart: run up again")
+            elif state.held:
+                differs(name, "waits 10 minutes at each start, since a rollout was interrupted: run up again")
 
     def _stay_or_have_no_jobs(self) -> None:
         """Raise Failure if the state moves while jobs run: what ZooKeeper and declared jobs know of them refers to the
         old place.
         """
         where = self._moved()
-        if not where or all(self._states[name].what == "down" for name in self._jobmanagers if name in self._states):
+        if not where or not self._may_live():
             return
-        overview = None
-
-        def answered() -> bool:
-            nonlocal overview
-            overview = self._rest.json(OVERVIEW)
-            return overview is not None
-
-        self._clock.until(ANSWER_SECONDS, answered)
+        overview = self._overview(ANSWER_SECONDS)
         jobs = [job for job in overview["jobs"] if job["state"] not in ENDED] if overview else None
         if jobs == []:
             return
@@ -142,27 +141,24 @@ class Rollout:
 
     # Order
 
-    def _change_release(self, jobmanagers: Sequence[str]) -> None:
+    def _change_release(self, taskmanagers: Sequence[str]) -> None:
         """Two releases of Flink do not work together, and a new one cannot run the jobs that the old one stored. So the
         JobManagers stop, the new release converts the stored jobs, and all daemons start with it. If it cannot, the old
         release continues; for the TaskManagers this is a failover. Declared jobs that it refuses stop with savepoints
         before: their own steps, after the rollout, start them again.
         """
+        self._know_all_jobmanagers()
         self._remember_jobs()
-        state = self._states[jobmanagers[0]]
+        state = next(state for state in self._states.values() if state.is_of_another_release)
         self._say(
             f"{_what_differs(state)} ({state.running}, expected {state.expected}): all daemons restart at once, and"
             f" {len(self._jobs)} jobs continue from their last checkpoint"
         )
         self._stop_refused()
-        for name in jobmanagers:
-            if self._hosts.does(name, "hold"):
-                self._held.append(name)
-        for name in jobmanagers:
-            if not self._hosts.does(name, "switch"):
-                self._end(name, "cannot be restarted")
         self._hand_over()
-        self._restart(self._left)
+        self._left, self._total = list(taskmanagers), len(self._jobmanagers) + len(taskmanagers)
+        self._switch(taskmanagers)
+        self._finish([*self._jobmanagers, *taskmanagers])
         self._say(f"restarted {self._restarted} daemons")
 
     def _stop_refused(self) -> None:
@@ -190,13 +186,68 @@ class Rollout:
         if lasting and not self._clock.until(self._seconds, lambda: self._stored_jobs.check() == []):
             raise Failure("rollout: stopped jobs are still stored; nothing was restarted. Run `up` again")
 
-    def _continue(self) -> None:
-        """If a JobManager serves, none was stopped yet, or the jobs are handed over: what it runs says what is next."""
-        if self._rest.json(OVERVIEW) is None:
+    def _resume(self, held: Sequence[str]) -> Sequence[str]:
+        """Let JobManagers start that an interrupted rollout has left waiting. Returns those that start."""
+        self._say("an earlier rollout was interrupted while it changed the release of Flink; continuing it")
+        self._know_all_jobmanagers()
+        states = [self._states[name] for name in self._jobmanagers]
+        serves = self._overview(ANSWER_SECONDS) is not None
+        if serves and len({state.running for state in states}) == 1:
+            # None was stopped, or the jobs are handed over
+            self._let_start(held, "go")
+        elif not any(state.is_of_another_release for state in states):
+            # All were stopped
             self._hand_over()
-            return
-        self._go()
-        self._held = []
+            return self._jobmanagers
+        else:
+            # No jobs were handed over: the change begins again
+            self._let_start(held, "back")
+            self._look()
+        return held
+
+    def _hand_over(self) -> None:
+        """Hand over the jobs while no JobManager runs. Whatever fails meanwhile, or ends this program, all JobManagers
+        start again with what they ran before.
+        """
+        way = "back"
+        try:
+            self._stop_jobmanagers()
+            if self._carry() != []:
+                raise Failure(
+                    "rollout: the jobs cannot be handed over to the other release of Flink (reasons above), and the old"
+                    f" one continues. {STOP_FIRST}"
+                )
+            way = "go"
+        finally:
+            self._let_start(self._jobmanagers, way)
+
+    def _stop_jobmanagers(self) -> None:
+        """Stop all of them, also those that run what is expected: none may lead while jobs are handed over."""
+        jobmanagers = self._standbys_first(self._jobmanagers)
+        # One that does not wait would start at once
+        deaf = self._deaf(jobmanagers, "hold")
+        if deaf:
+            raise Failure(
+                f"rollout: cannot tell {deaf} over SSH as {self._user} to wait for the jobs; the old release of Flink"
+                " continues. Repair the login there, and run `up` again"
+            )
+        for name in jobmanagers:
+            if not self._hosts.does(name, "switch"):
+                raise Failure(
+                    f"rollout: {short(name)} cannot be stopped over SSH as {self._user}, and the old release of Flink"
+                    " continues. Repair the host, and run `up` again"
+                )
+
+    def _let_start(self, names: Sequence[str], way: str) -> None:
+        """`way`: `go`, with what is expected; or `back`, with what they ran before. One login each, side by side: who
+        ends a step that takes too long kills it after 10 s more (components/remote.py).
+        """
+        deaf = self._deaf(names, way)
+        if deaf:
+            self._say(
+                f"cannot tell {deaf} over SSH as {self._user} to start: they do after 10 minutes at most. Repair the"
+                " login there, and run `up` again at once"
+            )
 
     def _carry(self) -> list[str] | None:
         """As in `HandOver`. JobManagers wait for it: whatever fails is said, and they go back."""
@@ -208,21 +259,6 @@ class Rollout:
         finally:
             # Its JVM has no part in what follows
             self._stored_jobs.close()
-
-    def _hand_over(self) -> None:
-        if self._carry() != []:
-            for name in self._held:
-                if self._hosts.does(name, "back"):
-                    self._hosts.does(name, "go")
-            raise Failure(
-                "rollout: the jobs cannot be handed over to the other release of Flink (reasons above), and the old one"
-                f" continues. {STOP_FIRST}"
-            )
-        self._go()
-
-    def _go(self) -> None:
-        for name in self._held:
-            self._hosts.does(name, "go")
 
     def _roll(self, taskmanagers: Sequence[str]) -> None:
         # The second condition: an interrupted change of release
@@ -237,14 +273,7 @@ class Rollout:
         """Restart all of them at once, and wait until each is healthy and the jobs run again. `ready` are logins for
         that; returns those to the `following` ones, which are made while the daemons start.
         """
-        # In a change of release, some are already switched
-        switching = [name for name in names if name not in self._held]
-        self._left = [name for name in self._left if name not in names]
-        ran = ready.go(switching) if ready else {}
-        asked = self._hosts.ask_all([name for name in switching if name not in ran], "switch")
-        for name in switching:
-            if not ran.get(name, asked.get(name) is not None):
-                self._end(name, "cannot be restarted")
+        self._switch(names, ready)
         ready = self._hosts.log_in(following, "switch")
         try:
             self._finish(names)
@@ -252,6 +281,15 @@ class Rollout:
             ready.close()
             raise
         return ready
+
+    def _switch(self, names: Sequence[str], ready: Waiting | None = None) -> None:
+        """Have all of them restart. `ready` are logins for that."""
+        self._left = [name for name in self._left if name not in names]
+        ran = ready.go(names) if ready else {}
+        asked = self._hosts.ask_all([name for name in names if name not in ran], "switch")
+        for name in names:
+            if not ran.get(name, asked.get(name) is not None):
+                self._end(name, "cannot be restarted")
 
     def _finish(self, names: Sequence[str]) -> None:
         """Wait until each is healthy and the jobs run again."""
@@ -295,18 +333,61 @@ class Rollout:
     # What runs where
 
     def _look(self) -> None:
-        for name, answer in self._hosts.ask_all(self._pending, "state").items():
-            if not answer:
-                user = self._values["user"]
-                raise Failure(f"rollout: cannot query {name} over SSH as {user}; nothing was restarted")
-            self._states[name] = State(answer)
+        """Ask all daemons that may have to restart, and all JobManagers: an interrupted rollout may have left some
+        waiting.
+        """
+        self._states = {}
+        names = list(dict.fromkeys([*self._pending, *self._jobmanagers]))
+        for name, answer in self._hosts.ask_all(names, "state").items():
+            if answer:
+                self._states[name] = State(answer)
+            elif name in self._pending:
+                raise Failure(f"rollout: cannot query {name} over SSH as {self._user}; nothing was restarted")
+            else:
+                self._say(f"cannot query {name} over SSH as {self._user}: it stays as it is")
+
+    def _know_all_jobmanagers(self) -> None:
+        """Raise Failure if one was not reached: it may run while jobs are handed over."""
+        unknown = [name for name in self._jobmanagers if name not in self._states]
+        if unknown:
+            raise Failure(
+                f"rollout: cannot query {', '.join(unknown)} over SSH as {self._user}, and no JobManager may run while"
+                " the release of Flink changes; nothing was restarted. Repair the host or its login, and run `up` again"
+            )
 
     def _waits(self, name: str) -> bool:
-        """Whether the daemon does not run, or does not run what is expected."""
-        return name in self._states and self._states[name].what != "current"
+        """Whether the daemon is pending, and does not run, or does not run what is expected."""
+        return name in self._pending and self._states[name].what != "current"
+
+    def _may_live(self) -> bool:
+        """Whether a JobManager may live: whoever was not reached may."""
+        return any(name not in self._states or self._states[name].what != "down" for name in self._jobmanagers)
+
+    def _standbys_first(self, jobmanagers: Sequence[str]) -> list[str]:
+        """In their order, the leader last."""
+        if len(jobmanagers) < 2:
+            return list(jobmanagers)
+        return sorted(jobmanagers, key=lambda name: self._hosts.does(name, "leads"))
+
+    def _deaf(self, names: Sequence[str], word: str) -> str:
+        """Tell all of them a command side by side. Returns the names of those where it failed."""
+        told = self._hosts.ask_all(names, word)
+        return ", ".join(short(name) for name in names if told[name] is None)
 
     def _other_release(self, names: Sequence[str]) -> bool:
-        return any(self._states[name].running != self._states[name].expected for name in names)
+        return any(self._states[name].is_of_another_release for name in names)
+
+    def _overview(self, seconds: float) -> Any:
+        """All jobs, as soon as a JobManager answers; None if none does within the given seconds."""
+        overview = None
+
+        def answered() -> bool:
+            nonlocal overview
+            overview = self._rest.json(OVERVIEW)
+            return overview is not None
+
+        self._clock.until(seconds, answered)
+        return overview
 
     def _registered(self) -> set[str]:
         return taskmanager_ids(self._rest.json("/taskmanagers"))
@@ -315,16 +396,7 @@ class Rollout:
 
     def _remember_jobs(self) -> None:
         """Remember the running jobs, to wait for them after each restart."""
-        overview = None
-
-        def answered() -> bool:
-            nonlocal overview
-            overview = self._rest.json("/jobs/overview")
-            return overview is not None
-
-        lives = any(name not in self._states or self._states[name].what != "down" for name in self._jobmanagers)
-        self._clock.until(ANSWER_SECONDS if lives else 0, answered)
-        self._jobs = running(overview)
+        self._jobs = running(self._overview(ANSWER_SECONDS if self._may_live() else 0))
 
     def _jobs_run(self) -> bool:
         """Whether the jobs that ran before run again, or have ended."""

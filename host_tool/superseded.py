@@ -18,7 +18,7 @@ import time
 
 from . import session
 from .clock import Clock
-from .daemon import Daemon, facts
+from .daemon import Daemon, become, facts
 from .output import say
 
 TYPE_CHECKING = False
@@ -73,7 +73,6 @@ class Watch:
             return None, None, set()
 
     def _write(self, had: list[int] | None, lost: float | None, known: Iterable[int]) -> None:
-        # Another file: this one may be root's, who has looked by hand
         try:
             with open(f"{self._path}.new", "w") as file:
                 json.dump([had, lost, sorted(known)], file)
@@ -84,7 +83,9 @@ class Watch:
 
 def watch() -> None:
     """Look once at the daemon of this host."""
-    daemon = Daemon(facts(), Clock())
+    known = facts()
+    become(known["user"])
+    daemon = Daemon(known, Clock())
     if daemon.process() is None:
         return
     # In this order: what it has now may be newer than what ZooKeeper has told

@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from components.sources import SCRIPTS
+from toolbox.paths import REPO
 
 USER = "daemon"
 LIBRARY = SCRIPTS / "lib.sh"
@@ -87,3 +89,10 @@ def test_a_file_of_somebody_elses_is_refused_there(home: Path) -> None:
     done = run(f"put_file {home}/x 0644 root:root", "text")
     assert f"h: {home}/x is below a directory of user {USER}: expected another place for a file of root" in done.stderr
     assert not (home / "x").exists()
+
+
+def test_the_tool_continues_as_the_daemons_user() -> None:
+    code = f"import os; from host_tool.daemon import become; become({USER!r}); print(os.getresuid(), os.getresgid())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
+    account = pwd.getpwnam(USER)
+    assert done.stdout == f"{(account.pw_uid,) * 3} {(account.pw_gid,) * 3}\n"

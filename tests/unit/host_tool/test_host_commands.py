@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 import host_tool
 from host_tool import commands
+from host_tool.rollout import Rollout
 
 SLOW = {"argparse", "asyncio", "dataclasses", "http", "json", "pathlib", "ssl", "typing", "urllib"}
 """Modules that take long to import."""
@@ -52,6 +55,19 @@ def test_a_failure_is_said_in_the_name_of_the_host(
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(values)))
     assert commands.main(["ensemble"]) == 1
     assert "zk-0: the ensemble is not complete after 0 s" in capsys.readouterr().err
+
+
+def test_sigterm_ends_a_rollout_by_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which lets it put back what it has stopped."""
+    values = {"host": "jm-0", "user": "flink", "seconds": 1, "pending": [], "jobmanagers": [], "taskmanagers": []}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({**values, "restPort": 1})))
+    monkeypatch.setattr(Rollout, "apply", lambda self: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit, match="jm-0: ended by SIGTERM: run `up` again at once"):
+            commands.main(["rollout"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run(python: str, code: str) -> str:

@@ -107,8 +107,51 @@ def test_switch_ends_the_process_and_leaves_a_way_back(host: Host) -> None:
     assert (host.target("current"), host.target("previous")) == ("two", "one")
     host.daemon.switch()
     assert host.target("previous") == "one", "a second switch keeps the previous launch"
+
+
+def switched(host: Host) -> None:
+    """It is held, and ended."""
+    host.point("expected", "two")
+    host.daemon.hold()
+    host.process.kill()
+    host.process.wait()
+    host.daemon.switch()
+
+
+def test_back_lets_it_start_with_what_it_ran_when_it_was_held(host: Host) -> None:
+    switched(host)
+    assert host.target("current") == "two"
+    # An interrupted rollout begins again
+    host.daemon.hold()
     host.daemon.back()
     assert host.target("current") == "one"
+    assert not (host.launches / "hold").exists()
+
+
+def test_back_only_lets_one_start_that_was_not_switched_since(host: Host) -> None:
+    host.point("expected", "two")
+    host.point("previous", "two")
+    host.daemon.hold()
+    host.daemon.back()
+    assert host.process.poll() is None
+    assert (host.target("current"), host.daemon.state()) == ("one", "pending flink-one flink-two go")
+    host.daemon.back()
+    assert host.process.poll() is None, "nor one that is not held"
+
+
+def test_back_lets_one_start_that_has_not_run_before(host: Host) -> None:
+    (host.launches / "current").unlink()
+    switched(host)
+    host.daemon.back()
+    assert (host.target("current"), (host.launches / "hold").exists()) == ("two", False)
+
+
+def test_who_is_held_again_waits_as_long_again(host: Host) -> None:
+    """What starts looks at the file's age."""
+    switched(host)
+    os.utime(host.launches / "hold", (1, 1))
+    host.daemon.hold()
+    assert (host.launches / "hold").stat().st_mtime > 1
 
 
 def test_a_process_that_does_not_end_is_killed_after_a_minute(host: Host) -> None:

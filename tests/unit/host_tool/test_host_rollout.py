@@ -1,14 +1,18 @@
 """The rollout, with simulated hosts and JobManagers: the order of restarts, and when it ends."""
 
+import os
 import re
+import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from host_tool.commands import exit_at_sigterm
 from host_tool.hand_over import HandOver
 from host_tool.hosts import Hosts, Waiting
 from host_tool.output import Failure
@@ -53,6 +57,11 @@ def rollout(
     class Answers(HandOver):
         def _ask(self, what: str) -> list[str] | None:
             world.log.append(f"hand over: {what}")
+            if what == "carry":
+                running = [name for name in world.jobmanagers if not world.daemons[name].stopped]
+                assert not running, f"no JobManager may run meanwhile: {running}"
+            if world.log[-1] in world.happens:
+                world.happens[world.log[-1]]()
             answer = left.pop(0)
             return answer if isinstance(answer, list) else [] if answer else None
 
@@ -76,9 +85,9 @@ def done(world: World) -> list[str]:
     return [entry for entry in world.log if not re.search(r" (state|leads|tell|proves \d+|results)$", entry)]
 
 
-def test_nothing_is_asked_without_something_pending(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+def test_only_jobmanagers_are_asked_without_something_pending(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     rollout(world, []).apply()
-    assert world.log == []
+    assert sorted(world.log) == ["jm-0 state", "jm-1 state"]
     assert capfd.readouterr() == ("", "jm-0: rollout: nothing to restart\n")
 
 
@@ -101,7 +110,7 @@ def test_what_runs_what_is_expected_is_not_restarted(world: World, capfd: pytest
     assert done(world) == ["tm-1 switch"]
     # An earlier rollout may have ended there
     assert world.log.index("tm-0 proves 30") < world.log.index("tm-1 switch")
-    assert "jm-0" not in " ".join(world.log), "it was not pending"
+    assert [entry for entry in world.log if "jm-0" in entry] == ["jm-0 state"], "it was not pending"
 
 
 def test_all_that_runs_what_is_expected_is_only_looked_at(world: World, capfd: pytest.CaptureFixture[str]) -> None:
@@ -213,6 +222,15 @@ def test_names_in_dns_are_not_the_ids_of_taskmanagers(tmp_path: Path, monkeypatc
     with standing(World(["jm-0.x.internal"], names, leader="jm-0.x.internal"), tmp_path, monkeypatch) as world:
         rollout(world, world.pending(*names)).apply()
         assert done(world) == [f"{name} switch" for name in names]
+
+
+def test_a_standby_that_is_not_reached_and_has_nothing_to_do_keeps_nobody_from_restarting(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.daemons["jm-1"].reached = False
+    rollout(world, world.pending("jm-0", "tm-0")).apply()
+    assert done(world) == ["jm-0 switch", "tm-0 switch"]
+    assert "cannot query jm-1 over SSH as flink: it stays as it is" in capfd.readouterr().err
 
 
 def test_a_host_that_cannot_be_logged_in_to_ends_it_before_anything(world: World) -> None:
@@ -342,16 +360,21 @@ def other_release(world: World, *names: str) -> list[str]:
     return [*names] if names else [*world.jobmanagers, *world.taskmanagers]
 
 
+def went_back(world: World) -> bool:
+    """Whether all JobManagers were told to, and do what they did before."""
+    daemons = [world.daemons[name] for name in world.jobmanagers]
+    assert set(done(world)[-2:]) == {"jm-0 back", "jm-1 back"}
+    return all(daemon.running == OLD and not daemon.held and not daemon.stopped for daemon in daemons)
+
+
 def test_another_release_is_a_handing_over_and_then_all_at_once(
     world: World, capfd: pytest.CaptureFixture[str]
 ) -> None:
     world.jobs = [job(1)]
     rollout(world, other_release(world), True, True).apply()
     acts = done(world)
-    assert acts[:8] == [
-        "hand over: check", "jm-1 hold", "jm-0 hold", "jm-1 switch", "jm-0 switch", "hand over: carry",
-        "jm-1 go", "jm-0 go",
-    ]  # fmt: skip
+    assert (acts[0], acts[3:6]) == ("hand over: check", ["jm-1 switch", "jm-0 switch", "hand over: carry"])
+    assert (set(acts[1:3]), set(acts[6:8])) == ({"jm-0 hold", "jm-1 hold"}, {"jm-0 go", "jm-1 go"})
     assert set(acts[8:]) == {"tm-0 switch", "tm-1 switch", "tm-2 switch"}
     proofs = [entry for entry in world.log if "proves" in entry]
     assert len(proofs) == 5 and world.log.index("jm-0 go") < world.log.index(proofs[0])
@@ -375,7 +398,8 @@ def test_declared_jobs_that_the_other_release_refuses_stop_before_it_starts(
     answers = (ids[:1], ids[:1], True, True)
     rollout(world, other_release(world), *answers, declared=ids).apply()
     acts = done(world)
-    assert acts[:5] == ["hand over: check", f"stop {ids[0]}", "hand over: check", "hand over: check", "jm-1 hold"]
+    assert acts[:4] == ["hand over: check", f"stop {ids[0]}", "hand over: check", "hand over: check"]
+    assert set(acts[4:6]) == {"jm-0 hold", "jm-1 hold"}
     assert "1 declared jobs cannot be handed over" in capfd.readouterr().err
 
 
@@ -388,9 +412,77 @@ def test_no_declared_job_stops_if_another_one_is_refused(world: World) -> None:
 def test_a_handing_over_that_fails_leaves_the_old_release(world: World) -> None:
     with pytest.raises(Failure, match=r"cannot be handed over .* the old one\s+continues"):
         rollout(world, other_release(world), True, False).apply()
-    assert done(world)[-4:] == ["jm-1 back", "jm-1 go", "jm-0 back", "jm-0 go"]
-    assert not any(world.daemons[name].held for name in world.jobmanagers)
+    assert went_back(world)
     assert not any("tm-" in entry for entry in done(world))
+
+
+@pytest.mark.parametrize("fails", ["jm-0 switch", "jm-1 switch"])
+def test_a_jobmanager_that_cannot_be_stopped_leaves_the_old_release(world: World, fails: str) -> None:
+    world.fails.add(fails)
+    name = fails.split()[0]
+    with pytest.raises(Failure, match=f"{name} cannot be stopped over SSH as flink, and the old release .* continues"):
+        rollout(world, other_release(world), True).apply()
+    assert went_back(world)
+    assert "hand over: carry" not in world.log
+
+
+@pytest.mark.parametrize("fails", ["jm-0 hold", "jm-1 hold"])
+def test_a_jobmanager_that_cannot_be_told_to_wait_ends_it_before_one_stops(world: World, fails: str) -> None:
+    world.fails.add(fails)
+    name = fails.split()[0]
+    with pytest.raises(Failure, match=f"cannot tell {name} over SSH as flink to wait"):
+        rollout(world, other_release(world), True).apply()
+    assert went_back(world)
+    assert not any(entry.endswith("switch") for entry in world.log)
+
+
+@pytest.fixture
+def told_to_end() -> Iterator[Callable[[], None]]:
+    """Does to this process what the time limit of a step does."""
+    before = signal.getsignal(signal.SIGTERM)
+    exit_at_sigterm("jm-0")
+    yield lambda: os.kill(os.getpid(), signal.SIGTERM)
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("when", ["jm-1 hold", "jm-1 switch", "jm-0 switch", "hand over: carry"])
+def test_whoever_ends_it_in_the_middle_has_the_jobmanagers_go_back(
+    world: World, told_to_end: Callable[[], None], when: str
+) -> None:
+    world.happens[when] = told_to_end
+    # Impatience changes nothing
+    world.happens["jm-1 back"] = told_to_end
+    with pytest.raises(SystemExit, match="jm-0: ended by SIGTERM"):
+        rollout(world, other_release(world), True).apply()
+    assert went_back(world)
+
+
+def test_what_a_host_does_when_it_is_ended_is_not_overtaken(world: World, told_to_end: Callable[[], None]) -> None:
+    def slow() -> None:
+        told_to_end()
+        time.sleep(0.5)
+        world.log.append("stopped")
+
+    world.happens["jm-1 switch"] = slow
+    with pytest.raises(SystemExit):
+        rollout(world, other_release(world), True).apply()
+    assert world.log.index("stopped") < world.log.index("jm-1 back")
+
+
+def test_a_jobmanager_that_runs_the_other_release_already_stops_as_well(world: World) -> None:
+    """It was installed by the same `up`, or an interrupted rollout has left it: it would lead meanwhile."""
+    pending = other_release(world, "jm-0", "tm-0")
+    rollout(world, pending, True, True).apply()
+    assert world.log.index("jm-1 switch") < world.log.index("hand over: carry") < world.log.index("jm-1 go")
+    assert "jm-1 proves 30" in world.log
+
+
+def test_a_jobmanager_that_is_not_reached_could_run_meanwhile(world: World) -> None:
+    pending = other_release(world, "jm-0", "tm-0")
+    world.daemons["jm-1"].reached = False
+    with pytest.raises(Failure, match="cannot query jm-1 over SSH as flink, and no JobManager may run"):
+        rollout(world, pending).apply()
+    assert done(world) == []
 
 
 def test_an_earlier_one_that_was_interrupted_while_it_held_is_continued(
@@ -398,13 +490,12 @@ def test_an_earlier_one_that_was_interrupted_while_it_held_is_continued(
 ) -> None:
     pending = other_release(world)
     for name in world.jobmanagers:
-        world.daemons[name] = FakeDaemon("current", NEW, NEW, held=True)
+        world.daemons[name] = FakeDaemon("current", NEW, NEW, held=True, ran=OLD, stopped=True)
     world.leader = None
-    world.happens["jm-1 go"] = lambda: setattr(world, "leader", "jm-0")
     rollout(world, pending, True).apply()
     acts = done(world)
-    assert acts[:3] == ["hand over: carry", "jm-0 go", "jm-1 go"]
-    assert set(acts[3:]) == {"tm-0 switch", "tm-1 switch", "tm-2 switch"}, "all at once: they run another release"
+    assert acts[4] == "hand over: carry" and set(acts[5:7]) == {"jm-0 go", "jm-1 go"}
+    assert set(acts[7:]) == {"tm-0 switch", "tm-1 switch", "tm-2 switch"}, "all at once: they run another release"
     assert world.log.index("jm-0 proves 30") < world.log.index("tm-0 switch")
     assert "was interrupted" in capfd.readouterr().err
 
@@ -414,7 +505,62 @@ def test_one_that_was_interrupted_before_a_jobmanager_stopped_begins_again(world
     world.daemons["jm-1"].held = True
     rollout(world, pending, True, True).apply()
     acts = done(world)
-    assert acts[:4] == ["jm-1 go", "hand over: check", "jm-1 hold", "jm-0 hold"], "no job is carried while one leads"
+    assert acts[:2] == ["jm-1 go", "hand over: check"], "no job is carried while one leads"
+    assert set(acts[2:4]) == {"jm-0 hold", "jm-1 hold"}
+
+
+def test_one_that_was_interrupted_while_jobmanagers_stopped_begins_again(world: World) -> None:
+    """No `carry` while the old one serves, and the one that was stopped does not start beside it with the new one."""
+    pending = other_release(world)
+    world.daemons["jm-1"] = FakeDaemon("current", NEW, NEW, held=True, ran=OLD, stopped=True)
+    world.daemons["jm-0"].held = True
+    began: list[str] = []
+    world.happens["hand over: check"] = lambda: began.extend(world.daemons[name].running for name in world.jobmanagers)
+    rollout(world, pending[:1] + pending[2:], True, True).apply()
+    acts = done(world)
+    assert set(acts[:2]) == {"jm-0 back", "jm-1 back"} and acts[2] == "hand over: check"
+    assert began == [OLD, OLD]
+    assert acts.index("hand over: carry") == 7
+
+
+def test_one_that_was_interrupted_during_an_election_stops_nobody(world: World) -> None:
+    """Both have been told to wait, were never stopped, and live."""
+    for daemon in (world.daemons[name] for name in world.jobmanagers):
+        daemon.held, daemon.ran = True, daemon.running
+    world.leader = None
+    world.clock.after(3, lambda: setattr(world, "leader", "jm-1"))
+    rollout(world, ["jm-0", "jm-1"]).apply()
+    assert sorted(done(world)) == ["jm-0 go", "jm-1 go"]
+
+
+def test_a_hand_over_that_is_continued_and_fails_leaves_the_old_release(world: World) -> None:
+    pending = other_release(world)
+    for name in world.jobmanagers:
+        world.daemons[name] = FakeDaemon("current", NEW, NEW, held=True, ran=OLD, stopped=True)
+    world.leader = None
+    with pytest.raises(Failure, match=r"the old one\s+continues"):
+        rollout(world, pending, False).apply()
+    assert went_back(world)
+
+
+def test_a_jobmanager_that_waits_and_is_not_pending_goes(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    """With `repair: true`: its own step finds that it runs what is expected."""
+    world.daemons["jm-1"].held = True
+    rollout(world, []).check()
+    assert capfd.readouterr().out == (
+        "! jm-1\twaits 10 minutes at each start, since a rollout was interrupted: run up again\n"
+    )
+    rollout(world, []).apply()
+    assert done(world) == ["jm-1 go"]
+    assert world.log[-1] == "jm-1 proves 30"
+
+
+def test_while_one_waits_none_may_be_unknown(world: World) -> None:
+    world.daemons["jm-1"].held = True
+    world.daemons["jm-0"].reached = False
+    with pytest.raises(Failure, match="cannot query jm-0 over SSH as flink, and no JobManager may run"):
+        rollout(world, ["tm-0"]).apply()
+    assert done(world) == []
 
 
 def test_a_standby_that_an_interrupted_one_has_left_held_only_goes(world: World) -> None:
@@ -434,7 +580,7 @@ def test_a_hand_over_that_cannot_start_goes_back(world: World, monkeypatch: pyte
     monkeypatch.setattr(type(begun._stored_jobs), "_ask", fails)
     with pytest.raises(Failure, match=r"the old one\s+continues"):
         begun.apply()
-    assert done(world)[-4:] == ["jm-1 back", "jm-1 go", "jm-0 back", "jm-0 go"]
+    assert went_back(world)
 
 
 def test_without_high_availability_there_is_nothing_to_hand_over(
@@ -459,7 +605,7 @@ def test_many_hosts_are_asked_side_by_side(tmp_path: Path, monkeypatch: pytest.M
     names = [f"tm-{number}" for number in range(45)]
     with standing(World(["jm-0"], names), tmp_path, monkeypatch) as world:
         rollout(world, world.pending(*names), strategy="parallel").apply()
-        assert len([entry for entry in world.log if entry.endswith("state")]) == 45
+        assert len([entry for entry in world.log if entry.endswith("state")]) == 46
         assert len(done(world)) == 45
 
 

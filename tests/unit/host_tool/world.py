@@ -68,6 +68,10 @@ class FakeDaemon:
     running: str = "flink-2.3.0"
     expected: str = "flink-2.3.0"
     held: bool = False
+    ran: str = ""
+    """The release that it ran when it was held."""
+    stopped: bool = False
+    """It has ended and, because it is held, not started again."""
     denied: bool = False
     """True: sshd refuses the user."""
     reached: bool = True
@@ -100,6 +104,8 @@ class World:
     jobs: list[dict[str, Any]] = field(default_factory=list)
     unavailable: set[str] = field(default_factory=set)
     """JobManagers that answer 503."""
+    fails: set[str] = field(default_factory=set)
+    """Commands that fail where they run, as the log shows them."""
     log: list[str] = field(default_factory=list)
     """The commands that hosts received, in order."""
     happens: dict[str, Callable[[], object]] = field(default_factory=dict)
@@ -129,6 +135,8 @@ class World:
         self.log.append(entry)
         if daemon.denied:
             return 254, ""
+        if entry in self.fails:
+            return 1, ""
         status, output = getattr(self, f"_{words[0].removeprefix('--')}")(host, daemon)
         if entry in self.happens:
             self.happens[entry]()
@@ -144,22 +152,27 @@ class World:
         return int(self.leader != host), ""
 
     def _hold(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
-        daemon.held = True
+        daemon.held, daemon.ran = True, daemon.ran or daemon.running
         return 0, ""
 
     def _go(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
-        daemon.held = False
+        daemon.held, daemon.ran, daemon.stopped = False, "", False
+        self.leader = self.leader or host
         return 0, ""
 
     def _switch(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
-        daemon.what, daemon.running = "current", daemon.expected
+        daemon.what, daemon.running, daemon.stopped = "current", daemon.expected, daemon.held
         if self.leader == host:
-            self.leader = next((name for name in self.jobmanagers if name != host), host)
+            self.leader = next(
+                (name for name in self.jobmanagers if name != host and not self.daemons[name].stopped),
+                None if daemon.stopped else host,
+            )
         return 0, ""
 
     def _back(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
-        daemon.what = "pending"
-        return 0, ""
+        if daemon.ran and daemon.ran != daemon.running:
+            daemon.what, daemon.running = "pending", daemon.ran
+        return self._go(host, daemon)
 
     def _proves(self, host: str, daemon: FakeDaemon) -> tuple[int, str]:
         return int(not daemon.heals), ""
