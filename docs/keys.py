@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: Python looks for `components` in docs/
 
 import settings  # noqa: E402
-from bench import downtime, encryption, endpoints, jobs, make_up, monitoring, scale, ups  # noqa: E402
+from bench import downtime, encryption, endpoints, jobs, make_up, monitoring, scale, steady, ups  # noqa: E402
 from components import ports  # noqa: E402
 from components.flink import failover  # noqa: E402
 from components.host import Role  # noqa: E402
@@ -146,6 +146,7 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "cost of make up": (ROOT / "docs" / "bench.md", measured(make_up.lines, "make-up.json")),
     "cost of endpoints": (ROOT / "docs" / "bench.md", measured(endpoints.lines, "endpoints.json")),
     "declared jobs": (ROOT / "docs" / "bench.md", measured(jobs.lines, "jobs.json")),
+    "steady": (ROOT / "docs" / "bench.md", measured(steady.lines, "steady.json")),
     "previews": (ROOT / "docs" / "bench.md", measured(scale.curve_lines, "scale.json")),
     "rollouts": (ROOT / "docs" / "bench.md", measured(scale.rollout_lines, "scale.json")),
     "many hosts": (ROOT / "docs" / "bench.md", measured(scale.hosts_lines, "scale.json")),
