@@ -36,7 +36,7 @@ remove() {
   remove_tree "/var/log/$user"
   remove_user
   no_scripts
-  rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-jobs /run/lock/flink-jobs
+  rm -rf /usr/local/lib/flink /run/flink-steps /run/flink-jobs /run/lock/flink-jobs /var/tmp/flink-download.*
   # Last, so that a retry after a failure above still finds the mark
   rm -f /etc/flink-owner
   say "removed everything of $owner"
@@ -137,7 +137,7 @@ restore_kernel() {
 unmount_local_disks() {
   local directory
   for directory in "/var/lib/$user"/local-[0-9]*; do
-    ! mountpoint -q "$directory" || umount "$directory"
+    [ -L "$directory" ] || ! mountpoint -q "$directory" || umount "$directory"
   done
 }
 

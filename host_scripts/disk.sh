@@ -21,10 +21,10 @@ apply() {
   if ! mountpoint -q "$directory"; then
     install -d "$directory"
     mount "$device" "$directory"
-    # The user may have had another UID on the previous machine
-    chown -R "$user:$user" "$directory"
   fi
   [ "$(findmnt -no UUID "$directory")" = "$id" ] || die "$directory is mounted from another disk than $device"
+  # The user may have had another UID on the previous machine
+  [ "$(stat -c %U "$directory")" = "$user" ] || chown -R "$user:$user" "$directory"
   report disk
 }
 

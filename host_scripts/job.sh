@@ -13,6 +13,8 @@ apply() {
 download() {
   local new
   new=$(mktemp /var/tmp/flink-download.XXXXXX)
+  # shellcheck disable=SC2064  # the file of now
+  trap "rm -f '$new'" EXIT
   if fetch -fsSL --retry 3 --connect-timeout 20 --speed-limit 10000 --speed-time 60 -o "$new" "$1"; then
     chmod 0644 "$new"
     # shellcheck disable=SC2016  # that shell expands it

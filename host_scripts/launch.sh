@@ -104,10 +104,11 @@ make_launch() {
   echo "$(basename "$java")-$(basename "$home")-${script%.sh}" >"$made/classes"
   from_record "$work" argv | sed -z "s|$made/conf|$launch/conf|g" >"$made/argv"
   exported "$work" | sed "s|$made/conf|$launch/conf|g" >"$made/environment"
+  # The user may change what is in it: nothing goes through all of `made` while it is there
+  rm -rf "$work"
   start_script "$launch" "$made" >"$made/start"
   chmod -R a+rX "$made"
   chmod 0755 "$made/start"
-  rm -rf "$work"
   put_launch "$made" "$launch"
   rm -rf "$made"
   say "flink: created the launch ${launch##*/} of ${home##*/}"

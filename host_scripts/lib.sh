@@ -230,11 +230,15 @@ as_holder() {
 
 # own_directory MODE USER DIRECTORY: creates it, or gives it its mode.
 own_directory() {
-  local holder
+  local holder found
   find_holder "${3%/*}"
   case $holder in
     root) install -d -m "$1" -o "$2" -g "$2" "$3" ;;
-    "$2") as_holder "${3%/*}" install -d -m "$1" "$3" ;;
+    "$2")
+      found=$(stat -c %a:%U "$3" 2>/dev/null || true)
+      [ -z "$found" ] || [ "${found#*:}" = "$2" ] || die "$3 belongs to ${found#*:}, expected user $2: run \`chown $2: $3\`"
+      [ "$found" = "$(printf %o "0$1"):$2" ] || as_holder "${3%/*}" install -d -m "$1" "$3"
+      ;;
     *) die "$3 is below a directory of user $holder: expected one of root's or of user $2" ;;
   esac
   holders=()
@@ -292,7 +296,7 @@ put_held_file() {
     [ -d "${1%/*}" ] || mkdir -p "${1%/*}"
     new=$(mktemp "$1.XXXXXX")
     cat >"$new"
-    if [ -f "$1" ] && cmp -s "$new" "$1" && [ "$(stat -c %a:%U "$1")" = "$(printf %o "0$2"):$(id -un)" ]; then
+    if [ -f "$1" ] && cmp -s "$new" "$1" && [ "$(stat -c %a:%U:%G "$1")" = "$(printf %o "0$2"):$(id -un):$(id -gn)" ]; then
       rm -f "$new"
     else
       chmod "$2" "$new"

@@ -40,8 +40,10 @@ create_user() {
   fi
   # useradd does not create a group with the user's name everywhere (USERGROUPS_ENAB in login.defs)
   getent group "$user" >/dev/null || groupadd --system "$user"
-  id "$user" >/dev/null 2>&1 ||
-    useradd --system --gid "$user" --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
+  ! id "$user" >/dev/null 2>&1 || return 0
+  useradd --system --gid "$user" --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
+  # A home that was there, on a disk of an earlier machine, say, is of a number that is nobody's or somebody else's now
+  [ "$(stat -c %U "/var/lib/$user")" = "$user" ] || chown -hR "$user:$user" "/var/lib/$user"
 }
 
 # Records the kernel settings for clean.sh, before they have our values for the first time.

@@ -93,7 +93,7 @@ class Artifacts:
         if os.path.exists(path):
             return path
         new = self._new(name)
-        if not (file and self._get(file, new)) and not self._store.fetch(f"{self._folder}/{name}", new):
+        if not (file and self._get(artifact, file, new)) and not self._store.fetch(f"{self._folder}/{name}", new):
             return None
         _check(artifact, new)
         os.rename(new, path)
@@ -110,15 +110,29 @@ class Artifacts:
         os.chown(FOLDER, account.pw_uid, account.pw_gid, follow_symlinks=False)
         return f"{FOLDER}/.{secrets.token_hex(8)}-{name}"
 
-    def _get(self, file: str, new: str) -> bool:
-        """Copy the declared artifact from where it is; whether it is there."""
+    def _get(self, artifact: dict[str, Any], file: str, new: str) -> bool:
+        """Copy the declared artifact from where it is; whether it is there. Nobody else reads the copy before it is
+        checked: the daemons' user could have had root copy what only root reads.
+        """
         if "://" in file:
             return self._store.fetch(file, new)
         path = os.path.expanduser(file)
         if not os.path.exists(path):
             return False
-        shutil.copyfile(path, new)
+        with open(path, "rb", opener=_no_link) as source, open(new, "xb", opener=_hidden) as target:
+            shutil.copyfileobj(source, target)
+            target.flush()
+            _check(artifact, new)
+            os.fchmod(target.fileno(), 0o644)
         return True
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
+
+
+def _hidden(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _check(artifact: dict[str, Any], path: str) -> None:

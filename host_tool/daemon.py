@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 from .clock import Clock
 from .health import KINDS
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 FACTS = "/etc/flink/daemon.json"
 STOP_SECONDS = 60
 """As in the unit (TimeoutStopSec)."""
+HOLD_SECONDS = 600
+"""As in the launch (launch.sh)."""
 LOG_LINES = 25
 LOG_BYTES = 64 * 1024
 LEADS = "flink_jobmanager_numRegisteredTaskManagers"
@@ -75,7 +78,7 @@ class Daemon:
         what = "current" if self._expected() == self._runs() else "pending"
         if not self._lives():
             what = "down"
-        held = "held" if os.path.exists(self._hold) else "go"
+        held = "held" if self._is_held() else "go"
         return f"{what} {self._release('current')} {self._release('expected')} {held}"
 
     def switch(self) -> None:
@@ -130,6 +133,12 @@ class Daemon:
             lines = log.read().splitlines(keepends=True)
         sys.stdout.buffer.writelines(lines[-LOG_LINES:])
         sys.stdout.flush()
+
+    def _is_held(self) -> bool:
+        try:
+            return time.time() - os.stat(self._hold).st_mtime < HOLD_SECONDS
+        except FileNotFoundError:
+            return False
 
     def _is_healthy(self) -> bool:
         # The cheapest check first: this runs several times a second while a JVM starts

@@ -212,12 +212,16 @@ class Rollout:
         way = "back"
         try:
             self._stop_jobmanagers()
-            if self._carry() != []:
+            refused = self._carry()
+            if refused == []:
+                way = "go"
+            # Its JVM has no part in what follows
+            self._stored_jobs.close()
+            if refused != []:
                 raise Failure(
                     "rollout: the jobs cannot be handed over to the other release of Flink (reasons above), and the old"
                     f" one continues. {STOP_FIRST}"
                 )
-            way = "go"
         finally:
             self._let_start(self._jobmanagers, way)
 
@@ -256,9 +260,6 @@ class Rollout:
         except (Failure, OSError) as error:
             self._say(str(error))
             return None
-        finally:
-            # Its JVM has no part in what follows
-            self._stored_jobs.close()
 
     def _roll(self, taskmanagers: Sequence[str]) -> None:
         # The second condition: an interrupted change of release

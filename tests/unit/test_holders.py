@@ -85,6 +85,14 @@ def test_a_link_of_roots_is_no_way_around(home: Path) -> None:
     assert path.owner() == USER
 
 
+def test_a_directory_of_somebody_else_is_named(home: Path) -> None:
+    """A new disk is mounted there, for example."""
+    (home / "tmp").mkdir(mode=0o755)
+    done = run(f"own_directory 0755 {USER} {home}/tmp")
+    assert done.returncode != 0
+    assert f"h: {home}/tmp belongs to root, expected user {USER}: run `chown {USER}: {home}/tmp`" in done.stderr
+
+
 def test_a_file_of_somebody_elses_is_refused_there(home: Path) -> None:
     done = run(f"put_file {home}/x 0644 root:root", "text")
     assert f"h: {home}/x is below a directory of user {USER}: expected another place for a file of root" in done.stderr

@@ -83,6 +83,8 @@ def test_state_says_what_runs_and_what_is_expected(host: Host) -> None:
     host.point("expected", "two")
     host.daemon.hold()
     assert host.daemon.state() == "pending flink-one flink-two held"
+    os.utime(host.launches / "hold", (1, 1))
+    assert host.daemon.state() == "pending flink-one flink-two go", "it holds nothing any more"
     host.daemon.go()
     host.daemon.go()
     host.process.kill()

@@ -65,6 +65,10 @@ def rollout(
             answer = left.pop(0)
             return answer if isinstance(answer, list) else [] if answer else None
 
+        def close(self) -> None:
+            if world.log[-1] == "hand over: carry" and "hand over: closed" in world.happens:
+                world.happens["hand over: closed"]()
+
     def stop_declared(jobs: Sequence[str], *, only_all: bool) -> list[str]:
         others = [job for job in jobs if job not in declared]
         if not (only_all and others):
@@ -455,6 +459,13 @@ def test_whoever_ends_it_in_the_middle_has_the_jobmanagers_go_back(
     with pytest.raises(SystemExit, match="jm-0: ended by SIGTERM"):
         rollout(world, other_release(world), True).apply()
     assert went_back(world)
+
+
+def test_jobs_that_are_handed_over_are_not_given_back(world: World, told_to_end: Callable[[], None]) -> None:
+    world.happens["hand over: closed"] = told_to_end
+    with pytest.raises(SystemExit, match="jm-0: ended by SIGTERM"):
+        rollout(world, other_release(world), True, True).apply()
+    assert {"jm-0 go", "jm-1 go"} <= set(world.log) and not any("back" in each for each in world.log)
 
 
 def test_what_a_host_does_when_it_is_ended_is_not_overtaken(world: World, told_to_end: Callable[[], None]) -> None:

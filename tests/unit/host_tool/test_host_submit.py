@@ -91,6 +91,19 @@ def test_a_jar_on_the_storage_is_copied_from_there(here: Path) -> None:
     assert len(store.kept) == 2 and len(list(here.iterdir())) == 1
 
 
+def test_a_copy_is_for_all_only_when_it_is_checked_and_no_link_is_followed(here: Path, tmp_path: Path) -> None:
+    """Root copies it, from where the daemons' user may put a link to what only root reads."""
+    store, copy = Store(), tmp_path / "copy.jar"
+    copy.write_bytes(CONTENT)
+    copy.chmod(0o600)
+    (tmp_path / "link.jar").symlink_to(copy)
+    with pytest.raises(OSError, match="symbolic link"):
+        keep(store, tmp_path / "link.jar")
+    assert list(here.iterdir()) == []
+    keep(store, copy)
+    assert oct((here / NAME).stat().st_mode) == "0o100644"
+
+
 def test_another_jar_is_refused_and_leaves_nothing(here: Path, tmp_path: Path) -> None:
     store, copy = Store(), tmp_path / "copy.jar"
     copy.write_bytes(b"another")
