@@ -25,8 +25,8 @@ part() {
 # sh -c for several commands; none ends the others.
 all() { part "$1" bash -c "$2"; }
 
-# threads PID: the stacks of a JVM's threads, and its heap, which it prints to the journal. jcmd cannot attach to a daemon
-# in a unit with a /tmp of its own.
+# threads PID: the stacks of a JVM's threads, and its heap, which it prints to the journal. jcmd does not
+# attach to a daemon whose unit is of an earlier version.
 threads() {
   local pid=$1 cursor text=''
   if ! ((0x$(awk '/^SigCgt:/ { print $2 }' "/proc/$pid/status") & 4)); then

@@ -89,6 +89,8 @@ RemoveIPC=yes
 # What programs need that run as a user. A JVM compiles to memory, so MemoryDenyWriteExecute is not possible
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged
+# When jcmd or a profiler attaches to it, a JVM gives a socket to the user who it is
+SystemCallFilter=@chown
 SystemCallErrorNumber=EPERM
 # A process that did not end by itself has left its session in ZooKeeper, for which the standby would wait
 ExecStopPost=-/bin/sh -c '[ "$SERVICE_RESULT" = success ] || exec /usr/local/lib/flink/flink-host relinquish'

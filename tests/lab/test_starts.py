@@ -50,6 +50,21 @@ def test_a_job_reads_and_writes_what_is_its_own_users(cluster: Cluster, host: st
     assert reach.beyond_its_own(cluster.lab, host, unit) == []
 
 
+HEAP = """
+pid=$(systemctl show -p MainPID --value "$1")
+nsenter -t "$pid" -m runuser -u flink -- /opt/java/bin/jcmd "$pid" GC.heap_dump /var/lib/flink/tmp/heap.hprof
+stat -c %U /var/lib/flink/tmp/heap.hprof
+rm /var/lib/flink/tmp/heap.hprof
+"""
+"""As in docs/runbooks/FlinkHeapFull.md."""
+
+
+@pytest.mark.parametrize("host", ["jm-0", "tm-0"])
+def test_jcmd_attaches_to_a_daemon(cluster: Cluster, host: str) -> None:
+    done = cluster.lab.ssh(host, f"sudo -n bash -seu {UNITS[host]}", input=HEAP, timeout=120)
+    assert "Heap dump file created" in done.stdout and done.stdout.endswith("\nflink\n"), done.stdout
+
+
 PLANT = """
 mkdir -m 0700 /root/roots
 runuser -u flink -- sh -euc 'cd /var/lib/flink && mv upload upload.away && ln -s /root/roots upload'
