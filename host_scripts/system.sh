@@ -43,7 +43,7 @@ create_user() {
   ! id "$user" >/dev/null 2>&1 || return 0
   useradd --system --gid "$user" --create-home --home-dir "/var/lib/$user" --shell /bin/bash "$user"
   # A home that was there, on a disk of an earlier machine, say, is of a number that is nobody's or somebody else's now
-  [ "$(stat -c %U "/var/lib/$user")" = "$user" ] || chown -hR "$user:$user" "/var/lib/$user"
+  [ ! -d "/var/lib/$user" ] || [ "$(stat -c %U "/var/lib/$user")" = "$user" ] || chown -hR "$user:$user" "/var/lib/$user"
 }
 
 # Records the kernel settings for clean.sh, before they have our values for the first time.
