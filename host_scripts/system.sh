@@ -26,8 +26,7 @@ apply() {
   [ "$logs_in" = true ] || return 0
   local ssh=/var/lib/$user/.ssh
   own_directory 0700 "$user" "$ssh"
-  as_holder "$ssh" test -s "$ssh/id_ed25519" ||
-    as_holder "$ssh" ssh-keygen -q -t ed25519 -N '' -C "$user@$host" -f "$ssh/id_ed25519"
+  [ -s "$ssh/id_ed25519" ] || as_holder "$ssh" ssh-keygen -q -t ed25519 -N '' -C "$user@$host" -f "$ssh/id_ed25519"
   as_holder "$ssh" cat "$ssh/id_ed25519.pub"
 }
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import pwd
 import secrets
 import shutil
 
+from .daemon import account
 from .output import Failure
 
 TYPE_CHECKING = False
@@ -93,9 +93,11 @@ class Artifacts:
         if os.path.exists(path):
             return path
         new = self._new(name)
-        if not (file and self._get(artifact, file, new)) and not self._store.fetch(f"{self._folder}/{name}", new):
-            return None
-        _check(artifact, new)
+        if not self._copy(artifact, file, new):
+            places = [file] if "://" in file else []
+            if not any(self._store.fetch(place, new) for place in (*places, f"{self._folder}/{name}")):
+                return None
+            _check(artifact, new)
         os.rename(new, path)
         return path
 
@@ -106,16 +108,14 @@ class Artifacts:
         # Flink's file systems run as this user, who could put links in place of the folder, or of a name that is known
         if os.path.islink(FOLDER):
             raise Failure(f"{FOLDER} is a link: expected a folder; remove the link")
-        account = pwd.getpwnam(self._user)
-        os.chown(FOLDER, account.pw_uid, account.pw_gid, follow_symlinks=False)
+        owner = account(self._user)
+        os.chown(FOLDER, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
         return f"{FOLDER}/.{secrets.token_hex(8)}-{name}"
 
-    def _get(self, artifact: dict[str, Any], file: str, new: str) -> bool:
-        """Copy the declared artifact from where it is; whether it is there. Nobody else reads the copy before it is
-        checked: the daemons' user could have had root copy what only root reads.
+    def _copy(self, artifact: dict[str, Any], file: str, new: str) -> bool:
+        """Copy the declared artifact from this host, and check it; whether it is there. Nobody else reads the copy
+        before: the daemons' user could have had root copy what only root reads.
         """
-        if "://" in file:
-            return self._store.fetch(file, new)
         path = os.path.expanduser(file)
         if not os.path.exists(path):
             return False

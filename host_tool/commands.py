@@ -102,11 +102,9 @@ def main(words: Sequence[str]) -> int:
 
 
 def _daemon(name: str, words: list[str]) -> int:
-    from .daemon import Daemon, become, facts
+    from .daemon import of_this_host
 
-    known = facts()
-    become(known["user"])
-    return ask_daemon(Daemon(known, Clock()), name, words)
+    return ask_daemon(of_this_host(), name, words)
 
 
 def ask_daemon(daemon: Daemon, name: str, words: list[str]) -> int:

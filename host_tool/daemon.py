@@ -18,6 +18,7 @@ from .rest import Server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import pwd
     from typing import Any
 
 FACTS = "/etc/flink/daemon.json"
@@ -41,21 +42,33 @@ def facts() -> dict[str, Any]:
     return found
 
 
+def account(user: str) -> pwd.struct_passwd:
+    """The entry of the daemons' user. Raises Failure if there is no such user."""
+    import pwd
+
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        raise Failure(f"user {user} is missing, which the step system creates") from None
+
+
 def become(user: str) -> None:
     """Continue as `user` if this is root, which must not follow what that user writes. Raises Failure if there is
     no such user.
     """
-    import pwd
-
     if os.geteuid() != 0:
         return
-    try:
-        account = pwd.getpwnam(user)
-    except KeyError:
-        raise Failure(f"user {user} is missing, which the step system creates") from None
-    os.setgroups(os.getgrouplist(user, account.pw_gid))
-    os.setgid(account.pw_gid)
-    os.setuid(account.pw_uid)
+    known = account(user)
+    os.setgroups(os.getgrouplist(user, known.pw_gid))
+    os.setgid(known.pw_gid)
+    os.setuid(known.pw_uid)
+
+
+def of_this_host() -> Daemon:
+    """This host's daemon, for which this program continues as its user."""
+    known = facts()
+    become(known["user"])
+    return Daemon(known, Clock())
 
 
 class Daemon:

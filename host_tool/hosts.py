@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 
-from .output import Failure
+from .daemon import account
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,12 +35,8 @@ def as_user(user: str) -> dict[str, Any]:
     take half as much CPU time again. Raises Failure if there is no such user.
     """
     import os
-    import pwd
 
-    try:
-        group = pwd.getpwnam(user).pw_gid
-    except KeyError:
-        raise Failure(f"user {user} is missing, which the step system creates") from None
+    group = account(user).pw_gid
     return {"user": user, "group": group, "extra_groups": os.getgrouplist(user, group)}
 
 

@@ -17,13 +17,14 @@ import signal
 import time
 
 from . import session
-from .clock import Clock
-from .daemon import Daemon, become, facts
+from .daemon import of_this_host
 from .output import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Set
+
+    from .daemon import Daemon
 
 SEEN = "/run/flink-jobmanager/superseded.json"
 """Where the daemon writes, too, and systemd deletes it when that has ended. Who may write there may also end it."""
@@ -48,7 +49,7 @@ class Watch:
         process = self._daemon.process()
         had, lost, known = self._read()
         # The daemon only adds to its note: without what was there another JVM with Flink's configuration has written it
-        if process is None or not places or (had == process and not known <= own):
+        if process is None or not own or not places or (had == process and not known <= own):
             self._write(had, None, known)
         elif own & places:
             self._write(process, None, own)
@@ -83,9 +84,7 @@ class Watch:
 
 def watch() -> None:
     """Look once at the daemon of this host."""
-    known = facts()
-    become(known["user"])
-    daemon = Daemon(known, Clock())
+    daemon = of_this_host()
     if daemon.process() is None:
         return
     # In this order: what it has now may be newer than what ZooKeeper has told
